@@ -1,0 +1,53 @@
+//! From the state machine's words to those of the WIT interface.
+
+use crate::bindings::evconn::tcp::connection::Connection;
+use crate::bindings::exports::evconn::tcp::listener as wit;
+use evconn_listener_state::{Callback, ErrorReport, Recovery, State, Stats};
+
+pub fn connection(callback: Callback, connection: Connection) -> wit::Event {
+    wit::Event::Connection(wit::ConnectionEvent {
+        callback,
+        connection,
+    })
+}
+
+impl From<ErrorReport> for wit::Event {
+    fn from(report: ErrorReport) -> Self {
+        Self::Error(wit::ErrorEvent {
+            callback: report.callback,
+            code: report.code,
+            recovery: match report.recovery {
+                Recovery::Retrying(after) => wit::Recovery::Retrying(after),
+                Recovery::Stopped => wit::Recovery::Stopped,
+            },
+        })
+    }
+}
+
+impl From<State> for wit::State {
+    fn from(state: State) -> Self {
+        match state {
+            State::Stopped(code) => Self::Stopped(code),
+            State::Disabled => Self::Disabled,
+            State::Paused => Self::Paused,
+            State::BackingOff(left) => Self::BackingOff(left),
+            State::Accepting(_) => Self::Accepting,
+        }
+    }
+}
+
+impl From<Stats> for wit::Stats {
+    fn from(stats: Stats) -> Self {
+        Self {
+            accepted: stats.accepted,
+            aborted: stats.aborted,
+            peer_errors: stats.peer_errors,
+            resource_errors: stats.resource_errors,
+            fatal_errors: stats.fatal_errors,
+            backoff_steps: stats.backoff_steps,
+            retries: stats.retries,
+            held: 0,
+            timed_out: 0,
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! The resource `options`: what a listener starts with.
+
+use crate::bindings::exports::evconn::tcp::listener::{Callback, Duration, GuestOptions};
+use evconn_listener_state::Settings;
+use std::cell::Cell;
+use wasi::sockets::network::ErrorCode;
+
+/// The backlog where none is asked for: Linux's own limit since 5.4.
+const DEFAULT_BACKLOG: u32 = 4096;
+
+/// The values of one `options` resource.
+#[derive(Clone, Copy)]
+pub struct Options {
+    pub backlog: u32,
+    pub ipv6_only: bool,
+    pub settings: Settings,
+    dual_stack: bool,
+    reuse_port: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            backlog: DEFAULT_BACKLOG,
+            ipv6_only: false,
+            settings: Settings {
+                enabled: true,
+                callback: None,
+                error_callback: None,
+            },
+            dual_stack: false,
+            reuse_port: false,
+        }
+    }
+}
+
+impl Options {
+    /// Refuse the options that cannot be granted.
+    pub fn check_supported(&self) -> Result<(), ErrorCode> {
+        if self.dual_stack || self.reuse_port {
+            return Err(ErrorCode::NotSupported);
+        }
+        Ok(())
+    }
+}
+
+/// What a handle to `options` stands for.
+#[derive(Default)]
+pub struct OptionsCell(Cell<Options>);
+
+impl OptionsCell {
+    /// The values as they are now.
+    pub fn get(&self) -> Options {
+        self.0.get()
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Options)) {
+        let mut options = self.0.get();
+        change(&mut options);
+        self.0.set(options);
+    }
+}
+
+impl GuestOptions for OptionsCell {
+    fn new() -> Self {
+        Self::default()
+    }
+
+    fn set_backlog(&self, size: u32) -> Result<(), ErrorCode> {
+        if size == 0 {
+            return Err(ErrorCode::InvalidArgument);
+        }
+        self.change(|options| options.backlog = size);
+        Ok(())
+    }
+
+    fn set_enabled(&self, enabled: bool) {
+        self.change(|options| options.settings.enabled = enabled);
+    }
+
+    fn set_callback(&self, callback: Option<Callback>) {
+        self.change(|options| options.settings.callback = callback);
+    }
+
+    fn set_error_callback(&self, callback: Option<Callback>) {
+        self.change(|options| options.settings.error_callback = callback);
+    }
+
+    fn set_dual_stack(&self, value: bool) {
+        self.change(|options| options.dual_stack = value);
+    }
+
+    fn set_ipv6_only(&self, value: bool) {
+        self.change(|options| options.ipv6_only = value);
+    }
+
+    fn set_reuse_port(&self, value: bool) {
+        self.change(|options| options.reuse_port = value);
+    }
+
+    fn set_deferred_accept(&self, _max_held: u32, _timeout: Duration) -> Result<(), ErrorCode> {
+        Err(ErrorCode::NotSupported)
+    }
+}

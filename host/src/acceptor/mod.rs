@@ -1,0 +1,293 @@
+//! The acceptor: `listener.wasm` in a store of its own, and the task that drives it.
+//!
+//! Here are the calls on the component. [`run`] decides when to make them. Where it ends: an event
+//! leaves as the parts of a connection or an [`AcceptError`], and nothing of it stays in the store.
+
+mod run;
+
+pub(crate) use run::run;
+
+use crate::bindings::provider::exports::evconn::tcp::listener as wit;
+use crate::bindings::provider::{Provider, ProviderPre};
+use crate::connection::Parts;
+use crate::listener::{AcceptError, OnRelease, Recovery, Stats};
+use crate::{Error, ErrorCode, guests, sockets};
+use std::net::SocketAddr;
+use std::time::Duration;
+use wasmtime::component::{Component, Linker, Resource, ResourceAny, ResourceTable};
+use wasmtime::{Engine, Store};
+use wasmtime_wasi::p2::bindings::io::poll::{Host as _, HostPollable as _};
+use wasmtime_wasi::p2::DynPollable;
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+
+/// The callback that the component is given for connections and for errors. Which function it
+/// stands for is the host's to know: it may have changed since.
+const CALLBACK: wit::Callback = 0;
+
+/// The compiled listener, ready to be instantiated.
+#[derive(Clone)]
+pub(crate) struct AcceptorPre(ProviderPre<AcceptorState>);
+
+impl AcceptorPre {
+    pub fn new(engine: &Engine) -> wasmtime::Result<Self> {
+        let component = Component::new(engine, guests::LISTENER)?;
+        let mut linker = Linker::new(engine);
+        wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+        Ok(Self(ProviderPre::new(linker.instantiate_pre(&component)?)?))
+    }
+}
+
+struct AcceptorState {
+    wasi: WasiCtx,
+    table: ResourceTable,
+}
+
+impl WasiView for AcceptorState {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView {
+            ctx: &mut self.wasi,
+            table: &mut self.table,
+        }
+    }
+}
+
+/// What a listener starts with.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct BindOptions {
+    pub backlog: Option<u32>,
+    pub ipv6_only: bool,
+    pub enabled: bool,
+    pub has_callback: bool,
+}
+
+/// Something that the listener reports.
+pub(crate) enum Event {
+    Connection(Parts),
+    Error(AcceptError),
+}
+
+/// One listener and the store that it lives in.
+pub(crate) struct Acceptor {
+    store: Store<AcceptorState>,
+    provider: Provider,
+    listener: ResourceAny,
+}
+
+impl Acceptor {
+    /// Make a listener on `address`. The store may bind that address, and no other.
+    pub async fn bind(
+        pre: &AcceptorPre,
+        address: SocketAddr,
+        options: BindOptions,
+    ) -> Result<Self, Error> {
+        let state = AcceptorState {
+            wasi: sockets::grant_listening(vec![address]),
+            table: ResourceTable::new(),
+        };
+        let mut store = Store::new(pre.0.engine(), state);
+        let provider = pre.0.instantiate_async(&mut store).await.map_err(trap)?;
+        let given = make_options(&mut store, &provider, options).await?;
+        let listener = provider
+            .evconn_tcp_listener()
+            .listener()
+            .call_bind(&mut store, address.into(), Some(given))
+            .await
+            .map_err(trap)?
+            .map_err(|code| Error::Socket(code.into()))?;
+        given.resource_drop_async(&mut store).await.map_err(trap)?;
+        Ok(Self {
+            store,
+            provider,
+            listener,
+        })
+    }
+
+    pub async fn local_addrs(&mut self) -> Result<Vec<SocketAddr>, Error> {
+        let (guest, store, listener) = self.split();
+        let addresses = guest
+            .call_local_addresses(store, listener)
+            .await
+            .map_err(trap)?
+            .map_err(|code| Error::Socket(code.into()))?;
+        Ok(addresses.into_iter().map(SocketAddr::from).collect())
+    }
+
+    /// Enable it or disable it. One that has stopped stays as it is.
+    async fn set_enabled(&mut self, enabled: bool) -> wasmtime::Result<()> {
+        let (guest, store, listener) = self.split();
+        if enabled {
+            // The error says that it has stopped, which was reported when it did.
+            let _ = guest.call_enable(store, listener).await?;
+            Ok(())
+        } else {
+            guest.call_disable(store, listener).await
+        }
+    }
+
+    /// Resume it or pause it.
+    async fn set_has_callback(&mut self, has: bool) -> wasmtime::Result<()> {
+        let (guest, store, listener) = self.split();
+        let callback = has.then_some(CALLBACK);
+        guest.call_set_callback(store, listener, callback).await
+    }
+
+    async fn retry(&mut self) -> wasmtime::Result<()> {
+        let (guest, store, listener) = self.split();
+        guest.call_retry(store, listener).await
+    }
+
+    /// What is left of a backoff, if there is one.
+    async fn backing_off(&mut self) -> wasmtime::Result<Option<Duration>> {
+        let (guest, store, listener) = self.split();
+        Ok(match guest.call_state(store, listener).await? {
+            wit::State::BackingOff(left) => Some(Duration::from_nanos(left)),
+            wit::State::Accepting
+            | wit::State::Disabled
+            | wit::State::Paused
+            | wit::State::Stopped(_) => None,
+        })
+    }
+
+    async fn stats(&mut self) -> wasmtime::Result<Stats> {
+        let (guest, store, listener) = self.split();
+        Ok(guest.call_stats(store, listener).await?.into())
+    }
+
+    /// Take up to `max` events, and all that belongs to them out of the store.
+    async fn next_events(
+        &mut self,
+        max: u32,
+        on_release: &OnRelease,
+    ) -> wasmtime::Result<Vec<Event>> {
+        let (guest, store, listener) = self.split();
+        let events = guest.call_next_events(store, listener, max).await?;
+        events
+            .into_iter()
+            .map(|event| self.take(event, on_release))
+            .collect()
+    }
+
+    fn take(&mut self, event: wit::Event, on_release: &OnRelease) -> wasmtime::Result<Event> {
+        let connection = match event {
+            wit::Event::Connection(event) => event.connection,
+            wit::Event::Error(event) => return Ok(Event::Error(event.into())),
+        };
+        let table = &mut self.store.data_mut().table;
+        Ok(Event::Connection(Parts {
+            // The streams are the socket's children: they leave the table first.
+            input: table.delete(connection.input)?,
+            output: table.delete(connection.output)?,
+            socket: table.delete(connection.socket)?,
+            peer_addr: connection.peer_address.into(),
+            on_release: on_release.clone(),
+        }))
+    }
+
+    /// What to wait for before the next events are taken. Nothing, if the listener is idle.
+    async fn subscribe(&mut self) -> wasmtime::Result<Pollables> {
+        let (guest, store, listener) = self.split();
+        Ok(Pollables(guest.call_subscribe(store, listener).await?))
+    }
+
+    /// Wait until one of them is ready. It may be given up at any time, and made again.
+    ///
+    /// The host waits by itself: no guest code runs meanwhile.
+    async fn ready(&mut self, pollables: &Pollables) -> wasmtime::Result<()> {
+        if pollables.0.is_empty() {
+            return std::future::pending().await;
+        }
+        let borrowed = pollables.0.iter();
+        let borrowed = borrowed.map(|pollable| Resource::new_borrow(pollable.rep()));
+        let table = &mut self.store.data_mut().table;
+        table.poll(borrowed.collect()).await?;
+        Ok(())
+    }
+
+    /// They are children of the listener's sockets: they have to go before it is called again.
+    fn unsubscribe(&mut self, pollables: Pollables) -> wasmtime::Result<()> {
+        let table = &mut self.store.data_mut().table;
+        pollables.0.into_iter().try_for_each(|p| table.drop(p))
+    }
+
+    fn split(
+        &mut self,
+    ) -> (
+        wit::GuestListener<'_>,
+        &mut Store<AcceptorState>,
+        ResourceAny,
+    ) {
+        let guest = self.provider.evconn_tcp_listener().listener();
+        (guest, &mut self.store, self.listener)
+    }
+}
+
+/// What [`Acceptor::subscribe`] returned.
+struct Pollables(Vec<Resource<DynPollable>>);
+
+async fn make_options(
+    store: &mut Store<AcceptorState>,
+    provider: &Provider,
+    options: BindOptions,
+) -> Result<ResourceAny, Error> {
+    let guest = provider.evconn_tcp_listener().options();
+    let made = guest
+        .call_constructor(&mut *store)
+        .await
+        .map_err(trap)?;
+    if let Some(backlog) = options.backlog {
+        guest
+            .call_set_backlog(&mut *store, made, backlog)
+            .await
+            .map_err(trap)?
+            .map_err(|code| Error::Socket(code.into()))?;
+    }
+    let callback = options.has_callback.then_some(CALLBACK);
+    async {
+        guest
+            .call_set_enabled(&mut *store, made, options.enabled)
+            .await?;
+        guest.call_set_callback(&mut *store, made, callback).await?;
+        // Always: where nobody wants to be told of an error, the host logs it.
+        guest
+            .call_set_error_callback(&mut *store, made, Some(CALLBACK))
+            .await?;
+        guest
+            .call_set_ipv6_only(&mut *store, made, options.ipv6_only)
+            .await
+    }
+    .await
+    .map_err(trap)?;
+    Ok(made)
+}
+
+fn trap(error: wasmtime::Error) -> Error {
+    Error::Acceptor(format!("{error:#}"))
+}
+
+impl From<wit::ErrorEvent> for AcceptError {
+    fn from(event: wit::ErrorEvent) -> Self {
+        Self {
+            code: ErrorCode::from(event.code),
+            recovery: match event.recovery {
+                wit::Recovery::Retrying(after) => Recovery::Retrying(Duration::from_nanos(after)),
+                wit::Recovery::Stopped => Recovery::Stopped,
+            },
+        }
+    }
+}
+
+impl From<wit::Stats> for Stats {
+    fn from(stats: wit::Stats) -> Self {
+        Self {
+            accepted: stats.accepted,
+            aborted: stats.aborted,
+            peer_errors: stats.peer_errors,
+            resource_errors: stats.resource_errors,
+            fatal_errors: stats.fatal_errors,
+            backoff_steps: stats.backoff_steps,
+            retries: stats.retries,
+            held: stats.held,
+            timed_out: stats.timed_out,
+        }
+    }
+}

@@ -1,0 +1,330 @@
+//! The acceptor's task: it does what the handles want, takes events, and has them dealt with.
+//!
+//! It never runs anybody's code itself. A closure runs on a thread where it may block, and the task
+//! stays free to disable or close the listener meanwhile; an async function or a service gets a
+//! task of its own.
+
+use super::{Acceptor, Event};
+use crate::connection::Parts;
+use crate::listener::{
+    AcceptError, ConnectionCallback, Control, OnRelease, Recovery, Stats, Status, StopReason, TaskCallback,
+    Wanted,
+};
+use crate::Connection;
+use futures_util::future::OptionFuture;
+use std::collections::VecDeque;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::time::Instant;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::task::JoinHandle;
+
+/// The most connections that are taken at a time for tasks, so that none waits long for the last.
+const BATCH: u32 = 64;
+
+/// Drive a listener until it is closed, or until its last handle is gone.
+pub(crate) async fn run(
+    acceptor: Acceptor,
+    applied: Wanted,
+    control: watch::Receiver<Control>,
+    status: watch::Sender<Status>,
+    owner: OnRelease,
+) {
+    let mut task = Task {
+        control,
+        status,
+        owner,
+        applied,
+        pending: VecDeque::new(),
+        closure: None,
+        permits: None,
+    };
+    let outcome = task.drive(acceptor).await;
+    task.finish(outcome).await;
+}
+
+struct Task {
+    control: watch::Receiver<Control>,
+    status: watch::Sender<Status>,
+    /// Given to each connection; and the way to the listener's handle.
+    owner: OnRelease,
+    /// What the component was told last.
+    applied: Wanted,
+    /// Events that were taken but not dealt with: the listener was disabled in between.
+    pending: VecDeque<Event>,
+    /// The closure that is running.
+    closure: Option<JoinHandle<()>>,
+    /// Permits that no connection has used yet.
+    permits: Option<OwnedSemaphorePermit>,
+}
+
+/// How many events may be taken now.
+enum Room {
+    /// None, until something changes.
+    None,
+    /// None, until a permit is free.
+    WaitFor(Arc<Semaphore>),
+    /// At most this many.
+    For(u32),
+}
+
+impl Task {
+    async fn drive(&mut self, mut acceptor: Acceptor) -> wasmtime::Result<()> {
+        loop {
+            match self.wanted() {
+                Some(wanted) => self.apply(&mut acceptor, wanted).await?,
+                None => return Ok(()),
+            }
+            self.start_pending();
+            let room = self.room();
+            if let Room::For(max) = room {
+                let events = acceptor.next_events(max, &self.owner).await?;
+                let full = events.len() == max as usize;
+                let stats = acceptor.stats().await?;
+                self.publish(stats, &events);
+                self.pending.extend(events);
+                self.start_pending();
+                if full {
+                    tokio::task::yield_now().await;
+                    continue;
+                }
+            }
+            if self.wait(&mut acceptor, room).await?.is_break() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// What the handles want, or nothing if they want no more.
+    fn wanted(&mut self) -> Option<Wanted> {
+        let control = self.control.borrow_and_update();
+        (!control.closed).then(|| control.wanted())
+    }
+
+    /// Tell the component what has changed.
+    async fn apply(&mut self, acceptor: &mut Acceptor, wanted: Wanted) -> wasmtime::Result<()> {
+        if wanted.enabled != self.applied.enabled {
+            acceptor.set_enabled(wanted.enabled).await?;
+        }
+        if wanted.has_callback != self.applied.has_callback {
+            acceptor.set_has_callback(wanted.has_callback).await?;
+        }
+        if wanted.retries != self.applied.retries {
+            acceptor.retry().await?;
+            let left = acceptor.backing_off().await?;
+            let until = left.map(|left| Instant::now() + left);
+            self.status
+                .send_modify(|status| status.backing_off_until = until);
+        }
+        self.applied = wanted;
+        Ok(())
+    }
+
+    /// How many events may be taken: none while others wait to be dealt with.
+    fn room(&mut self) -> Room {
+        let control = self.control.borrow();
+        if self.closure.is_some() || !self.pending.is_empty() && !control.may_start() {
+            return Room::None;
+        }
+        match &control.on_connection {
+            // What waits in here goes first. Only for want of a permit can it be waiting still.
+            Some(ConnectionCallback::Task(TaskCallback {
+                permits: Some(semaphore),
+                ..
+            })) if !self.pending.is_empty() => Room::WaitFor(Arc::clone(semaphore)),
+            _ if !self.pending.is_empty() => Room::None,
+            None => Room::None,
+            Some(ConnectionCallback::Closure(_)) => Room::For(1),
+            Some(ConnectionCallback::Task(TaskCallback { permits: None, .. })) => Room::For(BATCH),
+            Some(ConnectionCallback::Task(TaskCallback {
+                permits: Some(semaphore),
+                ..
+            })) => take_permits(&mut self.permits, semaphore),
+        }
+    }
+
+    /// Say what has come of the last look for connections.
+    fn publish(&mut self, stats: Stats, events: &[Event]) {
+        self.status.send_if_modified(|status| {
+            let before = (status.stats, status.backing_off_until, status.stopped.clone());
+            status.stats = stats;
+            for event in events {
+                status.backing_off_until = None;
+                match event {
+                    Event::Connection(_) => {}
+                    Event::Error(error) => match error.recovery {
+                        Recovery::Retrying(left) => {
+                            status.backing_off_until = Some(Instant::now() + left);
+                        }
+                        Recovery::Stopped => status.stopped = Some(StopReason::Socket(error.code)),
+                    },
+                }
+            }
+            before != (status.stats, status.backing_off_until, status.stopped.clone())
+        });
+    }
+
+    /// Deal with events in their order, for as long as that is allowed.
+    fn start_pending(&mut self) {
+        while self.closure.is_none()
+            && let Some(event) = self.pending.pop_front()
+        {
+            let left = match event {
+                Event::Connection(parts) => self.start_connection(parts).map(Event::Connection),
+                Event::Error(error) => self.start_error(error).map(Event::Error),
+            };
+            if let Some(event) = left {
+                self.pending.push_front(event);
+                return;
+            }
+        }
+    }
+
+    /// Have a connection dealt with, or return it if that is not allowed now.
+    fn start_connection(&mut self, parts: Parts) -> Option<Parts> {
+        // While this is held, no handle can change its mind: after `disable` nothing is started.
+        let control = self.control.borrow();
+        let (true, Some(callback)) = (control.may_start(), &control.on_connection) else {
+            return Some(parts);
+        };
+        let Some(listener) = self.owner.listener() else {
+            return Some(parts);
+        };
+        match callback {
+            ConnectionCallback::Closure(closure) => {
+                let closure = closure.clone();
+                self.status.send_modify(|status| status.in_closure = true);
+                self.closure = Some(tokio::task::spawn_blocking(move || {
+                    closure.call(&listener, Connection::new(parts));
+                }));
+            }
+            ConnectionCallback::Task(task) => {
+                let permit = match &task.permits {
+                    None => None,
+                    Some(semaphore) => match one_permit(&mut self.permits, semaphore) {
+                        Some(permit) => Some(permit),
+                        None => return Some(parts),
+                    },
+                };
+                task.start(listener, parts, permit);
+            }
+        }
+        None
+    }
+
+    /// Have an error dealt with, or return it if that is not allowed now.
+    fn start_error(&mut self, error: AcceptError) -> Option<AcceptError> {
+        let control = self.control.borrow();
+        if !control.may_start() {
+            return Some(error);
+        }
+        let listener = self.owner.listener();
+        match (&control.on_error, listener) {
+            (Some(closure), Some(listener)) => {
+                let closure = closure.clone();
+                self.status.send_modify(|status| status.in_closure = true);
+                self.closure = Some(tokio::task::spawn_blocking(move || {
+                    closure.call(&listener, error);
+                }));
+            }
+            _ => tracing::warn!("accepting a connection failed: {error}"),
+        }
+        None
+    }
+
+    /// Wait until there may be something to do. Break: no handle is left.
+    async fn wait(
+        &mut self,
+        acceptor: &mut Acceptor,
+        room: Room,
+    ) -> wasmtime::Result<ControlFlow<()>> {
+        let (takes_events, semaphore) = match room {
+            Room::None => (false, None),
+            Room::WaitFor(semaphore) => (false, Some(semaphore)),
+            Room::For(_) => (self.closure.is_none() && self.pending.is_empty(), None),
+        };
+        let pollables = match takes_events {
+            true => Some(acceptor.subscribe().await?),
+            false => None,
+        };
+        let mut flow = ControlFlow::Continue(());
+        tokio::select! {
+            changed = self.control.changed() => {
+                if changed.is_err() {
+                    flow = ControlFlow::Break(());
+                }
+            }
+            Some(_) = OptionFuture::from(self.closure.as_mut()) => self.closure_ended(),
+            Some(Ok(permit)) = OptionFuture::from(semaphore.map(Semaphore::acquire_owned)) => {
+                self.permits = Some(permit);
+            }
+            Some(ready) = OptionFuture::from(pollables.as_ref().map(|p| acceptor.ready(p))) => ready?,
+        }
+        if let Some(pollables) = pollables {
+            acceptor.unsubscribe(pollables)?;
+        }
+        Ok(flow)
+    }
+
+    fn closure_ended(&mut self) {
+        self.closure = None;
+        self.status.send_modify(|status| status.in_closure = false);
+    }
+
+    /// The sockets are closed: say so, and wait for the closure that is running.
+    async fn finish(mut self, outcome: wasmtime::Result<()>) {
+        self.pending.clear();
+        self.status.send_modify(|status| {
+            status.closed = true;
+            status.backing_off_until = None;
+            if let Err(trap) = outcome {
+                tracing::error!("the listener component failed: {trap:#}");
+                status.stopped = Some(StopReason::Trap(format!("{trap:#}").into()));
+            }
+        });
+        if let Some(closure) = self.closure.take() {
+            // An error would be a panic, which the closure has caught and logged itself.
+            let _ = closure.await;
+            self.closure_ended();
+        }
+    }
+}
+
+/// Take as many permits as a batch may need, and hold them until the connections come.
+fn take_permits(held: &mut Option<OwnedSemaphorePermit>, semaphore: &Arc<Semaphore>) -> Room {
+    // Permits of a callback that was replaced are of no use for this one.
+    if held
+        .as_ref()
+        .is_some_and(|held| !Arc::ptr_eq(held.semaphore(), semaphore))
+    {
+        *held = None;
+    }
+    let count = held.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
+    let more = (BATCH as usize - count.min(BATCH as usize)).min(semaphore.available_permits());
+    if more > 0
+        && let Ok(taken) = Arc::clone(semaphore).try_acquire_many_owned(more as u32)
+    {
+        match held {
+            Some(held) => held.merge(taken),
+            None => *held = Some(taken),
+        }
+    }
+    match held.as_ref().map_or(0, OwnedSemaphorePermit::num_permits) {
+        0 => Room::WaitFor(Arc::clone(semaphore)),
+        count => Room::For(count.min(BATCH as usize) as u32),
+    }
+}
+
+/// One permit of those that are held, or a new one.
+fn one_permit(
+    held: &mut Option<OwnedSemaphorePermit>,
+    semaphore: &Arc<Semaphore>,
+) -> Option<OwnedSemaphorePermit> {
+    let ours = held
+        .as_mut()
+        .filter(|held| Arc::ptr_eq(held.semaphore(), semaphore));
+    match ours.and_then(|held| held.split(1)) {
+        Some(permit) => Some(permit),
+        None => Arc::clone(semaphore).try_acquire_owned().ok(),
+    }
+}

@@ -1,0 +1,26 @@
+//! Bindings for the two worlds that the host runs: `provider` for the acceptor, `service` for
+//! what serves connections. The WASI half is wasmtime-wasi's.
+#![allow(
+    missing_docs,
+    reason = "generated; the WIT files hold the documentation"
+)]
+
+/// The component that accepts: `listener.wasm`.
+pub mod provider {
+    wasmtime::component::bindgen!({
+        path: "../wit",
+        world: "evconn:tcp/provider",
+        exports: { default: async },
+        with: { "wasi": wasmtime_wasi::p2::bindings },
+    });
+}
+
+/// A component that serves a connection.
+pub mod service {
+    wasmtime::component::bindgen!({
+        path: "../wit",
+        world: "evconn:tcp/service",
+        exports: { default: async },
+        with: { "wasi": wasmtime_wasi::p2::bindings },
+    });
+}

@@ -1,0 +1,97 @@
+//! `evconn echo`: the demo of libevent's manual, as two components.
+
+use clap::Args;
+use evconn::{Host, Limits, Listener, Service, Shutdown, guests};
+use std::io::Write;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// Send every byte back to whoever sent it.
+///
+/// The connections are accepted by one WebAssembly component and answered by another, of which each
+/// connection has an instance of its own. Ctrl-C or SIGTERM stops accepting and lets open
+/// connections finish; a second one ends them.
+#[derive(Args)]
+pub struct Echo {
+    /// The port to listen on, from 0 to 65535; with 0 the system chooses a free one.
+    #[arg(default_value = "9876", allow_hyphen_values = true)]
+    port: String,
+    /// The IPv4 or IPv6 address to listen on.
+    #[arg(long, default_value_t = IpAddr::V4(Ipv4Addr::UNSPECIFIED), value_name = "ADDR")]
+    address: IpAddr,
+    /// How many seconds open connections may take to finish after the first signal.
+    #[arg(long, default_value = "10", value_name = "SECONDS", value_parser = seconds)]
+    grace: Duration,
+}
+
+impl Echo {
+    /// Serve until a signal says to stop.
+    pub async fn run(self) -> anyhow::Result<ExitCode> {
+        let Some(port) = port(&self.port) else {
+            println!("Invalid port");
+            return Ok(ExitCode::FAILURE);
+        };
+        let shutdown = Shutdown::on_signals()?.grace(self.grace);
+        let host = Host::new()?;
+        let service = Service::new(&host, guests::ECHO)?;
+        let address = SocketAddr::new(self.address, port);
+        let listener = match Listener::bind(&host, address).await {
+            Ok(listener) => listener,
+            Err(error) => {
+                eprintln!("Couldn't create listener: {error}");
+                return Ok(ExitCode::FAILURE);
+            }
+        };
+        announce(&listener)?;
+        let served = evconn::serve(listener, service, Limits::default(), shutdown).await?;
+        tracing::info!(
+            "served {} connections, of which {} were ended by the shutdown",
+            served.connections,
+            served.killed
+        );
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// Say where it listens: whoever started this may wait for the line.
+fn announce(listener: &Listener) -> std::io::Result<()> {
+    let mut stdout = std::io::stdout().lock();
+    writeln!(stdout, "Listening on {}", listener.local_addr())?;
+    stdout.flush()
+}
+
+fn port(text: &str) -> Option<u16> {
+    // `parse` would take a plus sign as well.
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    digits.then(|| text.parse().ok()).flatten()
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    text.parse()
+        .ok()
+        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+        .ok_or_else(|| "it takes a number of seconds, such as 10 or 0.5".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_is_a_decimal_number_up_to_65535() {
+        assert_eq!(port("0"), Some(0));
+        assert_eq!(port("65535"), Some(65535));
+        for text in ["", "abc", "-1", "+1", "0x50", "65536", "80 ", "٣"] {
+            assert_eq!(port(text), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn grace_is_in_seconds() {
+        assert_eq!(seconds("0.5"), Ok(Duration::from_millis(500)));
+        for text in ["", "-1", "1e99", "NaN", "10s"] {
+            assert!(seconds(text).is_err(), "{text:?}");
+        }
+    }
+}

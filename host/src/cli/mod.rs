@@ -1,0 +1,58 @@
+//! The command line. Each subcommand has a module of its own, and its work is the library's.
+
+mod echo;
+
+use clap::{Parser, Subcommand};
+use std::io::IsTerminal;
+use std::process::ExitCode;
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
+
+/// Run WebAssembly components as TCP servers.
+#[derive(Parser)]
+#[command(version, propagate_version = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Echo(echo::Echo),
+}
+
+/// Read the command line. Ends the process if it is wrong, or asks for help.
+pub fn parse() -> Cli {
+    Cli::parse()
+}
+
+/// Log to standard error: what `RUST_LOG` asks for, or else from level `info` on.
+pub fn start_log() {
+    let filter = EnvFilter::builder()
+        .with_default_directive(LevelFilter::INFO.into())
+        .from_env_lossy();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_target(false)
+        .init();
+}
+
+/// Do what the command line says. Errors have been printed when this returns.
+pub fn run(cli: Cli) -> ExitCode {
+    let result = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(anyhow::Error::from)
+        .and_then(|runtime| match cli.command {
+            Command::Echo(echo) => runtime.block_on(echo.run()),
+        });
+    match result {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("evconn: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! What can go wrong, in the words of the people who can mend it.
+
+use std::fmt;
+use wasmtime_wasi::p2::bindings::sockets::network::ErrorCode as WasiErrorCode;
+
+/// An error of this crate.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The listener refused, or the sockets below it did.
+    #[error("{0}")]
+    Socket(#[from] ErrorCode),
+    /// No engine can be had with these settings on this machine.
+    #[error("cannot set up WebAssembly: {0:#}")]
+    Engine(anyhow::Error),
+    /// These bytes are no component, or not one that exports `evconn:tcp/handler`.
+    #[error("not a service (a component that exports evconn:tcp/handler@0.1.0): {0:#}")]
+    NotAService(anyhow::Error),
+    /// The listener component itself failed. Its listener is closed.
+    #[error("the listener component failed: {0}")]
+    Acceptor(String),
+    /// The listener was closed while it was still needed.
+    #[error("the listener is closed")]
+    Closed,
+    /// More connections at a time were asked for than the host has room for.
+    #[error(
+        "at most {capacity} connections at a time were prepared for, but {asked} were asked for: \
+         make the host with max_connections({asked})"
+    )]
+    TooManyConnections {
+        /// `Limits::max_connections`.
+        asked: usize,
+        /// `HostBuilder::max_connections`.
+        capacity: usize,
+    },
+}
+
+/// An error of a socket: the codes of `wasi:sockets/network` that a listener can meet.
+///
+/// What is displayed is the operating system's usual wording.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+#[non_exhaustive]
+pub enum ErrorCode {
+    /// EACCES, EPERM, or the host does not grant it.
+    AccessDenied,
+    /// EADDRINUSE, or no ephemeral port is free.
+    AddressInUse,
+    /// EADDRNOTAVAIL: not an address of this machine.
+    AddressNotBindable,
+    /// ECONNABORTED.
+    ConnectionAborted,
+    /// ECONNREFUSED.
+    ConnectionRefused,
+    /// ECONNRESET.
+    ConnectionReset,
+    /// EINVAL: an address or a value that cannot be meant.
+    InvalidArgument,
+    /// The socket or the listener is in a state in which this cannot be done.
+    InvalidState,
+    /// EMFILE, ENFILE.
+    NewSocketLimit,
+    /// EOPNOTSUPP, EAFNOSUPPORT: an option or an address family that is not to be had.
+    NotSupported,
+    /// ENOMEM, ENOBUFS.
+    OutOfMemory,
+    /// EHOSTUNREACH, ENETUNREACH.
+    RemoteUnreachable,
+    /// ETIMEDOUT.
+    Timeout,
+    /// An error that WASI has no name for. wasmtime's own sockets report EMFILE and ENFILE so.
+    Unknown,
+}
+
+impl fmt::Display for ErrorCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::AccessDenied => "Permission denied",
+            Self::AddressInUse => "Address already in use",
+            Self::AddressNotBindable => "Cannot assign requested address",
+            Self::ConnectionAborted => "Software caused connection abort",
+            Self::ConnectionRefused => "Connection refused",
+            Self::ConnectionReset => "Connection reset by peer",
+            Self::InvalidArgument => "Invalid argument",
+            Self::InvalidState => "Invalid state",
+            Self::NewSocketLimit => "Too many open files",
+            Self::NotSupported => "Operation not supported",
+            Self::OutOfMemory => "Cannot allocate memory",
+            Self::RemoteUnreachable => "No route to host",
+            Self::Timeout => "Connection timed out",
+            Self::Unknown => "Unknown error (out of file descriptors, perhaps)",
+        })
+    }
+}
+
+impl From<WasiErrorCode> for ErrorCode {
+    fn from(code: WasiErrorCode) -> Self {
+        match code {
+            WasiErrorCode::AccessDenied => Self::AccessDenied,
+            WasiErrorCode::AddressInUse => Self::AddressInUse,
+            WasiErrorCode::AddressNotBindable => Self::AddressNotBindable,
+            WasiErrorCode::ConnectionAborted => Self::ConnectionAborted,
+            WasiErrorCode::ConnectionRefused => Self::ConnectionRefused,
+            WasiErrorCode::ConnectionReset => Self::ConnectionReset,
+            WasiErrorCode::InvalidArgument => Self::InvalidArgument,
+            WasiErrorCode::InvalidState => Self::InvalidState,
+            WasiErrorCode::NewSocketLimit => Self::NewSocketLimit,
+            WasiErrorCode::NotSupported => Self::NotSupported,
+            WasiErrorCode::OutOfMemory => Self::OutOfMemory,
+            WasiErrorCode::RemoteUnreachable => Self::RemoteUnreachable,
+            WasiErrorCode::Timeout => Self::Timeout,
+            // The rest are states of a socket that the listener deals with itself, datagrams and
+            // name look-up: accept and bind do not return them.
+            WasiErrorCode::Unknown
+            | WasiErrorCode::ConcurrencyConflict
+            | WasiErrorCode::DatagramTooLarge
+            | WasiErrorCode::NameUnresolvable
+            | WasiErrorCode::NotInProgress
+            | WasiErrorCode::PermanentResolverFailure
+            | WasiErrorCode::TemporaryResolverFailure
+            | WasiErrorCode::WouldBlock => Self::Unknown,
+        }
+    }
+}
+
+impl From<ErrorCode> for std::io::Error {
+    fn from(code: ErrorCode) -> Self {
+        use std::io::ErrorKind;
+        let kind = match code {
+            ErrorCode::AccessDenied => ErrorKind::PermissionDenied,
+            ErrorCode::AddressInUse => ErrorKind::AddrInUse,
+            ErrorCode::AddressNotBindable => ErrorKind::AddrNotAvailable,
+            ErrorCode::ConnectionAborted => ErrorKind::ConnectionAborted,
+            ErrorCode::ConnectionRefused => ErrorKind::ConnectionRefused,
+            ErrorCode::ConnectionReset => ErrorKind::ConnectionReset,
+            ErrorCode::InvalidArgument => ErrorKind::InvalidInput,
+            ErrorCode::InvalidState => ErrorKind::NotConnected,
+            ErrorCode::NotSupported => ErrorKind::Unsupported,
+            ErrorCode::OutOfMemory => ErrorKind::OutOfMemory,
+            ErrorCode::RemoteUnreachable => ErrorKind::HostUnreachable,
+            ErrorCode::Timeout => ErrorKind::TimedOut,
+            ErrorCode::NewSocketLimit | ErrorCode::Unknown => ErrorKind::Other,
+        };
+        Self::new(kind, code)
+    }
+}

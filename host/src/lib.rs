@@ -1,0 +1,39 @@
+//! evconn runs WebAssembly components as TCP servers: libevent's connection listener, for the
+//! component model.
+//!
+//! A component, `listener.wasm`, accepts the connections ([`Listener`]). What is done about them is
+//! a native closure's or async function's, or that of another component, a [`Service`], of which
+//! each connection gets an instance of its own ([`serve`]).
+//!
+//! | you have | you call |
+//! | --- | --- |
+//! | closures or async functions | [`Listener::bind`], [`Listener::set_callback`], [`Listener::set_async_callback`] |
+//! | a component that exports `evconn:tcp/handler` | [`Service::new`], [`serve`] |
+//!
+//! Both need a [`Host`], one for the program, and a tokio runtime with I/O and time.
+
+#![deny(missing_docs)]
+
+mod acceptor;
+mod bindings;
+mod connection;
+mod error;
+pub mod guests;
+mod host;
+mod limits;
+mod listener;
+mod serve;
+mod service;
+mod shutdown;
+mod sockets;
+
+pub use connection::Connection;
+pub use error::{Error, ErrorCode};
+pub use host::{Host, HostBuilder};
+pub use limits::Limits;
+pub use listener::{
+    AcceptError, Listener, ListenerBuilder, Recovery, State, Stats, StopReason,
+};
+pub use serve::{Served, serve};
+pub use service::Service;
+pub use shutdown::Shutdown;

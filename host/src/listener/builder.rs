@@ -1,0 +1,111 @@
+//! How a listener is to be made.
+
+use super::callback::OneAtATime;
+use super::{AcceptError, ConnectionCallback, Control, Handle, Listener, OnRelease, Status};
+use crate::acceptor::{self, Acceptor, BindOptions};
+use crate::{Connection, Error, Host};
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use tokio::sync::watch;
+
+/// How a [`Listener`] is to be made.
+pub struct ListenerBuilder {
+    host: Host,
+    backlog: Option<u32>,
+    ipv6_only: bool,
+    control: Control,
+}
+
+impl ListenerBuilder {
+    pub(super) fn new(host: &Host) -> Self {
+        Self {
+            host: host.clone(),
+            backlog: None,
+            ipv6_only: false,
+            control: Control {
+                enabled: true,
+                ..Control::default()
+            },
+        }
+    }
+
+    /// How many connections the kernel may hold that were not yet accepted. Default: 4096, or what
+    /// the kernel caps it at. With 0, [`bind`](Self::bind) fails with
+    /// [`ErrorCode::InvalidArgument`](crate::ErrorCode::InvalidArgument).
+    pub fn backlog(mut self, backlog: u32) -> Self {
+        self.backlog = Some(backlog);
+        self
+    }
+
+    /// Only IPv6 peers are wanted: binding an IPv4 address then fails. Default: false, and an IPv6
+    /// address takes IPv6 peers only all the same.
+    pub fn ipv6_only(mut self, value: bool) -> Self {
+        self.ipv6_only = value;
+        self
+    }
+
+    /// Whether the listener starts enabled. Default: true.
+    pub fn enabled(mut self, enabled: bool) -> Self {
+        self.control.enabled = enabled;
+        self
+    }
+
+    /// Start with the callback of [`Listener::set_callback`].
+    pub fn on_connection(
+        mut self,
+        callback: impl FnMut(&Listener, Connection) + Send + 'static,
+    ) -> Self {
+        self.control.on_connection = Some(ConnectionCallback::closure(callback));
+        self
+    }
+
+    /// Start with the callback of [`Listener::set_async_callback`].
+    pub fn on_connection_async<F, Fut>(mut self, callback: F) -> Self
+    where
+        F: Fn(Listener, Connection) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        self.control.on_connection = Some(ConnectionCallback::task(callback));
+        self
+    }
+
+    /// Start with the callback of [`Listener::set_error_callback`].
+    pub fn on_error(
+        mut self,
+        callback: impl FnMut(&Listener, AcceptError) + Send + 'static,
+    ) -> Self {
+        self.control.on_error = Some(OneAtATime::new(callback));
+        self
+    }
+
+    /// Listen on `address`. See [`Listener::bind`].
+    ///
+    /// # Errors
+    /// As [`Listener::bind`]. Nothing is left open then.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime with I/O and time.
+    pub async fn bind(self, address: SocketAddr) -> Result<Listener, Error> {
+        let wanted = self.control.wanted();
+        let options = BindOptions {
+            backlog: self.backlog,
+            ipv6_only: self.ipv6_only,
+            enabled: wanted.enabled,
+            has_callback: wanted.has_callback,
+        };
+        let mut acceptor = Acceptor::bind(self.host.acceptor(), address, options).await?;
+        let local_addrs = acceptor.local_addrs().await?;
+
+        let (control, commands) = watch::channel(self.control);
+        let (reports, status) = watch::channel(Status::default());
+        let handle = Arc::new(Handle {
+            control,
+            status,
+            local_addrs,
+        });
+        let owner = OnRelease::new(Arc::downgrade(&handle));
+        tokio::spawn(acceptor::run(acceptor, wanted, commands, reports, owner));
+        Ok(Listener(handle))
+    }
+}

@@ -1,0 +1,11 @@
+//! The command `evconn`: parse, set up the log, call the library.
+
+mod cli;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let command = cli::parse();
+    cli::start_log();
+    cli::run(command)
+}

@@ -1,0 +1,195 @@
+//! Serving: each connection of a listener goes to a fresh instance of a service.
+
+use crate::connection::Parts;
+use crate::listener::ConnectionCallback;
+use crate::service::Failure;
+use crate::{Error, Limits, Listener, Service, Shutdown, State};
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// What serving came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Served {
+    /// Connections that were served, from the first to the last.
+    pub connections: u64,
+    /// Connections that were still open after the time of grace, and were ended then.
+    pub killed: u64,
+}
+
+/// Serve the listener's connections until `shutdown` says so.
+///
+/// Each connection gets a fresh instance of the service, in a store of its own. A trap in it, or an
+/// error that it returns, ends that connection: it is logged with its number and its peer, and no
+/// other connection notices. At most [`Limits::max_connections`] are open at a time; the next one
+/// is not even accepted before one of them ends.
+///
+/// The listener's callback is replaced. When this returns, the listener is closed.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use evconn::{Host, Limits, Listener, Service, Shutdown, guests};
+/// use tokio::io::{AsyncReadExt, AsyncWriteExt};
+///
+/// let host = Host::new()?;
+/// let service = Service::new(&host, guests::ECHO)?;
+/// let listener = Listener::bind(&host, "127.0.0.1:0".parse()?).await?;
+/// let address = listener.local_addr();
+///
+/// let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+/// let shutdown = Shutdown::on(async { drop(stopped.await) });
+/// let server = tokio::spawn(evconn::serve(listener, service, Limits::default(), shutdown));
+///
+/// let mut peer = tokio::net::TcpStream::connect(address).await?;
+/// peer.write_all(b"hello").await?;
+/// peer.shutdown().await?;
+/// let mut answer = String::new();
+/// peer.read_to_string(&mut answer).await?;
+/// assert_eq!(answer, "hello");
+///
+/// drop(stop);
+/// assert_eq!(server.await??.connections, 1);
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+/// [`Error::TooManyConnections`] if the host has no room for that many; [`Error::Socket`],
+/// [`Error::Acceptor`] or [`Error::Closed`] if the listener ended before `shutdown` said so. Open
+/// connections are given the time of grace then, too.
+pub async fn serve(
+    listener: Listener,
+    service: Service,
+    limits: Limits,
+    shutdown: Shutdown,
+) -> Result<Served, Error> {
+    let capacity = service.host().max_connections();
+    if limits.max_connections > capacity {
+        return Err(Error::TooManyConnections {
+            asked: limits.max_connections,
+            capacity,
+        });
+    }
+    let connections = Connections::new(service, limits);
+    listener.set_connection_callback(Some(connections.callback()));
+
+    let Shutdown { begin, now, grace } = shutdown;
+    let outcome = tokio::select! {
+        () = begin => Ok(()),
+        () = listener.ended() => Err(reason(&listener)),
+    };
+    listener.close();
+    listener.closed().await;
+    let killed = connections.drain(grace, now).await;
+    outcome.map(|()| Served {
+        connections: connections.begun(),
+        killed,
+    })
+}
+
+/// Why a listener has ended by itself.
+fn reason(listener: &Listener) -> Error {
+    use crate::StopReason;
+    match listener.state() {
+        State::Stopped(StopReason::Socket(code)) => Error::Socket(code),
+        State::Stopped(StopReason::Trap(message)) => Error::Acceptor(message.to_string()),
+        State::Accepting
+        | State::Disabled
+        | State::Paused
+        | State::BackingOff(_)
+        | State::Closed => Error::Closed,
+    }
+}
+
+/// The connections that are being served.
+struct Connections {
+    shared: Arc<Shared>,
+    permits: Arc<Semaphore>,
+}
+
+struct Shared {
+    service: Service,
+    limits: Limits,
+    tasks: TaskTracker,
+    kill: CancellationToken,
+    begun: AtomicU64,
+    killed: AtomicU64,
+}
+
+impl Connections {
+    fn new(service: Service, limits: Limits) -> Self {
+        Self {
+            permits: Arc::new(Semaphore::new(limits.max_connections)),
+            shared: Arc::new(Shared {
+                service,
+                limits,
+                tasks: TaskTracker::new(),
+                kill: CancellationToken::new(),
+                begun: AtomicU64::new(0),
+                killed: AtomicU64::new(0),
+            }),
+        }
+    }
+
+    /// What the listener does with a connection: start a task that serves it.
+    fn callback(&self) -> ConnectionCallback {
+        let shared = Arc::clone(&self.shared);
+        let permits = Arc::clone(&self.permits);
+        ConnectionCallback::limited_task(permits, move |_listener, connection, permit| {
+            let serving = Arc::clone(&shared);
+            shared.tasks.spawn(async move {
+                serving.one(connection).await;
+                drop(permit);
+            });
+        })
+    }
+
+    fn begun(&self) -> u64 {
+        self.shared.begun.load(Ordering::Relaxed)
+    }
+
+    /// Wait until all connections are done, for as long as `grace` and `now` allow. Returns how
+    /// many had to be ended.
+    async fn drain(&self, grace: Duration, now: impl Future<Output = ()>) -> u64 {
+        self.shared.tasks.close();
+        tokio::select! {
+            () = self.shared.tasks.wait() => {}
+            () = now => {}
+            () = tokio::time::sleep(grace) => {}
+        }
+        self.shared.kill.cancel();
+        self.shared.tasks.wait().await;
+        self.shared.killed.load(Ordering::Relaxed)
+    }
+}
+
+impl Shared {
+    /// Serve one connection, from its first byte to its last.
+    async fn one(&self, connection: Parts) {
+        let number = self.begun.fetch_add(1, Ordering::Relaxed) + 1;
+        let peer = connection.peer_addr;
+        tracing::debug!(number, %peer, "connection accepted");
+        tokio::select! {
+            // A connection that ends as it is killed was served.
+            biased;
+            result = self.service.handle(connection, &self.limits) => match result {
+                Ok(()) => tracing::debug!(number, %peer, "connection done"),
+                Err(failure @ Failure::Handler(_)) => {
+                    tracing::info!(number, %peer, "connection failed: {failure}");
+                }
+                Err(failure @ Failure::Trap(_)) => {
+                    tracing::warn!(number, %peer, "connection failed: {failure}");
+                }
+            },
+            () = self.kill.cancelled() => {
+                self.killed.fetch_add(1, Ordering::Relaxed);
+                tracing::info!(number, %peer, "connection ended by the shutdown");
+            }
+        }
+    }
+}

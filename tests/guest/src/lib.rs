@@ -1,0 +1,111 @@
+//! A service that does what the peer's first line says, so that the tests can have every kind of
+//! guest with one component.
+
+wit_bindgen::generate!({
+    path: "../../wit",
+    world: "evconn:tcp/service",
+    generate_all,
+});
+
+use evconn::tcp::connection::Connection;
+use exports::evconn::tcp::handler::Guest;
+use wasi::io::streams::{InputStream, OutputStream, StreamError};
+
+struct TestGuest;
+
+impl Guest for TestGuest {
+    fn handle(connection: Connection) -> Result<(), String> {
+        let line = read_line(&connection.input);
+        let (command, argument) = line.split_once(' ').unwrap_or((&line, ""));
+        match command {
+            "echo" => echo(&connection),
+            "error" => return Err(argument.to_owned()),
+            "grow" => grow(argument.parse().map_err(|_| "grow takes a number of bytes")?),
+            "leak" => leak(connection, argument),
+            "probe" => say(&connection.output, &probe()),
+            "spin" => loop {
+                std::hint::spin_loop();
+            },
+            "trap" => std::process::abort(),
+            _ => return Err(format!("unknown command {line:?}")),
+        }
+        Ok(())
+    }
+}
+
+/// The first line, without its end. What follows it stays in the stream.
+fn read_line(input: &InputStream) -> String {
+    let mut line = Vec::new();
+    loop {
+        match input.blocking_read(1) {
+            Ok(byte) if byte == b"\n" => break,
+            Ok(byte) => line.extend(byte),
+            Err(_) => break,
+        }
+    }
+    String::from_utf8_lossy(&line).into_owned()
+}
+
+fn say(output: &OutputStream, text: &str) {
+    for chunk in text.as_bytes().chunks(4096) {
+        if output.blocking_write_and_flush(chunk).is_err() {
+            return;
+        }
+    }
+}
+
+/// Through guest memory, unlike the example.
+fn echo(Connection { input, output, .. }: &Connection) {
+    loop {
+        match input.blocking_read(4096) {
+            Ok(bytes) => {
+                if output.blocking_write_and_flush(&bytes).is_err() {
+                    return;
+                }
+            }
+            Err(StreamError::Closed | StreamError::LastOperationFailed(_)) => return,
+        }
+    }
+}
+
+/// Touch that much memory.
+fn grow(bytes: usize) {
+    let memory = vec![1_u8; bytes];
+    std::hint::black_box(&memory);
+}
+
+/// Return with the connection's handles still held, and with bytes just written.
+fn leak(connection: Connection, text: &str) {
+    if let Ok(permit) = connection.output.check_write() {
+        let len = text.len().min(permit as usize);
+        // A failure is the peer's to notice: it gets fewer bytes than it waits for.
+        let _ = connection.output.write(&text.as_bytes()[..len]);
+    }
+    std::mem::forget(connection);
+}
+
+/// What a service can reach beyond its connection.
+fn probe() -> String {
+    use wasi::sockets::network::IpAddressFamily;
+    let tcp = match wasi::sockets::tcp_create_socket::create_tcp_socket(IpAddressFamily::Ipv4) {
+        Ok(_) => "granted".to_owned(),
+        Err(code) => code.name().to_owned(),
+    };
+    let udp = match wasi::sockets::udp_create_socket::create_udp_socket(IpAddressFamily::Ipv4) {
+        Ok(_) => "granted".to_owned(),
+        Err(code) => code.name().to_owned(),
+    };
+    let network = wasi::sockets::instance_network::instance_network();
+    let names = match wasi::sockets::ip_name_lookup::resolve_addresses(&network, "localhost") {
+        Ok(_) => "granted".to_owned(),
+        Err(code) => code.name().to_owned(),
+    };
+    format!(
+        "tcp={tcp} udp={udp} names={names} directories={} environment={} arguments={}\n",
+        wasi::filesystem::preopens::get_directories().len(),
+        wasi::cli::environment::get_environment().len(),
+        wasi::cli::environment::get_arguments().len(),
+    )
+}
+
+export!(TestGuest);
