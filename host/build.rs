@@ -56,6 +56,12 @@ fn run() -> Result<()> {
         let component = out_dir.join(format!("{name}.wasm"));
         encode(&module, &component).with_context(|| format!("{name}.wasm"))?;
     }
+    // The tests embed it; the library and the command do not.
+    let test_guest = out_dir.join("test-guest.wasm");
+    println!(
+        "cargo::rustc-env=EVCONN_TEST_GUEST={}",
+        test_guest.display()
+    );
     Ok(())
 }
 

@@ -152,7 +152,9 @@ impl AsyncWrite for Connection {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Poll::Ready(Ok(())),
             result => result?,
         };
-        Poll::Ready(self.with_socket(|sockets, socket| sockets.shutdown(socket, ShutdownType::Send)))
+        Poll::Ready(
+            self.with_socket(|sockets, socket| sockets.shutdown(socket, ShutdownType::Send)),
+        )
     }
 }
 

@@ -31,9 +31,7 @@ pub use connection::Connection;
 pub use error::{Error, ErrorCode};
 pub use host::{Host, HostBuilder};
 pub use limits::Limits;
-pub use listener::{
-    AcceptError, Listener, ListenerBuilder, Recovery, State, Stats, StopReason,
-};
+pub use listener::{AcceptError, Listener, ListenerBuilder, Recovery, State, Stats, StopReason};
 pub use serve::{Served, serve};
 pub use service::Service;
 pub use shutdown::Shutdown;

@@ -26,7 +26,8 @@ fn may_listen(granted: &[SocketAddr], address: SocketAddr, used_for: SocketAddrU
         SocketAddrUse::TcpBind => granted.contains(&address),
         // The address that it became: where port 0 was granted, the kernel has chosen one.
         SocketAddrUse::TcpListen => granted.iter().any(|granted| {
-            granted.ip() == address.ip() && (granted.port() == address.port() || granted.port() == 0)
+            granted.ip() == address.ip()
+                && (granted.port() == address.port() || granted.port() == 0)
         }),
         // The peer's address. Whom to refuse is not decided here.
         SocketAddrUse::TcpAccept => true,

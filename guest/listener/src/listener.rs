@@ -8,7 +8,7 @@ use evconn_listener_state::{Duration, Instant, Machine, State};
 use std::cell::RefCell;
 use wasi::clocks::monotonic_clock;
 use wasi::io::poll::{self, Pollable};
-use wasi::sockets::network::{ErrorCode, IpSocketAddress};
+use wasi::sockets::network::{ErrorCode, IpAddressFamily, IpSocketAddress};
 use wasi::sockets::tcp::TcpSocket;
 
 /// What a handle to `listener` stands for.
@@ -97,10 +97,12 @@ impl wit::GuestListener for ListenerCell {
         options: Option<wit::OptionsBorrow<'_>>,
     ) -> Result<wit::Listener, ErrorCode> {
         let options = values(options)?;
-        let [socket] = <[TcpSocket; 1]>::try_from(sockets).map_err(|_| ErrorCode::InvalidArgument)?;
-        if !socket.is_listening() {
-            socket::listen(&socket, options.backlog)?;
+        let [socket] =
+            <[TcpSocket; 1]>::try_from(sockets).map_err(|_| ErrorCode::InvalidArgument)?;
+        if options.ipv6_only && socket.address_family() == IpAddressFamily::Ipv4 {
+            return Err(ErrorCode::InvalidArgument);
         }
+        socket::ensure_listening(&socket, options.backlog)?;
         Ok(Self::new(socket, options))
     }
 

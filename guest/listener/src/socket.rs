@@ -15,8 +15,20 @@ pub fn bind(address: IpSocketAddress, backlog: u32) -> Result<TcpSocket, ErrorCo
     Ok(socket)
 }
 
+/// Make a socket listen, if it does not.
+pub fn ensure_listening(socket: &TcpSocket, backlog: u32) -> Result<(), ErrorCode> {
+    // One that was told to, but was never asked whether it does, says that it listens. Its pollable
+    // is always ready until then.
+    match until_done(socket, || socket.finish_listen()) {
+        Ok(()) => Ok(()),
+        Err(ErrorCode::NotInProgress) if socket.is_listening() => Ok(()),
+        Err(ErrorCode::NotInProgress) => listen(socket, backlog),
+        Err(code) => Err(code),
+    }
+}
+
 /// Make a bound socket listen.
-pub fn listen(socket: &TcpSocket, backlog: u32) -> Result<(), ErrorCode> {
+fn listen(socket: &TcpSocket, backlog: u32) -> Result<(), ErrorCode> {
     socket.set_listen_backlog_size(u64::from(backlog))?;
     socket.start_listen()?;
     until_done(socket, || socket.finish_listen())

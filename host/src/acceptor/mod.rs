@@ -16,8 +16,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 use wasmtime::component::{Component, Linker, Resource, ResourceAny, ResourceTable};
 use wasmtime::{Engine, Store};
-use wasmtime_wasi::p2::bindings::io::poll::{Host as _, HostPollable as _};
 use wasmtime_wasi::p2::DynPollable;
+use wasmtime_wasi::p2::bindings::io::poll::{Host as _, HostPollable as _};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 /// The callback that the component is given for connections and for errors. Which function it
@@ -203,7 +203,7 @@ impl Acceptor {
         Ok(())
     }
 
-    /// They are children of the listener's sockets: they have to go before it is called again.
+    /// They are right until the listener is called again, and have to go before its sockets do.
     fn unsubscribe(&mut self, pollables: Pollables) -> wasmtime::Result<()> {
         let table = &mut self.store.data_mut().table;
         pollables.0.into_iter().try_for_each(|p| table.drop(p))
@@ -230,10 +230,7 @@ async fn make_options(
     options: BindOptions,
 ) -> Result<ResourceAny, Error> {
     let guest = provider.evconn_tcp_listener().options();
-    let made = guest
-        .call_constructor(&mut *store)
-        .await
-        .map_err(trap)?;
+    let made = guest.call_constructor(&mut *store).await.map_err(trap)?;
     if let Some(backlog) = options.backlog {
         guest
             .call_set_backlog(&mut *store, made, backlog)

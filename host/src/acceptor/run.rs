@@ -5,12 +5,12 @@
 //! task of its own.
 
 use super::{Acceptor, Event};
+use crate::Connection;
 use crate::connection::Parts;
 use crate::listener::{
-    AcceptError, ConnectionCallback, Control, OnRelease, Recovery, Stats, Status, StopReason, TaskCallback,
-    Wanted,
+    AcceptError, ConnectionCallback, Control, OnRelease, Recovery, Stats, Status, StopReason,
+    TaskCallback, Wanted,
 };
-use crate::Connection;
 use futures_util::future::OptionFuture;
 use std::collections::VecDeque;
 use std::ops::ControlFlow;
@@ -146,7 +146,11 @@ impl Task {
     /// Say what has come of the last look for connections.
     fn publish(&mut self, stats: Stats, events: &[Event]) {
         self.status.send_if_modified(|status| {
-            let before = (status.stats, status.backing_off_until, status.stopped.clone());
+            let before = (
+                status.stats,
+                status.backing_off_until,
+                status.stopped.clone(),
+            );
             status.stats = stats;
             for event in events {
                 status.backing_off_until = None;
@@ -160,7 +164,12 @@ impl Task {
                     },
                 }
             }
-            before != (status.stats, status.backing_off_until, status.stopped.clone())
+            before
+                != (
+                    status.stats,
+                    status.backing_off_until,
+                    status.stopped.clone(),
+                )
         });
     }
 

@@ -21,7 +21,7 @@ pub struct Echo {
     #[arg(long, default_value_t = IpAddr::V4(Ipv4Addr::UNSPECIFIED), value_name = "ADDR")]
     address: IpAddr,
     /// How many seconds open connections may take to finish after the first signal.
-    #[arg(long, default_value = "10", value_name = "SECONDS", value_parser = seconds)]
+    #[arg(long, default_value = "10", value_name = "SECONDS", value_parser = seconds, allow_negative_numbers = true)]
     grace: Duration,
 }
 

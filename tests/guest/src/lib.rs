@@ -20,12 +20,22 @@ impl Guest for TestGuest {
         match command {
             "echo" => echo(&connection),
             "error" => return Err(argument.to_owned()),
-            "grow" => grow(argument.parse().map_err(|_| "grow takes a number of bytes")?),
+            "grow" => {
+                grow(
+                    argument
+                        .parse()
+                        .map_err(|_| "grow takes a number of bytes")?,
+                );
+                say(&connection.output, "grown\n");
+            }
             "leak" => leak(connection, argument),
             "probe" => say(&connection.output, &probe()),
-            "spin" => loop {
-                std::hint::spin_loop();
-            },
+            "spin" => {
+                say(&connection.output, "spinning\n");
+                loop {
+                    std::hint::spin_loop();
+                }
+            }
             "trap" => std::process::abort(),
             _ => return Err(format!("unknown command {line:?}")),
         }

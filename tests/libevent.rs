@@ -1,0 +1,125 @@
+//! libevent's own tests of its listener, under their own names.
+
+use crate::support::{connect, descriptors, host, listen, over_both_families, within};
+use evconn::{Connection, ErrorCode, Listener, Recovery, State, StopReason};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpStream;
+
+over_both_families!(randport, error, close_accepted_fd, immediate_close);
+
+/// A callback that counts down, and disables its listener at 0.
+fn count_down(count: &Arc<AtomicUsize>) -> impl FnMut(&Listener, Connection) + Send + 'static {
+    let count = Arc::clone(count);
+    move |listener, _connection| {
+        if count.fetch_sub(1, Ordering::SeqCst) == 1 {
+            listener.disable();
+        }
+    }
+}
+
+/// Two listeners on port 0 get ports of their own, and count two clients and one.
+async fn randport(ip: IpAddr) {
+    let counts = [2, 1].map(|count| Arc::new(AtomicUsize::new(count)));
+    let listeners = [listen(ip).await, listen(ip).await];
+    let addresses = listeners.each_ref().map(Listener::local_addr);
+    assert_ne!(addresses[0].port(), addresses[1].port());
+    for (listener, count) in listeners.iter().zip(&counts) {
+        assert!(listener.local_addr().ip().is_loopback());
+        assert_ne!(listener.local_addr().port(), 0);
+        listener.set_callback(count_down(count));
+    }
+
+    let _clients = [
+        connect(addresses[0]).await,
+        connect(addresses[0]).await,
+        connect(addresses[1]).await,
+    ];
+
+    for (listener, count) in listeners.iter().zip(&counts) {
+        within("nothing is left to wait for", listener.idle()).await;
+        assert_eq!(count.load(Ordering::SeqCst), 0);
+        assert_eq!(listener.state(), State::Disabled);
+    }
+}
+
+/// Accept fails: the error callback is called, the connection callback is not.
+async fn error(ip: IpAddr) {
+    let (sender, mut errors) = tokio::sync::mpsc::unbounded_channel();
+    let connections = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&connections);
+    let listener = Listener::builder(host())
+        .on_connection(move |_, _| {
+            counted.fetch_add(1, Ordering::SeqCst);
+        })
+        .on_error(move |listener, error| {
+            listener.disable();
+            sender.send(error).expect("the test waits for it");
+        })
+        .bind(SocketAddr::new(ip, 0))
+        .await
+        .expect("a listener");
+
+    descriptors::break_listening(listener.local_addr());
+
+    let error = within("the error callback", errors.recv())
+        .await
+        .expect("an error");
+    assert_eq!(error.code, ErrorCode::InvalidArgument);
+    assert_eq!(error.recovery, Recovery::Stopped);
+    within("nothing is left to wait for", listener.idle()).await;
+    assert_eq!(
+        listener.state(),
+        State::Stopped(StopReason::Socket(ErrorCode::InvalidArgument))
+    );
+    assert!(listener.enable().is_err(), "it has stopped for good");
+    assert_eq!(connections.load(Ordering::SeqCst), 0);
+    assert_eq!(listener.stats().fatal_errors, 1);
+    assert!(errors.try_recv().is_err(), "one error, one event");
+}
+
+/// The callback closes its connection and then its listener: nothing is left open.
+async fn close_accepted_fd(ip: IpAddr) {
+    let listener = listen(ip).await;
+    let address = listener.local_addr();
+    listener.set_callback(|listener, connection| {
+        drop(connection);
+        listener.close();
+    });
+    let mut client = connect(address).await;
+    within("the listener closes", listener.closed()).await;
+    let mut rest = Vec::new();
+    within("the end", client.read_to_end(&mut rest))
+        .await
+        .expect("a clean end");
+    assert_eq!(rest, b"");
+    assert_eq!(listener.state(), State::Closed);
+    assert_eq!(descriptors::bound_to(address), 0);
+    TcpStream::connect(address)
+        .await
+        .expect_err("nobody listens");
+}
+
+/// Two clients wait, the first callback disables: the second one stays queued.
+async fn immediate_close(ip: IpAddr) {
+    let calls = Arc::new(AtomicUsize::new(0));
+    let listener = listen(ip).await;
+    let address = listener.local_addr();
+    let _clients = [connect(address).await, connect(address).await];
+
+    let counted = Arc::clone(&calls);
+    listener.set_callback(move |listener, connection| {
+        counted.fetch_add(1, Ordering::SeqCst);
+        drop(connection);
+        listener.disable();
+    });
+    within("nothing is left to wait for", listener.idle()).await;
+    assert_eq!(calls.load(Ordering::SeqCst), 1);
+
+    // It was not refused: it is delivered once the listener is enabled again.
+    listener.enable().expect("enabled");
+    within("nothing is left to wait for", listener.idle()).await;
+    assert_eq!(calls.load(Ordering::SeqCst), 2);
+}

@@ -1,0 +1,12 @@
+//! The integration tests: real sockets, real components, real clients.
+//!
+//! Each module is a theme. They bind port 0 on a loopback address, wait for events with a deadline,
+//! and run in parallel.
+
+mod cli;
+mod component;
+mod echo;
+mod handle;
+mod isolation;
+mod libevent;
+mod support;

@@ -1,0 +1,231 @@
+//! `listener.wasm` in a store in which everything is granted, driven call by call.
+
+use super::within;
+use std::net::{Ipv4Addr, SocketAddr};
+use wasmtime::component::{Component, Linker, Resource, ResourceAny, ResourceTable};
+use wasmtime::{Config, Engine, Store};
+use wasmtime_wasi::p2::bindings::io::poll::HostPollable;
+use wasmtime_wasi::p2::bindings::sockets::network::ErrorCode;
+use wasmtime_wasi::p2::{DynPollable, TcpSocket};
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+
+mod bindings {
+    wasmtime::component::bindgen!({
+        path: "../wit",
+        world: "evconn:tcp/provider",
+        exports: { default: async },
+        with: { "wasi": wasmtime_wasi::p2::bindings },
+    });
+}
+
+use bindings::Provider;
+pub use bindings::exports::evconn::tcp::listener::State;
+use bindings::exports::evconn::tcp::listener::{Event, GuestListener, GuestOptions};
+
+pub struct Ctx {
+    wasi: WasiCtx,
+    table: ResourceTable,
+}
+
+impl WasiView for Ctx {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView {
+            ctx: &mut self.wasi,
+            table: &mut self.table,
+        }
+    }
+}
+
+/// The component and its store. A trap is a failed test.
+pub struct Instance {
+    pub store: Store<Ctx>,
+    provider: Provider,
+}
+
+impl Instance {
+    pub async fn new() -> Self {
+        let mut config = Config::new();
+        config.concurrency_support(false);
+        let engine = Engine::new(&config).expect("an engine");
+        let component = Component::new(&engine, evconn::guests::LISTENER).expect("a component");
+        let mut linker = Linker::new(&engine);
+        wasmtime_wasi::p2::add_to_linker_async(&mut linker).expect("WASI");
+        let ctx = Ctx {
+            wasi: WasiCtx::builder().inherit_network().allow_tcp(true).build(),
+            table: ResourceTable::new(),
+        };
+        let mut store = Store::new(&engine, ctx);
+        let provider = Provider::instantiate_async(&mut store, &component, &linker)
+            .await
+            .expect("an instance");
+        Self { store, provider }
+    }
+
+    pub fn listeners(&mut self) -> (GuestListener<'_>, &mut Store<Ctx>) {
+        let guest = self.provider.evconn_tcp_listener().listener();
+        (guest, &mut self.store)
+    }
+
+    pub fn options(&mut self) -> (GuestOptions<'_>, &mut Store<Ctx>) {
+        let guest = self.provider.evconn_tcp_listener().options();
+        (guest, &mut self.store)
+    }
+
+    pub async fn new_options(&mut self) -> ResourceAny {
+        let (guest, store) = self.options();
+        guest.call_constructor(store).await.expect("options")
+    }
+
+    pub async fn bind(
+        &mut self,
+        address: SocketAddr,
+        options: Option<ResourceAny>,
+    ) -> Result<ResourceAny, ErrorCode> {
+        let (guest, store) = self.listeners();
+        guest
+            .call_bind(store, address.into(), options)
+            .await
+            .expect("no trap")
+    }
+
+    /// A listener on a free port, with a callback.
+    pub async fn listen(&mut self, callback: u64) -> (ResourceAny, SocketAddr) {
+        let listener = self
+            .bind(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 0), None)
+            .await
+            .expect("a listener");
+        self.set_callback(listener, Some(callback)).await;
+        let address = self.address(listener).await;
+        (listener, address)
+    }
+
+    pub async fn address(&mut self, listener: ResourceAny) -> SocketAddr {
+        let (guest, store) = self.listeners();
+        let addresses = guest
+            .call_local_addresses(store, listener)
+            .await
+            .expect("no trap")
+            .expect("addresses");
+        assert_eq!(addresses.len(), 1);
+        addresses[0].into()
+    }
+
+    pub async fn set_callback(&mut self, listener: ResourceAny, callback: Option<u64>) {
+        let (guest, store) = self.listeners();
+        guest
+            .call_set_callback(store, listener, callback)
+            .await
+            .expect("no trap");
+    }
+
+    pub async fn disable(&mut self, listener: ResourceAny) {
+        let (guest, store) = self.listeners();
+        guest.call_disable(store, listener).await.expect("no trap");
+    }
+
+    pub async fn enable(&mut self, listener: ResourceAny) {
+        let (guest, store) = self.listeners();
+        guest
+            .call_enable(store, listener)
+            .await
+            .expect("no trap")
+            .expect("enabled");
+    }
+
+    pub async fn state(&mut self, listener: ResourceAny) -> State {
+        let (guest, store) = self.listeners();
+        guest.call_state(store, listener).await.expect("no trap")
+    }
+
+    pub async fn next_events(&mut self, listener: ResourceAny, max: u32) -> Vec<u64> {
+        let (guest, store) = self.listeners();
+        let events = guest.call_next_events(store, listener, max).await;
+        self.callbacks(events.expect("no trap"))
+    }
+
+    pub async fn wait_events(
+        &mut self,
+        listener: ResourceAny,
+        max: u32,
+        timeout: Option<u64>,
+    ) -> Vec<u64> {
+        let (guest, store) = self.listeners();
+        let events = guest.call_wait_events(store, listener, max, timeout);
+        let events = within("events", events).await.expect("no trap");
+        self.callbacks(events)
+    }
+
+    /// Close the connections, and return the callback of each.
+    fn callbacks(&mut self, events: Vec<Event>) -> Vec<u64> {
+        let table = &mut self.store.data_mut().table;
+        let close = |event| match event {
+            Event::Connection(event) => {
+                table.delete(event.connection.input).expect("an input");
+                table.delete(event.connection.output).expect("an output");
+                table.delete(event.connection.socket).expect("a socket");
+                event.callback
+            }
+            Event::Error(event) => panic!("{:?}", event.code),
+        };
+        events.into_iter().map(close).collect()
+    }
+
+    pub async fn subscribe(&mut self, listener: ResourceAny) -> Vec<Resource<DynPollable>> {
+        let (guest, store) = self.listeners();
+        guest
+            .call_subscribe(store, listener)
+            .await
+            .expect("no trap")
+    }
+
+    pub fn unsubscribe(&mut self, pollables: Vec<Resource<DynPollable>>) {
+        for pollable in pollables {
+            let table = &mut self.store.data_mut().table;
+            HostPollable::drop(table, pollable).expect("dropped");
+        }
+    }
+
+    pub async fn take_apart(&mut self, listener: ResourceAny) -> Vec<Resource<TcpSocket>> {
+        let (guest, store) = self.listeners();
+        guest
+            .call_into_sockets(store, listener)
+            .await
+            .expect("no trap")
+    }
+
+    pub async fn put_together(
+        &mut self,
+        sockets: Vec<Resource<TcpSocket>>,
+    ) -> Result<ResourceAny, ErrorCode> {
+        let (guest, store) = self.listeners();
+        guest
+            .call_from_sockets(store, &sockets, None)
+            .await
+            .expect("no trap")
+    }
+}
+
+impl Instance {
+    pub fn create_socket(&mut self) -> Resource<TcpSocket> {
+        use wasmtime_wasi::p2::bindings::sockets::network::IpAddressFamily;
+        use wasmtime_wasi::p2::bindings::sockets::tcp_create_socket::Host;
+        let mut sockets = wasmtime_wasi::sockets::WasiSocketsView::sockets(self.store.data_mut());
+        sockets
+            .create_tcp_socket(IpAddressFamily::Ipv4)
+            .expect("a socket")
+    }
+
+    pub async fn bind_socket(&mut self, socket: &Resource<TcpSocket>) {
+        use wasmtime_wasi::p2::bindings::sockets::instance_network::Host;
+        use wasmtime_wasi::p2::bindings::sockets::tcp::HostTcpSocket;
+        let mut sockets = wasmtime_wasi::sockets::WasiSocketsView::sockets(self.store.data_mut());
+        let network = sockets.instance_network().expect("the network");
+        let address = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 0);
+        let borrowed = || Resource::new_borrow(socket.rep());
+        sockets
+            .start_bind(borrowed(), network, address.into())
+            .await
+            .expect("bind started");
+        sockets.finish_bind(borrowed()).expect("bound");
+    }
+}

@@ -1,0 +1,182 @@
+//! What the tests have in common: a host, a server, and waiting with a deadline.
+
+pub mod descriptors;
+pub mod instance;
+pub mod process;
+
+use evconn::{Error, Host, Limits, Listener, Served, Service, Shutdown};
+use std::future::Future;
+use std::io::Write;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::sync::OnceLock;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+/// Far more than anything here takes, on a machine that does a lot else.
+pub const DEADLINE: Duration = Duration::from_secs(60);
+
+/// The service that does what its peer's first line says: see `tests/guest`.
+pub const TEST_GUEST: &[u8] = include_bytes!(env!("EVCONN_TEST_GUEST"));
+
+/// Define tests that run once over IPv4 and once over IPv6: async functions that take the address.
+macro_rules! over_both_families {
+    ($($name:ident),* $(,)?) => {
+        mod ipv4 {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $name() {
+                    super::$name(std::net::Ipv4Addr::LOCALHOST.into()).await;
+                }
+            )*
+        }
+        mod ipv6 {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $name() {
+                    if crate::support::has_ipv6() {
+                        super::$name(std::net::Ipv6Addr::LOCALHOST.into()).await;
+                    }
+                }
+            )*
+        }
+    };
+}
+pub(crate) use over_both_families;
+
+/// One host for all tests.
+pub fn host() -> &'static Host {
+    static HOST: OnceLock<Host> = OnceLock::new();
+    HOST.get_or_init(|| Host::new().expect("a host"))
+}
+
+/// Wait for `future`, but not for ever.
+pub async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
+    match tokio::time::timeout(DEADLINE, future).await {
+        Ok(value) => value,
+        Err(_) => panic!("{what}: not within {DEADLINE:?}"),
+    }
+}
+
+/// Say why a test does not run. Not with `eprintln!`, which the test harness swallows.
+pub fn skip(reason: &str) {
+    let _ = writeln!(std::io::stderr(), "skipped: {reason}");
+}
+
+pub fn has_ipv6() -> bool {
+    let has = std::net::TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_ok();
+    if !has {
+        skip("this machine has no IPv6 loopback address");
+    }
+    has
+}
+
+/// A listener on a free port, without a callback.
+pub async fn listen(ip: IpAddr) -> Listener {
+    Listener::bind(host(), SocketAddr::new(ip, 0))
+        .await
+        .expect("a listener")
+}
+
+/// `serve`, running.
+pub struct Server {
+    pub address: SocketAddr,
+    pub listener: Listener,
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<Result<Served, Error>>,
+}
+
+impl Server {
+    pub async fn start(ip: IpAddr, component: &[u8], limits: Limits) -> Self {
+        Self::start_with_grace(ip, component, limits, DEADLINE).await
+    }
+
+    pub async fn start_with_grace(
+        ip: IpAddr,
+        component: &[u8],
+        limits: Limits,
+        grace: Duration,
+    ) -> Self {
+        let service = Service::new(host(), component).expect("a service");
+        let listener = listen(ip).await;
+        let (stop, stopped) = oneshot::channel();
+        let shutdown = Shutdown::on(async { drop(stopped.await) }).grace(grace);
+        Self {
+            address: listener.local_addr(),
+            listener: listener.clone(),
+            stop,
+            task: tokio::spawn(evconn::serve(listener, service, limits, shutdown)),
+        }
+    }
+
+    pub async fn connect(&self) -> TcpStream {
+        connect(self.address).await
+    }
+
+    /// Stop accepting, and wait until all connections are done.
+    pub async fn stop(self) -> Served {
+        drop(self.stop);
+        within("the server ends", self.task)
+            .await
+            .expect("no panic")
+            .expect("no error")
+    }
+}
+
+pub async fn connect(address: SocketAddr) -> TcpStream {
+    within("connecting", TcpStream::connect(address))
+        .await
+        .expect("connected")
+}
+
+/// Send all of it and end this side; the answer is everything until the peer ends its own.
+pub async fn exchange(mut stream: TcpStream, request: &[u8]) -> Vec<u8> {
+    within("an exchange", async {
+        let (mut reader, mut writer) = stream.split();
+        let send = async {
+            writer.write_all(request).await?;
+            writer.shutdown().await
+        };
+        let mut answer = Vec::new();
+        let (sent, received) = tokio::join!(send, reader.read_to_end(&mut answer));
+        sent.expect("sent");
+        received.expect("received");
+        answer
+    })
+    .await
+}
+
+/// Send one line, and read one back.
+pub async fn ask(stream: &mut TcpStream, line: &str) -> String {
+    within("an answer", async {
+        stream.write_all(line.as_bytes()).await.expect("sent");
+        read_line(stream).await
+    })
+    .await
+}
+
+/// Read up to the end of a line, and no further.
+pub async fn read_line(stream: &mut TcpStream) -> String {
+    let mut line = Vec::new();
+    while line.last() != Some(&b'\n') {
+        line.push(stream.read_u8().await.expect("a byte"));
+    }
+    String::from_utf8(line).expect("text")
+}
+
+/// Close the connection with a reset.
+pub fn reset(stream: TcpStream) {
+    stream.set_zero_linger().expect("linger set");
+    drop(stream);
+}
+
+/// Wait until the peer has closed, in whatever way.
+pub async fn wait_for_close(stream: &mut TcpStream) {
+    within("the peer closes", async {
+        let mut buffer = [0; 4096];
+        while matches!(stream.read(&mut buffer).await, Ok(count) if count > 0) {}
+    })
+    .await;
+}

@@ -1,0 +1,121 @@
+//! The command `evconn` and other programs, as processes that end with their test.
+
+use super::DEADLINE;
+use rustix::process::{Pid, Signal, kill_process};
+use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
+use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Instant;
+
+/// A running `evconn`.
+pub struct Evconn {
+    child: Child,
+    lines: mpsc::Receiver<String>,
+    errors: Option<thread::JoinHandle<String>>,
+}
+
+/// How a process ended.
+pub struct Ended {
+    pub status: ExitStatus,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Evconn {
+    pub fn start(arguments: &[&str]) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_evconn"))
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("evconn starts");
+        let lines = read_lines(child.stdout.take().expect("stdout"));
+        let errors = Some(read_all(child.stderr.take().expect("stderr")));
+        Self {
+            child,
+            lines,
+            errors,
+        }
+    }
+
+    /// Run it to its end.
+    pub fn run(arguments: &[&str]) -> Ended {
+        Self::start(arguments).wait()
+    }
+
+    /// The address in the first line.
+    pub fn address(&self) -> SocketAddr {
+        let line = self.lines.recv_timeout(DEADLINE).expect("a first line");
+        let address = line.strip_prefix("Listening on ").expect("the ready line");
+        address.parse().expect("an address")
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).expect("signalled");
+    }
+
+    pub fn is_running(&mut self) -> bool {
+        self.child.try_wait().expect("a status").is_none()
+    }
+
+    /// Wait until it ends by itself.
+    pub fn wait(mut self) -> Ended {
+        let deadline = Instant::now() + DEADLINE;
+        // Its output ends when it does.
+        let mut stdout = String::new();
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            match self.lines.recv_timeout(left) {
+                Ok(line) => stdout += &(line + "\n"),
+                Err(mpsc::RecvTimeoutError::Disconnected) => break,
+                Err(mpsc::RecvTimeoutError::Timeout) => panic!("evconn did not end"),
+            }
+        }
+        let status = self.child.wait().expect("a status");
+        let errors = self.errors.take().expect("stderr is read once");
+        Ended {
+            status,
+            stdout,
+            stderr: errors.join().expect("stderr was read"),
+        }
+    }
+}
+
+impl Drop for Evconn {
+    fn drop(&mut self) {
+        // It may have ended already: then there is nothing to do.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if let Some(errors) = self.errors.take()
+            && let Ok(text) = errors.join()
+        {
+            // Shown by the test harness if the test failed.
+            eprintln!("evconn's standard error:\n{text}");
+        }
+    }
+}
+
+fn read_lines(stdout: ChildStdout) -> mpsc::Receiver<String> {
+    let (sender, lines) = mpsc::channel();
+    thread::spawn(move || {
+        for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+            if sender.send(line).is_err() {
+                return;
+            }
+        }
+    });
+    lines
+}
+
+fn read_all(mut stderr: ChildStderr) -> thread::JoinHandle<String> {
+    thread::spawn(move || {
+        let mut text = String::new();
+        match stderr.read_to_string(&mut text) {
+            Ok(_) => text,
+            Err(error) => format!("{text}\n(cannot be read: {error})"),
+        }
+    })
+}
