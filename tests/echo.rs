@@ -1,6 +1,6 @@
 //! The echo service: every byte comes back, in order.
 
-use crate::support::{Server, exchange, over_both_families, reset, wait_for_close, within};
+use crate::support::{Server, ask, exchange, over_both_families, reset, wait_for_close, within};
 use evconn::{Limits, guests};
 use std::net::IpAddr;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -66,7 +66,7 @@ async fn two_hundred_clients_at_once(ip: IpAddr) {
     // All of them are open, and served, at the same time.
     for (number, stream) in streams.iter_mut().enumerate() {
         let line = format!("client {number}\n");
-        assert_eq!(crate::support::ask(stream, &line).await, line);
+        assert_eq!(ask(stream, &line).await, line);
     }
     let clients = streams.into_iter().map(|stream| {
         tokio::spawn(async move {
@@ -89,13 +89,14 @@ async fn half_close_is_answered(ip: IpAddr) {
 async fn a_reset_in_mid_stream_ends_that_connection_alone(ip: IpAddr) {
     let server = start(ip).await;
     let mut other = server.connect().await;
-    assert_eq!(crate::support::ask(&mut other, "one\n").await, "one\n");
+    assert_eq!(ask(&mut other, "one\n").await, "one\n");
     let mut victim = server.connect().await;
+    assert_eq!(ask(&mut victim, "one\n").await, "one\n");
     within("sending", victim.write_all(&pattern(1 << 20)))
         .await
         .expect("sent");
     reset(victim);
-    assert_eq!(crate::support::ask(&mut other, "two\n").await, "two\n");
+    assert_eq!(ask(&mut other, "two\n").await, "two\n");
     drop(other);
     let served = server.stop().await;
     assert_eq!((served.connections, served.killed), (2, 0));
@@ -148,7 +149,7 @@ async fn connections_open_at_the_end_of_grace_are_ended() {
     )
     .await;
     let mut stream = server.connect().await;
-    assert_eq!(crate::support::ask(&mut stream, "hello\n").await, "hello\n");
+    assert_eq!(ask(&mut stream, "hello\n").await, "hello\n");
     let served = server.stop().await;
     assert_eq!((served.connections, served.killed), (1, 1));
     wait_for_close(&mut stream).await;

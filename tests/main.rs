@@ -9,4 +9,5 @@ mod echo;
 mod handle;
 mod isolation;
 mod libevent;
+mod readme;
 mod support;

@@ -1,23 +1,17 @@
 //! A service that sends every byte back until its peer has sent the last one.
 
-wit_bindgen::generate!({
-    path: "../../../wit",
-    world: "evconn:tcp/service",
-    generate_all,
-});
+wit_bindgen::generate!({ path: "../../../wit", world: "evconn:tcp/service", generate_all });
 
 use evconn::tcp::connection::Connection;
-use exports::evconn::tcp::handler::Guest;
 use wasi::io::streams::StreamError;
 
 struct Echo;
 
-impl Guest for Echo {
-    fn handle(connection: Connection) -> Result<(), String> {
-        let Connection { input, output, .. } = &connection;
+impl exports::evconn::tcp::handler::Guest for Echo {
+    fn handle(Connection { input, output, .. }: Connection) -> Result<(), String> {
         loop {
             // Waits for the peer to send something, then for the peer to take it back.
-            match output.blocking_splice(input, u64::MAX) {
+            match output.blocking_splice(&input, u64::MAX) {
                 Ok(_) => {}
                 Err(StreamError::Closed) => return Ok(()),
                 Err(StreamError::LastOperationFailed(error)) => return Err(error.to_debug_string()),
