@@ -31,6 +31,7 @@ impl Service {
     /// [`Error::NotAService`] if the bytes are not a component, if it does not export
     /// `evconn:tcp/handler@0.1.0`, or if it imports what is not WASI 0.2.
     pub fn new(host: &Host, component: &[u8]) -> Result<Self, Error> {
+        check_is_component(component).map_err(Error::NotAService)?;
         let pre = prepare(host, component).map_err(|error| Error::NotAService(error.into()))?;
         Ok(Self {
             host: host.clone(),
@@ -124,6 +125,21 @@ impl WasiView for ConnectionState {
             table: &mut self.table,
         }
     }
+}
+
+/// Tell apart what people mistake for a component, in fewer words than the parser would.
+fn check_is_component(bytes: &[u8]) -> anyhow::Result<()> {
+    const LAYER: usize = 6;
+    anyhow::ensure!(
+        bytes.starts_with(b"\0asm"),
+        "it is not a WebAssembly binary"
+    );
+    anyhow::ensure!(
+        bytes.get(LAYER) == Some(&1),
+        "it is a core module: build it for wasm32-wasip2, or make a component of it with \
+         `wasm-tools component new`"
+    );
+    Ok(())
 }
 
 fn prepare(host: &Host, component: &[u8]) -> wasmtime::Result<ServicePre<ConnectionState>> {
