@@ -9,6 +9,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use wasmparser::BinaryReader;
 
 const TARGET: &str = "wasm32-unknown-unknown";
 
@@ -151,11 +152,30 @@ fn encode(module: &Path, component: &Path) -> Result<()> {
         .validate(true)
         .module(&module)?
         .encode()?;
-    if fs::read(component).ok().as_deref() != Some(&encoded) {
-        fs::write(component, encoded)
+    let stripped = strip_names(&encoded)?;
+    if fs::read(component).ok().as_deref() != Some(&stripped) {
+        fs::write(component, stripped)
             .with_context(|| format!("{} cannot be written", component.display()))?;
     }
     Ok(())
+}
+
+/// Leave out the names that wit-component gives to a component's parts: a seventh of a small one.
+fn strip_names(component: &[u8]) -> Result<Vec<u8>> {
+    const HEADER: usize = 8;
+    const CUSTOM_SECTION: u8 = 0;
+    let mut reader = BinaryReader::new(component, 0);
+    let mut stripped = reader.read_bytes(HEADER)?.to_vec();
+    while !reader.eof() {
+        let start = reader.current_position();
+        let is_custom = reader.read_u8()? == CUSTOM_SECTION;
+        let size = reader.read_var_u32()?;
+        let mut section = BinaryReader::new(reader.read_bytes(size as usize)?, 0);
+        if !(is_custom && section.read_string()? == "component-name") {
+            stripped.extend(&component[start..reader.current_position()]);
+        }
+    }
+    Ok(stripped)
 }
 
 fn required_var(name: &str) -> Result<String> {

@@ -31,23 +31,22 @@ impl From<State> for wit::State {
             State::Disabled => Self::Disabled,
             State::Paused => Self::Paused,
             State::BackingOff(left) => Self::BackingOff(left),
-            State::Accepting(_) => Self::Accepting,
+            State::Accepting => Self::Accepting,
         }
     }
 }
 
-impl From<Stats> for wit::Stats {
-    fn from(stats: Stats) -> Self {
-        Self {
-            accepted: stats.accepted,
-            aborted: stats.aborted,
-            peer_errors: stats.peer_errors,
-            resource_errors: stats.resource_errors,
-            fatal_errors: stats.fatal_errors,
-            backoff_steps: stats.backoff_steps,
-            retries: stats.retries,
-            held: 0,
-            timed_out: 0,
-        }
+/// The counters, and how many connections are held now.
+pub fn stats(stats: Stats, held: usize) -> wit::Stats {
+    wit::Stats {
+        accepted: stats.accepted,
+        aborted: stats.aborted,
+        peer_errors: stats.peer_errors,
+        resource_errors: stats.resource_errors,
+        fatal_errors: stats.fatal_errors,
+        backoff_steps: stats.backoff_steps,
+        retries: stats.retries,
+        held: u32::try_from(held).unwrap_or(u32::MAX),
+        timed_out: stats.timed_out,
     }
 }

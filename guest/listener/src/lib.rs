@@ -4,10 +4,12 @@
 //! sight. Here are the sockets, the clock and the bindings.
 
 mod bindings;
+mod deferred;
 mod event;
 mod listener;
 mod options;
 mod socket;
+mod sockets;
 
 use bindings::exports::evconn::tcp::listener::Guest;
 

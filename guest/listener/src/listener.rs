@@ -1,29 +1,36 @@
-//! The resource `listener`: the state machine with its socket.
+//! The resource `listener`: the state machine with its sockets and the connections that it holds.
 
+use crate::bindings::evconn::tcp::connection::Connection;
 use crate::bindings::exports::evconn::tcp::listener as wit;
+use crate::deferred::Deferred;
 use crate::event;
 use crate::options::{Options, OptionsCell};
-use crate::socket::{self, Accepted};
-use evconn_listener_state::{Duration, Instant, Machine, State};
+use crate::socket::Accepted;
+use crate::sockets::Sockets;
+use evconn_listener_state::{Callback, Duration, Instant, Machine, State};
 use std::cell::RefCell;
 use wasi::clocks::monotonic_clock;
 use wasi::io::poll::{self, Pollable};
-use wasi::sockets::network::{ErrorCode, IpAddressFamily, IpSocketAddress};
+use wasi::sockets::network::{ErrorCode, IpSocketAddress};
 use wasi::sockets::tcp::TcpSocket;
 
 /// What a handle to `listener` stands for.
 ///
-/// A component is entered by one call at a time, so the borrows of the machine never meet.
+/// A component is entered by one call at a time, so the borrows in here never meet.
 pub struct ListenerCell {
-    socket: TcpSocket,
     machine: RefCell<Machine>,
+    deferred: Option<RefCell<Deferred>>,
+    sockets: Sockets,
 }
 
 impl ListenerCell {
-    fn new(socket: TcpSocket, options: Options) -> wit::Listener {
+    fn new(sockets: Sockets, options: Options) -> wit::Listener {
         wit::Listener::new(Self {
-            socket,
             machine: RefCell::new(Machine::new(options.settings)),
+            deferred: options
+                .deferred
+                .map(|policy| RefCell::new(Deferred::new(policy))),
+            sockets,
         })
     }
 
@@ -31,24 +38,74 @@ impl ListenerCell {
         self.machine.borrow().state(monotonic_clock::now())
     }
 
-    /// One attempt to accept, and what is to be told of it.
-    fn accept(&self, callback: u64) -> Attempt {
-        let mut machine = self.machine.borrow_mut();
-        match socket::accept(&self.socket) {
-            Accepted::Connection(connection) => {
-                machine.delivered();
-                Attempt::Event(event::connection(callback, connection))
-            }
-            Accepted::Aborted => {
-                machine.aborted();
-                Attempt::Lost
-            }
-            Accepted::Nothing => Attempt::Nothing,
-            Accepted::Failed(code) => match machine.failed(code, monotonic_clock::now()) {
-                Some(report) => Attempt::Event(report.into()),
-                None => Attempt::Lost,
-            },
+    /// Deliver held connections that can be read, and close those that have waited for too long.
+    fn sweep_held(&self, callback: Callback, max: usize, events: &mut Vec<wit::Event>) {
+        let Some(deferred) = &self.deferred else {
+            return;
+        };
+        let sweep = deferred
+            .borrow_mut()
+            .sweep(max - events.len(), monotonic_clock::now());
+        self.machine.borrow_mut().timed_out(sweep.timed_out);
+        for connection in sweep.readable {
+            events.push(self.delivered(callback, connection));
         }
+    }
+
+    /// Accept until there are `max` events, nobody waits, or something is in the way. An attempt
+    /// that nobody is told of counts too: a flood of lost peers has an end here.
+    fn accept(&self, callback: Callback, max: usize, events: &mut Vec<wit::Event>) {
+        for _ in events.len()..max {
+            if self.state_now() != State::Accepting || self.holds_enough() {
+                return;
+            }
+            match self.sockets.accept() {
+                Accepted::Connection(connection) => {
+                    self.machine.borrow_mut().accepted();
+                    events.extend(self.deliver_or_hold(callback, connection));
+                }
+                Accepted::Aborted => {
+                    let mut machine = self.machine.borrow_mut();
+                    machine.accepted();
+                    machine.aborted();
+                }
+                Accepted::Nothing => return,
+                Accepted::Failed(code) => events.extend(self.failed(code)),
+            }
+        }
+    }
+
+    fn holds_enough(&self) -> bool {
+        let deferred = self.deferred.as_ref();
+        deferred.is_some_and(|deferred| deferred.borrow().is_full())
+    }
+
+    fn deliver_or_hold(&self, callback: Callback, connection: Connection) -> Option<wit::Event> {
+        match &self.deferred {
+            None => Some(self.delivered(callback, connection)),
+            Some(deferred) => {
+                let now = monotonic_clock::now();
+                deferred.borrow_mut().hold(connection, now);
+                None
+            }
+        }
+    }
+
+    fn delivered(&self, callback: Callback, connection: Connection) -> wit::Event {
+        self.machine.borrow_mut().delivered();
+        event::connection(callback, connection)
+    }
+
+    fn failed(&self, code: ErrorCode) -> Option<wit::Event> {
+        let mut machine = self.machine.borrow_mut();
+        let report = machine.failed(code, monotonic_clock::now());
+        if let State::Stopped(_) = machine.state(0)
+            && let Some(deferred) = &self.deferred
+        {
+            // Nobody will ever be given them.
+            deferred.borrow_mut().close();
+        }
+        report.map(wit::Event::from)
     }
 
     /// Wait until there may be something to take, but no longer than until `deadline`.
@@ -69,27 +126,13 @@ impl ListenerCell {
     }
 }
 
-/// What came of one attempt to accept.
-enum Attempt {
-    /// Something to deliver.
-    Event(wit::Event),
-    /// A peer or an error that nobody is told of.
-    Lost,
-    /// Nobody waits.
-    Nothing,
-}
-
 impl wit::GuestListener for ListenerCell {
     fn bind(
         address: IpSocketAddress,
         options: Option<wit::OptionsBorrow<'_>>,
     ) -> Result<wit::Listener, ErrorCode> {
         let options = values(options)?;
-        if options.ipv6_only && matches!(address, IpSocketAddress::Ipv4(_)) {
-            return Err(ErrorCode::InvalidArgument);
-        }
-        let socket = socket::bind(address, options.backlog)?;
-        Ok(Self::new(socket, options))
+        Ok(Self::new(Sockets::bind(address, &options)?, options))
     }
 
     fn from_sockets(
@@ -97,17 +140,11 @@ impl wit::GuestListener for ListenerCell {
         options: Option<wit::OptionsBorrow<'_>>,
     ) -> Result<wit::Listener, ErrorCode> {
         let options = values(options)?;
-        let [socket] =
-            <[TcpSocket; 1]>::try_from(sockets).map_err(|_| ErrorCode::InvalidArgument)?;
-        if options.ipv6_only && socket.address_family() == IpAddressFamily::Ipv4 {
-            return Err(ErrorCode::InvalidArgument);
-        }
-        socket::ensure_listening(&socket, options.backlog)?;
-        Ok(Self::new(socket, options))
+        Ok(Self::new(Sockets::adopt(sockets, &options)?, options))
     }
 
     fn into_sockets(this: wit::Listener) -> Vec<TcpSocket> {
-        vec![this.into_inner::<Self>().socket]
+        this.into_inner::<Self>().sockets.into_inner()
     }
 
     fn enable(&self) -> Result<(), ErrorCode> {
@@ -131,21 +168,16 @@ impl wit::GuestListener for ListenerCell {
     }
 
     fn local_addresses(&self) -> Result<Vec<IpSocketAddress>, ErrorCode> {
-        Ok(vec![self.socket.local_address()?])
+        self.sockets.local_addresses()
     }
 
     fn next_events(&self, max: u32) -> Vec<wit::Event> {
         let mut events = Vec::new();
-        // An attempt that nobody is told of counts too: a flood of lost peers has an end here.
-        for _ in 0..max {
-            let State::Accepting(callback) = self.state_now() else {
-                break;
-            };
-            match self.accept(callback) {
-                Attempt::Event(event) => events.push(event),
-                Attempt::Lost => {}
-                Attempt::Nothing => break,
-            }
+        let delivers_to = self.machine.borrow().delivers_to();
+        if let Some(callback) = delivers_to {
+            let max = max as usize;
+            self.sweep_held(callback, max, &mut events);
+            self.accept(callback, max, &mut events);
         }
         events
     }
@@ -161,11 +193,16 @@ impl wit::GuestListener for ListenerCell {
     }
 
     fn subscribe(&self) -> Vec<Pollable> {
-        match self.state_now() {
-            State::Accepting(_) => vec![self.socket.subscribe()],
+        let mut pollables = match self.state_now() {
+            State::Stopped(_) | State::Disabled | State::Paused => return vec![],
             State::BackingOff(left) => vec![monotonic_clock::subscribe_duration(left)],
-            State::Stopped(_) | State::Disabled | State::Paused => vec![],
+            State::Accepting if self.holds_enough() => vec![],
+            State::Accepting => self.sockets.subscribe(),
+        };
+        if let Some(deferred) = &self.deferred {
+            pollables.extend(deferred.borrow().subscribe());
         }
+        pollables
     }
 
     fn retry(&self) {
@@ -173,7 +210,9 @@ impl wit::GuestListener for ListenerCell {
     }
 
     fn stats(&self) -> wit::Stats {
-        self.machine.borrow().stats().into()
+        let deferred = self.deferred.as_ref();
+        let held = deferred.map_or(0, |deferred| deferred.borrow().len());
+        event::stats(self.machine.borrow().stats(), held)
     }
 }
 

@@ -1,6 +1,7 @@
 //! The resource `options`: what a listener starts with.
 
 use crate::bindings::exports::evconn::tcp::listener::{Callback, Duration, GuestOptions};
+use crate::deferred::Policy;
 use evconn_listener_state::Settings;
 use std::cell::Cell;
 use wasi::sockets::network::ErrorCode;
@@ -12,9 +13,10 @@ const DEFAULT_BACKLOG: u32 = 4096;
 #[derive(Clone, Copy)]
 pub struct Options {
     pub backlog: u32,
+    pub dual_stack: bool,
     pub ipv6_only: bool,
+    pub deferred: Option<Policy>,
     pub settings: Settings,
-    dual_stack: bool,
     reuse_port: bool,
 }
 
@@ -22,22 +24,23 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             backlog: DEFAULT_BACKLOG,
+            dual_stack: false,
             ipv6_only: false,
+            deferred: None,
             settings: Settings {
                 enabled: true,
                 callback: None,
                 error_callback: None,
             },
-            dual_stack: false,
             reuse_port: false,
         }
     }
 }
 
 impl Options {
-    /// Refuse the options that cannot be granted.
+    /// Refuse what wasi-sockets cannot do.
     pub fn check_supported(&self) -> Result<(), ErrorCode> {
-        if self.dual_stack || self.reuse_port {
+        if self.reuse_port {
             return Err(ErrorCode::NotSupported);
         }
         Ok(())
@@ -98,7 +101,12 @@ impl GuestOptions for OptionsCell {
         self.change(|options| options.reuse_port = value);
     }
 
-    fn set_deferred_accept(&self, _max_held: u32, _timeout: Duration) -> Result<(), ErrorCode> {
-        Err(ErrorCode::NotSupported)
+    fn set_deferred_accept(&self, max_held: u32, timeout: Duration) -> Result<(), ErrorCode> {
+        if max_held == 0 || timeout == 0 {
+            return Err(ErrorCode::InvalidArgument);
+        }
+        let policy = Policy { max_held, timeout };
+        self.change(|options| options.deferred = Some(policy));
+        Ok(())
     }
 }

@@ -55,9 +55,18 @@ impl WasiView for AcceptorState {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct BindOptions {
     pub backlog: Option<u32>,
+    pub dual_stack: bool,
     pub ipv6_only: bool,
+    pub deferred: Option<DeferredAccept>,
     pub enabled: bool,
     pub has_callback: bool,
+}
+
+/// The most connections that are held for their first byte, and how long each one is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct DeferredAccept {
+    pub max_held: u32,
+    pub timeout: Duration,
 }
 
 /// Something that the listener reports.
@@ -81,7 +90,7 @@ impl Acceptor {
         options: BindOptions,
     ) -> Result<Self, Error> {
         let state = AcceptorState {
-            wasi: sockets::grant_listening(vec![address]),
+            wasi: sockets::grant_listening(address, options.dual_stack),
             table: ResourceTable::new(),
         };
         let mut store = Store::new(pre.0.engine(), state);
@@ -238,6 +247,14 @@ async fn make_options(
             .map_err(trap)?
             .map_err(|code| Error::Socket(code.into()))?;
     }
+    if let Some(deferred) = options.deferred {
+        let timeout = u64::try_from(deferred.timeout.as_nanos()).unwrap_or(u64::MAX);
+        guest
+            .call_set_deferred_accept(&mut *store, made, deferred.max_held, timeout)
+            .await
+            .map_err(trap)?
+            .map_err(|code| Error::Socket(code.into()))?;
+    }
     let callback = options.has_callback.then_some(CALLBACK);
     async {
         guest
@@ -247,6 +264,9 @@ async fn make_options(
         // Always: where nobody wants to be told of an error, the host logs it.
         guest
             .call_set_error_callback(&mut *store, made, Some(CALLBACK))
+            .await?;
+        guest
+            .call_set_dual_stack(&mut *store, made, options.dual_stack)
             .await?;
         guest
             .call_set_ipv6_only(&mut *store, made, options.ipv6_only)

@@ -2,18 +2,21 @@
 
 use super::callback::OneAtATime;
 use super::{AcceptError, ConnectionCallback, Control, Handle, Listener, OnRelease, Status};
-use crate::acceptor::{self, Acceptor, BindOptions};
+use crate::acceptor::{self, Acceptor, BindOptions, DeferredAccept};
 use crate::{Connection, Error, Host};
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::watch;
 
 /// How a [`Listener`] is to be made.
 pub struct ListenerBuilder {
     host: Host,
     backlog: Option<u32>,
+    dual_stack: bool,
     ipv6_only: bool,
+    deferred: Option<DeferredAccept>,
     control: Control,
 }
 
@@ -22,7 +25,9 @@ impl ListenerBuilder {
         Self {
             host: host.clone(),
             backlog: None,
+            dual_stack: false,
             ipv6_only: false,
+            deferred: None,
             control: Control {
                 enabled: true,
                 ..Control::default()
@@ -38,8 +43,28 @@ impl ListenerBuilder {
         self
     }
 
+    /// Listen on an IPv6 and an IPv4 socket that share one port: on `[::]` and `0.0.0.0`, or on
+    /// `[::1]` and `127.0.0.1`. With any other address, [`bind`](Self::bind) fails with
+    /// [`ErrorCode::InvalidArgument`](crate::ErrorCode::InvalidArgument). Default: false.
+    pub fn dual_stack(mut self, value: bool) -> Self {
+        self.dual_stack = value;
+        self
+    }
+
+    /// Deliver a connection only when its peer has sent something, or has ended its side. Meanwhile
+    /// it is held: at most `max_held` at a time, and each for at most `timeout`, after which it is
+    /// closed. With 0 of either, [`bind`](Self::bind) fails with
+    /// [`ErrorCode::InvalidArgument`](crate::ErrorCode::InvalidArgument). Default: off.
+    ///
+    /// Each look for connections costs as much as there are held ones.
+    pub fn deferred_accept(mut self, max_held: u32, timeout: Duration) -> Self {
+        self.deferred = Some(DeferredAccept { max_held, timeout });
+        self
+    }
+
     /// Only IPv6 peers are wanted: binding an IPv4 address then fails. Default: false, and an IPv6
-    /// address takes IPv6 peers only all the same.
+    /// address takes IPv6 peers only all the same. With [`dual_stack`](Self::dual_stack) it has no
+    /// effect.
     pub fn ipv6_only(mut self, value: bool) -> Self {
         self.ipv6_only = value;
         self
@@ -90,7 +115,9 @@ impl ListenerBuilder {
         let wanted = self.control.wanted();
         let options = BindOptions {
             backlog: self.backlog,
+            dual_stack: self.dual_stack,
             ipv6_only: self.ipv6_only,
+            deferred: self.deferred,
             enabled: wanted.enabled,
             has_callback: wanted.has_callback,
         };

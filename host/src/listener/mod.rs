@@ -89,7 +89,7 @@ impl Listener {
         ListenerBuilder::new(host)
     }
 
-    /// The address that it listens on, with the actual port. Of several, the first.
+    /// The address that it listens on, with the actual port: of a dual-stack listener, that of IPv6.
     pub fn local_addr(&self) -> SocketAddr {
         self.0.local_addrs[0]
     }

@@ -25,8 +25,8 @@ pub enum State {
     Paused,
     /// It waits for this long before it tries again.
     BackingOff(Duration),
-    /// It accepts, on behalf of this callback.
-    Accepting(Callback),
+    /// It accepts.
+    Accepting,
 }
 
 /// What happens after an error that was reported.
@@ -81,13 +81,20 @@ impl Machine {
         if !self.enabled {
             return State::Disabled;
         }
-        let Some(callback) = self.callback else {
+        if self.callback.is_none() {
             return State::Paused;
-        };
+        }
         match self.backoff.remaining(now) {
             Some(left) => State::BackingOff(left),
-            None => State::Accepting(callback),
+            None => State::Accepting,
         }
+    }
+
+    /// Whom a connection may be delivered to now. A backoff keeps no connection back that was
+    /// accepted before it.
+    pub fn delivers_to(&self) -> Option<Callback> {
+        let on = self.enabled && self.stopped.is_none();
+        self.callback.filter(|_| on)
     }
 
     /// What has happened so far.
@@ -119,16 +126,24 @@ impl Machine {
         self.error_callback = callback;
     }
 
-    /// A connection was accepted and is delivered.
-    pub fn delivered(&mut self) {
+    /// Accept has worked: what ran out is there again.
+    pub fn accepted(&mut self) {
         self.backoff.succeeded();
+    }
+
+    /// A connection is delivered.
+    pub fn delivered(&mut self) {
         self.stats.accepted += 1;
     }
 
     /// A connection was accepted, but its peer is gone already.
     pub fn aborted(&mut self) {
-        self.backoff.succeeded();
         self.stats.aborted += 1;
+    }
+
+    /// Connections that were held are closed, because their peers sent nothing in time.
+    pub fn timed_out(&mut self, count: u64) {
+        self.stats.timed_out += count;
     }
 
     /// Accept has failed. Returns what is to be reported, if anything.

@@ -17,4 +17,6 @@ pub struct Stats {
     pub backoff_steps: u64,
     /// Backoff steps that were cut short.
     pub retries: u64,
+    /// Held connections that were closed for want of a byte.
+    pub timed_out: u64,
 }

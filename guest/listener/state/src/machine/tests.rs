@@ -16,7 +16,7 @@ fn machine() -> Machine {
 
 #[test]
 fn accepts_when_enabled_with_a_callback() {
-    assert_eq!(machine().state(0), State::Accepting(CALLBACK));
+    assert_eq!(machine().state(0), State::Accepting);
 }
 
 #[test]
@@ -27,7 +27,7 @@ fn enable_and_disable_are_idempotent() {
     assert_eq!(machine.state(0), State::Disabled);
     machine.enable().unwrap();
     machine.enable().unwrap();
-    assert_eq!(machine.state(0), State::Accepting(CALLBACK));
+    assert_eq!(machine.state(0), State::Accepting);
 }
 
 #[test]
@@ -36,7 +36,8 @@ fn without_a_callback_it_pauses_and_a_new_one_resumes() {
     machine.set_callback(None);
     assert_eq!(machine.state(0), State::Paused);
     machine.set_callback(Some(9));
-    assert_eq!(machine.state(0), State::Accepting(9));
+    assert_eq!(machine.state(0), State::Accepting);
+    assert_eq!(machine.delivers_to(), Some(9));
 }
 
 #[test]
@@ -51,7 +52,7 @@ fn set_callback_does_not_enable() {
 fn a_peer_error_is_counted_and_nothing_else() {
     let mut machine = machine();
     assert_eq!(machine.failed(ErrorCode::ConnectionAborted, 0), None);
-    assert_eq!(machine.state(0), State::Accepting(CALLBACK));
+    assert_eq!(machine.state(0), State::Accepting);
     assert_eq!(machine.stats().peer_errors, 1);
 }
 
@@ -63,7 +64,7 @@ fn a_resource_error_backs_off_and_is_reported_once_a_step() {
     assert_eq!(report.code, ErrorCode::NewSocketLimit);
     assert_eq!(report.recovery, Recovery::Retrying(SHORTEST_STEP));
     assert_eq!(machine.state(0), State::BackingOff(SHORTEST_STEP));
-    assert_eq!(machine.state(SHORTEST_STEP), State::Accepting(CALLBACK));
+    assert_eq!(machine.state(SHORTEST_STEP), State::Accepting);
 
     let report = machine
         .failed(ErrorCode::NewSocketLimit, SHORTEST_STEP)
@@ -86,6 +87,7 @@ fn a_delivery_resets_the_backoff() {
     let mut machine = machine();
     machine.failed(ErrorCode::Unknown, 0);
     machine.failed(ErrorCode::Unknown, SHORTEST_STEP);
+    machine.accepted();
     machine.delivered();
     let report = machine.failed(ErrorCode::Unknown, LONGEST_STEP).unwrap();
     assert_eq!(report.recovery, Recovery::Retrying(SHORTEST_STEP));
@@ -108,7 +110,7 @@ fn retry_ends_a_backoff_and_is_counted() {
     assert_eq!(machine.stats().retries, 0, "there was nothing to end");
     machine.failed(ErrorCode::Unknown, 0);
     machine.retry(1);
-    assert_eq!(machine.state(1), State::Accepting(CALLBACK));
+    assert_eq!(machine.state(1), State::Accepting);
     assert_eq!(machine.stats().retries, 1);
 }
 
@@ -144,4 +146,20 @@ fn a_fatal_error_shows_in_the_state_without_an_error_callback() {
     machine.set_error_callback(None);
     assert_eq!(machine.failed(ErrorCode::InvalidArgument, 0), None);
     assert_eq!(machine.state(0), State::Stopped(ErrorCode::InvalidArgument));
+}
+
+#[test]
+fn only_when_it_is_on_does_it_deliver() {
+    let mut machine = machine();
+    assert_eq!(machine.delivers_to(), Some(CALLBACK));
+    machine.failed(ErrorCode::Unknown, 0);
+    assert_eq!(machine.delivers_to(), Some(CALLBACK), "backing off");
+    machine.disable();
+    assert_eq!(machine.delivers_to(), None, "disabled");
+    machine.enable().unwrap();
+    machine.set_callback(None);
+    assert_eq!(machine.delivers_to(), None, "paused");
+    machine.set_callback(Some(9));
+    machine.failed(ErrorCode::InvalidState, 0);
+    assert_eq!(machine.delivers_to(), None, "stopped");
 }
