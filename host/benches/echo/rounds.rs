@@ -1,0 +1,70 @@
+//! A load, put on both servers in turns.
+
+use crate::loads::Load;
+use crate::options::Plan;
+use crate::servers::{Component, Native, Running};
+use anyhow::{Context, Result, ensure};
+use std::time::Duration;
+use tokio::runtime::Runtime;
+
+/// How long one measurement may take. A second is what is expected.
+const DEADLINE: Duration = Duration::from_secs(20);
+
+/// What each server did in a second, round by round.
+#[derive(Default)]
+pub struct Rounds {
+    pub native: Vec<f64>,
+    pub component: Vec<f64>,
+}
+
+/// Who is measured, and on which runtime the client is.
+pub struct Bench {
+    pub native: Native,
+    pub component: Component,
+    pub client: Runtime,
+}
+
+impl Bench {
+    pub fn measure(&self, load: Load, plan: &Plan) -> Result<Rounds> {
+        self.round(load, plan).context("warm-up")?;
+        let mut rounds = Rounds::default();
+        for number in 1..=plan.rounds {
+            let (native, component) = self
+                .round(load, plan)
+                .with_context(|| format!("round {number}"))?;
+            rounds.native.push(native);
+            rounds.component.push(component);
+        }
+        Ok(rounds)
+    }
+
+    fn round(&self, load: Load, plan: &Plan) -> Result<(f64, f64)> {
+        let native = self
+            .one(self.native.start(), load, plan)
+            .context("native tokio")?;
+        let component = self
+            .one(self.component.start(), load, plan)
+            .context("evconn")?;
+        Ok((native, component))
+    }
+
+    fn one(&self, server: Result<Running<'_>>, load: Load, plan: &Plan) -> Result<f64> {
+        let server = server?;
+        let run = load.run(server.address, plan);
+        let rate = self
+            .client
+            .block_on(async { tokio::time::timeout(DEADLINE, run).await })
+            .with_context(|| format!("not done after {DEADLINE:?}"))
+            .flatten();
+        let served = match &rate {
+            Ok(_) => server.stop()?,
+            // If the server has failed, too, then that is why.
+            Err(error) => server.stop().with_context(|| format!("{error:#}"))?,
+        };
+        let rate = rate?;
+        // An instance for each connection, or the figures are of something else.
+        let opened = load.connections(plan).into();
+        ensure!(served == opened, "{served} of {opened} connections served");
+        Ok(rate)
+    }
+}
