@@ -5,6 +5,8 @@
 
 mod cli;
 mod component;
+mod deferred;
+mod dual_stack;
 mod echo;
 mod handle;
 mod isolation;

@@ -1,0 +1,131 @@
+//! One listener, an IPv6 and an IPv4 socket on the same port.
+
+use crate::support::{connect, descriptors, has_ipv6, host, within};
+use evconn::{Error, ErrorCode, Listener, ListenerBuilder};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use tokio::sync::mpsc;
+
+fn builder() -> ListenerBuilder {
+    Listener::builder(host()).dual_stack(true)
+}
+
+fn v6(ip: Ipv6Addr, port: u16) -> SocketAddr {
+    SocketAddr::new(ip.into(), port)
+}
+
+/// A dual-stack listener that sends the families of its peers on.
+async fn listening() -> (Listener, mpsc::UnboundedReceiver<bool>) {
+    let (sender, families) = mpsc::unbounded_channel();
+    let listener = builder()
+        .on_connection(move |_, connection| {
+            // A test that has seen enough is not interested in the rest.
+            let _ = sender.send(connection.peer_addr().is_ipv6());
+        })
+        .bind(v6(Ipv6Addr::LOCALHOST, 0))
+        .await
+        .expect("a listener");
+    (listener, families)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn both_addresses_have_one_port() {
+    if !has_ipv6() {
+        return;
+    }
+    for (ipv6, ipv4) in [
+        (Ipv6Addr::LOCALHOST, Ipv4Addr::LOCALHOST),
+        (Ipv6Addr::UNSPECIFIED, Ipv4Addr::UNSPECIFIED),
+    ] {
+        let listener = builder().bind(v6(ipv6, 0)).await.expect("a listener");
+        let port = listener.local_addr().port();
+        assert_ne!(port, 0);
+        assert_eq!(
+            listener.local_addrs(),
+            [v6(ipv6, port), SocketAddr::new(ipv4.into(), port)]
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn peers_of_both_families_are_accepted() {
+    if !has_ipv6() {
+        return;
+    }
+    let (listener, mut families) = listening().await;
+    let mut clients = Vec::new();
+    for address in listener.local_addrs() {
+        clients.push(connect(*address).await);
+        let is_ipv6 = within("a connection", families.recv()).await;
+        assert_eq!(is_ipv6, Some(address.is_ipv6()));
+    }
+}
+
+/// Peers wait on both: of each pair of connections that is taken, one is of either family.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn neither_family_starves_the_other() {
+    if !has_ipv6() {
+        return;
+    }
+    let (listener, mut families) = listening().await;
+    listener.disable();
+    let mut clients = Vec::new();
+    for address in listener.local_addrs() {
+        for _ in 0..10 {
+            clients.push(connect(*address).await);
+        }
+    }
+    listener.enable().expect("enabled");
+    let mut seen = Vec::new();
+    while seen.len() < 20 {
+        seen.push(within("a connection", families.recv()).await.expect("one"));
+    }
+    let turns = seen.windows(2).filter(|pair| pair[0] != pair[1]).count();
+    // wasi-sockets may say that nobody waits on a socket though somebody does, and that turn is
+    // then the other's; what must not happen is that one family waits for the other to be done.
+    assert!(turns >= 10, "{seen:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_address_without_a_counterpart_is_invalid() {
+    let addresses: [IpAddr; 3] = [
+        Ipv4Addr::LOCALHOST.into(),
+        Ipv4Addr::UNSPECIFIED.into(),
+        Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1).into(),
+    ];
+    for ip in addresses {
+        match builder().bind(SocketAddr::new(ip, 0)).await {
+            Err(Error::Socket(ErrorCode::InvalidArgument)) => {}
+            other => panic!("{ip}: {other:?}"),
+        }
+    }
+}
+
+/// The port is taken for IPv4: binding fails, and the half of IPv6 is not left open.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn it_fails_clean_when_one_half_cannot_be_bound() {
+    if !has_ipv6() {
+        return;
+    }
+    let taken = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+    let port = taken.local_addr().expect("its address").port();
+    match builder().bind(v6(Ipv6Addr::LOCALHOST, port)).await {
+        Err(Error::Socket(ErrorCode::AddressInUse)) => {}
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(descriptors::bound_to(v6(Ipv6Addr::LOCALHOST, port)), 0);
+    std::net::TcpListener::bind((Ipv6Addr::LOCALHOST, port)).expect("nothing is left open");
+}
+
+/// libevent: `LEV_OPT_BIND_IPV6ONLY` beside `LEV_OPT_BIND_IPV4_AND_IPV6`.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn dual_stack_wins_over_ipv6_only() {
+    if !has_ipv6() {
+        return;
+    }
+    let listener = builder()
+        .ipv6_only(true)
+        .bind(v6(Ipv6Addr::LOCALHOST, 0))
+        .await
+        .expect("a listener");
+    assert_eq!(listener.local_addrs().len(), 2);
+}
