@@ -20,6 +20,7 @@ mod connection;
 mod error;
 pub mod guests;
 mod host;
+mod input;
 mod limits;
 mod listener;
 mod serve;

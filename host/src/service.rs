@@ -5,11 +5,12 @@
 use crate::bindings::service::evconn::tcp::connection::Connection as WitConnection;
 use crate::bindings::service::{Service as Instance, ServicePre};
 use crate::connection::Parts;
+use crate::input::FittedInput;
 use crate::limits::Limits;
 use crate::{Error, Host, sockets};
 use wasmtime::component::{Component, Linker, Resource, ResourceTable};
 use wasmtime::{Store, StoreLimits, StoreLimitsBuilder};
-use wasmtime_wasi::p2::DynOutputStream;
+use wasmtime_wasi::p2::{DynInputStream, DynOutputStream};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 /// A compiled component that exports `evconn:tcp/handler`, ready to be instantiated.
@@ -62,6 +63,7 @@ impl Service {
 
         let table = &mut store.data_mut().table;
         let socket = table.push(socket)?;
+        let input: DynInputStream = Box::new(FittedInput::new(input));
         let input = table.push_child(input, &socket)?;
         let output = table.push_child(output, &socket)?;
         let output_index = output.rep();
