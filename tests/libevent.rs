@@ -5,10 +5,20 @@ use evconn::{Connection, ErrorCode, Listener, Recovery, State, StopReason};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-over_both_families!(randport, error, close_accepted_fd, immediate_close);
+over_both_families!(
+    randport,
+    error,
+    close_accepted_fd,
+    immediate_close,
+    enable_when_enabled,
+    both_of_two_clients_are_served,
+    accept_one_and_disable,
+    armed_by_set_callback,
+    three_accepts,
+);
 
 /// A callback that counts down, and disables its listener at 0.
 fn count_down(count: &Arc<AtomicUsize>) -> impl FnMut(&Listener, Connection) + Send + 'static {
@@ -122,4 +132,65 @@ async fn immediate_close(ip: IpAddr) {
     listener.enable().expect("enabled");
     within("nothing is left to wait for", listener.idle()).await;
     assert_eq!(calls.load(Ordering::SeqCst), 2);
+}
+
+/// From here on: the rest of its suite that concerns the listener.
+async fn enable_when_enabled(ip: IpAddr) {
+    let count = Arc::new(AtomicUsize::new(1));
+    let listener = listen(ip).await;
+    listener.set_callback(count_down(&count));
+    listener.enable().expect("enabled");
+    listener.enable().expect("enabled when enabled");
+    let _client = connect(listener.local_addr()).await;
+    within("nothing is left to wait for", listener.idle()).await;
+    assert_eq!(count.load(Ordering::SeqCst), 0);
+}
+
+async fn both_of_two_clients_are_served(ip: IpAddr) {
+    let listener = listen(ip).await;
+    listener.set_async_callback(|_, mut connection| async move {
+        connection.write_all(b"served").await.expect("written");
+    });
+    for _ in 0..2 {
+        let mut client = connect(listener.local_addr()).await;
+        let mut text = String::new();
+        within("an answer", client.read_to_string(&mut text))
+            .await
+            .expect("received");
+        assert_eq!(text, "served");
+    }
+}
+
+async fn accept_one_and_disable(ip: IpAddr) {
+    accept(1, ip).await;
+}
+
+async fn three_accepts(ip: IpAddr) {
+    accept(3, ip).await;
+}
+
+/// Accept as many, disable, and nothing is left to wait for.
+async fn accept(clients: usize, ip: IpAddr) {
+    let count = Arc::new(AtomicUsize::new(clients));
+    let listener = listen(ip).await;
+    listener.set_callback(count_down(&count));
+    let mut connected = Vec::new();
+    for _ in 0..clients {
+        connected.push(connect(listener.local_addr()).await);
+    }
+    within("nothing is left to wait for", listener.idle()).await;
+    assert_eq!(count.load(Ordering::SeqCst), 0);
+    assert_eq!(listener.stats().accepted, clients as u64);
+}
+
+/// Made without a callback: nothing is accepted before there is one.
+async fn armed_by_set_callback(ip: IpAddr) {
+    let listener = listen(ip).await;
+    let _client = connect(listener.local_addr()).await;
+    within("nothing is left to wait for", listener.idle()).await;
+    assert_eq!(listener.stats().accepted, 0);
+    let count = Arc::new(AtomicUsize::new(1));
+    listener.set_callback(count_down(&count));
+    within("nothing is left to wait for", listener.idle()).await;
+    assert_eq!(count.load(Ordering::SeqCst), 0);
 }

@@ -11,5 +11,7 @@ mod echo;
 mod handle;
 mod isolation;
 mod libevent;
+mod parity;
 mod readme;
+mod semantics;
 mod support;

@@ -26,7 +26,8 @@ pub fn break_listening(address: SocketAddr) {
     assert_eq!(broken, 1, "one socket listens on {address}");
 }
 
-fn for_each(address: SocketAddr, mut action: impl FnMut(SockRef<'_>)) {
+/// Do something with each of them.
+pub fn for_each(address: SocketAddr, mut action: impl FnMut(SockRef<'_>)) {
     for entry in std::fs::read_dir("/proc/self/fd").expect("the list of descriptors") {
         let name = entry.expect("an entry").file_name();
         let number = name.to_str().and_then(|name| name.parse().ok());

@@ -19,8 +19,8 @@ mod bindings {
 }
 
 use bindings::Provider;
-pub use bindings::exports::evconn::tcp::listener::State;
 use bindings::exports::evconn::tcp::listener::{Event, GuestListener, GuestOptions};
+pub use bindings::exports::evconn::tcp::listener::{State, Stats};
 
 pub struct Ctx {
     wasi: WasiCtx,
@@ -155,17 +155,42 @@ impl Instance {
         self.callbacks(events)
     }
 
+    /// As `next_events`: the callback of each connection, and of each error as an `Err`.
+    pub async fn next_taken(&mut self, listener: ResourceAny, max: u32) -> Vec<Result<u64, u64>> {
+        let (guest, store) = self.listeners();
+        let events = guest.call_next_events(store, listener, max).await;
+        self.taken(events.expect("no trap"))
+    }
+
+    /// As `wait_events`: the callback of each connection, and of each error as an `Err`.
+    pub async fn wait_taken(
+        &mut self,
+        listener: ResourceAny,
+        max: u32,
+        timeout: Option<u64>,
+    ) -> Vec<Result<u64, u64>> {
+        let (guest, store) = self.listeners();
+        let events = guest.call_wait_events(store, listener, max, timeout);
+        let events = within("events", events).await.expect("no trap");
+        self.taken(events)
+    }
+
     /// Close the connections, and return the callback of each.
     fn callbacks(&mut self, events: Vec<Event>) -> Vec<u64> {
+        let taken = self.taken(events).into_iter();
+        taken.map(|taken| taken.expect("no error")).collect()
+    }
+
+    fn taken(&mut self, events: Vec<Event>) -> Vec<Result<u64, u64>> {
         let table = &mut self.store.data_mut().table;
         let close = |event| match event {
             Event::Connection(event) => {
                 table.delete(event.connection.input).expect("an input");
                 table.delete(event.connection.output).expect("an output");
                 table.delete(event.connection.socket).expect("a socket");
-                event.callback
+                Ok(event.callback)
             }
-            Event::Error(event) => panic!("{:?}", event.code),
+            Event::Error(event) => Err(event.callback),
         };
         events.into_iter().map(close).collect()
     }

@@ -1,0 +1,214 @@
+//! The rows of libevent's behaviour that are not among its own tests: what it does, or what it should
+//! have done.
+
+use crate::support::alone::alone;
+use crate::support::{connect, descriptors, host, listen, over_both_families, reset, skip, within};
+use evconn::{Connection, Error, ErrorCode, Listener, State};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+
+const LOCALHOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+over_both_families!(
+    the_backlog_bounds_the_queue,
+    connections_survive_their_listener,
+    a_listener_may_be_closed_in_the_error_callback,
+    disable_and_enable_inside_the_callback_goes_on,
+    a_paused_listener_closes_nobody,
+    a_peer_that_resets_before_it_is_accepted_stops_nobody,
+    keep_alive_is_not_set,
+    every_socket_is_close_on_exec,
+);
+
+/// Sends each connection on to the test.
+async fn forwarding(ip: IpAddr) -> (Listener, mpsc::UnboundedReceiver<Connection>) {
+    let (sender, connections) = mpsc::unbounded_channel();
+    let listener = listen(ip).await;
+    listener.set_callback(move |_, connection| {
+        // A test that has seen enough is not interested in the rest.
+        let _ = sender.send(connection);
+    });
+    (listener, connections)
+}
+
+/// With a backlog of 1 Linux completes two handshakes. The third peer waits in its own kernel.
+async fn the_backlog_bounds_the_queue(ip: IpAddr) {
+    let (sender, mut served) = mpsc::unbounded_channel();
+    let listener = Listener::builder(host())
+        .backlog(1)
+        .enabled(false)
+        .on_connection(move |_, connection| sender.send(connection).expect("waited for"))
+        .bind(SocketAddr::new(ip, 0))
+        .await
+        .expect("a listener");
+    let address = listener.local_addr();
+    let _queued = [connect(address).await, connect(address).await];
+    let third = TcpStream::connect(address);
+    tokio::pin!(third);
+    let early = tokio::time::timeout(std::time::Duration::from_millis(100), &mut third).await;
+    assert!(early.is_err(), "the queue takes a third one");
+
+    listener.enable().expect("enabled");
+    within("the third connects", third)
+        .await
+        .expect("connected");
+    for _ in 0..3 {
+        within("a connection", served.recv()).await.expect("one");
+    }
+}
+
+async fn connections_survive_their_listener(ip: IpAddr) {
+    let (listener, mut connections) = forwarding(ip).await;
+    let mut client = connect(listener.local_addr()).await;
+    let mut connection = within("a connection", connections.recv())
+        .await
+        .expect("one");
+    listener.close();
+    within("closed", listener.closed()).await;
+    connection.write_all(b"still here").await.expect("written");
+    drop(connection);
+    let mut text = String::new();
+    within("all of it", client.read_to_string(&mut text))
+        .await
+        .expect("received");
+    assert_eq!(text, "still here");
+}
+
+async fn a_listener_may_be_closed_in_the_error_callback(ip: IpAddr) {
+    let calls = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&calls);
+    let (listener, _connections) = forwarding(ip).await;
+    let address = listener.local_addr();
+    listener.set_error_callback(move |listener, _| {
+        counted.fetch_add(1, Ordering::SeqCst);
+        listener.close();
+    });
+    descriptors::break_listening(address);
+    within("closed", listener.closed()).await;
+    assert_eq!(calls.load(Ordering::SeqCst), 1);
+    assert_eq!(listener.state(), State::Closed);
+    assert_eq!(descriptors::bound_to(address), 0);
+}
+
+async fn disable_and_enable_inside_the_callback_goes_on(ip: IpAddr) {
+    let listener = listen(ip).await;
+    let mut clients = Vec::new();
+    for _ in 0..3 {
+        clients.push(connect(listener.local_addr()).await);
+    }
+    let (sender, mut served) = mpsc::unbounded_channel();
+    listener.set_callback(move |listener, _| {
+        listener.disable();
+        listener.enable().expect("enabled");
+        sender.send(()).expect("waited for");
+    });
+    for _ in 0..3 {
+        within("a connection", served.recv()).await.expect("one");
+    }
+}
+
+/// libevent accepts and closes a peer at each turn of its loop here.
+async fn a_paused_listener_closes_nobody(ip: IpAddr) {
+    let (listener, mut connections) = forwarding(ip).await;
+    let _first = connect(listener.local_addr()).await;
+    within("a connection", connections.recv())
+        .await
+        .expect("one");
+    listener.clear_callback();
+    within("nothing is left to wait for", listener.idle()).await;
+
+    let mut waiting = connect(listener.local_addr()).await;
+    waiting.write_all(b"x").await.expect("sent");
+    let (sender, mut served) = mpsc::unbounded_channel();
+    listener.set_callback(move |_, connection| sender.send(connection).expect("waited for"));
+    let mut connection = within("a connection", served.recv()).await.expect("one");
+    assert_eq!(connection.read_u8().await.expect("its byte"), b'x');
+    assert_eq!(listener.stats().aborted, 0);
+}
+
+/// The peer that went away is counted at most; the one behind it is served.
+async fn a_peer_that_resets_before_it_is_accepted_stops_nobody(ip: IpAddr) {
+    let (listener, mut connections) = forwarding(ip).await;
+    listener.disable();
+    within("nothing is left to wait for", listener.idle()).await;
+    // One may have been accepted ahead by a look for peers before: its address is known.
+    let ahead = connect(listener.local_addr()).await;
+    for _ in 0..3 {
+        reset(connect(listener.local_addr()).await);
+    }
+    let behind = connect(listener.local_addr()).await;
+    listener.enable().expect("enabled");
+    for expected in [&ahead, &behind] {
+        let connection = within("a connection", connections.recv())
+            .await
+            .expect("one");
+        assert_eq!(
+            connection.peer_addr(),
+            expected.local_addr().expect("its address")
+        );
+    }
+    let stats = listener.stats();
+    assert_eq!((stats.accepted, stats.aborted + stats.peer_errors), (2, 3));
+    assert_eq!((stats.resource_errors, stats.fatal_errors), (0, 0));
+}
+
+async fn keep_alive_is_not_set(ip: IpAddr) {
+    let (listener, mut connections) = forwarding(ip).await;
+    let _client = connect(listener.local_addr()).await;
+    let _connection = within("a connection", connections.recv()).await;
+    let mut count = 0;
+    descriptors::for_each(listener.local_addr(), |socket| {
+        assert!(!socket.keepalive().expect("SO_KEEPALIVE"));
+        count += 1;
+    });
+    assert_eq!(count, 2, "the listening socket and the connection");
+}
+
+/// `LEV_OPT_CLOSE_ON_EXEC`, always.
+async fn every_socket_is_close_on_exec(ip: IpAddr) {
+    let (listener, mut connections) = forwarding(ip).await;
+    let _client = connect(listener.local_addr()).await;
+    let _connection = within("a connection", connections.recv()).await;
+    let mut count = 0;
+    descriptors::for_each(listener.local_addr(), |socket| {
+        let flags = rustix::io::fcntl_getfd(&*socket).expect("F_GETFD");
+        assert!(flags.contains(rustix::io::FdFlags::CLOEXEC));
+        count += 1;
+    });
+    assert_eq!(count, 2, "the listening socket and the connection");
+}
+
+#[test]
+fn a_privileged_port_needs_the_capability() {
+    let name = concat!(module_path!(), "::a_privileged_port_needs_the_capability");
+    alone(name, || {
+        give_up_privileged_ports();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .expect("a runtime");
+        let first = std::fs::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start");
+        if first.is_ok_and(|first| first.trim() == "0") {
+            return skip("every port is unprivileged on this machine");
+        }
+        runtime.block_on(async {
+            match Listener::bind(host(), SocketAddr::new(LOCALHOST, 1)).await {
+                Err(Error::Socket(ErrorCode::AccessDenied)) => {}
+                other => panic!("{other:?}"),
+            }
+        });
+    });
+}
+
+fn give_up_privileged_ports() {
+    use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
+    let mut sets = capabilities(None).expect("capget");
+    sets.effective.remove(CapabilitySet::NET_BIND_SERVICE);
+    sets.permitted.remove(CapabilitySet::NET_BIND_SERVICE);
+    sets.inheritable.remove(CapabilitySet::NET_BIND_SERVICE);
+    set_capabilities(None, sets).expect("capset");
+}

@@ -1,0 +1,69 @@
+//! Tests in a process of their own: those that change what a process has but once, such as its
+//! limit of descriptors.
+
+use super::DEADLINE;
+use rustix::process::{Resource, Rlimit, Signal, getrlimit, setrlimit};
+use std::fs::File;
+use std::os::fd::AsRawFd;
+use std::process::Command;
+
+/// Which test a process was started for.
+const FOR: &str = "EVCONN_TEST_ALONE";
+
+/// Run the body of the test called `path` (its `module_path!()` and name) in a process of its own.
+pub fn alone(path: &str, body: impl FnOnce()) {
+    let name = path.split_once("::").map_or(path, |(_crate, name)| name);
+    if std::env::var_os(FOR).is_some_and(|for_test| for_test == name) {
+        end_with_parent();
+        return body();
+    }
+    let program = std::env::current_exe().expect("the path of this program");
+    let output = Command::new(program)
+        .args([name, "--exact", "--nocapture"])
+        .env(FOR, name)
+        .output()
+        .expect("this program starts again");
+    let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{}:\n{text}", output.status);
+    assert!(text.contains("1 passed"), "{name} did not run:\n{text}");
+    print!("{text}");
+}
+
+/// A process whose test hangs, or whose parent is gone, is not to stay.
+fn end_with_parent() {
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).expect("prctl");
+    std::thread::spawn(|| {
+        std::thread::sleep(2 * DEADLINE);
+        eprintln!("the test hangs");
+        std::process::exit(101);
+    });
+}
+
+/// While this lives, the process can open nothing: EMFILE. What is open stays so.
+pub struct NoMoreDescriptors(Rlimit);
+
+impl NoMoreDescriptors {
+    pub fn new() -> Self {
+        Self::after(0)
+    }
+
+    /// It can open `count` more.
+    pub fn after(count: u64) -> Self {
+        let before = getrlimit(Resource::Nofile);
+        // Descriptors are given out from below, and the limit is on their numbers.
+        let lowest_free = File::open("/dev/null").expect("a descriptor").as_raw_fd();
+        let lowest_free = u64::try_from(lowest_free).expect("a number");
+        let limit = Rlimit {
+            current: Some(lowest_free + count),
+            maximum: before.maximum,
+        };
+        setrlimit(Resource::Nofile, limit).expect("a lower limit");
+        Self(before)
+    }
+}
+
+impl Drop for NoMoreDescriptors {
+    fn drop(&mut self) {
+        setrlimit(Resource::Nofile, self.0).expect("the limit as it was");
+    }
+}
