@@ -11,5 +11,6 @@ mod echo;
 mod handle;
 mod isolation;
 mod libevent;
+mod model;
 mod readme;
 mod support;
