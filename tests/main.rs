@@ -11,6 +11,7 @@ mod echo;
 mod handle;
 mod isolation;
 mod libevent;
+mod model;
 mod parity;
 mod readme;
 mod semantics;

@@ -2,9 +2,10 @@
 
 use super::within;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::OnceLock;
 use wasmtime::component::{Component, Linker, Resource, ResourceAny, ResourceTable};
 use wasmtime::{Config, Engine, Store};
-use wasmtime_wasi::p2::bindings::io::poll::HostPollable;
+use wasmtime_wasi::p2::bindings::io::poll::{Host as _, HostPollable};
 use wasmtime_wasi::p2::bindings::sockets::network::ErrorCode;
 use wasmtime_wasi::p2::{DynPollable, TcpSocket};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
@@ -18,9 +19,9 @@ mod bindings {
     });
 }
 
-use bindings::Provider;
-use bindings::exports::evconn::tcp::listener::{Event, GuestListener, GuestOptions};
-pub use bindings::exports::evconn::tcp::listener::{State, Stats};
+pub use bindings::exports::evconn::tcp::listener::{Event, Recovery, State, Stats};
+use bindings::exports::evconn::tcp::listener::{GuestListener, GuestOptions};
+use bindings::{Provider, ProviderPre};
 
 pub struct Ctx {
     wasi: WasiCtx,
@@ -36,6 +37,21 @@ impl WasiView for Ctx {
     }
 }
 
+/// The component, compiled once for all tests: that takes far longer than a test.
+fn compiled() -> &'static ProviderPre<Ctx> {
+    static COMPILED: OnceLock<ProviderPre<Ctx>> = OnceLock::new();
+    COMPILED.get_or_init(|| {
+        let mut config = Config::new();
+        config.concurrency_support(false);
+        let engine = Engine::new(&config).expect("an engine");
+        let component = Component::new(&engine, evconn::guests::LISTENER).expect("a component");
+        let mut linker = Linker::new(&engine);
+        wasmtime_wasi::p2::add_to_linker_async(&mut linker).expect("WASI");
+        let linked = linker.instantiate_pre(&component).expect("all is imported");
+        ProviderPre::new(linked).expect("the world `provider`")
+    })
+}
+
 /// The component and its store. A trap is a failed test.
 pub struct Instance {
     pub store: Store<Ctx>,
@@ -44,20 +60,14 @@ pub struct Instance {
 
 impl Instance {
     pub async fn new() -> Self {
-        let mut config = Config::new();
-        config.concurrency_support(false);
-        let engine = Engine::new(&config).expect("an engine");
-        let component = Component::new(&engine, evconn::guests::LISTENER).expect("a component");
-        let mut linker = Linker::new(&engine);
-        wasmtime_wasi::p2::add_to_linker_async(&mut linker).expect("WASI");
+        let compiled = compiled();
         let ctx = Ctx {
             wasi: WasiCtx::builder().inherit_network().allow_tcp(true).build(),
             table: ResourceTable::new(),
         };
-        let mut store = Store::new(&engine, ctx);
-        let provider = Provider::instantiate_async(&mut store, &component, &linker)
-            .await
-            .expect("an instance");
+        let mut store = Store::new(compiled.engine(), ctx);
+        let provider = compiled.instantiate_async(&mut store).await;
+        let provider = provider.expect("an instance");
         Self { store, provider }
     }
 
@@ -201,6 +211,16 @@ impl Instance {
             .call_subscribe(store, listener)
             .await
             .expect("no trap")
+    }
+
+    /// Wait until one of them is ready.
+    pub async fn poll(&mut self, pollables: &[Resource<DynPollable>]) {
+        let borrowed = pollables
+            .iter()
+            .map(|pollable| Resource::new_borrow(pollable.rep()))
+            .collect();
+        let table = &mut self.store.data_mut().table;
+        table.poll(borrowed).await.expect("no trap");
     }
 
     pub fn unsubscribe(&mut self, pollables: Vec<Resource<DynPollable>>) {
