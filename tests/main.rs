@@ -9,5 +9,6 @@ mod echo;
 mod handle;
 mod isolation;
 mod libevent;
+mod misuse;
 mod readme;
 mod support;

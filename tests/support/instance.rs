@@ -22,6 +22,9 @@ use bindings::Provider;
 pub use bindings::exports::evconn::tcp::listener::State;
 use bindings::exports::evconn::tcp::listener::{Event, GuestListener, GuestOptions};
 
+/// With its type: `[]` alone could be compared with several, some of them from dependencies.
+pub const NO_EVENTS: [u64; 0] = [];
+
 pub struct Ctx {
     wasi: WasiCtx,
     table: ResourceTable,

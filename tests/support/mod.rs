@@ -1,5 +1,6 @@
 //! What the tests have in common: a host, a server, and waiting with a deadline.
 
+pub mod composed;
 pub mod descriptors;
 pub mod instance;
 pub mod process;
