@@ -17,14 +17,22 @@ const TARGET: &str = "wasm32-unknown-unknown";
 const STACK_SIZE: u32 = 64 * 1024;
 
 /// The cargo package of each guest, and the name of the component that is made of it.
-const GUESTS: [(&str, &str); 3] = [
+const GUESTS: [(&str, &str); 4] = [
     ("evconn-listener", "listener"),
     ("evconn-example-echo", "echo"),
     ("evconn-test-guest", "test-guest"),
+    ("evconn-test-misuse", "test-misuse"),
 ];
 
 /// What a guest is made of. Nothing else makes this script run again.
-const INPUTS: [&str; 5] = ["guest", "tests/guest", "wit", "Cargo.toml", "Cargo.lock"];
+const INPUTS: [&str; 6] = [
+    "guest",
+    "tests/guest",
+    "tests/misuse-guest",
+    "wit",
+    "Cargo.toml",
+    "Cargo.lock",
+];
 
 fn main() {
     if let Err(error) = run() {
@@ -57,12 +65,14 @@ fn run() -> Result<()> {
         let component = out_dir.join(format!("{name}.wasm"));
         encode(&module, &component).with_context(|| format!("{name}.wasm"))?;
     }
-    // The tests embed it; the library and the command do not.
-    let test_guest = out_dir.join("test-guest.wasm");
-    println!(
-        "cargo::rustc-env=EVCONN_TEST_GUEST={}",
-        test_guest.display()
-    );
+    // The tests embed these; the library and the command do not.
+    for (variable, name) in [
+        ("EVCONN_TEST_GUEST", "test-guest"),
+        ("EVCONN_TEST_MISUSE", "test-misuse"),
+    ] {
+        let component = out_dir.join(format!("{name}.wasm"));
+        println!("cargo::rustc-env={variable}={}", component.display());
+    }
     Ok(())
 }
 

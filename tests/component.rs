@@ -2,7 +2,7 @@
 //! calls that the host's own library does not make.
 
 use crate::support::connect;
-use crate::support::instance::{Instance, State};
+use crate::support::instance::{Instance, NO_EVENTS, State};
 use std::net::{Ipv4Addr, SocketAddr};
 use wasmtime::Engine;
 use wasmtime::component::Component;
@@ -68,8 +68,8 @@ async fn max_caps_what_is_taken_and_the_order_is_the_kernels() {
     for _ in 0..5 {
         clients.push(connect(address).await);
     }
-    assert_eq!(instance.next_events(listener, 0).await, []);
-    assert_eq!(instance.wait_events(listener, 0, None).await, []);
+    assert_eq!(instance.next_events(listener, 0).await, NO_EVENTS);
+    assert_eq!(instance.wait_events(listener, 0, None).await, NO_EVENTS);
     assert_eq!(instance.wait_events(listener, 2, None).await, [1, 1]);
     // What was not taken yet goes to the callback that is set by then.
     instance.set_callback(listener, Some(2)).await;
@@ -85,15 +85,18 @@ async fn a_listener_that_is_off_has_nothing_to_wait_for() {
     instance.disable(listener).await;
     assert!(matches!(instance.state(listener).await, State::Disabled));
     assert!(instance.subscribe(listener).await.is_empty());
-    assert_eq!(instance.next_events(listener, 1).await, []);
-    assert_eq!(instance.wait_events(listener, 1, None).await, []);
-    assert_eq!(instance.wait_events(listener, 1, Some(1_000_000)).await, []);
+    assert_eq!(instance.next_events(listener, 1).await, NO_EVENTS);
+    assert_eq!(instance.wait_events(listener, 1, None).await, NO_EVENTS);
+    assert_eq!(
+        instance.wait_events(listener, 1, Some(1_000_000)).await,
+        NO_EVENTS
+    );
 
     instance.enable(listener).await;
     instance.set_callback(listener, None).await;
     assert!(matches!(instance.state(listener).await, State::Paused));
     assert!(instance.subscribe(listener).await.is_empty());
-    assert_eq!(instance.wait_events(listener, 1, None).await, []);
+    assert_eq!(instance.wait_events(listener, 1, None).await, NO_EVENTS);
 
     instance.set_callback(listener, Some(3)).await;
     assert!(matches!(instance.state(listener).await, State::Accepting));
@@ -107,8 +110,11 @@ async fn a_listener_that_is_off_has_nothing_to_wait_for() {
 async fn a_wait_ends_at_its_timeout() {
     let mut instance = Instance::new().await;
     let (listener, address) = instance.listen(1).await;
-    assert_eq!(instance.wait_events(listener, 1, Some(0)).await, []);
-    assert_eq!(instance.wait_events(listener, 1, Some(1_000_000)).await, []);
+    assert_eq!(instance.wait_events(listener, 1, Some(0)).await, NO_EVENTS);
+    assert_eq!(
+        instance.wait_events(listener, 1, Some(1_000_000)).await,
+        NO_EVENTS
+    );
     let _client = connect(address).await;
     assert_eq!(instance.wait_events(listener, 1, Some(u64::MAX)).await, [1]);
 }

@@ -41,6 +41,16 @@ async fn a_trap_ends_its_connection_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_socket_dropped_before_its_streams_ends_its_connection_alone() {
+    ends_alone("drop-socket-first\n", Limits::default()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_empty_poll_ends_its_connection_alone() {
+    ends_alone("poll-nothing\n", Limits::default()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_error_ends_its_connection_alone() {
     ends_alone("error it was the guest\n", Limits::default()).await;
 }

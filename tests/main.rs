@@ -11,6 +11,7 @@ mod echo;
 mod handle;
 mod isolation;
 mod libevent;
+mod misuse;
 mod model;
 mod parity;
 mod readme;

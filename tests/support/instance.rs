@@ -23,6 +23,9 @@ pub use bindings::exports::evconn::tcp::listener::{Event, Recovery, State, Stats
 use bindings::exports::evconn::tcp::listener::{GuestListener, GuestOptions};
 use bindings::{Provider, ProviderPre};
 
+/// With its type: `[]` alone could be compared with several, some of them from dependencies.
+pub const NO_EVENTS: [u64; 0] = [];
+
 pub struct Ctx {
     wasi: WasiCtx,
     table: ResourceTable,

@@ -40,6 +40,7 @@ impl Sockets {
                 if options.ipv6_only && socket.address_family() == IpAddressFamily::Ipv4 {
                     return Err(ErrorCode::InvalidArgument);
                 }
+                bound_address(socket)?;
             }
             [first, second] => check_pair(first, second)?,
             _ => return Err(ErrorCode::InvalidArgument),
@@ -115,9 +116,15 @@ fn bind_pair(address: IpSocketAddress, backlog: u32) -> Result<Sockets, ErrorCod
     }
 }
 
+/// The address of a socket that is to be adopted. A closed one has none, but would tell for ever
+/// after why connecting failed.
+fn bound_address(socket: &TcpSocket) -> Result<IpSocketAddress, ErrorCode> {
+    socket.local_address().map_err(|_| ErrorCode::InvalidState)
+}
+
 /// Check that two sockets are the halves of a dual-stack listener.
 fn check_pair(first: &TcpSocket, second: &TcpSocket) -> Result<(), ErrorCode> {
-    let (ipv6, ipv4) = match (first.local_address()?, second.local_address()?) {
+    let (ipv6, ipv4) = match (bound_address(first)?, bound_address(second)?) {
         (IpSocketAddress::Ipv6(ipv6), IpSocketAddress::Ipv4(ipv4))
         | (IpSocketAddress::Ipv4(ipv4), IpSocketAddress::Ipv6(ipv6)) => (ipv6, ipv4),
         _ => return Err(ErrorCode::InvalidArgument),

@@ -19,6 +19,7 @@ impl Guest for TestGuest {
         let (command, argument) = line.split_once(' ').unwrap_or((&line, ""));
         match command {
             "echo" => echo(&connection),
+            "drop-socket-first" => drop_socket_first(connection),
             "error" => return Err(argument.to_owned()),
             "grow" => {
                 grow(
@@ -29,6 +30,11 @@ impl Guest for TestGuest {
                 say(&connection.output, "grown\n");
             }
             "leak" => leak(connection, argument),
+            "poll-nothing" => {
+                wasi::io::poll::poll(&[]);
+                // Not reached. Otherwise the connection stays open, and the test notices.
+                echo(&connection);
+            }
             "probe" => say(&connection.output, &probe()),
             "spin" => {
                 say(&connection.output, "spinning\n");
@@ -76,6 +82,19 @@ fn echo(Connection { input, output, .. }: &Connection) {
             Err(StreamError::Closed | StreamError::LastOperationFailed(_)) => return,
         }
     }
+}
+
+/// The wrong order: the streams are the socket's children.
+fn drop_socket_first(connection: Connection) {
+    let Connection {
+        input,
+        output: _output,
+        socket,
+        ..
+    } = connection;
+    drop(socket);
+    // Not reached. Otherwise the connection stays open, and the test notices.
+    let _ = input.blocking_read(1);
 }
 
 /// Touch that much memory.

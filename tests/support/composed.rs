@@ -1,0 +1,183 @@
+//! `tests/misuse-guest` and `listener.wasm`, composed to one component and run as a program.
+
+use super::within;
+use std::net::SocketAddr;
+use std::sync::OnceLock;
+use wac_graph::types::Package;
+use wac_graph::{CompositionGraph, EncodeOptions, plug};
+use wasmtime::component::{Component, Linker, Resource, ResourceTable};
+use wasmtime::{Config, Engine, Store, StoreContextMut};
+use wasmtime_wasi::p2::bindings::CommandPre;
+use wasmtime_wasi::p2::bindings::sockets::network::ErrorCode;
+use wasmtime_wasi::p2::bindings::sockets::tcp::HostTcpSocket;
+use wasmtime_wasi::p2::pipe::MemoryOutputPipe;
+use wasmtime_wasi::p2::{DynInputStream, DynOutputStream, TcpSocket};
+use wasmtime_wasi::sockets::WasiSocketsView;
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+
+const MISUSE: &[u8] = include_bytes!(env!("EVCONN_TEST_MISUSE"));
+
+/// Which addresses a program is granted.
+#[derive(Clone, Copy)]
+pub enum Grant {
+    Loopback,
+    Everything,
+}
+
+/// What a program said, and how it ended.
+pub struct Ran {
+    pub lines: Vec<String>,
+    pub trap: Option<wasmtime::Error>,
+}
+
+/// A program with its listener component inside, in a store of its own.
+pub struct Program {
+    grant: Grant,
+    accept_fails: Option<ErrorCode>,
+}
+
+impl Program {
+    pub fn new(grant: Grant) -> Self {
+        Self {
+            grant,
+            accept_fails: None,
+        }
+    }
+
+    /// Each accept fails with that code.
+    pub fn accept_fails(mut self, code: ErrorCode) -> Self {
+        self.accept_fails = Some(code);
+        self
+    }
+
+    /// Run it to its end, or to its trap.
+    pub async fn run(self, arguments: &[&str]) -> Ran {
+        let program = program();
+        let stdout = MemoryOutputPipe::new(1 << 20);
+        let ctx = self.ctx(arguments, stdout.clone());
+        let mut store = Store::new(program.engine(), ctx);
+        let ended = within("the program ends", async {
+            let command = program.instantiate_async(&mut store).await?;
+            command.wasi_cli_run().call_run(&mut store).await
+        })
+        .await;
+        // What it had is closed, also after a trap.
+        drop(store);
+        let said = String::from_utf8(stdout.contents().to_vec()).expect("text");
+        Ran {
+            lines: said.lines().map(str::to_owned).collect(),
+            trap: match ended {
+                Ok(outcome) => {
+                    outcome.expect("the program knows what it is told to do");
+                    None
+                }
+                Err(trap) => Some(trap),
+            },
+        }
+    }
+
+    fn ctx(self, arguments: &[&str], stdout: MemoryOutputPipe) -> Ctx {
+        let grant = self.grant;
+        let wasi = WasiCtx::builder()
+            .args(arguments)
+            .stdout(stdout)
+            .allow_tcp(true)
+            .socket_addr_check(move |address, _| {
+                let granted = grant.covers(address);
+                Box::pin(async move { granted })
+            })
+            .build();
+        Ctx {
+            wasi,
+            table: ResourceTable::new(),
+            accept_fails: self.accept_fails,
+        }
+    }
+}
+
+impl Grant {
+    fn covers(self, address: SocketAddr) -> bool {
+        match self {
+            Self::Everything => true,
+            // Who connects is asked for the right to bind an address that is to be chosen.
+            Self::Loopback => {
+                let any = address.ip().is_unspecified() && address.port() == 0;
+                address.ip().is_loopback() || any
+            }
+        }
+    }
+}
+
+struct Ctx {
+    wasi: WasiCtx,
+    table: ResourceTable,
+    accept_fails: Option<ErrorCode>,
+}
+
+impl WasiView for Ctx {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView {
+            ctx: &mut self.wasi,
+            table: &mut self.table,
+        }
+    }
+}
+
+/// Composed, compiled and linked once for all tests.
+fn program() -> &'static CommandPre<Ctx> {
+    static PROGRAM: OnceLock<CommandPre<Ctx>> = OnceLock::new();
+    PROGRAM.get_or_init(|| {
+        let mut config = Config::new();
+        config.concurrency_support(false);
+        let engine = Engine::new(&config).expect("an engine");
+        let component = Component::new(&engine, compose()).expect("a component");
+        let linker = linker(&engine).expect("WASI");
+        let instance = linker.instantiate_pre(&component).expect("all it imports");
+        CommandPre::new(instance).expect("a command")
+    })
+}
+
+/// The listener component put into the place where the program imports one.
+fn compose() -> Vec<u8> {
+    let mut graph = CompositionGraph::new();
+    let mut register = |name, bytes| {
+        let package = Package::from_bytes(name, None, bytes, graph.types_mut());
+        graph
+            .register_package(package.expect("a component"))
+            .expect("registered")
+    };
+    let listener = register("evconn:listener", evconn::guests::LISTENER);
+    let misuse = register("evconn:misuse", MISUSE);
+    plug(&mut graph, vec![listener], misuse).expect("it fits");
+    graph.encode(EncodeOptions::default()).expect("encoded")
+}
+
+/// WASI, but `accept` can be made to fail.
+fn linker(engine: &Engine) -> wasmtime::Result<Linker<Ctx>> {
+    let mut linker = Linker::new(engine);
+    wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+    linker.allow_shadowing(true);
+    linker
+        .instance("wasi:sockets/tcp@0.2.12")?
+        .func_wrap("[method]tcp-socket.accept", accept)?;
+    Ok(linker)
+}
+
+type Accepted = (
+    Resource<TcpSocket>,
+    Resource<DynInputStream>,
+    Resource<DynOutputStream>,
+);
+
+fn accept(
+    mut store: StoreContextMut<'_, Ctx>,
+    (socket,): (Resource<TcpSocket>,),
+) -> wasmtime::Result<(Result<Accepted, ErrorCode>,)> {
+    if let Some(code) = store.data().accept_fails {
+        return Ok((Err(code),));
+    }
+    match store.data_mut().sockets().accept(socket) {
+        Ok(accepted) => Ok((Ok(accepted),)),
+        Err(error) => Ok((Err(error.downcast()?),)),
+    }
+}
