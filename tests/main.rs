@@ -5,7 +5,10 @@
 
 mod cli;
 mod component;
+mod descriptor_leak;
+mod disable_in_thread;
 mod echo;
+mod emfile;
 mod handle;
 mod isolation;
 mod libevent;

@@ -1,7 +1,10 @@
 //! What the tests have in common: a host, a server, and waiting with a deadline.
 
+pub mod c;
+pub mod child;
 pub mod descriptors;
 pub mod instance;
+pub mod limit;
 pub mod process;
 
 use evconn::{Error, Host, Limits, Listener, Served, Service, Shutdown};
