@@ -1,12 +1,15 @@
 //! libevent's own tests of its listener, under their own names.
 
-use crate::support::{connect, descriptors, host, listen, over_both_families, within};
+use crate::support::child::{self, Child};
+use crate::support::{connect, descriptors, host, limit, listen, over_both_families, within};
 use evconn::{Connection, ErrorCode, Listener, Recovery, State, StopReason};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use std::time::Duration;
 use tokio::net::TcpStream;
+use tokio::sync::mpsc;
 
 over_both_families!(
     randport,
@@ -18,6 +21,8 @@ over_both_families!(
     accept_one_and_disable,
     armed_by_set_callback,
     three_accepts,
+    disable_in_thread,
+    disable_in_thread_error,
 );
 
 /// A callback that counts down, and disables its listener at 0.
@@ -57,7 +62,7 @@ async fn randport(ip: IpAddr) {
 
 /// Accept fails: the error callback is called, the connection callback is not.
 async fn error(ip: IpAddr) {
-    let (sender, mut errors) = tokio::sync::mpsc::unbounded_channel();
+    let (sender, mut errors) = mpsc::unbounded_channel();
     let connections = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&connections);
     let listener = Listener::builder(host())
@@ -193,4 +198,95 @@ async fn armed_by_set_callback(ip: IpAddr) {
     listener.set_callback(count_down(&count));
     within("nothing is left to wait for", listener.idle()).await;
     assert_eq!(count.load(Ordering::SeqCst), 0);
+/// The callback has another thread disable the listener, and waits for it: nothing hangs.
+async fn disable_in_thread(ip: IpAddr) {
+    let (sender, mut calls) = mpsc::unbounded_channel();
+    let listener = listen(ip).await;
+    listener.set_callback(move |listener, _connection| {
+        disable_elsewhere(listener);
+        sender.send(()).expect("the test waits for it");
+    });
+    let _clients = [
+        connect(listener.local_addr()).await,
+        connect(listener.local_addr()).await,
+    ];
+    within("the callback", calls.recv()).await.expect("a call");
+    within("nothing is left to wait for", listener.idle()).await;
+    assert_eq!(listener.state(), State::Disabled);
+    assert!(calls.try_recv().is_err(), "the second client stays queued");
+}
+
+/// The same in the error callback.
+async fn disable_in_thread_error(ip: IpAddr) {
+    let (sender, mut errors) = mpsc::unbounded_channel();
+    let listener = listen(ip).await;
+    listener.set_error_callback(move |listener, error| {
+        disable_elsewhere(listener);
+        sender.send(error).expect("the test waits for it");
+    });
+    listener.set_callback(|_, _| {});
+    descriptors::break_listening(listener.local_addr());
+    let error = within("the error callback", errors.recv()).await;
+    assert_eq!(error.expect("an error").recovery, Recovery::Stopped);
+    within("nothing is left to wait for", listener.idle()).await;
+    assert!(listener.enable().is_err(), "it has stopped for good");
+    listener.close();
+    within("the listener closes", listener.closed()).await;
+}
+
+fn disable_elsewhere(listener: &Listener) {
+    let listener = listener.clone();
+    let thread = std::thread::spawn(move || listener.disable());
+    thread.join().expect("no panic in the thread");
+}
+
+/// No descriptor is left, a peer waits, and no error callback is set: nothing hangs, and the
+/// listener can still be closed, and dropped.
+#[tokio::test]
+async fn error_unlock() {
+    let mut child = Child::of_test("libevent::child_of_error_unlock");
+    for _ in ["closed", "dropped"] {
+        let address = child.hear("listening").parse().expect("an address");
+        let mut client = connect(address).await;
+        child.hear("exhausted");
+        // It was never accepted: it is reset.
+        let end = within("the end", client.read(&mut [0])).await;
+        let end = end.expect_err("a reset");
+        assert_eq!(end.kind(), std::io::ErrorKind::ConnectionReset);
+    }
+    child.dismiss();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "the child of the test above"]
+async fn child_of_error_unlock() {
+    if !child::is_one() {
+        return;
+    }
+    let ip = std::net::Ipv4Addr::LOCALHOST.into();
+    let [closed, dropped] = [listen(ip).await, listen(ip).await];
+    limit::leave_room_for(0);
+
+    exhaust(&closed).await;
+    closed.close();
+    within("the listener closes", closed.closed()).await;
+
+    // What the first one has closed is not to be had.
+    limit::leave_room_for(0);
+    exhaust(&dropped).await;
+    drop(dropped);
+    child::dismissed().await;
+}
+
+/// Wait until accepting has failed twice: the second time is after a backoff.
+async fn exhaust(listener: &Listener) {
+    listener.set_callback(|_, _| {});
+    child::say(format_args!("listening {}", listener.local_addr()));
+    within("errors", async {
+        while listener.stats().resource_errors < 2 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    })
+    .await;
+    child::say("exhausted");
 }

@@ -1,10 +1,9 @@
 //! Tests in a process of their own: those that change what a process has but once, such as its
-//! limit of descriptors.
+//! limit of descriptors ([`limit`](super::limit)). One that has to talk with its parent is a
+//! [`child`](super::child).
 
 use super::DEADLINE;
-use rustix::process::{Resource, Rlimit, Signal, getrlimit, setrlimit};
-use std::fs::File;
-use std::os::fd::AsRawFd;
+use rustix::process::Signal;
 use std::process::Command;
 
 /// Which test a process was started for.
@@ -37,33 +36,4 @@ fn end_with_parent() {
         eprintln!("the test hangs");
         std::process::exit(101);
     });
-}
-
-/// While this lives, the process can open nothing: EMFILE. What is open stays so.
-pub struct NoMoreDescriptors(Rlimit);
-
-impl NoMoreDescriptors {
-    pub fn new() -> Self {
-        Self::after(0)
-    }
-
-    /// It can open `count` more.
-    pub fn after(count: u64) -> Self {
-        let before = getrlimit(Resource::Nofile);
-        // Descriptors are given out from below, and the limit is on their numbers.
-        let lowest_free = File::open("/dev/null").expect("a descriptor").as_raw_fd();
-        let lowest_free = u64::try_from(lowest_free).expect("a number");
-        let limit = Rlimit {
-            current: Some(lowest_free + count),
-            maximum: before.maximum,
-        };
-        setrlimit(Resource::Nofile, limit).expect("a lower limit");
-        Self(before)
-    }
-}
-
-impl Drop for NoMoreDescriptors {
-    fn drop(&mut self) {
-        setrlimit(Resource::Nofile, self.0).expect("the limit as it was");
-    }
 }

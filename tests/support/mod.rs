@@ -2,8 +2,11 @@
 
 pub mod alone;
 pub mod composed;
+pub mod c;
+pub mod child;
 pub mod descriptors;
 pub mod instance;
+pub mod limit;
 pub mod process;
 
 use evconn::{Error, Host, Limits, Listener, Served, Service, Shutdown};

@@ -98,7 +98,7 @@ impl Drop for Evconn {
     }
 }
 
-fn read_lines(stdout: ChildStdout) -> mpsc::Receiver<String> {
+pub(super) fn read_lines(stdout: ChildStdout) -> mpsc::Receiver<String> {
     let (sender, lines) = mpsc::channel();
     thread::spawn(move || {
         for line in BufReader::new(stdout).lines().map_while(Result::ok) {
@@ -110,7 +110,7 @@ fn read_lines(stdout: ChildStdout) -> mpsc::Receiver<String> {
     lines
 }
 
-fn read_all(mut stderr: ChildStderr) -> thread::JoinHandle<String> {
+pub(super) fn read_all(mut stderr: ChildStderr) -> thread::JoinHandle<String> {
     thread::spawn(move || {
         let mut text = String::new();
         match stderr.read_to_string(&mut text) {

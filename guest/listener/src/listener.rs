@@ -24,7 +24,7 @@ pub struct ListenerCell {
 }
 
 impl ListenerCell {
-    fn new(sockets: Sockets, options: Options) -> wit::Listener {
+    fn handle(sockets: Sockets, options: Options) -> wit::Listener {
         wit::Listener::new(Self {
             machine: RefCell::new(Machine::new(options.settings)),
             deferred: options
@@ -132,7 +132,7 @@ impl wit::GuestListener for ListenerCell {
         options: Option<wit::OptionsBorrow<'_>>,
     ) -> Result<wit::Listener, ErrorCode> {
         let options = values(options)?;
-        Ok(Self::new(Sockets::bind(address, &options)?, options))
+        Ok(Self::handle(Sockets::bind(address, &options)?, options))
     }
 
     fn from_sockets(
@@ -140,7 +140,7 @@ impl wit::GuestListener for ListenerCell {
         options: Option<wit::OptionsBorrow<'_>>,
     ) -> Result<wit::Listener, ErrorCode> {
         let options = values(options)?;
-        Ok(Self::new(Sockets::adopt(sockets, &options)?, options))
+        Ok(Self::handle(Sockets::adopt(sockets, &options)?, options))
     }
 
     fn into_sockets(this: wit::Listener) -> Vec<TcpSocket> {

@@ -1,0 +1,233 @@
+//! A process that has no descriptors left (EMFILE), while peers wait for it to accept them.
+//!
+//! The child lets its limit be reached, looks on for [`WINDOW`], and then closes what it has kept.
+//! Its clients are in the parent, since they need descriptors too.
+
+use crate::support::c::Program;
+use crate::support::child::{self, Child};
+use crate::support::{DEADLINE, host, limit, within};
+use evconn::{Connection, Listener, State};
+use rustix::time::{ClockId, clock_gettime};
+use std::fmt;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::io::AsyncWriteExt;
+use tokio::runtime::Handle;
+use tokio::sync::{mpsc, watch};
+
+/// How many connections the child can keep.
+const ROOM: usize = 8;
+
+/// How many clients there are in all.
+const CLIENTS: usize = ROOM + 20;
+
+/// For how long the child has no descriptors. Not a wait for something: it is to be looked at what
+/// happens meanwhile.
+const WINDOW: Duration = Duration::from_secs(2);
+
+/// What came of it.
+struct Outcome {
+    /// How many connections were kept at the first error.
+    kept: usize,
+    /// How often the error callback was called in the time without descriptors.
+    errors: u64,
+    /// The processor time that the child used meanwhile, in seconds.
+    cpu: f64,
+    /// How many clients were served by then or after it.
+    served: usize,
+    /// How often the error callback was called until the end.
+    errors_at_end: u64,
+}
+
+#[test]
+fn out_of_descriptors() {
+    assert_bounded(&evconn_out_of_descriptors());
+}
+
+#[test]
+fn emfile_side_by_side_with_libevent() {
+    let Some(program) = Program::compile("emfile") else {
+        return;
+    };
+    let arguments = [ROOM, CLIENTS].map(|count| count.to_string());
+    let mut child = Child::of_program(program.command().args(arguments));
+    let version = child.hear("version");
+    let theirs = outcome(child);
+    let ours = evconn_out_of_descriptors();
+
+    // Not with `eprintln!`, which the test harness swallows.
+    let table = format!(
+        "{:<26} {:>16} {:>12} {:>15}\n{:<26} {ours}\n{version:<26} {theirs}\n",
+        format!("{WINDOW:?} without descriptors"),
+        "error callbacks",
+        "CPU seconds",
+        "served after",
+        "evconn",
+    );
+    let _ = std::io::stderr().write_all(table.as_bytes());
+    assert_bounded(&ours);
+    assert!(ours.errors < theirs.errors);
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            errors,
+            cpu,
+            served,
+            ..
+        } = self;
+        write!(f, "{errors:>16} {cpu:>12.3} {served:>9} of {CLIENTS:<2}")
+    }
+}
+
+fn assert_bounded(outcome: &Outcome) {
+    assert_eq!(outcome.kept, ROOM);
+    // The steps begin after 0, 5, 15 … 1275 ms and after 2275 ms; on a busy machine, later.
+    assert!((2..=12).contains(&outcome.errors), "{}", outcome.errors);
+    assert!(outcome.cpu < 0.5, "it spins: {} s", outcome.cpu);
+    assert_eq!(outcome.served, CLIENTS);
+    // One step may end between the last look and the moment at which there are descriptors again.
+    assert!(outcome.errors_at_end <= outcome.errors + 1);
+}
+
+fn evconn_out_of_descriptors() -> Outcome {
+    outcome(Child::of_test("emfile::child_that_keeps_its_connections"))
+}
+
+/// The parent's side: the clients.
+fn outcome(mut child: Child) -> Outcome {
+    let address = child.hear("listening").parse().expect("an address");
+    let connect = |_| TcpStream::connect_timeout(&address, DEADLINE).expect("connected");
+    let clients: Vec<_> = (0..CLIENTS).map(connect).collect();
+    let kept = child.hear("full").parse().expect("a number");
+    let window = child.hear("window");
+    let (errors, cpu) = window.split_once(' ').expect("two numbers");
+    for mut client in clients {
+        client.set_read_timeout(Some(DEADLINE)).expect("a timeout");
+        client.read_exact(&mut [0]).expect("it is served");
+    }
+    let ended = child.hear("ended");
+    child.dismiss();
+    let (served, errors_at_end) = ended.split_once(' ').expect("two numbers");
+    Outcome {
+        kept,
+        errors: errors.parse().expect("a number"),
+        cpu: cpu.parse().expect("a number"),
+        served: served.parse().expect("a number"),
+        errors_at_end: errors_at_end.parse().expect("a number"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "the child of the tests above"]
+async fn child_that_keeps_its_connections() {
+    if !child::is_one() {
+        return;
+    }
+    let keeper = Arc::new(Keeper::default());
+    let (sender, errors) = mpsc::unbounded_channel();
+    let listener = Listener::builder(host())
+        .on_connection(Keeper::callback(&keeper))
+        .on_error(move |listener, _| {
+            // Nothing is accepted meanwhile, so this is the step that the callback is for.
+            let step = listener.stats().backoff_steps;
+            sender.send(step).expect("the test waits for it");
+        })
+        .bind(([127, 0, 0, 1], 0).into())
+        .await
+        .expect("a listener");
+    let mut errors = Errors {
+        errors,
+        callbacks: 0,
+    };
+    limit::leave_room_for(ROOM);
+    child::say(format_args!("listening {}", listener.local_addr()));
+
+    errors.first().await;
+    child::say(format_args!("full {}", keeper.count()));
+    let cpu = cpu_seconds();
+    tokio::time::sleep(WINDOW).await;
+    let cpu = cpu_seconds() - cpu;
+    child::say(format_args!("window {} {cpu}", errors.count()));
+
+    keeper.release();
+    let mut served = keeper.served.subscribe();
+    let all = served.wait_for(|count| *count == CLIENTS);
+    within("all are served", all).await.expect("a number");
+    assert_eq!(listener.state(), State::Accepting);
+    child::say(format_args!("ended {CLIENTS} {}", errors.count()));
+    child::dismissed().await;
+}
+
+/// Serves each connection, and keeps it until all are released.
+struct Keeper {
+    /// None: they have been released, and no further one is kept.
+    kept: Mutex<Option<Vec<Connection>>>,
+    served: watch::Sender<usize>,
+}
+
+impl Default for Keeper {
+    fn default() -> Self {
+        Self {
+            kept: Mutex::new(Some(Vec::new())),
+            served: watch::Sender::new(0),
+        }
+    }
+}
+
+impl Keeper {
+    fn callback(this: &Arc<Self>) -> impl FnMut(&Listener, Connection) + Send + 'static {
+        let (keeper, runtime) = (Arc::clone(this), Handle::current());
+        move |_, mut connection| {
+            let sent = runtime.block_on(connection.write_all(b"x"));
+            sent.expect("the client is there");
+            if let Some(kept) = &mut *keeper.kept.lock().expect("no panic") {
+                kept.push(connection);
+            }
+            keeper.served.send_modify(|count| *count += 1);
+        }
+    }
+
+    fn count(&self) -> usize {
+        let kept = self.kept.lock().expect("no panic");
+        kept.as_ref().map_or(0, Vec::len)
+    }
+
+    fn release(&self) {
+        drop(self.kept.lock().expect("no panic").take());
+    }
+}
+
+/// The calls of the error callback, with the backoff step of each.
+struct Errors {
+    errors: mpsc::UnboundedReceiver<u64>,
+    callbacks: u64,
+}
+
+impl Errors {
+    async fn first(&mut self) {
+        let step = within("an error", self.errors.recv()).await;
+        self.note(step.expect("the listener is there"));
+    }
+
+    /// How many there were up to now.
+    fn count(&mut self) -> u64 {
+        while let Ok(step) = self.errors.try_recv() {
+            self.note(step);
+        }
+        self.callbacks
+    }
+
+    fn note(&mut self, step: u64) {
+        self.callbacks += 1;
+        assert_eq!(self.callbacks, step, "a step, a call");
+    }
+}
+
+fn cpu_seconds() -> f64 {
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32).as_secs_f64()
+}
