@@ -6,8 +6,8 @@ use evconn::{Connection, ErrorCode, Listener, Recovery, State, StopReason};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 
@@ -198,6 +198,8 @@ async fn armed_by_set_callback(ip: IpAddr) {
     listener.set_callback(count_down(&count));
     within("nothing is left to wait for", listener.idle()).await;
     assert_eq!(count.load(Ordering::SeqCst), 0);
+}
+
 /// The callback has another thread disable the listener, and waits for it: nothing hangs.
 async fn disable_in_thread(ip: IpAddr) {
     let (sender, mut calls) = mpsc::unbounded_channel();

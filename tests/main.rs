@@ -6,9 +6,9 @@
 mod cli;
 mod component;
 mod deferred;
-mod dual_stack;
 mod descriptor_leak;
 mod disable_in_thread;
+mod dual_stack;
 mod echo;
 mod emfile;
 mod handle;

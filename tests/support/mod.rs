@@ -1,9 +1,9 @@
 //! What the tests have in common: a host, a server, and waiting with a deadline.
 
 pub mod alone;
-pub mod composed;
 pub mod c;
 pub mod child;
+pub mod composed;
 pub mod descriptors;
 pub mod instance;
 pub mod limit;
