@@ -1,5 +1,6 @@
 //! The command `evconn echo`, as a process, with clients that people use.
 
+use crate::support::descriptors::unchanged;
 use crate::support::process::Evconn;
 use crate::support::{DEADLINE, skip};
 use rustix::process::Signal;
@@ -28,6 +29,7 @@ fn ask(stream: &mut TcpStream, line: &str) {
 
 #[test]
 fn the_first_line_says_where_it_listens() {
+    let _open = unchanged();
     let evconn = start(&[]);
     let address = evconn.address();
     assert_ne!(address.port(), 0);
@@ -36,6 +38,7 @@ fn the_first_line_says_where_it_listens() {
 
 #[test]
 fn it_listens_on_an_ipv6_address() {
+    let _open = unchanged();
     if crate::support::has_ipv6() {
         let evconn = Evconn::start(&["echo", "0", "--address", "::1"]);
         ask(&mut connect(evconn.address()), "hello\n");
@@ -44,6 +47,7 @@ fn it_listens_on_an_ipv6_address() {
 
 #[test]
 fn without_an_address_it_listens_on_all_of_ipv4() {
+    let _open = unchanged();
     let evconn = Evconn::start(&["echo", "0"]);
     let address = evconn.address();
     assert!(address.ip().is_unspecified() && address.is_ipv4());
@@ -55,6 +59,7 @@ fn without_an_address_it_listens_on_all_of_ipv4() {
 
 #[test]
 fn a_bad_port_is_invalid() {
+    let _open = unchanged();
     for port in [
         "abc",
         "-1",
@@ -73,6 +78,7 @@ fn a_bad_port_is_invalid() {
 
 #[test]
 fn a_port_in_use_is_one_line_on_stderr() {
+    let _open = unchanged();
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = taken.local_addr().expect("its address").port().to_string();
     let ended = Evconn::run(&["echo", &port, "--address", "127.0.0.1"]);
@@ -86,6 +92,7 @@ fn a_port_in_use_is_one_line_on_stderr() {
 
 #[test]
 fn bad_flags_say_what_would_be_right() {
+    let _open = unchanged();
     for (arguments, hint) in [
         (["echo", "0", "--address", "nowhere"], "--address"),
         (["echo", "0", "--grace", "soon"], "a number of seconds"),
@@ -100,6 +107,7 @@ fn bad_flags_say_what_would_be_right() {
 
 #[test]
 fn a_signal_with_nothing_open_ends_it_at_once() {
+    let _open = unchanged();
     for signal in [Signal::INT, Signal::TERM] {
         let evconn = start(&[]);
         ask(&mut connect(evconn.address()), "hello\n");
@@ -111,6 +119,7 @@ fn a_signal_with_nothing_open_ends_it_at_once() {
 
 #[test]
 fn a_signal_stops_accepting_and_lets_connections_finish() {
+    let _open = unchanged();
     let mut evconn = start(&[]);
     let address = evconn.address();
     let mut open = connect(address);
@@ -126,6 +135,7 @@ fn a_signal_stops_accepting_and_lets_connections_finish() {
 
 #[test]
 fn a_second_signal_ends_it_now() {
+    let _open = unchanged();
     let evconn = start(&["--grace", "3600"]);
     let address = evconn.address();
     let mut open = connect(address);
@@ -139,6 +149,7 @@ fn a_second_signal_ends_it_now() {
 
 #[test]
 fn grace_has_an_end() {
+    let _open = unchanged();
     let evconn = start(&["--grace", "0.05"]);
     let mut open = connect(evconn.address());
     ask(&mut open, "hello\n");
@@ -149,6 +160,7 @@ fn grace_has_an_end() {
 
 #[test]
 fn netcat_gets_its_byte_back() {
+    let _open = unchanged();
     // -N: end this side at the end of the input.
     client_gets_its_bytes_back("nc", &["-N"], |address| {
         vec![address.ip().to_string(), address.port().to_string()]
@@ -157,11 +169,13 @@ fn netcat_gets_its_byte_back() {
 
 #[test]
 fn socat_gets_its_byte_back() {
+    let _open = unchanged();
     client_gets_its_bytes_back("socat", &["-"], |address| vec![format!("TCP:{address}")]);
 }
 
 #[test]
 fn python_gets_its_byte_back() {
+    let _open = unchanged();
     let program = "import socket, sys
 s = socket.create_connection((sys.argv[1], int(sys.argv[2])))
 s.sendall(sys.stdin.buffer.read())

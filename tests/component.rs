@@ -2,6 +2,7 @@
 //! calls that the host's own library does not make.
 
 use crate::support::connect;
+use crate::support::descriptors::unchanged;
 use crate::support::instance::{Instance, NO_EVENTS, State};
 use std::net::{Ipv4Addr, SocketAddr};
 use wasmtime::Engine;
@@ -10,6 +11,7 @@ use wasmtime_wasi::p2::bindings::sockets::network::ErrorCode;
 
 #[test]
 fn it_imports_sockets_io_clocks_and_its_own_types_only() {
+    let _open = unchanged();
     let engine = Engine::default();
     let component = Component::new(&engine, evconn::guests::LISTENER).expect("a component");
     let component_type = component.component_type();
@@ -40,12 +42,14 @@ fn it_imports_sockets_io_clocks_and_its_own_types_only() {
 
 #[test]
 fn it_is_at_most_48_kib() {
+    let _open = unchanged();
     let size = evconn::guests::LISTENER.len();
     assert!(size <= 48 << 10, "{size} bytes");
 }
 
 #[test]
 fn no_path_of_the_machine_that_built_it_is_in_a_component() {
+    let _open = unchanged();
     let workspace = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
         .parent()
         .and_then(std::path::Path::to_str)
@@ -62,6 +66,7 @@ fn no_path_of_the_machine_that_built_it_is_in_a_component() {
 
 #[tokio::test]
 async fn max_caps_what_is_taken_and_the_order_is_the_kernels() {
+    let _open = unchanged();
     let mut instance = Instance::new().await;
     let (listener, address) = instance.listen(1).await;
     let mut clients = Vec::new();
@@ -78,6 +83,7 @@ async fn max_caps_what_is_taken_and_the_order_is_the_kernels() {
 
 #[tokio::test]
 async fn a_listener_that_is_off_has_nothing_to_wait_for() {
+    let _open = unchanged();
     let mut instance = Instance::new().await;
     let (listener, address) = instance.listen(1).await;
     let _client = connect(address).await;
@@ -108,6 +114,7 @@ async fn a_listener_that_is_off_has_nothing_to_wait_for() {
 
 #[tokio::test]
 async fn a_wait_ends_at_its_timeout() {
+    let _open = unchanged();
     let mut instance = Instance::new().await;
     let (listener, address) = instance.listen(1).await;
     assert_eq!(instance.wait_events(listener, 1, Some(0)).await, NO_EVENTS);
@@ -121,6 +128,7 @@ async fn a_wait_ends_at_its_timeout() {
 
 #[tokio::test]
 async fn a_listener_taken_apart_and_put_together_loses_no_peer() {
+    let _open = unchanged();
     let mut instance = Instance::new().await;
     let (listener, address) = instance.listen(1).await;
     let _first = connect(address).await;
@@ -137,6 +145,7 @@ async fn a_listener_taken_apart_and_put_together_loses_no_peer() {
 
 #[tokio::test]
 async fn from_sockets_wants_bound_sockets() {
+    let _open = unchanged();
     let mut instance = Instance::new().await;
     let none = instance.put_together(vec![]).await;
     assert_eq!(none.expect_err("no socket"), ErrorCode::InvalidArgument);
@@ -156,6 +165,7 @@ async fn from_sockets_wants_bound_sockets() {
 
 #[tokio::test]
 async fn options_that_cannot_be_granted_are_not_supported() {
+    let _open = unchanged();
     let mut instance = Instance::new().await;
     let address = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 0);
 
@@ -172,6 +182,7 @@ async fn options_that_cannot_be_granted_are_not_supported() {
 /// One `options` serves for several listeners, which keep what they were made with.
 #[tokio::test]
 async fn options_are_copied() {
+    let _open = unchanged();
     let mut instance = Instance::new().await;
     let address = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 0);
     let options = instance.new_options().await;
@@ -197,6 +208,7 @@ async fn options_are_copied() {
 
 #[tokio::test]
 async fn a_dropped_listener_closes_its_port() {
+    let _open = unchanged();
     let mut instance = Instance::new().await;
     let (listener, address) = instance.listen(1).await;
     let _queued = connect(address).await;

@@ -1,5 +1,6 @@
 //! Deferred accept: a connection is delivered when its peer has sent something, or has ended.
 
+use crate::support::descriptors::unchanged;
 use crate::support::{connect, descriptors, host, over_both_families, within};
 use evconn::{Connection, Error, ErrorCode, Listener, ListenerBuilder};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -153,6 +154,7 @@ async fn close_closes_what_is_held(ip: IpAddr) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn holding_nothing_or_for_no_time_is_invalid() {
+    let _open = unchanged();
     let builders: [ListenerBuilder; 2] = [
         Listener::builder(host()).deferred_accept(0, LONG),
         Listener::builder(host()).deferred_accept(1, Duration::ZERO),

@@ -1,6 +1,7 @@
 //! libevent's test for leaks: 2,000 connections, one after the other, with few descriptors.
 
 use crate::support::child::{self, Child};
+use crate::support::descriptors::unchanged;
 use crate::support::{Server, connect, exchange, limit};
 use evconn::{Limits, guests};
 use std::net::Ipv4Addr;
@@ -12,6 +13,7 @@ const LIMIT: u64 = 32;
 
 #[tokio::test]
 async fn two_thousand_echoes_with_few_descriptors() {
+    let _open = unchanged();
     let mut child = Child::of_test("descriptor_leak::child_that_echoes");
     let address = child.hear("listening").parse().expect("an address");
     for number in 0..CONNECTIONS {

@@ -4,6 +4,7 @@
 
 use crate::support::c::Program;
 use crate::support::child::Child;
+use crate::support::descriptors::unchanged;
 use crate::support::{connect, listen, within};
 use evconn::{Connection, Listener, State};
 use std::io::Write;
@@ -17,11 +18,13 @@ type Calls = mpsc::UnboundedSender<usize>;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_thousand_callbacks_wait_for_a_thread() {
+    let _open = unchanged();
     play_all_rounds().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn disable_in_thread_side_by_side_with_libevent() {
+    let _open = unchanged();
     let Some(program) = Program::compile("disable_in_thread") else {
         return;
     };

@@ -1,5 +1,6 @@
 //! One listener, an IPv6 and an IPv4 socket on the same port.
 
+use crate::support::descriptors::unchanged;
 use crate::support::{connect, descriptors, has_ipv6, host, within};
 use evconn::{Error, ErrorCode, Listener, ListenerBuilder};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -29,6 +30,7 @@ async fn listening() -> (Listener, mpsc::UnboundedReceiver<bool>) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn both_addresses_have_one_port() {
+    let _open = unchanged();
     if !has_ipv6() {
         return;
     }
@@ -48,6 +50,7 @@ async fn both_addresses_have_one_port() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn peers_of_both_families_are_accepted() {
+    let _open = unchanged();
     if !has_ipv6() {
         return;
     }
@@ -63,6 +66,7 @@ async fn peers_of_both_families_are_accepted() {
 /// Peers wait on both: of each pair of connections that is taken, one is of either family.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn neither_family_starves_the_other() {
+    let _open = unchanged();
     if !has_ipv6() {
         return;
     }
@@ -87,6 +91,7 @@ async fn neither_family_starves_the_other() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_address_without_a_counterpart_is_invalid() {
+    let _open = unchanged();
     let addresses: [IpAddr; 3] = [
         Ipv4Addr::LOCALHOST.into(),
         Ipv4Addr::UNSPECIFIED.into(),
@@ -103,6 +108,7 @@ async fn an_address_without_a_counterpart_is_invalid() {
 /// The port is taken for IPv4: binding fails, and the half of IPv6 is not left open.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn it_fails_clean_when_one_half_cannot_be_bound() {
+    let _open = unchanged();
     if !has_ipv6() {
         return;
     }
@@ -119,6 +125,7 @@ async fn it_fails_clean_when_one_half_cannot_be_bound() {
 /// libevent: `LEV_OPT_BIND_IPV6ONLY` beside `LEV_OPT_BIND_IPV4_AND_IPV6`.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn dual_stack_wins_over_ipv6_only() {
+    let _open = unchanged();
     if !has_ipv6() {
         return;
     }

@@ -1,5 +1,6 @@
 //! The echo service: every byte comes back, in order.
 
+use crate::support::descriptors::unchanged;
 use crate::support::{Server, ask, exchange, over_both_families, reset, wait_for_close, within};
 use evconn::{Limits, guests};
 use std::net::IpAddr;
@@ -141,6 +142,7 @@ async fn a_peer_that_reads_late_gets_everything(ip: IpAddr) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn connections_open_at_the_end_of_grace_are_ended() {
+    let _open = unchanged();
     let server = Server::start_with_grace(
         std::net::Ipv4Addr::LOCALHOST.into(),
         guests::ECHO,

@@ -5,6 +5,7 @@
 
 use crate::support::c::Program;
 use crate::support::child::{self, Child};
+use crate::support::descriptors::unchanged;
 use crate::support::{DEADLINE, host, limit, within};
 use evconn::{Connection, Listener, State};
 use rustix::time::{ClockId, clock_gettime};
@@ -43,11 +44,13 @@ struct Outcome {
 
 #[test]
 fn out_of_descriptors() {
+    let _open = unchanged();
     assert_bounded(&evconn_out_of_descriptors());
 }
 
 #[test]
 fn emfile_side_by_side_with_libevent() {
+    let _open = unchanged();
     let Some(program) = Program::compile("emfile") else {
         return;
     };

@@ -1,5 +1,6 @@
 //! The handle to a listener: from any thread, from inside a callback, to the end.
 
+use crate::support::descriptors::unchanged;
 use crate::support::{connect, descriptors, exchange, host, listen, over_both_families, within};
 use evconn::{Connection, Error, ErrorCode, Listener, State};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -87,6 +88,7 @@ fn forward() -> (
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_a_callback_peers_wait_for_one() {
+    let _open = unchanged();
     let listener = listen(LOCALHOST).await;
     assert_eq!(listener.state(), State::Paused);
     let _clients = [
@@ -106,6 +108,7 @@ async fn without_a_callback_peers_wait_for_one() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn disabled_at_first_only_enable_starts_it() {
+    let _open = unchanged();
     let (callback, mut connections) = forward();
     let listener = Listener::builder(host())
         .enabled(false)
@@ -127,6 +130,7 @@ async fn disabled_at_first_only_enable_starts_it() {
 /// While a callback runs, it sets another one: that one gets the peer that waits.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_new_callback_gets_the_next_connection_of_the_same_batch() {
+    let _open = unchanged();
     let listener = listen(LOCALHOST).await;
     let _clients = [
         connect(listener.local_addr()).await,
@@ -149,6 +153,7 @@ async fn a_new_callback_gets_the_next_connection_of_the_same_batch() {
 /// The callback has another thread use the listener, and waits for it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_callback_may_wait_for_a_thread_that_uses_the_listener() {
+    let _open = unchanged();
     let listener = listen(LOCALHOST).await;
     let address = listener.local_addr();
     listener.set_callback(|listener, connection| {
@@ -176,6 +181,7 @@ async fn a_callback_may_wait_for_a_thread_that_uses_the_listener() {
 /// Threads switch a listener on and off while clients come: every client is served in the end.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn several_threads_may_use_one_listener() {
+    let _open = unchanged();
     const CLIENTS: usize = 100;
     let listener = listen(LOCALHOST).await;
     let address = listener.local_addr();
@@ -219,6 +225,7 @@ async fn several_threads_may_use_one_listener() {
 /// No callback starts after `disable`: not even for a connection that was taken already.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_callback_starts_after_disable() {
+    let _open = unchanged();
     let listener = listen(LOCALHOST).await;
     let calls = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&calls);
@@ -239,6 +246,7 @@ async fn no_callback_starts_after_disable() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_callback_that_panics_ends_its_call_alone() {
+    let _open = unchanged();
     let listener = listen(LOCALHOST).await;
     let (sender, mut calls) = mpsc::unbounded_channel();
     let mut first = true;
@@ -258,6 +266,7 @@ async fn a_callback_that_panics_ends_its_call_alone() {
 /// Closing from inside a callback: the sockets close while it runs, and peers that wait are reset.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn close_inside_a_callback_resets_the_peers_that_wait() {
+    let _open = unchanged();
     let listener = listen(LOCALHOST).await;
     let address = listener.local_addr();
     let mut clients = Vec::new();
@@ -294,6 +303,7 @@ async fn close_inside_a_callback_resets_the_peers_that_wait() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_closed_listener_says_so() {
+    let _open = unchanged();
     let listener = listen(LOCALHOST).await;
     listener.close();
     listener.close();
@@ -309,6 +319,7 @@ async fn a_closed_listener_says_so() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn dropping_the_last_handle_closes_the_listener() {
+    let _open = unchanged();
     let listener = listen(LOCALHOST).await;
     let address = listener.local_addr();
     let clone = listener.clone();
@@ -331,6 +342,7 @@ async fn dropping_the_last_handle_closes_the_listener() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn binding_fails_with_what_is_wrong() {
+    let _open = unchanged();
     let taken = listen(LOCALHOST).await;
     let cases = [
         (taken.local_addr(), ErrorCode::AddressInUse),
@@ -350,6 +362,7 @@ async fn binding_fails_with_what_is_wrong() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn options_that_make_no_sense_are_refused() {
+    let _open = unchanged();
     let builders = [
         Listener::builder(host()).backlog(0),
         Listener::builder(host()).ipv6_only(true),
@@ -365,6 +378,7 @@ async fn options_that_make_no_sense_are_refused() {
 /// A port whose connections are in TIME_WAIT can be bound again (`LEV_OPT_REUSEABLE`).
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_port_in_time_wait_can_be_bound_again() {
+    let _open = unchanged();
     let listener = listen(LOCALHOST).await;
     let address = listener.local_addr();
     let (callback, mut connections) = forward();
@@ -383,6 +397,7 @@ async fn a_port_in_time_wait_can_be_bound_again() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn idle_waits_for_the_closure_that_is_running() {
+    let _open = unchanged();
     let listener = listen(LOCALHOST).await;
     let (go, gone) = std::sync::mpsc::channel::<()>();
     let (sender, mut started) = mpsc::unbounded_channel();

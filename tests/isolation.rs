@@ -1,5 +1,6 @@
 //! One connection's failure is its own, and a service has nothing but its connection.
 
+use crate::support::descriptors::unchanged;
 use crate::support::{
     Server, TEST_GUEST, ask, connect, exchange, host, listen, wait_for_close, within,
 };
@@ -37,26 +38,31 @@ async fn ends_alone(command: &str, limits: Limits) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_trap_ends_its_connection_alone() {
+    let _open = unchanged();
     ends_alone("trap\n", Limits::default()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_socket_dropped_before_its_streams_ends_its_connection_alone() {
+    let _open = unchanged();
     ends_alone("drop-socket-first\n", Limits::default()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_empty_poll_ends_its_connection_alone() {
+    let _open = unchanged();
     ends_alone("poll-nothing\n", Limits::default()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_error_ends_its_connection_alone() {
+    let _open = unchanged();
     ends_alone("error it was the guest\n", Limits::default()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_guest_beyond_its_memory_ends_its_connection_alone() {
+    let _open = unchanged();
     let limits = Limits {
         max_memory: 8 << 20,
         ..Limits::default()
@@ -66,6 +72,7 @@ async fn a_guest_beyond_its_memory_ends_its_connection_alone() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_guest_within_its_memory_is_served() {
+    let _open = unchanged();
     let limits = Limits {
         max_memory: 24 << 20,
         ..Limits::default()
@@ -81,6 +88,7 @@ async fn a_guest_within_its_memory_is_served() {
 /// More guests spin than the runtime has threads, and others are served all the same.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn guests_that_spin_do_not_stop_others() {
+    let _open = unchanged();
     let server = Server::start_with_grace(
         LOCALHOST,
         TEST_GUEST,
@@ -108,6 +116,7 @@ async fn guests_that_spin_do_not_stop_others() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_more_connections_than_the_limit_are_accepted() {
+    let _open = unchanged();
     let limits = Limits {
         max_connections: 2,
         ..Limits::default()
@@ -135,6 +144,7 @@ async fn no_more_connections_than_the_limit_are_accepted() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_guest_wrote_is_sent_though_it_dropped_nothing() {
+    let _open = unchanged();
     let server = start(Limits::default()).await;
     let answer = exchange(server.connect().await, b"leak the last words\n").await;
     assert_eq!(answer, b"the last words");
@@ -143,6 +153,7 @@ async fn what_a_guest_wrote_is_sent_though_it_dropped_nothing() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_service_has_no_network_files_environment_or_arguments() {
+    let _open = unchanged();
     let server = start(Limits::default()).await;
     let answer = exchange(server.connect().await, b"probe\n").await;
     assert_eq!(
@@ -155,6 +166,7 @@ async fn a_service_has_no_network_files_environment_or_arguments() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn more_connections_than_the_host_has_room_for_are_refused() {
+    let _open = unchanged();
     let service = Service::new(host(), TEST_GUEST).expect("a service");
     let limits = Limits {
         max_connections: host().max_connections() + 1,
@@ -169,6 +181,7 @@ async fn more_connections_than_the_host_has_room_for_are_refused() {
 
 #[test]
 fn what_is_no_service_is_refused() {
+    let _open = unchanged();
     for bytes in [
         &b""[..],
         b"not wasm",
@@ -182,6 +195,7 @@ fn what_is_no_service_is_refused() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn serving_ends_when_the_listener_does() {
+    let _open = unchanged();
     let service = Service::new(host(), TEST_GUEST).expect("a service");
     let listener = listen(LOCALHOST).await;
     let address = listener.local_addr();

@@ -1,6 +1,7 @@
 //! libevent's own tests of its listener, under their own names.
 
 use crate::support::child::{self, Child};
+use crate::support::descriptors::unchanged;
 use crate::support::{connect, descriptors, host, limit, listen, over_both_families, within};
 use evconn::{Connection, ErrorCode, Listener, Recovery, State, StopReason};
 use std::net::{IpAddr, SocketAddr};
@@ -246,6 +247,7 @@ fn disable_elsewhere(listener: &Listener) {
 /// listener can still be closed, and dropped.
 #[tokio::test]
 async fn error_unlock() {
+    let _open = unchanged();
     let mut child = Child::of_test("libevent::child_of_error_unlock");
     for _ in ["closed", "dropped"] {
         let address = child.hear("listening").parse().expect("an address");

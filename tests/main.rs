@@ -12,6 +12,7 @@ mod dual_stack;
 mod echo;
 mod emfile;
 mod handle;
+mod hygiene;
 mod isolation;
 mod libevent;
 mod misuse;

@@ -2,6 +2,7 @@
 //! have done.
 
 use crate::support::alone::alone;
+use crate::support::descriptors::unchanged;
 use crate::support::{connect, descriptors, host, listen, over_both_families, reset, skip, within};
 use evconn::{Connection, Error, ErrorCode, Listener, State};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -184,6 +185,7 @@ async fn every_socket_is_close_on_exec(ip: IpAddr) {
 
 #[test]
 fn a_privileged_port_needs_the_capability() {
+    let _open = unchanged();
     let name = concat!(module_path!(), "::a_privileged_port_needs_the_capability");
     alone(name, || {
         give_up_privileged_ports();

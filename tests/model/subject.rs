@@ -35,6 +35,8 @@ struct Client(Option<TcpStream>);
 impl Subject {
     pub async fn new(setup: &Setup) -> Result<Self> {
         let mut instance = Instance::new().await;
+        // A script ends with what was delivered still open, or in the middle with an error.
+        instance.may_leave_resources();
         let options = make_options(&mut instance, setup).await?;
         let address = SocketAddr::new(setup.place.addresses()[0], 0);
         let listener = instance.bind(address, Some(options)).await?;

@@ -42,6 +42,7 @@ pub struct Case {
 /// backs off has one of its own.
 pub fn run<F: Future<Output = ()>>(name: &str, state: State, test: impl FnOnce(Case) -> F) {
     let body = || {
+        let _open = descriptors::unchanged();
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()

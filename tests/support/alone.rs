@@ -3,6 +3,7 @@
 //! [`child`](super::child).
 
 use super::DEADLINE;
+use super::descriptors::ONE_AT_A_TIME;
 use rustix::process::Signal;
 use std::process::Command;
 
@@ -20,6 +21,7 @@ pub fn alone(path: &str, body: impl FnOnce()) {
     let output = Command::new(program)
         .args([name, "--exact", "--nocapture"])
         .env(FOR, name)
+        .env_remove(ONE_AT_A_TIME)
         .output()
         .expect("this program starts again");
     let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);

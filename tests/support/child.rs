@@ -9,6 +9,7 @@
 //! Someone who runs all ignored tests runs the children without their parents. They then say so and
 //! pass ([`is_one`]).
 
+use super::descriptors::ONE_AT_A_TIME;
 use super::process::{read_all, read_lines};
 use super::skip;
 use std::fmt::Display;
@@ -43,7 +44,8 @@ impl Child {
         command
             .args([name, "--exact", "--ignored", "--nocapture"])
             .arg("--test-threads=1")
-            .env(VARIABLE, "1");
+            .env(VARIABLE, "1")
+            .env_remove(ONE_AT_A_TIME);
         Self::of_program(&mut command)
     }
 

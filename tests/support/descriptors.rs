@@ -1,9 +1,57 @@
-//! The sockets that this process has open, found by their port: tests run in parallel, so that
-//! counting all descriptors would count those of others.
+//! What this process has open. Tests run in parallel, so that counting all descriptors would count
+//! those of others: sockets are found by their port, and all are counted only where tests run one at
+//! a time.
 
+use super::{DEADLINE, host, limit};
 use socket2::SockRef;
 use std::net::SocketAddr;
 use std::os::fd::BorrowedFd;
+use std::time::{Duration, Instant};
+
+/// Set where tests run one at a time: see `tests/hygiene.rs`.
+pub const ONE_AT_A_TIME: &str = "EVCONN_TESTS_ONE_AT_A_TIME";
+
+/// Checks, when it is dropped, that as many descriptors are open as when it was made. To be made
+/// first in a test, so that it is dropped last.
+#[must_use]
+pub struct Unchanged(Option<usize>);
+
+/// See [`Unchanged`].
+pub fn unchanged() -> Unchanged {
+    Unchanged(std::env::var_os(ONE_AT_A_TIME).map(|_| {
+        // It is made once and stays.
+        host();
+        count()
+    }))
+}
+
+/// How many descriptors are open, but for the compiled code that wasmtime keeps for the next instance.
+fn count() -> usize {
+    let is_code = |number: &u64| {
+        std::fs::read_link(format!("/proc/self/fd/{number}"))
+            .is_ok_and(|target| target.starts_with("/memfd:wasm-memory-image (deleted)"))
+    };
+    limit::open()
+        .iter()
+        .filter(|number| !is_code(number))
+        .count()
+}
+
+impl Drop for Unchanged {
+    fn drop(&mut self) {
+        let Some(before) = self.0 else { return };
+        let deadline = Instant::now() + DEADLINE / 4;
+        // What was closed is closed when a task of the runtime gets round to it.
+        while count() > before && !std::thread::panicking() {
+            let open = limit::open();
+            assert!(
+                Instant::now() < deadline,
+                "{before} were open, now {open:?}"
+            );
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+}
 
 /// How many sockets are bound to `address` in this process: a listener, and what it accepted.
 pub fn bound_to(address: SocketAddr) -> usize {

@@ -1,13 +1,14 @@
 //! `listener.wasm` in a store in which everything is granted, driven call by call.
 
 use super::within;
+use futures_util::FutureExt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::OnceLock;
 use wasmtime::component::{Component, Linker, Resource, ResourceAny, ResourceTable};
 use wasmtime::{Config, Engine, Store};
 use wasmtime_wasi::p2::bindings::io::poll::{Host as _, HostPollable};
 use wasmtime_wasi::p2::bindings::sockets::network::ErrorCode;
-use wasmtime_wasi::p2::{DynPollable, TcpSocket};
+use wasmtime_wasi::p2::{DynPollable, Network, TcpSocket};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 mod bindings {
@@ -55,10 +56,31 @@ fn compiled() -> &'static ProviderPre<Ctx> {
     })
 }
 
-/// The component and its store. A trap is a failed test.
+/// The component and its store. A trap is a failed test. So is a resource that is left in the table
+/// when it is dropped: its listeners are dropped with it, all else is the test's.
 pub struct Instance {
     pub store: Store<Ctx>,
     provider: Provider,
+    listeners: Vec<ResourceAny>,
+    may_leave_resources: bool,
+}
+
+impl Drop for Instance {
+    fn drop(&mut self) {
+        if self.may_leave_resources || std::thread::panicking() {
+            return;
+        }
+        for listener in self.listeners.drain(..) {
+            let dropped = listener.resource_drop_async(&mut self.store).now_or_never();
+            // One that the test has dropped is known no more.
+            let _unknown = dropped.expect("dropping a listener waits for nothing");
+        }
+        assert!(
+            self.store.data().table.is_empty(),
+            "{:?}",
+            self.store.data().table
+        );
+    }
 }
 
 impl Instance {
@@ -71,7 +93,17 @@ impl Instance {
         let mut store = Store::new(compiled.engine(), ctx);
         let provider = compiled.instantiate_async(&mut store).await;
         let provider = provider.expect("an instance");
-        Self { store, provider }
+        Self {
+            store,
+            provider,
+            listeners: Vec::new(),
+            may_leave_resources: false,
+        }
+    }
+
+    /// For a test that ends with connections open.
+    pub fn may_leave_resources(&mut self) {
+        self.may_leave_resources = true;
     }
 
     pub fn listeners(&mut self) -> (GuestListener<'_>, &mut Store<Ctx>) {
@@ -95,10 +127,10 @@ impl Instance {
         options: Option<ResourceAny>,
     ) -> Result<ResourceAny, ErrorCode> {
         let (guest, store) = self.listeners();
-        guest
-            .call_bind(store, address.into(), options)
-            .await
-            .expect("no trap")
+        let bound = guest.call_bind(store, address.into(), options).await;
+        let bound = bound.expect("no trap");
+        self.listeners.extend(bound.as_ref().ok());
+        bound
     }
 
     /// A listener on a free port, with a callback.
@@ -246,10 +278,10 @@ impl Instance {
         sockets: Vec<Resource<TcpSocket>>,
     ) -> Result<ResourceAny, ErrorCode> {
         let (guest, store) = self.listeners();
-        guest
-            .call_from_sockets(store, &sockets, None)
-            .await
-            .expect("no trap")
+        let made = guest.call_from_sockets(store, &sockets, None).await;
+        let made = made.expect("no trap");
+        self.listeners.extend(made.as_ref().ok());
+        made
     }
 }
 
@@ -268,6 +300,7 @@ impl Instance {
         use wasmtime_wasi::p2::bindings::sockets::tcp::HostTcpSocket;
         let mut sockets = wasmtime_wasi::sockets::WasiSocketsView::sockets(self.store.data_mut());
         let network = sockets.instance_network().expect("the network");
+        let network_index = network.rep();
         let address = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 0);
         let borrowed = || Resource::new_borrow(socket.rep());
         sockets
@@ -275,5 +308,9 @@ impl Instance {
             .await
             .expect("bind started");
         sockets.finish_bind(borrowed()).expect("bound");
+        let table = &mut self.store.data_mut().table;
+        table
+            .delete(Resource::<Network>::new_own(network_index))
+            .expect("the network");
     }
 }

@@ -8,12 +8,13 @@ use std::collections::BTreeSet;
 pub fn open() -> BTreeSet<u64> {
     let entries = std::fs::read_dir("/proc/self/fd").expect("the list of descriptors");
     let paths = entries.map(|entry| entry.expect("an entry").path());
-    // The list itself is open while it is read.
-    let is_list = |path: &std::path::PathBuf| {
-        let target = std::fs::read_link(path).expect("what is open");
-        target.starts_with("/proc") && target.ends_with("fd")
+    let stays_open = |path: &std::path::PathBuf| match std::fs::read_link(path) {
+        // The list itself is open while it is read.
+        Ok(target) => !(target.starts_with("/proc") && target.ends_with("fd")),
+        // It was closed in between.
+        Err(_) => false,
     };
-    let numbers = paths.filter(|path| !is_list(path)).map(|path| {
+    let numbers = paths.filter(stays_open).map(|path| {
         let name = path.file_name().and_then(|name| name.to_str());
         let number = name.and_then(|name| name.parse().ok());
         number.expect("a descriptor's number")

@@ -33,6 +33,7 @@ macro_rules! over_both_families {
             $(
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn $name() {
+                    let _open = crate::support::descriptors::unchanged();
                     super::$name(std::net::Ipv4Addr::LOCALHOST.into()).await;
                 }
             )*
@@ -41,6 +42,7 @@ macro_rules! over_both_families {
             $(
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn $name() {
+                    let _open = crate::support::descriptors::unchanged();
                     if crate::support::has_ipv6() {
                         super::$name(std::net::Ipv6Addr::LOCALHOST.into()).await;
                     }
