@@ -33,7 +33,10 @@ async fn ends_alone(command: &str, limits: Limits) {
     drop(echoing(&server).await);
     drop(other);
     let served = server.stop().await;
-    assert_eq!((served.connections, served.killed), (3, 0));
+    assert_eq!(
+        (served.connections, served.failed, served.killed),
+        (3, 1, 0)
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

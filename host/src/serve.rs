@@ -5,6 +5,7 @@ use crate::listener::ConnectionCallback;
 use crate::service::Failure;
 use crate::{Error, Limits, Listener, Service, Shutdown, State};
 use std::future::Future;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -17,6 +18,8 @@ use tokio_util::task::TaskTracker;
 pub struct Served {
     /// Connections that were served, from the first to the last.
     pub connections: u64,
+    /// Connections that the service gave up with an error, or in which it trapped.
+    pub failed: u64,
     /// Connections that were still open after the time of grace, and were ended then.
     pub killed: u64,
 }
@@ -42,7 +45,7 @@ pub struct Served {
 /// let address = listener.local_addr();
 ///
 /// let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-/// let shutdown = Shutdown::on(async { drop(stopped.await) });
+/// let shutdown = Shutdown::on(stopped);
 /// let server = tokio::spawn(evconn::serve(listener, service, Limits::default(), shutdown));
 ///
 /// let mut peer = tokio::net::TcpStream::connect(address).await?;
@@ -87,7 +90,8 @@ pub async fn serve(
     listener.closed().await;
     let killed = connections.drain(grace, now).await;
     outcome.map(|()| Served {
-        connections: connections.begun(),
+        connections: connections.shared.begun.load(Ordering::Relaxed),
+        failed: connections.shared.failed.load(Ordering::Relaxed),
         killed,
     })
 }
@@ -118,6 +122,7 @@ struct Shared {
     tasks: TaskTracker,
     kill: CancellationToken,
     begun: AtomicU64,
+    failed: AtomicU64,
     killed: AtomicU64,
 }
 
@@ -131,6 +136,7 @@ impl Connections {
                 tasks: TaskTracker::new(),
                 kill: CancellationToken::new(),
                 begun: AtomicU64::new(0),
+                failed: AtomicU64::new(0),
                 killed: AtomicU64::new(0),
             }),
         }
@@ -147,10 +153,6 @@ impl Connections {
                 drop(permit);
             });
         })
-    }
-
-    fn begun(&self) -> u64 {
-        self.shared.begun.load(Ordering::Relaxed)
     }
 
     /// Wait until all connections are done, for as long as `grace` and `now` allow. Returns how
@@ -179,17 +181,20 @@ impl Shared {
             biased;
             result = self.service.handle(connection, &self.limits) => match result {
                 Ok(()) => tracing::debug!(number, %peer, "connection done"),
-                Err(failure @ Failure::Handler(_)) => {
-                    tracing::info!(number, %peer, "connection failed: {failure}");
-                }
-                Err(failure @ Failure::Trap(_)) => {
-                    tracing::warn!(number, %peer, "connection failed: {failure}");
-                }
+                Err(failure) => self.failed(number, peer, &failure),
             },
             () = self.kill.cancelled() => {
                 self.killed.fetch_add(1, Ordering::Relaxed);
                 tracing::info!(number, %peer, "connection ended by the shutdown");
             }
+        }
+    }
+
+    fn failed(&self, number: u64, peer: SocketAddr, failure: &Failure) {
+        self.failed.fetch_add(1, Ordering::Relaxed);
+        match failure {
+            Failure::Handler(_) => tracing::info!(number, %peer, "connection failed: {failure}"),
+            Failure::Trap(_) => tracing::warn!(number, %peer, "connection failed: {failure}"),
         }
     }
 }

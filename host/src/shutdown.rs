@@ -19,18 +19,18 @@ impl Shutdown {
     /// The time of grace unless another is set: 10 seconds.
     pub const DEFAULT_GRACE: Duration = Duration::from_secs(10);
 
-    /// Begin when `signal` completes.
-    pub fn on(signal: impl Future<Output = ()> + Send + 'static) -> Self {
+    /// Begin when `signal` completes, whatever comes of it.
+    pub fn on<T>(signal: impl Future<Output = T> + Send + 'static) -> Self {
         Self {
-            begin: Box::pin(signal),
-            now: Box::pin(pending()),
+            begin: completion(signal),
+            now: completion(pending::<()>()),
             grace: Self::DEFAULT_GRACE,
         }
     }
 
     /// Never: serving ends when the listener does.
     pub fn never() -> Self {
-        Self::on(pending())
+        Self::on(pending::<()>())
     }
 
     /// How long open connections may go on after the first signal. Default: 10 seconds.
@@ -40,8 +40,8 @@ impl Shutdown {
     }
 
     /// End what is left as soon as `signal` completes, if it does so after the first signal.
-    pub fn now_on(mut self, signal: impl Future<Output = ()> + Send + 'static) -> Self {
-        self.now = Box::pin(signal);
+    pub fn now_on<T>(mut self, signal: impl Future<Output = T> + Send + 'static) -> Self {
+        self.now = completion(signal);
         self
     }
 
@@ -67,6 +67,12 @@ impl Shutdown {
         };
         Ok(Self::on(begin).now_on(now))
     }
+}
+
+fn completion<T>(signal: impl Future<Output = T> + Send + 'static) -> Signal {
+    Box::pin(async move {
+        signal.await;
+    })
 }
 
 #[cfg(unix)]

@@ -109,7 +109,7 @@ impl Server {
         let service = Service::new(host(), component).expect("a service");
         let listener = listen(ip).await;
         let (stop, stopped) = oneshot::channel();
-        let shutdown = Shutdown::on(async { drop(stopped.await) }).grace(grace);
+        let shutdown = Shutdown::on(stopped).grace(grace);
         Self {
             address: listener.local_addr(),
             listener: listener.clone(),

@@ -88,7 +88,7 @@ impl Component {
         let service = self.service.clone();
         let serve = |stopped: oneshot::Receiver<()>| async move {
             // Connections are open for longer only if the client has failed.
-            let stopped = Shutdown::on(async { drop(stopped.await) }).grace(Duration::from_secs(1));
+            let stopped = Shutdown::on(stopped).grace(Duration::from_secs(1));
             let served = evconn::serve(listener, service, Limits::default(), stopped).await?;
             ensure!(served.killed == 0, "the client left connections open");
             Ok(served.connections)

@@ -279,7 +279,8 @@ impl fmt::Debug for Listener {
 
 impl Handle {
     fn retry(&self) {
-        if self.status.borrow().backing_off_until.is_some() {
+        let until = self.status.borrow().backing_off_until;
+        if until.is_some_and(|until| until > Instant::now()) {
             self.control.send_modify(|control| control.retries += 1);
         }
     }
