@@ -76,18 +76,25 @@ pub fn break_listening(address: SocketAddr) {
 
 /// Do something with each of them.
 pub fn for_each(address: SocketAddr, mut action: impl FnMut(SockRef<'_>)) {
-    for entry in std::fs::read_dir("/proc/self/fd").expect("the list of descriptors") {
-        let name = entry.expect("an entry").file_name();
-        let number = name.to_str().and_then(|name| name.parse().ok());
-        let number = number.expect("a descriptor's number");
-        // SAFETY: the number comes from the list of open descriptors. Another test may close it
-        // meanwhile, and then it is somebody else's or nobody's: a socket is used only if it has the
-        // address of this test.
-        let descriptor = unsafe { BorrowedFd::borrow_raw(number) };
-        let socket = SockRef::from(&descriptor);
+    let is_ours = |socket: &SockRef<'_>| {
         let local = socket.local_addr().ok().and_then(|local| local.as_socket());
-        if local == Some(address) {
-            action(socket);
+        local == Some(address)
+    };
+    for number in limit::open() {
+        let number = i32::try_from(number).expect("a descriptor's number");
+        // SAFETY: the number comes from the list of open descriptors. Another thread may close it
+        // meanwhile, and then it is somebody else's or nobody's: it is only looked at, and what is
+        // done is done to a duplicate.
+        let descriptor = unsafe { BorrowedFd::borrow_raw(number) };
+        if !is_ours(&SockRef::from(&descriptor)) {
+            continue;
+        }
+        // The duplicate stays what it is: what it is now decides.
+        if let Ok(duplicate) = descriptor.try_clone_to_owned() {
+            let socket = SockRef::from(&duplicate);
+            if is_ours(&socket) {
+                action(socket);
+            }
         }
     }
 }

@@ -3,6 +3,7 @@
 //! Here are the calls on the component. [`run`] decides when to make them. Where it ends: an event
 //! leaves as the parts of a connection or an [`AcceptError`], and nothing of it stays in the store.
 
+mod room;
 mod run;
 
 pub(crate) use run::run;

@@ -4,6 +4,7 @@
 //! stays free to disable or close the listener meanwhile; an async function or a service gets a
 //! task of its own.
 
+use super::room::{BATCH, Permits, Room};
 use super::{Acceptor, Event};
 use crate::Connection;
 use crate::connection::Parts;
@@ -16,11 +17,8 @@ use std::collections::VecDeque;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Instant;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
-
-/// The most connections that are taken at a time for tasks, so that none waits long for the last.
-const BATCH: u32 = 64;
 
 /// Drive a listener until it is closed, or until its last handle is gone.
 pub(crate) async fn run(
@@ -37,7 +35,7 @@ pub(crate) async fn run(
         applied,
         pending: VecDeque::new(),
         closure: None,
-        permits: None,
+        permits: Permits::default(),
     };
     let outcome = task.drive(acceptor).await;
     task.finish(outcome).await;
@@ -55,17 +53,7 @@ struct Task {
     /// The closure that is running.
     closure: Option<JoinHandle<()>>,
     /// Permits that no connection has used yet.
-    permits: Option<OwnedSemaphorePermit>,
-}
-
-/// How many events may be taken now.
-enum Room {
-    /// None, until something changes.
-    None,
-    /// None, until a permit is free.
-    WaitFor(Arc<Semaphore>),
-    /// At most this many.
-    For(u32),
+    permits: Permits,
 }
 
 impl Task {
@@ -139,7 +127,7 @@ impl Task {
             Some(ConnectionCallback::Task(TaskCallback {
                 permits: Some(semaphore),
                 ..
-            })) => take_permits(&mut self.permits, semaphore),
+            })) => self.permits.fill(semaphore),
         }
     }
 
@@ -210,7 +198,7 @@ impl Task {
             ConnectionCallback::Task(task) => {
                 let permit = match &task.permits {
                     None => None,
-                    Some(semaphore) => match one_permit(&mut self.permits, semaphore) {
+                    Some(semaphore) => match self.permits.one(semaphore) {
                         Some(permit) => Some(permit),
                         None => return Some(parts),
                     },
@@ -265,7 +253,7 @@ impl Task {
             }
             Some(_) = OptionFuture::from(self.closure.as_mut()) => self.closure_ended(),
             Some(Ok(permit)) = OptionFuture::from(semaphore.map(Semaphore::acquire_owned)) => {
-                self.permits = Some(permit);
+                self.permits.add(permit);
             }
             Some(ready) = OptionFuture::from(pollables.as_ref().map(|p| acceptor.ready(p))) => ready?,
         }
@@ -296,44 +284,5 @@ impl Task {
             let _ = closure.await;
             self.closure_ended();
         }
-    }
-}
-
-/// Take as many permits as a batch may need, and hold them until the connections come.
-fn take_permits(held: &mut Option<OwnedSemaphorePermit>, semaphore: &Arc<Semaphore>) -> Room {
-    // Permits of a callback that was replaced are of no use for this one.
-    if held
-        .as_ref()
-        .is_some_and(|held| !Arc::ptr_eq(held.semaphore(), semaphore))
-    {
-        *held = None;
-    }
-    let count = held.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
-    let more = (BATCH as usize - count.min(BATCH as usize)).min(semaphore.available_permits());
-    if more > 0
-        && let Ok(taken) = Arc::clone(semaphore).try_acquire_many_owned(more as u32)
-    {
-        match held {
-            Some(held) => held.merge(taken),
-            None => *held = Some(taken),
-        }
-    }
-    match held.as_ref().map_or(0, OwnedSemaphorePermit::num_permits) {
-        0 => Room::WaitFor(Arc::clone(semaphore)),
-        count => Room::For(count.min(BATCH as usize) as u32),
-    }
-}
-
-/// One permit of those that are held, or a new one.
-fn one_permit(
-    held: &mut Option<OwnedSemaphorePermit>,
-    semaphore: &Arc<Semaphore>,
-) -> Option<OwnedSemaphorePermit> {
-    let ours = held
-        .as_mut()
-        .filter(|held| Arc::ptr_eq(held.semaphore(), semaphore));
-    match ours.and_then(|held| held.split(1)) {
-        Some(permit) => Some(permit),
-        None => Arc::clone(semaphore).try_acquire_owned().ok(),
     }
 }
