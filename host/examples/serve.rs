@@ -5,7 +5,9 @@ use evconn::{Host, Limits, Listener, Service, Shutdown};
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    tracing_subscriber::fmt().init();
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .init();
     let arguments: Vec<String> = std::env::args().collect();
     let [_, component, address] = &arguments[..] else {
         anyhow::bail!("it takes a component and an address: APP.wasm 127.0.0.1:9876");
