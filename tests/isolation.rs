@@ -5,7 +5,9 @@ use crate::support::{
     Server, TEST_GUEST, ask, connect, exchange, host, listen, wait_for_close, within,
 };
 use evconn::{Error, Limits, Service, Shutdown};
+use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::{Arc, Mutex};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
@@ -227,4 +229,53 @@ async fn serving_ends_when_the_listener_does() {
     crate::support::descriptors::break_listening(address);
     let outcome = within("serving ends", server).await.expect("no panic");
     assert!(matches!(outcome, Err(Error::Socket(_))), "{outcome:?}");
+}
+
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().expect("no panic").extend(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// On one thread, so that the log is this test's alone.
+#[tokio::test]
+async fn what_fails_is_logged_with_its_number_and_its_peer() {
+    let _open = unchanged();
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_writer(move || writer.clone())
+        .with_ansi(false)
+        .finish();
+    let _guard = tracing::subscriber::set_default(subscriber);
+    let server = start(Limits::default()).await;
+    let mut peers = Vec::new();
+    for command in ["trap\n", "error it was\nthe guest\n"] {
+        let mut peer = server.connect().await;
+        peers.push(peer.local_addr().expect("its address"));
+        peer.write_all(command.as_bytes()).await.expect("sent");
+        wait_for_close(&mut peer).await;
+    }
+    assert_eq!(server.stop().await.failed, 2);
+
+    let log = String::from_utf8(log.0.lock().expect("no panic").clone()).expect("text");
+    let lines: Vec<_> = log.lines().collect();
+    assert_eq!(lines.len(), 2, "{log}");
+    for (line, (number, why)) in lines.iter().zip([(1, "unreachable"), (2, "\"it was\"")]) {
+        let peer = peers[number - 1];
+        assert!(line.contains("connection failed"), "{line}");
+        assert!(line.contains(why), "{line}");
+        assert!(
+            line.contains(&format!("number={number} peer={peer}")),
+            "{line}"
+        );
+    }
 }

@@ -194,7 +194,10 @@ impl Shared {
         self.failed.fetch_add(1, Ordering::Relaxed);
         match failure {
             Failure::Handler(_) => tracing::info!(number, %peer, "connection failed: {failure}"),
-            Failure::Trap(_) => tracing::warn!(number, %peer, "connection failed: {failure}"),
+            Failure::Trap(error) => {
+                tracing::warn!(number, %peer, "connection failed: {failure}");
+                tracing::debug!(number, %peer, "{error:?}");
+            }
         }
     }
 }

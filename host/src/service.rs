@@ -90,8 +90,9 @@ pub(crate) enum Failure {
     /// The handler returned an error. It is the guest's text: escaped, so that it is one line.
     #[error("the service gave up: {0:?}")]
     Handler(String),
-    /// A trap, or no instance could be made.
-    #[error("{0:#}")]
+    /// A trap, or no instance could be made. Where in the guest it happened is left out here: that
+    /// takes many lines.
+    #[error("{}", .0.root_cause())]
     Trap(#[from] wasmtime::Error),
 }
 
