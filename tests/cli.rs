@@ -91,6 +91,42 @@ fn a_port_in_use_is_one_line_on_stderr() {
 }
 
 #[test]
+fn a_privileged_port_needs_the_capability() {
+    let _open = unchanged();
+    let first = std::fs::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start");
+    if first.is_ok_and(|first| first.trim() == "0") {
+        return skip("every port is unprivileged on this machine");
+    }
+    // Only root has the capability, and can give it up.
+    let mut command = match rustix::process::getuid().is_root() {
+        true => Command::new("setpriv"),
+        false => Command::new("env"),
+    };
+    if rustix::process::getuid().is_root() {
+        command.args([
+            "--inh-caps=-net_bind_service",
+            "--bounding-set=-net_bind_service",
+        ]);
+    }
+    let output = command
+        .args([env!("CARGO_BIN_EXE_evconn"), "echo", "1"])
+        .args(["--address", "127.0.0.1"])
+        .output();
+    let output = match output {
+        Ok(output) => output,
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            return skip("setpriv is not installed");
+        }
+        Err(error) => panic!("setpriv: {error}"),
+    };
+    assert_eq!(
+        String::from_utf8_lossy(&output.stderr),
+        "Couldn't create listener: Permission denied\n"
+    );
+    assert_eq!(output.status.code(), Some(1));
+}
+
+#[test]
 fn bad_flags_say_what_would_be_right() {
     let _open = unchanged();
     for (arguments, hint) in [

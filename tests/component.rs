@@ -2,7 +2,7 @@
 //! calls that the host's own library does not make.
 
 use crate::support::connect;
-use crate::support::descriptors::unchanged;
+use crate::support::descriptors::{self, unchanged};
 use crate::support::instance::{Instance, NO_EVENTS, State};
 use std::net::{Ipv4Addr, SocketAddr};
 use wasmtime::Engine;
@@ -219,4 +219,33 @@ async fn a_dropped_listener_closes_its_port() {
     tokio::net::TcpStream::connect(address)
         .await
         .expect_err("nobody listens");
+}
+
+/// Each has its own callback, its own state and its own peers.
+#[tokio::test]
+async fn two_listeners_in_one_store_keep_to_themselves() {
+    let _open = unchanged();
+    let mut instance = Instance::new().await;
+    let (first, first_address) = instance.listen(1).await;
+    let (second, second_address) = instance.listen(2).await;
+    assert_ne!(first_address, second_address);
+    let _clients = [
+        connect(first_address).await,
+        connect(second_address).await,
+        connect(second_address).await,
+    ];
+    instance.disable(first).await;
+    assert_eq!(instance.wait_events(second, 1, None).await, [2]);
+    assert_eq!(instance.next_events(first, 8).await, NO_EVENTS);
+
+    // What ends the one does not touch the other.
+    instance.enable(first).await;
+    descriptors::break_listening(second_address);
+    let mut taken = Vec::new();
+    while !matches!(instance.state(second).await, State::Stopped(_)) {
+        taken.extend(instance.wait_events(second, 1, None).await);
+    }
+    assert!(taken.len() <= 1, "the peer may have been accepted ahead");
+    assert!(matches!(instance.state(first).await, State::Accepting));
+    assert_eq!(instance.wait_events(first, 1, None).await, [1]);
 }

@@ -1,18 +1,14 @@
 //! The rows of libevent's behaviour that are not among its own tests: what it does, or what it should
 //! have done.
 
-use crate::support::alone::alone;
-use crate::support::descriptors::unchanged;
-use crate::support::{connect, descriptors, host, listen, over_both_families, reset, skip, within};
-use evconn::{Connection, Error, ErrorCode, Listener, State};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use crate::support::{connect, descriptors, host, listen, over_both_families, reset, within};
+use evconn::{Connection, Listener, State};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
-
-const LOCALHOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 over_both_families!(
     the_backlog_bounds_the_queue,
@@ -181,36 +177,4 @@ async fn every_socket_is_close_on_exec(ip: IpAddr) {
         count += 1;
     });
     assert_eq!(count, 2, "the listening socket and the connection");
-}
-
-#[test]
-fn a_privileged_port_needs_the_capability() {
-    let _open = unchanged();
-    let name = concat!(module_path!(), "::a_privileged_port_needs_the_capability");
-    alone(name, || {
-        give_up_privileged_ports();
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .expect("a runtime");
-        let first = std::fs::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start");
-        if first.is_ok_and(|first| first.trim() == "0") {
-            return skip("every port is unprivileged on this machine");
-        }
-        runtime.block_on(async {
-            match Listener::bind(host(), SocketAddr::new(LOCALHOST, 1)).await {
-                Err(Error::Socket(ErrorCode::AccessDenied)) => {}
-                other => panic!("{other:?}"),
-            }
-        });
-    });
-}
-
-fn give_up_privileged_ports() {
-    use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
-    let mut sets = capabilities(None).expect("capget");
-    sets.effective.remove(CapabilitySet::NET_BIND_SERVICE);
-    sets.permitted.remove(CapabilitySet::NET_BIND_SERVICE);
-    sets.inheritable.remove(CapabilitySet::NET_BIND_SERVICE);
-    set_capabilities(None, sets).expect("capset");
 }

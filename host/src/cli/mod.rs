@@ -5,8 +5,9 @@ mod echo;
 use clap::{Parser, Subcommand};
 use std::io::IsTerminal;
 use std::process::ExitCode;
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 /// Run WebAssembly components as TCP servers.
 #[derive(Parser)]
@@ -26,17 +27,28 @@ pub fn parse() -> Cli {
     Cli::parse()
 }
 
-/// Log to standard error: what `RUST_LOG` asks for, or else from level `info` on.
+/// Log to standard error: what `RUST_LOG` asks for (`debug`, or `evconn=debug`), or else from level
+/// `info` on.
 pub fn start_log() {
-    let filter = EnvFilter::builder()
-        .with_default_directive(LevelFilter::INFO.into())
-        .from_env_lossy();
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let lines = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
-        .with_target(false)
+        .with_target(false);
+    tracing_subscriber::registry()
+        .with(lines)
+        .with(wanted_in_log())
         .init();
+}
+
+fn wanted_in_log() -> Targets {
+    let default = Targets::new().with_default(LevelFilter::INFO);
+    match std::env::var("RUST_LOG").as_deref() {
+        Err(_) | Ok("") => default,
+        Ok(text) => text.parse().unwrap_or_else(|error| {
+            eprintln!("evconn: RUST_LOG is not used: {text:?} is no level such as debug: {error}");
+            default
+        }),
+    }
 }
 
 /// Do what the command line says. Errors have been printed when this returns.
