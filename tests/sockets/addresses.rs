@@ -1,0 +1,35 @@
+//! `local-address` and `remote-address`.
+
+use super::case::Case;
+use crate::support::{reset, within};
+use tokio::net::TcpListener;
+
+pub async fn of_both_ends(case: Case) {
+    case.says(&[
+        "the client's remote: the same",
+        "the server's local: the same",
+        "the server's remote: the same",
+        "the listener's: invalid-state",
+        "family: yes",
+    ])
+    .await;
+}
+
+pub async fn after_a_reset(case: Case) {
+    let mut program = case.start(&[]);
+    let peer = program.connect().await;
+    assert_eq!(program.hear("before").await, "the same");
+    reset(peer);
+    program.tell().await;
+    program.ends(&["remote-address: invalid-state"]).await;
+}
+
+pub async fn of_the_host(case: Case) {
+    let listener = TcpListener::bind((case.ip, 0)).await.expect("a listener");
+    let address = listener.local_addr().expect("an address");
+    let mut program = case.start(&[address]);
+    let (_peer, from) = within("a peer", listener.accept()).await.expect("accepted");
+    assert_eq!(program.hear("local").await, from.to_string());
+    program.tell().await;
+    program.ends(&["remote: the same"]).await;
+}
