@@ -20,13 +20,12 @@ mod connection;
 mod error;
 pub mod guests;
 mod host;
-mod input;
 mod limits;
 mod listener;
 mod serve;
 mod service;
 mod shutdown;
-mod sockets;
+pub mod sockets;
 
 pub use connection::Connection;
 pub use error::{Error, ErrorCode};
