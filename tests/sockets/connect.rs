@@ -4,7 +4,7 @@ use super::case::Case;
 use super::linked::Grant;
 use crate::support::within;
 use socket2::{Domain, Socket, Type};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpStream};
 
 pub async fn live(case: Case) {
     case.says(&[
@@ -75,7 +75,7 @@ pub async fn denied(case: Case) {
 
 /// One goes on when there is room again: the kernel tries once more after a second.
 pub async fn pending(case: Case) {
-    let (first, second) = (Full::new(case), Full::new(case));
+    let (first, second) = (Full::new(case.ip), Full::new(case.ip));
     let mut program = case.start(&[first.address, second.address]);
     for said in [("start", "ok"), ("finish", "would-block"), ("ready", "no")] {
         assert_eq!(program.hear(said.0).await, said.1);
@@ -100,13 +100,13 @@ struct Full {
 }
 
 impl Full {
-    fn new(case: Case) -> Self {
+    fn new(ip: IpAddr) -> Self {
         let new = || {
-            let domain = Domain::for_address(SocketAddr::new(case.ip, 0));
+            let domain = Domain::for_address(SocketAddr::new(ip, 0));
             Socket::new(domain, Type::STREAM, None).expect("a socket")
         };
         let listener = new();
-        let any = SocketAddr::new(case.ip, 0);
+        let any = SocketAddr::new(ip, 0);
         listener.bind(&any.into()).expect("bound");
         listener.listen(0).expect("it listens");
         let address = listener.local_addr().expect("an address");

@@ -1,5 +1,7 @@
 //! `tests/sockets-guest`, linked with either implementation of the sockets.
 
+use crate::support::DEADLINE;
+use evconn::sockets::{Policy, TcpCtx, TcpCtxView, TcpView, Use as TcpUse};
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -16,6 +18,7 @@ const PROGRAM: &[u8] = include_bytes!(env!("EVCONN_TEST_SOCKETS"));
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Implementation {
     Wasmtime,
+    Own,
 }
 
 /// What a program may do with which address.
@@ -51,6 +54,7 @@ impl Grant {
 
 pub struct Ctx {
     wasi: WasiCtx,
+    tcp: TcpCtx,
     table: ResourceTable,
 }
 
@@ -58,6 +62,15 @@ impl WasiView for Ctx {
     fn ctx(&mut self) -> WasiCtxView<'_> {
         WasiCtxView {
             ctx: &mut self.wasi,
+            table: &mut self.table,
+        }
+    }
+}
+
+impl TcpView for Ctx {
+    fn tcp(&mut self) -> TcpCtxView<'_> {
+        TcpCtxView {
+            ctx: &mut self.tcp,
             table: &mut self.table,
         }
     }
@@ -85,8 +98,17 @@ impl Ctx {
                 Box::pin(async move { granted })
             })
             .build();
+        let policy = Policy::new(move |address, wanted| {
+            let wanted = match wanted {
+                TcpUse::Listen => Use::Listen,
+                TcpUse::Accept => Use::Accept,
+                TcpUse::Bind | TcpUse::Connect => Use::Other,
+            };
+            grant.covers(address, wanted)
+        });
         Self {
             wasi,
+            tcp: TcpCtx::new(policy),
             table: ResourceTable::new(),
         }
     }
@@ -144,6 +166,7 @@ impl Implementation {
         let mut linker = Linker::new(engine);
         match self {
             Self::Wasmtime => wasmtime_wasi::p2::add_to_linker_async(&mut linker)?,
+            Self::Own => evconn::sockets::add_to_linker(&mut linker)?,
         }
         Ok(linker)
     }
@@ -152,6 +175,7 @@ impl Implementation {
     pub fn patience(self) -> Duration {
         match self {
             Self::Wasmtime => Duration::from_millis(200),
+            Self::Own => DEADLINE,
         }
     }
 }

@@ -21,18 +21,21 @@ mod states;
 mod streams;
 mod traps;
 
-/// A test for each case, over each family. Those `alone` have a process of their own.
+/// A test for each case, over each family. Those `alone` have a process of their own,
+/// those `offline` one without a network.
 macro_rules! tests {
     ($($theme:ident {
         both [$($both:ident),* $(,)?]
         ipv4 [$($ipv4:ident),* $(,)?]
         ipv6 [$($ipv6:ident),* $(,)?]
         alone [$($alone:ident),* $(,)?]
+        offline [$($offline:ident),* $(,)?]
     })*) => {
-        tests!(@of wasmtime Wasmtime: $($theme { [$($both),*] [$($ipv4),*] [$($ipv6),*] [$($alone),*] })*);
+        tests!(@of wasmtime Wasmtime: $($theme { [$($both),*] [$($ipv4),*] [$($ipv6),*] [$($alone),*] [$($offline),*] })*);
+        tests!(@of own Own: $($theme { [$($both),*] [$($ipv4),*] [$($ipv6),*] [$($alone),*] [$($offline),*] })*);
     };
     (@of $module:ident $implementation:ident: $($theme:ident {
-        [$($both:ident),*] [$($ipv4:ident),*] [$($ipv6:ident),*] [$($alone:ident),*]
+        [$($both:ident),*] [$($ipv4:ident),*] [$($ipv6:ident),*] [$($alone:ident),*] [$($offline:ident),*]
     })*) => {
         mod $module {
             use super::linked::Implementation::$implementation as IMPLEMENTATION;
@@ -42,13 +45,15 @@ macro_rules! tests {
                     const IP: std::net::IpAddr = std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
                     $(tests!(@test $theme $both);)*
                     $(tests!(@test $theme $ipv4);)*
-                    $(tests!(@alone $theme $alone);)*
+                    $(tests!(@alone alone run $theme $alone);)*
+                    $(tests!(@alone offline run_anyway $theme $offline);)*
                 }
                 mod ipv6 {
                     const IP: std::net::IpAddr = std::net::IpAddr::V6(std::net::Ipv6Addr::LOCALHOST);
                     $(tests!(@test $theme $both);)*
                     $(tests!(@test $theme $ipv6);)*
-                    $(tests!(@alone $theme $alone);)*
+                    $(tests!(@alone alone run $theme $alone);)*
+                    $(tests!(@alone offline run_anyway $theme $offline);)*
                 }
             })*
         }
@@ -62,15 +67,15 @@ macro_rules! tests {
             crate::sockets::case::run(super::super::IMPLEMENTATION, name, IP, body);
         }
     };
-    (@alone $theme:ident $name:ident) => {
+    (@alone $where:ident $run:ident $theme:ident $name:ident) => {
         #[test]
         fn $name() {
             let _open = crate::support::descriptors::unchanged();
             let path = concat!(module_path!(), "::", stringify!($name));
             let name = concat!(stringify!($theme), "::", stringify!($name));
             let body = crate::sockets::$theme::$name;
-            crate::support::alone::alone(path, || {
-                crate::sockets::case::run(super::super::IMPLEMENTATION, name, IP, body);
+            crate::support::alone::$where(path, || {
+                crate::sockets::case::$run(super::super::IMPLEMENTATION, name, IP, body);
             });
         }
     };
@@ -82,6 +87,7 @@ tests! {
         ipv4 []
         ipv6 []
         alone []
+        offline []
     }
     bind {
         both [
@@ -99,6 +105,7 @@ tests! {
         ipv4 []
         ipv6 [both_families]
         alone []
+        offline []
     }
     connect {
         both [
@@ -115,18 +122,21 @@ tests! {
         ipv4 []
         ipv6 []
         alone []
+        offline [unreachable]
     }
     limits {
         both []
         ipv4 []
         ipv6 []
         alone [create, accepting]
+        offline []
     }
     listen {
         both [unbound, twice, port_taken, backlog, denied, many_peers, peer_gone]
         ipv4 [denied_peers]
         ipv6 []
         alone []
+        offline []
     }
     options {
         both [
@@ -142,6 +152,7 @@ tests! {
         ipv4 []
         ipv6 []
         alone []
+        offline []
     }
     polling {
         both [
@@ -152,6 +163,8 @@ tests! {
             twice_in_a_list,
             two_of_one_stream,
             beside_an_always_ready_one,
+            beside_an_idle_output,
+            beside_an_ended_input,
             busy_beside_quiet,
             spinning,
             many_quiet_ones,
@@ -160,6 +173,7 @@ tests! {
         ipv4 []
         ipv6 []
         alone []
+        offline []
     }
     states {
         both [
@@ -180,6 +194,7 @@ tests! {
         ipv4 []
         ipv6 []
         alone []
+        offline []
     }
     streams {
         both [
@@ -190,6 +205,7 @@ tests! {
             shutdown_both,
             shutdown_twice,
             shutdown_send_loses_nothing,
+            shutdown_send_watched,
             output_dropped,
             output_dropped_with_unsent,
             input_dropped,
@@ -207,6 +223,7 @@ tests! {
         ipv4 []
         ipv6 []
         alone []
+        offline []
     }
     traps {
         both []
@@ -224,5 +241,6 @@ tests! {
         ]
         ipv6 []
         alone []
+        offline []
     }
 }

@@ -56,6 +56,34 @@ async fn beside(case: Case) -> bool {
     program.end().await.1.is_ok()
 }
 
+pub async fn beside_an_idle_output(case: Case) {
+    starves_nobody(case, beside_output).await;
+}
+
+async fn beside_output(case: Case) -> bool {
+    let mut program = case.start(&[]);
+    let address = program.address().await;
+    let peer = TcpStream::connect(address).await;
+    tokio::task::yield_now().await;
+    if let Ok(mut peer) = peer {
+        // Whoever was interrupted reads it no more.
+        let _ = peer.write_all(b"x").await;
+    }
+    program.end().await.1.is_ok()
+}
+
+pub async fn beside_an_ended_input(case: Case) {
+    starves_nobody(case, beside_ended).await;
+}
+
+async fn beside_ended(case: Case) -> bool {
+    let mut program = case.start(&[]);
+    let address = program.address().await;
+    drop(TcpStream::connect(address).await);
+    let _second = TcpStream::connect(address).await;
+    program.end().await.1.is_ok()
+}
+
 pub async fn busy_beside_quiet(case: Case) {
     let mut program = case.start(&[]);
     let address = program.address().await;

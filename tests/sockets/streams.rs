@@ -2,6 +2,7 @@
 
 use super::case::{Case, Program};
 use crate::support::{exchange, reset, within};
+use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -54,8 +55,8 @@ pub async fn shutdown_send(case: Case) {
     program
         .ends(&[
             "shutdown: ok",
-            "check-write: closed",
             "write: closed",
+            "check-write: closed",
             "flush: closed",
             "ready: yes",
             "received: 5",
@@ -105,6 +106,20 @@ pub async fn shutdown_send_loses_nothing(case: Case) {
     assert_eq!(rest(&mut peer).await.len(), written);
     program.tell().await;
     program.ends(&["check-write: closed"]).await;
+}
+
+/// A host that gives a peer some time to read what is left, once nobody holds the connection any more,
+/// does not do so before.
+pub async fn shutdown_send_watched(case: Case) {
+    const SOON: Duration = Duration::from_secs(8);
+    let (mut program, mut peer) = started(&case).await;
+    assert_eq!(program.hear("shutdown").await, "ok");
+    let written = number(&mut program, "written").await;
+    let bytes = timeout(SOON, rest(&mut peer)).await;
+    let bytes = bytes.expect("nobody waits for anything but the peer");
+    assert_eq!(bytes.len(), written);
+    program.tell().await;
+    program.ends(&[]).await;
 }
 
 /// Whether the peer gets five bytes and then, while the socket is still there, the end.

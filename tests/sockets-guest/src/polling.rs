@@ -13,6 +13,8 @@ crate::cases!(
     twice_in_a_list,
     two_of_one_stream,
     beside_an_always_ready_one,
+    beside_an_idle_output,
+    beside_an_ended_input,
     busy_beside_quiet,
     spinning,
     many_quiet_ones,
@@ -114,6 +116,27 @@ fn beside_an_always_ready_one(run: &Run) {
     line("seen", yes(rounds > 0));
     line("accept", outcome(&accept(&listener)));
     drop((always_pollable, pollable));
+}
+
+/// The same with an output: it can be written to all the time.
+fn beside_an_idle_output(run: &Run) {
+    let server = run.serve_one();
+    let (output, input) = (server.output.subscribe(), server.input.subscribe());
+    while !poll(&[&output, &input]).contains(&1) {}
+    line("read", server.receive(1).len());
+    drop((output, input));
+}
+
+/// The same with an input that has ended.
+fn beside_an_ended_input(run: &Run) {
+    let listener = run.listening();
+    line("listening", local(&listener));
+    let ended = accept(&listener).expect("accepted");
+    ended.receive_all();
+    let (input, pollable) = (ended.input.subscribe(), listener.subscribe());
+    while !poll(&[&input, &pollable]).contains(&1) {}
+    line("accept", outcome(&accept(&listener)));
+    drop((input, pollable));
 }
 
 /// A peer that never stops sending, and one that sends once.

@@ -1,5 +1,7 @@
 //! The streams of a connection. The host is the other end, and looks at it from there.
 
+use crate::bindings::wasi::clocks::monotonic_clock::subscribe_duration;
+use crate::bindings::wasi::io::poll::poll;
 use crate::bindings::wasi::io::streams::StreamError;
 use crate::bindings::wasi::sockets::tcp::ShutdownType;
 use crate::net::{Connection, Run};
@@ -13,6 +15,7 @@ crate::cases!(
     shutdown_both,
     shutdown_twice,
     shutdown_send_loses_nothing,
+    shutdown_send_watched,
     output_dropped,
     output_dropped_with_unsent,
     input_dropped,
@@ -48,10 +51,11 @@ fn peer_ends_at_once(run: &Run) {
 fn shutdown_send(run: &Run) {
     let server = run.serve_one();
     server.send(b"hello");
+    server.permitted();
     let shut = server.socket.shutdown(ShutdownType::Send);
     line("shutdown", outcome(&shut));
-    line("check-write", stream_outcome(&server.output.check_write()));
     line("write", stream_outcome(&server.output.write(b"x")));
+    line("check-write", stream_outcome(&server.output.check_write()));
     line("flush", stream_outcome(&server.output.flush()));
     line("ready", yes(server.output.subscribe().ready()));
     line("received", server.receive_all().len());
@@ -107,13 +111,21 @@ fn shutdown_send_loses_nothing(run: &Run) {
     let shut = server.socket.shutdown(ShutdownType::Send);
     line("shutdown", outcome(&shut));
     line("written", written);
-    let closed = loop {
-        match server.output.check_write() {
-            Ok(0) => server.output.subscribe().block(),
-            result => break result,
-        }
-    };
-    line("check-write", stream_outcome(&closed));
+    wait_for_host();
+    server.output.subscribe().block();
+    line("check-write", stream_outcome(&server.output.check_write()));
+}
+
+/// Who looks on for a while does not take the matter over.
+fn shutdown_send_watched(run: &Run) {
+    let server = run.serve_one();
+    let written = server.fill();
+    let shut = server.socket.shutdown(ShutdownType::Send);
+    line("shutdown", outcome(&shut));
+    let (output, timer) = (server.output.subscribe(), subscribe_duration(1_000_000));
+    poll(&[&output, &timer]);
+    drop((output, timer));
+    line("written", written);
     wait_for_host();
 }
 
@@ -209,7 +221,8 @@ fn reset_while_writing(run: &Run) {
     let closed = matches!(error, StreamError::Closed);
     line("write", if closed { "closed" } else { "failed" });
     line("and again", stream_outcome(&server.output.check_write()));
-    line("write again", stream_outcome(&server.output.write(b"x")));
+    let again = server.output.blocking_write_and_flush(b"x");
+    line("write again", stream_outcome(&again));
     line("ready", yes(server.output.subscribe().ready()));
 }
 
