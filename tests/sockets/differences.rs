@@ -13,7 +13,253 @@ pub struct Difference {
     places: &'static [(&'static str, &'static str, &'static str)],
 }
 
-pub const DIFFERENCES: &[Difference] = &[];
+pub const DIFFERENCES: &[Difference] = &[
+    Difference {
+        title: "`start-connect` that fails at once",
+        places: &[
+            (
+                "states::closed_by_start_connect",
+                "start-bind",
+                "ok, bind-in-progress",
+            ),
+            (
+                "states::closed_by_start_connect",
+                "finish-bind",
+                "not-in-progress, unbound",
+            ),
+            (
+                "states::closed_by_start_connect",
+                "start-connect",
+                "ok, connect-in-progress",
+            ),
+            (
+                "states::closed_by_start_connect",
+                "finish-connect",
+                "not-in-progress, unbound",
+            ),
+            (
+                "states::closed_by_start_connect",
+                "start-listen",
+                "invalid-state, unbound",
+            ),
+            (
+                "states::closed_by_start_connect",
+                "finish-listen",
+                "not-in-progress, unbound",
+            ),
+            (
+                "states::closed_by_start_connect",
+                "accept",
+                "invalid-state, unbound",
+            ),
+            (
+                "states::closed_by_start_connect",
+                "local-address",
+                "invalid-state, unbound",
+            ),
+            (
+                "states::closed_by_start_connect",
+                "remote-address",
+                "invalid-state, unbound",
+            ),
+            (
+                "states::closed_by_start_connect",
+                "is-listening",
+                "no, unbound",
+            ),
+            (
+                "states::closed_by_start_connect",
+                "address-family",
+                "the same, unbound",
+            ),
+            (
+                "states::closed_by_start_connect",
+                "set-listen-backlog-size",
+                "ok, unbound",
+            ),
+            (
+                "states::closed_by_start_connect",
+                "get options",
+                "ok, unbound",
+            ),
+            (
+                "states::closed_by_start_connect",
+                "set options",
+                "ok, unbound",
+            ),
+            (
+                "states::closed_by_start_connect",
+                "subscribe",
+                "ready, unbound",
+            ),
+            (
+                "states::closed_by_start_connect",
+                "shutdown receive",
+                "invalid-state, unbound",
+            ),
+            (
+                "states::closed_by_start_connect",
+                "shutdown send",
+                "invalid-state, unbound",
+            ),
+            (
+                "states::closed_by_start_connect",
+                "shutdown both",
+                "invalid-state, unbound",
+            ),
+        ],
+    },
+    Difference {
+        title: "Calls on a closed socket",
+        places: &[
+            (
+                "states::closed",
+                "local-address",
+                "connection-refused, closed",
+            ),
+            (
+                "states::closed",
+                "remote-address",
+                "connection-refused, closed",
+            ),
+            (
+                "states::closed",
+                "set-listen-backlog-size",
+                "connection-refused, closed",
+            ),
+            (
+                "states::closed",
+                "get options",
+                "connection-refused, closed",
+            ),
+            (
+                "states::closed",
+                "set options",
+                "connection-refused, closed",
+            ),
+            (
+                "states::closed_by_listen",
+                "local-address",
+                "unknown, closed",
+            ),
+            (
+                "states::closed_by_listen",
+                "remote-address",
+                "unknown, closed",
+            ),
+            (
+                "states::closed_by_listen",
+                "set-listen-backlog-size",
+                "unknown, closed",
+            ),
+            ("states::closed_by_listen", "get options", "unknown, closed"),
+            ("states::closed_by_listen", "set options", "unknown, closed"),
+        ],
+    },
+    Difference {
+        title: "A socket that is being bound",
+        places: &[(
+            "states::bind_in_progress",
+            "local-address",
+            "ok, bind-in-progress",
+        )],
+    },
+    Difference {
+        title: "A socket that begins to listen",
+        places: &[
+            (
+                "states::listen_in_progress",
+                "accept",
+                "would-block, listen-in-progress",
+            ),
+            (
+                "states::listen_in_progress",
+                "is-listening",
+                "yes, listen-in-progress",
+            ),
+        ],
+    },
+    Difference {
+        title: "A socket that is connecting",
+        places: &[
+            (
+                "states::connect_in_progress",
+                "local-address",
+                "invalid-state, connect-in-progress",
+            ),
+            (
+                "states::connect_in_progress",
+                "get options",
+                "invalid-state, connect-in-progress",
+            ),
+            (
+                "states::connect_in_progress",
+                "set options",
+                "invalid-state, connect-in-progress",
+            ),
+            (
+                "states::bound_connect_in_progress",
+                "local-address",
+                "invalid-state, connect-in-progress",
+            ),
+            (
+                "states::bound_connect_in_progress",
+                "get options",
+                "invalid-state, connect-in-progress",
+            ),
+            (
+                "states::bound_connect_in_progress",
+                "set options",
+                "invalid-state, connect-in-progress",
+            ),
+        ],
+    },
+    Difference {
+        title: "A connect that was waited for",
+        places: &[(
+            "states::resolved_connect_in_progress",
+            "remote-address",
+            "ok, connect-in-progress",
+        )],
+    },
+    Difference {
+        title: "No descriptors left",
+        places: &[
+            ("limits::create", "without", "unknown"),
+            ("limits::accepting", "without", "unknown"),
+            ("limits::accepting", "and again", "unknown"),
+        ],
+    },
+    Difference {
+        title: "An output stream that has failed",
+        places: &[
+            ("streams::reset_while_writing", "and again", "failed"),
+            ("streams::reset_while_writing", "write again", "failed"),
+        ],
+    },
+    Difference {
+        title: "An output stream that is dropped",
+        places: &[
+            ("streams::output_dropped", "the peer sees the end", "no"),
+            ("streams::both_dropped", "the peer sees the end", "no"),
+        ],
+    },
+    Difference {
+        title: "An output stream that is dropped with unsent bytes",
+        places: &[(
+            "streams::output_dropped_with_unsent",
+            "the drop waits for the peer",
+            "yes",
+        )],
+    },
+    Difference {
+        title: "A program that polls what is always ready",
+        places: &[
+            ("polling::beside_an_always_ready_one", "the others", "wait"),
+            ("polling::spinning", "the others", "wait"),
+        ],
+    },
+];
 
 impl Difference {
     /// The cases in which it shows.

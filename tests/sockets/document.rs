@@ -9,6 +9,7 @@ const DOCUMENT: &str = include_str!("../../wit/SOCKETS.md");
 /// The first column of the table below the heading "Differences".
 fn titles() -> Vec<&'static str> {
     let (_, section) = DOCUMENT.split_once("## Differences").expect("the section");
+    let section = section.split("\n## ").next().expect("a first part");
     let rows = section.lines().filter_map(|line| line.strip_prefix("| "));
     let titles = rows.filter_map(|row| row.split(" | ").next());
     // The heading of the table, and the line below it.

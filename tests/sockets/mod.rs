@@ -206,6 +206,7 @@ tests! {
             shutdown_twice,
             shutdown_send_loses_nothing,
             shutdown_send_watched,
+            shutdown_send_waited_for,
             output_dropped,
             output_dropped_with_unsent,
             input_dropped,
@@ -226,8 +227,7 @@ tests! {
         offline []
     }
     traps {
-        both []
-        ipv4 [
+        both [
             socket_before_input,
             socket_before_output,
             socket_before_pollable,
@@ -239,6 +239,7 @@ tests! {
             write_too_much,
             listener_before_accepted,
         ]
+        ipv4 []
         ipv6 []
         alone []
         offline []

@@ -52,6 +52,7 @@ pub async fn beside_an_always_ready_one(case: Case) {
 async fn beside(case: Case) -> bool {
     let mut program = case.start(&[]);
     let address = program.address().await;
+    others().await;
     let _peer = TcpStream::connect(address).await;
     program.end().await.1.is_ok()
 }
@@ -64,7 +65,7 @@ async fn beside_output(case: Case) -> bool {
     let mut program = case.start(&[]);
     let address = program.address().await;
     let peer = TcpStream::connect(address).await;
-    tokio::task::yield_now().await;
+    others().await;
     if let Ok(mut peer) = peer {
         // Whoever was interrupted reads it no more.
         let _ = peer.write_all(b"x").await;
@@ -80,6 +81,7 @@ async fn beside_ended(case: Case) -> bool {
     let mut program = case.start(&[]);
     let address = program.address().await;
     drop(TcpStream::connect(address).await);
+    others().await;
     let _second = TcpStream::connect(address).await;
     program.end().await.1.is_ok()
 }
@@ -106,17 +108,21 @@ pub async fn spinning(case: Case) {
     starves_nobody(case, spin).await;
 }
 
-/// Other tasks go on, and connect in the end.
 async fn spin(case: Case) -> bool {
     let mut program = case.start(&[]);
     let address = program.address().await;
     let _first = TcpStream::connect(address).await;
+    others().await;
+    let _second = TcpStream::connect(address).await;
+    program.end().await.1.is_ok()
+}
+
+/// Many turns of other tasks: the program does by then what it is to be seen doing.
+async fn others() {
     for _ in 0..100 {
         let other = tokio::spawn(tokio::task::yield_now());
         other.await.expect("no panic");
     }
-    let _second = TcpStream::connect(address).await;
-    program.end().await.1.is_ok()
 }
 
 /// On a runtime with one thread, where whoever does not yield stops everybody else. Nothing in it

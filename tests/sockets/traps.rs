@@ -33,11 +33,11 @@ pub async fn empty_poll(case: Case) {
 }
 
 pub async fn write_without_permission(case: Case) {
-    case.traps("permitted").await;
+    case.traps("bytes").await;
 }
 
 pub async fn write_too_much(case: Case) {
-    case.traps("permitted").await;
+    case.traps("bytes").await;
 }
 
 pub async fn listener_before_accepted(case: Case) {

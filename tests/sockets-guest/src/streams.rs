@@ -16,6 +16,7 @@ crate::cases!(
     shutdown_twice,
     shutdown_send_loses_nothing,
     shutdown_send_watched,
+    shutdown_send_waited_for,
     output_dropped,
     output_dropped_with_unsent,
     input_dropped,
@@ -122,10 +123,28 @@ fn shutdown_send_watched(run: &Run) {
     let written = server.fill();
     let shut = server.socket.shutdown(ShutdownType::Send);
     line("shutdown", outcome(&shut));
-    let (output, timer) = (server.output.subscribe(), subscribe_duration(1_000_000));
-    poll(&[&output, &timer]);
-    drop((output, timer));
+    for _ in 0..3 {
+        let (output, timer) = (server.output.subscribe(), subscribe_duration(1_000_000));
+        poll(&[&output, &timer]);
+    }
     line("written", written);
+    wait_for_host();
+}
+
+/// Until the stream says that it is closed, be that before or after all is sent.
+fn shutdown_send_waited_for(run: &Run) {
+    let server = run.serve_one();
+    line("written", server.fill());
+    let shut = server.socket.shutdown(ShutdownType::Send);
+    let closed = loop {
+        server.output.subscribe().block();
+        match server.output.check_write() {
+            Ok(0) => {}
+            result => break result,
+        }
+    };
+    line("shutdown", outcome(&shut));
+    line("check-write", stream_outcome(&closed));
     wait_for_host();
 }
 
