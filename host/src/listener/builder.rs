@@ -3,9 +3,9 @@
 use super::callback::OneAtATime;
 use super::{AcceptError, ConnectionCallback, Control, Handle, Listener, OnRelease, Status};
 use crate::acceptor::{self, Acceptor, BindOptions, DeferredAccept};
-use crate::{Connection, Error, Host};
+use crate::{Connection, Error, ErrorCode, Host, Opened, SourceError};
 use std::future::Future;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -112,16 +112,74 @@ impl ListenerBuilder {
     /// # Panics
     /// Outside a tokio runtime with I/O and time.
     pub async fn bind(self, address: SocketAddr) -> Result<Listener, Error> {
+        let options = self.options();
+        let acceptor = Acceptor::bind(self.host.acceptor(), address, options).await?;
+        self.start(acceptor).await
+    }
+
+    /// Listen on what a [`ListenSource`](crate::ListenSource) was opened to.
+    ///
+    /// Of a socket that listens already, the backlog is left as it is, and [`dual_stack`] is of no
+    /// consequence.
+    ///
+    /// # Errors
+    /// As [`Listener::bind`]. Nothing is left open then.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime with I/O and time.
+    ///
+    /// [`dual_stack`]: Self::dual_stack
+    pub async fn listen(mut self, opened: Opened) -> Result<Listener, Error> {
+        match opened {
+            Opened::Address {
+                address,
+                dual_stack: false,
+            } => self.bind(address).await,
+            Opened::Address {
+                address,
+                dual_stack: true,
+            } => {
+                self.dual_stack = true;
+                let acceptor = self.bind_both(address).await?;
+                self.start(acceptor).await
+            }
+            Opened::Tcp(_) => Err(SourceError::Unsupported("inherited sockets").into()),
+            #[cfg(unix)]
+            Opened::Unix { .. } => Err(SourceError::Unsupported("Unix sockets").into()),
+        }
+    }
+
+    /// Bind IPv6 and IPv4, or IPv4 alone where the machine has no IPv6.
+    async fn bind_both(&self, address: SocketAddr) -> Result<Acceptor, Error> {
+        let pre = self.host.acceptor();
+        match Acceptor::bind(pre, address, self.options()).await {
+            Err(Error::Socket(ErrorCode::NotSupported | ErrorCode::AddressNotBindable)) => {
+                let options = BindOptions {
+                    dual_stack: false,
+                    ..self.options()
+                };
+                let address = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), address.port());
+                Acceptor::bind(pre, address, options).await
+            }
+            result => result,
+        }
+    }
+
+    fn options(&self) -> BindOptions {
         let wanted = self.control.wanted();
-        let options = BindOptions {
+        BindOptions {
             backlog: self.backlog,
             dual_stack: self.dual_stack,
             ipv6_only: self.ipv6_only,
             deferred: self.deferred,
             enabled: wanted.enabled,
             has_callback: wanted.has_callback,
-        };
-        let mut acceptor = Acceptor::bind(self.host.acceptor(), address, options).await?;
+        }
+    }
+
+    /// Start the task that drives the acceptor.
+    async fn start(self, mut acceptor: Acceptor) -> Result<Listener, Error> {
+        let wanted = self.control.wanted();
         let local_addrs = acceptor.local_addrs().await?;
 
         let (control, commands) = watch::channel(self.control);

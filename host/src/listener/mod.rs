@@ -13,7 +13,7 @@ pub(crate) use callback::{ConnectionCallback, TaskCallback};
 pub(crate) use control::{Control, Status, Wanted};
 pub use state::{AcceptError, Recovery, State, Stats, StopReason};
 
-use crate::{Connection, Error, ErrorCode, Host};
+use crate::{Connection, Error, ErrorCode, Host, ListenSource};
 use callback::OneAtATime;
 use std::fmt;
 use std::future::Future;
@@ -82,6 +82,22 @@ impl Listener {
     /// Outside a tokio runtime with I/O and time.
     pub async fn bind(host: &Host, address: SocketAddr) -> Result<Self, Error> {
         Self::builder(host).bind(address).await
+    }
+
+    /// Listen on each socket that `source` has: mostly one, but systemd may pass several.
+    ///
+    /// # Errors
+    /// [`Error::Source`] if it cannot be opened; otherwise as [`bind`](Self::bind). Nothing is left
+    /// open then.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime with I/O and time.
+    pub async fn listen(host: &Host, source: &ListenSource) -> Result<Vec<Self>, Error> {
+        let mut listeners = Vec::new();
+        for opened in source.open()? {
+            listeners.push(Self::builder(host).listen(opened).await?);
+        }
+        Ok(listeners)
     }
 
     /// To say how a listener is to be made.

@@ -1,0 +1,11 @@
+//! Systems other than Unix: there are no Unix sockets, and nothing is passed as a number.
+
+use super::{Opened, SourceError, UnixSource};
+
+pub(super) fn bind(_source: &UnixSource) -> Result<Opened, SourceError> {
+    Err(SourceError::Unsupported("Unix sockets"))
+}
+
+pub(super) fn take(_number: i32) -> Result<Opened, SourceError> {
+    Err(SourceError::Unsupported("sockets of another program"))
+}
