@@ -20,4 +20,5 @@ mod model;
 mod parity;
 mod readme;
 mod semantics;
+mod sources;
 mod support;

@@ -8,6 +8,7 @@ pub mod descriptors;
 pub mod instance;
 pub mod limit;
 pub mod process;
+pub mod scratch;
 
 use evconn::{Error, Host, Limits, Listener, Served, Service, Shutdown};
 use std::future::Future;
