@@ -20,13 +20,12 @@ mod connection;
 mod error;
 pub mod guests;
 mod host;
-mod input;
 mod limits;
 mod listener;
 mod serve;
 mod service;
 mod shutdown;
-mod sockets;
+pub mod sockets;
 mod source;
 
 pub use connection::Connection;
@@ -37,6 +36,4 @@ pub use listener::{AcceptError, Listener, ListenerBuilder, Recovery, State, Stat
 pub use serve::{Served, serve, serve_all};
 pub use service::Service;
 pub use shutdown::Shutdown;
-pub use source::{ListenSource, Opened, SourceError, UnixSource};
-#[cfg(unix)]
-pub use source::{PeerCredentials, SocketFile};
+pub use source::{ListenSource, Opened, PeerCredentials, SocketFile, SourceError, UnixSource};

@@ -1,12 +1,11 @@
 //! Serving: each connection of the listeners goes to a fresh instance of a service.
 
-use crate::connection::Parts;
+use crate::connection::{Parts, Peer};
 use crate::listener::ConnectionCallback;
 use crate::service::Failure;
 use crate::{Error, Limits, Listener, Service, Shutdown, State};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use std::future::Future;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -217,7 +216,7 @@ impl Shared {
     /// Serve one connection, from its first byte to its last.
     async fn one(&self, connection: Parts) {
         let number = self.begun.fetch_add(1, Ordering::Relaxed) + 1;
-        let peer = connection.peer_addr;
+        let peer = connection.peer();
         tracing::debug!(number, %peer, "connection accepted");
         tokio::select! {
             // A connection that ends as it is killed was served.
@@ -233,7 +232,7 @@ impl Shared {
         }
     }
 
-    fn failed(&self, number: u64, peer: SocketAddr, failure: &Failure) {
+    fn failed(&self, number: u64, peer: Peer, failure: &Failure) {
         self.failed.fetch_add(1, Ordering::Relaxed);
         match failure {
             Failure::Handler(_) => tracing::info!(number, %peer, "connection failed: {failure}"),

@@ -3,6 +3,7 @@
 //! Here are the calls on the component. [`run`] decides when to make them. Where it ends: an event
 //! leaves as the parts of a connection or an [`AcceptError`], and nothing of it stays in the store.
 
+mod grant;
 mod room;
 mod run;
 
@@ -12,13 +13,17 @@ use crate::bindings::provider::exports::evconn::tcp::listener as wit;
 use crate::bindings::provider::{Provider, ProviderPre};
 use crate::connection::Parts;
 use crate::listener::{AcceptError, OnRelease, Recovery, Stats};
-use crate::{Error, ErrorCode, guests, sockets};
+use crate::sockets::{Policy, TcpCtx, TcpCtxView, TcpOptions, TcpSocket, TcpView};
+use crate::source::SocketFile;
+use crate::{Error, ErrorCode, Opened, SourceError, guests, sockets};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 use wasmtime::component::{Component, Linker, Resource, ResourceAny, ResourceTable};
 use wasmtime::{Engine, Store};
 use wasmtime_wasi::p2::DynPollable;
 use wasmtime_wasi::p2::bindings::io::poll::{Host as _, HostPollable as _};
+use wasmtime_wasi::p2::bindings::sockets::network::ErrorCode as WasiErrorCode;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 /// The callback that the component is given for connections and for errors. Which function it
@@ -33,13 +38,14 @@ impl AcceptorPre {
     pub fn new(engine: &Engine) -> wasmtime::Result<Self> {
         let component = Component::new(engine, guests::LISTENER)?;
         let mut linker = Linker::new(engine);
-        wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+        sockets::add_to_linker(&mut linker)?;
         Ok(Self(ProviderPre::new(linker.instantiate_pre(&component)?)?))
     }
 }
 
 struct AcceptorState {
     wasi: WasiCtx,
+    tcp: TcpCtx,
     table: ResourceTable,
 }
 
@@ -52,8 +58,17 @@ impl WasiView for AcceptorState {
     }
 }
 
+impl TcpView for AcceptorState {
+    fn tcp(&mut self) -> TcpCtxView<'_> {
+        TcpCtxView {
+            ctx: &mut self.tcp,
+            table: &mut self.table,
+        }
+    }
+}
+
 /// What a listener starts with.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct BindOptions {
     pub backlog: Option<u32>,
     pub dual_stack: bool,
@@ -61,6 +76,7 @@ pub(crate) struct BindOptions {
     pub deferred: Option<DeferredAccept>,
     pub enabled: bool,
     pub has_callback: bool,
+    pub tcp: TcpOptions,
 }
 
 /// The most connections that are held for their first byte, and how long each one is.
@@ -78,6 +94,8 @@ pub(crate) enum Event {
 
 /// One listener and the store that it lives in.
 pub(crate) struct Acceptor {
+    // Goes before the socket that it is the file of, which is in the store.
+    _file: Option<SocketFile>,
     store: Store<AcceptorState>,
     provider: Provider,
     listener: ResourceAny,
@@ -90,22 +108,51 @@ impl Acceptor {
         address: SocketAddr,
         options: BindOptions,
     ) -> Result<Self, Error> {
-        let state = AcceptorState {
-            wasi: sockets::grant_listening(address, options.dual_stack),
-            table: ResourceTable::new(),
-        };
-        let mut store = Store::new(pre.0.engine(), state);
-        let provider = pre.0.instantiate_async(&mut store).await.map_err(trap)?;
-        let given = make_options(&mut store, &provider, options).await?;
-        let listener = provider
-            .evconn_tcp_listener()
-            .listener()
+        let policy = grant::listening(address, options.dual_stack);
+        let (mut store, provider) = instantiate(pre, policy, &options).await?;
+        let given = make_options(&mut store, &provider, &options).await?;
+        let guest = provider.evconn_tcp_listener().listener();
+        let made = guest
             .call_bind(&mut store, address.into(), Some(given))
-            .await
+            .await;
+        Self::made(None, store, provider, given, made).await
+    }
+
+    /// Make a listener of a socket that listens already. The store may accept from it, and nothing
+    /// else.
+    pub async fn adopt(
+        pre: &AcceptorPre,
+        opened: Opened,
+        options: BindOptions,
+    ) -> Result<Self, Error> {
+        let (mut store, provider) = instantiate(pre, grant::accepting(), &options).await?;
+        let (socket, file) = into_socket(&store.data().tcp, opened)?;
+        let given = make_options(&mut store, &provider, &options).await?;
+        let socket = store.data_mut().table.push(socket);
+        let socket = socket.map_err(|error| trap(error.into()))?;
+        let guest = provider.evconn_tcp_listener().listener();
+        let made = guest
+            .call_from_sockets(&mut store, &[socket], Some(given))
+            .await;
+        Self::made(file, store, provider, given, made).await
+    }
+
+    async fn made(
+        file: Option<SocketFile>,
+        mut store: Store<AcceptorState>,
+        provider: Provider,
+        options: ResourceAny,
+        made: wasmtime::Result<Result<ResourceAny, WasiErrorCode>>,
+    ) -> Result<Self, Error> {
+        let listener = made
             .map_err(trap)?
             .map_err(|code| Error::Socket(code.into()))?;
-        given.resource_drop_async(&mut store).await.map_err(trap)?;
+        options
+            .resource_drop_async(&mut store)
+            .await
+            .map_err(trap)?;
         Ok(Self {
+            _file: file,
             store,
             provider,
             listener,
@@ -183,12 +230,18 @@ impl Acceptor {
             wit::Event::Error(event) => return Ok(Event::Error(event.into())),
         };
         let table = &mut self.store.data_mut().table;
+        let endpoint = table.get(&connection.socket)?.endpoint().cloned();
+        let endpoint = endpoint.ok_or_else(|| wasmtime::format_err!("it is not connected"))?;
+        endpoint.begin_move();
+        // The streams are the socket's children: they leave the table first.
+        table.delete(connection.input)?;
+        table.delete(connection.output)?;
+        table.delete(connection.socket)?;
+        endpoint.end_move();
+        let endpoint = Arc::into_inner(endpoint);
+        let endpoint = endpoint.ok_or_else(|| wasmtime::format_err!("others hold it too"))?;
         Ok(Event::Connection(Parts {
-            // The streams are the socket's children: they leave the table first.
-            input: table.delete(connection.input)?,
-            output: table.delete(connection.output)?,
-            socket: table.delete(connection.socket)?,
-            peer_addr: connection.peer_address.into(),
+            endpoint,
             on_release: on_release.clone(),
         }))
     }
@@ -234,10 +287,47 @@ impl Acceptor {
 /// What [`Acceptor::subscribe`] returned.
 struct Pollables(Vec<Resource<DynPollable>>);
 
+/// The component in a store of its own, where sockets can do what the policy says.
+async fn instantiate(
+    pre: &AcceptorPre,
+    policy: Policy,
+    options: &BindOptions,
+) -> Result<(Store<AcceptorState>, Provider), Error> {
+    let state = AcceptorState {
+        wasi: WasiCtx::builder().build(),
+        tcp: TcpCtx::new(policy).options(options.tcp.clone()),
+        table: ResourceTable::new(),
+    };
+    let mut store = Store::new(pre.0.engine(), state);
+    let provider = pre.0.instantiate_async(&mut store).await.map_err(trap)?;
+    Ok((store, provider))
+}
+
+/// What the component takes for a listening TCP socket; and the file that goes with it.
+fn into_socket(ctx: &TcpCtx, opened: Opened) -> Result<(TcpSocket, Option<SocketFile>), Error> {
+    let refused = |error| SourceError::Io {
+        what: "accept from the socket".to_owned(),
+        error,
+    };
+    match opened {
+        // This is for the component to bind.
+        Opened::Address { .. } => Err(Error::Socket(ErrorCode::InvalidArgument)),
+        Opened::Tcp(listener) => {
+            let socket = TcpSocket::from_tcp_listener(ctx, listener).map_err(refused)?;
+            Ok((socket, None))
+        }
+        #[cfg(unix)]
+        Opened::Unix { file, listener } => {
+            let socket = TcpSocket::from_unix_listener(ctx, listener).map_err(refused)?;
+            Ok((socket, file))
+        }
+    }
+}
+
 async fn make_options(
     store: &mut Store<AcceptorState>,
     provider: &Provider,
-    options: BindOptions,
+    options: &BindOptions,
 ) -> Result<ResourceAny, Error> {
     let guest = provider.evconn_tcp_listener().options();
     let made = guest.call_constructor(&mut *store).await.map_err(trap)?;

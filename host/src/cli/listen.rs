@@ -31,7 +31,7 @@ impl Listen {
     pub fn announce(listeners: &[Listener]) -> std::io::Result<()> {
         let mut stdout = std::io::stdout().lock();
         for listener in listeners {
-            writeln!(stdout, "Listening on {}", listener.local_addr())?;
+            writeln!(stdout, "Listening on {}", listener.name())?;
         }
         stdout.flush()
     }

@@ -3,7 +3,8 @@
 use super::callback::OneAtATime;
 use super::{AcceptError, ConnectionCallback, Control, Handle, Listener, OnRelease, Status};
 use crate::acceptor::{self, Acceptor, BindOptions, DeferredAccept};
-use crate::{Connection, Error, ErrorCode, Host, Opened, SourceError};
+use crate::sockets::TcpOptions;
+use crate::{Connection, Error, ErrorCode, Host, Opened};
 use std::future::Future;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -17,6 +18,7 @@ pub struct ListenerBuilder {
     dual_stack: bool,
     ipv6_only: bool,
     deferred: Option<DeferredAccept>,
+    tcp: TcpOptions,
     control: Control,
 }
 
@@ -28,6 +30,7 @@ impl ListenerBuilder {
             dual_stack: false,
             ipv6_only: false,
             deferred: None,
+            tcp: TcpOptions::default(),
             control: Control {
                 enabled: true,
                 ..Control::default()
@@ -67,6 +70,13 @@ impl ListenerBuilder {
     /// effect.
     pub fn ipv6_only(mut self, value: bool) -> Self {
         self.ipv6_only = value;
+        self
+    }
+
+    /// How the sockets are set up: the listening ones, and with them those of the connections.
+    /// Default: [`TcpOptions::default`].
+    pub fn tcp_options(mut self, options: TcpOptions) -> Self {
+        self.tcp = options;
         self
     }
 
@@ -114,7 +124,7 @@ impl ListenerBuilder {
     pub async fn bind(self, address: SocketAddr) -> Result<Listener, Error> {
         let options = self.options();
         let acceptor = Acceptor::bind(self.host.acceptor(), address, options).await?;
-        self.start(acceptor).await
+        self.start(acceptor, None).await
     }
 
     /// Listen on what a [`ListenSource`](crate::ListenSource) was opened to.
@@ -141,11 +151,14 @@ impl ListenerBuilder {
             } => {
                 self.dual_stack = true;
                 let acceptor = self.bind_both(address).await?;
-                self.start(acceptor).await
+                self.start(acceptor, None).await
             }
-            Opened::Tcp(_) => Err(SourceError::Unsupported("inherited sockets").into()),
-            #[cfg(unix)]
-            Opened::Unix { .. } => Err(SourceError::Unsupported("Unix sockets").into()),
+            adopted => {
+                let name = adopted.to_string();
+                let pre = self.host.acceptor();
+                let acceptor = Acceptor::adopt(pre, adopted, self.options()).await?;
+                self.start(acceptor, Some(name)).await
+            }
         }
     }
 
@@ -174,11 +187,12 @@ impl ListenerBuilder {
             deferred: self.deferred,
             enabled: wanted.enabled,
             has_callback: wanted.has_callback,
+            tcp: self.tcp.clone(),
         }
     }
 
-    /// Start the task that drives the acceptor.
-    async fn start(self, mut acceptor: Acceptor) -> Result<Listener, Error> {
+    /// Start the task that drives the acceptor. Without a name, it has that of its first address.
+    async fn start(self, mut acceptor: Acceptor, name: Option<String>) -> Result<Listener, Error> {
         let wanted = self.control.wanted();
         let local_addrs = acceptor.local_addrs().await?;
 
@@ -187,6 +201,7 @@ impl ListenerBuilder {
         let handle = Arc::new(Handle {
             control,
             status,
+            name: name.unwrap_or_else(|| local_addrs[0].to_string()),
             local_addrs,
         });
         let owner = OnRelease::new(Arc::downgrade(&handle));

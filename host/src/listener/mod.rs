@@ -66,6 +66,7 @@ pub(crate) struct Handle {
     control: watch::Sender<Control>,
     status: watch::Receiver<Status>,
     local_addrs: Vec<SocketAddr>,
+    name: String,
 }
 
 impl Listener {
@@ -105,7 +106,14 @@ impl Listener {
         ListenerBuilder::new(host)
     }
 
+    /// Where it listens, in the form that [`ListenSource`] has: `127.0.0.1:9876`, `[::]:9876`,
+    /// `unix:/run/app.sock`.
+    pub fn name(&self) -> &str {
+        &self.0.name
+    }
+
     /// The address that it listens on, with the actual port: of a dual-stack listener, that of IPv6.
+    /// Of a Unix socket, it is port 0 of 127.0.0.1.
     pub fn local_addr(&self) -> SocketAddr {
         self.0.local_addrs[0]
     }

@@ -17,7 +17,6 @@ mod platform;
 mod platform;
 
 pub use error::SourceError;
-#[cfg(unix)]
 pub use platform::{PeerCredentials, SocketFile};
 
 use std::fmt;
