@@ -127,10 +127,25 @@ impl ListenerBuilder {
         self.start(acceptor, None).await
     }
 
-    /// Listen on what a [`ListenSource`](crate::ListenSource) was opened to.
+    /// Listen on what a [`ListenSource`](crate::ListenSource) was opened to, or on a socket of your
+    /// own that listens.
     ///
-    /// Of a socket that listens already, the backlog is left as it is, and [`dual_stack`] is of no
-    /// consequence.
+    /// Of a socket that listens, the backlog is left as it is, and [`dual_stack`] is of no
+    /// consequence. Of an address, what it says of IPv4 replaces [`dual_stack`].
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use evconn::{Host, Listener, Opened};
+    ///
+    /// let host = Host::new()?;
+    /// let socket = std::net::TcpListener::bind("127.0.0.1:0")?;
+    /// let address = socket.local_addr()?;
+    /// let listener = Listener::builder(&host).listen(Opened::Tcp(socket)).await?;
+    /// assert_eq!(listener.local_addr(), address);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// As [`Listener::bind`]. Nothing is left open then.
@@ -143,13 +158,12 @@ impl ListenerBuilder {
         match opened {
             Opened::Address {
                 address,
-                dual_stack: false,
-            } => self.bind(address).await,
-            Opened::Address {
-                address,
-                dual_stack: true,
+                dual_stack,
             } => {
-                self.dual_stack = true;
+                self.dual_stack = dual_stack;
+                if !dual_stack {
+                    return self.bind(address).await;
+                }
                 let acceptor = self.bind_both(address).await?;
                 self.start(acceptor, None).await
             }
@@ -162,11 +176,13 @@ impl ListenerBuilder {
         }
     }
 
-    /// Bind IPv6 and IPv4, or IPv4 alone where the machine has no IPv6.
+    /// Bind IPv6 and IPv4. For any interface, IPv4 alone will do where the machine has no IPv6.
     async fn bind_both(&self, address: SocketAddr) -> Result<Acceptor, Error> {
         let pre = self.host.acceptor();
         match Acceptor::bind(pre, address, self.options()).await {
-            Err(Error::Socket(ErrorCode::NotSupported | ErrorCode::AddressNotBindable)) => {
+            Err(Error::Socket(ErrorCode::NotSupported | ErrorCode::AddressNotBindable))
+                if address.ip().is_unspecified() =>
+            {
                 let options = BindOptions {
                     dual_stack: false,
                     ..self.options()

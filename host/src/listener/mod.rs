@@ -85,7 +85,9 @@ impl Listener {
         Self::builder(host).bind(address).await
     }
 
-    /// Listen on each socket that `source` has: mostly one, but systemd may pass several.
+    /// Listen on each socket that `source` has: mostly one, but systemd may pass several. It may
+    /// block for as long as [`ListenSource::open`] does. A Unix socket's file goes when its listener
+    /// is closed.
     ///
     /// # Errors
     /// [`Error::Source`] if it cannot be opened; otherwise as [`bind`](Self::bind). Nothing is left

@@ -54,6 +54,18 @@ pub(super) fn bind(_name: &str) -> Result<Opened, SourceError> {
     Err(SourceError::Unsupported("abstract names"))
 }
 
+/// A name without what would begin another line, or do worse to a terminal.
+pub(super) fn one_line(name: &str) -> String {
+    let mut shown = String::new();
+    for character in name.chars() {
+        match character.is_control() {
+            true => shown.extend(character.escape_default()),
+            false => shown.push(character),
+        }
+    }
+    shown
+}
+
 /// Say where a socket listens, in the form that a source has.
 pub(in super::super) fn write_name(
     listener: &UnixListener,
@@ -66,11 +78,11 @@ pub(in super::super) fn write_name(
     {
         use std::os::linux::net::SocketAddrExt;
         if let Some(name) = address.as_abstract_name() {
-            return write!(f, "unix:@{}", String::from_utf8_lossy(name).escape_debug());
+            return write!(f, "unix:@{}", one_line(&String::from_utf8_lossy(name)));
         }
     }
     match address.as_pathname() {
-        Some(path) => write!(f, "unix:{}", path.display().to_string().escape_debug()),
+        Some(path) => write!(f, "unix:{}", one_line(&path.to_string_lossy())),
         None => f.write_str("unix:"),
     }
 }

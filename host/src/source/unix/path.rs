@@ -29,7 +29,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// Make a socket that has this path and this mode, and listens.
 pub(super) fn bind(path: &Path, mode: Option<u32>) -> Result<Opened, SourceError> {
     name::check_length(path.as_os_str())?;
-    let shown = path.display().to_string().escape_debug().to_string();
+    let shown = name::one_line(&path.to_string_lossy());
     let address = SocketAddrUnix::new(path)
         .map_err(|error| failed(format!("use the path {path:?}"), error))?;
     let socket = socket()?;

@@ -234,6 +234,15 @@ fn a_directory_that_another_program_locks_is_named() {
 }
 
 #[test]
+fn a_path_of_any_bytes_is_one_line() {
+    let scratch = Scratch::new();
+    let path = scratch.join("it's\na sock");
+    let opened = bind_at(&path).expect("a socket");
+    assert!(opened.to_string().ends_with(r"/it's\na sock"), "{opened}");
+    assert!(refused(&path).contains(r"it's\na sock"));
+}
+
+#[test]
 fn the_file_of_somebody_else_stays() {
     let scratch = Scratch::new();
     let path = scratch.join("a.sock");
