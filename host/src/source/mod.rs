@@ -137,10 +137,10 @@ impl ListenSource {
     /// directory. A socket that it makes queues up to 4,096 connections, or as many as the kernel
     /// allows; one that was passed, as many as was said when it was made.
     ///
-    /// A descriptor that was passed does not block from now on, for whoever has it. It belongs to what this returns, and can be taken once in the
-    /// life of a process. Nothing else in it may use that number. The variables of systemd stay in
-    /// the environment: programs that are started later see them, and that they are meant for
-    /// another process.
+    /// A descriptor that was passed belongs to what this returns, and can be taken once in the life
+    /// of a process: nothing else in it may use that number. From now on it does not block, for
+    /// whoever else has it too. The variables of systemd stay in the environment: programs that are
+    /// started later see them, and that they are meant for another process.
     ///
     /// # Errors
     /// Each [`SourceError`] but [`SourceError::Invalid`]. Nothing is left open then, or behind.

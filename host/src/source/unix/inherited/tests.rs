@@ -127,7 +127,7 @@ fn what_is_no_stream_is_refused() {
     let flags = SocketFlags::CLOEXEC;
     let socket = socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None);
     let expected = "descriptor N is a packet socket: it has to be a stream socket";
-    assert_eq!(refused(&socket.expect("a socket")), expected);
+    assert_eq!(refused(socket.expect("a socket")), expected);
 }
 
 #[test]
