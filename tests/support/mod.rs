@@ -3,9 +3,7 @@
 pub mod alone;
 pub mod c;
 pub mod child;
-pub mod composed;
 pub mod descriptors;
-pub mod instance;
 pub mod limit;
 pub mod process;
 pub mod scratch;
