@@ -26,5 +26,6 @@ mod libevent;
 mod own;
 mod parity;
 mod readme;
+mod sources;
 mod support;
 mod wasmtime;

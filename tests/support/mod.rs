@@ -6,6 +6,7 @@ pub mod child;
 pub mod descriptors;
 pub mod limit;
 pub mod process;
+pub mod scratch;
 
 use evconn::{Error, Host, Limits, Listener, Served, Service, Shutdown};
 use std::future::Future;
