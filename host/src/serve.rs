@@ -1,11 +1,11 @@
-//! Serving: each connection of a listener goes to a fresh instance of a service.
+//! Serving: each connection of the listeners goes to a fresh instance of a service.
 
-use crate::connection::Parts;
+use crate::connection::{Parts, Peer};
 use crate::listener::ConnectionCallback;
 use crate::service::Failure;
 use crate::{Error, Limits, Listener, Service, Shutdown, State};
+use futures_util::stream::{FuturesUnordered, StreamExt};
 use std::future::Future;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -71,6 +71,22 @@ pub async fn serve(
     limits: Limits,
     shutdown: Shutdown,
 ) -> Result<Served, Error> {
+    serve_all(vec![listener], service, limits, shutdown).await
+}
+
+/// Serve the connections of several listeners, as [`serve`] does those of one. The limits are for
+/// all of them together.
+///
+/// A listener that ends by itself is logged, and the others go on.
+///
+/// # Errors
+/// As [`serve`], when the last listener has ended: the error is that of the one that ended first.
+pub async fn serve_all(
+    listeners: Vec<Listener>,
+    service: Service,
+    limits: Limits,
+    shutdown: Shutdown,
+) -> Result<Served, Error> {
     let capacity = service.host().max_connections();
     if limits.max_connections > capacity {
         return Err(Error::TooManyConnections {
@@ -79,21 +95,47 @@ pub async fn serve(
         });
     }
     let connections = Connections::new(service, limits);
-    listener.set_connection_callback(Some(connections.callback()));
+    for listener in &listeners {
+        listener.set_connection_callback(Some(connections.callback()));
+    }
 
     let Shutdown { begin, now, grace } = shutdown;
     let outcome = tokio::select! {
         () = begin => Ok(()),
-        () = listener.ended() => Err(reason(&listener)),
+        error = all_ended(&listeners) => Err(error),
     };
-    listener.close();
-    listener.closed().await;
+    for listener in &listeners {
+        listener.close();
+    }
+    for listener in &listeners {
+        listener.closed().await;
+    }
     let killed = connections.drain(grace, now).await;
     outcome.map(|()| Served {
         connections: connections.shared.begun.load(Ordering::Relaxed),
         failed: connections.shared.failed.load(Ordering::Relaxed),
         killed,
     })
+}
+
+/// Wait until no listener is left. Returns why the first one has ended.
+async fn all_ended(listeners: &[Listener]) -> Error {
+    let end = |listener: &Listener| {
+        let listener = listener.clone();
+        async move {
+            listener.ended().await;
+            reason(&listener)
+        }
+    };
+    let mut ends: FuturesUnordered<_> = listeners.iter().map(end).collect();
+    let mut first = None;
+    while let Some(error) = ends.next().await {
+        if !ends.is_empty() {
+            tracing::error!("a listener has ended, and the others go on: {error}");
+        }
+        first.get_or_insert(error);
+    }
+    first.unwrap_or(Error::Closed)
 }
 
 /// Why a listener has ended by itself.
@@ -174,7 +216,7 @@ impl Shared {
     /// Serve one connection, from its first byte to its last.
     async fn one(&self, connection: Parts) {
         let number = self.begun.fetch_add(1, Ordering::Relaxed) + 1;
-        let peer = connection.endpoint.peer_address();
+        let peer = connection.peer();
         tracing::debug!(number, %peer, "connection accepted");
         tokio::select! {
             // A connection that ends as it is killed was served.
@@ -190,7 +232,7 @@ impl Shared {
         }
     }
 
-    fn failed(&self, number: u64, peer: SocketAddr, failure: &Failure) {
+    fn failed(&self, number: u64, peer: Peer, failure: &Failure) {
         self.failed.fetch_add(1, Ordering::Relaxed);
         match failure {
             Failure::Handler(_) => tracing::info!(number, %peer, "connection failed: {failure}"),

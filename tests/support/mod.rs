@@ -3,11 +3,10 @@
 pub mod alone;
 pub mod c;
 pub mod child;
-pub mod composed;
 pub mod descriptors;
-pub mod instance;
 pub mod limit;
 pub mod process;
+pub mod scratch;
 
 use evconn::{Error, Host, Limits, Listener, Served, Service, Shutdown};
 use std::future::Future;

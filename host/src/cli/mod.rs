@@ -1,6 +1,7 @@
 //! The command line. Each subcommand has a module of its own, and its work is the library's.
 
 mod echo;
+mod listen;
 
 use clap::{Parser, Subcommand};
 use std::io::IsTerminal;

@@ -1,6 +1,7 @@
 //! What a connection's bytes travel through.
 
 use super::plain::Plain;
+use crate::PeerCredentials;
 use rustix::net::Shutdown;
 use socket2::SockRef;
 use std::io;
@@ -65,6 +66,11 @@ impl Transport {
     /// Make closing it a reset.
     pub fn reset_on_close(&self) {
         self.plain().reset_on_close();
+    }
+
+    /// Who the peer of a Unix socket is.
+    pub fn peer_credentials(&self) -> io::Result<Option<PeerCredentials>> {
+        self.plain().peer_credentials()
     }
 
     /// For socket options.
