@@ -256,6 +256,7 @@ pub const DIFFERENCES: &[Difference] = &[
         title: "A program that polls what is always ready",
         places: &[
             ("polling::beside_an_always_ready_one", "the others", "wait"),
+            ("polling::beside_an_ended_input", "the others", "wait"),
             ("polling::spinning", "the others", "wait"),
         ],
     },
