@@ -1,5 +1,7 @@
 //! `evconn echo`: the demo of libevent's manual, as two components.
 
+use super::edge::EdgeArgs;
+use super::values::seconds;
 use clap::Args;
 use evconn::{Host, Limits, Listener, Service, Shutdown, guests};
 use std::io::Write;
@@ -23,6 +25,8 @@ pub struct Echo {
     /// How many seconds open connections may take to finish after the first signal.
     #[arg(long, default_value = "10", value_name = "SECONDS", value_parser = seconds, allow_negative_numbers = true)]
     grace: Duration,
+    #[command(flatten)]
+    edge: EdgeArgs,
 }
 
 impl Echo {
@@ -33,6 +37,7 @@ impl Echo {
             return Ok(ExitCode::FAILURE);
         };
         let shutdown = Shutdown::on_signals()?.grace(self.grace);
+        let edge = self.edge.edge()?;
         let host = Host::new()?;
         let service = Service::new(&host, guests::ECHO)?;
         let address = SocketAddr::new(self.address, port);
@@ -68,13 +73,6 @@ fn port(text: &str) -> Option<u16> {
     digits.then(|| text.parse().ok()).flatten()
 }
 
-fn seconds(text: &str) -> Result<Duration, String> {
-    text.parse()
-        .ok()
-        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
-        .ok_or_else(|| "it takes a number of seconds, such as 10 or 0.5".to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -85,14 +83,6 @@ mod tests {
         assert_eq!(port("65535"), Some(65535));
         for text in ["", "abc", "-1", "+1", "0x50", "65536", "80 ", "٣"] {
             assert_eq!(port(text), None, "{text:?}");
-        }
-    }
-
-    #[test]
-    fn grace_is_in_seconds() {
-        assert_eq!(seconds("0.5"), Ok(Duration::from_millis(500)));
-        for text in ["", "-1", "1e99", "NaN", "10s"] {
-            assert!(seconds(text).is_err(), "{text:?}");
         }
     }
 }

@@ -1,6 +1,8 @@
 //! The command line. Each subcommand has a module of its own, and its work is the library's.
 
 mod echo;
+mod edge;
+mod values;
 
 use clap::{Parser, Subcommand};
 use std::io::IsTerminal;

@@ -6,6 +6,7 @@
 
 mod plain;
 mod proxy;
+mod receive;
 mod refused;
 #[cfg(feature = "tls")]
 mod tls;

@@ -1,6 +1,10 @@
 //! A connected socket's bytes as they are: without waiting, and waiting apart.
 
+use rustix::net::{RecvFlags, Shutdown};
 use std::io;
+use std::mem::MaybeUninit;
+use std::task::{Context, Poll};
+use tokio::io::Interest;
 use tokio::net::TcpStream;
 #[cfg(unix)]
 use tokio::net::UnixStream;
@@ -30,33 +34,45 @@ impl Plain {
         !matches!(self, Self::Tcp(_))
     }
 
-    /// Read what is there. `WouldBlock` if nothing is, 0 at the end.
-    pub(crate) fn try_recv(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        with!(self, stream => stream.try_read(buffer))
+    /// Receive what is there, up to the size of the buffer: at the start of which it then is. 0: the
+    /// peer has ended its side. `WouldBlock`: nothing is there.
+    pub fn try_recv(&self, buffer: &mut [MaybeUninit<u8>]) -> io::Result<usize> {
+        with!(self, stream => stream.try_io(Interest::READABLE, || {
+            let ((received, _), _) = rustix::net::recv(stream, &mut *buffer, RecvFlags::empty())?;
+            Ok(received.len())
+        }))
     }
 
-    /// Write what the kernel takes. `WouldBlock` if it takes nothing.
-    pub(crate) fn try_send(&self, bytes: &[u8]) -> io::Result<usize> {
+    /// Send as much as the kernel takes. `WouldBlock`: it takes nothing.
+    pub fn try_send(&self, bytes: &[u8]) -> io::Result<usize> {
         with!(self, stream => stream.try_write(bytes))
     }
 
     /// The same for several pieces.
-    pub(crate) fn try_send_vectored(&self, pieces: &[io::IoSlice<'_>]) -> io::Result<usize> {
+    pub fn try_send_vectored(&self, pieces: &[io::IoSlice<'_>]) -> io::Result<usize> {
         with!(self, stream => stream.try_write_vectored(pieces))
     }
 
-    /// Wait until `try_recv` may do something. An error is what `try_recv` will say.
-    pub(crate) async fn readable(&self) {
-        let _ = with!(self, stream => stream.readable().await);
+    /// Wait until a receive may find something. One task can wait at a time.
+    pub fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        with!(self, stream => stream.poll_read_ready(cx))
     }
 
-    /// Wait until `try_send` may do something. An error is what `try_send` will say.
-    pub(crate) async fn writable(&self) {
-        let _ = with!(self, stream => stream.writable().await);
+    /// Wait until a send may succeed. One task can wait at a time.
+    pub fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        with!(self, stream => stream.poll_write_ready(cx))
     }
 
-    /// Send the end of this side's bytes.
-    pub(crate) fn shutdown_send(&self) -> io::Result<()> {
-        Ok(with!(self, stream => rustix::net::shutdown(stream, rustix::net::Shutdown::Write))?)
+    /// Wait until a send may succeed, also while another task does.
+    pub async fn writable(&self) -> io::Result<()> {
+        with!(self, stream => stream.writable().await)
+    }
+
+    /// End one or both directions.
+    pub fn shutdown(&self, how: Shutdown) {
+        let result = with!(self, stream => rustix::net::shutdown(stream, how));
+        if let Err(error) = result {
+            tracing::trace!("shutdown: {error}");
+        }
     }
 }

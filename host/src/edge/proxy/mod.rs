@@ -8,6 +8,7 @@ mod trusted;
 pub use trusted::{InvalidNetwork, TrustedProxies};
 
 use super::plain::Plain;
+use super::receive::{uninit, when_ready};
 use super::refused::{Refused, shown};
 use header::{Flaw, Progress, Source};
 use std::io;
@@ -92,17 +93,11 @@ fn refuse(flaw: &Flaw, bytes: &[u8]) -> Refused {
     })
 }
 
-/// Append what is there, at most `count` bytes. Returns how many, 0 at the end.
+/// Append what comes next, at most `count` bytes. Returns how many, 0 at the end.
 async fn receive(plain: &Plain, bytes: &mut Vec<u8>, count: usize) -> io::Result<usize> {
     let start = bytes.len();
     bytes.resize(start + count, 0);
-    let received = loop {
-        match plain.try_recv(&mut bytes[start..]) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => plain.readable().await,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            result => break result,
-        }
-    }?;
+    let received = when_ready(plain, || plain.try_recv(uninit(&mut bytes[start..]))).await?;
     bytes.truncate(start + received);
     Ok(received)
 }

@@ -43,7 +43,9 @@ impl Files {
             return Err(TlsError::NoCertificate(self.certificate.clone()));
         };
         let first = ParsedCertificate::try_from(first).map_err(|error| self.unusable(&error))?;
-        let algorithms = ring::default_provider().signature_verification_algorithms.all;
+        let algorithms = ring::default_provider()
+            .signature_verification_algorithms
+            .all;
         let verified = verify_server_cert_signed_by_trust_anchor(
             &first,
             &RootCertStore::empty(),
@@ -104,9 +106,7 @@ fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
 fn private_key(file: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
     let bytes = read(file)?;
     PrivateKeyDer::from_pem_slice(&bytes).map_err(|error| match error {
-        pem::Error::NoItemsFound if is_encrypted(&bytes) => {
-            TlsError::EncryptedKey(file.to_owned())
-        }
+        pem::Error::NoItemsFound if is_encrypted(&bytes) => TlsError::EncryptedKey(file.to_owned()),
         pem::Error::NoItemsFound => TlsError::NoKey(file.to_owned()),
         error => not_pem(file, &error),
     })

@@ -4,7 +4,9 @@ use super::TlsConfig;
 use super::session::TlsSession;
 use super::wire::Wire;
 use crate::edge::plain::Plain;
+use crate::edge::receive::{uninit, when_ready};
 use crate::edge::refused::{Refused, shown};
+use rustix::net::Shutdown;
 use rustls::ServerConnection;
 use std::io::{self, ErrorKind};
 use std::sync::Arc;
@@ -58,7 +60,7 @@ async fn negotiate(plain: &Plain, tls: &mut ServerConnection) -> Result<(), Refu
 /// wait for an answer after fewer bytes than a record has.
 async fn begin(plain: &Plain, tls: &mut ServerConnection) -> Result<(), Refused> {
     let mut buffer = [0; 512];
-    let count = when_ready(plain, || plain.try_recv(&mut buffer)).await?;
+    let count = when_ready(plain, || plain.try_recv(uninit(&mut buffer))).await?;
     let mut bytes = &buffer[..count];
     match bytes.first() {
         None => return Err(Refused::Closed),
@@ -78,7 +80,7 @@ async fn begin(plain: &Plain, tls: &mut ServerConnection) -> Result<(), Refused>
 async fn send(plain: &Plain, tls: &mut ServerConnection) -> io::Result<()> {
     while tls.wants_write() {
         match tls.write_tls(&mut Wire(plain)) {
-            Err(error) if error.kind() == ErrorKind::WouldBlock => plain.writable().await,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => plain.writable().await?,
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             result => {
                 result?;
@@ -88,34 +90,19 @@ async fn send(plain: &Plain, tls: &mut ServerConnection) -> io::Result<()> {
     Ok(())
 }
 
-/// Receive, as soon as there is something to be received.
-async fn when_ready(
-    plain: &Plain,
-    mut receive: impl FnMut() -> io::Result<usize>,
-) -> io::Result<usize> {
-    loop {
-        match receive() {
-            Err(error) if error.kind() == ErrorKind::WouldBlock => plain.readable().await,
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            result => return result,
-        }
-    }
-}
-
 /// End this side, and give the peer the time to read the alert.
 async fn part(plain: &Plain) {
     let listen = async {
         let mut buffer = [0; 2048];
         let mut left = PARTING_BYTES;
         while left > 0 {
-            match when_ready(plain, || plain.try_recv(&mut buffer)).await {
+            match when_ready(plain, || plain.try_recv(uninit(&mut buffer))).await {
                 Ok(0) | Err(_) => return,
                 Ok(count) => left = left.saturating_sub(count),
             }
         }
     };
-    if plain.shutdown_send().is_ok() {
-        // The time may run out: then the peer has had it.
-        let _ = tokio::time::timeout(PARTING, listen).await;
-    }
+    plain.shutdown(Shutdown::Write);
+    // The time may run out: then the peer has had it.
+    let _ = tokio::time::timeout(PARTING, listen).await;
 }

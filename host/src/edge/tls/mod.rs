@@ -17,7 +17,7 @@ pub(crate) use session::TlsSession;
 use files::Files;
 use rustls::ServerConfig;
 use rustls::crypto::ring;
-use rustls::server::{ResolvesServerCert, ClientHello};
+use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use std::fmt;
 use std::path::Path;
@@ -91,7 +91,11 @@ impl TlsConfig {
     /// As [`from_files`](Self::from_files). The old certificate stays in use then.
     pub fn reload(&self) -> Result<(), TlsError> {
         let new = self.files.load(self.config.crypto_provider())?;
-        *self.current.0.write().unwrap_or_else(PoisonError::into_inner) = new;
+        *self
+            .current
+            .0
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = new;
         Ok(())
     }
 }

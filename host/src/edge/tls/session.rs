@@ -9,10 +9,13 @@ use super::handshake;
 use super::wire::Wire;
 use crate::edge::plain::Plain;
 use crate::edge::refused::{Refused, shown};
+use rustix::net::Shutdown;
 use rustls::ServerConnection;
 use std::fmt;
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, BufRead, ErrorKind, Write};
+use std::mem::MaybeUninit;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
@@ -20,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 /// The most bytes that are taken from the sender and not yet by the kernel.
 const SEND_BUFFER: usize = 64 << 10;
 
-/// How often the socket is read in one go: a peer may send records that hold nothing.
+/// How often the socket is read in one go.
 const READS: usize = 16;
 
 /// How long a dropped session goes on sending what it has taken.
@@ -67,18 +70,23 @@ impl TlsSession {
         &self.shared.agreed
     }
 
-    /// Read what is there. `WouldBlock` if nothing is; 0 once the peer has said that it ends.
-    /// `UnexpectedEof` if it ended without saying so: what came before may have been cut off.
-    pub(crate) fn try_recv(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.shared.with_state(|state, plain| {
-            for _ in 0..READS {
-                match state.tls.reader().read(buffer) {
-                    Err(error) if error.kind() == ErrorKind::WouldBlock => state.receive(plain)?,
-                    result => return result,
-                }
-            }
-            Err(ErrorKind::WouldBlock.into())
-        })
+    /// Receive what is there, up to the size of the buffer: at the start of which it then is.
+    /// `WouldBlock`: nothing is there. 0: the peer has said that it ends. `UnexpectedEof`: it ended
+    /// without saying so, and what came before may have been cut off.
+    pub(crate) fn try_recv(&self, buffer: &mut [MaybeUninit<u8>]) -> io::Result<usize> {
+        self.shared
+            .with_state(|state, plain| match state.receive_input(plain)? {
+                true => state.take_input(buffer),
+                false => Err(ErrorKind::WouldBlock.into()),
+            })
+    }
+
+    /// Whether a receive would find something, an end or an error.
+    pub(crate) fn has_input(&self) -> bool {
+        let found = self
+            .shared
+            .with_state(|state, plain| state.receive_input(plain));
+        found.unwrap_or(true)
     }
 
     /// Take bytes to be sent: no more than there is room for. `WouldBlock` while the kernel has not
@@ -97,29 +105,21 @@ impl TlsSession {
         })
     }
 
-    /// Wait until `try_recv` has something to say.
-    pub(crate) async fn readable(&self) {
-        loop {
-            let has_input = self
-                .shared
-                .with_state(|state, plain| state.receive_input(plain));
-            // An error is something to say, too.
-            if has_input.unwrap_or(true) {
-                return;
-            }
-            tokio::task::consume_budget().await;
-            self.shared.plain.readable().await;
+    /// Wait until a receive finds something. One task can wait at a time.
+    pub(crate) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.has_input() {
+            ready!(self.shared.plain.poll_readable(cx))?;
         }
+        Poll::Ready(Ok(()))
     }
 
-    /// Wait until `try_send` has room or an error.
-    pub(crate) async fn writable(&self) {
-        let _ = self.flush().await;
-    }
-
-    /// Wait until the kernel has taken all bytes.
-    pub(crate) async fn flush(&self) -> io::Result<()> {
-        self.shared.flush().await
+    /// Wait until there is room to send, which is when the kernel has taken all. One task can wait
+    /// at a time.
+    pub(crate) fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.shared.with_state(State::push)? {
+            ready!(self.shared.plain.poll_writable(cx))?;
+        }
+        Poll::Ready(Ok(()))
     }
 
     /// Say that nothing more is sent, once the rest is: with a `close_notify`, and then the
@@ -229,10 +229,7 @@ impl Shared {
     /// Send until there is nothing left to be sent.
     async fn push(self: Arc<Self>) {
         loop {
-            tokio::select! {
-                () = self.plain.writable() => {}
-                () = self.aborted.cancelled() => {}
-            }
+            self.writable().await;
             let mut state = self.lock();
             // An error is kept, for the owner.
             let _ = state.push(&self.plain);
@@ -248,10 +245,16 @@ impl Shared {
             if self.lock().push(&self.plain)? {
                 return Ok(());
             }
-            tokio::select! {
-                () = self.plain.writable() => {}
-                () = self.aborted.cancelled() => {}
-            }
+            self.writable().await;
+        }
+    }
+
+    /// Wait until the kernel takes something, or the session is aborted.
+    async fn writable(&self) {
+        tokio::select! {
+            // An error is what the next attempt will say.
+            _ = self.plain.writable() => {}
+            () = self.aborted.cancelled() => {}
         }
     }
 
@@ -325,13 +328,13 @@ impl State {
         }
         if matches!(self.sending, Sending::Ending) {
             self.sending = Sending::Ended;
-            let ended = plain.shutdown_send();
-            self.note(ended)?;
+            plain.shutdown(Shutdown::Write);
         }
         Ok(true)
     }
 
-    /// Read the socket once, and answer what is to be answered.
+    /// Read the socket once, and answer what is to be answered. An error is kept: what came before it
+    /// is received first.
     fn receive(&mut self, plain: &Plain) -> io::Result<()> {
         self.check()?;
         match self.tls.read_tls(&mut Wire(plain)) {
@@ -339,13 +342,16 @@ impl State {
             result => self.note(result)?,
         };
         let processed = self.tls.process_new_packets();
-        // Whether it can be sent is not the reader's concern.
+        // Whether it can be sent is not the receiver's concern.
         let _ = self.push(plain);
-        let processed = processed.map_err(|error| io::Error::new(ErrorKind::InvalidData, error));
-        self.note(processed).map(|_state| ())
+        if let Err(error) = processed {
+            self.fail(&io::Error::new(ErrorKind::InvalidData, error));
+        }
+        Ok(())
     }
 
-    /// Read the socket until there is something for the reader: whether there is.
+    /// Read the socket until there is something to be received: whether there is. A peer may send
+    /// records that hold nothing, so this gives up after a while, before the socket is empty.
     fn receive_input(&mut self, plain: &Plain) -> io::Result<bool> {
         for _ in 0..READS {
             if self.has_input()? {
@@ -359,13 +365,33 @@ impl State {
         self.has_input()
     }
 
-    /// Whether there are bytes, an end or an error to be read.
+    /// Whether there are bytes or an end to be received. An error comes after them.
     fn has_input(&mut self) -> io::Result<bool> {
-        use std::io::BufRead;
         match self.tls.reader().fill_buf() {
             Ok(_) => Ok(true),
             Err(error) if error.kind() == ErrorKind::WouldBlock => self.check().map(|()| false),
             Err(error) => Err(error),
         }
+    }
+
+    /// Take what is there.
+    fn take_input(&mut self, buffer: &mut [MaybeUninit<u8>]) -> io::Result<usize> {
+        let mut reader = self.tls.reader();
+        let mut count = 0;
+        while count < buffer.len() {
+            let piece = match reader.fill_buf() {
+                Ok([]) => break,
+                Ok(piece) => piece,
+                // What is there has been taken: what comes after it is for the next time.
+                Err(_) if count > 0 => break,
+                Err(error) => return Err(error),
+            };
+            let room = &mut buffer[count..];
+            let size = piece.len().min(room.len());
+            room[..size].write_copy_of_slice(&piece[..size]);
+            reader.consume(size);
+            count += size;
+        }
+        Ok(count)
     }
 }

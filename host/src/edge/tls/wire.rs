@@ -1,6 +1,7 @@
 //! The socket below a session, as what rustls reads from and writes to.
 
 use crate::edge::plain::Plain;
+use crate::edge::receive::uninit;
 use std::io::{self, IoSlice, Read, Write};
 
 /// Reads and writes without waiting: `WouldBlock` comes through.
@@ -8,7 +9,7 @@ pub(super) struct Wire<'a>(pub &'a Plain);
 
 impl Read for Wire<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.0.try_recv(buffer)
+        self.0.try_recv(uninit(buffer))
     }
 }
 

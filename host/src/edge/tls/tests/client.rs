@@ -1,12 +1,15 @@
 //! A client, its certificates, and both ends of a connection.
 
 use crate::edge::plain::Plain;
+use crate::edge::receive::uninit;
 use crate::edge::refused::Refused;
 use crate::edge::tls::{TlsConfig, TlsSession};
 use rcgen::{CertificateParams, KeyPair};
 use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned, SupportedProtocolVersion};
-use std::future::Future;
+use rustls::{
+    ClientConfig, ClientConnection, RootCertStore, StreamOwned, SupportedProtocolVersion,
+};
+use std::future::{Future, poll_fn};
 use std::io::ErrorKind;
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
@@ -132,11 +135,25 @@ pub async fn meet<T: Send + 'static>(
     (within(TlsSession::handshake(plain, server)).await, peer)
 }
 
+pub fn try_recv(session: &TlsSession, buffer: &mut [u8]) -> std::io::Result<usize> {
+    session.try_recv(uninit(buffer))
+}
+
+pub async fn readable(session: &TlsSession) {
+    let ready = poll_fn(|cx| session.poll_readable(cx));
+    within(ready).await.expect("readable");
+}
+
+/// An error is what the next attempt to send says.
+pub async fn writable(session: &TlsSession) {
+    let _ = within(poll_fn(|cx| session.poll_writable(cx))).await;
+}
+
 /// Read once there is something.
 pub async fn receive(session: &TlsSession, buffer: &mut [u8]) -> std::io::Result<usize> {
     loop {
-        match session.try_recv(buffer) {
-            Err(error) if error.kind() == ErrorKind::WouldBlock => within(session.readable()).await,
+        match try_recv(session, buffer) {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => readable(session).await,
             result => return result,
         }
     }
@@ -146,7 +163,7 @@ pub async fn receive(session: &TlsSession, buffer: &mut [u8]) -> std::io::Result
 pub async fn send(session: &TlsSession, mut bytes: &[u8]) -> std::io::Result<()> {
     while !bytes.is_empty() {
         match session.try_send(bytes) {
-            Err(error) if error.kind() == ErrorKind::WouldBlock => within(session.writable()).await,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => writable(session).await,
             result => bytes = &bytes[result?..],
         }
     }

@@ -1,7 +1,7 @@
 //! Handshakes: what is agreed on, and who is refused.
 
-use super::client::{Directory, client, configs, load, make_certificate, meet};
 use super::client::trusting_with_versions;
+use super::client::{Directory, client, configs, load, make_certificate, meet};
 use crate::edge::tls::TlsConfig;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -70,7 +70,10 @@ async fn a_client_without_a_protocol_in_common_is_refused() {
         client(trusting, stream).write_all(b"x")
     })
     .await;
-    assert_eq!(cause, "TLS handshake: peer doesn't support any known protocol");
+    assert_eq!(
+        cause,
+        "TLS handshake: peer doesn't support any known protocol"
+    );
     let told = told.expect_err("an alert").to_string();
     assert!(told.contains("NoApplicationProtocol"), "{told}");
 }
@@ -102,7 +105,10 @@ async fn a_client_that_does_not_trust_the_certificate_says_so() {
     let (server, _) = configs();
     let (_, other) = configs();
     let (cause, told) = refusal(&server, |stream| client(other, stream).write_all(b"x")).await;
-    assert!(cause.starts_with("TLS handshake: received fatal alert"), "{cause}");
+    assert!(
+        cause.starts_with("TLS handshake: received fatal alert"),
+        "{cause}"
+    );
     told.expect_err("it does not trust it");
 }
 
