@@ -1,5 +1,5 @@
 //! Bindings for the two worlds that the host runs: `provider` for the acceptor, `service` for
-//! what serves connections. The WASI half is wasmtime-wasi's.
+//! what serves connections. The WASI half is wasmtime-wasi's, but for TCP.
 #![allow(
     missing_docs,
     reason = "generated; the WIT files hold the documentation"
@@ -11,7 +11,10 @@ pub mod provider {
         path: "../wit",
         world: "evconn:tcp/provider",
         exports: { default: async },
-        with: { "wasi": wasmtime_wasi::p2::bindings },
+        with: {
+            "wasi:sockets/tcp": crate::sockets::bindings::wasi::sockets::tcp,
+            "wasi": wasmtime_wasi::p2::bindings,
+        },
     });
 }
 
@@ -21,6 +24,10 @@ pub mod service {
         path: "../wit",
         world: "evconn:tcp/service",
         exports: { default: async },
-        with: { "wasi": wasmtime_wasi::p2::bindings },
+        with: {
+            "wasi:sockets/tcp": crate::sockets::bindings::wasi::sockets::tcp,
+            "wasi:sockets/tcp-create-socket": crate::sockets::bindings::wasi::sockets::tcp_create_socket,
+            "wasi": wasmtime_wasi::p2::bindings,
+        },
     });
 }

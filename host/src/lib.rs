@@ -21,13 +21,12 @@ mod edge;
 mod error;
 pub mod guests;
 mod host;
-mod input;
 mod limits;
 mod listener;
 mod serve;
 mod service;
 mod shutdown;
-mod sockets;
+pub mod sockets;
 
 pub use connection::Connection;
 pub use edge::{Edge, InvalidNetwork, ProxyProtocol, TrustedProxies};

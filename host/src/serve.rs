@@ -174,7 +174,7 @@ impl Shared {
     /// Serve one connection, from its first byte to its last.
     async fn one(&self, connection: Parts) {
         let number = self.begun.fetch_add(1, Ordering::Relaxed) + 1;
-        let peer = connection.peer_addr;
+        let peer = connection.endpoint.peer_address();
         tracing::debug!(number, %peer, "connection accepted");
         tokio::select! {
             // A connection that ends as it is killed was served.

@@ -5,10 +5,11 @@
 use crate::bindings::service::evconn::tcp::connection::Connection as WitConnection;
 use crate::bindings::service::{Service as Instance, ServicePre};
 use crate::connection::Parts;
-use crate::input::FittedInput;
 use crate::limits::Limits;
+use crate::sockets::{Endpoint, Input, Output, Policy, TcpCtx, TcpCtxView, TcpSocket, TcpView};
 use crate::{Error, Host, sockets};
-use wasmtime::component::{Component, Linker, Resource, ResourceTable};
+use std::sync::Arc;
+use wasmtime::component::{Component, Linker, ResourceTable};
 use wasmtime::{Store, StoreLimits, StoreLimitsBuilder};
 use wasmtime_wasi::p2::{DynInputStream, DynOutputStream};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
@@ -44,43 +45,57 @@ impl Service {
         &self.host
     }
 
-    /// Serve one connection, in a fresh instance. The connection is closed when this is done, or
-    /// given up.
+    /// Serve one connection, in a fresh instance. The connection is closed when this is done: in a
+    /// regular way, or by a reset if the instance failed or this was given up.
     pub(crate) async fn handle(&self, parts: Parts, limits: &Limits) -> Result<(), Failure> {
+        // What waits for a free descriptor is told last.
         let Parts {
-            input,
-            output,
-            socket,
-            peer_addr,
-            // Dropped after the store, as it was bound before it.
+            endpoint,
             on_release: _on_release,
         } = parts;
+        let connection = Unfinished(Arc::new(endpoint));
+        let result = self.run(&connection.0, limits).await?;
+        // The instance is gone. Its last bytes may still be on their way.
+        connection.0.is_sent().await;
+        connection.finish();
+        result.map_err(Failure::Handler)
+    }
+
+    /// What the handler returns.
+    async fn run(
+        &self,
+        endpoint: &Arc<Endpoint>,
+        limits: &Limits,
+    ) -> wasmtime::Result<Result<(), String>> {
         let mut store = Store::new(self.host.services(), ConnectionState::new(limits));
         store.limiter(|state| &mut state.limits);
         // A guest that computes is interrupted at the end of each slice, and others get their turn.
         store.set_epoch_deadline(1);
         store.epoch_deadline_async_yield_and_update(1);
 
-        let table = &mut store.data_mut().table;
-        let socket = table.push(socket)?;
-        let input: DynInputStream = Box::new(FittedInput::new(input));
-        let input = table.push_child(input, &socket)?;
-        let output = table.push_child(output, &socket)?;
-        let output_index = output.rep();
-
+        let connection = store.data_mut().connection(endpoint)?;
         let instance: Instance = self.pre.instantiate_async(&mut store).await?;
-        let connection = WitConnection {
-            input,
-            output,
-            socket,
-            peer_address: peer_addr.into(),
-        };
-        let result = instance
+        instance
             .evconn_tcp_handler()
             .call_handle(&mut store, connection)
-            .await?;
-        send_the_rest(store.data_mut(), output_index).await;
-        result.map_err(Failure::Handler)
+            .await
+    }
+}
+
+/// A connection that is reset when this is dropped, unless it was finished.
+struct Unfinished(Arc<Endpoint>);
+
+impl Unfinished {
+    fn finish(self) {
+        let endpoint = Arc::clone(&self.0);
+        std::mem::forget(self);
+        drop(endpoint);
+    }
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        self.0.reset();
     }
 }
 
@@ -96,15 +111,10 @@ pub(crate) enum Failure {
     Trap(#[from] wasmtime::Error),
 }
 
-impl From<wasmtime::component::ResourceTableError> for Failure {
-    fn from(error: wasmtime::component::ResourceTableError) -> Self {
-        Self::Trap(error.into())
-    }
-}
-
 /// What the store of one connection holds.
 struct ConnectionState {
     wasi: WasiCtx,
+    tcp: TcpCtx,
     table: ResourceTable,
     limits: StoreLimits,
 }
@@ -112,11 +122,36 @@ struct ConnectionState {
 impl ConnectionState {
     fn new(limits: &Limits) -> Self {
         Self {
-            wasi: sockets::grant_nothing(),
+            // Without network, files, environment, arguments, input or output.
+            wasi: WasiCtx::builder().build(),
+            tcp: TcpCtx::new(Policy::deny_all()),
             table: ResourceTable::new(),
             limits: StoreLimitsBuilder::new()
                 .memory_size(limits.max_memory)
                 .build(),
+        }
+    }
+
+    /// Put a connection into the table.
+    fn connection(&mut self, endpoint: &Arc<Endpoint>) -> wasmtime::Result<WitConnection> {
+        let socket = TcpSocket::from_endpoint(&self.tcp, Arc::clone(endpoint));
+        let input: DynInputStream = Box::new(Input::new(Arc::clone(endpoint)));
+        let output: DynOutputStream = Box::new(Output::new(Arc::clone(endpoint)));
+        let socket = self.table.push(socket)?;
+        Ok(WitConnection {
+            input: self.table.push_child(input, &socket)?,
+            output: self.table.push_child(output, &socket)?,
+            socket,
+            peer_address: endpoint.peer_address().into(),
+        })
+    }
+}
+
+impl TcpView for ConnectionState {
+    fn tcp(&mut self) -> TcpCtxView<'_> {
+        TcpCtxView {
+            ctx: &mut self.tcp,
+            table: &mut self.table,
         }
     }
 }
@@ -148,17 +183,6 @@ fn check_is_component(bytes: &[u8]) -> anyhow::Result<()> {
 fn prepare(host: &Host, component: &[u8]) -> wasmtime::Result<ServicePre<ConnectionState>> {
     let component = Component::new(host.services(), component)?;
     let mut linker = Linker::new(host.services());
-    wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+    sockets::add_to_linker(&mut linker)?;
     ServicePre::new(linker.instantiate_pre(&component)?)
-}
-
-/// A guest that returned without dropping its output stream may have left bytes in it, which would
-/// go with the store.
-async fn send_the_rest(state: &mut ConnectionState, output_index: u32) {
-    let output = Resource::<DynOutputStream>::new_own(output_index);
-    // If it is not there, the guest has dropped it, and that has waited for the bytes.
-    if let Ok(output) = state.table.get_mut(&output) {
-        // An error is the peer's: it has gone, and gets nothing.
-        let _ = output.write_ready().await;
-    }
 }

@@ -3,6 +3,7 @@
 //! Here are the calls on the component. [`run`] decides when to make them. Where it ends: an event
 //! leaves as the parts of a connection or an [`AcceptError`], and nothing of it stays in the store.
 
+mod grant;
 mod room;
 mod run;
 
@@ -12,8 +13,10 @@ use crate::bindings::provider::exports::evconn::tcp::listener as wit;
 use crate::bindings::provider::{Provider, ProviderPre};
 use crate::connection::Parts;
 use crate::listener::{AcceptError, OnRelease, Recovery, Stats};
+use crate::sockets::{TcpCtx, TcpCtxView, TcpOptions, TcpView};
 use crate::{Error, ErrorCode, guests, sockets};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 use wasmtime::component::{Component, Linker, Resource, ResourceAny, ResourceTable};
 use wasmtime::{Engine, Store};
@@ -33,13 +36,14 @@ impl AcceptorPre {
     pub fn new(engine: &Engine) -> wasmtime::Result<Self> {
         let component = Component::new(engine, guests::LISTENER)?;
         let mut linker = Linker::new(engine);
-        wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+        sockets::add_to_linker(&mut linker)?;
         Ok(Self(ProviderPre::new(linker.instantiate_pre(&component)?)?))
     }
 }
 
 struct AcceptorState {
     wasi: WasiCtx,
+    tcp: TcpCtx,
     table: ResourceTable,
 }
 
@@ -52,8 +56,17 @@ impl WasiView for AcceptorState {
     }
 }
 
+impl TcpView for AcceptorState {
+    fn tcp(&mut self) -> TcpCtxView<'_> {
+        TcpCtxView {
+            ctx: &mut self.tcp,
+            table: &mut self.table,
+        }
+    }
+}
+
 /// What a listener starts with.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct BindOptions {
     pub backlog: Option<u32>,
     pub dual_stack: bool,
@@ -61,6 +74,7 @@ pub(crate) struct BindOptions {
     pub deferred: Option<DeferredAccept>,
     pub enabled: bool,
     pub has_callback: bool,
+    pub tcp: TcpOptions,
 }
 
 /// The most connections that are held for their first byte, and how long each one is.
@@ -91,12 +105,14 @@ impl Acceptor {
         options: BindOptions,
     ) -> Result<Self, Error> {
         let state = AcceptorState {
-            wasi: sockets::grant_listening(address, options.dual_stack),
+            wasi: WasiCtx::builder().build(),
+            tcp: TcpCtx::new(grant::listening(address, options.dual_stack))
+                .options(options.tcp.clone()),
             table: ResourceTable::new(),
         };
         let mut store = Store::new(pre.0.engine(), state);
         let provider = pre.0.instantiate_async(&mut store).await.map_err(trap)?;
-        let given = make_options(&mut store, &provider, options).await?;
+        let given = make_options(&mut store, &provider, &options).await?;
         let listener = provider
             .evconn_tcp_listener()
             .listener()
@@ -183,12 +199,18 @@ impl Acceptor {
             wit::Event::Error(event) => return Ok(Event::Error(event.into())),
         };
         let table = &mut self.store.data_mut().table;
+        let endpoint = table.get(&connection.socket)?.endpoint().cloned();
+        let endpoint = endpoint.ok_or_else(|| wasmtime::format_err!("it is not connected"))?;
+        endpoint.begin_move();
+        // The streams are the socket's children: they leave the table first.
+        table.delete(connection.input)?;
+        table.delete(connection.output)?;
+        table.delete(connection.socket)?;
+        endpoint.end_move();
+        let endpoint = Arc::into_inner(endpoint);
+        let endpoint = endpoint.ok_or_else(|| wasmtime::format_err!("others hold it too"))?;
         Ok(Event::Connection(Parts {
-            // The streams are the socket's children: they leave the table first.
-            input: table.delete(connection.input)?,
-            output: table.delete(connection.output)?,
-            socket: table.delete(connection.socket)?,
-            peer_addr: connection.peer_address.into(),
+            endpoint,
             on_release: on_release.clone(),
         }))
     }
@@ -237,7 +259,7 @@ struct Pollables(Vec<Resource<DynPollable>>);
 async fn make_options(
     store: &mut Store<AcceptorState>,
     provider: &Provider,
-    options: BindOptions,
+    options: &BindOptions,
 ) -> Result<ResourceAny, Error> {
     let guest = provider.evconn_tcp_listener().options();
     let made = guest.call_constructor(&mut *store).await.map_err(trap)?;

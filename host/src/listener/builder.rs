@@ -3,6 +3,7 @@
 use super::callback::OneAtATime;
 use super::{AcceptError, ConnectionCallback, Control, Handle, Listener, OnRelease, Status};
 use crate::acceptor::{self, Acceptor, BindOptions, DeferredAccept};
+use crate::sockets::TcpOptions;
 use crate::{Connection, Error, Host};
 use std::future::Future;
 use std::net::SocketAddr;
@@ -17,6 +18,7 @@ pub struct ListenerBuilder {
     dual_stack: bool,
     ipv6_only: bool,
     deferred: Option<DeferredAccept>,
+    tcp: TcpOptions,
     control: Control,
 }
 
@@ -28,6 +30,7 @@ impl ListenerBuilder {
             dual_stack: false,
             ipv6_only: false,
             deferred: None,
+            tcp: TcpOptions::default(),
             control: Control {
                 enabled: true,
                 ..Control::default()
@@ -67,6 +70,13 @@ impl ListenerBuilder {
     /// effect.
     pub fn ipv6_only(mut self, value: bool) -> Self {
         self.ipv6_only = value;
+        self
+    }
+
+    /// How the sockets are set up: the listening ones, and with them those of the connections.
+    /// Default: [`TcpOptions::default`].
+    pub fn tcp_options(mut self, options: TcpOptions) -> Self {
+        self.tcp = options;
         self
     }
 
@@ -120,6 +130,7 @@ impl ListenerBuilder {
             deferred: self.deferred,
             enabled: wanted.enabled,
             has_callback: wanted.has_callback,
+            tcp: self.tcp,
         };
         let mut acceptor = Acceptor::bind(self.host.acceptor(), address, options).await?;
         let local_addrs = acceptor.local_addrs().await?;

@@ -1,0 +1,110 @@
+//! What an acceptor may do with sockets: listen on its own addresses, and nothing else.
+
+use crate::sockets::{Policy, Use};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+
+/// What is needed to make a listener on `address`.
+///
+/// A dual-stack listener needs a second socket, on the address of IPv4 that means the same.
+pub(super) fn listening(address: SocketAddr, dual_stack: bool) -> Policy {
+    let second = dual_stack.then(|| counterpart(address)).flatten();
+    Policy::new(move |used, used_for| may_listen(address, second, used, used_for))
+}
+
+/// What is needed to accept from sockets that listen already.
+pub(super) fn accepting() -> Policy {
+    Policy::new(|_, used_for| used_for == Use::Accept)
+}
+
+/// What else a dual-stack listener on an IPv6 address listens on: any interface's address of IPv4
+/// for any interface's of IPv6, the loopback one for the loopback one.
+fn counterpart(address: SocketAddr) -> Option<SocketAddr> {
+    let SocketAddr::V6(address) = address else {
+        return None;
+    };
+    let ip = match *address.ip() {
+        Ipv6Addr::UNSPECIFIED => Ipv4Addr::UNSPECIFIED,
+        Ipv6Addr::LOCALHOST => Ipv4Addr::LOCALHOST,
+        _ => return None,
+    };
+    Some(SocketAddr::new(ip.into(), address.port()))
+}
+
+fn may_listen(
+    first: SocketAddr,
+    second: Option<SocketAddr>,
+    used: SocketAddr,
+    used_for: Use,
+) -> bool {
+    // Where port 0 is granted, the kernel chooses one.
+    let chosen = |granted: SocketAddr| {
+        granted.ip() == used.ip() && (granted.port() == used.port() || granted.port() == 0)
+    };
+    match used_for {
+        // The address as it was asked for: of the second socket, with the port of the first.
+        Use::Bind => used == first || second.is_some_and(chosen),
+        // The address that it became.
+        Use::Listen => chosen(first) || second.is_some_and(chosen),
+        // The peer's address. Whom to refuse is not decided here.
+        Use::Accept => true,
+        Use::Connect => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(text: &str) -> SocketAddr {
+        text.parse().expect("a literal address")
+    }
+
+    /// Whether `used` is granted where `first` is, with its counterpart if there is one.
+    fn granted(first: &str, used: &str, used_for: Use) -> bool {
+        let first = address(first);
+        may_listen(first, counterpart(first), address(used), used_for)
+    }
+
+    #[test]
+    fn only_the_granted_address_can_be_bound() {
+        let bind = |used| granted("127.0.0.1:80", used, Use::Bind);
+        assert!(bind("127.0.0.1:80"));
+        assert!(!bind("127.0.0.1:81"));
+        assert!(!bind("127.0.0.1:0"));
+        assert!(!bind("0.0.0.0:80"));
+        assert!(!bind("[::1]:80"));
+    }
+
+    #[test]
+    fn port_zero_listens_on_whatever_it_became() {
+        let listen = |used| granted("127.0.0.1:0", used, Use::Listen);
+        assert!(listen("127.0.0.1:40000"));
+        assert!(!listen("127.0.0.2:40000"));
+        assert!(!granted("127.0.0.1:0", "127.0.0.1:40000", Use::Bind));
+    }
+
+    #[test]
+    fn dual_stack_may_bind_the_same_port_of_ipv4() {
+        assert!(granted("[::]:80", "0.0.0.0:80", Use::Bind));
+        assert!(!granted("[::]:80", "0.0.0.0:81", Use::Bind));
+        assert!(!granted("[::]:80", "127.0.0.1:80", Use::Bind));
+        assert!(granted("[::1]:0", "127.0.0.1:40000", Use::Bind));
+        assert!(!granted("[::2]:0", "0.0.0.0:40000", Use::Bind));
+        let first = address("[::]:80");
+        assert!(!may_listen(first, None, address("0.0.0.0:80"), Use::Bind));
+    }
+
+    #[test]
+    fn connecting_is_never_granted() {
+        assert!(!granted("127.0.0.1:80", "127.0.0.1:80", Use::Connect));
+    }
+
+    #[test]
+    fn sockets_that_listen_are_good_for_accepting_only() {
+        let policy = accepting();
+        assert!(policy.allows(address("192.0.2.1:80"), Use::Accept));
+        assert!(!policy.allows(address("127.0.0.1:0"), Use::Bind));
+        assert!(!policy.allows(address("192.0.2.1:80"), Use::Connect));
+        assert_eq!((policy.refusals().bind, policy.refusals().connect), (1, 1));
+    }
+}

@@ -1,0 +1,241 @@
+//! This side of a connection: what its socket, its two streams and the host have in common.
+
+use super::plain::Plain;
+use super::sending::Sending;
+use super::transport::Transport;
+use bytes::Bytes;
+use rustix::net::Shutdown;
+use socket2::SockRef;
+use std::io;
+use std::mem::MaybeUninit;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::sync::Notify;
+
+/// How long a connection whose owner is done with it goes on sending what was written. What is unsent
+/// then is dropped, and the peer reset.
+pub(crate) const LINGER: Duration = Duration::from_secs(10);
+
+/// How much of what a peer has sent, and nobody has read, is read when its connection ends: closing
+/// with unread bytes would be a reset, which may cost the peer the last bytes of its answer.
+const DISCARDED: usize = 256 << 10;
+
+/// An open connection. Its end, when the last holder drops it, is a regular one (FIN), unless
+/// [`reset`](Self::reset) was called.
+#[derive(Debug)]
+pub(crate) struct Endpoint {
+    transport: Transport,
+    local_address: Option<SocketAddr>,
+    peer_address: SocketAddr,
+    sending: Mutex<Sending>,
+    /// The peer has ended its side, or nobody wants to hear more of it.
+    received_all: AtomicBool,
+    reset: AtomicBool,
+    /// The streams are being taken from it, to be made anew elsewhere: their end is not its end.
+    moving: AtomicBool,
+    /// The rest is being sent in the background.
+    flushing: AtomicBool,
+    /// Notified when `flushing` or `reset` changes.
+    changed: Notify,
+}
+
+impl Endpoint {
+    pub fn new(plain: Plain, peer_address: SocketAddr) -> Self {
+        Self {
+            transport: Transport::Plain(plain),
+            local_address: None,
+            peer_address,
+            sending: Mutex::default(),
+            received_all: AtomicBool::new(false),
+            reset: AtomicBool::new(false),
+            moving: AtomicBool::new(false),
+            flushing: AtomicBool::new(false),
+            changed: Notify::new(),
+        }
+    }
+
+    /// The peer's address, as it was when the connection was made.
+    pub fn peer_address(&self) -> SocketAddr {
+        self.peer_address
+    }
+
+    /// The address on this side.
+    pub fn local_address(&self) -> io::Result<SocketAddr> {
+        match self.local_address {
+            Some(address) => Ok(address),
+            None => super::option::local_address(&self.options()),
+        }
+    }
+
+    /// What to say instead of the socket's own addresses: for one that has none that a guest could be
+    /// told, or whose peer is somebody else than who connected.
+    pub fn set_addresses(&mut self, local: Option<SocketAddr>, peer: SocketAddr) {
+        self.local_address = local;
+        self.peer_address = peer;
+    }
+
+    /// For socket options.
+    pub fn options(&self) -> SockRef<'_> {
+        self.transport.options()
+    }
+
+    /// Receive what is there. 0: the peer has ended its side, or it was agreed to hear no more.
+    pub fn try_recv(&self, buffer: &mut [MaybeUninit<u8>]) -> io::Result<usize> {
+        if self.received_all.load(Ordering::Relaxed) {
+            return Ok(0);
+        }
+        let result = self.transport.try_recv(buffer);
+        match &result {
+            Ok(0) if !buffer.is_empty() => self.received_all.store(true, Ordering::Relaxed),
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock => {
+                self.received_all.store(true, Ordering::Relaxed);
+            }
+            _ => {}
+        }
+        result
+    }
+
+    /// Whether a receive would find something, an end or an error.
+    pub fn has_input(&self) -> bool {
+        self.received_all.load(Ordering::Relaxed) || self.transport.has_input()
+    }
+
+    /// Wait until a receive may find something.
+    pub fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.received_all.load(Ordering::Relaxed) {
+            return Poll::Ready(Ok(()));
+        }
+        self.transport.poll_readable(cx)
+    }
+
+    /// Receive no more. What is there is discarded.
+    pub fn end_receiving(&self) {
+        self.received_all.store(true, Ordering::Relaxed);
+        self.transport.shutdown(Shutdown::Read);
+    }
+
+    /// How the sending direction is doing.
+    pub(super) fn sending(&self) -> MutexGuard<'_, Sending> {
+        // Nothing in there panics halfway.
+        self.sending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Send as much of the last write as the kernel takes. `WouldBlock`: not all of it.
+    pub fn push(&self) -> io::Result<()> {
+        self.sending().push(&self.transport)
+    }
+
+    /// Send what the kernel takes, and keep the rest.
+    pub fn send(&self, bytes: Bytes) -> io::Result<()> {
+        self.sending().send(&self.transport, bytes)
+    }
+
+    /// Wait until all that was written is with the kernel.
+    pub fn poll_push(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.sending().poll_push(&self.transport, cx)
+    }
+
+    /// Send what the kernel takes, without keeping a rest.
+    pub fn poll_send(&self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        loop {
+            match self.transport.try_send(bytes) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    std::task::ready!(self.transport.poll_writable(cx))?;
+                }
+                result => return Poll::Ready(result),
+            }
+        }
+    }
+
+    /// Send no more, and tell the peer so when all that was written is sent: in the background, for
+    /// up to [`LINGER`], if that takes time.
+    pub fn end_sending(self: &Arc<Self>) {
+        if self.moving.load(Ordering::Relaxed) {
+            return;
+        }
+        let sent = self.sending().end(&self.transport);
+        if !sent && !self.flushing.swap(true, Ordering::Relaxed) {
+            tokio::spawn(Arc::clone(self).flush_in_background());
+        }
+    }
+
+    /// Tell the peer that no more is sent. To be called when nothing is left to be sent.
+    pub fn finish_sending(&self) {
+        self.sending().end(&self.transport);
+    }
+
+    async fn flush_in_background(self: Arc<Self>) {
+        tokio::select! {
+            // An error is the peer's: it is gone, and gets nothing.
+            _ = std::future::poll_fn(|cx| self.poll_push(cx)) => {}
+            () = self.is_reset() => {}
+            () = tokio::time::sleep(LINGER) => {
+                let peer = self.peer_address;
+                tracing::debug!(%peer, "reset: what was written to it could not be sent");
+                self.reset();
+            }
+        }
+        self.flushing.store(false, Ordering::Relaxed);
+        self.changed.notify_waiters();
+    }
+
+    /// Wait until nothing is being sent in the background.
+    pub async fn is_sent(&self) {
+        self.until(|| !self.flushing.load(Ordering::Relaxed)).await;
+    }
+
+    async fn is_reset(&self) {
+        self.until(|| self.reset.load(Ordering::Relaxed)).await;
+    }
+
+    async fn until(&self, condition: impl Fn() -> bool) {
+        loop {
+            let changed = self.changed.notified();
+            if condition() {
+                return;
+            }
+            changed.await;
+        }
+    }
+
+    /// End it with a reset, as soon as its holders drop it: the peer is to know that it did not get
+    /// all.
+    pub fn reset(&self) {
+        if !self.reset.swap(true, Ordering::Relaxed) {
+            self.transport.reset_on_close();
+            self.sending().give_up();
+            self.changed.notify_waiters();
+        }
+    }
+
+    /// The streams will be dropped, and others made for the same connection.
+    pub fn begin_move(&self) {
+        self.moving.store(true, Ordering::Relaxed);
+    }
+
+    pub fn end_move(&self) {
+        self.moving.store(false, Ordering::Relaxed);
+    }
+
+    /// Read what the peer has sent and nobody has read.
+    fn discard_input(&self) {
+        let mut buffer = [MaybeUninit::uninit(); 16 << 10];
+        for _ in 0..DISCARDED / buffer.len() {
+            match self.transport.try_recv(&mut buffer) {
+                Ok(count) if count > 0 => {}
+                _ => return,
+            }
+        }
+    }
+}
+
+impl Drop for Endpoint {
+    fn drop(&mut self) {
+        if !*self.reset.get_mut() && !*self.received_all.get_mut() {
+            self.discard_input();
+        }
+    }
+}

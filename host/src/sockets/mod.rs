@@ -1,0 +1,129 @@
+//! `wasi:sockets` for TCP, as a server needs it: the interfaces `network`, `instance-network`,
+//! `tcp` and `tcp-create-socket` of WASI 0.2 over the operating system's sockets.
+//!
+//! What a guest sees is what the WIT documents say. What they leave to the host is decided by whoever
+//! runs the guest: [`Policy`] says which addresses it may use, [`TcpOptions`] how sockets are set up.
+//!
+//! For a host of your own, implement [`TcpView`] for the store's data and call [`add_to_linker`]:
+//!
+//! ```
+//! use evconn::sockets::{Policy, TcpCtx, TcpCtxView, TcpView};
+//! use wasmtime::component::{Linker, ResourceTable};
+//! use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+//!
+//! struct State {
+//!     wasi: WasiCtx,
+//!     tcp: TcpCtx,
+//!     table: ResourceTable,
+//! }
+//!
+//! impl WasiView for State {
+//!     fn ctx(&mut self) -> WasiCtxView<'_> {
+//!         WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+//!     }
+//! }
+//!
+//! impl TcpView for State {
+//!     fn tcp(&mut self) -> TcpCtxView<'_> {
+//!         TcpCtxView { ctx: &mut self.tcp, table: &mut self.table }
+//!     }
+//! }
+//!
+//! let mut linker = Linker::<State>::new(&wasmtime::Engine::default());
+//! evconn::sockets::add_to_linker(&mut linker)?;
+//! let tcp = TcpCtx::new(Policy::new(|address, _use| address.ip().is_loopback()));
+//! # Ok::<(), wasmtime::Error>(())
+//! ```
+//!
+//! Where it ends: UDP, name look-up and all the rest of WASI are wasmtime-wasi's. Accepting in a
+//! loop, with backoff and the like, is `listener.wasm`'s.
+
+mod address;
+pub mod bindings;
+mod buffers;
+mod endpoint;
+mod errors;
+mod input;
+#[cfg(target_os = "linux")]
+mod linux;
+mod listening;
+mod option;
+mod output;
+mod plain;
+mod policy;
+mod sending;
+mod setup;
+mod socket;
+mod transport;
+mod wit;
+
+pub(crate) use endpoint::Endpoint;
+pub(crate) use input::Input;
+pub(crate) use output::Output;
+pub use policy::{Policy, Refusals, Use};
+pub use setup::{KeepAlive, TcpOptions};
+pub use socket::TcpSocket;
+
+use wasmtime::component::{HasData, Linker, ResourceTable};
+use wasmtime_wasi::WasiView;
+use wasmtime_wasi::p2::bindings::sockets::{instance_network, network};
+
+/// What a store has for its TCP sockets, besides the resource table.
+#[derive(Clone, Debug)]
+pub struct TcpCtx {
+    policy: Policy,
+    options: TcpOptions,
+}
+
+impl TcpCtx {
+    /// Sockets that may do what `policy` allows, set up with the defaults of [`TcpOptions`].
+    pub fn new(policy: Policy) -> Self {
+        Self {
+            policy,
+            options: TcpOptions::default(),
+        }
+    }
+
+    /// How the sockets are set up.
+    pub fn options(mut self, options: TcpOptions) -> Self {
+        self.options = options;
+        self
+    }
+}
+
+/// What the interfaces work on.
+pub struct TcpCtxView<'a> {
+    /// The rules for the store's sockets.
+    pub ctx: &'a mut TcpCtx,
+    /// Where the sockets and their streams are: the table of all of the store's WASI resources.
+    pub table: &'a mut ResourceTable,
+}
+
+/// Gives access to a store's sockets. Implemented for the store's data.
+pub trait TcpView: WasiView {
+    /// The context and the table; the table is that of [`WasiView::ctx`].
+    fn tcp(&mut self) -> TcpCtxView<'_>;
+}
+
+struct Tcp;
+
+impl HasData for Tcp {
+    type Data<'a> = TcpCtxView<'a>;
+}
+
+/// Add all interfaces of WASI 0.2 to a linker: those of TCP from here, the others from
+/// wasmtime-wasi. To be called on a linker that has none of them.
+///
+/// # Errors
+/// If the linker has some of them already.
+pub fn add_to_linker<T: TcpView + 'static>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
+    wasmtime_wasi::p2::add_to_linker_async(linker)?;
+    linker.allow_shadowing(true);
+    let options = network::LinkOptions::default();
+    network::add_to_linker::<T, Tcp>(linker, &options, T::tcp)?;
+    instance_network::add_to_linker::<T, Tcp>(linker, T::tcp)?;
+    bindings::wasi::sockets::tcp::add_to_linker::<T, Tcp>(linker, T::tcp)?;
+    bindings::wasi::sockets::tcp_create_socket::add_to_linker::<T, Tcp>(linker, T::tcp)?;
+    linker.allow_shadowing(false);
+    Ok(())
+}

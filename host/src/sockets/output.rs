@@ -1,0 +1,130 @@
+//! The stream of what a peer is sent.
+
+use super::Endpoint;
+use bytes::Bytes;
+use std::future::poll_fn;
+use std::io;
+use std::sync::Arc;
+use wasmtime_wasi::async_trait;
+use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError, StreamResult};
+
+/// How much may be written at a time. No more than that is kept for a peer that does not read.
+const PERMIT: usize = 64 << 10;
+
+/// Tries the socket first and keeps what it does not take: nothing more may be written until that is
+/// sent. Dropping it ends the sending direction, and never waits: see [`Endpoint::end_sending`].
+pub(crate) struct Output {
+    endpoint: Arc<Endpoint>,
+    /// What `check_write` last allowed.
+    permit: usize,
+    /// Why sending failed while nobody was looking: the next call says so, once.
+    failed: Option<io::Error>,
+}
+
+impl Output {
+    pub fn new(endpoint: Arc<Endpoint>) -> Self {
+        Self {
+            endpoint,
+            permit: 0,
+            failed: None,
+        }
+    }
+
+    fn check_open(&mut self) -> StreamResult<()> {
+        match self.failed.take() {
+            Some(error) => Err(failure(error)),
+            None if self.endpoint.sending().is_open() => Ok(()),
+            None => Err(StreamError::Closed),
+        }
+    }
+
+    /// How much may be written now.
+    fn permit(&mut self) -> StreamResult<usize> {
+        self.check_open()?;
+        let sending = self.endpoint.sending();
+        self.permit = match sending.is_idle() {
+            true => PERMIT,
+            false => {
+                drop(sending);
+                match self.endpoint.push() {
+                    Ok(()) => PERMIT,
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
+                    Err(error) => return Err(failure(error)),
+                }
+            }
+        };
+        Ok(self.permit)
+    }
+}
+
+#[async_trait]
+impl OutputStream for Output {
+    fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
+        if bytes.len() > self.permit {
+            return Err(StreamError::trap(&format!(
+                "{} bytes were written, but check-write allowed {}",
+                bytes.len(),
+                self.permit
+            )));
+        }
+        self.check_open()?;
+        self.permit = 0;
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        self.endpoint.send(bytes).map_err(failure)
+    }
+
+    /// What was written is on its way: the kernel takes it as soon as it can.
+    fn flush(&mut self) -> StreamResult<()> {
+        self.check_open()
+    }
+
+    fn check_write(&mut self) -> StreamResult<usize> {
+        self.permit()
+    }
+
+    async fn write_ready(&mut self) -> StreamResult<usize> {
+        // However fast the peer is, others get their turn.
+        tokio::task::coop::consume_budget().await;
+        loop {
+            match self.permit()? {
+                0 => self.ready().await,
+                permit => return Ok(permit),
+            }
+        }
+    }
+
+    async fn blocking_write_and_flush(&mut self, mut bytes: Bytes) -> StreamResult<()> {
+        while !bytes.is_empty() {
+            let permit = self.write_ready().await?;
+            self.write(bytes.split_to(permit.min(bytes.len())))?;
+        }
+        poll_fn(|cx| self.endpoint.poll_push(cx))
+            .await
+            .map_err(failure)
+    }
+}
+
+#[async_trait]
+impl Pollable for Output {
+    async fn ready(&mut self) {
+        if let Err(error) = poll_fn(|cx| self.endpoint.poll_push(cx)).await {
+            self.failed = Some(error);
+        }
+    }
+}
+
+impl Drop for Output {
+    fn drop(&mut self) {
+        self.endpoint.end_sending();
+    }
+}
+
+/// A peer that is gone is the end of the stream. For other errors the guest can ask.
+fn failure(error: io::Error) -> StreamError {
+    match error.kind() {
+        io::ErrorKind::BrokenPipe => StreamError::Closed,
+        _ => StreamError::LastOperationFailed(error.into()),
+    }
+}

@@ -1,0 +1,115 @@
+//! The sending direction of a connection: what was written but not yet taken by the kernel, and
+//! whether more may come.
+
+use super::buffers;
+use super::transport::Transport;
+use bytes::{Buf, Bytes};
+use rustix::net::Shutdown;
+use std::io;
+use std::task::{Context, Poll, ready};
+
+#[derive(Debug, Default)]
+pub(super) struct Sending {
+    /// The rest of the last write.
+    rest: Bytes,
+    state: State,
+}
+
+#[derive(Debug, Default)]
+enum State {
+    #[default]
+    Open,
+    /// No more is taken. The peer is told so when the rest is sent.
+    Ending,
+    /// The peer was told, or is gone.
+    Ended,
+}
+
+impl Sending {
+    /// Whether more may be written.
+    pub fn is_open(&self) -> bool {
+        matches!(self.state, State::Open)
+    }
+
+    /// Whether all that was written is sent, or will never be.
+    pub fn is_idle(&self) -> bool {
+        self.rest.is_empty()
+    }
+
+    /// Send what the kernel takes, and keep the rest. To be called when nothing is left of the last
+    /// one.
+    pub fn send(&mut self, transport: &Transport, bytes: Bytes) -> io::Result<()> {
+        debug_assert!(self.rest.is_empty());
+        self.rest = bytes;
+        match self.push(transport) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
+            result => result,
+        }
+    }
+
+    /// Send as much of the rest as the kernel takes. `WouldBlock`: not all of it.
+    pub fn push(&mut self, transport: &Transport) -> io::Result<()> {
+        if self.rest.is_empty() {
+            return Ok(());
+        }
+        let written = self.rest.clone();
+        while !self.rest.is_empty() {
+            match transport.try_send(&self.rest) {
+                Ok(count) => self.rest.advance(count),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Err(error),
+                Err(error) => {
+                    self.give_up();
+                    return Err(error);
+                }
+            }
+        }
+        self.rest = Bytes::new();
+        buffers::give(written);
+        if matches!(self.state, State::Ending) {
+            self.end_now(transport);
+        }
+        Ok(())
+    }
+
+    /// Wait until the kernel has taken the rest.
+    pub fn poll_push(
+        &mut self,
+        transport: &Transport,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        loop {
+            match self.push(transport) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    // An error of the socket is what the next push says.
+                    let _ = ready!(transport.poll_writable(cx));
+                }
+                Ok(()) if self.is_open() => return transport.poll_flush(cx),
+                result => return Poll::Ready(result),
+            }
+        }
+    }
+
+    /// Take no more, and tell the peer so after the rest. False: there is a rest, which has to be
+    /// pushed.
+    pub fn end(&mut self, transport: &Transport) -> bool {
+        if self.is_open() {
+            self.state = State::Ending;
+            if self.rest.is_empty() {
+                self.end_now(transport);
+            }
+        }
+        self.rest.is_empty()
+    }
+
+    /// Take no more, and drop the rest: the peer will not have it.
+    pub fn give_up(&mut self) {
+        self.rest = Bytes::new();
+        self.state = State::Ended;
+    }
+
+    fn end_now(&mut self, transport: &Transport) {
+        transport.shutdown(Shutdown::Write);
+        self.state = State::Ended;
+    }
+}

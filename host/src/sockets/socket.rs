@@ -1,0 +1,417 @@
+//! The resource `tcp-socket`: the state machine of wasi-sockets' "Operational semantics of WASI TCP
+//! sockets".
+//!
+//! A call in a state that it is not for fails and changes nothing. Binding and listening are done as
+//! they are started: to finish them just says so.
+
+use super::listening::Listening;
+use super::policy::Use;
+use super::{Endpoint, Input, Output, TcpCtx, address, errors, option};
+use rustix::net::Shutdown;
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use std::future::poll_fn;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use tokio::net::{TcpListener, TcpStream};
+use wasmtime_wasi::async_trait;
+use wasmtime_wasi::p2::Pollable;
+use wasmtime_wasi::p2::bindings::sockets::network::{ErrorCode, IpAddressFamily};
+
+type Result<T> = std::result::Result<T, ErrorCode>;
+
+/// The connections that the kernel may hold if the guest does not say how many: what it caps at, on
+/// Linux, unless it was told otherwise.
+const DEFAULT_BACKLOG: i32 = 4096;
+
+/// A TCP socket of a guest.
+#[derive(Debug)]
+pub struct TcpSocket {
+    state: State,
+    family: IpAddressFamily,
+    backlog: i32,
+    ctx: TcpCtx,
+}
+
+#[derive(Debug)]
+enum State {
+    Unbound(Socket),
+    BindInProgress(Socket),
+    Bound(Socket),
+    ListenInProgress(Listener),
+    Listening(Listener),
+    ConnectInProgress(TcpStream, SocketAddr),
+    Connected(Arc<Endpoint>),
+    Closed,
+}
+
+#[derive(Debug)]
+struct Listener {
+    listening: Listening,
+    /// What came when somebody asked whether there is something to accept.
+    ahead: Option<Result<Endpoint>>,
+}
+
+impl TcpSocket {
+    /// A socket that is not bound.
+    pub(super) fn new(ctx: &TcpCtx, family: IpAddressFamily) -> Result<Self> {
+        if !ctx.policy.allows_sockets() {
+            return Err(ErrorCode::AccessDenied);
+        }
+        let socket = new_socket(ctx, family).map_err(|error| errors::code_of(&error))?;
+        Ok(Self::with(ctx, family, State::Unbound(socket)))
+    }
+
+    /// One that listens already. What the context's options say is set on it, and so for what it
+    /// accepts.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    pub fn from_tcp_listener(ctx: &TcpCtx, listener: std::net::TcpListener) -> io::Result<Self> {
+        listener.set_nonblocking(true)?;
+        let socket = SockRef::from(&listener);
+        ctx.options.apply_to_new(&socket)?;
+        ctx.options.apply_before_listen(&socket)?;
+        Self::adopt(ctx, Listening::Tcp(TcpListener::from_std(listener)?))
+    }
+
+    /// One whose peers connect to a Unix socket. A guest is told that either side is at port 0 of
+    /// 127.0.0.1; options of TCP are `not-supported`.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    #[cfg(unix)]
+    pub fn from_unix_listener(
+        ctx: &TcpCtx,
+        listener: std::os::unix::net::UnixListener,
+    ) -> io::Result<Self> {
+        listener.set_nonblocking(true)?;
+        let listener = tokio::net::UnixListener::from_std(listener)?;
+        Self::adopt(ctx, Listening::Unix(listener))
+    }
+
+    fn adopt(ctx: &TcpCtx, listening: Listening) -> io::Result<Self> {
+        let family = listening.family()?;
+        let state = State::Listening(Listener::new(listening));
+        Ok(Self::with(ctx, family, state))
+    }
+
+    /// One that is connected.
+    pub(crate) fn from_endpoint(ctx: &TcpCtx, endpoint: Arc<Endpoint>) -> Self {
+        let family = address::family_of(endpoint.peer_address());
+        Self::with(ctx, family, State::Connected(endpoint))
+    }
+
+    fn with(ctx: &TcpCtx, family: IpAddressFamily, state: State) -> Self {
+        Self {
+            state,
+            family,
+            backlog: DEFAULT_BACKLOG,
+            ctx: ctx.clone(),
+        }
+    }
+
+    /// The connection of one that is connected.
+    pub(crate) fn endpoint(&self) -> Option<&Arc<Endpoint>> {
+        match &self.state {
+            State::Connected(endpoint) => Some(endpoint),
+            _ => None,
+        }
+    }
+
+    pub(super) fn start_bind(&mut self, local: SocketAddr) -> Result<()> {
+        let State::Unbound(socket) = &self.state else {
+            return Err(self.cannot_start());
+        };
+        address::check_local(local, self.family)?;
+        if !self.ctx.policy.allows(local, Use::Bind) {
+            return Err(ErrorCode::AccessDenied);
+        }
+        self.ctx
+            .options
+            .apply_before_bind(&SockRef::from(socket))
+            .map_err(|error| errors::code_of(&error))?;
+        socket
+            .bind(&local.into())
+            .map_err(|error| errors::code_of_bind(&error))?;
+        self.advance(|state| match state {
+            State::Unbound(socket) => State::BindInProgress(socket),
+            other => other,
+        });
+        Ok(())
+    }
+
+    pub(super) fn finish_bind(&mut self) -> Result<()> {
+        if !matches!(self.state, State::BindInProgress(_)) {
+            return Err(ErrorCode::NotInProgress);
+        }
+        self.advance(|state| match state {
+            State::BindInProgress(socket) => State::Bound(socket),
+            other => other,
+        });
+        Ok(())
+    }
+
+    /// From here on, a failure closes the socket.
+    pub(super) fn start_connect(&mut self, remote: SocketAddr) -> Result<()> {
+        if !matches!(self.state, State::Unbound(_) | State::Bound(_)) {
+            return Err(self.cannot_start());
+        }
+        let (State::Unbound(socket) | State::Bound(socket)) = self.take() else {
+            return Err(ErrorCode::InvalidState);
+        };
+        address::check_remote(remote, self.family)?;
+        if !self.ctx.policy.allows(remote, Use::Connect) {
+            return Err(ErrorCode::AccessDenied);
+        }
+        let stream = connect(socket, remote).map_err(|error| errors::code_of_connect(&error))?;
+        self.state = State::ConnectInProgress(stream, remote);
+        Ok(())
+    }
+
+    pub(super) fn finish_connect(&mut self) -> Result<(Input, Output)> {
+        let State::ConnectInProgress(stream, _) = &self.state else {
+            return Err(ErrorCode::NotInProgress);
+        };
+        let mut nobody = Context::from_waker(Waker::noop());
+        if stream.poll_write_ready(&mut nobody).is_pending() {
+            return Err(ErrorCode::WouldBlock);
+        }
+        let State::ConnectInProgress(stream, remote) = self.take() else {
+            return Err(ErrorCode::NotInProgress);
+        };
+        let failed = stream.take_error().unwrap_or_else(Some);
+        if let Some(error) = failed {
+            return Err(errors::code_of_connect(&error));
+        }
+        let endpoint = Arc::new(Endpoint::new(super::plain::Plain::Tcp(stream), remote));
+        self.state = State::Connected(Arc::clone(&endpoint));
+        Ok((Input::new(Arc::clone(&endpoint)), Output::new(endpoint)))
+    }
+
+    /// From here on, a failure closes the socket.
+    pub(super) fn start_listen(&mut self) -> Result<()> {
+        if !matches!(self.state, State::Bound(_)) {
+            return Err(self.cannot_start());
+        }
+        let State::Bound(socket) = self.take() else {
+            return Err(ErrorCode::InvalidState);
+        };
+        let listening = self.listen(socket)?;
+        self.state = State::ListenInProgress(Listener::new(listening));
+        Ok(())
+    }
+
+    fn listen(&self, socket: Socket) -> Result<Listening> {
+        let options = SockRef::from(&socket);
+        let listen = || {
+            let local = option::local_address(&options)?;
+            if !self.ctx.policy.allows(local, Use::Listen) {
+                return Ok(None);
+            }
+            self.ctx.options.apply_before_listen(&options)?;
+            socket.listen(self.backlog)?;
+            Ok(Some(()))
+        };
+        listen()
+            .map_err(|error: io::Error| errors::code_of(&error))?
+            .ok_or(ErrorCode::AccessDenied)?;
+        TcpListener::from_std(socket.into())
+            .map(Listening::Tcp)
+            .map_err(|error| errors::code_of(&error))
+    }
+
+    pub(super) fn finish_listen(&mut self) -> Result<()> {
+        if !matches!(self.state, State::ListenInProgress(_)) {
+            return Err(ErrorCode::NotInProgress);
+        }
+        self.advance(|state| match state {
+            State::ListenInProgress(listener) => State::Listening(listener),
+            other => other,
+        });
+        Ok(())
+    }
+
+    pub(super) fn accept(&mut self) -> Result<(Self, Input, Output)> {
+        let State::Listening(listener) = &mut self.state else {
+            return Err(ErrorCode::InvalidState);
+        };
+        let mut nobody = Context::from_waker(Waker::noop());
+        let endpoint = match listener.poll_accept(&self.ctx, &mut nobody) {
+            Poll::Pending => return Err(ErrorCode::WouldBlock),
+            Poll::Ready(result) => Arc::new(result?),
+        };
+        #[cfg(not(target_os = "linux"))]
+        listener.listening.bequeath(&endpoint, self.family)?;
+        let input = Input::new(Arc::clone(&endpoint));
+        let output = Output::new(Arc::clone(&endpoint));
+        let socket = Self::with(&self.ctx, self.family, State::Connected(endpoint));
+        Ok((socket, input, output))
+    }
+
+    pub(super) fn shutdown(&self, how: Shutdown) -> Result<()> {
+        let endpoint = self.endpoint().ok_or(ErrorCode::InvalidState)?;
+        if matches!(how, Shutdown::Read | Shutdown::Both) {
+            endpoint.end_receiving();
+        }
+        if matches!(how, Shutdown::Write | Shutdown::Both) {
+            endpoint.end_sending();
+        }
+        Ok(())
+    }
+
+    pub(super) fn local_address(&self) -> Result<SocketAddr> {
+        match &self.state {
+            State::Unbound(_) | State::BindInProgress(_) | State::Closed => {
+                return Err(ErrorCode::InvalidState);
+            }
+            State::Bound(socket) => option::local_address(&SockRef::from(socket)),
+            State::ListenInProgress(listener) | State::Listening(listener) => {
+                listener.listening.local_address()
+            }
+            State::ConnectInProgress(stream, _) => stream.local_addr(),
+            State::Connected(endpoint) => endpoint.local_address(),
+        }
+        .map_err(|error| errors::code_of(&error))
+    }
+
+    pub(super) fn remote_address(&self) -> Result<SocketAddr> {
+        let endpoint = self.endpoint().ok_or(ErrorCode::InvalidState)?;
+        Ok(endpoint.peer_address())
+    }
+
+    pub(super) fn is_listening(&self) -> bool {
+        matches!(self.state, State::Listening(_))
+    }
+
+    pub(super) fn family(&self) -> IpAddressFamily {
+        self.family
+    }
+
+    pub(super) fn set_backlog(&mut self, value: u64) -> Result<()> {
+        if value == 0 {
+            return Err(ErrorCode::InvalidArgument);
+        }
+        let backlog = i32::try_from(value).unwrap_or(i32::MAX);
+        match &self.state {
+            State::Unbound(_) | State::BindInProgress(_) | State::Bound(_) => {}
+            // To listen again just changes the backlog.
+            State::ListenInProgress(listener) | State::Listening(listener) => listener
+                .listening
+                .options()
+                .listen(backlog)
+                .map_err(|_| ErrorCode::NotSupported)?,
+            State::ConnectInProgress(..) | State::Connected(_) | State::Closed => {
+                return Err(ErrorCode::InvalidState);
+            }
+        }
+        self.backlog = backlog;
+        Ok(())
+    }
+
+    /// For socket options, in every state but `closed`.
+    pub(super) fn options(&self) -> Result<SockRef<'_>> {
+        Ok(match &self.state {
+            State::Unbound(socket) | State::BindInProgress(socket) | State::Bound(socket) => {
+                SockRef::from(socket)
+            }
+            State::ListenInProgress(listener) | State::Listening(listener) => {
+                listener.listening.options()
+            }
+            State::ConnectInProgress(stream, _) => SockRef::from(stream),
+            State::Connected(endpoint) => endpoint.options(),
+            State::Closed => return Err(ErrorCode::InvalidState),
+        })
+    }
+
+    /// Why nothing can be started in this state.
+    fn cannot_start(&self) -> ErrorCode {
+        match self.state {
+            State::BindInProgress(_)
+            | State::ListenInProgress(_)
+            | State::ConnectInProgress(..) => ErrorCode::ConcurrencyConflict,
+            State::Unbound(_)
+            | State::Bound(_)
+            | State::Listening(_)
+            | State::Connected(_)
+            | State::Closed => ErrorCode::InvalidState,
+        }
+    }
+
+    fn take(&mut self) -> State {
+        std::mem::replace(&mut self.state, State::Closed)
+    }
+
+    fn advance(&mut self, next: impl FnOnce(State) -> State) {
+        self.state = next(self.take());
+    }
+}
+
+impl Listener {
+    fn new(listening: Listening) -> Self {
+        Self {
+            listening,
+            ahead: None,
+        }
+    }
+
+    fn poll_accept(&mut self, ctx: &TcpCtx, cx: &mut Context<'_>) -> Poll<Result<Endpoint>> {
+        match self.ahead.take() {
+            Some(result) => Poll::Ready(result),
+            None => self.listening.poll_accept(&ctx.policy, cx),
+        }
+    }
+}
+
+#[async_trait]
+impl Pollable for TcpSocket {
+    /// A connection can be accepted, or connecting has come to an end. In all other states there is
+    /// nothing to wait for.
+    async fn ready(&mut self) {
+        match &mut self.state {
+            State::Listening(listener) => {
+                // There is no way to ask whether there is one but to accept it.
+                let result = poll_fn(|cx| listener.poll_accept(&self.ctx, cx)).await;
+                listener.ahead = Some(result);
+            }
+            State::ConnectInProgress(stream, _) => {
+                // An error is what `finish-connect` says.
+                let _ = poll_fn(|cx| stream.poll_write_ready(cx)).await;
+            }
+            State::Unbound(_)
+            | State::BindInProgress(_)
+            | State::Bound(_)
+            | State::ListenInProgress(_)
+            | State::Connected(_)
+            | State::Closed => {}
+        }
+    }
+}
+
+fn new_socket(ctx: &TcpCtx, family: IpAddressFamily) -> io::Result<Socket> {
+    let domain = match family {
+        IpAddressFamily::Ipv4 => Domain::IPV4,
+        IpAddressFamily::Ipv6 => Domain::IPV6,
+    };
+    let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_nonblocking(true)?;
+    if family == IpAddressFamily::Ipv6 {
+        socket.set_only_v6(ctx.options.ipv6_only)?;
+    }
+    ctx.options.apply_to_new(&SockRef::from(&socket))?;
+    Ok(socket)
+}
+
+/// Begin to connect. When the socket is writable, it has succeeded or failed.
+fn connect(socket: Socket, remote: SocketAddr) -> io::Result<TcpStream> {
+    match socket.connect(&remote.into()) {
+        Err(error) if !is_in_progress(&error) => Err(error),
+        _ => TcpStream::from_std(socket.into()),
+    }
+}
+
+fn is_in_progress(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::WouldBlock
+        || rustix::io::Errno::from_io_error(error) == Some(rustix::io::Errno::INPROGRESS)
+}
