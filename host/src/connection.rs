@@ -36,6 +36,11 @@ impl Connection {
         }
     }
 
+    /// For what comes before the bytes that are the connection's.
+    pub(crate) fn endpoint_mut(&mut self) -> &mut Endpoint {
+        &mut self.endpoint
+    }
+
     /// The peer's address, as it was when the connection was accepted. Of a peer that came by a Unix
     /// socket it is port 0 of 127.0.0.1.
     pub fn peer_addr(&self) -> SocketAddr {

@@ -39,7 +39,7 @@ impl Echo {
         let shutdown = Shutdown::on_signals()?.grace(self.grace);
         let edge = self.edge.edge()?;
         let host = Host::new()?;
-        let service = Service::new(&host, guests::ECHO)?;
+        let service = Service::new(&host, guests::ECHO)?.with_edge(edge);
         let address = SocketAddr::new(self.address, port);
         let listener = match Listener::bind(&host, address).await {
             Ok(listener) => listener,

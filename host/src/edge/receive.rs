@@ -1,6 +1,6 @@
 //! Receiving while the edge is the only one that does: wait, then take what is there.
 
-use super::plain::Plain;
+use crate::sockets::Plain;
 use std::future::poll_fn;
 use std::io::{self, ErrorKind};
 use std::mem::MaybeUninit;

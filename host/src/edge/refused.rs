@@ -5,7 +5,6 @@ use std::time::Duration;
 
 /// Why a connection was refused before its service got it.
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
 pub(crate) enum Refused {
     /// It closed before it sent anything, as health checks do.
     #[error("the peer closed it before it sent anything")]
@@ -32,6 +31,25 @@ pub(crate) enum Refused {
     HandshakeTimeout(Duration),
     #[error("{0}")]
     Io(#[from] io::Error),
+}
+
+impl From<Refused> for io::Error {
+    fn from(refused: Refused) -> Self {
+        let kind = match &refused {
+            Refused::Io(error) => error.kind(),
+            Refused::Closed => io::ErrorKind::UnexpectedEof,
+            Refused::UntrustedProxy => io::ErrorKind::PermissionDenied,
+            Refused::ProxyHeader(_) => io::ErrorKind::InvalidData,
+            Refused::ProxyHeaderTimeout(_) => io::ErrorKind::TimedOut,
+            #[cfg(feature = "tls")]
+            Refused::NotTls(_) | Refused::Handshake(_) => io::ErrorKind::InvalidData,
+            #[cfg(feature = "tls")]
+            Refused::HandshakeCut => io::ErrorKind::UnexpectedEof,
+            #[cfg(feature = "tls")]
+            Refused::HandshakeTimeout(_) => io::ErrorKind::TimedOut,
+        };
+        Self::new(kind, refused)
+    }
 }
 
 /// What a peer sent, as one short line: escaped, and cut off after 32 bytes.

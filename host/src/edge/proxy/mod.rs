@@ -7,9 +7,9 @@ mod trusted;
 
 pub use trusted::{InvalidNetwork, TrustedProxies};
 
-use super::plain::Plain;
 use super::receive::{uninit, when_ready};
 use super::refused::{Refused, shown};
+use crate::sockets::Plain;
 use header::{Flaw, Progress, Source};
 use std::io;
 use std::net::SocketAddr;
@@ -50,12 +50,12 @@ impl ProxyProtocol {
         self
     }
 
-    /// Who the peer is: the address that the header announces, or else `peer`, from which the
-    /// connection was accepted. It is `None` for a Unix socket.
-    pub(super) async fn peer(
+    /// Read the header of a connection that was accepted from `peer`: the address that it announces,
+    /// if it does.
+    pub(super) async fn announced(
         &self,
         plain: &Plain,
-        peer: Option<SocketAddr>,
+        peer: SocketAddr,
     ) -> Result<Option<SocketAddr>, Refused> {
         if !self.trusted.contains(plain, peer) {
             return Err(Refused::UntrustedProxy);
@@ -64,7 +64,7 @@ impl ProxyProtocol {
             Err(_) => Err(Refused::ProxyHeaderTimeout(self.timeout)),
             Ok(Err(refused)) => Err(refused),
             Ok(Ok(Source::Announced(address))) => Ok(Some(address)),
-            Ok(Ok(Source::AsAccepted)) => Ok(peer),
+            Ok(Ok(Source::AsAccepted)) => Ok(None),
         }
     }
 }

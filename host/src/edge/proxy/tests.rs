@@ -24,7 +24,7 @@ async fn refusal(input: &[u8]) -> String {
     let (plain, mut peer, address) = pair().await;
     peer.write_all(input).await.expect("sent");
     peer.shutdown().await.expect("ended");
-    let result = from_loopback().peer(&plain, Some(address)).await;
+    let result = from_loopback().announced(&plain, address).await;
     result.expect_err("refused").to_string()
 }
 
@@ -33,7 +33,7 @@ async fn the_announced_address_is_the_peers_and_the_rest_stays() {
     let (plain, mut peer, address) = pair().await;
     let bytes = [HEADER, b"hello"].concat();
     peer.write_all(&bytes).await.expect("sent");
-    let announced = from_loopback().peer(&plain, Some(address)).await;
+    let announced = from_loopback().announced(&plain, address).await;
     let expected = "192.0.2.1:8080".parse().expect("an address");
     assert_eq!(announced.expect("a header"), Some(expected));
     let Plain::Tcp(mut stream) = plain else {
@@ -55,7 +55,7 @@ async fn a_header_may_arrive_byte_by_byte() {
         }
     };
     let proxy = from_loopback();
-    let (announced, ()) = tokio::join!(proxy.peer(&plain, Some(address)), send);
+    let (announced, ()) = tokio::join!(proxy.announced(&plain, address), send);
     assert_eq!(
         announced.expect("a header").expect("an address").port(),
         8080
@@ -67,8 +67,8 @@ async fn a_local_connection_keeps_its_address() {
     let (plain, mut peer, address) = pair().await;
     let header = b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0";
     peer.write_all(header).await.expect("sent");
-    let announced = from_loopback().peer(&plain, Some(address)).await;
-    assert_eq!(announced.expect("a header"), Some(address));
+    let announced = from_loopback().announced(&plain, address).await;
+    assert_eq!(announced.expect("a header"), None);
 }
 
 #[tokio::test]
@@ -98,7 +98,7 @@ async fn who_is_not_trusted_is_refused_whatever_it_sends() {
     let (plain, mut peer, address) = pair().await;
     peer.write_all(HEADER).await.expect("sent");
     let proxy = ProxyProtocol::new(TrustedProxies::none());
-    let refused = proxy.peer(&plain, Some(address)).await;
+    let refused = proxy.announced(&plain, address).await;
     assert!(matches!(refused, Err(Refused::UntrustedProxy)));
 }
 
@@ -106,7 +106,7 @@ async fn who_is_not_trusted_is_refused_whatever_it_sends() {
 async fn a_header_that_does_not_come_is_not_waited_for_for_ever() {
     let (plain, _peer, address) = pair().await;
     let proxy = from_loopback().timeout(Duration::from_millis(50));
-    let refused = proxy.peer(&plain, Some(address)).await;
+    let refused = proxy.announced(&plain, address).await;
     assert_eq!(
         refused.expect_err("refused").to_string(),
         "PROXY header: it was not there within 50ms"
@@ -119,9 +119,10 @@ async fn a_unix_socket_is_trusted_if_that_is_said() {
     let (stream, mut peer) = tokio::net::UnixStream::pair().expect("a pair");
     peer.write_all(HEADER).await.expect("sent");
     let plain = Plain::Unix(stream);
-    let refused = from_loopback().peer(&plain, None).await;
+    let unknown = SocketAddr::from(([127, 0, 0, 1], 0));
+    let refused = from_loopback().announced(&plain, unknown).await;
     assert!(matches!(refused, Err(Refused::UntrustedProxy)));
     let trusted = TrustedProxies::none().unix_sockets(true);
-    let announced = ProxyProtocol::new(trusted).peer(&plain, None).await;
+    let announced = ProxyProtocol::new(trusted).announced(&plain, unknown).await;
     assert!(announced.expect("a header").is_some());
 }

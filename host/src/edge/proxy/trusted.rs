@@ -1,6 +1,6 @@
 //! Whose word is taken for where a connection comes from.
 
-use super::super::plain::Plain;
+use crate::sockets::Plain;
 use ipnet::IpNet;
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
@@ -43,11 +43,10 @@ impl TrustedProxies {
         self
     }
 
-    pub(super) fn contains(&self, plain: &Plain, peer: Option<SocketAddr>) -> bool {
-        match peer {
-            _ if plain.is_unix() => self.unix_sockets,
-            Some(peer) => self.contains_ip(peer.ip()),
-            None => false,
+    pub(super) fn contains(&self, plain: &Plain, peer: SocketAddr) -> bool {
+        match plain.is_unix() {
+            true => self.unix_sockets,
+            false => self.contains_ip(peer.ip()),
         }
     }
 

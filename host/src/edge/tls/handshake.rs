@@ -1,11 +1,10 @@
 //! The beginning of a session: until both sides have its keys, or one gives up.
 
 use super::TlsConfig;
-use super::session::TlsSession;
 use super::wire::Wire;
-use crate::edge::plain::Plain;
 use crate::edge::receive::{uninit, when_ready};
 use crate::edge::refused::{Refused, shown};
+use crate::sockets::Plain;
 use rustix::net::Shutdown;
 use rustls::ServerConnection;
 use std::io::{self, ErrorKind};
@@ -23,20 +22,37 @@ const UNEXPECTED_MESSAGE: [u8; 7] = [21, 3, 3, 0, 2, 2, 10];
 const PARTING: Duration = Duration::from_secs(1);
 const PARTING_BYTES: usize = 64 << 10;
 
-/// Agree with the peer on a session.
-pub(super) async fn handshake(plain: Plain, config: &TlsConfig) -> Result<TlsSession, Refused> {
+/// Agree with the peer on a session, within the time that the configuration allows.
+pub(crate) async fn handshake(
+    plain: &Plain,
+    config: &TlsConfig,
+) -> Result<ServerConnection, Refused> {
     let mut tls = ServerConnection::new(Arc::clone(&config.config))?;
     let timeout = config.handshake_timeout;
-    match tokio::time::timeout(timeout, negotiate(&plain, &mut tls)).await {
-        Ok(Ok(())) => Ok(TlsSession::new(plain, tls)),
+    match tokio::time::timeout(timeout, negotiate(plain, &mut tls)).await {
+        Ok(Ok(())) => Ok(tls),
         Ok(Err(refused)) => {
             if matches!(refused, Refused::NotTls(_) | Refused::Handshake(_)) {
-                part(&plain).await;
+                part(plain).await;
             }
             Err(refused)
         }
         Err(_) => Err(Refused::HandshakeTimeout(timeout)),
     }
+}
+
+/// What a session is like, for the log: such as `TLSv1_3, name "example.org", protocol "h2"`. What
+/// the peer chose is escaped and cut.
+pub(crate) fn described(tls: &ServerConnection) -> String {
+    let version = tls.protocol_version();
+    let mut text = version.map_or("TLS".to_owned(), |version| format!("{version:?}"));
+    if let Some(name) = tls.server_name() {
+        text += &format!(", name \"{}\"", shown(name.as_bytes()));
+    }
+    if let Some(protocol) = tls.alpn_protocol() {
+        text += &format!(", protocol \"{}\"", shown(protocol));
+    }
+    text
 }
 
 async fn negotiate(plain: &Plain, tls: &mut ServerConnection) -> Result<(), Refused> {

@@ -12,6 +12,7 @@ mod wire;
 mod tests;
 
 pub use error::TlsError;
+pub(crate) use handshake::{described, handshake};
 pub(crate) use session::TlsSession;
 
 use files::Files;

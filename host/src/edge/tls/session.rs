@@ -4,11 +4,8 @@
 //! either. Bytes that it has taken but the kernel has not are sent by a task of their own, so that
 //! they get there whatever the owner does next.
 
-use super::TlsConfig;
-use super::handshake;
 use super::wire::Wire;
-use crate::edge::plain::Plain;
-use crate::edge::refused::{Refused, shown};
+use crate::sockets::Plain;
 use rustix::net::Shutdown;
 use rustls::ServerConnection;
 use std::fmt;
@@ -36,18 +33,12 @@ pub(crate) struct TlsSession {
 }
 
 impl TlsSession {
-    /// Agree with the peer on a session, within the time that the configuration allows.
-    pub(crate) async fn handshake(plain: Plain, config: &TlsConfig) -> Result<Self, Refused> {
-        handshake::handshake(plain, config).await
-    }
-
-    pub(super) fn new(plain: Plain, mut tls: ServerConnection) -> Self {
+    /// Go on with a socket through which a handshake was done.
+    pub(crate) fn new(plain: Arc<Plain>, mut tls: ServerConnection) -> Self {
         tls.set_buffer_limit(Some(SEND_BUFFER));
-        let agreed = Agreed::of(&tls);
         Self {
             shared: Arc::new(Shared {
                 plain,
-                agreed,
                 runtime: Handle::current(),
                 aborted: CancellationToken::new(),
                 state: Mutex::new(State {
@@ -58,16 +49,6 @@ impl TlsSession {
                 }),
             }),
         }
-    }
-
-    /// The socket below.
-    pub(crate) fn plain(&self) -> &Plain {
-        &self.shared.plain
-    }
-
-    /// What the handshake came to, for the log.
-    pub(crate) fn agreed(&self) -> &Agreed {
-        &self.shared.agreed
     }
 
     /// Receive what is there, up to the size of the buffer: at the start of which it then is.
@@ -122,16 +103,22 @@ impl TlsSession {
         Poll::Ready(Ok(()))
     }
 
-    /// Say that nothing more is sent, once the rest is: with a `close_notify`, and then the
-    /// connection's own end. It can go on receiving.
-    pub(crate) fn shutdown_send(&self) -> io::Result<()> {
-        self.shared.with_state(|state, plain| {
-            if matches!(state.sending, Sending::Open) {
-                state.tls.send_close_notify();
-                state.sending = Sending::Ending;
-            }
-            state.push(plain).map(|_all| ())
-        })
+    /// End one or both directions. The sending one ends once the rest is sent, with a `close_notify`
+    /// and then the connection's own end.
+    pub(crate) fn shutdown(&self, how: Shutdown) {
+        if matches!(how, Shutdown::Read | Shutdown::Both) {
+            self.shared.plain.shutdown(Shutdown::Read);
+        }
+        if matches!(how, Shutdown::Write | Shutdown::Both) {
+            // An error is what the next attempt to receive will say.
+            let _ = self.shared.with_state(|state, plain| {
+                if matches!(state.sending, Sending::Open) {
+                    state.tls.send_close_notify();
+                    state.sending = Sending::Ending;
+                }
+                state.push(plain)
+            });
+        }
     }
 
     /// End it now: what was not sent is not, and the peer can tell, since nothing says that this is
@@ -151,7 +138,8 @@ impl fmt::Debug for TlsSession {
 
 impl Drop for TlsSession {
     fn drop(&mut self) {
-        if self.shutdown_send().is_err() || self.shared.is_done() {
+        self.shutdown(Shutdown::Write);
+        if self.shared.is_done() {
             return;
         }
         let shared = Arc::clone(&self.shared);
@@ -163,45 +151,9 @@ impl Drop for TlsSession {
     }
 }
 
-/// What the handshake came to.
-#[derive(Debug)]
-pub(crate) struct Agreed {
-    version: Option<rustls::ProtocolVersion>,
-    server_name: Option<String>,
-    protocol: Option<String>,
-}
-
-impl Agreed {
-    fn of(tls: &ServerConnection) -> Self {
-        Self {
-            version: tls.protocol_version(),
-            server_name: tls.server_name().map(|name| shown(name.as_bytes())),
-            protocol: tls.alpn_protocol().map(shown),
-        }
-    }
-}
-
-/// Such as `TLSv1_3, name "example.org", protocol "h2"`. What the peer chose is escaped and cut.
-impl fmt::Display for Agreed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.version {
-            Some(version) => write!(f, "{version:?}")?,
-            None => f.write_str("TLS")?,
-        }
-        if let Some(name) = &self.server_name {
-            write!(f, ", name \"{name}\"")?;
-        }
-        if let Some(protocol) = &self.protocol {
-            write!(f, ", protocol \"{protocol}\"")?;
-        }
-        Ok(())
-    }
-}
-
 /// What a session and the task that sends for it have in common.
 struct Shared {
-    plain: Plain,
-    agreed: Agreed,
+    plain: Arc<Plain>,
     runtime: Handle,
     aborted: CancellationToken,
     state: Mutex<State>,

@@ -1,8 +1,10 @@
 //! The socket below a session, as what rustls reads from and writes to.
 
-use crate::edge::plain::Plain;
 use crate::edge::receive::uninit;
-use std::io::{self, IoSlice, Read, Write};
+use crate::sockets::Plain;
+#[cfg(unix)]
+use std::io::IoSlice;
+use std::io::{self, Read, Write};
 
 /// Reads and writes without waiting: `WouldBlock` comes through.
 pub(super) struct Wire<'a>(pub &'a Plain);
@@ -18,6 +20,7 @@ impl Write for Wire<'_> {
         self.0.try_send(bytes)
     }
 
+    #[cfg(unix)]
     fn write_vectored(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
         self.0.try_send_vectored(pieces)
     }

@@ -1,9 +1,9 @@
 //! A client, its certificates, and both ends of a connection.
 
-use crate::edge::plain::Plain;
 use crate::edge::receive::uninit;
 use crate::edge::refused::Refused;
-use crate::edge::tls::{TlsConfig, TlsSession};
+use crate::edge::tls::{TlsConfig, TlsSession, handshake};
+use crate::sockets::Plain;
 use rcgen::{CertificateParams, KeyPair};
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{
@@ -132,7 +132,11 @@ pub async fn meet<T: Send + 'static>(
 ) -> (Result<TlsSession, Refused>, tokio::task::JoinHandle<T>) {
     let (plain, stream) = pair().await;
     let peer = tokio::task::spawn_blocking(move || peer(stream));
-    (within(TlsSession::handshake(plain, server)).await, peer)
+    let session = within(handshake(&plain, server)).await;
+    (
+        session.map(|tls| TlsSession::new(Arc::new(plain), tls)),
+        peer,
+    )
 }
 
 pub fn try_recv(session: &TlsSession, buffer: &mut [u8]) -> std::io::Result<usize> {
