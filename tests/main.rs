@@ -18,6 +18,9 @@ mod libevent;
 mod misuse;
 mod model;
 mod parity;
+mod proxy;
 mod readme;
 mod semantics;
 mod support;
+#[cfg(feature = "tls")]
+mod tls;

@@ -51,8 +51,9 @@ impl Echo {
         announce(&listener)?;
         let served = evconn::serve(listener, service, Limits::default(), shutdown).await?;
         tracing::info!(
-            "served {} connections, of which {} failed and {} were ended by the shutdown",
+            "served {} connections, of which {} were refused, {} failed and {} were ended by the shutdown",
             served.connections,
+            served.refused,
             served.failed,
             served.killed
         );

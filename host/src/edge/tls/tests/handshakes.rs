@@ -1,7 +1,7 @@
 //! Handshakes: what is agreed on, and who is refused.
 
-use super::client::trusting_with_versions;
-use super::client::{Directory, client, configs, load, make_certificate, meet};
+use super::client::{Directory, client, configs, load, make_certificate, meet, pair};
+use super::client::{trusting_with_versions, within};
 use crate::edge::tls::{TlsConfig, described, handshake};
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
