@@ -27,7 +27,7 @@ async fn addresses_are_the_actual_ones(ip: IpAddr) {
     assert_eq!(listener.local_addrs(), [address]);
 
     let (sender, mut seen) = mpsc::unbounded_channel();
-    listener.set_callback(move |_, mut connection| {
+    listener.set_callback(move |_, connection| {
         let local = connection.local_addr().expect("a local address");
         sender.send((local, connection.peer_addr())).expect("sent");
     });

@@ -65,11 +65,12 @@ impl Service {
             endpoint,
             on_release: _on_release,
         } = parts;
-        let connection = Unfinished(Arc::new(endpoint));
-        let result = self.run(&connection.0, limits).await?;
+        let endpoint = Arc::new(endpoint);
+        let unfinished = ResetOnDrop(&endpoint);
+        let result = self.run(&endpoint, limits).await?;
         // The instance is gone. Its last bytes may still be on their way.
-        connection.0.is_sent().await;
-        connection.finish();
+        endpoint.is_sent().await;
+        std::mem::forget(unfinished);
         result.map_err(Failure::Handler)
     }
 
@@ -94,18 +95,10 @@ impl Service {
     }
 }
 
-/// A connection that is reset when this is dropped, unless it was finished.
-struct Unfinished(Arc<Endpoint>);
+/// Resets a connection whose instance trapped, or was given up: it owns nothing else.
+struct ResetOnDrop<'a>(&'a Endpoint);
 
-impl Unfinished {
-    fn finish(self) {
-        let endpoint = Arc::clone(&self.0);
-        std::mem::forget(self);
-        drop(endpoint);
-    }
-}
-
-impl Drop for Unfinished {
+impl Drop for ResetOnDrop<'_> {
     fn drop(&mut self) {
         self.0.reset();
     }
