@@ -113,6 +113,9 @@ pub async fn pair() -> (Plain, TcpStream) {
     let peer = TcpStream::connect(address).expect("connected");
     peer.set_read_timeout(Some(DEADLINE)).expect("a timeout");
     let (stream, _) = listener.accept().await.expect("accepted");
+    // As the sockets of a listener are. Without it, each round trip may wait for a delayed ACK.
+    peer.set_nodelay(true).expect("set");
+    stream.set_nodelay(true).expect("set");
     (Plain::Tcp(stream), peer)
 }
 
