@@ -12,7 +12,7 @@ const SKIPPED: [&str; 5] = [
     "hygiene::",
     "side_by_side",
     "semantics::backing_off::",
-    "semantics::document::",
+    "document::",
     "misuse::",
 ];
 

@@ -2,12 +2,20 @@
 //!
 //! Each module is a theme. They bind port 0 on a loopback address, wait for events with a deadline,
 //! and run in parallel.
+//!
+//! What is in `listener/` drives `listener.wasm` itself, and so in each test of its own: on the host's
+//! sockets (`own`), and on wasmtime-wasi's (`wasmtime`).
+
+#![allow(
+    clippy::duplicate_mod,
+    reason = "the tests in `listener/` are compiled for each implementation of the sockets"
+)]
 
 mod cli;
-mod component;
 mod deferred;
 mod descriptor_leak;
 mod disable_in_thread;
+mod document;
 mod dual_stack;
 mod echo;
 mod emfile;
@@ -15,12 +23,11 @@ mod handle;
 mod hygiene;
 mod isolation;
 mod libevent;
-mod misuse;
-mod model;
+mod own;
 mod parity;
 mod proxy;
 mod readme;
-mod semantics;
 mod support;
 #[cfg(feature = "tls")]
 mod tls;
+mod wasmtime;

@@ -5,9 +5,7 @@ pub mod c;
 #[cfg(feature = "tls")]
 pub mod certificate;
 pub mod child;
-pub mod composed;
 pub mod descriptors;
-pub mod instance;
 pub mod limit;
 pub mod process;
 pub mod tool;

@@ -3,7 +3,8 @@
 //!
 //! The program is `tests/misuse-guest`, with `listener.wasm` composed into it.
 
-use crate::support::composed::{Grant, Program, Ran};
+use super::composed::{Grant, Program, Ran};
+use super::linked;
 use crate::support::{ask, descriptors, has_ipv6, read_line, within};
 use std::net::{Ipv4Addr, SocketAddr};
 use wasmtime_wasi::p2::bindings::sockets::network::ErrorCode;
@@ -202,7 +203,7 @@ async fn sockets_that_make_no_listener() {
         "the first of them: free",
         "the second of them: free",
         "unbound: invalid-state",
-        "bind in progress: concurrency-conflict",
+        linked::BIND_IN_PROGRESS,
         "its address: free",
         "connect in progress: invalid-state",
         "connected: invalid-state",

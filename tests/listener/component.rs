@@ -1,9 +1,9 @@
 //! `listener.wasm` by itself, on stock wasi-sockets: what it imports, how large it is, and the
 //! calls that the host's own library does not make.
 
+use super::instance::{Instance, NO_EVENTS, State};
 use crate::support::connect;
 use crate::support::descriptors::{self, unchanged};
-use crate::support::instance::{Instance, NO_EVENTS, State};
 use std::net::{Ipv4Addr, SocketAddr};
 use wasmtime::Engine;
 use wasmtime::component::Component;

@@ -1,19 +1,17 @@
 //! `tests/misuse-guest` and `listener.wasm`, composed to one component and run as a program.
 
-use super::within;
+use super::linked::{self, Accepted, Ctx, TcpSocket};
+use crate::support::within;
 use std::net::SocketAddr;
 use std::sync::OnceLock;
 use wac_graph::types::Package;
 use wac_graph::{CompositionGraph, EncodeOptions, plug};
-use wasmtime::component::{Component, Linker, Resource, ResourceTable};
+use wasmtime::component::{Component, Linker, Resource};
 use wasmtime::{Config, Engine, Store, StoreContextMut};
+use wasmtime_wasi::WasiCtx;
 use wasmtime_wasi::p2::bindings::CommandPre;
 use wasmtime_wasi::p2::bindings::sockets::network::ErrorCode;
-use wasmtime_wasi::p2::bindings::sockets::tcp::HostTcpSocket;
 use wasmtime_wasi::p2::pipe::MemoryOutputPipe;
-use wasmtime_wasi::p2::{DynInputStream, DynOutputStream, TcpSocket};
-use wasmtime_wasi::sockets::WasiSocketsView;
-use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 const MISUSE: &[u8] = include_bytes!(env!("EVCONN_TEST_MISUSE"));
 
@@ -77,21 +75,12 @@ impl Program {
     }
 
     fn ctx(self, arguments: &[&str], stdout: MemoryOutputPipe) -> Ctx {
+        let mut wasi = WasiCtx::builder();
+        wasi.args(arguments).stdout(stdout);
         let grant = self.grant;
-        let wasi = WasiCtx::builder()
-            .args(arguments)
-            .stdout(stdout)
-            .allow_tcp(true)
-            .socket_addr_check(move |address, _| {
-                let granted = grant.covers(address);
-                Box::pin(async move { granted })
-            })
-            .build();
-        Ctx {
-            wasi,
-            table: ResourceTable::new(),
-            accept_fails: self.accept_fails,
-        }
+        let mut ctx = Ctx::new(wasi, move |address| grant.covers(address));
+        ctx.accept_fails = self.accept_fails;
+        ctx
     }
 }
 
@@ -104,21 +93,6 @@ impl Grant {
                 let any = address.ip().is_unspecified() && address.port() == 0;
                 address.ip().is_loopback() || any
             }
-        }
-    }
-}
-
-struct Ctx {
-    wasi: WasiCtx,
-    table: ResourceTable,
-    accept_fails: Option<ErrorCode>,
-}
-
-impl WasiView for Ctx {
-    fn ctx(&mut self) -> WasiCtxView<'_> {
-        WasiCtxView {
-            ctx: &mut self.wasi,
-            table: &mut self.table,
         }
     }
 }
@@ -155,19 +129,13 @@ fn compose() -> Vec<u8> {
 /// WASI, but `accept` can be made to fail.
 fn linker(engine: &Engine) -> wasmtime::Result<Linker<Ctx>> {
     let mut linker = Linker::new(engine);
-    wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+    linked::add_to_linker(&mut linker)?;
     linker.allow_shadowing(true);
     linker
         .instance("wasi:sockets/tcp@0.2.12")?
         .func_wrap("[method]tcp-socket.accept", accept)?;
     Ok(linker)
 }
-
-type Accepted = (
-    Resource<TcpSocket>,
-    Resource<DynInputStream>,
-    Resource<DynOutputStream>,
-);
 
 fn accept(
     mut store: StoreContextMut<'_, Ctx>,
@@ -176,7 +144,7 @@ fn accept(
     if let Some(code) = store.data().accept_fails {
         return Ok((Err(code),));
     }
-    match store.data_mut().sockets().accept(socket) {
+    match linked::accept(store.data_mut(), socket) {
         Ok(accepted) => Ok((Ok(accepted),)),
         Err(error) => Ok((Err(error.downcast()?),)),
     }

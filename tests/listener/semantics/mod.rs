@@ -4,9 +4,8 @@
 //! each state; how a listener gets into a state is in `case.rs`.
 
 mod case;
-mod document;
 
-use crate::support::instance::State as WitState;
+use super::instance::State as WitState;
 use case::{CALLBACK, Case, State};
 use wasmtime_wasi::p2::bindings::sockets::network::ErrorCode;
 

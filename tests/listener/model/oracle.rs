@@ -5,8 +5,8 @@
 //! Linux accept still returns such a peer, but its address can no longer be read (`aborted`), unless
 //! it was accepted and held before it reset: then it is delivered.
 
+use super::super::instance::{State, Stats};
 use super::script::Setup;
-use crate::support::instance::{State, Stats};
 use anyhow::{Result, bail, ensure};
 use std::net::SocketAddr;
 use wasmtime_wasi::p2::bindings::sockets::network::ErrorCode;

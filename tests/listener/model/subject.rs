@@ -1,8 +1,8 @@
 //! The component and its clients, with one method for each operation.
 
+use super::super::instance::{Event, Instance, Recovery, State, Stats};
 use super::oracle::Report;
 use super::script::{Place, Setup};
-use crate::support::instance::{Event, Instance, Recovery, State, Stats};
 use anyhow::{Context, Result, bail, ensure};
 use socket2::SockRef;
 use std::io::{ErrorKind, Read, Write};

@@ -1,7 +1,7 @@
 //! A listener in a state, with a peer that waits for it.
 
+use super::super::instance::{Instance, State as WitState, Stats};
 use crate::support::alone::alone;
-use crate::support::instance::{Instance, State as WitState, Stats};
 use crate::support::limit::NoMoreDescriptors;
 use crate::support::{connect, descriptors};
 use std::future::Future;

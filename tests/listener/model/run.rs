@@ -1,10 +1,10 @@
 //! A script is run: each operation is done to the component and to the model, which must agree.
 
+use super::super::instance::Stats;
 use super::oracle::{Fate, Oracle, Peer};
 use super::script::{Ending, Operation, Script, Timeout};
 use super::subject::{DEADLINE, Subject};
 use crate::support::descriptors;
-use crate::support::instance::Stats;
 use anyhow::{Context, Result, ensure};
 use std::time::{Duration, Instant};
 use wasmtime_wasi::p2::bindings::sockets::network::ErrorCode;

@@ -1,45 +1,23 @@
 //! `listener.wasm` in a store in which everything is granted, driven call by call.
 
-use super::within;
+use super::linked::bindings::exports::evconn::tcp::listener::{GuestListener, GuestOptions};
+use super::linked::bindings::{Provider, ProviderPre};
+use super::linked::{self, Ctx, TcpSocket};
+use crate::support::within;
 use futures_util::FutureExt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::OnceLock;
 use wasmtime::component::{Component, Linker, Resource, ResourceAny, ResourceTable};
 use wasmtime::{Config, Engine, Store};
+use wasmtime_wasi::p2::DynPollable;
 use wasmtime_wasi::p2::bindings::io::poll::{Host as _, HostPollable};
 use wasmtime_wasi::p2::bindings::sockets::network::ErrorCode;
-use wasmtime_wasi::p2::{DynPollable, Network, TcpSocket};
-use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi::{WasiCtx, WasiView};
 
-mod bindings {
-    wasmtime::component::bindgen!({
-        path: "../wit",
-        world: "evconn:tcp/provider",
-        exports: { default: async },
-        with: { "wasi": wasmtime_wasi::p2::bindings },
-    });
-}
-
-pub use bindings::exports::evconn::tcp::listener::{Event, Recovery, State, Stats};
-use bindings::exports::evconn::tcp::listener::{GuestListener, GuestOptions};
-use bindings::{Provider, ProviderPre};
+pub use super::linked::bindings::exports::evconn::tcp::listener::{Event, Recovery, State, Stats};
 
 /// With its type: `[]` alone could be compared with several, some of them from dependencies.
 pub const NO_EVENTS: [u64; 0] = [];
-
-pub struct Ctx {
-    wasi: WasiCtx,
-    table: ResourceTable,
-}
-
-impl WasiView for Ctx {
-    fn ctx(&mut self) -> WasiCtxView<'_> {
-        WasiCtxView {
-            ctx: &mut self.wasi,
-            table: &mut self.table,
-        }
-    }
-}
 
 /// The component, compiled once for all tests: that takes far longer than a test.
 fn compiled() -> &'static ProviderPre<Ctx> {
@@ -50,7 +28,7 @@ fn compiled() -> &'static ProviderPre<Ctx> {
         let engine = Engine::new(&config).expect("an engine");
         let component = Component::new(&engine, evconn::guests::LISTENER).expect("a component");
         let mut linker = Linker::new(&engine);
-        wasmtime_wasi::p2::add_to_linker_async(&mut linker).expect("WASI");
+        linked::add_to_linker(&mut linker).expect("WASI");
         let linked = linker.instantiate_pre(&component).expect("all is imported");
         ProviderPre::new(linked).expect("the world `provider`")
     })
@@ -75,21 +53,14 @@ impl Drop for Instance {
             // One that the test has dropped is known no more.
             let _unknown = dropped.expect("dropping a listener waits for nothing");
         }
-        assert!(
-            self.store.data().table.is_empty(),
-            "{:?}",
-            self.store.data().table
-        );
+        assert!(self.table().is_empty(), "{:?}", self.table());
     }
 }
 
 impl Instance {
     pub async fn new() -> Self {
         let compiled = compiled();
-        let ctx = Ctx {
-            wasi: WasiCtx::builder().inherit_network().allow_tcp(true).build(),
-            table: ResourceTable::new(),
-        };
+        let ctx = Ctx::new(WasiCtx::builder(), |_| true);
         let mut store = Store::new(compiled.engine(), ctx);
         let provider = compiled.instantiate_async(&mut store).await;
         let provider = provider.expect("an instance");
@@ -227,7 +198,7 @@ impl Instance {
     }
 
     fn taken(&mut self, events: Vec<Event>) -> Vec<Result<u64, u64>> {
-        let table = &mut self.store.data_mut().table;
+        let table = self.table();
         let close = |event| match event {
             Event::Connection(event) => {
                 table.delete(event.connection.input).expect("an input");
@@ -254,13 +225,13 @@ impl Instance {
             .iter()
             .map(|pollable| Resource::new_borrow(pollable.rep()))
             .collect();
-        let table = &mut self.store.data_mut().table;
+        let table = self.table();
         table.poll(borrowed).await.expect("no trap");
     }
 
     pub fn unsubscribe(&mut self, pollables: Vec<Resource<DynPollable>>) {
         for pollable in pollables {
-            let table = &mut self.store.data_mut().table;
+            let table = self.table();
             HostPollable::drop(table, pollable).expect("dropped");
         }
     }
@@ -287,30 +258,17 @@ impl Instance {
 
 impl Instance {
     pub fn create_socket(&mut self) -> Resource<TcpSocket> {
-        use wasmtime_wasi::p2::bindings::sockets::network::IpAddressFamily;
-        use wasmtime_wasi::p2::bindings::sockets::tcp_create_socket::Host;
-        let mut sockets = wasmtime_wasi::sockets::WasiSocketsView::sockets(self.store.data_mut());
-        sockets
-            .create_tcp_socket(IpAddressFamily::Ipv4)
-            .expect("a socket")
+        let created = linked::create_socket(self.store.data_mut());
+        created.expect("a socket")
     }
 
     pub async fn bind_socket(&mut self, socket: &Resource<TcpSocket>) {
-        use wasmtime_wasi::p2::bindings::sockets::instance_network::Host;
-        use wasmtime_wasi::p2::bindings::sockets::tcp::HostTcpSocket;
-        let mut sockets = wasmtime_wasi::sockets::WasiSocketsView::sockets(self.store.data_mut());
-        let network = sockets.instance_network().expect("the network");
-        let network_index = network.rep();
         let address = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 0);
-        let borrowed = || Resource::new_borrow(socket.rep());
-        sockets
-            .start_bind(borrowed(), network, address.into())
-            .await
-            .expect("bind started");
-        sockets.finish_bind(borrowed()).expect("bound");
-        let table = &mut self.store.data_mut().table;
-        table
-            .delete(Resource::<Network>::new_own(network_index))
-            .expect("the network");
+        let bound = linked::bind_socket(self.store.data_mut(), socket, address.into()).await;
+        bound.expect("bound");
+    }
+
+    fn table(&mut self) -> &mut ResourceTable {
+        self.store.data_mut().ctx().table
     }
 }

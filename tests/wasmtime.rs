@@ -1,0 +1,16 @@
+//! `listener.wasm`, driven directly, on wasmtime-wasi's sockets: the same tests.
+
+#[path = "listener/component.rs"]
+mod component;
+#[path = "listener/composed.rs"]
+mod composed;
+#[path = "listener/instance.rs"]
+mod instance;
+#[path = "listener/linked/wasmtime.rs"]
+mod linked;
+#[path = "listener/misuse.rs"]
+mod misuse;
+#[path = "listener/model/mod.rs"]
+mod model;
+#[path = "listener/semantics/mod.rs"]
+mod semantics;
