@@ -25,7 +25,10 @@ mod isolation;
 mod libevent;
 mod own;
 mod parity;
+mod proxy;
 mod readme;
 mod sources;
 mod support;
+#[cfg(feature = "tls")]
+mod tls;
 mod wasmtime;
