@@ -79,7 +79,8 @@ pub async fn serve(
 }
 
 /// Serve the connections of several listeners, as [`serve`] does those of one. The limits are for
-/// all of them together.
+/// all of them together; when as many connections are open as may be, each listener may have accepted
+/// one more, which waits.
 ///
 /// A listener that ends by itself is logged, and the others go on.
 ///
