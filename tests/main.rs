@@ -25,8 +25,11 @@ mod isolation;
 mod libevent;
 mod own;
 mod parity;
+mod proxy;
 mod readme;
 mod sockets;
 mod sources;
 mod support;
+#[cfg(feature = "tls")]
+mod tls;
 mod wasmtime;

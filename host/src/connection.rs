@@ -38,9 +38,11 @@ pub(crate) enum Peer {
 
 impl Parts {
     pub fn peer(&self) -> Peer {
+        let address = self.endpoint.peer_address();
         match self.endpoint.peer_credentials() {
-            Ok(Some(credentials)) => Peer::Unix(credentials),
-            Ok(None) | Err(_) => Peer::Address(self.endpoint.peer_address()),
+            // Unless a proxy has said who it really is.
+            Ok(Some(credentials)) if address.port() == 0 => Peer::Unix(credentials),
+            Ok(_) | Err(_) => Peer::Address(address),
         }
     }
 }
@@ -60,6 +62,11 @@ impl Connection {
             endpoint: parts.endpoint,
             _on_release: parts.on_release,
         }
+    }
+
+    /// For what comes before the bytes that are the connection's.
+    pub(crate) fn endpoint_mut(&mut self) -> &mut Endpoint {
+        &mut self.endpoint
     }
 
     /// The peer's address, as it was when the connection was accepted. Of a peer that came by a Unix

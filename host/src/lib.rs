@@ -17,6 +17,7 @@
 mod acceptor;
 mod bindings;
 mod connection;
+mod edge;
 mod error;
 pub mod guests;
 mod host;
@@ -29,6 +30,9 @@ pub mod sockets;
 mod source;
 
 pub use connection::Connection;
+pub use edge::{Edge, InvalidNetwork, ProxyProtocol, TrustedProxies};
+#[cfg(feature = "tls")]
+pub use edge::{TlsConfig, TlsError};
 pub use error::{Error, ErrorCode};
 pub use host::{Host, HostBuilder};
 pub use limits::Limits;

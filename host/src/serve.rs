@@ -1,6 +1,7 @@
 //! Serving: each connection of the listeners goes to a fresh instance of a service.
 
 use crate::connection::{Parts, Peer};
+use crate::edge::Refused;
 use crate::listener::ConnectionCallback;
 use crate::service::Failure;
 use crate::{Error, Limits, Listener, Service, Shutdown, State};
@@ -16,10 +17,13 @@ use tokio_util::task::TaskTracker;
 /// What serving came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Served {
-    /// Connections that were served, from the first to the last.
+    /// Connections that were accepted, those that were refused or failed among them.
     pub connections: u64,
     /// Connections that the service gave up with an error, or in which it trapped.
     pub failed: u64,
+    /// Connections that did not get as far as the service: their TLS handshake failed, say, or their
+    /// proxy is not trusted.
+    pub refused: u64,
     /// Connections that were still open after the time of grace, and were ended then.
     pub killed: u64,
 }
@@ -75,7 +79,8 @@ pub async fn serve(
 }
 
 /// Serve the connections of several listeners, as [`serve`] does those of one. The limits are for
-/// all of them together.
+/// all of them together; when as many connections are open as may be, each listener may have accepted
+/// one more, which waits.
 ///
 /// A listener that ends by itself is logged, and the others go on.
 ///
@@ -114,6 +119,7 @@ pub async fn serve_all(
     outcome.map(|()| Served {
         connections: connections.shared.begun.load(Ordering::Relaxed),
         failed: connections.shared.failed.load(Ordering::Relaxed),
+        refused: connections.shared.refused.load(Ordering::Relaxed),
         killed,
     })
 }
@@ -165,6 +171,7 @@ struct Shared {
     kill: CancellationToken,
     begun: AtomicU64,
     failed: AtomicU64,
+    refused: AtomicU64,
     killed: AtomicU64,
 }
 
@@ -179,6 +186,7 @@ impl Connections {
                 kill: CancellationToken::new(),
                 begun: AtomicU64::new(0),
                 failed: AtomicU64::new(0),
+                refused: AtomicU64::new(0),
                 killed: AtomicU64::new(0),
             }),
         }
@@ -221,14 +229,33 @@ impl Shared {
         tokio::select! {
             // A connection that ends as it is killed was served.
             biased;
-            result = self.service.handle(connection, &self.limits) => match result {
-                Ok(()) => tracing::debug!(number, %peer, "connection done"),
-                Err(failure) => self.failed(number, peer, &failure),
-            },
+            () = self.to_its_end(number, connection) => {}
             () = self.kill.cancelled() => {
                 self.killed.fetch_add(1, Ordering::Relaxed);
                 tracing::info!(number, %peer, "connection ended by the shutdown");
             }
+        }
+    }
+
+    async fn to_its_end(&self, number: u64, mut connection: Parts) {
+        let endpoint = &mut connection.endpoint;
+        if let Err(refused) = self.service.edge().prepare(endpoint).await {
+            return self.refused(number, connection.peer(), &refused);
+        }
+        // A proxy may have said that it is somebody else.
+        let peer = connection.peer();
+        match self.service.handle(connection, &self.limits).await {
+            Ok(()) => tracing::debug!(number, %peer, "connection done"),
+            Err(failure) => self.failed(number, peer, &failure),
+        }
+    }
+
+    fn refused(&self, number: u64, peer: Peer, refused: &Refused) {
+        self.refused.fetch_add(1, Ordering::Relaxed);
+        match refused {
+            // That is how many a health check looks.
+            Refused::Closed => tracing::debug!(number, %peer, "connection refused: {refused}"),
+            _ => tracing::info!(number, %peer, "connection refused: {refused}"),
         }
     }
 

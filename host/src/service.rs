@@ -7,7 +7,7 @@ use crate::bindings::service::{Service as Instance, ServicePre};
 use crate::connection::Parts;
 use crate::limits::Limits;
 use crate::sockets::{Endpoint, Input, Output, Policy, TcpCtx, TcpCtxView, TcpSocket, TcpView};
-use crate::{Error, Host, sockets};
+use crate::{Edge, Error, Host, sockets};
 use std::sync::Arc;
 use wasmtime::component::{Component, Linker, ResourceTable};
 use wasmtime::{Store, StoreLimits, StoreLimitsBuilder};
@@ -21,6 +21,7 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 pub struct Service {
     host: Host,
     pre: ServicePre<ConnectionState>,
+    edge: Edge,
 }
 
 impl Service {
@@ -38,7 +39,18 @@ impl Service {
         Ok(Self {
             host: host.clone(),
             pre,
+            edge: Edge::new(),
         })
+    }
+
+    /// Take each connection through this before an instance gets it. Default: nothing.
+    pub fn with_edge(mut self, edge: Edge) -> Self {
+        self.edge = edge;
+        self
+    }
+
+    pub(crate) fn edge(&self) -> &Edge {
+        &self.edge
     }
 
     pub(crate) fn host(&self) -> &Host {

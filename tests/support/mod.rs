@@ -2,11 +2,14 @@
 
 pub mod alone;
 pub mod c;
+#[cfg(feature = "tls")]
+pub mod certificate;
 pub mod child;
 pub mod descriptors;
 pub mod limit;
 pub mod process;
 pub mod scratch;
+pub mod tool;
 
 use evconn::{Error, Host, Limits, Listener, Served, Service, Shutdown};
 use std::future::Future;
@@ -106,6 +109,16 @@ impl Server {
         grace: Duration,
     ) -> Self {
         let service = Service::new(host(), component).expect("a service");
+        Self::start_service(ip, service, limits, grace).await
+    }
+
+    /// The service may have an edge.
+    pub async fn start_service(
+        ip: IpAddr,
+        service: Service,
+        limits: Limits,
+        grace: Duration,
+    ) -> Self {
         let listener = listen(ip).await;
         let (stop, stopped) = oneshot::channel();
         let shutdown = Shutdown::on(stopped).grace(grace);

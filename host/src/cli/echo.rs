@@ -1,6 +1,8 @@
 //! `evconn echo`: the demo of libevent's manual, as two components.
 
+use super::edge::EdgeArgs;
 use super::listen::Listen;
+use super::values::seconds;
 use clap::Args;
 use evconn::{Host, Limits, ListenSource, Service, Shutdown, guests};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -29,6 +31,8 @@ pub struct Echo {
     /// How many seconds open connections may take to finish after the first signal.
     #[arg(long, default_value = "10", value_name = "SECONDS", value_parser = seconds, allow_negative_numbers = true)]
     grace: Duration,
+    #[command(flatten)]
+    edge: EdgeArgs,
 }
 
 impl Echo {
@@ -39,8 +43,9 @@ impl Echo {
             return Ok(ExitCode::FAILURE);
         };
         let shutdown = Shutdown::on_signals()?.grace(self.grace);
+        let edge = self.edge.edge()?;
         let host = Host::new()?;
-        let service = Service::new(&host, guests::ECHO)?;
+        let service = Service::new(&host, guests::ECHO)?.with_edge(edge);
         let sources = match self.listen.sources {
             sources if sources.is_empty() => {
                 vec![ListenSource::Address(SocketAddr::new(self.address, port))]
@@ -57,8 +62,9 @@ impl Echo {
         Listen::announce(&listeners)?;
         let served = evconn::serve_all(listeners, service, Limits::default(), shutdown).await?;
         tracing::info!(
-            "served {} connections, of which {} failed and {} were ended by the shutdown",
+            "served {} connections, of which {} were refused, {} failed and {} were ended by the shutdown",
             served.connections,
+            served.refused,
             served.failed,
             served.killed
         );
@@ -72,13 +78,6 @@ fn port(text: &str) -> Option<u16> {
     digits.then(|| text.parse().ok()).flatten()
 }
 
-fn seconds(text: &str) -> Result<Duration, String> {
-    text.parse()
-        .ok()
-        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
-        .ok_or_else(|| "it takes a number of seconds, such as 10 or 0.5".to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -89,14 +88,6 @@ mod tests {
         assert_eq!(port("65535"), Some(65535));
         for text in ["", "abc", "-1", "+1", "0x50", "65536", "80 ", "٣"] {
             assert_eq!(port(text), None, "{text:?}");
-        }
-    }
-
-    #[test]
-    fn grace_is_in_seconds() {
-        assert_eq!(seconds("0.5"), Ok(Duration::from_millis(500)));
-        for text in ["", "-1", "1e99", "NaN", "10s"] {
-            assert!(seconds(text).is_err(), "{text:?}");
         }
     }
 }

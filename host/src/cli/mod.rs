@@ -1,7 +1,9 @@
 //! The command line. Each subcommand has a module of its own, and its work is the library's.
 
 mod echo;
+mod edge;
 mod listen;
+mod values;
 
 use clap::{Parser, Subcommand};
 use std::io::IsTerminal;

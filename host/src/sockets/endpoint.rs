@@ -7,6 +7,7 @@ use crate::PeerCredentials;
 use bytes::Bytes;
 use rustix::net::Shutdown;
 use socket2::SockRef;
+use std::future::poll_fn;
 use std::io;
 use std::mem::MaybeUninit;
 use std::net::SocketAddr;
@@ -46,7 +47,7 @@ pub(crate) struct Endpoint {
 impl Endpoint {
     pub fn new(plain: Plain, peer_address: SocketAddr) -> Self {
         Self {
-            transport: Transport::Plain(plain),
+            transport: Transport::new(plain),
             local_address: None,
             peer_address,
             sending: Mutex::default(),
@@ -77,10 +78,26 @@ impl Endpoint {
     }
 
     /// What to say instead of the socket's own addresses: for one that has none that a guest could be
-    /// told, or whose peer is somebody else than who connected.
+    /// told.
     pub fn set_addresses(&mut self, local: Option<SocketAddr>, peer: SocketAddr) {
         self.local_address = local;
         self.peer_address = peer;
+    }
+
+    /// What to say instead of the peer's own address: it is somebody else than who connected.
+    pub fn set_peer_address(&mut self, peer: SocketAddr) {
+        self.peer_address = peer;
+    }
+
+    /// The socket, for what comes before the bytes that are the connection's.
+    pub fn plain(&self) -> &Plain {
+        self.transport.plain()
+    }
+
+    /// From here on, the bytes travel through this session.
+    #[cfg(feature = "tls")]
+    pub fn encrypt(&mut self, session: rustls::ServerConnection) {
+        self.transport.encrypt(session);
     }
 
     /// For socket options.
@@ -176,7 +193,7 @@ impl Endpoint {
     async fn flush_in_background(self: Arc<Self>) {
         tokio::select! {
             // An error is the peer's: it is gone, and gets nothing.
-            _ = std::future::poll_fn(|cx| self.poll_push(cx)) => {}
+            _ = poll_fn(|cx| self.poll_push(cx)) => {}
             () = self.is_reset() => {}
             () = tokio::time::sleep(LINGER) => {
                 let peer = self.peer_address;
@@ -191,6 +208,11 @@ impl Endpoint {
     /// Wait until nothing is being sent in the background.
     pub async fn is_sent(&self) {
         self.until(|| !self.flushing.load(Ordering::Relaxed)).await;
+        // A TLS session may have taken more than the kernel has.
+        let flushed = poll_fn(|cx| self.transport.poll_flush(cx));
+        if tokio::time::timeout(LINGER, flushed).await.is_err() {
+            self.reset();
+        }
     }
 
     async fn is_reset(&self) {

@@ -60,6 +60,7 @@ mod wit;
 pub(crate) use endpoint::Endpoint;
 pub(crate) use input::Input;
 pub(crate) use output::Output;
+pub(crate) use plain::Plain;
 pub use policy::{Policy, Refusals, Use};
 pub use setup::{KeepAlive, TcpOptions};
 pub use socket::TcpSocket;

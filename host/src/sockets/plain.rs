@@ -55,6 +55,20 @@ impl Plain {
         self.try_io(Interest::WRITABLE, bytes.len(), || self.send(bytes))
     }
 
+    /// The same for several pieces.
+    #[cfg(all(unix, feature = "tls"))]
+    pub fn try_send_vectored(&self, pieces: &[io::IoSlice<'_>]) -> io::Result<usize> {
+        use rustix::net::{SendAncillaryBuffer, sendmsg};
+        let possible = pieces.iter().map(|piece| piece.len()).sum();
+        self.try_io(Interest::WRITABLE, possible, || {
+            let mut nothing = SendAncillaryBuffer::default();
+            Ok(match self {
+                Self::Tcp(stream) => sendmsg(stream, pieces, &mut nothing, SendFlags::NOSIGNAL),
+                Self::Unix(stream) => sendmsg(stream, pieces, &mut nothing, SendFlags::NOSIGNAL),
+            }?)
+        })
+    }
+
     /// Wait until a receive may find something. One task can wait at a time.
     pub fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
@@ -71,6 +85,21 @@ impl Plain {
             #[cfg(unix)]
             Self::Unix(stream) => stream.poll_write_ready(cx),
         }
+    }
+
+    /// Wait until a send may succeed, also while other tasks do.
+    #[cfg(feature = "tls")]
+    pub async fn writable(&self) -> io::Result<()> {
+        match self {
+            Self::Tcp(stream) => stream.writable().await,
+            #[cfg(unix)]
+            Self::Unix(stream) => stream.writable().await,
+        }
+    }
+
+    /// Whether it is a Unix socket, whose peer has no address that says who it is.
+    pub fn is_unix(&self) -> bool {
+        !matches!(self, Self::Tcp(_))
     }
 
     /// End one or both directions. The peer of one that has ended already is gone, which is no error.

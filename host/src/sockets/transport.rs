@@ -1,86 +1,113 @@
-//! What a connection's bytes travel through.
+//! What a connection's bytes travel through: its socket, or a TLS session on top of it.
 
 use super::plain::Plain;
 use crate::PeerCredentials;
+#[cfg(feature = "tls")]
+use crate::edge::TlsSession;
 use rustix::net::Shutdown;
 use socket2::SockRef;
 use std::io;
 use std::mem::MaybeUninit;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 #[derive(Debug)]
-pub(crate) enum Transport {
-    Plain(Plain),
+pub(crate) struct Transport {
+    /// Goes first: its end is sent through the socket.
+    #[cfg(feature = "tls")]
+    tls: Option<TlsSession>,
+    /// Shared with the task that sends what a session has taken.
+    plain: Arc<Plain>,
+}
+
+/// Do the same with the session, if there is one, or else with the socket.
+macro_rules! on {
+    ($transport:expr, $top:ident => $action:expr) => {{
+        #[cfg(feature = "tls")]
+        if let Some($top) = &$transport.tls {
+            return $action;
+        }
+        let $top = &*$transport.plain;
+        $action
+    }};
 }
 
 impl Transport {
+    pub fn new(plain: Plain) -> Self {
+        Self {
+            #[cfg(feature = "tls")]
+            tls: None,
+            plain: Arc::new(plain),
+        }
+    }
+
+    /// From here on, the bytes travel through this session, for which the socket was used so far.
+    #[cfg(feature = "tls")]
+    pub fn encrypt(&mut self, session: rustls::ServerConnection) {
+        self.tls = Some(TlsSession::new(Arc::clone(&self.plain), session));
+    }
+
     /// Receive what is there. 0: the peer has ended its side. `WouldBlock`: nothing is there.
     pub fn try_recv(&self, buffer: &mut [MaybeUninit<u8>]) -> io::Result<usize> {
-        match self {
-            Self::Plain(plain) => plain.try_recv(buffer),
-        }
+        on!(self, top => top.try_recv(buffer))
     }
 
     /// Whether a receive would find something, an end or an error.
     pub fn has_input(&self) -> bool {
-        match self {
-            Self::Plain(plain) => plain.has_input(),
-        }
+        on!(self, top => top.has_input())
     }
 
     /// Send as much as is taken. `WouldBlock`: nothing is.
     pub fn try_send(&self, bytes: &[u8]) -> io::Result<usize> {
-        match self {
-            Self::Plain(plain) => plain.try_send(bytes),
-        }
+        on!(self, top => top.try_send(bytes))
     }
 
     /// Wait until a receive may find something. One task can wait at a time.
     pub fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self {
-            Self::Plain(plain) => plain.poll_readable(cx),
-        }
+        on!(self, top => top.poll_readable(cx))
     }
 
     /// Wait until a send may succeed. One task can wait at a time.
     pub fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self {
-            Self::Plain(plain) => plain.poll_writable(cx),
-        }
+        on!(self, top => top.poll_writable(cx))
     }
 
     /// Wait until the kernel has all that was sent.
-    pub fn poll_flush(&self, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self {
-            Self::Plain(_) => Poll::Ready(Ok(())),
+    pub fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        #[cfg(feature = "tls")]
+        if let Some(tls) = &self.tls {
+            return tls.poll_writable(cx);
         }
+        let _ = cx;
+        Poll::Ready(Ok(()))
     }
 
     /// End one or both directions.
     pub fn shutdown(&self, how: Shutdown) {
-        match self {
-            Self::Plain(plain) => plain.shutdown(how),
-        }
+        on!(self, top => top.shutdown(how));
     }
 
     /// Make closing it a reset.
     pub fn reset_on_close(&self) {
-        self.plain().reset_on_close();
+        self.plain.reset_on_close();
+        #[cfg(feature = "tls")]
+        if let Some(tls) = &self.tls {
+            tls.abort();
+        }
     }
 
     /// Who the peer of a Unix socket is.
     pub fn peer_credentials(&self) -> io::Result<Option<PeerCredentials>> {
-        self.plain().peer_credentials()
+        self.plain.peer_credentials()
     }
 
     /// For socket options.
     pub fn options(&self) -> SockRef<'_> {
-        self.plain().options()
+        self.plain.options()
     }
 
-    fn plain(&self) -> &Plain {
-        match self {
-            Self::Plain(plain) => plain,
-        }
+    /// The socket.
+    pub fn plain(&self) -> &Plain {
+        &self.plain
     }
 }

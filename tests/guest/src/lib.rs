@@ -31,6 +31,7 @@ impl Guest for TestGuest {
                 say(&connection.output, "grown\n");
             }
             "leak" => leak(connection, argument),
+            "peer" => say(&connection.output, &peer(&connection)),
             "poll-nothing" => {
                 wasi::io::poll::poll(&[]);
                 // Not reached. Otherwise the connection stays open, and the test notices.
@@ -48,6 +49,13 @@ impl Guest for TestGuest {
         }
         Ok(())
     }
+}
+
+/// Who the peer is, by the event and by the socket.
+fn peer(connection: &Connection) -> String {
+    let by_event = connection.peer_address;
+    let by_socket = connection.socket.remote_address();
+    format!("{by_event:?} {by_socket:?}\n")
 }
 
 /// The first line, without its end. What follows it stays in the stream.

@@ -1,0 +1,195 @@
+//! The flags for what happens to a connection before its service gets it: the PROXY protocol, TLS.
+
+use clap::Args;
+use evconn::{Edge, ProxyProtocol, TrustedProxies};
+#[cfg(feature = "tls")]
+use tls::TlsArgs;
+
+/// To be flattened into the arguments of each command that serves.
+#[derive(Args, Debug)]
+pub struct EdgeArgs {
+    #[cfg(feature = "tls")]
+    #[command(flatten)]
+    tls: TlsArgs,
+    /// Expect every connection to begin with a header of the PROXY protocol, version 1 or 2, which
+    /// says who its peer is. Others are refused.
+    #[arg(long, requires = "proxy_from", help_heading = "Behind a proxy")]
+    proxy_protocol: bool,
+    /// Whose headers are believed: an address, a network such as 10.0.0.0/8, or `unix` for all that
+    /// connect through a Unix socket. Connections from elsewhere are refused. May be repeated.
+    #[arg(long, requires = "proxy_protocol", value_name = "CIDR", value_parser = proxy_from, help_heading = "Behind a proxy")]
+    proxy_from: Vec<ProxyFrom>,
+}
+
+impl EdgeArgs {
+    /// Make it so: the files are read and checked. To be called in a tokio runtime.
+    pub fn edge(&self) -> anyhow::Result<Edge> {
+        let edge = Edge::new();
+        #[cfg(feature = "tls")]
+        let edge = match self.tls.config()? {
+            Some(config) => edge.tls(config),
+            None => edge,
+        };
+        Ok(match self.trusted_proxies()? {
+            Some(trusted) => edge.proxy_protocol(ProxyProtocol::new(trusted)),
+            None => edge,
+        })
+    }
+
+    fn trusted_proxies(&self) -> anyhow::Result<Option<TrustedProxies>> {
+        if !self.proxy_protocol {
+            return Ok(None);
+        }
+        let mut trusted = TrustedProxies::none();
+        for from in &self.proxy_from {
+            trusted = match from {
+                ProxyFrom::Network(network) => trusted.network(network)?,
+                ProxyFrom::Unix => trusted.unix_sockets(true),
+            };
+        }
+        Ok(Some(trusted))
+    }
+}
+
+#[derive(Clone, Debug)]
+enum ProxyFrom {
+    /// It has been checked.
+    Network(String),
+    Unix,
+}
+
+fn proxy_from(text: &str) -> Result<ProxyFrom, String> {
+    if text == "unix" {
+        return Ok(ProxyFrom::Unix);
+    }
+    match TrustedProxies::none().network(text) {
+        Ok(_) => Ok(ProxyFrom::Network(text.to_owned())),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+#[cfg(feature = "tls")]
+mod tls {
+    use crate::cli::values::seconds;
+    use clap::Args;
+    use evconn::TlsConfig;
+    use std::path::PathBuf;
+    use std::time::Duration;
+
+    #[derive(Args, Debug)]
+    #[command(next_help_heading = "TLS")]
+    pub struct TlsArgs {
+        /// Speak TLS, with the certificate in this PEM file, followed by those it was signed by.
+        /// SIGHUP reads it and the key again, for new connections.
+        #[arg(long, requires = "tls_key", value_name = "FILE")]
+        tls_cert: Option<PathBuf>,
+        /// The certificate's private key, in a PEM file.
+        #[arg(long, requires = "tls_cert", value_name = "FILE")]
+        tls_key: Option<PathBuf>,
+        /// A protocol to agree on with clients that offer some (ALPN). May be repeated, with the
+        /// preferred one first. Clients that offer only others are refused.
+        #[arg(long, requires = "tls_cert", value_name = "PROTO", value_parser = protocol)]
+        tls_alpn: Vec<String>,
+        /// How many seconds a handshake may take: 10 if this is not given.
+        #[arg(long, requires = "tls_cert", value_name = "SECONDS", value_parser = seconds, allow_negative_numbers = true)]
+        tls_handshake_timeout: Option<Duration>,
+    }
+
+    impl TlsArgs {
+        pub fn config(&self) -> anyhow::Result<Option<TlsConfig>> {
+            let (Some(certificate), Some(key)) = (&self.tls_cert, &self.tls_key) else {
+                return Ok(None);
+            };
+            let timeout = self.tls_handshake_timeout;
+            let config = TlsConfig::from_files(certificate, key)?
+                .alpn(self.tls_alpn.iter().map(String::as_str))
+                .handshake_timeout(timeout.unwrap_or(TlsConfig::DEFAULT_HANDSHAKE_TIMEOUT));
+            #[cfg(unix)]
+            reload_on_hangup(config.clone())?;
+            Ok(Some(config))
+        }
+    }
+
+    /// The length of a name has one byte.
+    fn protocol(text: &str) -> Result<String, String> {
+        match text.len() {
+            1..=255 => Ok(text.to_owned()),
+            _ => Err("it takes a name of 1 to 255 bytes, such as h2".to_owned()),
+        }
+    }
+
+    /// From here on, SIGHUP no longer ends the process.
+    #[cfg(unix)]
+    fn reload_on_hangup(config: TlsConfig) -> std::io::Result<()> {
+        use tokio::signal::unix::{SignalKind, signal};
+        let mut hangups = signal(SignalKind::hangup())?;
+        tokio::spawn(async move {
+            while hangups.recv().await.is_some() {
+                match config.reload() {
+                    Ok(()) => tracing::info!("the certificate was read again"),
+                    Err(error) => tracing::error!("the old certificate stays in use: {error}"),
+                }
+            }
+        });
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Debug, Parser)]
+    struct Cli {
+        #[command(flatten)]
+        edge: EdgeArgs,
+    }
+
+    fn parse(flags: &str) -> Result<EdgeArgs, clap::Error> {
+        let words = std::iter::once("evconn").chain(flags.split_whitespace());
+        Cli::try_parse_from(words).map(|cli| cli.edge)
+    }
+
+    #[test]
+    fn flags_that_belong_together_are_asked_for() {
+        let mut flags = vec![
+            ("--proxy-protocol", "--proxy-from"),
+            ("--proxy-from 10.0.0.0/8", "--proxy-protocol"),
+        ];
+        #[cfg(feature = "tls")]
+        flags.extend([
+            ("--tls-cert c.pem", "--tls-key"),
+            ("--tls-key k.pem", "--tls-cert"),
+            ("--tls-alpn h2", "--tls-cert"),
+            ("--tls-handshake-timeout 1", "--tls-cert"),
+        ]);
+        for (flags, missing) in flags {
+            let error = parse(flags).expect_err("something is missing");
+            let kind = error.kind();
+            assert_eq!(kind, clap::error::ErrorKind::MissingRequiredArgument);
+            assert!(error.to_string().contains(missing), "{error}");
+        }
+    }
+
+    #[test]
+    fn proxies_are_networks_or_unix_sockets() {
+        let edge =
+            parse("--proxy-protocol --proxy-from 10.0.0.0/8 --proxy-from ::1 --proxy-from unix")
+                .expect("right");
+        let expected = TrustedProxies::none()
+            .network("10.0.0.0/8")
+            .and_then(|trusted| trusted.network("::1"))
+            .expect("networks")
+            .unix_sockets(true);
+        assert_eq!(edge.trusted_proxies().expect("networks"), Some(expected));
+        let error = parse("--proxy-protocol --proxy-from localhost").expect_err("no network");
+        assert!(error.to_string().contains("10.0.0.0/8"), "{error}");
+    }
+
+    #[test]
+    fn without_flags_there_is_no_proxy() {
+        let edge = parse("").expect("right");
+        assert_eq!(edge.trusted_proxies().expect("none"), None);
+    }
+}

@@ -1,0 +1,106 @@
+//! The edge: what happens to a connection after it was accepted and before its service gets it.
+//!
+//! The order is fixed: a header of the PROXY protocol comes in plain text before the first byte of
+//! TLS. Where it ends: whoever accepts connections has each prepared in a task of its own, since a
+//! peer may take its time, and logs and closes what was refused.
+
+mod proxy;
+mod receive;
+mod refused;
+#[cfg(feature = "tls")]
+mod tls;
+
+pub use proxy::{InvalidNetwork, ProxyProtocol, TrustedProxies};
+pub(crate) use refused::Refused;
+#[cfg(feature = "tls")]
+pub(crate) use tls::TlsSession;
+#[cfg(feature = "tls")]
+pub use tls::{TlsConfig, TlsError};
+
+use crate::Connection;
+use crate::sockets::Endpoint;
+use std::io;
+
+/// What every connection goes through before its service gets it. By default: nothing.
+///
+/// A service has it done for each connection: [`Service::with_edge`](crate::Service::with_edge). A
+/// native callback calls [`accept`](Self::accept).
+///
+/// ```no_run
+/// # async fn example(listener: evconn::Listener) -> Result<(), Box<dyn std::error::Error>> {
+/// use evconn::{Edge, ProxyProtocol, TrustedProxies};
+///
+/// let proxies = TrustedProxies::none().network("10.0.0.0/8")?;
+/// let edge = Edge::new().proxy_protocol(ProxyProtocol::new(proxies));
+/// listener.set_async_callback(move |_listener, connection| {
+///     let edge = edge.clone();
+///     async move {
+///         match edge.accept(connection).await {
+///             Ok(connection) => println!("{} is connected", connection.peer_addr()),
+///             Err(error) => eprintln!("refused: {error}"),
+///         }
+///     }
+/// });
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct Edge {
+    proxy: Option<ProxyProtocol>,
+    #[cfg(feature = "tls")]
+    tls: Option<TlsConfig>,
+}
+
+impl Edge {
+    /// Nothing: connections are used as they are.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Every connection begins with a header of the PROXY protocol, which says who its peer is.
+    pub fn proxy_protocol(mut self, proxy: ProxyProtocol) -> Self {
+        self.proxy = Some(proxy);
+        self
+    }
+
+    /// Connections are encrypted: what is read and written is the plain text.
+    #[cfg(feature = "tls")]
+    pub fn tls(mut self, tls: TlsConfig) -> Self {
+        self.tls = Some(tls);
+        self
+    }
+
+    /// Take a connection through it. The peer may take as long as the timeouts allow.
+    ///
+    /// # Errors
+    /// Why the connection was refused. It is closed then. The kinds are `PermissionDenied` for one
+    /// that comes from no trusted proxy, `TimedOut`, `UnexpectedEof` if the peer closed it,
+    /// `InvalidData` for what is no header or no TLS, or those of the operating system.
+    pub async fn accept(&self, mut connection: Connection) -> io::Result<Connection> {
+        self.prepare(connection.endpoint_mut()).await?;
+        Ok(connection)
+    }
+
+    /// Make a connection, of which nothing was read yet, ready for its service.
+    ///
+    /// The peer of what is refused has been told so, where there is a way to; closing it is left to
+    /// the caller.
+    pub(crate) async fn prepare(&self, endpoint: &mut Endpoint) -> Result<(), Refused> {
+        if let Some(proxy) = &self.proxy {
+            let proxy_address = endpoint.peer_address();
+            let announced = proxy.announced(endpoint.plain(), proxy_address).await?;
+            if let Some(peer) = announced {
+                tracing::debug!(%peer, proxy = %proxy_address, "announced by its proxy");
+                endpoint.set_peer_address(peer);
+            }
+        }
+        #[cfg(feature = "tls")]
+        if let Some(config) = &self.tls {
+            let session = tls::handshake(endpoint.plain(), config).await?;
+            let peer = endpoint.peer_address();
+            tracing::debug!(%peer, "handshake done: {}", tls::described(&session));
+            endpoint.encrypt(session);
+        }
+        Ok(())
+    }
+}

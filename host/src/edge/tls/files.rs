@@ -1,0 +1,125 @@
+//! A certificate and its key, from files in PEM, checked before anyone connects.
+
+use super::TlsError;
+use rustls::client::verify_server_cert_signed_by_trust_anchor;
+use rustls::crypto::{CryptoProvider, ring};
+use rustls::pki_types::pem::{self, PemObject};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
+use rustls::server::ParsedCertificate;
+use rustls::sign::CertifiedKey;
+use rustls::{CertificateError, InconsistentKeys, RootCertStore};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+/// Where a certificate and its key are.
+#[derive(Clone, Debug)]
+pub(super) struct Files {
+    pub certificate: PathBuf,
+    pub key: PathBuf,
+}
+
+impl Files {
+    /// Read and check them, as of now.
+    pub(super) fn load(&self, provider: &CryptoProvider) -> Result<Arc<CertifiedKey>, TlsError> {
+        let chain = certificates(&self.certificate)?;
+        let key = private_key(&self.key)?;
+        self.check_dates(&chain)?;
+        let certified = CertifiedKey::from_der(chain, key, provider);
+        certified.map(Arc::new).map_err(|error| match error {
+            rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => {
+                TlsError::KeyMismatch {
+                    certificate: self.certificate.clone(),
+                    key: self.key.clone(),
+                }
+            }
+            error => self.unusable(&error),
+        })
+    }
+
+    /// The verifier of a client looks at the dates first. Whom it trusts does not matter then.
+    fn check_dates(&self, chain: &[CertificateDer<'_>]) -> Result<(), TlsError> {
+        let Some(first) = chain.first() else {
+            return Err(TlsError::NoCertificate(self.certificate.clone()));
+        };
+        let first = ParsedCertificate::try_from(first).map_err(|error| self.unusable(&error))?;
+        let algorithms = ring::default_provider()
+            .signature_verification_algorithms
+            .all;
+        let verified = verify_server_cert_signed_by_trust_anchor(
+            &first,
+            &RootCertStore::empty(),
+            &[],
+            UnixTime::now(),
+            algorithms,
+        );
+        match verified {
+            Err(rustls::Error::InvalidCertificate(CertificateError::ExpiredContext {
+                not_after,
+                ..
+            })) => Err(TlsError::Expired {
+                file: self.certificate.clone(),
+                not_after: time(not_after),
+            }),
+            Err(rustls::Error::InvalidCertificate(CertificateError::NotValidYetContext {
+                not_before,
+                ..
+            })) => Err(TlsError::NotYetValid {
+                file: self.certificate.clone(),
+                not_before: time(not_before),
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn unusable(&self, error: &rustls::Error) -> TlsError {
+        TlsError::Unusable {
+            certificate: self.certificate.clone(),
+            key: self.key.clone(),
+            cause: error.to_string(),
+        }
+    }
+}
+
+fn time(time: UnixTime) -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_secs(time.as_secs())
+}
+
+fn read(file: &Path) -> Result<Vec<u8>, TlsError> {
+    std::fs::read(file).map_err(|cause| TlsError::Unreadable {
+        file: file.to_owned(),
+        cause,
+    })
+}
+
+fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let bytes = read(file)?;
+    let chain: Vec<_> = CertificateDer::pem_slice_iter(&bytes)
+        .collect::<Result<_, _>>()
+        .map_err(|error| not_pem(file, &error))?;
+    match chain.is_empty() {
+        true => Err(TlsError::NoCertificate(file.to_owned())),
+        false => Ok(chain),
+    }
+}
+
+fn private_key(file: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
+    let bytes = read(file)?;
+    PrivateKeyDer::from_pem_slice(&bytes).map_err(|error| match error {
+        pem::Error::NoItemsFound if is_encrypted(&bytes) => TlsError::EncryptedKey(file.to_owned()),
+        pem::Error::NoItemsFound => TlsError::NoKey(file.to_owned()),
+        error => not_pem(file, &error),
+    })
+}
+
+fn not_pem(file: &Path, error: &pem::Error) -> TlsError {
+    TlsError::NotPem {
+        file: file.to_owned(),
+        cause: error.to_string(),
+    }
+}
+
+fn is_encrypted(bytes: &[u8]) -> bool {
+    let mark = b"BEGIN ENCRYPTED PRIVATE KEY";
+    bytes.windows(mark.len()).any(|window| window == mark)
+}

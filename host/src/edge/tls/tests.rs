@@ -1,0 +1,6 @@
+//! Sessions through real sockets, with rustls as the client and certificates made on the spot.
+
+mod client;
+mod config;
+mod handshakes;
+mod sessions;
