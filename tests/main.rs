@@ -19,6 +19,7 @@ mod document;
 mod dual_stack;
 mod echo;
 mod emfile;
+mod ending;
 mod handle;
 mod hygiene;
 mod isolation;
@@ -30,5 +31,6 @@ mod readme;
 mod sources;
 mod support;
 #[cfg(feature = "tls")]
+mod tcp_options;
 mod tls;
 mod wasmtime;
