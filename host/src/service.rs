@@ -86,12 +86,16 @@ impl Service {
         store.set_epoch_deadline(1);
         store.epoch_deadline_async_yield_and_update(1);
 
+        // Dropped before the store, whose streams would tell the peer that this is the end.
+        let unfinished = ResetOnDrop(endpoint);
         let connection = store.data_mut().connection(endpoint)?;
         let instance: Instance = self.pre.instantiate_async(&mut store).await?;
-        instance
+        let result = instance
             .evconn_tcp_handler()
             .call_handle(&mut store, connection)
-            .await
+            .await?;
+        std::mem::forget(unfinished);
+        Ok(result)
     }
 }
 
