@@ -27,6 +27,7 @@ mod own;
 mod parity;
 mod proxy;
 mod readme;
+mod sources;
 mod support;
 #[cfg(feature = "tls")]
 mod tls;

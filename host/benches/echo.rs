@@ -1,13 +1,13 @@
 //! Echo over TCP: native tokio against [`evconn::serve`] with the embedded echo component, a fresh
-//! instance for each connection.
+//! instance for each connection; and the same components on wasmtime-wasi's sockets.
 //!
 //! ```text
 //! cargo bench              # under a minute
 //! cargo bench -- --quick   # about 10 seconds, and less exact
 //! ```
 //!
-//! What a ratio of the two is worth depends on what else the machine does. So the servers take
-//! turns, A B A B, and the ratio is that of neighbours; its spread is printed beside it. This is
+//! What a ratio of two is worth depends on what else the machine does. So the servers take
+//! turns, A B C A B C, and a ratio is that of neighbours; its spread is printed beside it. This is
 //! not a criterion benchmark because criterion measures one thing to its end, then the next.
 //!
 //! The client runs in this process, on a tokio runtime of its own, and shares the cores with the
@@ -26,6 +26,8 @@ mod report;
 mod rounds;
 #[path = "echo/servers.rs"]
 mod servers;
+#[path = "echo/stock.rs"]
+mod stock;
 
 use anyhow::{Context, Result};
 use loads::Load;
@@ -35,6 +37,7 @@ use servers::{Component, Native};
 use std::io;
 use std::num::NonZero;
 use std::process::ExitCode;
+use stock::Stock;
 use tokio::runtime::{Builder, Runtime};
 
 fn main() -> ExitCode {
@@ -55,6 +58,7 @@ fn run(plan: &Plan) -> Result<()> {
     let bench = Bench {
         native: Native::new()?,
         component: Component::new()?,
+        stock: Stock::new()?,
         client: runtime("client")?,
     };
     report::print_header(plan);
@@ -67,7 +71,7 @@ fn run(plan: &Plan) -> Result<()> {
     Ok(())
 }
 
-/// How many workers each of the three runtimes has.
+/// How many workers each of the runtimes has.
 fn workers() -> usize {
     std::thread::available_parallelism().map_or(1, NonZero::get)
 }

@@ -2,6 +2,7 @@
 //!
 //! Where it ends: a connection that is for a service stays in [`Parts`] on its way there.
 
+use crate::PeerCredentials;
 use crate::listener::OnRelease;
 use crate::sockets::Endpoint;
 use std::fmt;
@@ -28,6 +29,33 @@ pub(crate) struct Parts {
     pub on_release: OnRelease,
 }
 
+/// Who a connection is from, for the log.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Peer {
+    Address(SocketAddr),
+    Unix(PeerCredentials),
+}
+
+impl Parts {
+    pub fn peer(&self) -> Peer {
+        let address = self.endpoint.peer_address();
+        match self.endpoint.peer_credentials() {
+            // Unless a proxy has said who it really is.
+            Ok(Some(credentials)) if address.port() == 0 => Peer::Unix(credentials),
+            Ok(_) | Err(_) => Peer::Address(address),
+        }
+    }
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address(address) => write!(f, "{address}"),
+            Self::Unix(credentials) => write!(f, "unix ({credentials})"),
+        }
+    }
+}
+
 impl Connection {
     pub(crate) fn new(parts: Parts) -> Self {
         Self {
@@ -45,6 +73,14 @@ impl Connection {
     /// socket it is port 0 of 127.0.0.1.
     pub fn peer_addr(&self) -> SocketAddr {
         self.endpoint.peer_address()
+    }
+
+    /// Who the peer is, if it came by a Unix socket.
+    ///
+    /// # Errors
+    /// What the operating system says; none is expected.
+    pub fn peer_credentials(&self) -> io::Result<Option<PeerCredentials>> {
+        self.endpoint.peer_credentials()
     }
 
     /// The address on this side.

@@ -1,5 +1,6 @@
 //! What can go wrong, in the words of the people who can mend it.
 
+use crate::SourceError;
 use std::fmt;
 use wasmtime_wasi::p2::bindings::sockets::network::ErrorCode as WasiErrorCode;
 
@@ -10,6 +11,9 @@ pub enum Error {
     /// The listener refused, or the sockets below it did.
     #[error("{0}")]
     Socket(#[from] ErrorCode),
+    /// There is nothing to listen on.
+    #[error(transparent)]
+    Source(#[from] SourceError),
     /// No engine can be had with these settings on this machine.
     #[error("cannot set up WebAssembly: {0:#}")]
     Engine(anyhow::Error),

@@ -27,6 +27,7 @@ mod serve;
 mod service;
 mod shutdown;
 pub mod sockets;
+mod source;
 
 pub use connection::Connection;
 pub use edge::{Edge, InvalidNetwork, ProxyProtocol, TrustedProxies};
@@ -36,6 +37,7 @@ pub use error::{Error, ErrorCode};
 pub use host::{Host, HostBuilder};
 pub use limits::Limits;
 pub use listener::{AcceptError, Listener, ListenerBuilder, Recovery, State, Stats, StopReason};
-pub use serve::{Served, serve};
+pub use serve::{Served, serve, serve_all};
 pub use service::Service;
 pub use shutdown::Shutdown;
+pub use source::{ListenSource, Opened, PeerCredentials, SocketFile, SourceError, UnixSource};

@@ -1,12 +1,12 @@
-//! Serving: each connection of a listener goes to a fresh instance of a service.
+//! Serving: each connection of the listeners goes to a fresh instance of a service.
 
-use crate::connection::Parts;
+use crate::connection::{Parts, Peer};
 use crate::edge::Refused;
 use crate::listener::ConnectionCallback;
 use crate::service::Failure;
 use crate::{Error, Limits, Listener, Service, Shutdown, State};
+use futures_util::stream::{FuturesUnordered, StreamExt};
 use std::future::Future;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -75,6 +75,23 @@ pub async fn serve(
     limits: Limits,
     shutdown: Shutdown,
 ) -> Result<Served, Error> {
+    serve_all(vec![listener], service, limits, shutdown).await
+}
+
+/// Serve the connections of several listeners, as [`serve`] does those of one. The limits are for
+/// all of them together; when as many connections are open as may be, each listener may have accepted
+/// one more, which waits.
+///
+/// A listener that ends by itself is logged, and the others go on.
+///
+/// # Errors
+/// As [`serve`], when the last listener has ended: the error is that of the one that ended first.
+pub async fn serve_all(
+    listeners: Vec<Listener>,
+    service: Service,
+    limits: Limits,
+    shutdown: Shutdown,
+) -> Result<Served, Error> {
     let capacity = service.host().max_connections();
     if limits.max_connections > capacity {
         return Err(Error::TooManyConnections {
@@ -83,15 +100,21 @@ pub async fn serve(
         });
     }
     let connections = Connections::new(service, limits);
-    listener.set_connection_callback(Some(connections.callback()));
+    for listener in &listeners {
+        listener.set_connection_callback(Some(connections.callback()));
+    }
 
     let Shutdown { begin, now, grace } = shutdown;
     let outcome = tokio::select! {
         () = begin => Ok(()),
-        () = listener.ended() => Err(reason(&listener)),
+        error = all_ended(&listeners) => Err(error),
     };
-    listener.close();
-    listener.closed().await;
+    for listener in &listeners {
+        listener.close();
+    }
+    for listener in &listeners {
+        listener.closed().await;
+    }
     let killed = connections.drain(grace, now).await;
     outcome.map(|()| Served {
         connections: connections.shared.begun.load(Ordering::Relaxed),
@@ -99,6 +122,26 @@ pub async fn serve(
         refused: connections.shared.refused.load(Ordering::Relaxed),
         killed,
     })
+}
+
+/// Wait until no listener is left. Returns why the first one has ended.
+async fn all_ended(listeners: &[Listener]) -> Error {
+    let end = |listener: &Listener| {
+        let listener = listener.clone();
+        async move {
+            listener.ended().await;
+            reason(&listener)
+        }
+    };
+    let mut ends: FuturesUnordered<_> = listeners.iter().map(end).collect();
+    let mut first = None;
+    while let Some(error) = ends.next().await {
+        if !ends.is_empty() {
+            tracing::error!("a listener has ended, and the others go on: {error}");
+        }
+        first.get_or_insert(error);
+    }
+    first.unwrap_or(Error::Closed)
 }
 
 /// Why a listener has ended by itself.
@@ -181,7 +224,7 @@ impl Shared {
     /// Serve one connection, from its first byte to its last.
     async fn one(&self, connection: Parts) {
         let number = self.begun.fetch_add(1, Ordering::Relaxed) + 1;
-        let peer = connection.endpoint.peer_address();
+        let peer = connection.peer();
         tracing::debug!(number, %peer, "connection accepted");
         tokio::select! {
             // A connection that ends as it is killed was served.
@@ -197,17 +240,17 @@ impl Shared {
     async fn to_its_end(&self, number: u64, mut connection: Parts) {
         let endpoint = &mut connection.endpoint;
         if let Err(refused) = self.service.edge().prepare(endpoint).await {
-            return self.refused(number, endpoint.peer_address(), &refused);
+            return self.refused(number, connection.peer(), &refused);
         }
         // A proxy may have said that it is somebody else.
-        let peer = endpoint.peer_address();
+        let peer = connection.peer();
         match self.service.handle(connection, &self.limits).await {
             Ok(()) => tracing::debug!(number, %peer, "connection done"),
             Err(failure) => self.failed(number, peer, &failure),
         }
     }
 
-    fn refused(&self, number: u64, peer: SocketAddr, refused: &Refused) {
+    fn refused(&self, number: u64, peer: Peer, refused: &Refused) {
         self.refused.fetch_add(1, Ordering::Relaxed);
         match refused {
             // That is how many a health check looks.
@@ -216,7 +259,7 @@ impl Shared {
         }
     }
 
-    fn failed(&self, number: u64, peer: SocketAddr, failure: &Failure) {
+    fn failed(&self, number: u64, peer: Peer, failure: &Failure) {
         self.failed.fetch_add(1, Ordering::Relaxed);
         match failure {
             Failure::Handler(_) => tracing::info!(number, %peer, "connection failed: {failure}"),

@@ -8,6 +8,7 @@ pub mod child;
 pub mod descriptors;
 pub mod limit;
 pub mod process;
+pub mod scratch;
 pub mod tool;
 
 use evconn::{Error, Host, Limits, Listener, Served, Service, Shutdown};

@@ -9,6 +9,9 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Instant;
 
+/// The path of the command.
+pub const EVCONN: &str = env!("CARGO_BIN_EXE_evconn");
+
 /// A running `evconn`.
 pub struct Evconn {
     child: Child,
@@ -25,9 +28,14 @@ pub struct Ended {
 
 impl Evconn {
     pub fn start(arguments: &[&str]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_evconn"))
-            .args(arguments)
-            .stdin(Stdio::null())
+        let mut command = Command::new(EVCONN);
+        command.args(arguments).stdin(Stdio::null());
+        Self::start_by(&mut command)
+    }
+
+    /// Run a command that becomes `evconn`: it has to `exec` it.
+    pub fn start_by(command: &mut Command) -> Self {
+        let mut child = command
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -48,9 +56,14 @@ impl Evconn {
 
     /// The address in the first line.
     pub fn address(&self) -> SocketAddr {
-        let line = self.lines.recv_timeout(DEADLINE).expect("a first line");
-        let address = line.strip_prefix("Listening on ").expect("the ready line");
-        address.parse().expect("an address")
+        self.listening_on().parse().expect("an address")
+    }
+
+    /// What the next line says that it listens on.
+    pub fn listening_on(&self) -> String {
+        let line = self.lines.recv_timeout(DEADLINE).expect("a line");
+        let place = line.strip_prefix("Listening on ").expect("a ready line");
+        place.to_owned()
     }
 
     pub fn signal(&self, signal: Signal) {

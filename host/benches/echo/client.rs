@@ -37,6 +37,22 @@ pub async fn ping(stream: &mut TcpStream) -> Result<()> {
     Ok(())
 }
 
+/// Send a byte, then another one, and wait until both are back.
+pub async fn two_writes(stream: &mut TcpStream) -> Result<()> {
+    for byte in *b"ab" {
+        stream.write_all(&[byte]).await.context("cannot send")?;
+        // The server gets the first one by itself, mostly.
+        tokio::task::yield_now().await;
+    }
+    let mut back = [0; 2];
+    stream
+        .read_exact(&mut back)
+        .await
+        .context("no complete echo")?;
+    ensure!(&back == b"ab", "what came back is not what was sent");
+    Ok(())
+}
+
 /// Close a connection: say that there is no more, and wait until the server says so, too.
 pub async fn finish(mut stream: TcpStream) -> Result<()> {
     stream.shutdown().await.context("cannot shut down")?;

@@ -1,7 +1,7 @@
 //! The loads. Each is a fixed amount of work that is shared by its connections: whoever is ready
 //! takes the next piece, so that all of them are busy to the end.
 
-use crate::client::{connect, connect_all, finish, ping};
+use crate::client::{connect, connect_all, finish, ping, two_writes};
 use crate::options::Plan;
 use anyhow::{Context, Result, ensure};
 use std::net::SocketAddr;
@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 
 /// How many connections there are at a time, in [`Load::Connect`].
 pub const CONNECTORS: u32 = 50;
-/// How many connections there are, in [`Load::PingPong`].
+/// How many connections there are, in [`Load::PingPong`] and [`Load::Pipelined`].
 pub const PINGERS: u32 = 50;
 /// How many connections there are, in [`Load::Stream`].
 pub const STREAMS: u32 = 8;
@@ -29,18 +29,22 @@ pub enum Load {
     Connect,
     /// On open connections, send 64 bytes and read them, again and again.
     PingPong,
+    /// On open connections, send one byte, then another, and only then read both. Whoever does not
+    /// set TCP_NODELAY holds back the second answer until the client, which has nothing to send, gets
+    /// around to acknowledging the first: up to 40 ms.
+    Pipelined,
     /// On open connections, send and read as fast as possible, both at the same time.
     Stream,
 }
 
 impl Load {
-    pub const ALL: [Self; 3] = [Self::Connect, Self::PingPong, Self::Stream];
+    pub const ALL: [Self; 4] = [Self::Connect, Self::PingPong, Self::Pipelined, Self::Stream];
 
     /// How many connections are opened for it, from the first to the last.
     pub const fn connections(self, plan: &Plan) -> u32 {
         match self {
             Self::Connect => plan.connections,
-            Self::PingPong => PINGERS,
+            Self::PingPong | Self::Pipelined => PINGERS,
             Self::Stream => STREAMS,
         }
     }
@@ -56,6 +60,10 @@ impl Load {
             Self::PingPong => {
                 let elapsed = ping_pong(server, plan.pings).await?;
                 (f64::from(plan.pings), elapsed)
+            }
+            Self::Pipelined => {
+                let elapsed = pairs(server, plan.pairs).await?;
+                (f64::from(plan.pairs), elapsed)
             }
             Self::Stream => {
                 let elapsed = stream(server, plan.chunks).await?;
@@ -98,6 +106,25 @@ async fn ping_pong(server: SocketAddr, count: u32) -> Result<Duration> {
         }
     });
     let streams = all(pingers).await?;
+    let elapsed = begin.elapsed();
+    all(streams.into_iter().map(finish)).await?;
+    Ok(elapsed)
+}
+
+async fn pairs(server: SocketAddr, count: u32) -> Result<Duration> {
+    let streams = connect_all(server, PINGERS).await?;
+    let work = Work::new(count);
+    let begin = Instant::now();
+    let clients = streams.into_iter().map(|mut stream| {
+        let work = Arc::clone(&work);
+        async move {
+            while work.take() {
+                two_writes(&mut stream).await?;
+            }
+            Ok(stream)
+        }
+    });
+    let streams = all(clients).await?;
     let elapsed = begin.elapsed();
     all(streams.into_iter().map(finish)).await?;
     Ok(elapsed)

@@ -25,6 +25,8 @@ pub struct Plan {
     pub connections: u32,
     /// How many pings it answers in a round of `Load::PingPong`.
     pub pings: u32,
+    /// How many pairs of writes it answers in a round of `Load::Pipelined`.
+    pub pairs: u32,
     /// How many chunks it returns in a round of `Load::Stream`.
     pub chunks: u32,
 }
@@ -33,6 +35,7 @@ const DEFAULT: Plan = Plan {
     rounds: 9,
     connections: 3_000,
     pings: 60_000,
+    pairs: 20_000,
     chunks: 12_000,
 };
 
@@ -40,6 +43,7 @@ const QUICK: Plan = Plan {
     rounds: 5,
     connections: 3_000,
     pings: 40_000,
+    pairs: 10_000,
     chunks: 8_000,
 };
 

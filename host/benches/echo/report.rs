@@ -20,22 +20,25 @@ pub fn print_header(plan: &Plan) {
         rounds,
         connections,
         pings,
+        pairs,
         chunks,
     } = plan;
     println!(
-        "settings: {rounds} rounds after a warm-up, A B A B, of {connections} connections, \
-         {pings} pings, {chunks} chunks of 64 KiB;"
+        "settings: {rounds} rounds after a warm-up, A B C A B C, of {connections} connections, \
+         {pings} pings, {pairs} pairs, {chunks} chunks of 64 KiB;"
     );
     println!(
-        "          {workers} workers a runtime; TCP_NODELAY on the client only; RUST_BACKTRACE={}\n",
+        "          {workers} workers a runtime; TCP_NODELAY on all but wasmtime-wasi's; RUST_BACKTRACE={}\n",
         std::env::var("RUST_BACKTRACE").unwrap_or_default()
     );
-    row(
+    row([
         "median (min-max)",
         "native tokio",
         "evconn",
+        "wasmtime-wasi",
         "evconn / native",
-    );
+        "evconn / wasmtime-wasi",
+    ]);
 }
 
 /// The line of one load.
@@ -46,21 +49,30 @@ pub fn print_row(load: Load, rounds: &Rounds) {
             1e3,
         ),
         Load::PingPong => (format!("ping-pong 64 B, {PINGERS} connections  k/s"), 1e3),
+        Load::Pipelined => (
+            format!("two writes of 1 B, then read; {PINGERS} connections  k/s"),
+            1e3,
+        ),
         Load::Stream => (format!("stream 64 KiB, {STREAMS} connections  GB/s"), 1e9),
     };
     let scaled = |rates: &[f64]| Spread::of(rates.iter().map(|rate| rate / scale)).to_string();
-    let neighbours = rounds.native.iter().zip(&rounds.component);
-    let ratio = Spread::of(neighbours.map(|(native, component)| component / native));
-    row(
+    let ratio = |to: &[f64]| {
+        let neighbours = to.iter().zip(&rounds.component);
+        Spread::of(neighbours.map(|(other, component)| component / other)).to_string()
+    };
+    row([
         &title,
         &scaled(&rounds.native),
         &scaled(&rounds.component),
-        &ratio.to_string(),
-    );
+        &scaled(&rounds.stock),
+        &ratio(&rounds.native),
+        &ratio(&rounds.stock),
+    ]);
 }
 
-fn row(title: &str, native: &str, component: &str, ratio: &str) {
-    println!("{title:>46}  {native:<18}  {component:<18}  {ratio}");
+fn row([title, columns @ ..]: [&str; 6]) {
+    let columns = columns.map(|column| format!("{column:<18}"));
+    println!("{title:>52}  {}", columns.join("  ").trim_end());
 }
 
 /// Where an odd number of values lie.

@@ -1,8 +1,9 @@
-//! A load, put on both servers in turns.
+//! A load, put on the servers in turns.
 
 use crate::loads::Load;
 use crate::options::Plan;
 use crate::servers::{Component, Native, Running};
+use crate::stock::Stock;
 use anyhow::{Context, Result, ensure};
 use std::time::Duration;
 use tokio::runtime::Runtime;
@@ -15,12 +16,14 @@ const DEADLINE: Duration = Duration::from_secs(20);
 pub struct Rounds {
     pub native: Vec<f64>,
     pub component: Vec<f64>,
+    pub stock: Vec<f64>,
 }
 
 /// Who is measured, and on which runtime the client is.
 pub struct Bench {
     pub native: Native,
     pub component: Component,
+    pub stock: Stock,
     pub client: Runtime,
 }
 
@@ -29,23 +32,27 @@ impl Bench {
         self.round(load, plan).context("warm-up")?;
         let mut rounds = Rounds::default();
         for number in 1..=plan.rounds {
-            let (native, component) = self
+            let [native, component, stock] = self
                 .round(load, plan)
                 .with_context(|| format!("round {number}"))?;
             rounds.native.push(native);
             rounds.component.push(component);
+            rounds.stock.push(stock);
         }
         Ok(rounds)
     }
 
-    fn round(&self, load: Load, plan: &Plan) -> Result<(f64, f64)> {
+    fn round(&self, load: Load, plan: &Plan) -> Result<[f64; 3]> {
         let native = self
             .one(self.native.start(), load, plan)
             .context("native tokio")?;
         let component = self
             .one(self.component.start(), load, plan)
             .context("evconn")?;
-        Ok((native, component))
+        let stock = self
+            .one(self.stock.start(), load, plan)
+            .context("evconn's components on wasmtime-wasi's sockets")?;
+        Ok([native, component, stock])
     }
 
     fn one(&self, server: Result<Running<'_>>, load: Load, plan: &Plan) -> Result<f64> {

@@ -1,9 +1,9 @@
-//! The two servers, each on a runtime of its own with the same number of workers.
+//! The servers, each on a runtime of its own with the same number of workers.
 //!
 //! Each measurement starts its server anew, on a port of its own. The runtime, and what evconn has
 //! compiled, are kept.
 //!
-//! Neither sets TCP_NODELAY: wasmtime-wasi's sockets cannot.
+//! Both of these set TCP_NODELAY.
 
 use anyhow::{Result, ensure};
 use evconn::{Host, Limits, Listener, Service, Shutdown, guests};
@@ -18,7 +18,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 /// Port 0: whichever is free.
-const ANY_PORT: (Ipv4Addr, u16) = (Ipv4Addr::LOCALHOST, 0);
+pub const ANY_PORT: (Ipv4Addr, u16) = (Ipv4Addr::LOCALHOST, 0);
 
 /// What of tokio one would write by hand: a loop that accepts, and a task for each connection.
 pub struct Native(Runtime);
@@ -49,6 +49,7 @@ async fn accept(listener: &TcpListener, served: &AtomicU32) -> io::Result<()> {
     loop {
         let (stream, _) = listener.accept().await?;
         served.fetch_add(1, Ordering::Relaxed);
+        stream.set_nodelay(true)?;
         // If an echo fails, the client sees it.
         tokio::spawn(echo(stream));
     }
@@ -107,7 +108,7 @@ pub struct Running<'a> {
 
 impl<'a> Running<'a> {
     /// Have `serve` run until what it is given says that it is stopped.
-    fn start<F: Future<Output = Result<u64>> + Send + 'static>(
+    pub fn start<F: Future<Output = Result<u64>> + Send + 'static>(
         runtime: &'a Runtime,
         address: SocketAddr,
         serve: impl FnOnce(oneshot::Receiver<()>) -> F,

@@ -13,8 +13,9 @@ use crate::bindings::provider::exports::evconn::tcp::listener as wit;
 use crate::bindings::provider::{Provider, ProviderPre};
 use crate::connection::Parts;
 use crate::listener::{AcceptError, OnRelease, Recovery, Stats};
-use crate::sockets::{TcpCtx, TcpCtxView, TcpOptions, TcpView};
-use crate::{Error, ErrorCode, guests, sockets};
+use crate::sockets::{Policy, TcpCtx, TcpCtxView, TcpOptions, TcpSocket, TcpView};
+use crate::source::SocketFile;
+use crate::{Error, ErrorCode, Opened, SourceError, guests, sockets};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,6 +23,7 @@ use wasmtime::component::{Component, Linker, Resource, ResourceAny, ResourceTabl
 use wasmtime::{Engine, Store};
 use wasmtime_wasi::p2::DynPollable;
 use wasmtime_wasi::p2::bindings::io::poll::{Host as _, HostPollable as _};
+use wasmtime_wasi::p2::bindings::sockets::network::ErrorCode as WasiErrorCode;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 /// The callback that the component is given for connections and for errors. Which function it
@@ -92,6 +94,8 @@ pub(crate) enum Event {
 
 /// One listener and the store that it lives in.
 pub(crate) struct Acceptor {
+    // Goes before the socket that it is the file of, which is in the store.
+    _file: Option<SocketFile>,
     store: Store<AcceptorState>,
     provider: Provider,
     listener: ResourceAny,
@@ -104,24 +108,51 @@ impl Acceptor {
         address: SocketAddr,
         options: BindOptions,
     ) -> Result<Self, Error> {
-        let state = AcceptorState {
-            wasi: WasiCtx::builder().build(),
-            tcp: TcpCtx::new(grant::listening(address, options.dual_stack))
-                .options(options.tcp.clone()),
-            table: ResourceTable::new(),
-        };
-        let mut store = Store::new(pre.0.engine(), state);
-        let provider = pre.0.instantiate_async(&mut store).await.map_err(trap)?;
+        let policy = grant::listening(address, options.dual_stack);
+        let (mut store, provider) = instantiate(pre, policy, &options).await?;
         let given = make_options(&mut store, &provider, &options).await?;
-        let listener = provider
-            .evconn_tcp_listener()
-            .listener()
+        let guest = provider.evconn_tcp_listener().listener();
+        let made = guest
             .call_bind(&mut store, address.into(), Some(given))
-            .await
+            .await;
+        Self::made(None, store, provider, given, made).await
+    }
+
+    /// Make a listener of a socket that listens already. The store may accept from it, and nothing
+    /// else.
+    pub async fn adopt(
+        pre: &AcceptorPre,
+        opened: Opened,
+        options: BindOptions,
+    ) -> Result<Self, Error> {
+        let (mut store, provider) = instantiate(pre, grant::accepting(), &options).await?;
+        let (socket, file) = into_socket(&store.data().tcp, opened)?;
+        let given = make_options(&mut store, &provider, &options).await?;
+        let socket = store.data_mut().table.push(socket);
+        let socket = socket.map_err(|error| trap(error.into()))?;
+        let guest = provider.evconn_tcp_listener().listener();
+        let made = guest
+            .call_from_sockets(&mut store, &[socket], Some(given))
+            .await;
+        Self::made(file, store, provider, given, made).await
+    }
+
+    async fn made(
+        file: Option<SocketFile>,
+        mut store: Store<AcceptorState>,
+        provider: Provider,
+        options: ResourceAny,
+        made: wasmtime::Result<Result<ResourceAny, WasiErrorCode>>,
+    ) -> Result<Self, Error> {
+        let listener = made
             .map_err(trap)?
             .map_err(|code| Error::Socket(code.into()))?;
-        given.resource_drop_async(&mut store).await.map_err(trap)?;
+        options
+            .resource_drop_async(&mut store)
+            .await
+            .map_err(trap)?;
         Ok(Self {
+            _file: file,
             store,
             provider,
             listener,
@@ -255,6 +286,43 @@ impl Acceptor {
 
 /// What [`Acceptor::subscribe`] returned.
 struct Pollables(Vec<Resource<DynPollable>>);
+
+/// The component in a store of its own, where sockets can do what the policy says.
+async fn instantiate(
+    pre: &AcceptorPre,
+    policy: Policy,
+    options: &BindOptions,
+) -> Result<(Store<AcceptorState>, Provider), Error> {
+    let state = AcceptorState {
+        wasi: WasiCtx::builder().build(),
+        tcp: TcpCtx::new(policy).options(options.tcp.clone()),
+        table: ResourceTable::new(),
+    };
+    let mut store = Store::new(pre.0.engine(), state);
+    let provider = pre.0.instantiate_async(&mut store).await.map_err(trap)?;
+    Ok((store, provider))
+}
+
+/// What the component takes for a listening TCP socket; and the file that goes with it.
+fn into_socket(ctx: &TcpCtx, opened: Opened) -> Result<(TcpSocket, Option<SocketFile>), Error> {
+    let refused = |error| SourceError::Io {
+        what: "accept from the socket".to_owned(),
+        error,
+    };
+    match opened {
+        // This is for the component to bind.
+        Opened::Address { .. } => Err(Error::Socket(ErrorCode::InvalidArgument)),
+        Opened::Tcp(listener) => {
+            let socket = TcpSocket::from_tcp_listener(ctx, listener).map_err(refused)?;
+            Ok((socket, None))
+        }
+        #[cfg(unix)]
+        Opened::Unix { file, listener } => {
+            let socket = TcpSocket::from_unix_listener(ctx, listener).map_err(refused)?;
+            Ok((socket, file))
+        }
+    }
+}
 
 async fn make_options(
     store: &mut Store<AcceptorState>,

@@ -17,7 +17,8 @@ pub(super) enum Room {
     For(u32),
 }
 
-/// Permits for connections that are yet to come: each is taken before its connection is accepted.
+/// Permits for connections that are yet to come: each is taken before its connection is accepted,
+/// and given back when none was there. Another listener may have use for it.
 #[derive(Default)]
 pub(super) struct Permits(Option<OwnedSemaphorePermit>);
 
@@ -54,6 +55,11 @@ impl Permits {
             Some(held) => held.merge(taken),
             None => self.0 = Some(taken),
         }
+    }
+
+    /// Keep none while nothing comes.
+    pub fn give_back(&mut self) {
+        self.0 = None;
     }
 
     fn count(&self) -> usize {
@@ -100,6 +106,16 @@ mod tests {
         assert_eq!(room(permits.fill(&semaphore)), BATCH);
         assert_eq!(room(permits.fill(&semaphore)), BATCH);
         assert_eq!(semaphore.available_permits(), 1_000 - BATCH as usize);
+    }
+
+    #[test]
+    fn permits_that_are_given_back_are_there_for_another_listener() {
+        let semaphore = Arc::new(Semaphore::new(1));
+        let (mut one, mut other) = (Permits::default(), Permits::default());
+        assert_eq!(room(one.fill(&semaphore)), 1);
+        assert!(matches!(other.fill(&semaphore), Room::WaitFor(_)));
+        one.give_back();
+        assert_eq!(room(other.fill(&semaphore)), 1);
     }
 
     #[test]

@@ -240,6 +240,8 @@ impl Task {
             Room::WaitFor(semaphore) => (false, Some(semaphore)),
             Room::For(_) => (self.closure.is_none() && self.pending.is_empty(), None),
         };
+        // What was not used may be what another listener waits for.
+        self.permits.give_back();
         let pollables = match takes_events {
             true => Some(acceptor.subscribe().await?),
             false => None,

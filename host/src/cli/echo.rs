@@ -1,10 +1,10 @@
 //! `evconn echo`: the demo of libevent's manual, as two components.
 
 use super::edge::EdgeArgs;
+use super::listen::Listen;
 use super::values::seconds;
 use clap::Args;
-use evconn::{Host, Limits, Listener, Service, Shutdown, guests};
-use std::io::Write;
+use evconn::{Host, Limits, ListenSource, Service, Shutdown, guests};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -17,11 +17,17 @@ use std::time::Duration;
 #[derive(Args)]
 pub struct Echo {
     /// The port to listen on, from 0 to 65535; with 0 the system chooses a free one.
-    #[arg(default_value = "9876", allow_hyphen_values = true)]
+    #[arg(
+        default_value = "9876",
+        allow_hyphen_values = true,
+        conflicts_with = "sources"
+    )]
     port: String,
     /// The IPv4 or IPv6 address to listen on.
-    #[arg(long, default_value_t = IpAddr::V4(Ipv4Addr::UNSPECIFIED), value_name = "ADDR")]
+    #[arg(long, default_value_t = IpAddr::V4(Ipv4Addr::UNSPECIFIED), value_name = "ADDR", conflicts_with = "sources")]
     address: IpAddr,
+    #[command(flatten)]
+    listen: Listen,
     /// How many seconds open connections may take to finish after the first signal.
     #[arg(long, default_value = "10", value_name = "SECONDS", value_parser = seconds, allow_negative_numbers = true)]
     grace: Duration,
@@ -40,16 +46,21 @@ impl Echo {
         let edge = self.edge.edge()?;
         let host = Host::new()?;
         let service = Service::new(&host, guests::ECHO)?.with_edge(edge);
-        let address = SocketAddr::new(self.address, port);
-        let listener = match Listener::bind(&host, address).await {
-            Ok(listener) => listener,
+        let sources = match self.listen.sources {
+            sources if sources.is_empty() => {
+                vec![ListenSource::Address(SocketAddr::new(self.address, port))]
+            }
+            sources => sources,
+        };
+        let listeners = match Listen::open(&host, &sources).await {
+            Ok(listeners) => listeners,
             Err(error) => {
                 eprintln!("Couldn't create listener: {error}");
                 return Ok(ExitCode::FAILURE);
             }
         };
-        announce(&listener)?;
-        let served = evconn::serve(listener, service, Limits::default(), shutdown).await?;
+        Listen::announce(&listeners)?;
+        let served = evconn::serve_all(listeners, service, Limits::default(), shutdown).await?;
         tracing::info!(
             "served {} connections, of which {} were refused, {} failed and {} were ended by the shutdown",
             served.connections,
@@ -59,13 +70,6 @@ impl Echo {
         );
         Ok(ExitCode::SUCCESS)
     }
-}
-
-/// Say where it listens: whoever started this may wait for the line.
-fn announce(listener: &Listener) -> std::io::Result<()> {
-    let mut stdout = std::io::stdout().lock();
-    writeln!(stdout, "Listening on {}", listener.local_addr())?;
-    stdout.flush()
 }
 
 fn port(text: &str) -> Option<u16> {

@@ -2,6 +2,7 @@
 
 mod echo;
 mod edge;
+mod listen;
 mod values;
 
 use clap::{Parser, Subcommand};

@@ -4,9 +4,9 @@ use super::callback::OneAtATime;
 use super::{AcceptError, ConnectionCallback, Control, Handle, Listener, OnRelease, Status};
 use crate::acceptor::{self, Acceptor, BindOptions, DeferredAccept};
 use crate::sockets::TcpOptions;
-use crate::{Connection, Error, Host};
+use crate::{Connection, Error, ErrorCode, Host, Opened};
 use std::future::Future;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -122,17 +122,94 @@ impl ListenerBuilder {
     /// # Panics
     /// Outside a tokio runtime with I/O and time.
     pub async fn bind(self, address: SocketAddr) -> Result<Listener, Error> {
+        let options = self.options();
+        let acceptor = Acceptor::bind(self.host.acceptor(), address, options).await?;
+        self.start(acceptor, None).await
+    }
+
+    /// Listen on what a [`ListenSource`](crate::ListenSource) was opened to, or on a socket of your
+    /// own that listens.
+    ///
+    /// Of a socket that listens, the backlog is left as it is, and [`dual_stack`] is of no
+    /// consequence. Of an address, what it says of IPv4 replaces [`dual_stack`].
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use evconn::{Host, Listener, Opened};
+    ///
+    /// let host = Host::new()?;
+    /// let socket = std::net::TcpListener::bind("127.0.0.1:0")?;
+    /// let address = socket.local_addr()?;
+    /// let listener = Listener::builder(&host).listen(Opened::Tcp(socket)).await?;
+    /// assert_eq!(listener.local_addr(), address);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Listener::bind`]. Nothing is left open then.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime with I/O and time.
+    ///
+    /// [`dual_stack`]: Self::dual_stack
+    pub async fn listen(mut self, opened: Opened) -> Result<Listener, Error> {
+        match opened {
+            Opened::Address {
+                address,
+                dual_stack,
+            } => {
+                self.dual_stack = dual_stack;
+                if !dual_stack {
+                    return self.bind(address).await;
+                }
+                let acceptor = self.bind_both(address).await?;
+                self.start(acceptor, None).await
+            }
+            adopted => {
+                let name = adopted.to_string();
+                let pre = self.host.acceptor();
+                let acceptor = Acceptor::adopt(pre, adopted, self.options()).await?;
+                self.start(acceptor, Some(name)).await
+            }
+        }
+    }
+
+    /// Bind IPv6 and IPv4. For any interface, IPv4 alone will do where the machine has no IPv6.
+    async fn bind_both(&self, address: SocketAddr) -> Result<Acceptor, Error> {
+        let pre = self.host.acceptor();
+        match Acceptor::bind(pre, address, self.options()).await {
+            Err(Error::Socket(ErrorCode::NotSupported | ErrorCode::AddressNotBindable))
+                if address.ip().is_unspecified() =>
+            {
+                let options = BindOptions {
+                    dual_stack: false,
+                    ..self.options()
+                };
+                let address = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), address.port());
+                Acceptor::bind(pre, address, options).await
+            }
+            result => result,
+        }
+    }
+
+    fn options(&self) -> BindOptions {
         let wanted = self.control.wanted();
-        let options = BindOptions {
+        BindOptions {
             backlog: self.backlog,
             dual_stack: self.dual_stack,
             ipv6_only: self.ipv6_only,
             deferred: self.deferred,
             enabled: wanted.enabled,
             has_callback: wanted.has_callback,
-            tcp: self.tcp,
-        };
-        let mut acceptor = Acceptor::bind(self.host.acceptor(), address, options).await?;
+            tcp: self.tcp.clone(),
+        }
+    }
+
+    /// Start the task that drives the acceptor. Without a name, it has that of its first address.
+    async fn start(self, mut acceptor: Acceptor, name: Option<String>) -> Result<Listener, Error> {
+        let wanted = self.control.wanted();
         let local_addrs = acceptor.local_addrs().await?;
 
         let (control, commands) = watch::channel(self.control);
@@ -140,6 +217,7 @@ impl ListenerBuilder {
         let handle = Arc::new(Handle {
             control,
             status,
+            name: name.unwrap_or_else(|| local_addrs[0].to_string()),
             local_addrs,
         });
         let owner = OnRelease::new(Arc::downgrade(&handle));

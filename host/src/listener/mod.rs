@@ -13,7 +13,7 @@ pub(crate) use callback::{ConnectionCallback, TaskCallback};
 pub(crate) use control::{Control, Status, Wanted};
 pub use state::{AcceptError, Recovery, State, Stats, StopReason};
 
-use crate::{Connection, Error, ErrorCode, Host};
+use crate::{Connection, Error, ErrorCode, Host, ListenSource};
 use callback::OneAtATime;
 use std::fmt;
 use std::future::Future;
@@ -66,6 +66,7 @@ pub(crate) struct Handle {
     control: watch::Sender<Control>,
     status: watch::Receiver<Status>,
     local_addrs: Vec<SocketAddr>,
+    name: String,
 }
 
 impl Listener {
@@ -84,12 +85,37 @@ impl Listener {
         Self::builder(host).bind(address).await
     }
 
+    /// Listen on each socket that `source` has: mostly one, but systemd may pass several. It may
+    /// block for as long as [`ListenSource::open`] does. A Unix socket's file goes when its listener
+    /// is closed.
+    ///
+    /// # Errors
+    /// [`Error::Source`] if it cannot be opened; otherwise as [`bind`](Self::bind). Nothing is left
+    /// open then.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime with I/O and time.
+    pub async fn listen(host: &Host, source: &ListenSource) -> Result<Vec<Self>, Error> {
+        let mut listeners = Vec::new();
+        for opened in source.open()? {
+            listeners.push(Self::builder(host).listen(opened).await?);
+        }
+        Ok(listeners)
+    }
+
     /// To say how a listener is to be made.
     pub fn builder(host: &Host) -> ListenerBuilder {
         ListenerBuilder::new(host)
     }
 
+    /// Where it listens, in the form that [`ListenSource`] has: `127.0.0.1:9876`, `[::]:9876`,
+    /// `unix:/run/app.sock`.
+    pub fn name(&self) -> &str {
+        &self.0.name
+    }
+
     /// The address that it listens on, with the actual port: of a dual-stack listener, that of IPv6.
+    /// Of a Unix socket, it is port 0 of 127.0.0.1.
     pub fn local_addr(&self) -> SocketAddr {
         self.0.local_addrs[0]
     }

@@ -3,6 +3,7 @@
 use super::plain::Plain;
 use super::sending::Sending;
 use super::transport::Transport;
+use crate::PeerCredentials;
 use bytes::Bytes;
 use rustix::net::Shutdown;
 use socket2::SockRef;
@@ -69,6 +70,11 @@ impl Endpoint {
             Some(address) => Ok(address),
             None => super::option::local_address(&self.options()),
         }
+    }
+
+    /// Who the peer is, if it came by a Unix socket.
+    pub fn peer_credentials(&self) -> io::Result<Option<PeerCredentials>> {
+        self.transport.peer_credentials()
     }
 
     /// What to say instead of the socket's own addresses: for one that has none that a guest could be

@@ -1,5 +1,6 @@
 //! A connected stream socket of the operating system, TCP or Unix, that never blocks.
 
+use crate::PeerCredentials;
 use rustix::net::{RecvFlags, SendFlags, Shutdown};
 use socket2::SockRef;
 use std::io;
@@ -118,6 +119,15 @@ impl Plain {
     pub fn reset_on_close(&self) {
         if let Err(error) = self.options().set_linger(Some(Duration::ZERO)) {
             tracing::debug!("a connection cannot be reset: {error}");
+        }
+    }
+
+    /// Who the peer of a Unix socket is. Of TCP nothing more is known than the address.
+    pub fn peer_credentials(&self) -> io::Result<Option<PeerCredentials>> {
+        match self {
+            Self::Tcp(_) => Ok(None),
+            #[cfg(unix)]
+            Self::Unix(stream) => PeerCredentials::of(stream).map(Some),
         }
     }
 

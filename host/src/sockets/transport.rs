@@ -1,6 +1,7 @@
 //! What a connection's bytes travel through: its socket, or a TLS session on top of it.
 
 use super::plain::Plain;
+use crate::PeerCredentials;
 #[cfg(feature = "tls")]
 use crate::edge::TlsSession;
 use rustix::net::Shutdown;
@@ -93,6 +94,11 @@ impl Transport {
         if let Some(tls) = &self.tls {
             tls.abort();
         }
+    }
+
+    /// Who the peer of a Unix socket is.
+    pub fn peer_credentials(&self) -> io::Result<Option<PeerCredentials>> {
+        self.plain.peer_credentials()
     }
 
     /// For socket options.

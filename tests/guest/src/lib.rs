@@ -18,6 +18,7 @@ impl Guest for TestGuest {
         let line = read_line(&connection.input);
         let (command, argument) = line.split_once(' ').unwrap_or((&line, ""));
         match command {
+            "addresses" => say(&connection.output, &addresses(&connection)),
             "echo" => echo(&connection),
             "drop-socket-first" => drop_socket_first(connection),
             "error" => return Err(argument.to_owned()),
@@ -76,6 +77,16 @@ fn say(output: &OutputStream, text: &str) {
             return;
         }
     }
+}
+
+/// What the socket says of both sides, and what came with the connection.
+fn addresses(connection: &Connection) -> String {
+    format!(
+        "{:?} {:?} {:?}\n",
+        connection.socket.local_address(),
+        connection.socket.remote_address(),
+        connection.peer_address
+    )
 }
 
 /// Through guest memory, unlike the example.

@@ -1,0 +1,253 @@
+//! The same components on wasmtime-wasi's sockets: what a host would be without sockets of its own.
+//!
+//! It does no more than is needed: no limits, no log, nothing ends a connection. What it does is done
+//! as evconn does it: the same allocation of instances, the same engine settings, a store for each
+//! connection.
+
+use crate::servers::{ANY_PORT, Running};
+use anyhow::{Context, Result};
+use evconn::guests;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::runtime::Runtime;
+use tokio::sync::oneshot;
+use wasmtime::component::{Component, Linker, Resource, ResourceAny, ResourceTable};
+use wasmtime::{
+    Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, Store,
+};
+use wasmtime_wasi::p2::bindings::io::poll::{Host as _, HostPollable as _};
+use wasmtime_wasi::p2::{DynInputStream, DynOutputStream, TcpSocket};
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+
+mod provider {
+    wasmtime::component::bindgen!({
+        path: "../wit",
+        world: "evconn:tcp/provider",
+        exports: { default: async },
+        with: { "wasi": wasmtime_wasi::p2::bindings },
+    });
+}
+
+mod service {
+    wasmtime::component::bindgen!({
+        path: "../wit",
+        world: "evconn:tcp/service",
+        exports: { default: async },
+        with: { "wasi": wasmtime_wasi::p2::bindings },
+    });
+}
+
+use provider::exports::evconn::tcp::listener::Event;
+
+/// Room for the loads' connections, as evconn's default is.
+const CONNECTIONS: u32 = 1_000;
+
+pub struct Stock {
+    provider: provider::ProviderPre<Ctx>,
+    service: service::ServicePre<Ctx>,
+    runtime: Runtime,
+}
+
+struct Ctx {
+    wasi: WasiCtx,
+    table: ResourceTable,
+}
+
+impl WasiView for Ctx {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView {
+            ctx: &mut self.wasi,
+            table: &mut self.table,
+        }
+    }
+}
+
+impl Stock {
+    pub fn new() -> Result<Self> {
+        let mut config = Config::new();
+        config.concurrency_support(false);
+        let acceptors = Engine::new(&config)?;
+        config.epoch_interruption(true);
+        config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool()));
+        let services = Engine::new(&config)?;
+        tick(services.clone())?;
+        let listener = link(&acceptors, guests::LISTENER)?;
+        let echo = link(&services, guests::ECHO)?;
+        Ok(Self {
+            provider: provider::ProviderPre::new(listener)?,
+            service: service::ServicePre::new(echo)?,
+            runtime: crate::runtime("wasmtime-wasi")?,
+        })
+    }
+
+    pub fn start(&self) -> Result<Running<'_>> {
+        let mut acceptor = self.runtime.block_on(Acceptor::bind(&self.provider))?;
+        let address = self.runtime.block_on(acceptor.address())?;
+        let service = self.service.clone();
+        let serve = |stopped: oneshot::Receiver<()>| async move {
+            let served = Arc::new(AtomicU64::new(0));
+            tokio::select! {
+                biased;
+                result = acceptor.accept(service, Arc::clone(&served)) => result?,
+                _ = stopped => {}
+            }
+            Ok(served.load(Ordering::Relaxed))
+        };
+        Ok(Running::start(&self.runtime, address, serve))
+    }
+}
+
+fn pool() -> PoolingAllocationConfig {
+    let mut pool = PoolingAllocationConfig::default();
+    pool.total_component_instances(CONNECTIONS)
+        .total_core_instances(CONNECTIONS * 20)
+        .total_memories(CONNECTIONS * 2)
+        .total_tables(CONNECTIONS * 4)
+        .total_stacks(CONNECTIONS)
+        .max_memory_size(4 << 30)
+        .linear_memory_keep_resident(128 << 10)
+        .table_keep_resident(128 << 10)
+        .pagemap_scan(Enabled::Auto);
+    pool
+}
+
+/// As evconn interrupts guests: every 10 ms.
+fn tick(engine: Engine) -> Result<()> {
+    std::thread::Builder::new()
+        .name("stock-clock".to_owned())
+        .spawn(move || {
+            loop {
+                std::thread::sleep(Duration::from_millis(10));
+                engine.increment_epoch();
+            }
+        })?;
+    Ok(())
+}
+
+fn link(engine: &Engine, bytes: &[u8]) -> Result<wasmtime::component::InstancePre<Ctx>> {
+    let component = Component::new(engine, bytes)?;
+    let mut linker = Linker::new(engine);
+    wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+    Ok(linker.instantiate_pre(&component)?)
+}
+
+struct Acceptor {
+    store: Store<Ctx>,
+    provider: provider::Provider,
+    listener: ResourceAny,
+}
+
+impl Acceptor {
+    async fn bind(pre: &provider::ProviderPre<Ctx>) -> Result<Self> {
+        let ctx = Ctx {
+            wasi: WasiCtx::builder().inherit_network().allow_tcp(true).build(),
+            table: ResourceTable::new(),
+        };
+        let mut store = Store::new(pre.engine(), ctx);
+        let provider = pre.instantiate_async(&mut store).await?;
+        let guest = provider.evconn_tcp_listener().listener();
+        let address = std::net::SocketAddr::from(ANY_PORT).into();
+        let listener = guest
+            .call_bind(&mut store, address, None)
+            .await?
+            .map_err(|code| anyhow::anyhow!("cannot bind: {code:?}"))?;
+        guest
+            .call_set_callback(&mut store, listener, Some(0))
+            .await?;
+        Ok(Self {
+            store,
+            provider,
+            listener,
+        })
+    }
+
+    async fn address(&mut self) -> Result<std::net::SocketAddr> {
+        let guest = self.provider.evconn_tcp_listener().listener();
+        let addresses = guest
+            .call_local_addresses(&mut self.store, self.listener)
+            .await?
+            .map_err(|code| anyhow::anyhow!("no address: {code:?}"))?;
+        let first = addresses.first().context("no address")?;
+        Ok((*first).into())
+    }
+
+    /// Returns only if it fails.
+    async fn accept(
+        &mut self,
+        service: service::ServicePre<Ctx>,
+        served: Arc<AtomicU64>,
+    ) -> Result<()> {
+        let guest = self.provider.evconn_tcp_listener().listener();
+        loop {
+            let events = guest
+                .call_next_events(&mut self.store, self.listener, 64)
+                .await?;
+            let found = !events.is_empty();
+            for event in events {
+                let Event::Connection(event) = event else {
+                    anyhow::bail!("accepting failed");
+                };
+                served.fetch_add(1, Ordering::Relaxed);
+                let parts = Parts::take(&mut self.store.data_mut().table, event.connection)?;
+                // If an echo fails, the client sees it.
+                tokio::spawn(parts.serve(service.clone()));
+            }
+            if found {
+                continue;
+            }
+            let pollables = guest.call_subscribe(&mut self.store, self.listener).await?;
+            let table = &mut self.store.data_mut().table;
+            let borrowed = pollables.iter().map(|p| Resource::new_borrow(p.rep()));
+            table.poll(borrowed.collect()).await?;
+            for pollable in pollables {
+                table.drop(pollable)?;
+            }
+        }
+    }
+}
+
+struct Parts {
+    input: DynInputStream,
+    output: DynOutputStream,
+    socket: TcpSocket,
+    peer: wasmtime_wasi::p2::bindings::sockets::network::IpSocketAddress,
+}
+
+impl Parts {
+    fn take(
+        table: &mut ResourceTable,
+        connection: provider::evconn::tcp::connection::Connection,
+    ) -> Result<Self> {
+        Ok(Self {
+            input: table.delete(connection.input)?,
+            output: table.delete(connection.output)?,
+            socket: table.delete(connection.socket)?,
+            peer: connection.peer_address,
+        })
+    }
+
+    async fn serve(self, service: service::ServicePre<Ctx>) -> Result<()> {
+        let mut table = ResourceTable::new();
+        let socket = table.push(self.socket)?;
+        let connection = service::evconn::tcp::connection::Connection {
+            input: table.push_child(self.input, &socket)?,
+            output: table.push_child(self.output, &socket)?,
+            socket,
+            peer_address: self.peer,
+        };
+        let ctx = Ctx {
+            wasi: WasiCtx::builder().build(),
+            table,
+        };
+        let mut store = Store::new(service.engine(), ctx);
+        store.set_epoch_deadline(1);
+        store.epoch_deadline_async_yield_and_update(1);
+        let instance = service.instantiate_async(&mut store).await?;
+        instance
+            .evconn_tcp_handler()
+            .call_handle(&mut store, connection)
+            .await?
+            .map_err(anyhow::Error::msg)
+    }
+}

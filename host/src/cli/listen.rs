@@ -1,0 +1,46 @@
+//! Where a command listens, and the lines that say so.
+
+use clap::Args;
+use evconn::{Error, Host, ListenSource, Listener, SourceError};
+use std::io::Write;
+
+/// Flags of every command that listens.
+#[derive(Args)]
+pub struct Listen {
+    /// Listen on this; may be given more than once.
+    ///
+    /// 127.0.0.1:9876 or [::1]:9876 is an address, :9876 is any interface, with IPv6 and IPv4.
+    /// unix:PATH is a Unix socket, and unix:PATH,mode=660 gives its file a mode; unix:@NAME is one
+    /// without a file. fd:3 is a listening socket that is inherited as descriptor 3; systemd is all
+    /// that systemd passes, and systemd:NAME those of a name.
+    #[arg(long = "listen", value_name = "SOURCE", value_parser = source)]
+    pub sources: Vec<ListenSource>,
+}
+
+impl Listen {
+    /// A listener for each socket of each source, or nothing if one of them cannot be had.
+    pub async fn open(host: &Host, sources: &[ListenSource]) -> Result<Vec<Listener>, Error> {
+        let mut listeners = Vec::new();
+        for source in sources {
+            listeners.extend(Listener::listen(host, source).await?);
+        }
+        Ok(listeners)
+    }
+
+    /// Say where they listen: whoever started this may wait for the lines.
+    pub fn announce(listeners: &[Listener]) -> std::io::Result<()> {
+        let mut stdout = std::io::stdout().lock();
+        for listener in listeners {
+            writeln!(stdout, "Listening on {}", listener.name())?;
+        }
+        stdout.flush()
+    }
+}
+
+fn source(text: &str) -> Result<ListenSource, String> {
+    text.parse().map_err(|error| match error {
+        // The text is in front of it already.
+        SourceError::Invalid { problem, .. } => problem,
+        error => error.to_string(),
+    })
+}

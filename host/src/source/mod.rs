@@ -1,0 +1,181 @@
+//! Where a listener's connections come from: an address, the path of a Unix socket, or a socket that
+//! another program made and passed on.
+//!
+//! Where it ends: what comes out is a socket that listens, or an address that is for the guest to
+//! bind. Accepting on it is the [`acceptor`](crate::acceptor)'s.
+
+mod error;
+mod parse;
+mod systemd;
+
+// All that is Unix's alone is in `unix`; `elsewhere` has the same names, and refuses.
+#[cfg(not(unix))]
+#[path = "elsewhere.rs"]
+mod platform;
+#[cfg(unix)]
+#[path = "unix/mod.rs"]
+mod platform;
+
+pub use error::SourceError;
+pub use platform::{PeerCredentials, SocketFile};
+
+use std::fmt;
+use std::net::{Ipv6Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+/// Where a listener's connections come from.
+///
+/// It is made from text, as the command line has it:
+///
+/// | text | meaning |
+/// | --- | --- |
+/// | `127.0.0.1:9876`, `[::1]:0` | this address; with port 0 the system chooses a free one |
+/// | `:9876` | any interface, IPv6 and IPv4 |
+/// | `unix:/run/app.sock` | a Unix socket with this path |
+/// | `unix:/run/app.sock,mode=660` | the same, with this mode, in octal |
+/// | `unix:@app` | a Unix socket with an abstract name (Linux) |
+/// | `fd:3` | the listening socket that was passed as this descriptor |
+/// | `systemd` | all listening sockets that systemd has passed |
+/// | `systemd:web` | those with this name (`FileDescriptorName=`) |
+///
+/// ```
+/// use evconn::ListenSource;
+///
+/// let source: ListenSource = "unix:/run/app.sock,mode=660".parse()?;
+/// assert_eq!(source.to_string(), "unix:/run/app.sock,mode=660");
+/// assert!("/run/app.sock".parse::<ListenSource>().is_err());
+/// # Ok::<(), evconn::SourceError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ListenSource {
+    /// An address, which the listener component binds.
+    Address(SocketAddr),
+    /// This port of every interface, for IPv6 and for IPv4.
+    AnyInterface(u16),
+    /// A Unix socket, which is made here.
+    Unix(UnixSource),
+    /// A socket that listens already, inherited as the descriptor of this number: 3 or more.
+    Fd(i32),
+    /// The sockets that systemd, or a program that does as it does, has passed to this process: all
+    /// of them, or those of this name. See `sd_listen_fds(3)`.
+    Systemd(Option<String>),
+}
+
+/// A Unix socket that is to be made: its name, and who may connect.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnixSource {
+    name: UnixName,
+    mode: Option<u32>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum UnixName {
+    Path(PathBuf),
+    Abstract(String),
+}
+
+impl UnixSource {
+    /// A socket with a path, which may be relative.
+    ///
+    /// A socket that nobody serves any more is replaced there; nothing else ever is. The path goes
+    /// when the socket is closed.
+    pub fn path(path: impl AsRef<Path>) -> Self {
+        Self {
+            name: UnixName::Path(path.as_ref().to_owned()),
+            mode: None,
+        }
+    }
+
+    /// A socket with a name that is in no file system, and goes with the socket. Every process of
+    /// the network namespace may connect. Linux has them.
+    pub fn abstract_name(name: impl Into<String>) -> Self {
+        Self {
+            name: UnixName::Abstract(name.into()),
+            mode: None,
+        }
+    }
+
+    /// The mode that the socket's file gets: whoever may write to it may connect. Only the lowest
+    /// nine bits count. Default: what the umask leaves, which is mostly that only the owner may.
+    ///
+    /// An abstract name has no file, and nothing comes of this.
+    pub fn mode(mut self, mode: u32) -> Self {
+        self.mode = Some(mode & 0o777);
+        self
+    }
+}
+
+/// What [`ListenSource::open`] makes of a source. Sockets do not block, and close on exec.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Opened {
+    /// An address that is yet to be bound, by the listener component.
+    Address {
+        /// The address.
+        address: SocketAddr,
+        /// Whether IPv4 is wanted too: the address is then `[::]`.
+        dual_stack: bool,
+    },
+    /// A TCP socket that listens.
+    Tcp(std::net::TcpListener),
+    /// A Unix socket that listens.
+    #[cfg(unix)]
+    Unix {
+        /// Its file, if it was made here and has one. To be dropped before the socket: nobody can
+        /// then take it for one that was left behind.
+        file: Option<SocketFile>,
+        /// The socket.
+        listener: std::os::unix::net::UnixListener,
+    },
+}
+
+impl ListenSource {
+    /// Make the socket, or take the ones that were passed: at least one.
+    ///
+    /// It may wait for up to 2 seconds for another program that makes a socket in the same
+    /// directory. A socket that it makes queues up to 4,096 connections, or as many as the kernel
+    /// allows; one that was passed, as many as was said when it was made.
+    ///
+    /// A descriptor that was passed belongs to what this returns, and can be taken once in the life
+    /// of a process: nothing else in it may use that number. From now on it does not block, for
+    /// whoever else has it too. The variables of systemd stay in the environment: programs that are
+    /// started later see them, and that they are meant for another process.
+    ///
+    /// # Errors
+    /// Each [`SourceError`] but [`SourceError::Invalid`]. Nothing is left open then, or behind.
+    pub fn open(&self) -> Result<Vec<Opened>, SourceError> {
+        match self {
+            Self::Address(address) => Ok(vec![Opened::Address {
+                address: *address,
+                dual_stack: false,
+            }]),
+            Self::AnyInterface(port) => Ok(vec![Opened::Address {
+                address: SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), *port),
+                dual_stack: true,
+            }]),
+            Self::Unix(source) => Ok(vec![platform::bind(source)?]),
+            Self::Fd(number) => Ok(vec![platform::take(*number)?]),
+            Self::Systemd(name) => {
+                let passed = systemd::passed(|name| std::env::var_os(name), std::process::id())?;
+                let numbers = systemd::select(passed, name.as_deref())?;
+                numbers.into_iter().map(platform::take).collect()
+            }
+        }
+    }
+}
+
+impl fmt::Display for Opened {
+    /// Where it listens, in the form that [`ListenSource`] has.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address { address, .. } => write!(f, "{address}"),
+            Self::Tcp(listener) => match listener.local_addr() {
+                Ok(address) => write!(f, "{address}"),
+                Err(_) => f.write_str("an unknown address"),
+            },
+            #[cfg(unix)]
+            Self::Unix { listener, .. } => platform::write_name(listener, f),
+        }
+    }
+}

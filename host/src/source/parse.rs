@@ -1,0 +1,295 @@
+//! Sources as text, from the command line or a file of settings.
+
+use super::{ListenSource, SourceError, UnixName, UnixSource};
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::str::FromStr;
+
+impl FromStr for ListenSource {
+    type Err = SourceError;
+
+    /// # Errors
+    /// [`SourceError::Invalid`], which says what is wrong.
+    fn from_str(text: &str) -> Result<Self, SourceError> {
+        parse(text).map_err(|problem| SourceError::Invalid {
+            text: text.to_owned(),
+            problem,
+        })
+    }
+}
+
+fn parse(text: &str) -> Result<ListenSource, String> {
+    if let Some(rest) = text.strip_prefix("unix:") {
+        return unix(rest).map(ListenSource::Unix);
+    }
+    if let Some(number) = text.strip_prefix("fd:") {
+        return descriptor(number).map(ListenSource::Fd);
+    }
+    if text == "systemd" {
+        return Ok(ListenSource::Systemd(None));
+    }
+    if let Some(name) = text.strip_prefix("systemd:") {
+        return match name {
+            "" => Err("a name comes after \"systemd:\"; all sockets are just \"systemd\"".into()),
+            name => Ok(ListenSource::Systemd(Some(name.to_owned()))),
+        };
+    }
+    if let Some(port) = text.strip_prefix(':')
+        && let Some(port) = decimal(port)
+    {
+        return Ok(ListenSource::AnyInterface(port));
+    }
+    match text.parse() {
+        Ok(address) => Ok(ListenSource::Address(address)),
+        Err(_) => Err(not_an_address(text)),
+    }
+}
+
+/// What somebody who wrote this may have meant.
+fn not_an_address(text: &str) -> String {
+    let host = text.rsplit_once(':').map(|(host, _port)| host);
+    match host {
+        _ if text.parse::<IpAddr>().is_ok() => {
+            let bare = |ip: IpAddr| SocketAddr::new(ip, 9876).to_string();
+            let example = text.parse().map_or_else(|_| String::new(), bare);
+            format!("it has no port: {example}, for one")
+        }
+        None if decimal::<u16>(text).is_some() => {
+            format!("for port {text} of any interface, write :{text}")
+        }
+        None if text.contains('/') => format!("for a Unix socket, write unix:{text}"),
+        Some(host) if host.is_empty() || host.parse::<IpAddr>().is_ok() || is_ipv6(host) => {
+            "its port is not a number from 0 to 65535".to_owned()
+        }
+        _ => "it takes an address such as 127.0.0.1:9876, [::1]:9876 or :9876 (no host name), \
+              unix:PATH, fd:NUMBER or systemd"
+            .to_owned(),
+    }
+}
+
+fn is_ipv6(host: &str) -> bool {
+    let inner = host.strip_prefix('[').and_then(|h| h.strip_suffix(']'));
+    inner.is_some_and(|inner| inner.parse::<std::net::Ipv6Addr>().is_ok())
+}
+
+fn unix(text: &str) -> Result<UnixSource, String> {
+    let (name, options) = match text.split_once(',') {
+        Some((name, options)) => (name, Some(options)),
+        None => (text, None),
+    };
+    let mut source = match name.strip_prefix('@') {
+        _ if name.contains('\0') => return Err("a name has no zero byte".to_owned()),
+        Some("") => return Err("a name comes after \"unix:@\"".to_owned()),
+        Some(name) => UnixSource::abstract_name(name),
+        None if name.is_empty() => return Err("a path comes after \"unix:\"".to_owned()),
+        None => UnixSource::path(name),
+    };
+    for option in options.into_iter().flat_map(|options| options.split(',')) {
+        let Some(mode) = option.strip_prefix("mode=") else {
+            return Err(format!(
+                "after a comma comes mode=660, for one, and not {option:?}"
+            ));
+        };
+        if matches!(source.name, UnixName::Abstract(_)) {
+            return Err("an abstract name has no file, and so no mode".to_owned());
+        }
+        if source.mode.is_some() {
+            return Err("the mode is given twice".to_owned());
+        }
+        source = source.mode(octal(mode).ok_or("the mode is octal, from 0 to 777")?);
+    }
+    Ok(source)
+}
+
+fn octal(text: &str) -> Option<u32> {
+    let digits = (1..=4).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
+    let mode = digits.then(|| u32::from_str_radix(text, 8).ok()).flatten();
+    mode.filter(|mode| *mode <= 0o777)
+}
+
+fn descriptor(text: &str) -> Result<i32, String> {
+    match decimal(text) {
+        Some(0..=2) => Err("0, 1 and 2 are the standard streams: pass it as 3 or higher".into()),
+        Some(number) => Ok(number),
+        None => Err("a descriptor's number comes after \"fd:\"".to_owned()),
+    }
+}
+
+/// A number without a sign, which `parse` would take.
+pub(super) fn decimal<T: FromStr>(text: &str) -> Option<T> {
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    digits.then(|| text.parse().ok()).flatten()
+}
+
+impl fmt::Display for ListenSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address(address) => write!(f, "{address}"),
+            Self::AnyInterface(port) => write!(f, ":{port}"),
+            Self::Unix(source) => write!(f, "{source}"),
+            Self::Fd(number) => write!(f, "fd:{number}"),
+            Self::Systemd(None) => f.write_str("systemd"),
+            Self::Systemd(Some(name)) => write!(f, "systemd:{name}"),
+        }
+    }
+}
+
+impl fmt::Display for UnixSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "unix:{}", self.name)?;
+        match self.mode {
+            Some(mode) => write!(f, ",mode={mode:o}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for UnixName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Path(path) => write!(f, "{}", path.display()),
+            Self::Abstract(name) => write!(f, "@{name}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn source(text: &str) -> ListenSource {
+        text.parse().unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    fn problem(text: &str) -> String {
+        match text.parse::<ListenSource>() {
+            Err(SourceError::Invalid {
+                text: said,
+                problem,
+            }) => {
+                assert_eq!(said, text);
+                assert!(!problem.contains('\n'));
+                problem
+            }
+            other => panic!("{text:?} is {other:?}"),
+        }
+    }
+
+    #[test]
+    fn addresses() {
+        let address = |text: &str| ListenSource::Address(text.parse().expect("an address"));
+        for text in [
+            "127.0.0.1:9876",
+            "[::1]:0",
+            "0.0.0.0:65535",
+            "[fe80::1%2]:80",
+        ] {
+            assert_eq!(source(text), address(text));
+        }
+        assert_eq!(source(":0"), ListenSource::AnyInterface(0));
+        assert_eq!(source(":9876"), ListenSource::AnyInterface(9876));
+    }
+
+    #[test]
+    fn unix_sockets() {
+        let unix = |source| ListenSource::Unix(source);
+        assert_eq!(source("unix:/a/b"), unix(UnixSource::path("/a/b")));
+        assert_eq!(source("unix:a b"), unix(UnixSource::path("a b")));
+        for (text, mode) in [("660", 0o660), ("0660", 0o660), ("0", 0), ("777", 0o777)] {
+            assert_eq!(
+                source(&format!("unix:/a,mode={text}")),
+                unix(UnixSource::path("/a").mode(mode))
+            );
+        }
+        assert_eq!(source("unix:@a"), unix(UnixSource::abstract_name("a")));
+    }
+
+    #[test]
+    fn passed_sockets() {
+        assert_eq!(source("fd:3"), ListenSource::Fd(3));
+        assert_eq!(source("systemd"), ListenSource::Systemd(None));
+        let web = ListenSource::Systemd(Some("web".to_owned()));
+        assert_eq!(source("systemd:web"), web);
+    }
+
+    #[test]
+    fn what_is_displayed_is_the_same_source() {
+        for text in [
+            "127.0.0.1:80",
+            "[::1]:80",
+            ":80",
+            "unix:/run/a.sock",
+            "unix:a,mode=600",
+            "unix:@a",
+            "fd:7",
+            "systemd",
+            "systemd:a b",
+        ] {
+            assert_eq!(source(text).to_string(), text);
+        }
+    }
+
+    #[test]
+    fn bad_addresses_say_what_would_be_right() {
+        for (text, hint) in [
+            ("", "such as 127.0.0.1:9876"),
+            ("localhost:80", "no host name"),
+            ("127.0.0.1", "127.0.0.1:9876"),
+            ("::1", "[::1]:9876"),
+            ("9876", "write :9876"),
+            (":", "0 to 65535"),
+            (":65536", "0 to 65535"),
+            (":+1", "0 to 65535"),
+            ("127.0.0.1:x", "0 to 65535"),
+            ("127.0.0.1:65536", "0 to 65535"),
+            ("[::1]:", "0 to 65535"),
+            ("[::1]", "such as 127.0.0.1:9876"),
+            ("/run/a.sock", "write unix:/run/a.sock"),
+            ("tcp:80", "such as 127.0.0.1:9876"),
+            (" 127.0.0.1:80", "such as 127.0.0.1:9876"),
+        ] {
+            let problem = problem(text);
+            assert!(problem.contains(hint), "{text:?}: {problem}");
+        }
+    }
+
+    #[test]
+    fn bad_unix_sockets_say_what_would_be_right() {
+        for (text, hint) in [
+            ("unix:", "a path comes after"),
+            ("unix:,mode=660", "a path comes after"),
+            ("unix:@", "a name comes after"),
+            ("unix:@a,mode=660", "no file"),
+            ("unix:/a,mode=", "octal"),
+            ("unix:/a,mode=888", "octal"),
+            ("unix:/a,mode=1777", "octal"),
+            ("unix:/a,mode=+660", "octal"),
+            ("unix:/a,mode=0o660", "octal"),
+            ("unix:/a,mode=600,mode=660", "twice"),
+            ("unix:/a,", "mode=660"),
+            ("unix:/a,b", "mode=660"),
+            ("unix:/a,user=me", "mode=660"),
+            ("unix:/a\0b", "zero byte"),
+        ] {
+            let problem = problem(text);
+            assert!(problem.contains(hint), "{text:?}: {problem}");
+        }
+    }
+
+    #[test]
+    fn bad_numbers_and_names_say_what_would_be_right() {
+        for (text, hint) in [
+            ("fd:", "a descriptor's number"),
+            ("fd:x", "a descriptor's number"),
+            ("fd:-1", "a descriptor's number"),
+            ("fd:+3", "a descriptor's number"),
+            ("fd:2147483648", "a descriptor's number"),
+            ("fd:0", "3 or higher"),
+            ("fd:2", "3 or higher"),
+            ("systemd:", "just \"systemd\""),
+        ] {
+            let problem = problem(text);
+            assert!(problem.contains(hint), "{text:?}: {problem}");
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! Sockets of another program, inherited as a number.
+
+use super::{Opened, SourceError, failed};
+use rustix::io::{Errno, FdFlags, fcntl_getfd, fcntl_setfd};
+use rustix::net::{AddressFamily, SocketType, getsockname, sockopt};
+use std::net::TcpListener;
+use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd};
+use std::os::unix::net::UnixListener;
+use std::sync::{Mutex, PoisonError};
+
+enum Family {
+    Internet,
+    Unix,
+}
+
+/// Take the listening socket with this number. It belongs to what this returns.
+///
+/// An inherited descriptor has passed through exec(2), and so is not close-on-exec; those that this
+/// process has opened are, as Rust's libraries open all of theirs. It is made so when it is taken.
+/// That flag, in the kernel, is the list of what has an owner: a number is taken once, and never
+/// from somebody who has opened it here.
+pub fn take(number: i32) -> Result<Opened, SourceError> {
+    // Between looking at the flag and setting it, nobody else may look.
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+
+    if number < 3 {
+        return Err(SourceError::StandardStream(number));
+    }
+    // SAFETY: it is not -1. It is used for system calls only, in this function, and if the number is
+    // not open they say so.
+    let borrowed = unsafe { BorrowedFd::borrow_raw(number) };
+    let family = check(borrowed, number)?;
+    fcntl_setfd(borrowed, FdFlags::CLOEXEC)
+        .map_err(|error| failed(format!("take descriptor {number}"), error))?;
+    // SAFETY: it is open, and nothing here owns it: it was not close-on-exec until now (see above).
+    let owned = unsafe { OwnedFd::from_raw_fd(number) };
+
+    let not_blocking = |error| failed(format!("set up descriptor {number}"), error);
+    match family {
+        Family::Internet => {
+            let listener = TcpListener::from(owned);
+            listener.set_nonblocking(true).map_err(not_blocking)?;
+            Ok(Opened::Tcp(listener))
+        }
+        Family::Unix => {
+            let listener = UnixListener::from(owned);
+            listener.set_nonblocking(true).map_err(not_blocking)?;
+            let file = None;
+            Ok(Opened::Unix { file, listener })
+        }
+    }
+}
+
+/// Whether it is a socket on which connections can be accepted, and of which family.
+fn check(socket: BorrowedFd<'_>, number: i32) -> Result<Family, SourceError> {
+    let look = |error| match error {
+        Errno::BADF => SourceError::NotOpen(number),
+        Errno::NOTSOCK => SourceError::NotASocket(number),
+        error => failed(format!("look at descriptor {number}"), error),
+    };
+    if fcntl_getfd(socket)
+        .map_err(look)?
+        .contains(FdFlags::CLOEXEC)
+    {
+        return Err(SourceError::NotInherited(number));
+    }
+    let kind = match sockopt::socket_type(socket).map_err(look)? {
+        SocketType::STREAM => None,
+        SocketType::DGRAM => Some("datagram"),
+        SocketType::SEQPACKET => Some("packet"),
+        SocketType::RAW => Some("raw"),
+        _ => Some("strange"),
+    };
+    if let Some(kind) = kind {
+        return Err(SourceError::NotAStream { number, kind });
+    }
+    let family = match getsockname(socket).map_err(look)?.address_family() {
+        AddressFamily::INET | AddressFamily::INET6 => Family::Internet,
+        AddressFamily::UNIX => Family::Unix,
+        _ => return Err(SourceError::UnknownFamily(number)),
+    };
+    // Apple's systems cannot tell; accept(2) will.
+    #[cfg(not(target_vendor = "apple"))]
+    if !sockopt::socket_acceptconn(socket).map_err(look)? {
+        return Err(SourceError::NotListening(number));
+    }
+    Ok(family)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,70 @@
+//! Who is at the other end of a Unix socket.
+
+use std::fmt;
+use std::io;
+use tokio::net::UnixStream;
+
+/// Who is at the other end of a Unix socket: what the kernel knew when it connected.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> std::io::Result<()> {
+/// let (_ours, theirs) = tokio::net::UnixStream::pair()?;
+/// let peer = evconn::PeerCredentials::of(&theirs)?;
+/// assert_eq!(peer.pid, i32::try_from(std::process::id()).ok());
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PeerCredentials {
+    /// The process, where the system tells and it is in a namespace that can be seen from here. It
+    /// may have ended, and another may have its number.
+    pub pid: Option<i32>,
+    /// The user.
+    pub uid: u32,
+    /// The user's group.
+    pub gid: u32,
+}
+
+impl PeerCredentials {
+    /// Those of the peer of a connection.
+    ///
+    /// # Errors
+    /// What the operating system says; none is expected.
+    pub fn of(stream: &UnixStream) -> io::Result<Self> {
+        let credentials = stream.peer_cred()?;
+        Ok(Self {
+            pid: credentials.pid().filter(|pid| *pid > 0),
+            uid: credentials.uid(),
+            gid: credentials.gid(),
+        })
+    }
+}
+
+impl fmt::Display for PeerCredentials {
+    /// In one line, for the log.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(pid) = self.pid {
+            write!(f, "pid {pid}, ")?;
+        }
+        write!(f, "uid {}, gid {}", self.uid, self.gid)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn they_are_one_line() {
+        let mut peer = PeerCredentials {
+            pid: Some(7),
+            uid: 1000,
+            gid: 100,
+        };
+        assert_eq!(peer.to_string(), "pid 7, uid 1000, gid 100");
+        peer.pid = None;
+        assert_eq!(peer.to_string(), "uid 1000, gid 100");
+    }
+}
