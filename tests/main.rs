@@ -19,6 +19,7 @@ mod document;
 mod dual_stack;
 mod echo;
 mod emfile;
+mod ending;
 mod handle;
 mod hygiene;
 mod isolation;
@@ -31,5 +32,6 @@ mod sockets;
 mod sources;
 mod support;
 #[cfg(feature = "tls")]
+mod tcp_options;
 mod tls;
 mod wasmtime;

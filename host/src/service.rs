@@ -22,6 +22,7 @@ pub struct Service {
     host: Host,
     pre: ServicePre<ConnectionState>,
     edge: Edge,
+    policy: Policy,
 }
 
 impl Service {
@@ -40,12 +41,22 @@ impl Service {
             host: host.clone(),
             pre,
             edge: Edge::new(),
+            policy: Policy::deny_all(),
         })
     }
 
     /// Take each connection through this before an instance gets it. Default: nothing.
     pub fn with_edge(mut self, edge: Edge) -> Self {
         self.edge = edge;
+        self
+    }
+
+    /// What the service may do with sockets of its own, besides its connection. Default:
+    /// [`Policy::deny_all`]. Its instances share the policy, and what it counts.
+    ///
+    /// Addresses are all that it can be granted: it has no name look-up.
+    pub fn with_policy(mut self, policy: Policy) -> Self {
+        self.policy = policy;
         self
     }
 
@@ -66,11 +77,11 @@ impl Service {
             on_release: _on_release,
         } = parts;
         let endpoint = Arc::new(endpoint);
-        let unfinished = ResetOnDrop(&endpoint);
         let result = self.run(&endpoint, limits).await?;
         // The instance is gone. Its last bytes may still be on their way.
+        let unsent = ResetOnDrop(&endpoint);
         endpoint.is_sent().await;
-        std::mem::forget(unfinished);
+        unsent.disarm();
         result.map_err(Failure::Handler)
     }
 
@@ -80,23 +91,36 @@ impl Service {
         endpoint: &Arc<Endpoint>,
         limits: &Limits,
     ) -> wasmtime::Result<Result<(), String>> {
-        let mut store = Store::new(self.host.services(), ConnectionState::new(limits));
+        let mut store = Store::new(
+            self.host.services(),
+            ConnectionState::new(limits, &self.policy),
+        );
         store.limiter(|state| &mut state.limits);
         // A guest that computes is interrupted at the end of each slice, and others get their turn.
         store.set_epoch_deadline(1);
         store.epoch_deadline_async_yield_and_update(1);
+        // Dropped before the store: the end of the streams in there would be a regular one.
+        let unfinished = ResetOnDrop(endpoint);
 
         let connection = store.data_mut().connection(endpoint)?;
         let instance: Instance = self.pre.instantiate_async(&mut store).await?;
-        instance
+        let result = instance
             .evconn_tcp_handler()
             .call_handle(&mut store, connection)
-            .await
+            .await?;
+        unfinished.disarm();
+        Ok(result)
     }
 }
 
 /// Resets a connection whose instance trapped, or was given up: it owns nothing else.
 struct ResetOnDrop<'a>(&'a Endpoint);
+
+impl ResetOnDrop<'_> {
+    fn disarm(self) {
+        std::mem::forget(self);
+    }
+}
 
 impl Drop for ResetOnDrop<'_> {
     fn drop(&mut self) {
@@ -125,11 +149,11 @@ struct ConnectionState {
 }
 
 impl ConnectionState {
-    fn new(limits: &Limits) -> Self {
+    fn new(limits: &Limits, policy: &Policy) -> Self {
         Self {
             // Without network, files, environment, arguments, input or output.
             wasi: WasiCtx::builder().build(),
-            tcp: TcpCtx::new(Policy::deny_all()),
+            tcp: TcpCtx::new(policy.clone()),
             table: ResourceTable::new(),
             limits: StoreLimitsBuilder::new()
                 .memory_size(limits.max_memory)

@@ -3,17 +3,19 @@
 use crate::sockets::{Policy, Use};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
-/// What is needed to make a listener on `address`.
+/// What is needed to make a listener on `address`, as far as `policy` allows it.
 ///
 /// A dual-stack listener needs a second socket, on the address of IPv4 that means the same.
-pub(super) fn listening(address: SocketAddr, dual_stack: bool) -> Policy {
+pub(super) fn listening(address: SocketAddr, dual_stack: bool, policy: Policy) -> Policy {
     let second = dual_stack.then(|| counterpart(address)).flatten();
-    Policy::new(move |used, used_for| may_listen(address, second, used, used_for))
+    Policy::new(move |used, used_for| {
+        may_listen(address, second, used, used_for) && policy.allows(used, used_for)
+    })
 }
 
-/// What is needed to accept from sockets that listen already.
-pub(super) fn accepting() -> Policy {
-    Policy::new(|_, used_for| used_for == Use::Accept)
+/// What is needed to accept from sockets that listen already, as far as `policy` allows it.
+pub(super) fn accepting(policy: Policy) -> Policy {
+    Policy::new(move |used, used_for| used_for == Use::Accept && policy.allows(used, used_for))
 }
 
 /// What else a dual-stack listener on an IPv6 address listens on: any interface's address of IPv4
@@ -101,7 +103,7 @@ mod tests {
 
     #[test]
     fn sockets_that_listen_are_good_for_accepting_only() {
-        let policy = accepting();
+        let policy = accepting(Policy::allow_all());
         assert!(policy.allows(address("192.0.2.1:80"), Use::Accept));
         assert!(!policy.allows(address("127.0.0.1:0"), Use::Bind));
         assert!(!policy.allows(address("192.0.2.1:80"), Use::Connect));

@@ -77,6 +77,7 @@ pub(crate) struct BindOptions {
     pub enabled: bool,
     pub has_callback: bool,
     pub tcp: TcpOptions,
+    pub policy: Policy,
 }
 
 /// The most connections that are held for their first byte, and how long each one is.
@@ -108,7 +109,7 @@ impl Acceptor {
         address: SocketAddr,
         options: BindOptions,
     ) -> Result<Self, Error> {
-        let policy = grant::listening(address, options.dual_stack);
+        let policy = grant::listening(address, options.dual_stack, options.policy.clone());
         let (mut store, provider) = instantiate(pre, policy, &options).await?;
         let given = make_options(&mut store, &provider, &options).await?;
         let guest = provider.evconn_tcp_listener().listener();
@@ -125,7 +126,8 @@ impl Acceptor {
         opened: Opened,
         options: BindOptions,
     ) -> Result<Self, Error> {
-        let (mut store, provider) = instantiate(pre, grant::accepting(), &options).await?;
+        let policy = grant::accepting(options.policy.clone());
+        let (mut store, provider) = instantiate(pre, policy, &options).await?;
         let (socket, file) = into_socket(&store.data().tcp, opened)?;
         let given = make_options(&mut store, &provider, &options).await?;
         let socket = store.data_mut().table.push(socket);

@@ -153,18 +153,20 @@ mod tests {
 
     #[test]
     fn flags_that_belong_together_are_asked_for() {
-        let mut flags = vec![
+        let of_proxies = [
             ("--proxy-protocol", "--proxy-from"),
             ("--proxy-from 10.0.0.0/8", "--proxy-protocol"),
         ];
         #[cfg(feature = "tls")]
-        flags.extend([
+        let of_tls = [
             ("--tls-cert c.pem", "--tls-key"),
             ("--tls-key k.pem", "--tls-cert"),
             ("--tls-alpn h2", "--tls-cert"),
             ("--tls-handshake-timeout 1", "--tls-cert"),
-        ]);
-        for (flags, missing) in flags {
+        ];
+        #[cfg(not(feature = "tls"))]
+        let of_tls = [];
+        for (flags, missing) in of_proxies.into_iter().chain(of_tls) {
             let error = parse(flags).expect_err("something is missing");
             let kind = error.kind();
             assert_eq!(kind, clap::error::ErrorKind::MissingRequiredArgument);

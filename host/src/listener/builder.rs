@@ -3,7 +3,7 @@
 use super::callback::OneAtATime;
 use super::{AcceptError, ConnectionCallback, Control, Handle, Listener, OnRelease, Status};
 use crate::acceptor::{self, Acceptor, BindOptions, DeferredAccept};
-use crate::sockets::TcpOptions;
+use crate::sockets::{Policy, TcpOptions};
 use crate::{Connection, Error, ErrorCode, Host, Opened};
 use std::future::Future;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -19,6 +19,7 @@ pub struct ListenerBuilder {
     ipv6_only: bool,
     deferred: Option<DeferredAccept>,
     tcp: TcpOptions,
+    policy: Policy,
     control: Control,
 }
 
@@ -31,6 +32,7 @@ impl ListenerBuilder {
             ipv6_only: false,
             deferred: None,
             tcp: TcpOptions::default(),
+            policy: Policy::allow_all(),
             control: Control {
                 enabled: true,
                 ..Control::default()
@@ -77,6 +79,14 @@ impl ListenerBuilder {
     /// Default: [`TcpOptions::default`].
     pub fn tcp_options(mut self, options: TcpOptions) -> Self {
         self.tcp = options;
+        self
+    }
+
+    /// Which of its addresses it may use, and whose connections it takes: the peers that `policy` does
+    /// not allow are reset, and nobody is told of them. Default: [`Policy::allow_all`]. What is not the
+    /// listener's address cannot be used anyway.
+    pub fn policy(mut self, policy: Policy) -> Self {
+        self.policy = policy;
         self
     }
 
@@ -204,6 +214,7 @@ impl ListenerBuilder {
             enabled: wanted.enabled,
             has_callback: wanted.has_callback,
             tcp: self.tcp.clone(),
+            policy: self.policy.clone(),
         }
     }
 

@@ -16,6 +16,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::sync::Notify;
+use wasmtime_wasi::p2::bindings::sockets::network::IpAddressFamily;
 
 /// How long a connection whose owner is done with it goes on sending what was written. What is unsent
 /// then is dropped, and the peer reset.
@@ -32,6 +33,8 @@ pub(crate) struct Endpoint {
     transport: Transport,
     local_address: Option<SocketAddr>,
     peer_address: SocketAddr,
+    /// The socket's, whoever the peer turns out to be.
+    family: IpAddressFamily,
     sending: Mutex<Sending>,
     /// The peer has ended its side, or nobody wants to hear more of it.
     received_all: AtomicBool,
@@ -50,6 +53,7 @@ impl Endpoint {
             transport: Transport::new(plain),
             local_address: None,
             peer_address,
+            family: super::address::family_of(peer_address),
             sending: Mutex::default(),
             received_all: AtomicBool::new(false),
             reset: AtomicBool::new(false),
@@ -62,6 +66,11 @@ impl Endpoint {
     /// The peer's address, as it was when the connection was made.
     pub fn peer_address(&self) -> SocketAddr {
         self.peer_address
+    }
+
+    /// The socket's family. A Unix socket passes for one of IPv4.
+    pub fn family(&self) -> IpAddressFamily {
+        self.family
     }
 
     /// The address on this side.

@@ -36,3 +36,37 @@ fn set_tcp_option(socket: BorrowedFd<'_>, option: libc::c_int, value: u32) -> io
         _ => Err(io::Error::last_os_error()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::fd::AsFd;
+
+    fn get(socket: BorrowedFd<'_>, option: libc::c_int) -> libc::c_int {
+        let mut value: libc::c_int = 0;
+        let mut size = size_of_val(&value) as libc::socklen_t;
+        // SAFETY: the descriptor is open; `value` is an int that lives across the call, and `size`
+        // says how large it is.
+        let result = unsafe {
+            libc::getsockopt(
+                socket.as_raw_fd(),
+                libc::IPPROTO_TCP,
+                option,
+                (&raw mut value).cast(),
+                &raw mut size,
+            )
+        };
+        assert_eq!(result, 0);
+        value
+    }
+
+    #[test]
+    fn the_kernel_knows_of_them() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a listener");
+        set_fast_open(listener.as_fd(), 16).expect("set");
+        assert_eq!(get(listener.as_fd(), libc::TCP_FASTOPEN), 16);
+        set_defer_accept(listener.as_fd(), Duration::from_millis(10)).expect("set");
+        // In seconds, rounded up to what a number of retransmissions comes to.
+        assert!(get(listener.as_fd(), libc::TCP_DEFER_ACCEPT) >= 1);
+    }
+}

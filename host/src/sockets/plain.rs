@@ -36,8 +36,7 @@ impl Plain {
     pub fn try_recv(&self, buffer: &mut [MaybeUninit<u8>]) -> io::Result<usize> {
         let capacity = buffer.len();
         self.try_io(Interest::READABLE, capacity, || {
-            let (_, count) = self.recv(buffer, RecvFlags::empty())?;
-            Ok(count)
+            self.recv(buffer, RecvFlags::empty())
         })
     }
 
@@ -140,16 +139,13 @@ impl Plain {
         }
     }
 
-    fn recv<'a>(
-        &self,
-        buffer: &'a mut [MaybeUninit<u8>],
-        flags: RecvFlags,
-    ) -> io::Result<((&'a mut [u8], &'a mut [MaybeUninit<u8>]), usize)> {
-        Ok(match self {
+    fn recv(&self, buffer: &mut [MaybeUninit<u8>], flags: RecvFlags) -> io::Result<usize> {
+        let (_, count) = match self {
             Self::Tcp(stream) => rustix::net::recv(stream, buffer, flags),
             #[cfg(unix)]
             Self::Unix(stream) => rustix::net::recv(stream, buffer, flags),
-        }?)
+        }?;
+        Ok(count)
     }
 
     fn send(&self, bytes: &[u8]) -> io::Result<usize> {

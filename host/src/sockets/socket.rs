@@ -99,7 +99,7 @@ impl TcpSocket {
 
     /// One that is connected.
     pub(crate) fn from_endpoint(ctx: &TcpCtx, endpoint: Arc<Endpoint>) -> Self {
-        let family = address::family_of(endpoint.peer_address());
+        let family = endpoint.family();
         Self::with(ctx, family, State::Connected(endpoint))
     }
 

@@ -20,6 +20,12 @@ impl Guest for TestGuest {
         match command {
             "addresses" => say(&connection.output, &addresses(&connection)),
             "echo" => echo(&connection),
+            "burst" => burst(
+                &connection,
+                argument
+                    .parse()
+                    .map_err(|_| "burst takes a number of bytes")?,
+            ),
             "drop-socket-first" => drop_socket_first(connection),
             "error" => return Err(argument.to_owned()),
             "grow" => {
@@ -100,6 +106,18 @@ fn echo(Connection { input, output, .. }: &Connection) {
             }
             Err(StreamError::Closed | StreamError::LastOperationFailed(_)) => return,
         }
+    }
+}
+
+/// Write that many bytes, at most 64 KiB, into a socket that takes few, and return without waiting
+/// for anything.
+fn burst(Connection { output, socket, .. }: &Connection, bytes: usize) {
+    let _ = socket.set_send_buffer_size(4096);
+    if output
+        .check_write()
+        .is_ok_and(|permit| permit >= bytes as u64)
+    {
+        let _ = output.write(&vec![b'x'; bytes]);
     }
 }
 
