@@ -127,10 +127,7 @@ async fn others() {
 
 /// On a runtime with one thread, where whoever does not yield stops everybody else. Nothing in it
 /// could notice that: so this thread does.
-async fn starves_nobody<F: Future<Output = bool>>(case: Case, body: fn(Case) -> F)
-where
-    F: 'static,
-{
+async fn starves_nobody<F: Future<Output = bool> + 'static>(case: Case, body: fn(Case) -> F) {
     let implementation = case.implementation;
     let (case, compiled) = case.interruptible();
     let (sender, ended) = mpsc::channel();

@@ -134,7 +134,7 @@ impl Connection {
 
     /// Write for as long as the stream takes anything. That it takes nothing yet is not the end.
     pub fn fill(&self) -> u64 {
-        const CHUNK: [u8; 1 << 16] = [b'x'; 1 << 16];
+        static CHUNK: [u8; 1 << 16] = [b'x'; 1 << 16];
         let mut written = 0;
         loop {
             let permitted = self.output.check_write().expect("it is open");
