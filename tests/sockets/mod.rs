@@ -17,6 +17,7 @@ mod linked;
 mod listen;
 mod options;
 mod polling;
+mod shutdown;
 mod states;
 mod streams;
 mod traps;
@@ -175,6 +176,21 @@ tests! {
         alone []
         offline []
     }
+    shutdown {
+        both [
+            shutdown_send,
+            shutdown_receive,
+            shutdown_both,
+            shutdown_twice,
+            shutdown_send_loses_nothing,
+            shutdown_send_watched,
+            shutdown_send_waited_for,
+        ]
+        ipv4 []
+        ipv6 []
+        alone []
+        offline []
+    }
     states {
         both [
             unbound,
@@ -200,13 +216,6 @@ tests! {
         both [
             peer_ends,
             peer_ends_at_once,
-            shutdown_send,
-            shutdown_receive,
-            shutdown_both,
-            shutdown_twice,
-            shutdown_send_loses_nothing,
-            shutdown_send_watched,
-            shutdown_send_waited_for,
             output_dropped,
             output_dropped_with_unsent,
             input_dropped,

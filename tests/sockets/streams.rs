@@ -2,24 +2,23 @@
 
 use super::case::{Case, Program};
 use crate::support::{exchange, reset, within};
-use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 /// All that comes until the end.
-async fn rest(peer: &mut TcpStream) -> Vec<u8> {
+pub async fn rest(peer: &mut TcpStream) -> Vec<u8> {
     let mut bytes = vec![];
     let read = within("the end", peer.read_to_end(&mut bytes)).await;
     read.expect("an end, and no reset");
     bytes
 }
 
-async fn send(peer: &mut TcpStream, bytes: &[u8]) {
+pub async fn send(peer: &mut TcpStream, bytes: &[u8]) {
     peer.write_all(bytes).await.expect("sent");
 }
 
-async fn started(case: &Case) -> (Program, TcpStream) {
+pub async fn started(case: &Case) -> (Program, TcpStream) {
     let mut program = case.start(&[]);
     let peer = program.connect().await;
     (program, peer)
@@ -47,87 +46,9 @@ pub async fn peer_ends_at_once(case: Case) {
     program.ends(&["read: closed"]).await;
 }
 
-pub async fn shutdown_send(case: Case) {
-    let (program, mut peer) = started(&case).await;
-    assert_eq!(rest(&mut peer).await, b"hello");
-    send(&mut peer, b"world").await;
-    drop(peer);
-    program
-        .ends(&[
-            "shutdown: ok",
-            "write: closed",
-            "check-write: closed",
-            "flush: closed",
-            "ready: yes",
-            "received: 5",
-        ])
-        .await;
-}
-
-pub async fn shutdown_receive(case: Case) {
-    let (program, mut peer) = started(&case).await;
-    send(&mut peer, b"hello").await;
-    let mut bytes = [0; 5];
-    let read = within("the answer", peer.read_exact(&mut bytes)).await;
-    read.expect("five bytes");
-    program
-        .ends(&["shutdown: ok", "read: closed", "ready: yes"])
-        .await;
-}
-
-pub async fn shutdown_both(case: Case) {
-    let (mut program, mut peer) = started(&case).await;
-    assert_eq!(rest(&mut peer).await, b"");
-    program.tell().await;
-    program
-        .ends(&["shutdown: ok", "read: closed", "check-write: closed"])
-        .await;
-}
-
-pub async fn shutdown_twice(case: Case) {
-    case.says(&[
-        "receive first: ok ok ok ok",
-        "send first: ok ok ok ok",
-        "both first: ok ok ok ok",
-        "without streams: ok",
-    ])
-    .await;
-}
-
 /// A number that the program says.
-async fn number(program: &mut Program, what: &str) -> usize {
+pub async fn number(program: &mut Program, what: &str) -> usize {
     program.hear(what).await.parse().expect("a number")
-}
-
-pub async fn shutdown_send_loses_nothing(case: Case) {
-    let (mut program, mut peer) = started(&case).await;
-    assert_eq!(program.hear("shutdown").await, "ok");
-    let written = number(&mut program, "written").await;
-    assert_eq!(rest(&mut peer).await.len(), written);
-    program.tell().await;
-    program.ends(&["check-write: closed"]).await;
-}
-
-/// A host that gives a peer some time to read what is left, once nobody holds the connection any more,
-/// does not do so before.
-pub async fn shutdown_send_watched(case: Case) {
-    const SOON: Duration = Duration::from_secs(8);
-    let (mut program, mut peer) = started(&case).await;
-    assert_eq!(program.hear("shutdown").await, "ok");
-    let written = number(&mut program, "written").await;
-    let bytes = timeout(SOON, rest(&mut peer)).await;
-    let bytes = bytes.expect("nobody waits for anything but the peer");
-    assert_eq!(bytes.len(), written);
-    program.tell().await;
-    program.ends(&[]).await;
-}
-
-pub async fn shutdown_send_waited_for(case: Case) {
-    let (mut program, mut peer) = started(&case).await;
-    let written = number(&mut program, "written").await;
-    assert_eq!(rest(&mut peer).await.len(), written);
-    program.tell().await;
-    program.ends(&["shutdown: ok", "check-write: closed"]).await;
 }
 
 /// Whether the peer gets five bytes and then, while the socket is still there, the end.

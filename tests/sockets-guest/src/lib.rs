@@ -13,6 +13,7 @@ mod net;
 mod options;
 mod polling;
 mod report;
+mod shutdown;
 mod states;
 mod streams;
 mod traps;
@@ -33,7 +34,7 @@ use net::Run;
 /// A case, under the name of its module and its own.
 type Case = (&'static str, fn(&Run));
 
-const THEMES: [(&str, &[Case]); 10] = [
+const THEMES: [(&str, &[Case]); 11] = [
     ("addresses", addresses::CASES),
     ("bind", bind::CASES),
     ("connect", connect::CASES),
@@ -41,6 +42,7 @@ const THEMES: [(&str, &[Case]); 10] = [
     ("listen", listen::CASES),
     ("options", options::CASES),
     ("polling", polling::CASES),
+    ("shutdown", shutdown::CASES),
     ("states", states::CASES),
     ("streams", streams::CASES),
     ("traps", traps::CASES),
