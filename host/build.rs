@@ -17,18 +17,20 @@ const TARGET: &str = "wasm32-unknown-unknown";
 const STACK_SIZE: u32 = 64 * 1024;
 
 /// The cargo package of each guest, and the name of the component that is made of it.
-const GUESTS: [(&str, &str); 4] = [
+const GUESTS: [(&str, &str); 5] = [
     ("evconn-listener", "listener"),
     ("evconn-example-echo", "echo"),
     ("evconn-test-guest", "test-guest"),
     ("evconn-test-misuse", "test-misuse"),
+    ("evconn-test-sockets", "test-sockets"),
 ];
 
 /// What a guest is made of. Nothing else makes this script run again.
-const INPUTS: [&str; 6] = [
+const INPUTS: [&str; 7] = [
     "guest",
     "tests/guest",
     "tests/misuse-guest",
+    "tests/sockets-guest",
     "wit",
     "Cargo.toml",
     "Cargo.lock",
@@ -69,6 +71,7 @@ fn run() -> Result<()> {
     for (variable, name) in [
         ("EVCONN_TEST_GUEST", "test-guest"),
         ("EVCONN_TEST_MISUSE", "test-misuse"),
+        ("EVCONN_TEST_SOCKETS", "test-sockets"),
     ] {
         let component = out_dir.join(format!("{name}.wasm"));
         println!("cargo::rustc-env={variable}={}", component.display());

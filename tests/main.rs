@@ -28,6 +28,7 @@ mod own;
 mod parity;
 mod proxy;
 mod readme;
+mod sockets;
 mod sources;
 mod support;
 #[cfg(feature = "tls")]

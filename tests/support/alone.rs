@@ -2,9 +2,10 @@
 //! limit of descriptors ([`limit`](super::limit)). One that has to talk with its parent is a
 //! [`child`](super::child).
 
-use super::DEADLINE;
 use super::descriptors::ONE_AT_A_TIME;
+use super::{DEADLINE, skip};
 use rustix::process::Signal;
+use std::path::PathBuf;
 use std::process::Command;
 
 /// Which test a process was started for.
@@ -12,13 +13,39 @@ const FOR: &str = "EVCONN_TEST_ALONE";
 
 /// Run the body of the test called `path` (its `module_path!()` and name) in a process of its own.
 pub fn alone(path: &str, body: impl FnOnce()) {
+    alone_by(Command::new, path, body);
+}
+
+/// The same in a network namespace of its own, in which there is the loopback interface only.
+pub fn offline(path: &str, body: impl FnOnce()) {
+    let unshare = |arguments: &[&str]| {
+        const WITH_LOOPBACK: &str = "ip link set lo up && exec \"$0\" \"$@\"";
+        let mut command = Command::new("unshare");
+        command
+            .args(["--user", "--map-root-user", "--net"])
+            .args(["sh", "-c", WITH_LOOPBACK])
+            .args(arguments);
+        command
+    };
+    let works = std::env::var_os(FOR).is_some()
+        || unshare(&["true"])
+            .output()
+            .is_ok_and(|output| output.status.success());
+    if !works {
+        return skip("there are no network namespaces here, or no `unshare` and `ip`");
+    }
+    let command = |program: PathBuf| unshare(&[program.to_str().expect("a path in Unicode")]);
+    alone_by(command, path, body);
+}
+
+fn alone_by(command: impl Fn(PathBuf) -> Command, path: &str, body: impl FnOnce()) {
     let name = path.split_once("::").map_or(path, |(_crate, name)| name);
     if std::env::var_os(FOR).is_some_and(|for_test| for_test == name) {
         end_with_parent();
         return body();
     }
     let program = std::env::current_exe().expect("the path of this program");
-    let output = Command::new(program)
+    let output = command(program)
         .args([name, "--exact", "--nocapture"])
         .env(FOR, name)
         .env_remove(ONE_AT_A_TIME)

@@ -189,8 +189,16 @@ impl Endpoint {
             return;
         }
         let sent = self.sending().end(&self.transport);
-        if !sent && !self.flushing.swap(true, Ordering::Relaxed) {
-            tokio::spawn(Arc::clone(self).flush_in_background());
+        if sent || self.flushing.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        match tokio::runtime::Handle::try_current() {
+            Ok(runtime) => drop(runtime.spawn(Arc::clone(self).flush_in_background())),
+            // A store may be dropped after its runtime: then nobody is there to send it.
+            Err(_) => {
+                self.flushing.store(false, Ordering::Relaxed);
+                self.reset();
+            }
         }
     }
 

@@ -384,7 +384,10 @@ impl Pollable for TcpSocket {
             | State::Bound(_)
             | State::ListenInProgress(_)
             | State::Connected(_)
-            | State::Closed => {}
+            | State::Closed => {
+                // However often it is asked, others get their turn.
+                tokio::task::coop::consume_budget().await;
+            }
         }
     }
 }

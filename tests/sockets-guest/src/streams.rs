@@ -1,0 +1,330 @@
+//! The streams of a connection. The host is the other end, and looks at it from there.
+
+use crate::bindings::wasi::clocks::monotonic_clock::subscribe_duration;
+use crate::bindings::wasi::io::poll::poll;
+use crate::bindings::wasi::io::streams::StreamError;
+use crate::bindings::wasi::sockets::tcp::ShutdownType;
+use crate::net::{Connection, Run};
+use crate::report::{line, outcome, stream_outcome, wait_for_host, yes};
+
+crate::cases!(
+    peer_ends,
+    peer_ends_at_once,
+    shutdown_send,
+    shutdown_receive,
+    shutdown_both,
+    shutdown_twice,
+    shutdown_send_loses_nothing,
+    shutdown_send_watched,
+    shutdown_send_waited_for,
+    output_dropped,
+    output_dropped_with_unsent,
+    input_dropped,
+    both_dropped,
+    all_dropped,
+    back_pressure,
+    reset_while_reading,
+    reset_while_writing,
+    nothing_to_read,
+    nothing_to_write,
+    echo,
+    many_writes,
+    flushed
+);
+
+/// Half of the connection is over; the other half goes on.
+fn peer_ends(run: &Run) {
+    let server = run.serve_one();
+    line("read", stream_outcome(&server.input.blocking_read(5)));
+    line("at the end", stream_outcome(&server.input.blocking_read(5)));
+    line("and again", stream_outcome(&server.input.read(5)));
+    line("of nothing", stream_outcome(&server.input.read(0)));
+    line("ready", yes(server.input.subscribe().ready()));
+    server.send(b"world");
+}
+
+/// Nothing was sent.
+fn peer_ends_at_once(run: &Run) {
+    let server = run.serve_one();
+    line("read", stream_outcome(&server.input.blocking_read(5)));
+}
+
+fn shutdown_send(run: &Run) {
+    let server = run.serve_one();
+    server.send(b"hello");
+    server.permitted();
+    let shut = server.socket.shutdown(ShutdownType::Send);
+    line("shutdown", outcome(&shut));
+    line("write", stream_outcome(&server.output.write(b"x")));
+    line("check-write", stream_outcome(&server.output.check_write()));
+    line("flush", stream_outcome(&server.output.flush()));
+    line("ready", yes(server.output.subscribe().ready()));
+    line("received", server.receive_all().len());
+}
+
+/// What has come by then is not read any more, and the output goes on.
+fn shutdown_receive(run: &Run) {
+    let server = run.serve_one();
+    server.input.subscribe().block();
+    let shut = server.socket.shutdown(ShutdownType::Receive);
+    line("shutdown", outcome(&shut));
+    line("read", stream_outcome(&server.input.read(5)));
+    line("ready", yes(server.input.subscribe().ready()));
+    server.send(b"hello");
+}
+
+fn shutdown_both(run: &Run) {
+    let server = run.serve_one();
+    let shut = server.socket.shutdown(ShutdownType::Both);
+    line("shutdown", outcome(&shut));
+    line("read", stream_outcome(&server.input.read(5)));
+    line("check-write", stream_outcome(&server.output.check_write()));
+    wait_for_host();
+}
+
+/// Each of them, in every order, and once more when the peer has gone and the streams are dropped.
+fn shutdown_twice(run: &Run) {
+    use ShutdownType::{Both, Receive, Send};
+    for (name, order) in [
+        ("receive first", [Receive, Receive, Send, Both]),
+        ("send first", [Send, Send, Receive, Both]),
+        ("both first", [Both, Both, Send, Receive]),
+    ] {
+        let (client, server) = run.pair();
+        let shut = |how| outcome(&client.socket.shutdown(how));
+        line(name, order.map(shut).join(" "));
+        drop(server);
+    }
+    let (client, _server) = run.pair();
+    let Connection {
+        input,
+        output,
+        socket,
+    } = client;
+    drop((input, output));
+    line("without streams", outcome(&socket.shutdown(Both)));
+}
+
+/// All that the stream has taken, although the peer reads none of it before.
+fn shutdown_send_loses_nothing(run: &Run) {
+    let server = run.serve_one();
+    let written = server.fill();
+    let shut = server.socket.shutdown(ShutdownType::Send);
+    line("shutdown", outcome(&shut));
+    line("written", written);
+    wait_for_host();
+    server.output.subscribe().block();
+    line("check-write", stream_outcome(&server.output.check_write()));
+}
+
+/// Who looks on for a while does not take the matter over.
+fn shutdown_send_watched(run: &Run) {
+    let server = run.serve_one();
+    let written = server.fill();
+    let shut = server.socket.shutdown(ShutdownType::Send);
+    line("shutdown", outcome(&shut));
+    for _ in 0..3 {
+        let (output, timer) = (server.output.subscribe(), subscribe_duration(1_000_000));
+        poll(&[&output, &timer]);
+    }
+    line("written", written);
+    wait_for_host();
+}
+
+/// Until the stream says that it is closed, be that before or after all is sent.
+fn shutdown_send_waited_for(run: &Run) {
+    let server = run.serve_one();
+    line("written", server.fill());
+    let shut = server.socket.shutdown(ShutdownType::Send);
+    let closed = loop {
+        server.output.subscribe().block();
+        match server.output.check_write() {
+            Ok(0) => {}
+            result => break result,
+        }
+    };
+    line("shutdown", outcome(&shut));
+    line("check-write", stream_outcome(&closed));
+    wait_for_host();
+}
+
+fn output_dropped(run: &Run) {
+    let Connection {
+        input,
+        output,
+        socket,
+    } = run.serve_one();
+    output.blocking_write_and_flush(b"hello").expect("sent");
+    drop(output);
+    wait_for_host();
+    line("read", stream_outcome(&input.blocking_read(5)));
+    drop((input, socket));
+}
+
+fn output_dropped_with_unsent(run: &Run) {
+    let server = run.serve_one();
+    line("written", server.fill());
+    let Connection {
+        input,
+        output,
+        socket,
+    } = server;
+    drop(output);
+    line("dropped", "");
+    drop((input, socket));
+}
+
+/// The peer may go on sending.
+fn input_dropped(run: &Run) {
+    let Connection {
+        input,
+        output,
+        socket,
+    } = run.serve_one();
+    drop(input);
+    output.blocking_write_and_flush(b"hello").expect("sent");
+    wait_for_host();
+    output.blocking_write_and_flush(b"world").expect("sent");
+    drop((output, socket));
+}
+
+/// The socket is still there.
+fn both_dropped(run: &Run) {
+    let Connection {
+        input,
+        output,
+        socket,
+    } = run.serve_one();
+    output.blocking_write_and_flush(b"hello").expect("sent");
+    drop((input, output));
+    line("dropped", outcome(&socket.local_address()));
+    wait_for_host();
+    drop(socket);
+}
+
+fn all_dropped(run: &Run) {
+    let server = run.serve_one();
+    server.send(b"hello");
+    drop(server);
+    wait_for_host();
+}
+
+/// Nothing is permitted while the peer does not read, and the pollable says when there is.
+fn back_pressure(run: &Run) {
+    let server = run.serve_one();
+    let written = server.fill();
+    let pollable = server.output.subscribe();
+    line("ready", yes(pollable.ready()));
+    line("written", written);
+    pollable.block();
+    let permitted = server.output.check_write();
+    line("permitted", yes(permitted.is_ok_and(|count| count > 0)));
+    drop(pollable);
+}
+
+/// The first error is told of once.
+fn reset_while_reading(run: &Run) {
+    let server = run.serve_one();
+    line("before", stream_outcome(&server.input.blocking_read(1)));
+    wait_for_host();
+    line("read", stream_outcome(&server.input.blocking_read(1)));
+    line("and again", stream_outcome(&server.input.read(1)));
+    line("and again", stream_outcome(&server.input.blocking_read(1)));
+}
+
+fn reset_while_writing(run: &Run) {
+    let server = run.serve_one();
+    server.fill();
+    line("full", "");
+    let error = write_until_error(&server);
+    let closed = matches!(error, StreamError::Closed);
+    line("write", if closed { "closed" } else { "failed" });
+    line("and again", stream_outcome(&server.output.check_write()));
+    let again = server.output.blocking_write_and_flush(b"x");
+    line("write again", stream_outcome(&again));
+    line("ready", yes(server.output.subscribe().ready()));
+}
+
+fn write_until_error(server: &Connection) -> StreamError {
+    loop {
+        match server.output.check_write() {
+            Ok(0) => server.output.subscribe().block(),
+            Ok(_) => {
+                if let Err(error) = server.output.write(b"x") {
+                    return error;
+                }
+            }
+            Err(error) => return error,
+        }
+    }
+}
+
+/// A read without waiting finds nothing, and the pollable says when there is something.
+fn nothing_to_read(run: &Run) {
+    let server = run.serve_one();
+    let count = |bytes: Result<Vec<u8>, _>| bytes.map_or(usize::MAX, |bytes| bytes.len());
+    line("read", count(server.input.read(5)));
+    line("read of nothing", count(server.input.read(0)));
+    let pollable = server.input.subscribe();
+    line("ready", yes(pollable.ready()));
+    line("tell the peer", "");
+    pollable.block();
+    line("read less", count(server.input.read(2)));
+    line("ready with some left", yes(pollable.ready()));
+    line("read the rest", server.receive(3).len());
+    line("read no more", count(server.input.read(5)));
+    line("ready then", yes(pollable.ready()));
+    line("skip", "");
+    line("skipped", server.input.blocking_skip(2).unwrap_or_default());
+    line("read after it", server.receive(3).len());
+    drop(pollable);
+}
+
+fn nothing_to_write(run: &Run) {
+    let server = run.serve_one();
+    line("permitted", yes(server.permitted() > 0));
+    line("write", stream_outcome(&server.output.write(b"")));
+    line("ready", yes(server.output.subscribe().ready()));
+    line("flush", stream_outcome(&server.output.flush()));
+    let zeroes = server.output.blocking_write_zeroes_and_flush(5);
+    line("zeroes", stream_outcome(&zeroes));
+}
+
+fn echo(run: &Run) {
+    let server = run.serve_one();
+    let ended = loop {
+        if let Err(error) = server.output.blocking_splice(&server.input, u64::MAX) {
+            break error;
+        }
+    };
+    line("ended", stream_outcome::<()>(&Err(ended)));
+}
+
+/// In their order, whatever their sizes.
+fn many_writes(run: &Run) {
+    let server = run.serve_one();
+    let mut next = 0u32;
+    while next < 20_000 {
+        let permitted = server.output.check_write().expect("it is open");
+        if permitted < 4 * 7 {
+            server.output.subscribe().block();
+            continue;
+        }
+        let numbers = next..next + 1 + next % 7;
+        next = numbers.end;
+        let bytes: Vec<_> = numbers.flat_map(u32::to_be_bytes).collect();
+        server.output.write(&bytes).expect("it is permitted");
+    }
+    line("written", next);
+}
+
+/// A flush is over only when the stream takes more.
+fn flushed(run: &Run) {
+    let server = run.serve_one();
+    let permitted = server.permitted();
+    let bytes = vec![b'x'; permitted as usize];
+    line("write", stream_outcome(&server.output.write(&bytes)));
+    line("flush", stream_outcome(&server.output.blocking_flush()));
+    line("written", permitted);
+    wait_for_host();
+}

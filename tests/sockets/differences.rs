@@ -1,0 +1,295 @@
+//! What wasmtime-wasi's sockets do other than the documents say. It is asserted, so that the list
+//! stays true, and `wit/SOCKETS.md` tells of it.
+
+use super::case::Case;
+use super::linked::Implementation;
+use std::collections::BTreeSet;
+
+/// One thing that is different, and each place where it shows.
+pub struct Difference {
+    /// As it is in `wit/SOCKETS.md`.
+    pub title: &'static str,
+    /// The case, the line, and what stands there instead.
+    places: &'static [(&'static str, &'static str, &'static str)],
+}
+
+pub const DIFFERENCES: &[Difference] = &[
+    Difference {
+        title: "`start-connect` that fails at once",
+        places: &[
+            (
+                "states::closed_by_start_connect",
+                "start-bind",
+                "ok, bind-in-progress",
+            ),
+            (
+                "states::closed_by_start_connect",
+                "finish-bind",
+                "not-in-progress, unbound",
+            ),
+            (
+                "states::closed_by_start_connect",
+                "start-connect",
+                "ok, connect-in-progress",
+            ),
+            (
+                "states::closed_by_start_connect",
+                "finish-connect",
+                "not-in-progress, unbound",
+            ),
+            (
+                "states::closed_by_start_connect",
+                "start-listen",
+                "invalid-state, unbound",
+            ),
+            (
+                "states::closed_by_start_connect",
+                "finish-listen",
+                "not-in-progress, unbound",
+            ),
+            (
+                "states::closed_by_start_connect",
+                "accept",
+                "invalid-state, unbound",
+            ),
+            (
+                "states::closed_by_start_connect",
+                "local-address",
+                "invalid-state, unbound",
+            ),
+            (
+                "states::closed_by_start_connect",
+                "remote-address",
+                "invalid-state, unbound",
+            ),
+            (
+                "states::closed_by_start_connect",
+                "is-listening",
+                "no, unbound",
+            ),
+            (
+                "states::closed_by_start_connect",
+                "address-family",
+                "the same, unbound",
+            ),
+            (
+                "states::closed_by_start_connect",
+                "set-listen-backlog-size",
+                "ok, unbound",
+            ),
+            (
+                "states::closed_by_start_connect",
+                "get options",
+                "ok, unbound",
+            ),
+            (
+                "states::closed_by_start_connect",
+                "set options",
+                "ok, unbound",
+            ),
+            (
+                "states::closed_by_start_connect",
+                "subscribe",
+                "ready, unbound",
+            ),
+            (
+                "states::closed_by_start_connect",
+                "shutdown receive",
+                "invalid-state, unbound",
+            ),
+            (
+                "states::closed_by_start_connect",
+                "shutdown send",
+                "invalid-state, unbound",
+            ),
+            (
+                "states::closed_by_start_connect",
+                "shutdown both",
+                "invalid-state, unbound",
+            ),
+        ],
+    },
+    Difference {
+        title: "Calls on a closed socket",
+        places: &[
+            (
+                "states::closed",
+                "local-address",
+                "connection-refused, closed",
+            ),
+            (
+                "states::closed",
+                "remote-address",
+                "connection-refused, closed",
+            ),
+            (
+                "states::closed",
+                "set-listen-backlog-size",
+                "connection-refused, closed",
+            ),
+            (
+                "states::closed",
+                "get options",
+                "connection-refused, closed",
+            ),
+            (
+                "states::closed",
+                "set options",
+                "connection-refused, closed",
+            ),
+            (
+                "states::closed_by_listen",
+                "local-address",
+                "unknown, closed",
+            ),
+            (
+                "states::closed_by_listen",
+                "remote-address",
+                "unknown, closed",
+            ),
+            (
+                "states::closed_by_listen",
+                "set-listen-backlog-size",
+                "unknown, closed",
+            ),
+            ("states::closed_by_listen", "get options", "unknown, closed"),
+            ("states::closed_by_listen", "set options", "unknown, closed"),
+        ],
+    },
+    Difference {
+        title: "A socket that is being bound",
+        places: &[(
+            "states::bind_in_progress",
+            "local-address",
+            "ok, bind-in-progress",
+        )],
+    },
+    Difference {
+        title: "A socket that begins to listen",
+        places: &[
+            (
+                "states::listen_in_progress",
+                "accept",
+                "would-block, listen-in-progress",
+            ),
+            (
+                "states::listen_in_progress",
+                "is-listening",
+                "yes, listen-in-progress",
+            ),
+        ],
+    },
+    Difference {
+        title: "A socket that is connecting",
+        places: &[
+            (
+                "states::connect_in_progress",
+                "local-address",
+                "invalid-state, connect-in-progress",
+            ),
+            (
+                "states::connect_in_progress",
+                "get options",
+                "invalid-state, connect-in-progress",
+            ),
+            (
+                "states::connect_in_progress",
+                "set options",
+                "invalid-state, connect-in-progress",
+            ),
+            (
+                "states::bound_connect_in_progress",
+                "local-address",
+                "invalid-state, connect-in-progress",
+            ),
+            (
+                "states::bound_connect_in_progress",
+                "get options",
+                "invalid-state, connect-in-progress",
+            ),
+            (
+                "states::bound_connect_in_progress",
+                "set options",
+                "invalid-state, connect-in-progress",
+            ),
+        ],
+    },
+    Difference {
+        title: "A connect that was waited for",
+        places: &[(
+            "states::resolved_connect_in_progress",
+            "remote-address",
+            "ok, connect-in-progress",
+        )],
+    },
+    Difference {
+        title: "No descriptors left",
+        places: &[
+            ("limits::create", "without", "unknown"),
+            ("limits::accepting", "without", "unknown"),
+            ("limits::accepting", "and again", "unknown"),
+        ],
+    },
+    Difference {
+        title: "An output stream that has failed",
+        places: &[
+            ("streams::reset_while_writing", "and again", "failed"),
+            ("streams::reset_while_writing", "write again", "failed"),
+        ],
+    },
+    Difference {
+        title: "An output stream that is dropped",
+        places: &[
+            ("streams::output_dropped", "the peer sees the end", "no"),
+            ("streams::both_dropped", "the peer sees the end", "no"),
+        ],
+    },
+    Difference {
+        title: "An output stream that is dropped with unsent bytes",
+        places: &[(
+            "streams::output_dropped_with_unsent",
+            "the drop waits for the peer",
+            "yes",
+        )],
+    },
+    Difference {
+        title: "A program that polls what is always ready",
+        places: &[
+            ("polling::beside_an_always_ready_one", "the others", "wait"),
+            ("polling::beside_an_ended_input", "the others", "wait"),
+            ("polling::spinning", "the others", "wait"),
+        ],
+    },
+];
+
+impl Difference {
+    /// The cases in which it shows.
+    pub fn cases(&self) -> BTreeSet<&'static str> {
+        self.places.iter().map(|(case, ..)| *case).collect()
+    }
+}
+
+fn places(
+    case: &Case,
+) -> impl Iterator<Item = &'static (&'static str, &'static str, &'static str)> {
+    let name = case.name;
+    let differs = case.implementation == Implementation::Wasmtime;
+    let places = DIFFERENCES.iter().flat_map(|difference| difference.places);
+    places.filter(move |(of_case, ..)| differs && *of_case == name)
+}
+
+/// What stands in that line instead, if that is something else than the documents say.
+pub fn of(case: &Case, line: &str) -> Option<(&'static str, &'static str)> {
+    let mut places = places(case);
+    let found = places.find(|(_, what, _)| *what == line);
+    found.map(|(_, what, instead)| (*what, *instead))
+}
+
+/// A case has been through: each place of it in the table was one of its lines.
+pub fn assert_all_met(case: &Case, met: &BTreeSet<&'static str>) {
+    let all: BTreeSet<_> = places(case).map(|(_, what, _)| *what).collect();
+    assert_eq!(
+        *met, all,
+        "lines of which the table tells, and the case does not"
+    );
+}

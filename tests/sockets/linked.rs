@@ -1,0 +1,181 @@
+//! `tests/sockets-guest`, linked with either implementation of the sockets.
+
+use crate::support::DEADLINE;
+use evconn::sockets::{Policy, TcpCtx, TcpCtxView, TcpView, Use as TcpUse};
+use std::net::SocketAddr;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+use wasmtime::component::{Component, Linker, ResourceTable};
+use wasmtime::{Config, Engine, Store};
+use wasmtime_wasi::cli::{AsyncStdinStream, AsyncStdoutStream};
+use wasmtime_wasi::p2::bindings::CommandPre;
+use wasmtime_wasi::sockets::SocketAddrUse;
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+
+const PROGRAM: &[u8] = include_bytes!(env!("EVCONN_TEST_SOCKETS"));
+
+/// Whose sockets they are.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Implementation {
+    Wasmtime,
+    Own,
+}
+
+/// What a program may do with which address.
+#[derive(Clone, Copy)]
+pub enum Grant {
+    Everything,
+    /// All but port 1.
+    NotPort1,
+    /// All but listening.
+    NotListening,
+    /// All but peers from 127.0.0.2.
+    NotFrom2,
+}
+
+/// What is asked for.
+#[derive(Clone, Copy, PartialEq)]
+enum Use {
+    Listen,
+    Accept,
+    Other,
+}
+
+impl Grant {
+    fn covers(self, address: SocketAddr, wanted: Use) -> bool {
+        match self {
+            Self::Everything => true,
+            Self::NotPort1 => address.port() != 1,
+            Self::NotListening => wanted != Use::Listen,
+            Self::NotFrom2 => wanted != Use::Accept || address.ip().to_string() != "127.0.0.2",
+        }
+    }
+}
+
+pub struct Ctx {
+    wasi: WasiCtx,
+    tcp: TcpCtx,
+    table: ResourceTable,
+}
+
+impl WasiView for Ctx {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView {
+            ctx: &mut self.wasi,
+            table: &mut self.table,
+        }
+    }
+}
+
+impl TcpView for Ctx {
+    fn tcp(&mut self) -> TcpCtxView<'_> {
+        TcpCtxView {
+            ctx: &mut self.tcp,
+            table: &mut self.table,
+        }
+    }
+}
+
+impl Ctx {
+    fn new(
+        arguments: &[String],
+        grant: Grant,
+        stdin: AsyncStdinStream,
+        stdout: AsyncStdoutStream,
+    ) -> Self {
+        let wasi = WasiCtx::builder()
+            .args(arguments)
+            .stdin(stdin)
+            .stdout(stdout)
+            .allow_tcp(true)
+            .socket_addr_check(move |address, wanted| {
+                let wanted = match wanted {
+                    SocketAddrUse::TcpListen => Use::Listen,
+                    SocketAddrUse::TcpAccept => Use::Accept,
+                    _ => Use::Other,
+                };
+                let granted = grant.covers(address, wanted);
+                Box::pin(async move { granted })
+            })
+            .build();
+        let policy = Policy::new(move |address, wanted| {
+            let wanted = match wanted {
+                TcpUse::Listen => Use::Listen,
+                TcpUse::Accept => Use::Accept,
+                TcpUse::Bind | TcpUse::Connect => Use::Other,
+            };
+            grant.covers(address, wanted)
+        });
+        Self {
+            wasi,
+            tcp: TcpCtx::new(policy),
+            table: ResourceTable::new(),
+        }
+    }
+}
+
+/// The program, compiled.
+pub struct Compiled {
+    engine: Engine,
+    component: Component,
+}
+
+impl Compiled {
+    pub fn new() -> Self {
+        let mut config = Config::new();
+        config.concurrency_support(false).epoch_interruption(true);
+        let engine = Engine::new(&config).expect("an engine");
+        let component = Component::new(&engine, PROGRAM).expect("a component");
+        Self { engine, component }
+    }
+
+    /// Once for all tests that interrupt nobody.
+    pub fn shared() -> Arc<Self> {
+        static COMPILED: OnceLock<Arc<Compiled>> = OnceLock::new();
+        Arc::clone(COMPILED.get_or_init(|| Arc::new(Self::new())))
+    }
+
+    /// End what runs with a trap.
+    pub fn interrupt(&self) {
+        self.engine.increment_epoch();
+    }
+
+    /// Run the program to its end, or to its trap. What it had is closed after that.
+    pub async fn run(
+        &self,
+        implementation: Implementation,
+        arguments: Vec<String>,
+        grant: Grant,
+        stdin: AsyncStdinStream,
+        stdout: AsyncStdoutStream,
+    ) -> wasmtime::Result<()> {
+        let linker = implementation.linker(&self.engine)?;
+        let command = CommandPre::new(linker.instantiate_pre(&self.component)?)?;
+        let ctx = Ctx::new(&arguments, grant, stdin, stdout);
+        let mut store = Store::new(&self.engine, ctx);
+        store.set_epoch_deadline(1);
+        let command = command.instantiate_async(&mut store).await?;
+        let outcome = command.wasi_cli_run().call_run(&mut store).await?;
+        outcome.expect("the program knows what it is told to do");
+        Ok(())
+    }
+}
+
+impl Implementation {
+    fn linker(self, engine: &Engine) -> wasmtime::Result<Linker<Ctx>> {
+        let mut linker = Linker::new(engine);
+        match self {
+            Self::Wasmtime => wasmtime_wasi::p2::add_to_linker_async(&mut linker)?,
+            Self::Own => evconn::sockets::add_to_linker(&mut linker)?,
+        }
+        Ok(linker)
+    }
+
+    /// How long to wait for what ought to happen: not for ever, where it is known not to.
+    pub fn patience(self) -> Duration {
+        match self {
+            Self::Wasmtime => Duration::from_millis(200),
+            Self::Own => DEADLINE,
+        }
+    }
+}
