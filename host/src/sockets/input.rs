@@ -112,15 +112,15 @@ impl InputStream for Input {
 #[async_trait]
 impl Pollable for Input {
     async fn ready(&mut self) {
-        // However often it is asked, others get their turn.
-        tokio::task::coop::consume_budget().await;
         loop {
             self.readable().await;
             // A socket may count as readable until a first attempt has failed (tokio from 1.54 on).
             if self.was_ready || self.endpoint.has_input() {
-                self.was_ready = true;
-                return;
+                break;
             }
         }
+        self.was_ready = true;
+        // However often it is asked, others get their turn. What is not ready costs nothing of that.
+        tokio::task::coop::consume_budget().await;
     }
 }

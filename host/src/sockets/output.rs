@@ -109,16 +109,14 @@ impl OutputStream for Output {
 #[async_trait]
 impl Pollable for Output {
     async fn ready(&mut self) {
-        // However often it is asked, others get their turn.
-        tokio::task::coop::consume_budget().await;
         // One that takes no more says so at once. What is left of it is sent in the background, and
         // only one task can wait for that.
-        if !self.endpoint.sending().is_open() {
-            return;
-        }
-        if let Err(error) = poll_fn(|cx| self.endpoint.poll_push(cx)).await {
+        let is_open = self.endpoint.sending().is_open();
+        if is_open && let Err(error) = poll_fn(|cx| self.endpoint.poll_push(cx)).await {
             self.failed = Some(error);
         }
+        // However often it is asked, others get their turn. What is not ready costs nothing of that.
+        tokio::task::coop::consume_budget().await;
     }
 }
 
