@@ -41,11 +41,11 @@ use stock::Stock;
 use tokio::runtime::{Builder, Runtime};
 
 fn main() -> ExitCode {
-    let plan = match options::parse() {
-        Ok(plan) => plan,
+    let (loads, plan) = match options::parse() {
+        Ok(parsed) => parsed,
         Err(code) => return code,
     };
-    match run(&plan) {
+    match run(&loads, &plan) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
@@ -54,7 +54,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(plan: &Plan) -> Result<()> {
+fn run(loads: &[Load], plan: &Plan) -> Result<()> {
     let bench = Bench {
         native: Native::new()?,
         component: Component::new()?,
@@ -62,7 +62,7 @@ fn run(plan: &Plan) -> Result<()> {
         client: runtime("client")?,
     };
     report::print_header(plan);
-    for load in Load::ALL {
+    for &load in loads {
         let rounds = bench
             .measure(load, plan)
             .with_context(|| format!("{load:?}"))?;

@@ -23,7 +23,7 @@ pub const STREAMS: u32 = 8;
 const CHUNK: usize = 64 << 10;
 
 /// What is done to a server.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
 pub enum Load {
     /// Connect, send 64 bytes, read them, close.
     Connect,

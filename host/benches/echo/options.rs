@@ -1,5 +1,6 @@
 //! What is asked for on the command line, and how much work that is.
 
+use crate::loads::Load;
 use clap::Parser;
 use clap::error::ErrorKind;
 use std::process::ExitCode;
@@ -11,6 +12,12 @@ struct Options {
     /// About 10 seconds instead of under a minute, and less exact.
     #[arg(long)]
     quick: bool,
+    /// Only this load; may be given more than once. Default: all.
+    #[arg(long, value_enum)]
+    load: Vec<Load>,
+    /// How many rounds, after a warm-up: an odd number.
+    #[arg(long)]
+    rounds: Option<u32>,
     /// What cargo says to every benchmark.
     #[arg(long, hide = true)]
     bench: bool,
@@ -55,11 +62,22 @@ const MAX_CONNECTIONS: u32 = 8_000;
 const _: () = assert!(DEFAULT.connections <= MAX_CONNECTIONS);
 const _: () = assert!(QUICK.connections <= MAX_CONNECTIONS);
 
-/// What is to be done, or what to exit with.
-pub fn parse() -> Result<Plan, ExitCode> {
+impl Options {
+    fn into_parts(self) -> (Vec<Load>, Plan) {
+        let mut plan = if self.quick { QUICK } else { DEFAULT };
+        plan.rounds = self.rounds.map_or(plan.rounds, |rounds| rounds | 1);
+        let loads = match self.load.is_empty() {
+            true => Load::ALL.to_vec(),
+            false => self.load,
+        };
+        (loads, plan)
+    }
+}
+
+/// What the servers are put under and how much of it, or what to exit with.
+pub fn parse() -> Result<(Vec<Load>, Plan), ExitCode> {
     match Options::try_parse() {
-        Ok(Options { quick: true, .. }) => Ok(QUICK),
-        Ok(Options { quick: false, .. }) => Ok(DEFAULT),
+        Ok(options) => Ok(options.into_parts()),
         Err(help) if help.kind() == ErrorKind::DisplayHelp => {
             print!("{help}");
             Err(ExitCode::SUCCESS)
