@@ -9,6 +9,7 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
@@ -18,13 +19,13 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 /// sending what was written.
 pub struct Connection {
     // The order matters: whoever waits for a free descriptor is told last.
-    endpoint: Endpoint,
+    endpoint: Arc<Endpoint>,
     _on_release: OnRelease,
 }
 
 /// What a connection consists of.
 pub(crate) struct Parts {
-    pub endpoint: Endpoint,
+    pub endpoint: Arc<Endpoint>,
     /// To be dropped when all else is.
     pub on_release: OnRelease,
 }
@@ -65,8 +66,8 @@ impl Connection {
     }
 
     /// For what comes before the bytes that are the connection's.
-    pub(crate) fn endpoint_mut(&mut self) -> &mut Endpoint {
-        &mut self.endpoint
+    pub(crate) fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
     }
 
     /// The peer's address, as it was when the connection was accepted. Of a peer that came by a Unix

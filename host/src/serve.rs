@@ -237,8 +237,8 @@ impl Shared {
         }
     }
 
-    async fn to_its_end(&self, number: u64, mut connection: Parts) {
-        let endpoint = &mut connection.endpoint;
+    async fn to_its_end(&self, number: u64, connection: Parts) {
+        let endpoint = &connection.endpoint;
         if let Err(refused) = self.service.edge().prepare(endpoint).await {
             return self.refused(number, connection.peer(), &refused);
         }

@@ -22,7 +22,7 @@ pub struct Service {
     host: Host,
     pre: ServicePre<ConnectionState>,
     edge: Edge,
-    policy: Policy,
+    tcp: TcpCtx,
 }
 
 impl Service {
@@ -41,7 +41,7 @@ impl Service {
             host: host.clone(),
             pre,
             edge: Edge::new(),
-            policy: Policy::deny_all(),
+            tcp: TcpCtx::new(Policy::deny_all()),
         })
     }
 
@@ -56,7 +56,7 @@ impl Service {
     ///
     /// Addresses are all that it can be granted: it has no name look-up.
     pub fn with_policy(mut self, policy: Policy) -> Self {
-        self.policy = policy;
+        self.tcp = TcpCtx::new(policy);
         self
     }
 
@@ -76,7 +76,6 @@ impl Service {
             endpoint,
             on_release: _on_release,
         } = parts;
-        let endpoint = Arc::new(endpoint);
         let result = self.run(&endpoint, limits).await?;
         // The instance is gone. Its last bytes may still be on their way.
         let unsent = ResetOnDrop(&endpoint);
@@ -93,7 +92,7 @@ impl Service {
     ) -> wasmtime::Result<Result<(), String>> {
         let mut store = Store::new(
             self.host.services(),
-            ConnectionState::new(limits, &self.policy),
+            ConnectionState::new(limits, self.tcp.clone()),
         );
         store.limiter(|state| &mut state.limits);
         // A guest that computes is interrupted at the end of each slice, and others get their turn.
@@ -140,21 +139,25 @@ pub(crate) enum Failure {
     Trap(#[from] wasmtime::Error),
 }
 
+/// Room for the resources of a simple service: its connection, and a few pollables or errors.
+const RESOURCES: usize = 8;
+
 /// What the store of one connection holds.
 struct ConnectionState {
-    wasi: WasiCtx,
+    /// Without files, environment, arguments, input or output. Made when it is first asked for, which
+    /// many services never do: it comes with a random number generator of its own.
+    wasi: Option<Box<WasiCtx>>,
     tcp: TcpCtx,
     table: ResourceTable,
     limits: StoreLimits,
 }
 
 impl ConnectionState {
-    fn new(limits: &Limits, policy: &Policy) -> Self {
+    fn new(limits: &Limits, tcp: TcpCtx) -> Self {
         Self {
-            // Without network, files, environment, arguments, input or output.
-            wasi: WasiCtx::builder().build(),
-            tcp: TcpCtx::new(policy.clone()),
-            table: ResourceTable::new(),
+            wasi: None,
+            tcp,
+            table: ResourceTable::with_capacity(RESOURCES),
             limits: StoreLimitsBuilder::new()
                 .memory_size(limits.max_memory)
                 .build(),
@@ -188,7 +191,9 @@ impl TcpView for ConnectionState {
 impl WasiView for ConnectionState {
     fn ctx(&mut self) -> WasiCtxView<'_> {
         WasiCtxView {
-            ctx: &mut self.wasi,
+            ctx: self
+                .wasi
+                .get_or_insert_with(|| Box::new(WasiCtx::builder().build())),
             table: &mut self.table,
         }
     }

@@ -17,7 +17,6 @@ use crate::sockets::{Policy, TcpCtx, TcpCtxView, TcpOptions, TcpSocket, TcpView}
 use crate::source::SocketFile;
 use crate::{Error, ErrorCode, Opened, SourceError, guests, sockets};
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 use wasmtime::component::{Component, Linker, Resource, ResourceAny, ResourceTable};
 use wasmtime::{Engine, Store};
@@ -240,8 +239,7 @@ impl Acceptor {
         table.delete(connection.output)?;
         table.delete(connection.socket)?;
         endpoint.end_move();
-        let endpoint = Arc::into_inner(endpoint);
-        let endpoint = endpoint.ok_or_else(|| wasmtime::format_err!("others hold it too"))?;
+
         Ok(Event::Connection(Parts {
             endpoint,
             on_release: on_release.clone(),

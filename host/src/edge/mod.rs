@@ -76,8 +76,8 @@ impl Edge {
     /// Why the connection was refused. It is closed then. The kinds are `PermissionDenied` for one
     /// that comes from no trusted proxy, `TimedOut`, `UnexpectedEof` if the peer closed it,
     /// `InvalidData` for what is no header or no TLS, or those of the operating system.
-    pub async fn accept(&self, mut connection: Connection) -> io::Result<Connection> {
-        self.prepare(connection.endpoint_mut()).await?;
+    pub async fn accept(&self, connection: Connection) -> io::Result<Connection> {
+        self.prepare(connection.endpoint()).await?;
         Ok(connection)
     }
 
@@ -85,13 +85,29 @@ impl Edge {
     ///
     /// The peer of what is refused has been told so, where there is a way to; closing it is left to
     /// the caller.
-    pub(crate) async fn prepare(&self, endpoint: &mut Endpoint) -> Result<(), Refused> {
+    pub(crate) async fn prepare(&self, endpoint: &Endpoint) -> Result<(), Refused> {
+        match self.does_nothing() {
+            true => Ok(()),
+            // In a box: a connection that needs none of it is not to carry the room for it.
+            false => Box::pin(self.do_prepare(endpoint)).await,
+        }
+    }
+
+    fn does_nothing(&self) -> bool {
+        #[cfg(feature = "tls")]
+        if self.tls.is_some() {
+            return false;
+        }
+        self.proxy.is_none()
+    }
+
+    async fn do_prepare(&self, endpoint: &Endpoint) -> Result<(), Refused> {
         if let Some(proxy) = &self.proxy {
             let proxy_address = endpoint.peer_address();
             let announced = proxy.announced(endpoint.plain(), proxy_address).await?;
             if let Some(peer) = announced {
                 tracing::debug!(%peer, proxy = %proxy_address, "announced by its proxy");
-                endpoint.set_peer_address(peer);
+                endpoint.announce_peer(peer);
             }
         }
         #[cfg(feature = "tls")]

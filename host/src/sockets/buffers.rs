@@ -11,7 +11,7 @@ const KEPT: usize = 8;
 const SMALLEST: usize = 8 << 10;
 
 /// Larger ones are not kept: this is memory that nobody uses.
-const LARGEST: usize = 128 << 10;
+const LARGEST: usize = 512 << 10;
 
 thread_local! {
     static FREE: RefCell<Vec<BytesMut>> = const { RefCell::new(Vec::new()) };

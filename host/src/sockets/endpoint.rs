@@ -12,7 +12,7 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -33,6 +33,8 @@ pub(crate) struct Endpoint {
     transport: Transport,
     local_address: Option<SocketAddr>,
     peer_address: SocketAddr,
+    /// Who a proxy says that the peer is.
+    announced_peer: OnceLock<SocketAddr>,
     /// The socket's, whoever the peer turns out to be.
     family: IpAddressFamily,
     sending: Mutex<Sending>,
@@ -43,7 +45,9 @@ pub(crate) struct Endpoint {
     moving: AtomicBool,
     /// The rest is being sent in the background.
     flushing: AtomicBool,
-    /// Notified when `flushing` or `reset` changes.
+    /// The socket and its streams are dropped: nobody can write or read any more.
+    released: AtomicBool,
+    /// Notified when `flushing`, `released` or `reset` changes.
     changed: Notify,
 }
 
@@ -53,19 +57,21 @@ impl Endpoint {
             transport: Transport::new(plain),
             local_address: None,
             peer_address,
+            announced_peer: OnceLock::new(),
             family: super::address::family_of(peer_address),
             sending: Mutex::default(),
             received_all: AtomicBool::new(false),
             reset: AtomicBool::new(false),
             moving: AtomicBool::new(false),
             flushing: AtomicBool::new(false),
+            released: AtomicBool::new(false),
             changed: Notify::new(),
         }
     }
 
-    /// The peer's address, as it was when the connection was made.
+    /// The peer's address, as it was when the connection was made, or as its proxy has said.
     pub fn peer_address(&self) -> SocketAddr {
-        self.peer_address
+        *self.announced_peer.get().unwrap_or(&self.peer_address)
     }
 
     /// The socket's family. A Unix socket passes for one of IPv4.
@@ -93,9 +99,9 @@ impl Endpoint {
         self.peer_address = peer;
     }
 
-    /// What to say instead of the peer's own address: it is somebody else than who connected.
-    pub fn set_peer_address(&mut self, peer: SocketAddr) {
-        self.peer_address = peer;
+    /// The peer is somebody else than who connected. To be called once.
+    pub fn announce_peer(&self, peer: SocketAddr) {
+        self.announced_peer.get_or_init(|| peer);
     }
 
     /// The socket, for what comes before the bytes that are the connection's.
@@ -103,9 +109,9 @@ impl Endpoint {
         self.transport.plain()
     }
 
-    /// From here on, the bytes travel through this session.
+    /// From here on, the bytes travel through this session. To be called once.
     #[cfg(feature = "tls")]
-    pub fn encrypt(&mut self, session: rustls::ServerConnection) {
+    pub fn encrypt(&self, session: rustls::ServerConnection) {
         self.transport.encrypt(session);
     }
 
@@ -182,8 +188,9 @@ impl Endpoint {
         }
     }
 
-    /// Send no more, and tell the peer so when all that was written is sent: in the background, for
-    /// up to [`LINGER`], if that takes time.
+    /// Send no more, and tell the peer so when all that was written is sent: in the background, if that
+    /// takes time. Once the socket is [`release`](Self::release)d, it may take no longer than
+    /// [`LINGER`].
     pub fn end_sending(self: &Arc<Self>) {
         if self.moving.load(Ordering::Relaxed) {
             return;
@@ -212,7 +219,7 @@ impl Endpoint {
             // An error is the peer's: it is gone, and gets nothing.
             _ = poll_fn(|cx| self.poll_push(cx)) => {}
             () = self.is_reset() => {}
-            () = tokio::time::sleep(LINGER) => {
+            () = self.has_lingered() => {
                 let peer = self.peer_address;
                 tracing::debug!(%peer, "reset: what was written to it could not be sent");
                 self.reset();
@@ -226,10 +233,25 @@ impl Endpoint {
     pub async fn is_sent(&self) {
         self.until(|| !self.flushing.load(Ordering::Relaxed)).await;
         // A TLS session may have taken more than the kernel has.
-        let flushed = poll_fn(|cx| self.transport.poll_flush(cx));
-        if tokio::time::timeout(LINGER, flushed).await.is_err() {
-            self.reset();
+        if self.transport.is_encrypted() {
+            let flushed = poll_fn(|cx| self.transport.poll_flush(cx));
+            if tokio::time::timeout(LINGER, flushed).await.is_err() {
+                self.reset();
+            }
         }
+    }
+
+    /// The socket was dropped, and with it the streams.
+    pub fn release(&self) {
+        if !self.moving.load(Ordering::Relaxed) {
+            self.released.store(true, Ordering::Relaxed);
+            self.changed.notify_waiters();
+        }
+    }
+
+    async fn has_lingered(&self) {
+        self.until(|| self.released.load(Ordering::Relaxed)).await;
+        tokio::time::sleep(LINGER).await;
     }
 
     async fn is_reset(&self) {
@@ -237,8 +259,9 @@ impl Endpoint {
     }
 
     async fn until(&self, condition: impl Fn() -> bool) {
-        loop {
+        while !condition() {
             let changed = self.changed.notified();
+            // It may have changed in between.
             if condition() {
                 return;
             }

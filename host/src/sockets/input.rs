@@ -10,7 +10,7 @@ use wasmtime_wasi::async_trait;
 use wasmtime_wasi::p2::{InputStream, Pollable, StreamError, StreamResult};
 
 const SMALLEST: usize = 1 << 10;
-const LARGEST: usize = 64 << 10;
+const LARGEST: usize = 256 << 10;
 
 /// Reads no more than it expects, so that a guest that asks for much and mostly gets little costs
 /// little memory: what fills the expectation raises it, what falls short of it by far lowers it. A

@@ -65,13 +65,20 @@ pub use policy::{Policy, Refusals, Use};
 pub use setup::{KeepAlive, TcpOptions};
 pub use socket::TcpSocket;
 
+use std::sync::Arc;
 use wasmtime::component::{HasData, Linker, ResourceTable};
 use wasmtime_wasi::WasiView;
+use wasmtime_wasi::p2::bindings::io;
 use wasmtime_wasi::p2::bindings::sockets::{instance_network, network};
 
 /// What a store has for its TCP sockets, besides the resource table.
+///
+/// Cheap to clone; the clones share the policy's counters.
 #[derive(Clone, Debug)]
-pub struct TcpCtx {
+pub struct TcpCtx(Arc<Rules>);
+
+#[derive(Clone, Debug)]
+struct Rules {
     policy: Policy,
     options: TcpOptions,
 }
@@ -79,15 +86,15 @@ pub struct TcpCtx {
 impl TcpCtx {
     /// Sockets that may do what `policy` allows, set up with the defaults of [`TcpOptions`].
     pub fn new(policy: Policy) -> Self {
-        Self {
+        Self(Arc::new(Rules {
             policy,
             options: TcpOptions::default(),
-        }
+        }))
     }
 
     /// How the sockets are set up.
     pub fn options(mut self, options: TcpOptions) -> Self {
-        self.options = options;
+        Arc::make_mut(&mut self.0).options = options;
         self
     }
 }
@@ -112,6 +119,12 @@ impl HasData for Tcp {
     type Data<'a> = TcpCtxView<'a>;
 }
 
+struct Table;
+
+impl HasData for Table {
+    type Data<'a> = &'a mut ResourceTable;
+}
+
 /// Add all interfaces of WASI 0.2 to a linker: those of TCP from here, the others from
 /// wasmtime-wasi. To be called on a linker that has none of them.
 ///
@@ -125,6 +138,11 @@ pub fn add_to_linker<T: TcpView + 'static>(linker: &mut Linker<T>) -> wasmtime::
     instance_network::add_to_linker::<T, Tcp>(linker, T::tcp)?;
     bindings::wasi::sockets::tcp::add_to_linker::<T, Tcp>(linker, T::tcp)?;
     bindings::wasi::sockets::tcp_create_socket::add_to_linker::<T, Tcp>(linker, T::tcp)?;
+    // The same as wasmtime-wasi's, but for what it takes to get at the table: streams and pollables
+    // are what most calls are about, and a store may have no more than them.
+    io::error::add_to_linker::<T, Table>(linker, |state| state.tcp().table)?;
+    io::poll::add_to_linker::<T, Table>(linker, |state| state.tcp().table)?;
+    io::streams::add_to_linker::<T, Table>(linker, |state| state.tcp().table)?;
     linker.allow_shadowing(false);
     Ok(())
 }

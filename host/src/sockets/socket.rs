@@ -56,7 +56,7 @@ struct Listener {
 impl TcpSocket {
     /// A socket that is not bound.
     pub(super) fn new(ctx: &TcpCtx, family: IpAddressFamily) -> Result<Self> {
-        if !ctx.policy.allows_sockets() {
+        if !ctx.0.policy.allows_sockets() {
             return Err(ErrorCode::AccessDenied);
         }
         let socket = new_socket(ctx, family).map_err(|error| errors::code_of(&error))?;
@@ -71,8 +71,8 @@ impl TcpSocket {
     pub fn from_tcp_listener(ctx: &TcpCtx, listener: std::net::TcpListener) -> io::Result<Self> {
         listener.set_nonblocking(true)?;
         let socket = SockRef::from(&listener);
-        ctx.options.apply_to_new(&socket)?;
-        ctx.options.apply_before_listen(&socket)?;
+        ctx.0.options.apply_to_new(&socket)?;
+        ctx.0.options.apply_before_listen(&socket)?;
         Self::adopt(ctx, Listening::Tcp(TcpListener::from_std(listener)?))
     }
 
@@ -125,10 +125,11 @@ impl TcpSocket {
             return Err(self.cannot_start());
         };
         address::check_local(local, self.family)?;
-        if !self.ctx.policy.allows(local, Use::Bind) {
+        if !self.ctx.0.policy.allows(local, Use::Bind) {
             return Err(ErrorCode::AccessDenied);
         }
         self.ctx
+            .0
             .options
             .apply_before_bind(&SockRef::from(socket))
             .map_err(|error| errors::code_of(&error))?;
@@ -162,7 +163,7 @@ impl TcpSocket {
             return Err(ErrorCode::InvalidState);
         };
         address::check_remote(remote, self.family)?;
-        if !self.ctx.policy.allows(remote, Use::Connect) {
+        if !self.ctx.0.policy.allows(remote, Use::Connect) {
             return Err(ErrorCode::AccessDenied);
         }
         let stream = connect(socket, remote).map_err(|error| errors::code_of_connect(&error))?;
@@ -207,10 +208,10 @@ impl TcpSocket {
         let options = SockRef::from(&socket);
         let listen = || {
             let local = option::local_address(&options)?;
-            if !self.ctx.policy.allows(local, Use::Listen) {
+            if !self.ctx.0.policy.allows(local, Use::Listen) {
                 return Ok(None);
             }
-            self.ctx.options.apply_before_listen(&options)?;
+            self.ctx.0.options.apply_before_listen(&options)?;
             socket.listen(self.backlog)?;
             Ok(Some(()))
         };
@@ -359,7 +360,15 @@ impl Listener {
     fn poll_accept(&mut self, ctx: &TcpCtx, cx: &mut Context<'_>) -> Poll<Result<Endpoint>> {
         match self.ahead.take() {
             Some(result) => Poll::Ready(result),
-            None => self.listening.poll_accept(&ctx.policy, cx),
+            None => self.listening.poll_accept(&ctx.0.policy, cx),
+        }
+    }
+}
+
+impl Drop for TcpSocket {
+    fn drop(&mut self) {
+        if let State::Connected(endpoint) = &self.state {
+            endpoint.release();
         }
     }
 }
@@ -400,9 +409,9 @@ fn new_socket(ctx: &TcpCtx, family: IpAddressFamily) -> io::Result<Socket> {
     let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
     socket.set_nonblocking(true)?;
     if family == IpAddressFamily::Ipv6 {
-        socket.set_only_v6(ctx.options.ipv6_only)?;
+        socket.set_only_v6(ctx.0.options.ipv6_only)?;
     }
-    ctx.options.apply_to_new(&SockRef::from(&socket))?;
+    ctx.0.options.apply_to_new(&SockRef::from(&socket))?;
     Ok(socket)
 }
 

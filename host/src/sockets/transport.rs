@@ -9,13 +9,15 @@ use socket2::SockRef;
 use std::io;
 use std::mem::MaybeUninit;
 use std::sync::Arc;
+#[cfg(feature = "tls")]
+use std::sync::OnceLock;
 use std::task::{Context, Poll};
 
 #[derive(Debug)]
 pub(crate) struct Transport {
     /// Goes first: its end is sent through the socket.
     #[cfg(feature = "tls")]
-    tls: Option<TlsSession>,
+    tls: OnceLock<TlsSession>,
     /// Shared with the task that sends what a session has taken.
     plain: Arc<Plain>,
 }
@@ -24,7 +26,7 @@ pub(crate) struct Transport {
 macro_rules! on {
     ($transport:expr, $top:ident => $action:expr) => {{
         #[cfg(feature = "tls")]
-        if let Some($top) = &$transport.tls {
+        if let Some($top) = $transport.tls.get() {
             return $action;
         }
         let $top = &*$transport.plain;
@@ -36,15 +38,25 @@ impl Transport {
     pub fn new(plain: Plain) -> Self {
         Self {
             #[cfg(feature = "tls")]
-            tls: None,
+            tls: OnceLock::new(),
             plain: Arc::new(plain),
         }
     }
 
-    /// From here on, the bytes travel through this session, for which the socket was used so far.
+    /// From here on, the bytes travel through this session, for which the socket was used so far. To
+    /// be called once.
     #[cfg(feature = "tls")]
-    pub fn encrypt(&mut self, session: rustls::ServerConnection) {
-        self.tls = Some(TlsSession::new(Arc::clone(&self.plain), session));
+    pub fn encrypt(&self, session: rustls::ServerConnection) {
+        self.tls
+            .get_or_init(|| TlsSession::new(Arc::clone(&self.plain), session));
+    }
+
+    /// Whether a session is between the connection and its socket.
+    pub fn is_encrypted(&self) -> bool {
+        #[cfg(feature = "tls")]
+        return self.tls.get().is_some();
+        #[cfg(not(feature = "tls"))]
+        false
     }
 
     /// Receive what is there. 0: the peer has ended its side. `WouldBlock`: nothing is there.
@@ -75,7 +87,7 @@ impl Transport {
     /// Wait until the kernel has all that was sent.
     pub fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         #[cfg(feature = "tls")]
-        if let Some(tls) = &self.tls {
+        if let Some(tls) = self.tls.get() {
             return tls.poll_writable(cx);
         }
         let _ = cx;
@@ -91,7 +103,7 @@ impl Transport {
     pub fn reset_on_close(&self) {
         self.plain.reset_on_close();
         #[cfg(feature = "tls")]
-        if let Some(tls) = &self.tls {
+        if let Some(tls) = self.tls.get() {
             tls.abort();
         }
     }
