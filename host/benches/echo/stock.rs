@@ -1,8 +1,9 @@
 //! The same components on wasmtime-wasi's sockets: what a host would be without sockets of its own.
 //!
-//! It does no more than is needed: no limits, no log, nothing ends a connection. What it does is done
-//! as evconn does it: the same allocation of instances, the same engine settings, a store for each
-//! connection.
+//! What has a cost is done as evconn does it, so that the sockets are the difference: the same
+//! allocation of instances and engine settings, a store with limits for each connection, a permit
+//! before each, a task of a group that could be ended, the listener's counters after each look. It
+//! logs nothing and ends nothing.
 
 use crate::servers::{ANY_PORT, Running};
 use anyhow::{Context, Result};
@@ -11,10 +12,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::runtime::Runtime;
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use wasmtime::component::{Component, Linker, Resource, ResourceAny, ResourceTable};
 use wasmtime::{
     Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, Store,
+    StoreLimits, StoreLimitsBuilder,
 };
 use wasmtime_wasi::p2::bindings::io::poll::{Host as _, HostPollable as _};
 use wasmtime_wasi::p2::{DynInputStream, DynOutputStream, TcpSocket};
@@ -52,6 +56,7 @@ pub struct Stock {
 struct Ctx {
     wasi: WasiCtx,
     table: ResourceTable,
+    limits: StoreLimits,
 }
 
 impl WasiView for Ctx {
@@ -143,6 +148,7 @@ impl Acceptor {
         let ctx = Ctx {
             wasi: WasiCtx::builder().inherit_network().allow_tcp(true).build(),
             table: ResourceTable::new(),
+            limits: StoreLimits::default(),
         };
         let mut store = Store::new(pre.engine(), ctx);
         let provider = pre.instantiate_async(&mut store).await?;
@@ -179,19 +185,32 @@ impl Acceptor {
         served: Arc<AtomicU64>,
     ) -> Result<()> {
         let guest = self.provider.evconn_tcp_listener().listener();
+        let permits = Arc::new(Semaphore::new(CONNECTIONS as usize));
+        let tasks = TaskTracker::new();
+        let kill = CancellationToken::new();
         loop {
             let events = guest
                 .call_next_events(&mut self.store, self.listener, 64)
                 .await?;
             let found = !events.is_empty();
+            guest.call_stats(&mut self.store, self.listener).await?;
             for event in events {
                 let Event::Connection(event) = event else {
                     anyhow::bail!("accepting failed");
                 };
                 served.fetch_add(1, Ordering::Relaxed);
                 let parts = Parts::take(&mut self.store.data_mut().table, event.connection)?;
-                // If an echo fails, the client sees it.
-                tokio::spawn(parts.serve(service.clone()));
+                let permit = Arc::clone(&permits).acquire_owned().await?;
+                let (service, kill) = (service.clone(), kill.clone());
+                tasks.spawn(async move {
+                    tokio::select! {
+                        biased;
+                        // If an echo fails, the client sees it.
+                        _ = parts.serve(service) => {}
+                        () = kill.cancelled() => {}
+                    }
+                    drop(permit);
+                });
             }
             if found {
                 continue;
@@ -239,8 +258,10 @@ impl Parts {
         let ctx = Ctx {
             wasi: WasiCtx::builder().build(),
             table,
+            limits: StoreLimitsBuilder::new().memory_size(64 << 20).build(),
         };
         let mut store = Store::new(service.engine(), ctx);
+        store.limiter(|ctx| &mut ctx.limits);
         store.set_epoch_deadline(1);
         store.epoch_deadline_async_yield_and_update(1);
         let instance = service.instantiate_async(&mut store).await?;
