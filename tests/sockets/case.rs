@@ -8,7 +8,7 @@ use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream, Lines};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinHandle;
 use wasmtime_wasi::cli::{AsyncStdinStream, AsyncStdoutStream};
 
@@ -179,6 +179,19 @@ impl Program {
     pub async fn connect(&mut self) -> TcpStream {
         let address = self.address().await;
         connect(address).await
+    }
+
+    /// A peer whose kernel takes few bytes for it: what the program writes does not all fit.
+    pub async fn connect_narrowly(&mut self) -> TcpStream {
+        let address = self.address().await;
+        let socket = match address {
+            SocketAddr::V4(_) => TcpSocket::new_v4(),
+            SocketAddr::V6(_) => TcpSocket::new_v6(),
+        };
+        let socket = socket.expect("a socket");
+        socket.set_recv_buffer_size(4096).expect("set");
+        let connecting = socket.connect(address);
+        within("connected", connecting).await.expect("connected")
     }
 
     /// What the test has seen for itself.

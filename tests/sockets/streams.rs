@@ -78,7 +78,8 @@ pub async fn output_dropped(case: Case) {
 
 /// The drop waits for nobody, and yet nothing is lost.
 pub async fn output_dropped_with_unsent(case: Case) {
-    let (mut program, mut peer) = started(&case).await;
+    let mut program = case.start(&[]);
+    let mut peer = program.connect_narrowly().await;
     let written = number(&mut program, "written").await;
     let patience = case.implementation.patience();
     let dropped = timeout(patience, program.hear("dropped")).await;
