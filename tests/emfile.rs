@@ -87,7 +87,8 @@ impl fmt::Display for Outcome {
 }
 
 fn assert_bounded(outcome: &Outcome) {
-    assert_eq!(outcome.kept, ROOM);
+    // The C library opens files of its own for a moment, now and then.
+    assert!((ROOM - 1..=ROOM).contains(&outcome.kept));
     // The steps begin after 0, 5, 15 … 1275 ms and after 2275 ms; on a busy machine, later.
     assert!((2..=12).contains(&outcome.errors), "{}", outcome.errors);
     assert!(outcome.cpu < 0.5, "it spins: {} s", outcome.cpu);

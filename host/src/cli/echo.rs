@@ -26,11 +26,11 @@ pub struct Echo {
     /// The IPv4 or IPv6 address to listen on.
     #[arg(long, default_value_t = IpAddr::V4(Ipv4Addr::UNSPECIFIED), value_name = "ADDR", conflicts_with = "sources")]
     address: IpAddr,
-    #[command(flatten)]
-    listen: Listen,
     /// How many seconds open connections may take to finish after the first signal.
     #[arg(long, default_value = "10", value_name = "SECONDS", value_parser = seconds, allow_negative_numbers = true)]
     grace: Duration,
+    #[command(flatten)]
+    listen: Listen,
     #[command(flatten)]
     edge: EdgeArgs,
 }
@@ -46,13 +46,11 @@ impl Echo {
         let edge = self.edge.edge()?;
         let host = Host::new()?;
         let service = Service::new(&host, guests::ECHO)?.with_edge(edge);
-        let sources = match self.listen.sources {
-            sources if sources.is_empty() => {
-                vec![ListenSource::Address(SocketAddr::new(self.address, port))]
-            }
-            sources => sources,
+        let sources = match self.listen.sources.is_empty() {
+            true => &[ListenSource::Address(SocketAddr::new(self.address, port))][..],
+            false => &self.listen.sources,
         };
-        let listeners = match Listen::open(&host, &sources).await {
+        let listeners = match self.listen.open(&host, sources).await {
             Ok(listeners) => listeners,
             Err(error) => {
                 eprintln!("Couldn't create listener: {error}");

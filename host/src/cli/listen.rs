@@ -1,5 +1,6 @@
 //! Where a command listens, and the lines that say so.
 
+use super::tcp::TcpArgs;
 use clap::Args;
 use evconn::{Error, Host, ListenSource, Listener, SourceError};
 use std::io::Write;
@@ -15,14 +16,23 @@ pub struct Listen {
     /// that systemd passes, and systemd:NAME those of a name.
     #[arg(long = "listen", value_name = "SOURCE", value_parser = source)]
     pub sources: Vec<ListenSource>,
+    #[command(flatten)]
+    tcp: TcpArgs,
 }
 
 impl Listen {
     /// A listener for each socket of each source, or nothing if one of them cannot be had.
-    pub async fn open(host: &Host, sources: &[ListenSource]) -> Result<Vec<Listener>, Error> {
+    pub async fn open(
+        &self,
+        host: &Host,
+        sources: &[ListenSource],
+    ) -> Result<Vec<Listener>, Error> {
         let mut listeners = Vec::new();
         for source in sources {
-            listeners.extend(Listener::listen(host, source).await?);
+            for opened in source.open()? {
+                let builder = Listener::builder(host).tcp_options(self.tcp.options());
+                listeners.push(builder.listen(opened).await?);
+            }
         }
         Ok(listeners)
     }

@@ -3,6 +3,7 @@
 mod echo;
 mod edge;
 mod listen;
+mod tcp;
 mod values;
 
 use clap::{Parser, Subcommand};
