@@ -133,3 +133,58 @@ fn failure(error: io::Error) -> StreamError {
         _ => StreamError::LastOperationFailed(error.into()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::Plain;
+    use super::*;
+    use std::io::Read;
+    use std::net::{TcpListener, TcpStream};
+    use tokio::runtime::{Builder, Runtime};
+
+    /// An output stream with bytes in it that the kernel does not take, and its peer.
+    fn full(runtime: &Runtime) -> (Output, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
+        let address = listener.local_addr().expect("its address");
+        let peer = TcpStream::connect(address).expect("connected");
+        let deadline = std::time::Duration::from_secs(60);
+        peer.set_read_timeout(Some(deadline)).expect("set");
+        let (stream, address) = listener.accept().expect("accepted");
+        stream.set_nonblocking(true).expect("set");
+        let output = runtime.block_on(async {
+            let stream = tokio::net::TcpStream::from_std(stream).expect("registered");
+            let endpoint = Endpoint::new(Plain::Tcp(stream), address);
+            let mut output = Output::new(Arc::new(endpoint));
+            output.ready().await;
+            while let permit @ 1.. = output.check_write().expect("it is open") {
+                let bytes = Bytes::from(vec![b'x'; permit]);
+                output.write(bytes).expect("it is permitted");
+            }
+            output
+        });
+        (output, peer)
+    }
+
+    #[test]
+    fn dropped_after_its_runtime_it_resets_the_connection() {
+        let runtime = Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.expect("a runtime");
+        let (output, mut peer) = full(&runtime);
+        drop(runtime);
+        drop(output);
+        let error = peer.read_to_end(&mut Vec::new()).expect_err("it is cut");
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+    }
+
+    #[test]
+    fn dropped_within_its_runtime_it_sends_the_rest() {
+        let runtime = Builder::new_multi_thread().enable_all().build();
+        let runtime = runtime.expect("a runtime");
+        let (output, mut peer) = full(&runtime);
+        let _in_runtime = runtime.enter();
+        drop(output);
+        let mut received = Vec::new();
+        peer.read_to_end(&mut received).expect("a regular end");
+        assert_eq!(received.len() % PERMIT, 0, "each write was of that size");
+    }
+}

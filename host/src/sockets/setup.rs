@@ -6,6 +6,27 @@ use std::time::Duration;
 
 /// How TCP sockets are set up: the ones that listen, with what they accept, and the ones that
 /// connect. It is the host's choice: a guest neither sees nor changes it, but for keep-alive.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use evconn::sockets::TcpOptions;
+/// use evconn::{Host, Listener};
+///
+/// let mut options = TcpOptions::default();
+/// options.reuse_port = true;
+/// let host = Host::new()?;
+/// let one = Listener::builder(&host)
+///     .tcp_options(options.clone())
+///     .bind("127.0.0.1:0".parse()?)
+///     .await?;
+/// let other = Listener::builder(&host)
+///     .tcp_options(options)
+///     .bind(one.local_addr())
+///     .await?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TcpOptions {
