@@ -322,7 +322,7 @@ impl State {
         match self.tls.reader().fill_buf() {
             Ok(_) => Ok(true),
             Err(error) if error.kind() == ErrorKind::WouldBlock => self.check().map(|()| false),
-            Err(error) => Err(error),
+            Err(error) => Err(in_short(error)),
         }
     }
 
@@ -336,7 +336,7 @@ impl State {
                 Ok(piece) => piece,
                 // What is there has been taken: what comes after it is for the next time.
                 Err(_) if count > 0 => break,
-                Err(error) => return Err(error),
+                Err(error) => return Err(in_short(error)),
             };
             let room = &mut buffer[count..];
             let size = piece.len().min(room.len());
@@ -345,5 +345,16 @@ impl State {
             count += size;
         }
         Ok(count)
+    }
+}
+
+/// What rustls says of a connection that was cut off refers to its manual.
+fn in_short(error: io::Error) -> io::Error {
+    match error.kind() {
+        ErrorKind::UnexpectedEof => io::Error::new(
+            ErrorKind::UnexpectedEof,
+            "the peer closed the connection before the end of TLS (close_notify)",
+        ),
+        _ => error,
     }
 }

@@ -162,8 +162,11 @@ async fn an_end_without_close_notify_is_an_error() {
 
 #[tokio::test]
 async fn bytes_that_are_no_records_end_the_session() {
-    let (session, peer) = session(|mut client| {
+    let (go, wait) = std::sync::mpsc::channel();
+    let (session, peer) = session(move |mut client| {
         client.write_all(b"good").expect("sent");
+        // Not before the handshake is done on the other side, too: it would be part of that.
+        wait.recv().expect("told to go on");
         client
             .sock
             .write_all(b"GET / HTTP/1.1\r\n\r\n")
@@ -174,6 +177,7 @@ async fn bytes_that_are_no_records_end_the_session() {
     .await;
     let mut buffer = [0; 9];
     assert_eq!(receive(&session, &mut buffer).await.expect("bytes"), 4);
+    go.send(()).expect("the client waits for it");
     let bad = receive(&session, &mut buffer).await.expect_err("an error");
     assert_eq!(bad.kind(), ErrorKind::InvalidData);
     readable(&session).await;
@@ -222,11 +226,14 @@ async fn a_dropped_session_ends_properly() {
 
 /// Send as many records that hold nothing.
 async fn records_without_bytes(count: usize) -> io::Result<usize> {
+    let (go, wait) = std::sync::mpsc::channel();
     let (session, peer) = session(move |mut client| {
         client
             .conn
             .complete_io(&mut client.sock)
             .expect("a handshake");
+        // Not before it is done on the other side, too: they would be part of it.
+        wait.recv().expect("told to go on");
         for _ in 0..count {
             // An update of the keys.
             client.conn.refresh_traffic_keys().expect("allowed");
@@ -236,6 +243,7 @@ async fn records_without_bytes(count: usize) -> io::Result<usize> {
         client
     })
     .await;
+    go.send(()).expect("the client waits for it");
     let received = receive(&session, &mut [0; 9]).await;
     drop(peer.await);
     received
