@@ -2,8 +2,9 @@
 
 use crate::support::descriptors::unchanged;
 use crate::support::{
-    Server, TEST_GUEST, ask, connect, exchange, host, listen, wait_for_close, within,
+    DEADLINE, Server, TEST_GUEST, ask, connect, exchange, host, listen, wait_for_close, within,
 };
+use evconn::sockets::Policy;
 use evconn::{Error, Limits, Service, Shutdown};
 use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr};
@@ -167,6 +168,26 @@ async fn a_service_has_no_network_files_environment_or_arguments() {
          directories=0 environment=0 arguments=0\n"
     );
     server.stop().await;
+}
+
+/// What is refused is counted, for all instances together.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_service_makes_sockets_if_its_policy_lets_it() {
+    let _open = unchanged();
+    for (policy, tcp, refused) in [
+        (Policy::allow_all(), "tcp=granted ", 0),
+        (Policy::deny_all(), "tcp=access-denied ", 2),
+    ] {
+        let service = Service::new(host(), TEST_GUEST).expect("a service");
+        let service = service.with_policy(policy.clone());
+        let server = Server::start_service(LOCALHOST, service, Limits::default(), DEADLINE).await;
+        for _ in 0..2 {
+            let answer = exchange(server.connect().await, b"probe\n").await;
+            assert!(answer.starts_with(tcp.as_bytes()), "{answer:?}");
+        }
+        server.stop().await;
+        assert_eq!(policy.refusals().create, refused);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
