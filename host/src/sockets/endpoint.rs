@@ -94,6 +94,7 @@ impl Endpoint {
 
     /// What to say instead of the socket's own addresses: for one that has none that a guest could be
     /// told.
+    #[cfg(unix)]
     pub fn set_addresses(&mut self, local: Option<SocketAddr>, peer: SocketAddr) {
         self.local_address = local;
         self.peer_address = peer;

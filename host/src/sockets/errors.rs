@@ -14,13 +14,12 @@ pub(crate) fn code_of(error: &io::Error) -> ErrorCode {
 
 pub(super) fn code_of_errno(errno: Errno) -> ErrorCode {
     match errno {
-        Errno::ACCESS | Errno::PERM => ErrorCode::AccessDenied,
+        Errno::ACCESS => ErrorCode::AccessDenied,
         Errno::ADDRINUSE => ErrorCode::AddressInUse,
         Errno::ADDRNOTAVAIL => ErrorCode::AddressNotBindable,
         Errno::TIMEDOUT => ErrorCode::Timeout,
         Errno::CONNREFUSED => ErrorCode::ConnectionRefused,
-        // A broken pipe: the other side is no longer there to be sent anything.
-        Errno::CONNRESET | Errno::NETRESET | Errno::PIPE => ErrorCode::ConnectionReset,
+        Errno::CONNRESET | Errno::NETRESET => ErrorCode::ConnectionReset,
         Errno::CONNABORTED => ErrorCode::ConnectionAborted,
         Errno::INVAL => ErrorCode::InvalidArgument,
         Errno::HOSTUNREACH | Errno::HOSTDOWN | Errno::NETUNREACH | Errno::NETDOWN => {
@@ -29,8 +28,8 @@ pub(super) fn code_of_errno(errno: Errno) -> ErrorCode {
         #[cfg(target_os = "linux")]
         Errno::NONET => ErrorCode::RemoteUnreachable,
         Errno::ISCONN | Errno::NOTCONN | Errno::DESTADDRREQ => ErrorCode::InvalidState,
-        Errno::MFILE | Errno::NFILE => ErrorCode::NewSocketLimit,
-        Errno::NOMEM | Errno::NOBUFS => ErrorCode::OutOfMemory,
+        Errno::MFILE => ErrorCode::NewSocketLimit,
+        Errno::NOBUFS => ErrorCode::OutOfMemory,
         Errno::OPNOTSUPP
         | Errno::NOPROTOOPT
         | Errno::PFNOSUPPORT
@@ -40,11 +39,29 @@ pub(super) fn code_of_errno(errno: Errno) -> ErrorCode {
         | Errno::SOCKTNOSUPPORT => ErrorCode::NotSupported,
         Errno::ALREADY => ErrorCode::ConcurrencyConflict,
         Errno::AGAIN => ErrorCode::WouldBlock,
-        other => {
+        other => code_of_unix_errno(other).unwrap_or_else(|| {
             tracing::debug!("an error that wasi:sockets has no name for: {other}");
             ErrorCode::Unknown
-        }
+        }),
     }
+}
+
+/// What Windows does not have.
+#[cfg(not(windows))]
+fn code_of_unix_errno(errno: Errno) -> Option<ErrorCode> {
+    match errno {
+        Errno::PERM => Some(ErrorCode::AccessDenied),
+        // The other side is no longer there to be sent anything.
+        Errno::PIPE => Some(ErrorCode::ConnectionReset),
+        Errno::NFILE => Some(ErrorCode::NewSocketLimit),
+        Errno::NOMEM => Some(ErrorCode::OutOfMemory),
+        _ => None,
+    }
+}
+
+#[cfg(windows)]
+fn code_of_unix_errno(_errno: Errno) -> Option<ErrorCode> {
+    None
 }
 
 /// Of errors that are not the operating system's, such as those of TLS.
@@ -94,11 +111,12 @@ pub(super) fn code_of_accept(error: &io::Error) -> ErrorCode {
             | Errno::HOSTDOWN
             | Errno::NETDOWN
             | Errno::NETUNREACH
-            | Errno::PROTO
             | Errno::NOPROTOOPT
             | Errno::OPNOTSUPP
             | Errno::TIMEDOUT,
         ) => ErrorCode::ConnectionAborted,
+        #[cfg(not(windows))]
+        Some(Errno::PROTO) => ErrorCode::ConnectionAborted,
         #[cfg(target_os = "linux")]
         Some(Errno::NONET) => ErrorCode::ConnectionAborted,
         _ => code_of(error),

@@ -8,7 +8,9 @@ use super::policy::{Policy, Use};
 use super::{Endpoint, address};
 use socket2::SockRef;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+#[cfg(unix)]
+use std::net::Ipv4Addr;
+use std::net::SocketAddr;
 use std::task::{Context, Poll, ready};
 use tokio::net::TcpListener;
 #[cfg(unix)]
@@ -16,6 +18,7 @@ use tokio::net::UnixListener;
 use wasmtime_wasi::p2::bindings::sockets::network::{ErrorCode, IpAddressFamily};
 
 /// What a guest is told of either side of a Unix socket: it knows of no other addresses.
+#[cfg(unix)]
 const UNIX_ADDRESS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
 /// How many peers that are not allowed are reset in one go.

@@ -101,6 +101,8 @@ impl TcpOptions {
     pub(super) fn apply_before_bind(&self, socket: &Socket) -> io::Result<()> {
         // So that an address can be bound again while old connections of it are in TIME_WAIT: the
         // WIT documents want it. On Windows that is so, and the option means something else.
+        #[cfg(windows)]
+        let _nothing_to_set = socket;
         #[cfg(not(windows))]
         socket.set_reuse_address(true)?;
         match self.reuse_port {
