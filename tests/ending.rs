@@ -20,6 +20,7 @@ over_both_families!(
     a_connection_that_the_shutdown_ends_gets_rst,
     what_nobody_has_read_does_not_make_it_a_reset,
     what_is_unsent_is_sent_after_the_instance_is_gone,
+    what_is_unsent_is_sent_while_the_guest_waits_for_an_answer,
     what_is_unsent_when_the_shutdown_ends_it_is_dropped,
     a_native_connection_that_is_dropped_ends_in_fin,
     a_native_connection_can_be_reset,
@@ -113,6 +114,20 @@ async fn what_is_unsent_is_sent_after_the_instance_is_gone(ip: IpAddr) {
     within("readable", peer.readable()).await.expect("readable");
     let answer = to_the_end(&mut peer).await.expect("a regular end");
     assert_eq!(answer.len(), 65536);
+    server.stop().await;
+}
+
+/// Whoever has written need not ask again for it to be sent.
+async fn what_is_unsent_is_sent_while_the_guest_waits_for_an_answer(ip: IpAddr) {
+    let server = Server::start(ip, TEST_GUEST, Limits::default()).await;
+    let mut peer = narrow(&server).await;
+    peer.write_all(b"answer 65536\n").await.expect("sent");
+    let mut answer = vec![0; 65536];
+    within("all of it", peer.read_exact(&mut answer))
+        .await
+        .expect("read");
+    peer.write_all(b"x").await.expect("sent");
+    assert_eq!(to_the_end(&mut peer).await, Ok(b"thanks\n".to_vec()));
     server.stop().await;
 }
 

@@ -43,11 +43,9 @@ pub(crate) struct Endpoint {
     reset: AtomicBool,
     /// The streams are being taken from it, to be made anew elsewhere: their end is not its end.
     moving: AtomicBool,
-    /// The rest is being sent in the background.
-    flushing: AtomicBool,
     /// The socket and its streams are dropped: nobody can write or read any more.
     released: AtomicBool,
-    /// Notified when `flushing`, `released` or `reset` changes.
+    /// Notified when `released` or `reset` changes, and when nothing is sent in the background any more.
     changed: Notify,
 }
 
@@ -63,7 +61,6 @@ impl Endpoint {
             received_all: AtomicBool::new(false),
             reset: AtomicBool::new(false),
             moving: AtomicBool::new(false),
-            flushing: AtomicBool::new(false),
             released: AtomicBool::new(false),
             changed: Notify::new(),
         }
@@ -167,9 +164,15 @@ impl Endpoint {
         self.sending().push(&self.transport)
     }
 
-    /// Send what the kernel takes, and keep the rest.
+    /// Send what the kernel takes, and keep the rest, which the caller has to see to.
     pub fn send(&self, bytes: Bytes) -> io::Result<()> {
         self.sending().send(&self.transport, bytes)
+    }
+
+    /// Wait until all that was written is with the kernel, whoever sends it.
+    pub async fn flushed(&self) -> io::Result<()> {
+        self.until(|| !self.sending().is_in_background()).await;
+        poll_fn(|cx| self.poll_push(cx)).await
     }
 
     /// Wait until all that was written is with the kernel.
@@ -196,16 +199,22 @@ impl Endpoint {
         if self.moving.load(Ordering::Relaxed) {
             return;
         }
-        let sent = self.sending().end(&self.transport);
-        if sent || self.flushing.swap(true, Ordering::Relaxed) {
+        self.sending().end(&self.transport);
+        self.send_in_background();
+    }
+
+    /// Have a rest sent by a task of its own, if there is one: its owner may have other things to do
+    /// than to ask for it.
+    pub fn send_in_background(self: &Arc<Self>) {
+        if !self.sending().begin_background() {
             return;
         }
         match tokio::runtime::Handle::try_current() {
-            Ok(runtime) => drop(runtime.spawn(Arc::clone(self).flush_in_background())),
+            Ok(runtime) => drop(runtime.spawn(Arc::clone(self).send_rest())),
             // A store may be dropped after its runtime: then nobody is there to send it.
             Err(_) => {
-                self.flushing.store(false, Ordering::Relaxed);
                 self.reset();
+                self.sending().end_background(Ok(()));
             }
         }
     }
@@ -215,24 +224,28 @@ impl Endpoint {
         self.sending().end(&self.transport);
     }
 
-    async fn flush_in_background(self: Arc<Self>) {
+    async fn send_rest(self: Arc<Self>) {
         tokio::select! {
-            // An error is the peer's: it is gone, and gets nothing.
-            _ = poll_fn(|cx| self.poll_push(cx)) => {}
-            () = self.is_reset() => {}
+            () = poll_fn(|cx| {
+                let mut sending = self.sending();
+                let result = std::task::ready!(sending.poll_push(&self.transport, cx));
+                sending.end_background(result);
+                Poll::Ready(())
+            }) => {}
+            () = self.is_reset() => self.sending().end_background(Ok(())),
             () = self.has_lingered() => {
-                let peer = self.peer_address;
+                let peer = self.peer_address();
                 tracing::debug!(%peer, "reset: what was written to it could not be sent");
                 self.reset();
+                self.sending().end_background(Ok(()));
             }
         }
-        self.flushing.store(false, Ordering::Relaxed);
         self.changed.notify_waiters();
     }
 
     /// Wait until nothing is being sent in the background.
     pub async fn is_sent(&self) {
-        self.until(|| !self.flushing.load(Ordering::Relaxed)).await;
+        self.until(|| !self.sending().is_in_background()).await;
         // A TLS session may have taken more than the kernel has.
         if self.transport.is_encrypted() {
             let flushed = poll_fn(|cx| self.transport.poll_flush(cx));
@@ -303,6 +316,10 @@ impl Endpoint {
 
 impl Drop for Endpoint {
     fn drop(&mut self) {
+        if !self.sending().is_idle() {
+            // Whoever was to send it is gone, with the runtime.
+            self.reset();
+        }
         if !*self.reset.get_mut() && !*self.received_all.get_mut() {
             self.discard_input();
         }

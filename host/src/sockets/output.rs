@@ -2,7 +2,6 @@
 
 use super::Endpoint;
 use bytes::Bytes;
-use std::future::poll_fn;
 use std::io;
 use std::sync::Arc;
 use wasmtime_wasi::async_trait;
@@ -17,8 +16,6 @@ pub(crate) struct Output {
     endpoint: Arc<Endpoint>,
     /// What `check_write` last allowed.
     permit: usize,
-    /// Why sending failed while nobody was looking: the next call says so, once.
-    failed: Option<io::Error>,
 }
 
 impl Output {
@@ -26,15 +23,33 @@ impl Output {
         Self {
             endpoint,
             permit: 0,
-            failed: None,
         }
     }
 
-    fn check_open(&mut self) -> StreamResult<()> {
-        match self.failed.take() {
+    /// What has failed while nobody was looking is said once.
+    fn check_open(&self) -> StreamResult<()> {
+        let mut sending = self.endpoint.sending();
+        match sending.take_failure() {
             Some(error) => Err(failure(error)),
-            None if self.endpoint.sending().is_open() => Ok(()),
+            None if sending.is_open() => Ok(()),
             None => Err(StreamError::Closed),
+        }
+    }
+
+    /// Send what is permitted, and keep the rest.
+    fn send(&mut self, bytes: Bytes) -> StreamResult<()> {
+        if bytes.len() > self.permit {
+            return Err(StreamError::trap(&format!(
+                "{} bytes were written, but check-write allowed {}",
+                bytes.len(),
+                self.permit
+            )));
+        }
+        self.check_open()?;
+        self.permit = 0;
+        match bytes.is_empty() {
+            true => Ok(()),
+            false => self.endpoint.send(bytes).map_err(failure),
         }
     }
 
@@ -60,19 +75,10 @@ impl Output {
 #[async_trait]
 impl OutputStream for Output {
     fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
-        if bytes.len() > self.permit {
-            return Err(StreamError::trap(&format!(
-                "{} bytes were written, but check-write allowed {}",
-                bytes.len(),
-                self.permit
-            )));
-        }
-        self.check_open()?;
-        self.permit = 0;
-        if bytes.is_empty() {
-            return Ok(());
-        }
-        self.endpoint.send(bytes).map_err(failure)
+        self.send(bytes)?;
+        // The guest may go on to wait for something else, such as the peer's answer to all of it.
+        self.endpoint.send_in_background();
+        Ok(())
     }
 
     /// What was written is on its way: the kernel takes it as soon as it can.
@@ -98,11 +104,10 @@ impl OutputStream for Output {
     async fn blocking_write_and_flush(&mut self, mut bytes: Bytes) -> StreamResult<()> {
         while !bytes.is_empty() {
             let permit = self.write_ready().await?;
-            self.write(bytes.split_to(permit.min(bytes.len())))?;
+            // What is kept of it is sent right here: no task is needed for that.
+            self.send(bytes.split_to(permit.min(bytes.len())))?;
         }
-        poll_fn(|cx| self.endpoint.poll_push(cx))
-            .await
-            .map_err(failure)
+        self.endpoint.flushed().await.map_err(failure)
     }
 }
 
@@ -112,8 +117,8 @@ impl Pollable for Output {
         // One that takes no more says so at once. What is left of it is sent in the background, and
         // only one task can wait for that.
         let is_open = self.endpoint.sending().is_open();
-        if is_open && let Err(error) = poll_fn(|cx| self.endpoint.poll_push(cx)).await {
-            self.failed = Some(error);
+        if is_open && let Err(error) = self.endpoint.flushed().await {
+            self.endpoint.sending().end_background(Err(error));
         }
         // However often it is asked, others get their turn. What is not ready costs nothing of that.
         tokio::task::coop::consume_budget().await;

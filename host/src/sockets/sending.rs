@@ -13,6 +13,10 @@ pub(super) struct Sending {
     /// The rest of the last write.
     rest: Bytes,
     state: State,
+    /// Whether a task sends the rest, whatever the owner does meanwhile.
+    in_background: bool,
+    /// Why that task has failed: the owner has yet to be told.
+    failed: Option<io::Error>,
 }
 
 #[derive(Debug, Default)]
@@ -34,6 +38,26 @@ impl Sending {
     /// Whether all that was written is sent, or will never be.
     pub fn is_idle(&self) -> bool {
         self.rest.is_empty()
+    }
+
+    /// Whether a task is to be started that sends the rest: then it is one's own to do so.
+    pub fn begin_background(&mut self) -> bool {
+        !self.is_idle() && !std::mem::replace(&mut self.in_background, true)
+    }
+
+    pub fn is_in_background(&self) -> bool {
+        self.in_background
+    }
+
+    /// The task has ended; under the same lock as its last look, so that no rest is left to nobody.
+    pub fn end_background(&mut self, result: io::Result<()>) {
+        self.in_background = false;
+        self.failed = self.failed.take().or(result.err());
+    }
+
+    /// Why sending has failed while nobody was looking.
+    pub fn take_failure(&mut self) -> Option<io::Error> {
+        self.failed.take()
     }
 
     /// Send what the kernel takes, and keep the rest. To be called when nothing is left of the last

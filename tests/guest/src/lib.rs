@@ -26,6 +26,12 @@ impl Guest for TestGuest {
                     .parse()
                     .map_err(|_| "burst takes a number of bytes")?,
             ),
+            "answer" => answer(
+                &connection,
+                argument
+                    .parse()
+                    .map_err(|_| "answer takes a number of bytes")?,
+            ),
             "drop-socket-first" => drop_socket_first(connection),
             "error" => return Err(argument.to_owned()),
             "grow" => {
@@ -118,6 +124,28 @@ fn burst(Connection { output, socket, .. }: &Connection, bytes: usize) {
         .is_ok_and(|permit| permit >= bytes as u64)
     {
         let _ = output.write(&vec![b'x'; bytes]);
+    }
+}
+
+/// Write that many bytes without waiting for them to be sent, and then wait for the peer's word.
+fn answer(
+    Connection {
+        input,
+        output,
+        socket,
+        ..
+    }: &Connection,
+    bytes: usize,
+) {
+    let _ = socket.set_send_buffer_size(4096);
+    if output
+        .check_write()
+        .is_ok_and(|permit| permit >= bytes as u64)
+        && output.write(&vec![b'x'; bytes]).is_ok()
+        && output.flush().is_ok()
+        && input.blocking_read(1).is_ok()
+    {
+        say(output, "thanks\n");
     }
 }
 
