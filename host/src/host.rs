@@ -6,6 +6,7 @@
 use crate::Error;
 use crate::acceptor::AcceptorPre;
 use crate::limits::Limits;
+use crate::service::Background;
 use std::sync::Arc;
 use std::time::Duration;
 use wasmtime::{
@@ -13,7 +14,7 @@ use wasmtime::{
 };
 
 /// How long a guest computes before others get their turn.
-const SLICE: Duration = Duration::from_millis(10);
+pub(crate) const SLICE: Duration = Duration::from_millis(10);
 
 /// What is kept of an instance's memory for the next one in its slot, rather than given back to
 /// the kernel. It pays to be close to what a small guest touches, and costs beyond it.
@@ -34,6 +35,7 @@ pub struct Host(Arc<Inner>);
 struct Inner {
     acceptor: AcceptorPre,
     services: Engine,
+    background: Background,
     max_connections: usize,
 }
 
@@ -65,6 +67,11 @@ impl Host {
     pub(crate) fn services(&self) -> &Engine {
         &self.0.services
     }
+
+    /// Where guests go on that compute a lot.
+    pub(crate) fn background(&self) -> &Background {
+        &self.0.background
+    }
 }
 
 /// How a [`Host`] is to be made.
@@ -94,6 +101,7 @@ impl HostBuilder {
         Ok(Host(Arc::new(Inner {
             acceptor,
             services,
+            background: Background::new().map_err(|e| Error::Engine(e.into()))?,
             max_connections: self.max_connections,
         })))
     }

@@ -23,21 +23,23 @@ pub mod guests;
 mod host;
 mod limits;
 mod listener;
-mod serve;
+mod networks;
+mod server;
 mod service;
 mod shutdown;
 pub mod sockets;
 mod source;
 
 pub use connection::Connection;
-pub use edge::{Edge, InvalidNetwork, ProxyProtocol, TrustedProxies};
+pub use edge::{Edge, ProxyProtocol, TrustedProxies};
 #[cfg(feature = "tls")]
 pub use edge::{TlsConfig, TlsError};
 pub use error::{Error, ErrorCode};
 pub use host::{Host, HostBuilder};
 pub use limits::Limits;
 pub use listener::{AcceptError, Listener, ListenerBuilder, Recovery, State, Stats, StopReason};
-pub use serve::{Served, serve, serve_all};
-pub use service::Service;
+pub use networks::InvalidNetwork;
+pub use server::{PeerFilter, Served, Server, ServerBuilder, ServerHandle, serve, serve_all};
+pub use service::{Reuse, Service};
 pub use shutdown::Shutdown;
 pub use source::{ListenSource, Opened, PeerCredentials, SocketFile, SourceError, UnixSource};

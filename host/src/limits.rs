@@ -1,6 +1,10 @@
 //! What one connection, and all of them together, may use.
 
-/// Limits of [`serve`](crate::serve).
+use std::time::Duration;
+
+/// Limits of [`Server`](crate::Server) and [`serve`](crate::serve).
+///
+/// A connection that runs into one of them ends with a reset, alone, and the log says why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// The most connections that are open at a time. Default: 1,000.
@@ -8,19 +12,54 @@ pub struct Limits {
     /// The next one is accepted when one of them ends: until then peers wait in the kernel's
     /// queue, whose length is the listener's backlog.
     pub max_connections: usize,
-    /// The most linear memory that the instance of one connection may have, in bytes.
-    /// Default: 64 MiB.
+    /// The most connections that are open at a time from one IP address. Default: no limit.
+    ///
+    /// Further ones are reset, before anything of them is read. Where a proxy announces its peers,
+    /// the address that it announces counts. Peers that come by a Unix socket are not counted.
+    pub max_connections_per_peer: Option<usize>,
+    /// The most linear memory that the instance of one connection may have, in bytes: all of its
+    /// memories together. Default: 64 MiB.
     ///
     /// What would exceed it fails in the guest (`memory.grow` returns -1), which for most
     /// languages ends in a trap. A service whose initial memory exceeds it serves nobody.
     pub max_memory: usize,
+    /// The most elements that the tables of one connection's instance may have, together.
+    /// Default: 20,000.
+    ///
+    /// They are mostly pointers to functions. What would exceed it fails in the guest
+    /// (`table.grow` returns -1).
+    pub max_table_elements: usize,
+    /// The most core instances that one connection's component may be made of. Default: 20.
+    ///
+    /// A simple component is made of three. A service that needs more serves nobody.
+    pub max_core_instances: usize,
+    /// The most handles that a guest may have at a time: sockets, streams, pollables, errors, open
+    /// files. Default: 1,024.
+    pub max_handles: usize,
+    /// How long a connection may last, from when it was accepted. Default: no limit.
+    pub timeout: Option<Duration>,
+    /// How long a connection may go on without a byte in either direction. Default: 10 minutes.
+    ///
+    /// It is looked at eight times in that time, so that it can be exceeded by an eighth.
+    pub idle_timeout: Option<Duration>,
+    /// How long the guest may compute for one connection: the time that it runs, in slices of about
+    /// 10 ms, and not the time that it waits. Default: no limit, since a transfer may be of any
+    /// size; a guest that only computes is idle, and ends for that.
+    pub cpu_timeout: Option<Duration>,
 }
 
 impl Default for Limits {
     fn default() -> Self {
         Self {
             max_connections: 1_000,
+            max_connections_per_peer: None,
             max_memory: 64 << 20,
+            max_table_elements: 20_000,
+            max_core_instances: 20,
+            max_handles: 1_024,
+            timeout: None,
+            idle_timeout: Some(Duration::from_secs(600)),
+            cpu_timeout: None,
         }
     }
 }

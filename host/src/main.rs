@@ -6,6 +6,6 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let command = cli::parse();
-    cli::start_log();
+    cli::start_log(&command);
     cli::run(command)
 }

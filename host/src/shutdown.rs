@@ -7,12 +7,13 @@ use std::time::Duration;
 
 type Signal = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// When [`serve`](crate::serve) is to end: at a first signal it accepts no more and lets open
-/// connections finish, for a time of grace; at a second one, or after that time, it ends them.
+/// When a [`Server`](crate::Server) is to end: at a first signal it accepts no more and lets open
+/// connections finish, for a time of grace; at a second one, or after that time, it resets them.
 pub struct Shutdown {
     pub(crate) begin: Signal,
     pub(crate) now: Signal,
     pub(crate) grace: Duration,
+    pub(crate) drain_delay: Duration,
 }
 
 impl Shutdown {
@@ -25,6 +26,7 @@ impl Shutdown {
             begin: completion(signal),
             now: completion(pending::<()>()),
             grace: Self::DEFAULT_GRACE,
+            drain_delay: Duration::ZERO,
         }
     }
 
@@ -33,7 +35,14 @@ impl Shutdown {
         Self::on(pending::<()>())
     }
 
-    /// How long open connections may go on after the first signal. Default: 10 seconds.
+    /// How long to go on accepting after the first signal, so that whoever sends peers here, a load
+    /// balancer for instance, has the time to notice. Default: not at all.
+    pub fn drain_delay(mut self, delay: Duration) -> Self {
+        self.drain_delay = delay;
+        self
+    }
+
+    /// How long open connections may go on when no more are accepted. Default: 10 seconds.
     pub fn grace(mut self, grace: Duration) -> Self {
         self.grace = grace;
         self

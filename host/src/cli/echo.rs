@@ -2,6 +2,7 @@
 
 use super::edge::EdgeArgs;
 use super::listen::Listen;
+use super::reload;
 use super::values::seconds;
 use clap::Args;
 use evconn::{Host, Limits, ListenSource, Service, Shutdown, guests};
@@ -44,6 +45,9 @@ impl Echo {
         };
         let shutdown = Shutdown::on_signals()?.grace(self.grace);
         let edge = self.edge.edge()?;
+        if self.edge.has_certificate() {
+            reload::on_hangup(edge.clone(), None)?;
+        }
         let host = Host::new()?;
         let service = Service::new(&host, guests::ECHO)?.with_edge(edge);
         let sources = match self.listen.sources.is_empty() {
@@ -59,13 +63,7 @@ impl Echo {
         };
         Listen::announce(&listeners)?;
         let served = evconn::serve_all(listeners, service, Limits::default(), shutdown).await?;
-        tracing::info!(
-            "served {} connections, of which {} were refused, {} failed and {} were ended by the shutdown",
-            served.connections,
-            served.refused,
-            served.failed,
-            served.killed
-        );
+        tracing::info!("{served}");
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -22,7 +22,7 @@ pub struct EdgeArgs {
 }
 
 impl EdgeArgs {
-    /// Make it so: the files are read and checked. To be called in a tokio runtime.
+    /// Make it so: the files are read and checked.
     pub fn edge(&self) -> anyhow::Result<Edge> {
         let edge = Edge::new();
         #[cfg(feature = "tls")]
@@ -34,6 +34,14 @@ impl EdgeArgs {
             Some(trusted) => edge.proxy_protocol(ProxyProtocol::new(trusted)),
             None => edge,
         })
+    }
+
+    /// Whether there are files that may be read again.
+    pub fn has_certificate(&self) -> bool {
+        #[cfg(feature = "tls")]
+        return self.tls.has_certificate();
+        #[cfg(not(feature = "tls"))]
+        false
     }
 
     fn trusted_proxies(&self) -> anyhow::Result<Option<TrustedProxies>> {
@@ -96,6 +104,10 @@ mod tls {
     }
 
     impl TlsArgs {
+        pub fn has_certificate(&self) -> bool {
+            self.tls_cert.is_some()
+        }
+
         pub fn config(&self) -> anyhow::Result<Option<TlsConfig>> {
             let (Some(certificate), Some(key)) = (&self.tls_cert, &self.tls_key) else {
                 return Ok(None);
@@ -104,8 +116,6 @@ mod tls {
             let config = TlsConfig::from_files(certificate, key)?
                 .alpn(self.tls_alpn.iter().map(String::as_str))
                 .handshake_timeout(timeout.unwrap_or(TlsConfig::DEFAULT_HANDSHAKE_TIMEOUT));
-            #[cfg(unix)]
-            reload_on_hangup(config.clone())?;
             Ok(Some(config))
         }
     }
@@ -116,22 +126,6 @@ mod tls {
             1..=255 => Ok(text.to_owned()),
             _ => Err("it takes a name of 1 to 255 bytes, such as h2".to_owned()),
         }
-    }
-
-    /// From here on, SIGHUP no longer ends the process.
-    #[cfg(unix)]
-    fn reload_on_hangup(config: TlsConfig) -> std::io::Result<()> {
-        use tokio::signal::unix::{SignalKind, signal};
-        let mut hangups = signal(SignalKind::hangup())?;
-        tokio::spawn(async move {
-            while hangups.recv().await.is_some() {
-                match config.reload() {
-                    Ok(()) => tracing::info!("the certificate was read again"),
-                    Err(error) => tracing::error!("the old certificate stays in use: {error}"),
-                }
-            }
-        });
-        Ok(())
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::tcp::TcpArgs;
 use clap::Args;
-use evconn::{Error, Host, ListenSource, Listener, SourceError};
+use evconn::{Error, Host, ListenSource, Listener, Server, ServerBuilder, SourceError};
 use std::io::Write;
 
 /// Flags of every command that listens.
@@ -35,6 +35,16 @@ impl Listen {
             }
         }
         Ok(listeners)
+    }
+
+    /// A server that listens on each source.
+    pub async fn bind(&self, builder: ServerBuilder) -> Result<Server, Error> {
+        let builder = builder.tcp_options(self.tcp.options());
+        let builder = self
+            .sources
+            .iter()
+            .fold(builder, |builder, source| builder.listen(source.clone()));
+        builder.bind().await
     }
 
     /// Say where they listen: whoever started this may wait for the lines.

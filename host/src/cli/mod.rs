@@ -2,27 +2,33 @@
 
 mod echo;
 mod edge;
+mod limits;
 mod listen;
+mod log;
+mod reload;
+mod serve;
+mod systemd;
 mod tcp;
 mod values;
 
 use clap::{Parser, Subcommand};
-use std::io::IsTerminal;
 use std::process::ExitCode;
-use tracing_subscriber::filter::{LevelFilter, Targets};
-use tracing_subscriber::layer::SubscriberExt;
-use tracing_subscriber::util::SubscriberInitExt;
 
 /// Run WebAssembly components as TCP servers.
 #[derive(Parser)]
 #[command(version, propagate_version = true)]
 pub struct Cli {
+    /// How the log, on standard error, is written: as text, or as one JSON object a line. What is in
+    /// it is up to RUST_LOG: `debug`, or `evconn=debug`; if that is not set, it is `info`.
+    #[arg(long, global = true, value_enum, default_value_t = log::Format::Human, value_name = "FORMAT")]
+    log_format: log::Format,
     #[command(subcommand)]
     command: Command,
 }
 
 #[derive(Subcommand)]
 enum Command {
+    Serve(Box<serve::Serve>),
     Echo(echo::Echo),
 }
 
@@ -31,28 +37,9 @@ pub fn parse() -> Cli {
     Cli::parse()
 }
 
-/// Log to standard error: what `RUST_LOG` asks for (`debug`, or `evconn=debug`), or else from level
-/// `info` on.
-pub fn start_log() {
-    let lines = tracing_subscriber::fmt::layer()
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_target(false);
-    tracing_subscriber::registry()
-        .with(lines)
-        .with(wanted_in_log())
-        .init();
-}
-
-fn wanted_in_log() -> Targets {
-    let default = Targets::new().with_default(LevelFilter::INFO);
-    match std::env::var("RUST_LOG").as_deref() {
-        Err(_) | Ok("") => default,
-        Ok(text) => text.parse().unwrap_or_else(|error| {
-            eprintln!("evconn: RUST_LOG is not used: {text:?} is no level such as debug: {error}");
-            default
-        }),
-    }
+/// Log to standard error.
+pub fn start_log(cli: &Cli) {
+    log::start(cli.log_format);
 }
 
 /// Do what the command line says. Errors have been printed when this returns.
@@ -62,6 +49,7 @@ pub fn run(cli: Cli) -> ExitCode {
         .build()
         .map_err(anyhow::Error::from)
         .and_then(|runtime| match cli.command {
+            Command::Serve(serve) => runtime.block_on(serve.run()),
             Command::Echo(echo) => runtime.block_on(echo.run()),
         });
     match result {

@@ -10,6 +10,37 @@ pub fn seconds(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "it takes a number of seconds, such as 10 or 0.5".to_owned())
 }
 
+/// A time after which something ends, or none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TimeLimit(pub Option<Duration>);
+
+/// A number of seconds, or `none`.
+pub fn time_limit(text: &str) -> Result<TimeLimit, String> {
+    if text == "none" {
+        return Ok(TimeLimit(None));
+    }
+    match seconds(text) {
+        Ok(limit) => Ok(TimeLimit(Some(limit))),
+        Err(error) => Err(format!("{error}, or none")),
+    }
+}
+
+/// A number of bytes: whole, or so many K, M or G (1,024 bytes, that squared, that cubed).
+pub fn bytes(text: &str) -> Result<usize, String> {
+    let (digits, shift) = match text.as_bytes().last() {
+        Some(b'K' | b'k') => (&text[..text.len() - 1], 10),
+        Some(b'M' | b'm') => (&text[..text.len() - 1], 20),
+        Some(b'G' | b'g') => (&text[..text.len() - 1], 30),
+        _ => (text, 0),
+    };
+    digits
+        .parse::<usize>()
+        .ok()
+        .filter(|_| digits.bytes().all(|byte| byte.is_ascii_digit()))
+        .and_then(|count| count.checked_mul(1 << shift))
+        .ok_or_else(|| "it takes a number of bytes, such as 65536, 512K or 64M".to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -19,6 +50,35 @@ mod tests {
         assert_eq!(seconds("0.5"), Ok(Duration::from_millis(500)));
         for text in ["", "-1", "1e99", "NaN", "10s"] {
             assert!(seconds(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_time_limit_may_be_none() {
+        assert_eq!(time_limit("none"), Ok(TimeLimit(None)));
+        let second = TimeLimit(Some(Duration::from_secs(1)));
+        assert_eq!(time_limit("1"), Ok(second));
+        assert!(time_limit("never").is_err());
+    }
+
+    #[test]
+    fn bytes_may_be_counted_in_powers_of_1024() {
+        assert_eq!(bytes("0"), Ok(0));
+        assert_eq!(bytes("65536"), Ok(65_536));
+        assert_eq!(bytes("512K"), Ok(512 << 10));
+        assert_eq!(bytes("64m"), Ok(64 << 20));
+        assert_eq!(bytes("4G"), Ok(4 << 30));
+        for text in [
+            "",
+            "M",
+            "-1",
+            "+1",
+            "1.5M",
+            "64MB",
+            "18446744073709551615K",
+            "é",
+        ] {
+            assert!(bytes(text).is_err(), "{text:?}");
         }
     }
 }

@@ -10,7 +10,7 @@ mod refused;
 #[cfg(feature = "tls")]
 mod tls;
 
-pub use proxy::{InvalidNetwork, ProxyProtocol, TrustedProxies};
+pub use proxy::{ProxyProtocol, TrustedProxies};
 pub(crate) use refused::Refused;
 #[cfg(feature = "tls")]
 pub(crate) use tls::TlsSession;
@@ -70,6 +70,12 @@ impl Edge {
         self
     }
 
+    /// The TLS that it speaks, if it does: to have the certificate read again, for instance.
+    #[cfg(feature = "tls")]
+    pub fn tls_config(&self) -> Option<&TlsConfig> {
+        self.tls.as_ref()
+    }
+
     /// Take a connection through it. The peer may take as long as the timeouts allow.
     ///
     /// # Errors
@@ -91,6 +97,11 @@ impl Edge {
             // In a box: a connection that needs none of it is not to carry the room for it.
             false => Box::pin(self.do_prepare(endpoint)).await,
         }
+    }
+
+    /// Whether peers are announced by a proxy, rather than be who connects.
+    pub(crate) fn has_proxy(&self) -> bool {
+        self.proxy.is_some()
     }
 
     fn does_nothing(&self) -> bool {

@@ -134,6 +134,11 @@ impl Endpoint {
         result
     }
 
+    /// A number that changes with each byte that is sent or received.
+    pub fn activity(&self) -> u64 {
+        self.transport.activity()
+    }
+
     /// Whether a receive would find something, an end or an error.
     pub fn has_input(&self) -> bool {
         self.received_all.load(Ordering::Relaxed) || self.transport.has_input()
@@ -263,8 +268,13 @@ impl Endpoint {
         }
     }
 
+    /// Whether the socket was dropped.
+    pub fn is_released(&self) -> bool {
+        self.released.load(Ordering::Relaxed)
+    }
+
     async fn has_lingered(&self) {
-        self.until(|| self.released.load(Ordering::Relaxed)).await;
+        self.until(|| self.is_released()).await;
         tokio::time::sleep(LINGER).await;
     }
 

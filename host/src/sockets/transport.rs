@@ -11,6 +11,7 @@ use std::mem::MaybeUninit;
 use std::sync::Arc;
 #[cfg(feature = "tls")]
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 
 #[derive(Debug)]
@@ -20,18 +21,24 @@ pub(crate) struct Transport {
     tls: OnceLock<TlsSession>,
     /// Shared with the task that sends what a session has taken.
     plain: Arc<Plain>,
+    /// The bytes that were sent and received.
+    moved: AtomicU64,
 }
 
 /// Do the same with the session, if there is one, or else with the socket.
 macro_rules! on {
-    ($transport:expr, $top:ident => $action:expr) => {{
-        #[cfg(feature = "tls")]
-        if let Some($top) = $transport.tls.get() {
-            return $action;
+    ($transport:expr, $top:ident => $action:expr) => {
+        match $transport.session() {
+            #[cfg(feature = "tls")]
+            Some($top) => $action,
+            #[cfg(not(feature = "tls"))]
+            Some(never) => match never {},
+            None => {
+                let $top = &*$transport.plain;
+                $action
+            }
         }
-        let $top = &*$transport.plain;
-        $action
-    }};
+    };
 }
 
 impl Transport {
@@ -40,7 +47,18 @@ impl Transport {
             #[cfg(feature = "tls")]
             tls: OnceLock::new(),
             plain: Arc::new(plain),
+            moved: AtomicU64::new(0),
         }
+    }
+
+    #[cfg(feature = "tls")]
+    fn session(&self) -> Option<&TlsSession> {
+        self.tls.get()
+    }
+
+    #[cfg(not(feature = "tls"))]
+    fn session(&self) -> Option<std::convert::Infallible> {
+        None
     }
 
     /// From here on, the bytes travel through this session, for which the socket was used so far. To
@@ -61,7 +79,7 @@ impl Transport {
 
     /// Receive what is there. 0: the peer has ended its side. `WouldBlock`: nothing is there.
     pub fn try_recv(&self, buffer: &mut [MaybeUninit<u8>]) -> io::Result<usize> {
-        on!(self, top => top.try_recv(buffer))
+        self.count(on!(self, top => top.try_recv(buffer)))
     }
 
     /// Whether a receive would find something, an end or an error.
@@ -71,7 +89,19 @@ impl Transport {
 
     /// Send as much as is taken. `WouldBlock`: nothing is.
     pub fn try_send(&self, bytes: &[u8]) -> io::Result<usize> {
-        on!(self, top => top.try_send(bytes))
+        self.count(on!(self, top => top.try_send(bytes)))
+    }
+
+    fn count(&self, moved: io::Result<usize>) -> io::Result<usize> {
+        if let Ok(bytes) = moved {
+            self.moved.fetch_add(bytes as u64, Ordering::Relaxed);
+        }
+        moved
+    }
+
+    /// A number that changes with each byte that is sent or received.
+    pub fn activity(&self) -> u64 {
+        self.moved.load(Ordering::Relaxed)
     }
 
     /// Wait until a receive may find something. One task can wait at a time.

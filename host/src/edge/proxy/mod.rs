@@ -5,7 +5,7 @@
 mod header;
 mod trusted;
 
-pub use trusted::{InvalidNetwork, TrustedProxies};
+pub use trusted::TrustedProxies;
 
 use super::receive::{uninit, when_ready};
 use super::refused::{Refused, shown};

@@ -1,0 +1,121 @@
+//! The flags for what connections may use, one by one and together.
+
+use super::values::{TimeLimit, bytes, seconds, time_limit};
+use clap::{Args, value_parser};
+use evconn::{Limits, PeerFilter, Reuse};
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+/// To be flattened into the arguments of each command that serves components.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Limits")]
+pub struct LimitArgs {
+    /// The most connections that are open at a time; the next one waits in the kernel's queue until
+    /// one of them ends.
+    #[arg(long, value_name = "N", default_value_t = Limits::default().max_connections as u32, value_parser = value_parser!(u32).range(1..))]
+    max_connections: u32,
+    /// The most connections that are open at a time from one IP address; further ones are reset. No
+    /// limit if this is not given.
+    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..))]
+    max_connections_per_peer: Option<u32>,
+    /// The most memory that one connection's instance may have, in bytes, or with K, M or G.
+    #[arg(long, value_name = "BYTES", default_value = "64M", value_parser = bytes)]
+    max_memory: usize,
+    /// The most elements that the tables of one connection's instance may have.
+    #[arg(long, value_name = "N", default_value_t = Limits::default().max_table_elements as u32)]
+    max_table_elements: u32,
+    /// The most core instances that one connection's component may be made of.
+    #[arg(long, value_name = "N", default_value_t = Limits::default().max_core_instances as u32, value_parser = value_parser!(u32).range(1..))]
+    max_core_instances: u32,
+    /// The most handles that one connection's instance may have at a time: sockets, streams,
+    /// pollables, errors, open files.
+    #[arg(long, value_name = "N", default_value_t = Limits::default().max_handles as u32, value_parser = value_parser!(u32).range(3..))]
+    max_handles: u32,
+    /// How many seconds a connection may last. No limit if this is not given.
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, allow_negative_numbers = true)]
+    timeout: Option<Duration>,
+    /// How many seconds a connection may go on without a byte in either direction; `none` for no
+    /// limit.
+    #[arg(long, value_name = "SECONDS", default_value = "600", value_parser = time_limit, allow_negative_numbers = true)]
+    idle_timeout: TimeLimit,
+    /// How many seconds the service may compute for one connection, in slices of about 10 ms; waiting
+    /// does not count. No limit if this is not given.
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, allow_negative_numbers = true)]
+    cpu_timeout: Option<Duration>,
+}
+
+impl LimitArgs {
+    pub fn limits(&self) -> Limits {
+        let mut limits = Limits::default();
+        limits.max_connections = self.max_connections as usize;
+        limits.max_connections_per_peer = self.max_connections_per_peer.map(|most| most as usize);
+        limits.max_memory = self.max_memory;
+        limits.max_table_elements = self.max_table_elements as usize;
+        limits.max_core_instances = self.max_core_instances as usize;
+        limits.max_handles = self.max_handles as usize;
+        limits.timeout = self.timeout;
+        limits.idle_timeout = self.idle_timeout.0;
+        limits.cpu_timeout = self.cpu_timeout;
+        limits
+    }
+}
+
+/// The flags for how often an instance is used.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Instances")]
+pub struct ReuseArgs {
+    /// Let an instance serve up to so many connections, one after the other, rather than make a fresh
+    /// one for each. It is faster; but what is in the guest's memory then passes from one peer to the
+    /// next: use it only for services that you trust to keep them apart. An instance that traps is
+    /// never used again.
+    #[arg(long, value_name = "N", default_value = "1")]
+    reuse: NonZeroU32,
+    /// How many seconds an instance that serves nobody is kept for the next connection: 10 if this is
+    /// not given.
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, allow_negative_numbers = true, requires = "reuse")]
+    idle_instance_timeout: Option<Duration>,
+}
+
+impl ReuseArgs {
+    pub fn reuse(&self) -> Reuse {
+        Reuse {
+            connections: self.reuse,
+            idle_timeout: self
+                .idle_instance_timeout
+                .unwrap_or(Reuse::DEFAULT_IDLE_TIMEOUT),
+        }
+    }
+}
+
+/// The flags for who may connect.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Peers")]
+pub struct PeerArgs {
+    /// Let only peers of this network connect, and of others that are named so: an address, or a
+    /// network such as 10.0.0.0/8. Others are reset before anything of them is read. May be repeated.
+    #[arg(long, value_name = "CIDR", value_parser = network)]
+    allow_peer: Vec<String>,
+    /// Let no peer of this network connect, even if it is in one that is allowed. May be repeated.
+    #[arg(long, value_name = "CIDR", value_parser = network)]
+    deny_peer: Vec<String>,
+}
+
+impl PeerArgs {
+    pub fn filter(&self) -> anyhow::Result<PeerFilter> {
+        let mut filter = PeerFilter::all();
+        for network in &self.allow_peer {
+            filter = filter.allow(network)?;
+        }
+        for network in &self.deny_peer {
+            filter = filter.deny(network)?;
+        }
+        Ok(filter)
+    }
+}
+
+fn network(text: &str) -> Result<String, String> {
+    match PeerFilter::all().allow(text) {
+        Ok(_) => Ok(text.to_owned()),
+        Err(error) => Err(error.to_string()),
+    }
+}

@@ -1,0 +1,44 @@
+//! The log, on standard error.
+
+use clap::ValueEnum;
+use std::io::{IsTerminal, stderr};
+use tracing_subscriber::Layer;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+
+/// How it is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// Lines to read.
+    Human,
+    /// A JSON object a line.
+    Json,
+}
+
+/// Log what `RUST_LOG` asks for (`debug`, or `evconn=debug`), or else from level `info` on.
+pub fn start(format: Format) {
+    let lines = tracing_subscriber::fmt::layer()
+        .with_writer(stderr)
+        .with_ansi(stderr().is_terminal())
+        .with_target(false);
+    let lines = match format {
+        Format::Human => lines.boxed(),
+        Format::Json => lines.json().boxed(),
+    };
+    tracing_subscriber::registry()
+        .with(lines)
+        .with(wanted())
+        .init();
+}
+
+fn wanted() -> Targets {
+    let default = Targets::new().with_default(LevelFilter::INFO);
+    match std::env::var("RUST_LOG").as_deref() {
+        Err(_) | Ok("") => default,
+        Ok(text) => text.parse().unwrap_or_else(|error| {
+            eprintln!("evconn: RUST_LOG is not used: {text:?} is no level such as debug: {error}");
+            default
+        }),
+    }
+}

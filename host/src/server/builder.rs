@@ -1,0 +1,138 @@
+//! How a server is to be made.
+
+use super::connections::Connections;
+use super::{PeerFilter, Server, ServerHandle};
+use crate::service::{Instances, Reuse};
+use crate::sockets::{Policy, TcpOptions, Use};
+use crate::{Error, Limits, ListenSource, Listener, Service};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How a [`Server`] is to be made.
+pub struct ServerBuilder {
+    service: Service,
+    sources: Vec<ListenSource>,
+    listeners: Vec<Listener>,
+    limits: Limits,
+    peers: PeerFilter,
+    reuse: Reuse,
+    tcp: TcpOptions,
+    backlog: Option<u32>,
+    shutdown_after_idle: Option<Duration>,
+}
+
+impl ServerBuilder {
+    pub(super) fn new(service: &Service) -> Self {
+        Self {
+            service: service.clone(),
+            sources: Vec::new(),
+            listeners: Vec::new(),
+            limits: Limits::default(),
+            peers: PeerFilter::default(),
+            reuse: Reuse::default(),
+            tcp: TcpOptions::default(),
+            backlog: None,
+            shutdown_after_idle: None,
+        }
+    }
+
+    /// Listen on this, too.
+    pub fn listen(mut self, source: ListenSource) -> Self {
+        self.sources.push(source);
+        self
+    }
+
+    /// Take the connections of this listener, too. Its callback is replaced, and it is closed when
+    /// serving ends. What is said here of sockets ([`tcp_options`](Self::tcp_options),
+    /// [`backlog`](Self::backlog)) does not concern it.
+    pub fn listener(mut self, listener: Listener) -> Self {
+        self.listeners.push(listener);
+        self
+    }
+
+    /// What one connection, and all of them together, may use. Default: [`Limits::default`].
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Who may connect. Default: all. Others are reset before anything of them is read, and before
+    /// any code of the service runs; where a proxy announces its peers, the address that it announces
+    /// counts.
+    pub fn peers(mut self, peers: PeerFilter) -> Self {
+        self.peers = peers;
+        self
+    }
+
+    /// How often an instance is used. Default: once.
+    pub fn reuse(mut self, reuse: Reuse) -> Self {
+        self.reuse = reuse;
+        self
+    }
+
+    /// How sockets are set up. Default: [`TcpOptions::default`].
+    pub fn tcp_options(mut self, options: TcpOptions) -> Self {
+        self.tcp = options;
+        self
+    }
+
+    /// How many connections the kernel may hold that were not yet accepted. Default: 4096, or what
+    /// the kernel caps it at. A socket that was inherited keeps its own.
+    pub fn backlog(mut self, backlog: u32) -> Self {
+        self.backlog = Some(backlog);
+        self
+    }
+
+    /// End when no connection has been open for that long. Default: never.
+    pub fn shutdown_after_idle(mut self, time: Duration) -> Self {
+        self.shutdown_after_idle = Some(time);
+        self
+    }
+
+    /// Listen. Peers can connect from now on; they are served when [`Server::run`] is.
+    ///
+    /// # Errors
+    /// [`Error::TooManyConnections`] if the host has no room for that many; [`Error::Source`] if a
+    /// source cannot be opened; otherwise as [`Listener::bind`]. Nothing is left open then.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime with I/O and time.
+    pub async fn bind(self) -> Result<Server, Error> {
+        let host = self.service.host().clone();
+        let capacity = host.max_connections();
+        if self.limits.max_connections > capacity {
+            return Err(Error::TooManyConnections {
+                asked: self.limits.max_connections,
+                capacity,
+            });
+        }
+        let mut listeners = self.listeners;
+        for source in &self.sources {
+            for opened in source.open()? {
+                let mut builder = Listener::builder(&host).tcp_options(self.tcp.clone());
+                if let Some(backlog) = self.backlog {
+                    builder = builder.backlog(backlog);
+                }
+                // Who connects is known when it is accepted, unless a proxy does.
+                if self.peers.refuses_some() && !self.service.edge().has_proxy() {
+                    builder = builder.policy(accepting_from(self.peers.clone()));
+                }
+                listeners.push(builder.listen(opened).await?);
+            }
+        }
+        let instances = Instances::new(self.service, self.limits, self.reuse);
+        let connections = Connections::new(self.limits, self.peers, instances);
+        Ok(Server {
+            handle: ServerHandle::new(Arc::new(connections), self.reuse),
+            listeners,
+            shutdown_after_idle: self.shutdown_after_idle,
+        })
+    }
+}
+
+/// Lets those in that the filter does; what a listener does with its own address is not its business.
+fn accepting_from(peers: PeerFilter) -> Policy {
+    Policy::new(move |address, used_for| {
+        used_for != Use::Accept || !super::peers::has_address(address) || peers.allows(address.ip())
+    })
+}

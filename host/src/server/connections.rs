@@ -1,0 +1,260 @@
+//! The connections that are being served, a task for each: what comes before its service gets it, what
+//! ends it, and what the log says of that.
+
+use super::end::End;
+use super::peers::{self, Counted, PeerCounts, PeerFilter};
+use super::served::Counters;
+use crate::connection::{Parts, Peer};
+use crate::limits::Limits;
+use crate::listener::{ConnectionCallback, OnRelease};
+use crate::service::{self, Instances, Meter};
+use crate::sockets::Endpoint;
+use std::future::{Future, pending};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
+
+/// All connections of a server.
+pub(super) struct Connections {
+    limits: Limits,
+    peers: PeerFilter,
+    permits: Arc<Semaphore>,
+    per_peer: PeerCounts,
+    /// What serves the next connection.
+    instances: RwLock<Arc<Instances>>,
+    tasks: TaskTracker,
+    kill: CancellationToken,
+    pub counters: Counters,
+    /// Notified when no connection is open any more.
+    none_open: Notify,
+}
+
+impl Connections {
+    pub fn new(limits: Limits, peers: PeerFilter, instances: Instances) -> Self {
+        Self {
+            limits,
+            peers,
+            permits: Arc::new(Semaphore::new(limits.max_connections)),
+            per_peer: PeerCounts::default(),
+            instances: RwLock::new(Arc::new(instances)),
+            tasks: TaskTracker::new(),
+            kill: CancellationToken::new(),
+            counters: Counters::default(),
+            none_open: Notify::new(),
+        }
+    }
+
+    /// What a listener does with a connection: start a task that serves it.
+    pub fn callback(self: &Arc<Self>) -> ConnectionCallback {
+        let connections = Arc::clone(self);
+        let permits = Arc::clone(&self.permits);
+        ConnectionCallback::limited_task(permits, move |_listener, parts, permit| {
+            tokio::spawn(Arc::clone(&connections).one(parts, permit));
+        })
+    }
+
+    /// Have the next connections served by these instances. The ones that are being served go on.
+    pub fn replace(&self, instances: Instances) {
+        let new = Arc::new(instances);
+        let mut current = self
+            .instances
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        let old = std::mem::replace(&mut *current, new);
+        drop(current);
+        old.retire();
+    }
+
+    pub fn instances(&self) -> Arc<Instances> {
+        let current = self.instances.read();
+        Arc::clone(&current.unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Wait until no connection is open. To be called when no listener takes any more.
+    pub async fn done(&self) {
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+
+    pub fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    /// How many are open.
+    pub fn open(&self) -> usize {
+        self.tasks.len()
+    }
+
+    /// Reset the connections that are open.
+    pub fn kill(&self) {
+        self.kill.cancel();
+    }
+
+    /// Wait until no connection has been open for that long.
+    pub async fn idle_for(&self, time: Duration) {
+        loop {
+            let changed = self.none_open.notified();
+            let begun = self.counters.begun();
+            if self.tasks.is_empty() {
+                sleep(time).await;
+                if self.tasks.is_empty() && self.counters.begun() == begun {
+                    return;
+                }
+            } else {
+                changed.await;
+            }
+        }
+    }
+
+    /// Serve one connection, from its first byte to its last.
+    async fn one(self: Arc<Self>, parts: Parts, permit: Option<OwnedSemaphorePermit>) {
+        let Parts {
+            endpoint,
+            on_release,
+        } = parts;
+        let number = self.counters.begin();
+        tracing::debug!(number, peer = %Peer::of(&endpoint), "connection accepted");
+        let place = Arc::new(Place::new(&self, permit, on_release));
+        let end = tokio::select! {
+            // A connection that ends as it is cut short was served.
+            biased;
+            end = self.to_its_end(&endpoint, place) => end,
+            end = self.cut_short(&endpoint) => {
+                endpoint.reset();
+                end
+            }
+        };
+        self.counters.end(end.kind());
+        end.tell(number, &Peer::of(&endpoint));
+    }
+
+    async fn to_its_end(&self, endpoint: &Arc<Endpoint>, place: Arc<Place>) -> End {
+        let instances = self.instances();
+        let edge = instances.service().edge();
+        if let Err(refused) = edge.prepare(endpoint).await {
+            return End::Refused(refused);
+        }
+        // A proxy may have said that it is somebody else.
+        let _counted = match self.admit(endpoint) {
+            Ok(counted) => counted,
+            Err(end) => {
+                endpoint.reset();
+                return end;
+            }
+        };
+        let meter = Arc::new(Meter::new(self.limits.cpu_timeout));
+        let host = instances.service().host().clone();
+        let guest = {
+            let (endpoint, meter) = (Arc::clone(endpoint), Arc::clone(&meter));
+            Box::pin(async move {
+                let _place = place;
+                instances.serve(endpoint, meter).await
+            })
+        };
+        let end = match service::run(guest, meter, host.background()).await {
+            Ok(()) => End::Done,
+            Err(failure) => End::Failed(failure),
+        };
+        // The instance is gone. Its last bytes may still be on their way, unless they were given up.
+        endpoint.is_sent().await;
+        end
+    }
+
+    /// Whether the peer may be served, and that it is.
+    fn admit(&self, endpoint: &Endpoint) -> Result<Option<Counted>, End> {
+        let peer = endpoint.peer_address();
+        if !peers::has_address(peer) {
+            return Ok(None);
+        }
+        if !self.peers.allows(peer.ip()) {
+            return Err(End::NotAllowed);
+        }
+        match self.limits.max_connections_per_peer {
+            None => Ok(None),
+            Some(most) => match self.per_peer.add(peer.ip(), most) {
+                None => Err(End::TooManyOfPeer(most)),
+                counted => Ok(counted),
+            },
+        }
+    }
+
+    /// Wait until something else ends the connection than its service.
+    async fn cut_short(&self, endpoint: &Endpoint) -> End {
+        let Limits {
+            timeout,
+            idle_timeout,
+            ..
+        } = self.limits;
+        tokio::select! {
+            () = self.kill.cancelled() => End::Shutdown,
+            end = with(timeout, async |limit| {
+                sleep(limit).await;
+                End::Timeout(limit)
+            }) => end,
+            end = with(idle_timeout, async |limit| {
+                idle(endpoint, limit).await;
+                End::Idle(limit)
+            }) => end,
+        }
+    }
+}
+
+/// What comes of a limit; never, if there is none.
+async fn with<F: Future<Output = End>>(
+    limit: Option<Duration>,
+    reached: impl FnOnce(Duration) -> F,
+) -> End {
+    match limit {
+        Some(limit) => reached(limit).await,
+        None => pending().await,
+    }
+}
+
+/// Wait until no byte has gone either way for that long, or an eighth longer.
+async fn idle(endpoint: &Endpoint, limit: Duration) {
+    const LOOKS: u32 = 8;
+    let (mut seen, mut looks) = (endpoint.activity(), 0);
+    while looks < LOOKS {
+        sleep(limit / LOOKS).await;
+        let now = endpoint.activity();
+        looks = if now == seen { looks + 1 } else { 0 };
+        seen = now;
+    }
+}
+
+/// What a connection takes up of its server, until the last of it is gone: from its task, and from the
+/// background where its guest may be.
+struct Place {
+    connections: Arc<Connections>,
+    _on_release: OnRelease,
+    _permit: Option<OwnedSemaphorePermit>,
+    token: Option<TaskTrackerToken>,
+}
+
+impl Place {
+    fn new(
+        connections: &Arc<Connections>,
+        permit: Option<OwnedSemaphorePermit>,
+        on_release: OnRelease,
+    ) -> Self {
+        Self {
+            connections: Arc::clone(connections),
+            _on_release: on_release,
+            _permit: permit,
+            token: Some(connections.tasks.token()),
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.token = None;
+        if self.connections.tasks.is_empty() {
+            self.connections.none_open.notify_waiters();
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! How a connection has ended, and what the log says of it.
+
+use super::served::Kind;
+use crate::connection::Peer;
+use crate::edge::Refused;
+use crate::service::Failure;
+use std::fmt;
+use std::time::Duration;
+use tracing::{debug, info, warn};
+
+/// How a connection has ended.
+pub(super) enum End {
+    /// The service was done with it.
+    Done,
+    /// The filter of peers does not let it in.
+    NotAllowed,
+    /// Its peer has as many connections as it may.
+    TooManyOfPeer(usize),
+    /// It did not get through the edge.
+    Refused(Refused),
+    /// The service was not done with it.
+    Failed(Failure),
+    /// It has lasted as long as it may.
+    Timeout(Duration),
+    /// Nobody has sent anything for as long as that is allowed.
+    Idle(Duration),
+    /// The time of grace was over, or a signal said that it ends now.
+    Shutdown,
+}
+
+impl End {
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Done => Kind::Done,
+            Self::NotAllowed | Self::TooManyOfPeer(_) | Self::Refused(_) => Kind::Refused,
+            Self::Failed(_) => Kind::Failed,
+            Self::Timeout(_) | Self::Idle(_) => Kind::TimedOut,
+            Self::Shutdown => Kind::Killed,
+        }
+    }
+
+    /// Say so in the log: what the peer or the guest may do any time is information, what a guest
+    /// should not do is a warning.
+    pub fn tell(&self, number: u64, peer: &Peer) {
+        match self {
+            Self::Done => debug!(number, %peer, "connection done"),
+            // That is how many a health check looks.
+            Self::Refused(Refused::Closed) => debug!(number, %peer, "connection {self}"),
+            Self::Failed(Failure::Trap { error, .. }) => {
+                warn!(number, %peer, "connection {self}");
+                debug!(number, %peer, "{error:?}");
+            }
+            Self::Failed(Failure::CpuTimeout(_) | Failure::TooManyHandles(_)) => {
+                warn!(number, %peer, "connection {self}");
+            }
+            _ => info!(number, %peer, "connection {self}"),
+        }
+    }
+}
+
+impl fmt::Display for End {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Done => write!(f, "done"),
+            Self::NotAllowed => write!(f, "refused: its peer may not connect"),
+            Self::TooManyOfPeer(most) => {
+                write!(f, "refused: its peer has {most} connections already")
+            }
+            Self::Refused(refused) => write!(f, "refused: {refused}"),
+            Self::Failed(failure) => write!(f, "failed: {failure}"),
+            Self::Timeout(limit) => write!(f, "ended: it has lasted for {limit:?}"),
+            Self::Idle(limit) => write!(f, "ended: no byte either way for {limit:?}"),
+            Self::Shutdown => write!(f, "ended by the shutdown"),
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! The handle to a server that runs.
+
+use super::Served;
+use super::connections::Connections;
+use crate::Service;
+use crate::service::{Instances, Reuse};
+use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
+
+/// A handle to a [`Server`](super::Server), to be used while it runs. Clones are the same server's.
+#[derive(Clone)]
+pub struct ServerHandle {
+    connections: Arc<Connections>,
+    reuse: Reuse,
+    stopping: CancellationToken,
+}
+
+impl ServerHandle {
+    pub(super) fn new(connections: Arc<Connections>, reuse: Reuse) -> Self {
+        Self {
+            connections,
+            reuse,
+            stopping: CancellationToken::new(),
+        }
+    }
+
+    /// Have new connections served by this service, and by what is its edge. Those that are open are
+    /// served to their end by the one that they have.
+    ///
+    /// It has to be of the same [`Host`](crate::Host), which has the room for its instances.
+    pub fn reload(&self, service: &Service) {
+        let limits = self.connections.limits();
+        let instances = Instances::new(service.clone(), limits, self.reuse);
+        self.connections.replace(instances);
+    }
+
+    /// What serving has come to so far.
+    pub fn served(&self) -> Served {
+        self.connections.counters.served()
+    }
+
+    /// How many connections are open: accepted, and not yet gone.
+    pub fn open(&self) -> usize {
+        self.connections.open()
+    }
+
+    /// Wait until the server is told to end, or ends by itself: it is not ready any more, although it
+    /// may go on accepting for a while.
+    pub async fn stopping(&self) {
+        self.stopping.cancelled().await;
+    }
+
+    pub(super) fn begin_stopping(&self) {
+        self.stopping.cancel();
+    }
+
+    pub(super) fn connections(&self) -> &Arc<Connections> {
+        &self.connections
+    }
+}

@@ -1,0 +1,190 @@
+//! Serving: each connection of the listeners goes to an instance of a service.
+//!
+//! Here is a server's life, from ready to drained. What becomes of one connection is in
+//! [`connections`]. Where it ends: instances are made, and run, by the [`service`](crate::service).
+
+mod builder;
+mod connections;
+mod end;
+mod handle;
+mod peers;
+mod serve;
+mod served;
+
+pub use builder::ServerBuilder;
+pub use handle::ServerHandle;
+pub use peers::PeerFilter;
+pub use serve::{serve, serve_all};
+pub use served::Served;
+
+use crate::{Error, Listener, Service, Shutdown, State, StopReason};
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use std::future::pending;
+use std::pin::pin;
+use std::time::Duration;
+use tokio::time::sleep;
+
+/// A service and the listeners whose connections it serves, ready to [`run`](Self::run).
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use evconn::{Host, Limits, Server, Service, Shutdown, guests};
+/// use std::time::Duration;
+/// use tokio::io::{AsyncReadExt, AsyncWriteExt};
+///
+/// let host = Host::new()?;
+/// let service = Service::new(&host, guests::ECHO)?;
+/// let mut limits = Limits::default();
+/// limits.idle_timeout = Some(Duration::from_secs(60));
+/// let server = Server::builder(&service)
+///     .listen("127.0.0.1:0".parse()?)
+///     .limits(limits)
+///     .bind()
+///     .await?;
+/// let address = server.listeners()[0].local_addr();
+///
+/// let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+/// let running = tokio::spawn(server.run(Shutdown::on(stopped)));
+///
+/// let mut peer = tokio::net::TcpStream::connect(address).await?;
+/// peer.write_all(b"hello").await?;
+/// peer.shutdown().await?;
+/// let mut answer = String::new();
+/// peer.read_to_string(&mut answer).await?;
+/// assert_eq!(answer, "hello");
+///
+/// drop(stop);
+/// assert!(running.await??.is_clean());
+/// # Ok(())
+/// # }
+/// ```
+pub struct Server {
+    handle: ServerHandle,
+    listeners: Vec<Listener>,
+    shutdown_after_idle: Option<Duration>,
+}
+
+impl Server {
+    /// To say how a server of this service is to be made.
+    pub fn builder(service: &Service) -> ServerBuilder {
+        ServerBuilder::new(service)
+    }
+
+    /// Its listeners: a source may have had several.
+    pub fn listeners(&self) -> &[Listener] {
+        &self.listeners
+    }
+
+    /// To replace its service, and to look at it, while it runs.
+    pub fn handle(&self) -> ServerHandle {
+        self.handle.clone()
+    }
+
+    /// Serve connections until `shutdown` says so, no connection has been open for long enough, or no
+    /// listener is left. Then the listeners are closed, and open connections get the time of grace.
+    ///
+    /// A listener that ends by itself is logged, and the others go on. If this is dropped, open
+    /// connections are reset.
+    ///
+    /// # Errors
+    /// [`Error::Socket`], [`Error::Acceptor`] or [`Error::Closed`] when the last listener has ended by
+    /// itself: the error is that of the one that ended first.
+    pub async fn run(self, shutdown: Shutdown) -> Result<Served, Error> {
+        let connections = self.handle.connections();
+        let _killed_on_drop = KillOnDrop(&self.handle);
+        for listener in &self.listeners {
+            listener.set_connection_callback(Some(connections.callback()));
+        }
+        let Shutdown {
+            begin,
+            now,
+            grace,
+            drain_delay,
+        } = shutdown;
+        let outcome = tokio::select! {
+            () = begin => Ok(()),
+            () = self.idle() => Ok(()),
+            error = all_ended(&self.listeners) => Err(error),
+        };
+        self.handle.begin_stopping();
+
+        let drained = pin!(self.drain(drain_delay, grace));
+        tokio::select! {
+            () = drained => {}
+            () = now => self.close().await,
+        }
+        connections.kill();
+        connections.done().await;
+        outcome.map(|()| self.handle.served())
+    }
+
+    /// Wait until nobody has been connected for long enough.
+    async fn idle(&self) {
+        match self.shutdown_after_idle {
+            Some(time) => self.handle.connections().idle_for(time).await,
+            None => pending().await,
+        }
+    }
+
+    /// Take what waits, close the listeners, and wait for the connections as long as `grace` allows.
+    async fn drain(&self, delay: Duration, grace: Duration) {
+        sleep(delay).await;
+        let done = async {
+            self.close().await;
+            self.handle.connections().done().await;
+        };
+        // An error is that the time is over.
+        let _ = tokio::time::timeout(grace, done).await;
+    }
+
+    async fn close(&self) {
+        for listener in &self.listeners {
+            listener.close();
+        }
+        for listener in &self.listeners {
+            listener.closed().await;
+        }
+    }
+}
+
+struct KillOnDrop<'a>(&'a ServerHandle);
+
+impl Drop for KillOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.connections().kill();
+    }
+}
+
+/// Wait until no listener is left. Returns why the first one has ended.
+async fn all_ended(listeners: &[Listener]) -> Error {
+    let end = |listener: &Listener| {
+        let listener = listener.clone();
+        async move {
+            listener.ended().await;
+            reason(&listener)
+        }
+    };
+    let mut ends: FuturesUnordered<_> = listeners.iter().map(end).collect();
+    let mut first = None;
+    while let Some(error) = ends.next().await {
+        if !ends.is_empty() {
+            tracing::error!("a listener has ended, and the others go on: {error}");
+        }
+        first.get_or_insert(error);
+    }
+    first.unwrap_or(Error::Closed)
+}
+
+/// Why a listener has ended by itself.
+fn reason(listener: &Listener) -> Error {
+    match listener.state() {
+        State::Stopped(StopReason::Socket(code)) => Error::Socket(code),
+        State::Stopped(StopReason::Trap(message)) => Error::Acceptor(message.to_string()),
+        State::Accepting
+        | State::Disabled
+        | State::Paused
+        | State::BackingOff(_)
+        | State::Closed => Error::Closed,
+    }
+}

@@ -1,0 +1,93 @@
+//! What serving came to, counted.
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// What serving came to. Each connection that ended counts once at most besides
+/// [`connections`](Self::connections).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Served {
+    /// Connections that were accepted, whatever became of them.
+    pub connections: u64,
+    /// Connections that the service gave up with an error, in which it trapped, or in which it ran
+    /// into a limit.
+    pub failed: u64,
+    /// Connections that did not get as far as the service: their TLS handshake failed, say, their
+    /// proxy is not trusted, or their peer has too many already.
+    pub refused: u64,
+    /// Connections that took too long: [`Limits::timeout`](crate::Limits::timeout) or
+    /// [`Limits::idle_timeout`](crate::Limits::idle_timeout).
+    pub timed_out: u64,
+    /// Connections that were still open after the time of grace, and were reset then.
+    pub killed: u64,
+}
+
+impl Served {
+    /// Whether the end was clean: no connection had to be reset for it.
+    pub fn is_clean(&self) -> bool {
+        self.killed == 0
+    }
+}
+
+impl fmt::Display for Served {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "served {} connections, of which {} were refused, {} failed, {} timed out and {} were ended by the shutdown",
+            self.connections, self.refused, self.failed, self.timed_out, self.killed
+        )
+    }
+}
+
+/// How a connection has ended, as far as it is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Done,
+    Failed,
+    Refused,
+    TimedOut,
+    Killed,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Counters {
+    begun: AtomicU64,
+    failed: AtomicU64,
+    refused: AtomicU64,
+    timed_out: AtomicU64,
+    killed: AtomicU64,
+}
+
+impl Counters {
+    /// One more connection. Returns its number: the first is 1.
+    pub fn begin(&self) -> u64 {
+        self.begun.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    pub fn begun(&self) -> u64 {
+        self.begun.load(Ordering::Relaxed)
+    }
+
+    pub fn end(&self, kind: Kind) {
+        let counter = match kind {
+            Kind::Done => return,
+            Kind::Failed => &self.failed,
+            Kind::Refused => &self.refused,
+            Kind::TimedOut => &self.timed_out,
+            Kind::Killed => &self.killed,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub fn served(&self) -> Served {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Served {
+            connections: self.begun(),
+            failed: read(&self.failed),
+            refused: read(&self.refused),
+            timed_out: read(&self.timed_out),
+            killed: read(&self.killed),
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! Why a service was not done with a connection, in one line for the log.
+
+use super::allowance::Refused;
+use std::time::Duration;
+use wasmtime::component::ResourceTableError;
+
+/// Why a connection ended before its service was done with it.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    /// The handler returned an error. It is the guest's text: escaped, and cut.
+    #[error("the service gave up: \"{}\"", escaped(.0))]
+    Handler(String),
+    /// It has computed for as long as it may.
+    #[error("its service has computed for more than {0:?}")]
+    CpuTimeout(Duration),
+    /// It has asked for more handles than it may have.
+    #[error("its service has more than {0} handles")]
+    TooManyHandles(usize),
+    /// A trap, or no instance could be made. Where in the guest it happened is left out here: that
+    /// takes many lines.
+    #[error("{}{}", .error.root_cause(), after(.refused))]
+    Trap {
+        error: wasmtime::Error,
+        refused: Option<Refused>,
+    },
+}
+
+/// The trap of a guest that may compute no more.
+#[derive(Debug, thiserror::Error)]
+#[error("the guest has computed for too long")]
+pub(super) struct OutOfTime;
+
+/// The most bytes of a guest's text that are shown.
+const SHOWN: usize = 1 << 10;
+
+/// A guest's text, so that it is one line, and not a long one.
+fn escaped(text: &str) -> String {
+    match text.get(..text.floor_char_boundary(SHOWN)) {
+        Some(start) if start.len() < text.len() => format!("{}…", start.escape_debug()),
+        _ => text.escape_debug().to_string(),
+    }
+}
+
+fn after(refused: &Option<Refused>) -> String {
+    refused.map_or_else(String::new, |refused| format!(", after {refused}"))
+}
+
+/// Whether a trap is due to a full table of handles.
+pub(super) fn is_for_handles(error: &wasmtime::Error) -> bool {
+    matches!(
+        error.downcast_ref::<ResourceTableError>(),
+        Some(ResourceTableError::Full)
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_guests_text_is_one_short_line() {
+        let text = "it\nwas \u{1b}[31m\"ü\"".to_owned();
+        let shown = Failure::Handler(text).to_string();
+        assert_eq!(shown, r#"the service gave up: "it\nwas \u{1b}[31m\"ü\"""#);
+        let long = Failure::Handler("ü".repeat(10_000)).to_string();
+        assert!(long.len() < SHOWN + 50, "{} bytes", long.len());
+        assert!(long.ends_with("ü…\""));
+    }
+}

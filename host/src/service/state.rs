@@ -1,0 +1,74 @@
+//! What the store of an instance holds.
+
+use super::allowance::Allowance;
+use super::meter::Meter;
+use crate::bindings::service::evconn::tcp::connection::Connection as WitConnection;
+use crate::limits::Limits;
+use crate::sockets::{Endpoint, Input, Output, TcpCtx, TcpCtxView, TcpSocket, TcpView};
+use std::sync::Arc;
+use wasmtime::component::ResourceTable;
+use wasmtime_wasi::p2::{DynInputStream, DynOutputStream};
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+
+/// Room for the resources of a simple service: its connection, and a few pollables or errors.
+const RESOURCES: usize = 8;
+
+/// What the store of an instance holds.
+pub(super) struct ConnectionState {
+    /// Without files, environment, arguments, input or output. Made when it is first asked for, which
+    /// many services never do: it comes with a random number generator of its own.
+    wasi: Option<Box<WasiCtx>>,
+    tcp: TcpCtx,
+    table: ResourceTable,
+    pub allowance: Allowance,
+    /// Of the connection that is being served.
+    pub meter: Arc<Meter>,
+}
+
+impl ConnectionState {
+    pub fn new(limits: &Limits, tcp: TcpCtx, meter: Arc<Meter>) -> Self {
+        let mut table = ResourceTable::with_capacity(RESOURCES);
+        table.set_max_capacity(limits.max_handles);
+        Self {
+            wasi: None,
+            tcp,
+            table,
+            allowance: Allowance::new(limits),
+            meter,
+        }
+    }
+
+    /// Put a connection into the table.
+    pub fn connection(&mut self, endpoint: &Arc<Endpoint>) -> wasmtime::Result<WitConnection> {
+        let socket = TcpSocket::from_endpoint(&self.tcp, Arc::clone(endpoint));
+        let input: DynInputStream = Box::new(Input::new(Arc::clone(endpoint)));
+        let output: DynOutputStream = Box::new(Output::new(Arc::clone(endpoint)));
+        let socket = self.table.push(socket)?;
+        Ok(WitConnection {
+            input: self.table.push_child(input, &socket)?,
+            output: self.table.push_child(output, &socket)?,
+            socket,
+            peer_address: endpoint.peer_address().into(),
+        })
+    }
+}
+
+impl TcpView for ConnectionState {
+    fn tcp(&mut self) -> TcpCtxView<'_> {
+        TcpCtxView {
+            ctx: &mut self.tcp,
+            table: &mut self.table,
+        }
+    }
+}
+
+impl WasiView for ConnectionState {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView {
+            ctx: self
+                .wasi
+                .get_or_insert_with(|| Box::new(WasiCtx::builder().build())),
+            table: &mut self.table,
+        }
+    }
+}
