@@ -1,6 +1,6 @@
 //! What can go wrong, in the words of the people who can mend it.
 
-use crate::SourceError;
+use crate::{ListenSource, SourceError};
 use std::fmt;
 use wasmtime_wasi::p2::bindings::sockets::network::ErrorCode as WasiErrorCode;
 
@@ -9,8 +9,16 @@ use wasmtime_wasi::p2::bindings::sockets::network::ErrorCode as WasiErrorCode;
 #[non_exhaustive]
 pub enum Error {
     /// The listener refused, or the sockets below it did.
-    #[error("{0}")]
+    #[error(transparent)]
     Socket(#[from] ErrorCode),
+    /// One of the places that a server was to listen on cannot be had.
+    #[error("cannot listen on {place}: {code}")]
+    Listen {
+        /// Where it was to listen.
+        place: ListenSource,
+        /// What the listener said.
+        code: ErrorCode,
+    },
     /// There is nothing to listen on.
     #[error(transparent)]
     Source(#[from] SourceError),

@@ -35,6 +35,9 @@ pub struct Limits {
     pub max_core_instances: usize,
     /// The most handles that a guest may have at a time: sockets, streams, pollables, errors, open
     /// files. Default: 1,024.
+    ///
+    /// It is entries of the host's table that are counted. A connection has three of them, and the
+    /// pollable of a clock takes two.
     pub max_handles: usize,
     /// How long a connection may last, from when it was accepted. Default: no limit.
     pub timeout: Option<Duration>,

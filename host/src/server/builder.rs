@@ -92,8 +92,8 @@ impl ServerBuilder {
     /// Listen. Peers can connect from now on; they are served when [`Server::run`] is.
     ///
     /// # Errors
-    /// [`Error::TooManyConnections`] if the host has no room for that many; [`Error::Source`] if a
-    /// source cannot be opened; otherwise as [`Listener::bind`]. Nothing is left open then.
+    /// [`Error::TooManyConnections`] if the host has no room for that many; [`Error::Source`] or
+    /// [`Error::Listen`] if a source cannot be had; otherwise as [`Listener::bind`]. Nothing is left open then.
     ///
     /// # Panics
     /// Outside a tokio runtime with I/O and time.
@@ -117,7 +117,8 @@ impl ServerBuilder {
                 if self.peers.refuses_some() && !self.service.edge().has_proxy() {
                     builder = builder.policy(accepting_from(self.peers.clone()));
                 }
-                listeners.push(builder.listen(opened).await?);
+                let listener = builder.listen(opened).await;
+                listeners.push(listener.map_err(|error| on(source, error))?);
             }
         }
         let instances = Instances::new(self.service, self.limits, self.reuse);
@@ -127,6 +128,17 @@ impl ServerBuilder {
             listeners,
             shutdown_after_idle: self.shutdown_after_idle,
         })
+    }
+}
+
+/// Which of several sources it is about.
+fn on(source: &ListenSource, error: Error) -> Error {
+    match error {
+        Error::Socket(code) => Error::Listen {
+            place: source.clone(),
+            code,
+        },
+        error => error,
     }
 }
 

@@ -1,6 +1,8 @@
 //! A service that does what the peer's first line says, so that the tests can have every kind of
 //! guest with one component.
 
+mod limits;
+
 wit_bindgen::generate!({
     path: "../../wit",
     world: "evconn:tcp/service",
@@ -15,6 +17,7 @@ struct TestGuest;
 
 impl Guest for TestGuest {
     fn handle(connection: Connection) -> Result<(), String> {
+        limits::one_more();
         let line = read_line(&connection.input);
         let (command, argument) = line.split_once(' ').unwrap_or((&line, ""));
         match command {
@@ -32,6 +35,7 @@ impl Guest for TestGuest {
                     .parse()
                     .map_err(|_| "answer takes a number of bytes")?,
             ),
+            "count" => say(&connection.output, &limits::count()),
             "drop-socket-first" => drop_socket_first(connection),
             "error" => return Err(argument.to_owned()),
             "grow" => {
@@ -42,6 +46,8 @@ impl Guest for TestGuest {
                 );
                 say(&connection.output, "grown\n");
             }
+            "hold" => limits::hold(&connection.output, argument)?,
+            "ignore" => limits::ignore(&connection),
             "leak" => leak(connection, argument),
             "peer" => say(&connection.output, &peer(&connection)),
             "poll-nothing" => {
@@ -49,13 +55,16 @@ impl Guest for TestGuest {
                 // Not reached. Otherwise the connection stays open, and the test notices.
                 echo(&connection);
             }
+            "pour" => limits::pour(&connection.output),
             "probe" => say(&connection.output, &probe()),
+            "recurse" => say(&connection.output, &format!("{}\n", limits::recurse(1))),
             "spin" => {
                 say(&connection.output, "spinning\n");
                 loop {
                     std::hint::spin_loop();
                 }
             }
+            "wait" => limits::wait(&connection.output, argument)?,
             "trap" => std::process::abort(),
             _ => return Err(format!("unknown command {line:?}")),
         }

@@ -1,0 +1,81 @@
+//! `Server`: limits, peers, instances that are used again, and its life from ready to drained.
+
+mod life;
+mod limits;
+mod peers;
+mod reload;
+mod reuse;
+
+use crate::support::{DEADLINE, TEST_GUEST, connect, host, within};
+use evconn::{Error, Served, Server, ServerBuilder, ServerHandle, Service, Shutdown};
+use std::net::SocketAddr;
+use std::time::Duration;
+use tokio::net::TcpStream;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+/// A server that runs, on a free port of 127.0.0.1.
+struct Running {
+    address: SocketAddr,
+    handle: ServerHandle,
+    begin: oneshot::Sender<()>,
+    now: oneshot::Sender<()>,
+    task: JoinHandle<Result<Served, Error>>,
+}
+
+/// The service that does what its peer's first line says.
+fn service() -> Service {
+    Service::new(host(), TEST_GUEST).expect("a service")
+}
+
+impl Running {
+    /// Serve the test guest.
+    async fn start(configure: impl FnOnce(ServerBuilder) -> ServerBuilder) -> Self {
+        Self::start_with(configure, |shutdown| shutdown.grace(DEADLINE)).await
+    }
+
+    async fn start_with(
+        configure: impl FnOnce(ServerBuilder) -> ServerBuilder,
+        shutdown: impl FnOnce(Shutdown) -> Shutdown,
+    ) -> Self {
+        let builder = Server::builder(&service()).listen("127.0.0.1:0".parse().expect("a source"));
+        let server = configure(builder).bind().await.expect("a server");
+        let (begin, begun) = oneshot::channel();
+        let (now, is_now) = oneshot::channel();
+        let shutdown = shutdown(Shutdown::on(begun).now_on(is_now));
+        Self {
+            address: server.listeners()[0].local_addr(),
+            handle: server.handle(),
+            begin,
+            now,
+            task: tokio::spawn(server.run(shutdown)),
+        }
+    }
+
+    async fn connect(&self) -> TcpStream {
+        connect(self.address).await
+    }
+
+    /// Begin to shut down, and wait until all connections are done.
+    async fn stop(self) -> Served {
+        drop(self.begin);
+        ended(self.task).await
+    }
+}
+
+async fn ended(task: JoinHandle<Result<Served, Error>>) -> Served {
+    let outcome = within("the server ends", task).await.expect("no panic");
+    outcome.expect("no error")
+}
+
+/// Wait until `condition` holds, looking now and then.
+async fn eventually(what: &str, mut condition: impl AsyncFnMut() -> bool) {
+    within(what, async {
+        let mut pause = Duration::from_millis(1);
+        while !condition().await {
+            tokio::time::sleep(pause).await;
+            pause = (2 * pause).min(Duration::from_secs(1));
+        }
+    })
+    .await;
+}

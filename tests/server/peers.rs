@@ -1,0 +1,77 @@
+//! Who may connect: refused before any code of the service runs.
+
+use super::Running;
+use super::limits::from;
+use crate::support::descriptors::unchanged;
+use crate::support::{ask, wait_for_close, within};
+use evconn::{Edge, PeerFilter, ProxyProtocol, TrustedProxies};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+fn only(allowed: &str) -> PeerFilter {
+    PeerFilter::all().allow(allowed).expect("a network")
+}
+
+#[tokio::test]
+async fn peers_that_are_not_allowed_are_reset() {
+    let _open = unchanged();
+    let server = Running::start(|builder| builder.peers(only("127.0.0.2"))).await;
+    let mut stranger = from("127.0.0.1", server.address).await;
+    let end = within("the end", stranger.read(&mut [0])).await;
+    end.expect_err("a reset");
+    let mut friend = from("127.0.0.2", server.address).await;
+    assert_eq!(ask(&mut friend, "echo\nhello\n").await, "hello\n");
+    drop(friend);
+    // The stranger is refused when it is accepted, and never was a connection of the server.
+    assert_eq!(server.stop().await.connections, 1);
+}
+
+#[tokio::test]
+async fn peers_that_are_denied_are_reset() {
+    let _open = unchanged();
+    let filter = PeerFilter::all().deny("127.0.0.1").expect("a network");
+    let server = Running::start(|builder| builder.peers(filter)).await;
+    let mut stranger = from("127.0.0.1", server.address).await;
+    let end = within("the end", stranger.read(&mut [0])).await;
+    end.expect_err("a reset");
+    let mut friend = from("127.0.0.2", server.address).await;
+    assert_eq!(ask(&mut friend, "echo\nhello\n").await, "hello\n");
+    drop(friend);
+    server.stop().await;
+}
+
+/// Behind a proxy, it is the announced peer that counts.
+#[tokio::test]
+async fn peers_that_a_proxy_announces_are_reset() {
+    let _open = unchanged();
+    let trusted = TrustedProxies::none()
+        .network("127.0.0.1")
+        .expect("a network");
+    let edge = Edge::new().proxy_protocol(ProxyProtocol::new(trusted));
+    let service = super::service().with_edge(edge);
+    let listener = crate::support::listen([127, 0, 0, 1].into()).await;
+    let address = listener.local_addr();
+    let server = evconn::Server::builder(&service)
+        .listener(listener)
+        .peers(only("192.0.2.0/24"))
+        .bind()
+        .await
+        .expect("a server");
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let running = tokio::spawn(server.run(evconn::Shutdown::on(stopped)));
+
+    let mut friend = crate::support::connect(address).await;
+    friend
+        .write_all(b"PROXY TCP4 192.0.2.7 192.0.2.1 1234 80\r\n")
+        .await
+        .expect("sent");
+    assert_eq!(ask(&mut friend, "echo\nhello\n").await, "hello\n");
+    let mut stranger = crate::support::connect(address).await;
+    stranger
+        .write_all(b"PROXY TCP4 198.51.100.7 192.0.2.1 1234 80\r\n")
+        .await
+        .expect("sent");
+    wait_for_close(&mut stranger).await;
+    drop((friend, stop));
+    let served = super::ended(running).await;
+    assert_eq!((served.connections, served.refused), (2, 1));
+}

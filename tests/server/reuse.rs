@@ -1,0 +1,130 @@
+//! Instances that serve one connection after the other.
+
+use super::{Running, eventually};
+use crate::support::descriptors::unchanged;
+use crate::support::{ask, exchange, wait_for_close};
+use evconn::Reuse;
+use std::num::NonZeroU32;
+use std::time::Duration;
+use tokio::io::AsyncWriteExt;
+
+async fn start(connections: u32, idle_timeout: Duration) -> Running {
+    let reuse = Reuse {
+        connections: NonZeroU32::new(connections).expect("some"),
+        idle_timeout,
+    };
+    Running::start(|builder| builder.reuse(reuse)).await
+}
+
+const LONG: Duration = Duration::from_secs(600);
+
+/// How many connections the instance that serves this one has served, with it; and wait until it is
+/// free for the next.
+async fn count(server: &Running) -> u32 {
+    let answer = exchange(server.connect().await, b"count\n").await;
+    free(server, 0).await;
+    let text = String::from_utf8(answer).expect("text");
+    text.trim().parse().expect("a number")
+}
+
+async fn free(server: &Running, open: usize) {
+    let handle = server.handle.clone();
+    eventually("the connection is done", async || handle.open() == open).await;
+}
+
+#[tokio::test]
+async fn each_connection_has_a_fresh_one_by_default() {
+    let _open = unchanged();
+    let server = Running::start(|builder| builder).await;
+    for _ in 0..3 {
+        assert_eq!(count(&server).await, 1);
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn one_serves_as_many_as_it_may() {
+    let _open = unchanged();
+    let server = start(3, LONG).await;
+    for expected in [1, 2, 3, 1, 2, 3, 1] {
+        assert_eq!(count(&server).await, expected);
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn connections_at_the_same_time_have_one_each() {
+    let _open = unchanged();
+    let server = start(100, LONG).await;
+    let mut open = Vec::new();
+    for _ in 0..3 {
+        let mut peer = server.connect().await;
+        assert_eq!(ask(&mut peer, "echo\nhello\n").await, "hello\n");
+        open.push(peer);
+    }
+    let answer = exchange(server.connect().await, b"count\n").await;
+    assert_eq!(answer, b"1\n");
+    drop(open);
+    free(&server, 0).await;
+    assert_eq!(count(&server).await, 2);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn one_that_trapped_is_never_used_again() {
+    let _open = unchanged();
+    let server = start(100, LONG).await;
+    assert_eq!(count(&server).await, 1);
+    assert_eq!(count(&server).await, 2);
+    let mut peer = server.connect().await;
+    peer.write_all(b"trap\n").await.expect("sent");
+    wait_for_close(&mut peer).await;
+    free(&server, 0).await;
+    assert_eq!(count(&server).await, 1);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn one_whose_handler_returned_an_error_is_used_again() {
+    let _open = unchanged();
+    let server = start(100, LONG).await;
+    assert_eq!(count(&server).await, 1);
+    exchange(server.connect().await, b"error no luck\n").await;
+    free(&server, 0).await;
+    assert_eq!(count(&server).await, 3);
+    assert_eq!(server.stop().await.failed, 1);
+}
+
+/// Otherwise the connection would be open for as long as the instance is kept.
+#[tokio::test]
+async fn one_that_keeps_its_connection_is_not_used_again() {
+    let _open = unchanged();
+    let server = start(100, LONG).await;
+    assert_eq!(count(&server).await, 1);
+    let answer = exchange(server.connect().await, b"leak last words\n").await;
+    assert_eq!(answer, b"last words");
+    free(&server, 0).await;
+    assert_eq!(count(&server).await, 1);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn one_that_serves_nobody_ends_after_a_while() {
+    let _open = unchanged();
+    let server = start(1_000_000, Duration::from_millis(50)).await;
+    assert_eq!(count(&server).await, 1);
+    // Each look makes it wait anew: the pauses between them grow.
+    eventually("it has ended", async || count(&server).await == 1).await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn none_is_kept_of_a_service_that_was_replaced() {
+    let _open = unchanged();
+    let server = start(100, LONG).await;
+    assert_eq!(count(&server).await, 1);
+    assert_eq!(count(&server).await, 2);
+    server.handle.reload(&super::service());
+    assert_eq!(count(&server).await, 1);
+    server.stop().await;
+}
