@@ -17,9 +17,14 @@ const TARGET: &str = "wasm32-unknown-unknown";
 const STACK_SIZE: u32 = 64 * 1024;
 
 /// The cargo package of each guest, and the name of the component that is made of it.
-const GUESTS: [(&str, &str); 5] = [
+const GUESTS: [(&str, &str); 10] = [
     ("evconn-listener", "listener"),
     ("evconn-example-echo", "echo"),
+    ("evconn-example-daytime", "daytime"),
+    ("evconn-example-kv", "kv"),
+    ("evconn-example-line", "line"),
+    ("evconn-example-proxy", "proxy"),
+    ("evconn-example-smtp-sink", "smtp-sink"),
     ("evconn-test-guest", "test-guest"),
     ("evconn-test-misuse", "test-misuse"),
     ("evconn-test-sockets", "test-sockets"),
@@ -69,6 +74,11 @@ fn run() -> Result<()> {
     }
     // The tests embed these; the library and the command do not.
     for (variable, name) in [
+        ("EVCONN_EXAMPLE_DAYTIME", "daytime"),
+        ("EVCONN_EXAMPLE_KV", "kv"),
+        ("EVCONN_EXAMPLE_LINE", "line"),
+        ("EVCONN_EXAMPLE_PROXY", "proxy"),
+        ("EVCONN_EXAMPLE_SMTP_SINK", "smtp-sink"),
         ("EVCONN_TEST_GUEST", "test-guest"),
         ("EVCONN_TEST_MISUSE", "test-misuse"),
         ("EVCONN_TEST_SOCKETS", "test-sockets"),
