@@ -28,6 +28,7 @@ mod own;
 mod parity;
 mod proxy;
 mod readme;
+mod serve;
 mod server;
 mod sockets;
 mod sources;

@@ -1,0 +1,134 @@
+//! What the flags say reaches the library.
+
+use super::{ask, connect, echoing, rest, start};
+use crate::support::descriptors::unchanged;
+use rustix::process::Signal;
+use std::io::Write;
+
+/// A connection that begins with `command` is ended, and the log says `why`.
+fn ended_for(flags: &[&str], command: &str, why: &str) {
+    let evconn = start(flags);
+    let mut peer = connect(evconn.address());
+    peer.write_all(command.as_bytes()).expect("sent");
+    rest(&mut peer).expect_err("a reset");
+    evconn.signal(Signal::TERM);
+    let ended = evconn.wait();
+    assert!(ended.stderr.contains(why), "{flags:?}: {}", ended.stderr);
+    assert_eq!(ended.status.code(), Some(0), "{flags:?}: {}", ended.stderr);
+}
+
+#[test]
+fn limits_end_a_connection() {
+    let _open = unchanged();
+    ended_for(
+        &["--max-memory", "4M"],
+        "grow 8000000\n",
+        "refused more memory",
+    );
+    ended_for(
+        &["--max-table-elements", "1"],
+        "",
+        "refused more table elements",
+    );
+    ended_for(
+        &["--max-core-instances", "1"],
+        "",
+        "instance count too high",
+    );
+    ended_for(
+        &["--max-handles", "16"],
+        "hold 100\n",
+        "more than 16 handles",
+    );
+    ended_for(&["--timeout", "0.2"], "echo\n", "it has lasted for 200ms");
+    ended_for(
+        &["--idle-timeout", "0.2"],
+        "",
+        "no byte either way for 200ms",
+    );
+    ended_for(&["--cpu-timeout", "0.1"], "spin\n", "more than 100ms");
+    ended_for(&[], "recurse\n", "connection failed");
+    ended_for(&[], "trap\n", "unreachable");
+}
+
+#[test]
+fn peers_are_allowed_and_denied() {
+    let _open = unchanged();
+    ended_for(&["--deny-peer", "127.0.0.0/8"], "", "may not connect");
+    ended_for(&["--allow-peer", "10.0.0.0/8"], "", "may not connect");
+    let evconn = start(&["--allow-peer", "127.0.0.1", "--allow-peer", "::1"]);
+    drop(echoing(evconn.address()));
+}
+
+#[test]
+fn a_peer_has_as_many_connections_as_it_may() {
+    let _open = unchanged();
+    let evconn = start(&["--max-connections-per-peer", "1"]);
+    let address = evconn.address();
+    let first = echoing(address);
+    rest(&mut connect(address)).expect_err("a reset");
+    drop(first);
+    evconn.signal(Signal::TERM);
+    let log = evconn.wait().stderr;
+    assert!(log.contains("has 1 connections already"), "{log}");
+}
+
+#[test]
+fn instances_are_used_again() {
+    let _open = unchanged();
+    for (flags, most) in [(&["--reuse", "2"][..], "2\n"), (&[], "1\n")] {
+        let evconn = start(flags);
+        let address = evconn.address();
+        let mut counts = Vec::new();
+        // The instance may not be back when the next connection comes.
+        for _ in 0..50 {
+            let mut peer = connect(address);
+            peer.write_all(b"count\n").expect("sent");
+            counts.push(rest(&mut peer).expect("a regular end"));
+        }
+        counts.sort();
+        assert_eq!(counts.last().map(String::as_str), Some(most), "{flags:?}");
+    }
+}
+
+/// The queue of the kernel is as long as was asked for: `ss` would show it, and so does the kernel.
+#[test]
+fn the_flags_of_a_listener_are_taken() {
+    let _open = unchanged();
+    let flags = [
+        "--backlog",
+        "7",
+        "--accept-rate",
+        "1000",
+        "--max-accepts-per-turn",
+        "3",
+    ];
+    let evconn = start(&flags);
+    drop(echoing(evconn.address()));
+}
+
+#[test]
+fn the_log_may_be_json() {
+    let _open = unchanged();
+    let evconn = start(&["--log-format", "json"]);
+    let mut peer = connect(evconn.address());
+    peer.write_all(b"error \x1b[31m\"it\"\n").expect("sent");
+    rest(&mut peer).expect("a regular end");
+    evconn.signal(Signal::TERM);
+    let log = evconn.wait().stderr;
+    let line = log.lines().find(|line| line.contains("connection failed"));
+    let line = line.unwrap_or_else(|| panic!("{log}"));
+    assert!(line.starts_with('{') && line.ends_with('}'), "{line}");
+    assert!(line.contains("\"number\":1"), "{line}");
+    assert!(!log.contains('\x1b'), "{log}");
+}
+
+#[test]
+fn a_service_listens_in_several_places() {
+    let _open = unchanged();
+    let evconn = start(&["--listen", "127.0.0.1:0"]);
+    for _ in 0..2 {
+        let mut peer = echoing(evconn.address());
+        ask(&mut peer, "again\n", "again\n");
+    }
+}

@@ -1,0 +1,92 @@
+//! From ready to drained, and what the exit status says of it.
+
+use super::{ask, connect, echoing, rest, start};
+use crate::support::descriptors::unchanged;
+use rustix::process::Signal;
+use std::io::ErrorKind;
+use std::net::Shutdown;
+use std::net::TcpStream;
+
+#[test]
+fn a_signal_lets_open_connections_finish() {
+    let _open = unchanged();
+    for signal in [Signal::TERM, Signal::INT] {
+        let evconn = start(&[]);
+        let address = evconn.address();
+        let mut peer = echoing(address);
+        evconn.signal(signal);
+        refuses(address);
+        ask(&mut peer, "still here\n", "still here\n");
+        peer.shutdown(Shutdown::Write).expect("ended");
+        assert_eq!(rest(&mut peer).expect("a regular end"), "");
+        let ended = evconn.wait();
+        assert_eq!(ended.status.code(), Some(0), "{}", ended.stderr);
+        assert!(
+            ended.stderr.contains("served 1 connections"),
+            "{}",
+            ended.stderr
+        );
+    }
+}
+
+/// Wait until nobody can connect.
+fn refuses(address: std::net::SocketAddr) {
+    let deadline = std::time::Instant::now() + crate::support::DEADLINE;
+    while TcpStream::connect(address).is_ok() {
+        assert!(std::time::Instant::now() < deadline, "it still accepts");
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+}
+
+#[test]
+fn what_does_not_finish_in_time_is_reset_and_the_exit_status_says_so() {
+    let _open = unchanged();
+    let evconn = start(&["--grace", "0.1"]);
+    let mut peer = echoing(evconn.address());
+    evconn.signal(Signal::TERM);
+    let error = rest(&mut peer).expect_err("a reset");
+    assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+    let ended = evconn.wait();
+    assert_eq!(ended.status.code(), Some(1), "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("ended by the shutdown"),
+        "{}",
+        ended.stderr
+    );
+}
+
+#[test]
+fn a_second_signal_ends_it_now() {
+    let _open = unchanged();
+    let evconn = start(&["--grace", "600"]);
+    let address = evconn.address();
+    let mut peer = echoing(address);
+    evconn.signal(Signal::TERM);
+    refuses(address);
+    evconn.signal(Signal::TERM);
+    rest(&mut peer).expect_err("a reset");
+    assert_eq!(evconn.wait().status.code(), Some(1));
+}
+
+#[test]
+fn it_ends_when_nobody_is_connected_for_long_enough() {
+    let _open = unchanged();
+    let evconn = start(&["--shutdown-after-idle", "0.2"]);
+    drop(echoing(evconn.address()));
+    let ended = evconn.wait();
+    assert_eq!(ended.status.code(), Some(0), "{}", ended.stderr);
+}
+
+/// A connection that failed is no unclean end.
+#[test]
+fn failed_connections_do_not_count() {
+    let _open = unchanged();
+    let evconn = start(&[]);
+    let mut peer = connect(evconn.address());
+    std::io::Write::write_all(&mut peer, b"trap\n").expect("sent");
+    rest(&mut peer).expect_err("a reset");
+    evconn.signal(Signal::TERM);
+    let ended = evconn.wait();
+    assert_eq!(ended.status.code(), Some(0), "{}", ended.stderr);
+    assert!(ended.stderr.contains("1 failed"), "{}", ended.stderr);
+}
