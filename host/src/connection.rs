@@ -39,11 +39,18 @@ pub(crate) enum Peer {
 
 impl Parts {
     pub fn peer(&self) -> Peer {
-        let address = self.endpoint.peer_address();
-        match self.endpoint.peer_credentials() {
+        Peer::of(&self.endpoint)
+    }
+}
+
+impl Peer {
+    /// Who is at the other end.
+    pub fn of(endpoint: &Endpoint) -> Self {
+        let address = endpoint.peer_address();
+        match endpoint.peer_credentials() {
             // Unless a proxy has said who it really is.
-            Ok(Some(credentials)) if address.port() == 0 => Peer::Unix(credentials),
-            Ok(_) | Err(_) => Peer::Address(address),
+            Ok(Some(credentials)) if address.port() == 0 => Self::Unix(credentials),
+            Ok(_) | Err(_) => Self::Address(address),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::SourceError;
 use std::fmt;
+use std::net::SocketAddr;
 use wasmtime_wasi::p2::bindings::sockets::network::ErrorCode as WasiErrorCode;
 
 /// An error of this crate.
@@ -11,6 +12,14 @@ pub enum Error {
     /// The listener refused, or the sockets below it did.
     #[error("{0}")]
     Socket(#[from] ErrorCode),
+    /// The same, of one of several addresses that were to be listened on.
+    #[error("{address}: {code}")]
+    Address {
+        /// The address, with the port that was tried.
+        address: SocketAddr,
+        /// What the operating system says.
+        code: ErrorCode,
+    },
     /// There is nothing to listen on.
     #[error(transparent)]
     Source(#[from] SourceError),

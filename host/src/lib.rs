@@ -36,7 +36,9 @@ pub use edge::{TlsConfig, TlsError};
 pub use error::{Error, ErrorCode};
 pub use host::{Host, HostBuilder};
 pub use limits::Limits;
-pub use listener::{AcceptError, Listener, ListenerBuilder, Recovery, State, Stats, StopReason};
+pub use listener::{
+    AcceptError, AcceptRate, Listener, ListenerBuilder, Recovery, State, Stats, StopReason,
+};
 pub use serve::{Served, serve, serve_all};
 pub use service::Service;
 pub use shutdown::Shutdown;
