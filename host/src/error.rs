@@ -2,6 +2,7 @@
 
 use crate::{ListenSource, SourceError};
 use std::fmt;
+use std::net::SocketAddr;
 use wasmtime_wasi::p2::bindings::sockets::network::ErrorCode as WasiErrorCode;
 
 /// An error of this crate.
@@ -17,6 +18,14 @@ pub enum Error {
         /// Where it was to listen.
         place: ListenSource,
         /// What the listener said.
+        code: ErrorCode,
+    },
+    /// The same, of one of several addresses that were to be listened on.
+    #[error("{address}: {code}")]
+    Address {
+        /// The address, with the port that was tried.
+        address: SocketAddr,
+        /// What the operating system says.
         code: ErrorCode,
     },
     /// There is nothing to listen on.

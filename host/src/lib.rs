@@ -37,7 +37,9 @@ pub use edge::{TlsConfig, TlsError};
 pub use error::{Error, ErrorCode};
 pub use host::{Host, HostBuilder};
 pub use limits::Limits;
-pub use listener::{AcceptError, Listener, ListenerBuilder, Recovery, State, Stats, StopReason};
+pub use listener::{
+    AcceptError, AcceptRate, Listener, ListenerBuilder, Recovery, State, Stats, StopReason,
+};
 pub use networks::InvalidNetwork;
 pub use server::{PeerFilter, Served, Server, ServerBuilder, ServerHandle, serve, serve_all};
 pub use service::{Reuse, Service};

@@ -3,10 +3,12 @@
 //! Here are the calls on the component. [`run`] decides when to make them. Where it ends: an event
 //! leaves as the parts of a connection or an [`AcceptError`], and nothing of it stays in the store.
 
+mod drain;
 mod grant;
 mod room;
 mod run;
 
+pub(crate) use room::Pace;
 pub(crate) use run::run;
 
 use crate::bindings::provider::exports::evconn::tcp::listener as wit;
@@ -95,7 +97,9 @@ pub(crate) enum Event {
 /// One listener and the store that it lives in.
 pub(crate) struct Acceptor {
     // Goes before the socket that it is the file of, which is in the store.
-    _file: Option<SocketFile>,
+    file: Option<SocketFile>,
+    /// Its socket was passed here, and others may have it, too.
+    shared: bool,
     store: Store<AcceptorState>,
     provider: Provider,
     listener: ResourceAny,
@@ -115,7 +119,7 @@ impl Acceptor {
         let made = guest
             .call_bind(&mut store, address.into(), Some(given))
             .await;
-        Self::made(None, store, provider, given, made).await
+        Self::made(store, provider, given, made).await
     }
 
     /// Make a listener of a socket that listens already. The store may accept from it, and nothing
@@ -127,6 +131,7 @@ impl Acceptor {
     ) -> Result<Self, Error> {
         let policy = grant::accepting(options.policy.clone());
         let (mut store, provider) = instantiate(pre, policy, &options).await?;
+        let shared = opened.is_shared();
         let (socket, file) = into_socket(&store.data().tcp, opened)?;
         let given = make_options(&mut store, &provider, &options).await?;
         let socket = store.data_mut().table.push(socket);
@@ -135,11 +140,13 @@ impl Acceptor {
         let made = guest
             .call_from_sockets(&mut store, &[socket], Some(given))
             .await;
-        Self::made(file, store, provider, given, made).await
+        let mut acceptor = Self::made(store, provider, given, made).await?;
+        acceptor.file = file;
+        acceptor.shared = shared;
+        Ok(acceptor)
     }
 
     async fn made(
-        file: Option<SocketFile>,
         mut store: Store<AcceptorState>,
         provider: Provider,
         options: ResourceAny,
@@ -153,7 +160,8 @@ impl Acceptor {
             .await
             .map_err(trap)?;
         Ok(Self {
-            _file: file,
+            file: None,
+            shared: false,
             store,
             provider,
             listener,
@@ -312,12 +320,12 @@ fn into_socket(ctx: &TcpCtx, opened: Opened) -> Result<(TcpSocket, Option<Socket
     match opened {
         // This is for the component to bind.
         Opened::Address { .. } => Err(Error::Socket(ErrorCode::InvalidArgument)),
-        Opened::Tcp(listener) => {
+        Opened::Tcp { listener, .. } => {
             let socket = TcpSocket::from_tcp_listener(ctx, listener).map_err(refused)?;
             Ok((socket, None))
         }
         #[cfg(unix)]
-        Opened::Unix { file, listener } => {
+        Opened::Unix { file, listener, .. } => {
             let socket = TcpSocket::from_unix_listener(ctx, listener).map_err(refused)?;
             Ok((socket, file))
         }

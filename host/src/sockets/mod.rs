@@ -41,6 +41,7 @@
 mod address;
 pub mod bindings;
 mod buffers;
+mod ending;
 mod endpoint;
 mod errors;
 mod input;

@@ -4,6 +4,7 @@
 //! A call in a state that it is not for fails and changes nothing. Binding and listening are done as
 //! they are started: to finish them just says so.
 
+use super::ending::Ending;
 use super::listening::Listening;
 use super::policy::Use;
 use super::{Endpoint, Input, Output, TcpCtx, address, errors, option};
@@ -51,6 +52,8 @@ struct Listener {
     listening: Listening,
     /// What came when somebody asked whether there is something to accept.
     ahead: Option<Result<Endpoint>>,
+    /// Set when it is about to be closed.
+    ending: Option<Ending>,
 }
 
 impl TcpSocket {
@@ -251,6 +254,41 @@ impl TcpSocket {
         Ok((socket, input, output))
     }
 
+    /// Let no more peers connect to one that listens, and leave it to others if it is `shared` with
+    /// other processes. What waits can be accepted.
+    pub(crate) fn end_listening(&mut self, shared: bool) {
+        if let State::Listening(listener) = &mut self.state
+            && listener.ending.is_none()
+        {
+            listener.ending = Some(Ending::begin(&listener.listening, shared));
+        }
+    }
+
+    /// Whether somebody is about to connect to one that [ends](Self::end_listening), who came before
+    /// it did.
+    pub(crate) fn expects_more(&self) -> bool {
+        match &self.state {
+            State::Listening(Listener {
+                listening,
+                ending: Some(ending),
+                ..
+            }) => ending.expects_more(listening),
+            _ => false,
+        }
+    }
+
+    /// Of one that [ends](Self::end_listening): whether the last attempt to accept has found its queue
+    /// empty. It is said once.
+    pub(crate) fn found_nothing(&mut self) -> Option<bool> {
+        match &mut self.state {
+            State::Listening(Listener {
+                ending: Some(ending),
+                ..
+            }) => Some(ending.found_nothing()),
+            _ => None,
+        }
+    }
+
     pub(super) fn shutdown(&self, how: Shutdown) -> Result<()> {
         let endpoint = self.endpoint().ok_or(ErrorCode::InvalidState)?;
         if matches!(how, Shutdown::Read | Shutdown::Both) {
@@ -354,13 +392,17 @@ impl Listener {
         Self {
             listening,
             ahead: None,
+            ending: None,
         }
     }
 
     fn poll_accept(&mut self, ctx: &TcpCtx, cx: &mut Context<'_>) -> Poll<Result<Endpoint>> {
-        match self.ahead.take() {
-            Some(result) => Poll::Ready(result),
+        if let Some(result) = self.ahead.take() {
+            return Poll::Ready(result);
+        }
+        match &mut self.ending {
             None => self.listening.poll_accept(&ctx.0.policy, cx),
+            Some(ending) => ending.accept(&self.listening, &ctx.0.policy),
         }
     }
 }
