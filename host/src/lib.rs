@@ -19,6 +19,7 @@ mod bindings;
 mod connection;
 mod edge;
 mod error;
+mod grants;
 pub mod guests;
 mod host;
 mod limits;
@@ -35,6 +36,7 @@ pub use edge::{Edge, ProxyProtocol, TrustedProxies};
 #[cfg(feature = "tls")]
 pub use edge::{TlsConfig, TlsError};
 pub use error::{Error, ErrorCode};
+pub use grants::{DirAccess, GrantError, Grants, GrantsBuilder};
 pub use host::{Host, HostBuilder};
 pub use limits::Limits;
 pub use listener::{

@@ -122,7 +122,7 @@ impl Connections {
         let end = tokio::select! {
             // A connection that ends as it is cut short was served.
             biased;
-            end = self.to_its_end(&endpoint, place) => end,
+            end = self.to_its_end(&endpoint, number, place) => end,
             end = self.cut_short(&endpoint) => {
                 endpoint.reset();
                 end
@@ -132,7 +132,7 @@ impl Connections {
         end.tell(number, &Peer::of(&endpoint));
     }
 
-    async fn to_its_end(&self, endpoint: &Arc<Endpoint>, place: Arc<Place>) -> End {
+    async fn to_its_end(&self, endpoint: &Arc<Endpoint>, number: u64, place: Arc<Place>) -> End {
         let instances = self.instances();
         let edge = instances.service().edge();
         if let Err(refused) = edge.prepare(endpoint).await {
@@ -152,7 +152,7 @@ impl Connections {
             let (endpoint, meter) = (Arc::clone(endpoint), Arc::clone(&meter));
             Box::pin(async move {
                 let _place = place;
-                instances.serve(endpoint, meter).await
+                instances.serve(endpoint, number, meter).await
             })
         };
         let end = match service::run(guest, meter, host.background()).await {

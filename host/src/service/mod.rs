@@ -3,6 +3,7 @@
 //! Where it ends: which connections, and how many at a time, is the [`server`](crate::server)'s.
 
 mod allowance;
+mod console;
 mod failure;
 mod fair;
 mod instance;
@@ -10,6 +11,7 @@ mod instances;
 mod meter;
 mod state;
 
+use console::Origin;
 pub(crate) use failure::Failure;
 pub(crate) use fair::{Background, run};
 pub(crate) use instances::Instances;
@@ -17,8 +19,7 @@ pub use instances::Reuse;
 pub(crate) use meter::Meter;
 
 use crate::bindings::service::ServicePre;
-use crate::sockets::{Policy, TcpCtx};
-use crate::{Edge, Error, Host, sockets};
+use crate::{Edge, Error, Grants, Host, sockets};
 use state::ConnectionState;
 use wasmtime::component::{Component, Linker};
 
@@ -30,14 +31,14 @@ pub struct Service {
     host: Host,
     pre: ServicePre<ConnectionState>,
     edge: Edge,
-    tcp: TcpCtx,
+    grants: Grants,
 }
 
 impl Service {
     /// Compile a component.
     ///
     /// It is granted its one connection, clocks and random numbers, and nothing else: no network,
-    /// no files, no environment, no arguments, and what it prints goes nowhere.
+    /// no files, no environment, no arguments, and what it prints goes to the log.
     ///
     /// # Errors
     /// [`Error::NotAService`] if the bytes are not a component, if it does not export
@@ -49,7 +50,7 @@ impl Service {
             host: host.clone(),
             pre,
             edge: Edge::new(),
-            tcp: TcpCtx::new(Policy::deny_all()),
+            grants: Grants::none(),
         })
     }
 
@@ -59,12 +60,9 @@ impl Service {
         self
     }
 
-    /// What the service may do with sockets of its own, besides its connection. Default:
-    /// [`Policy::deny_all`]. Its instances share the policy, and what it counts.
-    ///
-    /// Addresses are all that it can be granted: it has no name look-up.
-    pub fn with_policy(mut self, policy: Policy) -> Self {
-        self.tcp = TcpCtx::new(policy);
+    /// What its instances get besides their connections. Default: [`Grants::none`].
+    pub fn with_grants(mut self, grants: Grants) -> Self {
+        self.grants = grants;
         self
     }
 
@@ -96,5 +94,6 @@ fn prepare(host: &Host, component: &[u8]) -> wasmtime::Result<ServicePre<Connect
     let component = Component::new(host.services(), component)?;
     let mut linker = Linker::new(host.services());
     sockets::add_to_linker(&mut linker)?;
+    sockets::add_names_to_linker(&mut linker)?;
     ServicePre::new(linker.instantiate_pre(&component)?)
 }
