@@ -16,13 +16,18 @@
 
 mod acceptor;
 mod bindings;
+mod cache;
 mod connection;
 mod edge;
+mod engine;
 mod error;
 pub mod guests;
 mod host;
 mod limits;
 mod listener;
+mod loading;
+#[cfg(unix)]
+pub mod machine;
 mod networks;
 mod server;
 mod service;
@@ -30,6 +35,7 @@ mod shutdown;
 pub mod sockets;
 mod source;
 
+pub use cache::CodeCache;
 pub use connection::Connection;
 pub use edge::{Edge, ProxyProtocol, TrustedProxies};
 #[cfg(feature = "tls")]
@@ -38,6 +44,7 @@ pub use error::{Error, ErrorCode};
 pub use host::{Host, HostBuilder};
 pub use limits::Limits;
 pub use listener::{AcceptError, Listener, ListenerBuilder, Recovery, State, Stats, StopReason};
+pub use loading::{LoadError, LoadProblem, Missing};
 pub use networks::InvalidNetwork;
 pub use server::{PeerFilter, Served, Server, ServerBuilder, ServerHandle, serve, serve_all};
 pub use service::{Reuse, Service};

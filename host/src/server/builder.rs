@@ -92,20 +92,14 @@ impl ServerBuilder {
     /// Listen. Peers can connect from now on; they are served when [`Server::run`] is.
     ///
     /// # Errors
-    /// [`Error::TooManyConnections`] if the host has no room for that many; [`Error::Source`] if a
-    /// source cannot be opened; otherwise as [`Listener::bind`]. Nothing is left open then.
+    /// [`Error::TooManyConnections`] or [`Error::LimitTooHigh`] if the host has no room for the limits;
+    /// [`Error::Source`] if a source cannot be opened; otherwise as [`Listener::bind`]. Nothing is left open then.
     ///
     /// # Panics
     /// Outside a tokio runtime with I/O and time.
     pub async fn bind(self) -> Result<Server, Error> {
         let host = self.service.host().clone();
-        let capacity = host.max_connections();
-        if self.limits.max_connections > capacity {
-            return Err(Error::TooManyConnections {
-                asked: self.limits.max_connections,
-                capacity,
-            });
-        }
+        host.check_room(&self.limits)?;
         let mut listeners = self.listeners;
         for source in &self.sources {
             for opened in source.open()? {
