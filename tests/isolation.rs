@@ -214,7 +214,7 @@ fn what_is_no_service_is_refused() {
         evconn::guests::LISTENER,
     ] {
         let error = Service::new(host(), bytes).err().expect("no service");
-        assert!(matches!(error, Error::NotAService(_)), "{error}");
+        assert!(matches!(error, Error::Load(_)), "{error}");
     }
 }
 

@@ -16,14 +16,19 @@
 
 mod acceptor;
 mod bindings;
+mod cache;
 mod connection;
 mod edge;
+mod engine;
 mod error;
 mod grants;
 pub mod guests;
 mod host;
 mod limits;
 mod listener;
+mod loading;
+#[cfg(unix)]
+pub mod machine;
 mod networks;
 mod server;
 mod service;
@@ -31,6 +36,7 @@ mod shutdown;
 pub mod sockets;
 mod source;
 
+pub use cache::CodeCache;
 pub use connection::Connection;
 pub use edge::{Edge, ProxyProtocol, TrustedProxies};
 #[cfg(feature = "tls")]
@@ -42,6 +48,7 @@ pub use limits::Limits;
 pub use listener::{
     AcceptError, AcceptRate, Listener, ListenerBuilder, Recovery, State, Stats, StopReason,
 };
+pub use loading::{LoadError, LoadProblem, Missing};
 pub use networks::InvalidNetwork;
 pub use server::{PeerFilter, Served, Server, ServerBuilder, ServerHandle, serve, serve_all};
 pub use service::{Reuse, Service};

@@ -2,7 +2,7 @@
 
 use super::values::{TimeLimit, bytes, seconds, time_limit};
 use clap::{Args, value_parser};
-use evconn::{Limits, PeerFilter, Reuse};
+use evconn::{AcceptRate, Limits, PeerFilter, Reuse, ServerBuilder};
 use std::num::NonZeroU32;
 use std::time::Duration;
 
@@ -57,6 +57,35 @@ impl LimitArgs {
         limits.idle_timeout = self.idle_timeout.0;
         limits.cpu_timeout = self.cpu_timeout;
         limits
+    }
+}
+
+/// The flags for how connections are accepted.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Accepting")]
+pub struct AcceptArgs {
+    /// How many connections the kernel may hold that were not yet accepted; the kernel has a limit of
+    /// its own (net.core.somaxconn). An inherited socket keeps what it has.
+    #[arg(long, value_name = "N", default_value = "4096", value_parser = value_parser!(u32).range(1..))]
+    backlog: u32,
+    /// The most connections that are accepted in a second, after as many at once; more wait in the
+    /// kernel's queue. No limit if this is not given.
+    #[arg(long, value_name = "N")]
+    accept_rate: Option<NonZeroU32>,
+    /// The most connections that are accepted before the open ones get their turn.
+    #[arg(long, value_name = "N", default_value = "64")]
+    max_accepts_per_turn: NonZeroU32,
+}
+
+impl AcceptArgs {
+    pub fn apply(&self, builder: ServerBuilder) -> ServerBuilder {
+        let builder = builder
+            .backlog(self.backlog)
+            .max_accepts_per_turn(self.max_accepts_per_turn);
+        match self.accept_rate {
+            Some(count) => builder.accept_rate(AcceptRate::per_second(count)),
+            None => builder,
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! `evconn serve`: any component that exports `evconn:tcp/handler`, as a TCP server.
 
 use super::edge::EdgeArgs;
-use super::limits::{LimitArgs, PeerArgs, ReuseArgs};
+use super::limits::{AcceptArgs, LimitArgs, PeerArgs, ReuseArgs};
 use super::listen::Listen;
 use super::reload;
 use super::systemd;
@@ -22,6 +22,7 @@ const BAD_INPUT: u8 = 2;
 /// SIGHUP reads the component again, for new connections. The exit status is 0 if every connection
 /// could finish, 1 if some had to be reset or the listeners failed, and 2 if it could not start.
 #[derive(Args)]
+#[command(mut_arg("sources", |sources| sources.required(true)))]
 pub struct Serve {
     /// The component.
     #[arg(value_name = "APP.wasm")]
@@ -30,6 +31,8 @@ pub struct Serve {
     listen: Listen,
     #[command(flatten)]
     life: LifeArgs,
+    #[command(flatten)]
+    accept: AcceptArgs,
     #[command(flatten)]
     peers: PeerArgs,
     #[command(flatten)]
@@ -103,7 +106,7 @@ impl Serve {
         let shutdown = Shutdown::on_signals()?
             .grace(self.life.grace)
             .drain_delay(self.life.drain_delay);
-        let server = self.listen.bind(builder).await?;
+        let server = self.listen.bind(self.accept.apply(builder)).await?;
         Ok((app, server, shutdown))
     }
 }

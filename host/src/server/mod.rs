@@ -112,8 +112,10 @@ impl Server {
         let drained = pin!(self.drain(drain_delay, grace));
         tokio::select! {
             () = drained => {}
-            () = now => self.close().await,
+            () = now => {}
         }
+        // First: what waits for a permit is accepted when one is free.
+        self.close().await;
         connections.kill();
         connections.done().await;
         outcome.map(|()| self.handle.served())
@@ -131,7 +133,12 @@ impl Server {
     async fn drain(&self, delay: Duration, grace: Duration) {
         sleep(delay).await;
         let done = async {
-            self.close().await;
+            for listener in &self.listeners {
+                listener.drain();
+            }
+            for listener in &self.listeners {
+                listener.closed().await;
+            }
             self.handle.connections().done().await;
         };
         // An error is that the time is over.

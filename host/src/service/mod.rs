@@ -1,6 +1,7 @@
 //! A component that serves connections: compiled once, instantiated for each connection or used again.
 //!
-//! Where it ends: which connections, and how many at a time, is the [`server`](crate::server)'s.
+//! Where it ends: where it comes from is [`loading`](crate::loading)'s; which connections, and how many
+//! at a time, is the [`server`](crate::server)'s.
 
 mod allowance;
 mod console;
@@ -19,7 +20,7 @@ pub use instances::Reuse;
 pub(crate) use meter::Meter;
 
 use crate::bindings::service::ServicePre;
-use crate::{Edge, Error, Grants, Host, sockets};
+use crate::{Edge, Grants, Host, LoadProblem, sockets};
 use state::ConnectionState;
 use wasmtime::component::{Component, Linker};
 
@@ -35,20 +36,16 @@ pub struct Service {
 }
 
 impl Service {
-    /// Compile a component.
-    ///
-    /// It is granted its one connection, clocks and random numbers, and nothing else: no network,
-    /// no files, no environment, no arguments, and what it prints goes to the log.
-    ///
-    /// # Errors
-    /// [`Error::NotAService`] if the bytes are not a component, if it does not export
-    /// `evconn:tcp/handler@0.1.0`, or if it imports what is not WASI 0.2.
-    pub fn new(host: &Host, component: &[u8]) -> Result<Self, Error> {
-        check_is_component(component).map_err(Error::NotAService)?;
-        let pre = prepare(host, component).map_err(|error| Error::NotAService(error.into()))?;
+    /// Link a component that was checked. It is granted nothing but its connections.
+    pub(crate) fn from_component(host: &Host, component: &Component) -> Result<Self, LoadProblem> {
+        let mut linker = Linker::new(host.services());
+        let linked = sockets::add_to_linker(&mut linker)
+            .and_then(|()| sockets::add_names_to_linker(&mut linker))
+            .and_then(|()| linker.instantiate_pre(component))
+            .map_err(|error| LoadProblem::unlinkable(&error))?;
         Ok(Self {
             host: host.clone(),
-            pre,
+            pre: ServicePre::new(linked).map_err(|error| LoadProblem::wrong_handler(&error))?,
             edge: Edge::new(),
             grants: Grants::none(),
         })
@@ -73,27 +70,4 @@ impl Service {
     pub(crate) fn host(&self) -> &Host {
         &self.host
     }
-}
-
-/// Tell apart what people mistake for a component, in fewer words than the parser would.
-fn check_is_component(bytes: &[u8]) -> anyhow::Result<()> {
-    const LAYER: usize = 6;
-    anyhow::ensure!(
-        bytes.starts_with(b"\0asm"),
-        "it is not a WebAssembly binary"
-    );
-    anyhow::ensure!(
-        bytes.get(LAYER) == Some(&1),
-        "it is a core module: build it for wasm32-wasip2, or make a component of it with \
-         `wasm-tools component new`"
-    );
-    Ok(())
-}
-
-fn prepare(host: &Host, component: &[u8]) -> wasmtime::Result<ServicePre<ConnectionState>> {
-    let component = Component::new(host.services(), component)?;
-    let mut linker = Linker::new(host.services());
-    sockets::add_to_linker(&mut linker)?;
-    sockets::add_names_to_linker(&mut linker)?;
-    ServicePre::new(linker.instantiate_pre(&component)?)
 }
