@@ -19,9 +19,9 @@ pub(crate) use meter::Meter;
 
 use crate::bindings::service::ServicePre;
 use crate::sockets::{Policy, TcpCtx};
-use crate::{Edge, Host, LoadProblem, sockets};
-use state::ConnectionState;
-use wasmtime::component::{Component, Linker};
+use crate::{Edge, Host};
+pub(crate) use state::ConnectionState;
+use wasmtime::component::InstancePre;
 
 /// A compiled component that exports `evconn:tcp/handler`, ready to be instantiated.
 ///
@@ -35,15 +35,14 @@ pub struct Service {
 }
 
 impl Service {
-    /// Link a component that was checked. It is granted nothing but its connections.
-    pub(crate) fn from_component(host: &Host, component: &Component) -> Result<Self, LoadProblem> {
-        let mut linker = Linker::new(host.services());
-        let linked = sockets::add_to_linker(&mut linker)
-            .and_then(|()| linker.instantiate_pre(component))
-            .map_err(|error| LoadProblem::unlinkable(&error))?;
+    /// A component that is linked and checked. It is granted nothing but its connections.
+    pub(crate) fn from_component(
+        host: &Host,
+        pre: InstancePre<ConnectionState>,
+    ) -> wasmtime::Result<Self> {
         Ok(Self {
             host: host.clone(),
-            pre: ServicePre::new(linked).map_err(|error| LoadProblem::wrong_handler(&error))?,
+            pre: ServicePre::new(pre)?,
             edge: Edge::new(),
             tcp: TcpCtx::new(Policy::deny_all()),
         })

@@ -14,13 +14,13 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 const RESOURCES: usize = 8;
 
 /// What the store of an instance holds.
-pub(super) struct ConnectionState {
+pub(crate) struct ConnectionState {
     /// Without files, environment, arguments, input or output. Made when it is first asked for, which
     /// many services never do: it comes with a random number generator of its own.
     wasi: Option<Box<WasiCtx>>,
     tcp: TcpCtx,
     table: ResourceTable,
-    pub allowance: Allowance,
+    pub(super) allowance: Allowance,
     /// Of the connection that is being served.
     pub meter: Arc<Meter>,
 }
