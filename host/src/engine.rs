@@ -34,11 +34,6 @@ const GROWTH: u64 = 1 << 20;
 /// What is kept free behind such a memory. Bounds are checked, but not for small offsets.
 const GUARD: u64 = 64 << 10;
 
-/// The engine in which listeners are instantiated: a few, and one by one.
-pub(crate) fn acceptors(cache: Option<&Cache>) -> wasmtime::Result<Engine> {
-    Engine::new(&base_config(cache))
-}
-
 /// The engine in which services are instantiated.
 pub(crate) struct Services {
     pub engine: Engine,
@@ -67,6 +62,16 @@ impl Services {
         };
         start_clock(engine.weak())?;
         Ok(Self { engine, has_pool })
+    }
+
+    /// The engine in which listeners are instantiated, a few of them: where there is little room, they
+    /// are to take little, too.
+    pub fn acceptors(&self, cache: Option<&Cache>) -> wasmtime::Result<Engine> {
+        let mut config = base_config(cache);
+        if !self.has_pool {
+            on_demand(&mut config);
+        }
+        Engine::new(&config)
     }
 }
 

@@ -1,11 +1,11 @@
 //! What listeners and services share: two wasmtime engines, one for acceptors, and one for the instances
 //! that serve connections.
 //!
-//! Where it ends: how the engines are set up is [`engine`]'s; what is instantiated in them is the [`acceptor`](crate::acceptor)'s and the
+//! Where it ends: how the engines are set up is [`engine`](crate::engine)'s; what is instantiated in them is the [`acceptor`](crate::acceptor)'s and the
 //! [`Service`](crate::Service)'s.
 
 use crate::acceptor::AcceptorPre;
-use crate::engine::{self, Services};
+use crate::engine::Services;
 use crate::service::Background;
 use crate::{CodeCache, Error, Limits};
 use std::sync::Arc;
@@ -159,10 +159,10 @@ impl HostBuilder {
     pub fn build(self) -> Result<Host, Error> {
         let cache = self.cache.open();
         let inner = || {
-            let acceptors = engine::acceptors(cache.as_ref())?;
+            let services = Services::new(&self.room, cache.as_ref())?;
             Ok(Inner {
-                acceptor: AcceptorPre::new(&acceptors)?,
-                services: Services::new(&self.room, cache.as_ref())?,
+                acceptor: AcceptorPre::new(&services.acceptors(cache.as_ref())?)?,
+                services,
                 background: Background::new()?,
                 room: self.room,
             })

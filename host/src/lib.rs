@@ -8,7 +8,7 @@
 //! | you have | you call |
 //! | --- | --- |
 //! | closures or async functions | [`Listener::bind`], [`Listener::set_callback`], [`Listener::set_async_callback`] |
-//! | a component that exports `evconn:tcp/handler` | [`Service::new`], [`serve`] |
+//! | a component that exports `evconn:tcp/handler` | [`Service::new`], [`Service::from_file`], [`serve`] |
 //!
 //! Both need a [`Host`], one for the program, and a tokio runtime with I/O and time.
 
@@ -27,7 +27,6 @@ mod host;
 mod limits;
 mod listener;
 mod loading;
-#[cfg(unix)]
 pub mod machine;
 mod networks;
 mod server;

@@ -3,7 +3,6 @@
 //! Where it ends: it is known before anything is made. What is too much all the same fails for the one
 //! connection that it is too much for.
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::io;
 
 /// What a server is going to need.
@@ -26,20 +25,25 @@ pub struct Fit {
     pub reasons: Vec<String>,
 }
 
-/// Raise this process's limit of open descriptors as far as it may do so itself: to the hard limit.
+/// Raise this process's limit of open descriptors as far as it may do so itself: on Unix to the hard
+/// limit. Elsewhere there is none.
 ///
 /// # Errors
 /// What the operating system says; none is expected.
 pub fn raise_descriptor_limit() -> io::Result<()> {
-    let limit = getrlimit(Resource::Nofile);
-    if limit.current == limit.maximum {
-        return Ok(());
+    #[cfg(unix)]
+    {
+        use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+        let limit = getrlimit(Resource::Nofile);
+        let raised = Rlimit {
+            current: limit.maximum,
+            ..limit
+        };
+        if raised != limit {
+            setrlimit(Resource::Nofile, raised)?;
+        }
     }
-    let raised = Rlimit {
-        current: limit.maximum,
-        ..limit
-    };
-    Ok(setrlimit(Resource::Nofile, raised)?)
+    Ok(())
 }
 
 /// How many connections there is room for, by the limits that this process has now, and the kernel.
@@ -72,7 +76,7 @@ const ADDRESS_SPACE_RESERVED: u64 = 1 << 30;
 impl Machine {
     fn this() -> Self {
         Self {
-            descriptors: getrlimit(Resource::Nofile).current,
+            descriptors: descriptors(),
             address_space: address_space(),
             mappings: mappings(),
         }
@@ -128,10 +132,17 @@ impl Machine {
     }
 }
 
-/// Not every system that is Unix has this limit.
+fn descriptors() -> Option<u64> {
+    #[cfg(unix)]
+    return rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    #[cfg(not(unix))]
+    None
+}
+
+/// Not every Unix has this limit.
 fn address_space() -> Option<u64> {
     #[cfg(target_os = "linux")]
-    return getrlimit(Resource::As).current;
+    return rustix::process::getrlimit(rustix::process::Resource::As).current;
     #[cfg(not(target_os = "linux"))]
     None
 }

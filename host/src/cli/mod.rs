@@ -1,5 +1,7 @@
 //! The command line. Each subcommand has a module of its own, and its work is the library's.
 
+mod code;
+mod compile;
 mod echo;
 mod edge;
 mod limits;
@@ -26,10 +28,14 @@ pub struct Cli {
     command: Command,
 }
 
+/// The exit status for bad input, found before anything was served.
+const BAD_INPUT: u8 = 2;
+
 #[derive(Subcommand)]
 enum Command {
     Serve(Box<serve::Serve>),
-    Echo(echo::Echo),
+    Compile(compile::Compile),
+    Echo(Box<echo::Echo>),
 }
 
 /// Read the command line. Ends the process if it is wrong, or asks for help.
@@ -49,6 +55,7 @@ pub fn run(cli: Cli) -> ExitCode {
         .build()
         .map_err(anyhow::Error::from)
         .and_then(|runtime| match cli.command {
+            Command::Compile(compile) => Ok(compile.run()),
             Command::Serve(serve) => runtime.block_on(serve.run()),
             Command::Echo(echo) => runtime.block_on(echo.run()),
         });

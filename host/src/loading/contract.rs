@@ -5,11 +5,12 @@
 use super::LoadProblem;
 use super::error::one_line;
 use crate::Limits;
+use crate::bindings::service::evconn::tcp::connection::Connection;
 use crate::engine::{MEMORIES, TABLES};
 use std::fmt;
 use wasmtime::Engine;
 use wasmtime::component::Component;
-use wasmtime::component::types::ComponentItem;
+use wasmtime::component::types::{self, ComponentItem};
 
 /// What a service exports.
 pub(super) const HANDLER: &str = "evconn:tcp/handler@0.1.0";
@@ -169,15 +170,21 @@ pub(super) fn check(component: &Component) -> Result<(), LoadProblem> {
 }
 
 fn check_exports(exports: Vec<String>) -> Result<(), LoadProblem> {
-    let handler = exports.iter().find_map(|export| {
-        let name = Name::parse(export)?;
-        ((name.package, name.interface) == ("evconn:tcp", "handler")).then_some((export, name))
-    });
-    match handler {
-        Some((_, name)) if name.is_version(OURS) => Ok(()),
-        Some((export, _)) => Err(LoadProblem::OtherHandler(export.clone())),
+    if exports.iter().any(|export| is_handler(export)) {
+        return Ok(());
+    }
+    let is_other = |name: &&String| name.split('@').next() == HANDLER.split('@').next();
+    match exports.iter().find(is_other) {
+        Some(other) => Err(LoadProblem::OtherHandler(other.clone())),
         None => Err(LoadProblem::NoHandler(exports)),
     }
+}
+
+/// Whether this is the interface that this host calls, in this version or one that is compatible.
+fn is_handler(export: &str) -> bool {
+    Name::parse(export).is_some_and(|name| {
+        (name.package, name.interface) == ("evconn:tcp", "handler") && name.is_version(OURS)
+    })
 }
 
 fn is_provided(import: &str) -> bool {
@@ -196,6 +203,28 @@ fn has_functions(engine: &Engine, item: &ComponentItem) -> bool {
         | ComponentItem::Module(_)
         | ComponentItem::Component(_) => true,
         ComponentItem::Type(_) | ComponentItem::Resource(_) => false,
+    }
+}
+
+/// Check that the handler is the function that is going to be called. The types are those of a component
+/// whose imports were resolved: before, its resources are nobody's.
+pub(super) fn check_handler(
+    engine: &Engine,
+    of_component: &types::Component,
+) -> Result<(), LoadProblem> {
+    let wrong = |why: String| Err(LoadProblem::WrongHandler(why));
+    let exports: Vec<_> = of_component.exports(engine).collect();
+    let handler = exports.iter().find(|(name, _)| is_handler(name));
+    let Some((_, ComponentItem::ComponentInstance(handler))) =
+        handler.map(|(name, export)| (name, &export.ty))
+    else {
+        return wrong("it is no interface".to_owned());
+    };
+    match handler.get_export(engine, "handle").map(|export| export.ty) {
+        Some(ComponentItem::ComponentFunc(handle)) => handle
+            .typecheck::<(Connection,), (Result<(), String>,)>(&of_component.instance_type())
+            .or_else(|error| wrong(format!("`handle` has another type: {}", one_line(&error)))),
+        _ => wrong("it has no function `handle`".to_owned()),
     }
 }
 

@@ -86,7 +86,7 @@ pub enum LoadProblem {
     #[error("its WebAssembly text is wrong: {0}")]
     Text(String),
     /// It is WebAssembly, but cut off, or not valid, or with features that are not supported.
-    #[error("it is not valid WebAssembly: {0}")]
+    #[error("it is not valid WebAssembly, or not all of it: {0}")]
     Invalid(String),
     /// It is a core module.
     #[error(
@@ -101,7 +101,7 @@ pub enum LoadProblem {
     #[error("it exports {0}, and this host calls {HANDLER}: build it for that version")]
     OtherHandler(String),
     /// What it exports as the handler is something else.
-    #[error("it exports {HANDLER}, but not with the function that this interface has: {0}")]
+    #[error("it exports {HANDLER}, but not as this interface is defined: {0}")]
     WrongHandler(String),
     /// It imports what this host does not provide.
     #[error("it imports what is not provided: {}", list(.0))]
@@ -130,16 +130,6 @@ pub enum LoadProblem {
         /// What to do.
         advice: &'static str,
     },
-}
-
-impl LoadProblem {
-    pub(crate) fn unlinkable(error: &wasmtime::Error) -> Self {
-        Self::Unlinkable(one_line(error))
-    }
-
-    pub(crate) fn wrong_handler(error: &wasmtime::Error) -> Self {
-        Self::WrongHandler(one_line(error))
-    }
 }
 
 /// The most exports that are listed.

@@ -11,11 +11,12 @@ mod error;
 pub use contract::Missing;
 pub use error::{LoadError, LoadProblem};
 
-use crate::{Error, Host, Service};
+use crate::service::ConnectionState;
+use crate::{Error, Host, Service, sockets};
 use content::Content;
 use error::one_line;
 use std::path::Path;
-use wasmtime::component::Component;
+use wasmtime::component::{Component, Linker};
 
 /// Whether compiled code may be loaded.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -141,7 +142,18 @@ fn compile(host: &Host, binary: &[u8]) -> Result<Component, LoadProblem> {
 fn prepare(host: &Host, component: &Component) -> Result<Service, LoadProblem> {
     contract::check(component)?;
     contract::check_room(component, host.room())?;
-    Service::from_component(host, component)
+    let mut linker = Linker::<ConnectionState>::new(host.services());
+    let unlinkable = |error| LoadProblem::Unlinkable(one_line(&error));
+    sockets::add_to_linker(&mut linker)
+        .and_then(|()| sockets::add_names_to_linker(&mut linker))
+        .map_err(unlinkable)?;
+    let linked = linker.instantiate_pre(component).map_err(unlinkable)?;
+    let of_component = linker
+        .substituted_component_type(component)
+        .map_err(unlinkable)?;
+    contract::check_handler(host.services(), &of_component)?;
+    Service::from_component(host, linked)
+        .map_err(|error| LoadProblem::WrongHandler(one_line(&error)))
 }
 
 fn invalid(error: &wasmtime::Error) -> LoadProblem {

@@ -20,9 +20,9 @@ pub use instances::Reuse;
 pub(crate) use meter::Meter;
 
 use crate::bindings::service::ServicePre;
-use crate::{Edge, Grants, Host, LoadProblem, sockets};
-use state::ConnectionState;
-use wasmtime::component::{Component, Linker};
+use crate::{Edge, Grants, Host};
+pub(crate) use state::ConnectionState;
+use wasmtime::component::InstancePre;
 
 /// A compiled component that exports `evconn:tcp/handler`, ready to be instantiated.
 ///
@@ -36,16 +36,14 @@ pub struct Service {
 }
 
 impl Service {
-    /// Link a component that was checked. It is granted nothing but its connections.
-    pub(crate) fn from_component(host: &Host, component: &Component) -> Result<Self, LoadProblem> {
-        let mut linker = Linker::new(host.services());
-        let linked = sockets::add_to_linker(&mut linker)
-            .and_then(|()| sockets::add_names_to_linker(&mut linker))
-            .and_then(|()| linker.instantiate_pre(component))
-            .map_err(|error| LoadProblem::unlinkable(&error))?;
+    /// A component that is linked and checked. It is granted nothing but its connections.
+    pub(crate) fn from_component(
+        host: &Host,
+        pre: InstancePre<ConnectionState>,
+    ) -> wasmtime::Result<Self> {
         Ok(Self {
             host: host.clone(),
-            pre: ServicePre::new(linked).map_err(|error| LoadProblem::wrong_handler(&error))?,
+            pre: ServicePre::new(pre)?,
             edge: Edge::new(),
             grants: Grants::none(),
         })

@@ -16,15 +16,15 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 const RESOURCES: usize = 8;
 
 /// What the store of an instance holds.
-pub(super) struct ConnectionState {
+pub(crate) struct ConnectionState {
     grants: Grants,
     /// What is granted of files, environment and the like. Made when it is first asked for, which many
     /// services never do: it comes with a random number generator of its own.
     wasi: Option<Box<WasiCtx>>,
     tcp: TcpCtx,
     table: ResourceTable,
-    pub allowance: Allowance,
-    pub console: Arc<Console>,
+    pub(super) allowance: Allowance,
+    pub(super) console: Arc<Console>,
     /// Of the connection that is being served.
     pub meter: Arc<Meter>,
 }
