@@ -2,6 +2,7 @@
 
 mod echo;
 mod edge;
+mod grants;
 mod limits;
 mod listen;
 mod log;

@@ -1,13 +1,14 @@
 //! `evconn serve`: any component that exports `evconn:tcp/handler`, as a TCP server.
 
 use super::edge::EdgeArgs;
+use super::grants::GrantArgs;
 use super::limits::{LimitArgs, PeerArgs, ReuseArgs};
 use super::listen::Listen;
 use super::reload;
 use super::systemd;
 use super::values::seconds;
 use clap::Args;
-use evconn::{Edge, Host, Server, Service, Shutdown};
+use evconn::{Edge, Grants, Host, Server, Service, Shutdown};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -38,6 +39,8 @@ pub struct Serve {
     limits: LimitArgs,
     #[command(flatten)]
     edge: EdgeArgs,
+    #[command(flatten)]
+    grants: GrantArgs,
 }
 
 /// The flags for when it ends, and how.
@@ -91,6 +94,7 @@ impl Serve {
             host,
             path: self.app.clone(),
             edge: self.edge.edge()?,
+            grants: self.grants.grants()?,
         };
         let mut builder = Server::builder(&app.load()?)
             .limits(limits)
@@ -114,12 +118,16 @@ pub struct App {
     host: Host,
     path: PathBuf,
     edge: Edge,
+    grants: Grants,
 }
 
 impl App {
     /// Read and compile it. It takes a while, and blocks.
     pub fn load(&self) -> anyhow::Result<Service> {
         let bytes = std::fs::read(&self.path)?;
-        Ok(Service::new(&self.host, &bytes)?.with_edge(self.edge.clone()))
+        let service = Service::new(&self.host, &bytes)?;
+        Ok(service
+            .with_edge(self.edge.clone())
+            .with_grants(self.grants.clone()))
     }
 }
