@@ -4,6 +4,7 @@ mod code;
 mod compile;
 mod echo;
 mod edge;
+mod grants;
 mod limits;
 mod listen;
 mod log;

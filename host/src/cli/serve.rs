@@ -3,6 +3,7 @@
 use super::BAD_INPUT;
 use super::code::CacheArgs;
 use super::edge::EdgeArgs;
+use super::grants::GrantArgs;
 use super::limits::{AcceptArgs, LimitArgs, PeerArgs, ReuseArgs};
 use super::listen::Listen;
 use super::reload;
@@ -10,7 +11,7 @@ use super::systemd;
 use super::values::seconds;
 use clap::Args;
 use evconn::machine::{self, Needs};
-use evconn::{Edge, Error, Host, Limits, Server, Service, Shutdown};
+use evconn::{Edge, Error, Grants, Host, Limits, Server, Service, Shutdown};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -48,6 +49,8 @@ pub struct Serve {
     limits: LimitArgs,
     #[command(flatten)]
     edge: EdgeArgs,
+    #[command(flatten)]
+    grants: GrantArgs,
 }
 
 /// The flags for when it ends, and how.
@@ -103,6 +106,7 @@ impl Serve {
             path: self.app.clone(),
             allow_precompiled: self.allow_precompiled,
             edge: self.edge.edge()?,
+            grants: self.grants.grants()?,
         };
         let mut builder = Server::builder(&app.load()?)
             .limits(limits)
@@ -149,6 +153,7 @@ pub struct App {
     path: PathBuf,
     allow_precompiled: bool,
     edge: Edge,
+    grants: Grants,
 }
 
 impl App {
@@ -159,6 +164,8 @@ impl App {
             true => unsafe { Service::from_precompiled_file(&self.host, &self.path) }?,
             false => Service::from_file(&self.host, &self.path)?,
         };
-        Ok(service.with_edge(self.edge.clone()))
+        Ok(service
+            .with_edge(self.edge.clone())
+            .with_grants(self.grants.clone()))
     }
 }
