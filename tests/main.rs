@@ -24,6 +24,7 @@ mod handle;
 mod hygiene;
 mod isolation;
 mod libevent;
+mod loading;
 mod own;
 mod parity;
 mod proxy;

@@ -2,7 +2,7 @@
 //! program has passed. On the command, with clients that people use.
 
 use crate::support::descriptors::unchanged;
-use crate::support::process::{EVCONN, Ended, Evconn};
+use crate::support::process::{CACHE_HOME, EVCONN, Ended, Evconn};
 use crate::support::scratch::Scratch;
 use crate::support::{DEADLINE, TEST_GUEST, host, skip, within};
 use evconn::{Connection, Limits, ListenSource, Listener, Service, Shutdown, UnixSource};
@@ -453,6 +453,7 @@ fn systemd_passes_several_sockets() {
         .arg("--listen")
         .arg(&admin)
         .arg("--fdname=web:admin")
+        .arg(format!("--setenv={CACHE_HOME}"))
         .arg(EVCONN)
         .args(arguments(&["systemd:admin", "systemd:web"]))
         .stdin(Stdio::null());
