@@ -11,11 +11,13 @@
     reason = "the tests in `listener/` are compiled for each implementation of the sockets"
 )]
 
+mod accept_rate;
 mod cli;
 mod deferred;
 mod descriptor_leak;
 mod disable_in_thread;
 mod document;
+mod drain;
 mod dual_stack;
 mod echo;
 mod emfile;
@@ -24,6 +26,7 @@ mod handle;
 mod hygiene;
 mod isolation;
 mod libevent;
+mod names;
 mod own;
 mod parity;
 mod proxy;
