@@ -1,14 +1,13 @@
 //! One connection's failure is its own, and a service has nothing but its connection.
 
 use crate::support::descriptors::unchanged;
+use crate::support::log::Log;
 use crate::support::{
     DEADLINE, Server, TEST_GUEST, ask, connect, exchange, host, listen, wait_for_close, within,
 };
 use evconn::sockets::Policy;
 use evconn::{Error, Limits, Service, Shutdown};
-use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr};
-use std::sync::{Arc, Mutex};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
@@ -252,31 +251,11 @@ async fn serving_ends_when_the_listener_does() {
     assert!(matches!(outcome, Err(Error::Socket(_))), "{outcome:?}");
 }
 
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().expect("no panic").extend(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
 /// On one thread, so that the log is this test's alone.
 #[tokio::test]
 async fn what_fails_is_logged_with_its_number_and_its_peer() {
     let _open = unchanged();
-    let log = Log::default();
-    let writer = log.clone();
-    let subscriber = tracing_subscriber::fmt()
-        .with_writer(move || writer.clone())
-        .with_ansi(false)
-        .finish();
-    let _guard = tracing::subscriber::set_default(subscriber);
+    let log = Log::start();
     let server = start(Limits::default()).await;
     let mut peers = Vec::new();
     for command in ["trap\n", "error it was\nthe guest\n"] {
@@ -287,7 +266,7 @@ async fn what_fails_is_logged_with_its_number_and_its_peer() {
     }
     assert_eq!(server.stop().await.failed, 2);
 
-    let log = String::from_utf8(log.0.lock().expect("no panic").clone()).expect("text");
+    let log = log.text();
     let lines: Vec<_> = log.lines().collect();
     assert_eq!(lines.len(), 2, "{log}");
     for (line, (number, why)) in lines.iter().zip([(1, "unreachable"), (2, "\"it was\"")]) {

@@ -239,12 +239,12 @@ mod without_the_family {
     use super::*;
 
     /// Run the command on a thread that can make no sockets of IPv6: what it starts cannot either.
-    fn listen(names: Names, sources: &'static [&'static str]) -> Evconn {
-        let start = move || {
+    fn listen(names: &Names, source: &str) -> Evconn {
+        let start = || {
             refuse_ipv6();
-            names.listen(sources)
+            names.listen(&[source])
         };
-        std::thread::spawn(start).join().expect("no panic")
+        std::thread::scope(|scope| scope.spawn(start).join().expect("no panic"))
     }
 
     /// `socket(AF_INET6, …)` fails with EAFNOSUPPORT on this thread from now on.
@@ -299,7 +299,7 @@ mod without_the_family {
         let Some(names) = Names::new(World::Ours) else {
             return;
         };
-        let evconn = listen(names, &[":0"]);
+        let evconn = listen(&names, ":0");
         let address = evconn.address();
         assert_eq!(address.ip(), Ipv4Addr::UNSPECIFIED);
         ask(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), address.port()));
@@ -318,7 +318,7 @@ mod without_the_family {
         let Some(names) = Names::new(World::Ours) else {
             return;
         };
-        let evconn = listen(names, &["both.test:0"]);
+        let evconn = listen(&names, "both.test:0");
         let address = evconn.address();
         assert_eq!(address.ip(), Ipv4Addr::LOCALHOST);
         ask(address);

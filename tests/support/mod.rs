@@ -7,6 +7,7 @@ pub mod certificate;
 pub mod child;
 pub mod descriptors;
 pub mod limit;
+pub mod log;
 pub mod process;
 pub mod scratch;
 pub mod tool;
