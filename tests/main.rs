@@ -11,11 +11,13 @@
     reason = "the tests in `listener/` are compiled for each implementation of the sockets"
 )]
 
+mod accept_rate;
 mod cli;
 mod deferred;
 mod descriptor_leak;
 mod disable_in_thread;
 mod document;
+mod drain;
 mod dual_stack;
 mod echo;
 mod emfile;
@@ -25,6 +27,7 @@ mod hygiene;
 mod isolation;
 mod libevent;
 mod loading;
+mod names;
 mod own;
 mod parity;
 mod proxy;

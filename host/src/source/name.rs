@@ -63,7 +63,7 @@ mod tests {
         for name in ["localhost", "a.example", "a-1.b_2.example.", "1a", "3com"] {
             assert!(is_one(name), "{name}");
         }
-        let (long_part, long) = ("x".repeat(64), "x.".repeat(127));
+        let (long_part, long) = ("x".repeat(64), "x.".repeat(128));
         for text in [
             "",
             ".",
