@@ -170,6 +170,10 @@ impl TcpCtx {
     /// Whether the guest may connect, if that is known already.
     fn check_connect(&self, address: SocketAddr) -> Verdict {
         match self.rules.destinations.check(address) {
+            // Then it does not have to wait.
+            Verdict::Unknown(_) if self.rules.policy.permits(address, Use::Connect) => {
+                Verdict::Allowed
+            }
             Verdict::Refused if self.policy_allows_connect(address) => Verdict::Allowed,
             verdict => verdict,
         }

@@ -41,6 +41,12 @@ impl Guest for TestGuest {
             "cat" => say(&connection.output, &granted::read(argument)),
             "connect" => say(&connection.output, &connect(argument)?),
             "count" => say(&connection.output, &limits::count()),
+            "deny-me" => {
+                let times = argument
+                    .parse()
+                    .map_err(|_| "deny-me takes a number of times")?;
+                say(&connection.output, &outward::be_denied(times));
+            }
             "drop-socket-first" => drop_socket_first(connection),
             "env" => say(&connection.output, &granted::environment()),
             "eprint" | "print" => {

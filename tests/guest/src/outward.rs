@@ -19,6 +19,12 @@ pub fn resolve(name: &str) -> String {
     }
 }
 
+/// Ask for a name that is not granted, again and again.
+pub fn be_denied(times: u32) -> String {
+    let is_denied = |_: &u32| matches!(addresses("db.example"), Err(ErrorCode::AccessDenied));
+    format!("{} times\n", (0..times).filter(is_denied).count())
+}
+
 /// Connect to a name or an address, send a line, and say what comes back; or why not.
 pub fn connect(host: &str, port: u16, line: &str) -> String {
     match addresses(host).and_then(|addresses| exchange(&addresses, port, line)) {
