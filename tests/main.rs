@@ -20,6 +20,7 @@ mod dual_stack;
 mod echo;
 mod emfile;
 mod ending;
+mod examples;
 mod handle;
 mod hygiene;
 mod isolation;
