@@ -3,20 +3,25 @@
 use super::{expect, send, start};
 use crate::support::descriptors::unchanged;
 use crate::support::{DEADLINE, Server, connect, exchange, host, reset, wait_for_close, within};
-use evconn::sockets::Policy;
-use evconn::{Limits, Service};
+use evconn::{Grants, Limits, Service};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 const PROXY: &[u8] = include_bytes!(env!("EVCONN_EXAMPLE_PROXY"));
 
-/// The proxy, which is told to connect there, and may.
+/// The proxy, which is told to connect there, and may if that is a server's address.
 async fn proxy_to(upstream: &str) -> Server {
+    let mut grants = Grants::builder().arg(upstream);
+    if let Ok(destination) = upstream.parse() {
+        grants = grants.connect(destination);
+    }
+    serve(grants.build().expect("grants")).await
+}
+
+async fn serve(grants: Grants) -> Server {
     let service = Service::new(host(), PROXY).expect("a service");
-    let service = service
-        .with_policy(Policy::allow_all())
-        .with_arguments(vec![upstream.to_owned()]);
+    let service = service.with_grants(grants);
     let ip = Ipv4Addr::LOCALHOST.into();
     Server::start_service(ip, service, Limits::default(), DEADLINE).await
 }
@@ -186,6 +191,19 @@ async fn what_is_no_server_ends_the_client() {
         "127.0.0.1:65536",
     ] {
         expect_failure(proxy_to(not_a_server).await).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_is_not_granted_ends_the_client() {
+    let _open = unchanged();
+    let upstream = listen().await;
+    let port = upstream.local_addr().expect("an address").port();
+    for host in ["127.0.0.1", "localhost"] {
+        let grants = Grants::builder().arg(format!("{host}:{port}"));
+        let elsewhere = "127.0.0.2:1".parse().expect("a destination");
+        let grants = grants.connect(elsewhere).build().expect("grants");
+        expect_failure(serve(grants).await).await;
     }
 }
 
