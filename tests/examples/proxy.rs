@@ -2,11 +2,16 @@
 
 use super::{expect, send, start};
 use crate::support::descriptors::unchanged;
+use crate::support::process::Evconn;
 use crate::support::{DEADLINE, Server, connect, exchange, host, reset, wait_for_close, within};
 use evconn::{Grants, Limits, Service};
+use rustix::process::Signal;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+
+/// The component's file.
+const FILE: &str = env!("EVCONN_EXAMPLE_PROXY");
 
 const PROXY: &[u8] = include_bytes!(env!("EVCONN_EXAMPLE_PROXY"));
 
@@ -237,4 +242,49 @@ async fn a_server_may_be_an_address_of_ipv6() {
     expect(&mut server, b"hello").await;
     drop((client, server));
     assert_eq!(proxy.stop().await.failed, 0);
+}
+
+/// What `evconn serve` logs of one connection, with these flags.
+async fn logged(flags: &[&str]) -> String {
+    let evconn = Evconn::start(&[&["serve", FILE, "--listen", "127.0.0.1:0"], flags].concat());
+    assert_eq!(exchange(connect(evconn.address()).await, b"").await, b"");
+    evconn.signal(Signal::TERM);
+    evconn.wait().stderr
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_log_says_why_it_gave_up() {
+    let _open = unchanged();
+    let upstream = listen().await;
+    let address = upstream.local_addr().expect("an address").to_string();
+    drop(upstream);
+    for (flags, why) in [
+        (
+            &[][..],
+            "it takes one argument, the server to connect to: HOST:PORT".to_owned(),
+        ),
+        (
+            &["--arg", "server"],
+            "\\\"server\\\": it is not HOST:PORT".to_owned(),
+        ),
+        (
+            &["--arg", &address, "--allow-connect", &address],
+            format!("{address}\\\": 127.0.0.1 cannot be connected to: connection-refused"),
+        ),
+        (
+            &["--arg", &address, "--allow-connect", "127.0.0.1:1"],
+            format!("{address}\\\": 127.0.0.1 cannot be connected to: access-denied"),
+        ),
+        (
+            &["--arg", "a.invalid:80", "--allow-connect", "b.invalid:80"],
+            "a.invalid:80\\\": its name cannot be looked up: access-denied".to_owned(),
+        ),
+        (
+            &["--arg", "a.invalid:80", "--allow-connect", "a.invalid:80"],
+            "a.invalid:80\\\": its name cannot be looked up: ".to_owned(),
+        ),
+    ] {
+        let log = logged(flags).await;
+        assert!(log.contains(&why), "{why}:\n{log}");
+    }
 }

@@ -2,8 +2,13 @@
 
 use super::{cut_everywhere, exchange_by_bytes, expect, run, said, send, start};
 use crate::support::descriptors::unchanged;
-use crate::support::{Server, exchange};
+use crate::support::process::Evconn;
+use crate::support::{Server, connect, exchange};
+use rustix::process::Signal;
 use std::process::Command;
+
+/// The component's file.
+const FILE: &str = env!("EVCONN_EXAMPLE_SMTP_SINK");
 
 const SMTP_SINK: &[u8] = include_bytes!(env!("EVCONN_EXAMPLE_SMTP_SINK"));
 
@@ -292,4 +297,16 @@ async fn a_client_that_leaves_within_a_message_has_failed() {
     assert_eq!(codes(&server, &session).await, [250, 250, 250, 354]);
     let served = server.stop().await;
     assert_eq!((served.connections, served.failed), (2, 1));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_line_is_printed_of_each_message() {
+    let _open = unchanged();
+    let evconn = Evconn::start(&["serve", FILE, "--listen", "127.0.0.1:0", "--inherit-stderr"]);
+    let session = format!("{ANNOUNCED}hello\r\n.\r\nQUIT\r\n");
+    exchange(connect(evconn.address()).await, session.as_bytes()).await;
+    evconn.signal(Signal::TERM);
+    let printed = evconn.wait().stderr;
+    let line = "[1] 7 bytes from \"a@example.com\" to [\"b@example.com\"]\n";
+    assert!(printed.contains(line), "{printed}");
 }
