@@ -22,6 +22,7 @@ mod dual_stack;
 mod echo;
 mod emfile;
 mod ending;
+mod examples;
 mod grants;
 mod handle;
 mod hygiene;
