@@ -120,12 +120,15 @@ mod tests {
         let (full, more) = ("x".repeat(LONGEST), "x".repeat(LONGEST + 1));
         let cut = format!("{full}…");
         for overlong in [Overlong::Cut, Overlong::Wrap] {
-            assert_eq!(lines(overlong, &[&full, "\n"]), [&full]);
+            assert_eq!(lines(overlong, &[&full, "\n"]), [full.as_str()]);
         }
-        assert_eq!(lines(Overlong::Cut, &[&more, "y\nz\n"]), [&cut, "z"]);
+        assert_eq!(
+            lines(Overlong::Cut, &[&more, "y\nz\n"]),
+            [cut.as_str(), "z"]
+        );
         assert_eq!(
             lines(Overlong::Wrap, &[&more, "y\nz\n"]),
-            [&full, "xy", "z"]
+            [full.as_str(), "xy", "z"]
         );
     }
 }
