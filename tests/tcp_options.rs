@@ -186,6 +186,9 @@ async fn a_peer_that_is_not_allowed_is_logged() {
     let log = log.text();
     assert!(log.contains(&said), "{log}");
     assert_eq!(log.lines().count(), 1, "{log}");
+    // On one thread, nothing is closed by itself once the test has returned.
+    listener.close();
+    within("it is closed", listener.closed()).await;
 }
 
 /// A socket with a port, from which to connect later.

@@ -17,8 +17,8 @@ pub(super) const LOOK: Duration = Duration::from_millis(10);
 
 /// A listener that takes what waits, and then ends.
 pub(super) struct Drain {
-    /// Until when handshakes are waited for.
-    handshakes: Instant,
+    began: Instant,
+    all_have_come: bool,
 }
 
 impl Drain {
@@ -26,14 +26,22 @@ impl Drain {
     pub fn begin(acceptor: &mut Acceptor) -> Self {
         acceptor.end_listening();
         Self {
-            handshakes: Instant::now() + HANDSHAKES,
+            began: Instant::now(),
+            all_have_come: false,
         }
     }
 
     /// Whether all are in the kernel's queue who will ever be: so that when it is empty, it is the
     /// end. To be asked before the look that finds it empty.
-    pub fn all_have_come(&self, acceptor: &mut Acceptor) -> bool {
-        Instant::now() >= self.handshakes || !acceptor.expects_more()
+    ///
+    /// It is not so at once: another processor may be about to deal with a packet that came before the
+    /// end began.
+    pub fn all_have_come(&mut self, acceptor: &mut Acceptor) -> bool {
+        if !self.all_have_come {
+            let passed = self.began.elapsed();
+            self.all_have_come = passed >= HANDSHAKES || passed >= LOOK && !acceptor.expects_more();
+        }
+        self.all_have_come
     }
 }
 

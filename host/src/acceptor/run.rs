@@ -113,7 +113,7 @@ impl Task {
 
     /// Take up to `max` events, and have them dealt with.
     async fn turn(&mut self, acceptor: &mut Acceptor, max: u32) -> wasmtime::Result<Turn> {
-        let drain = self.drain.as_ref();
+        let drain = self.drain.as_mut();
         let is_last = drain.is_some_and(|drain| drain.all_have_come(acceptor));
         let events = acceptor.next_events(max, &self.owner).await?;
         let taken = events.len();

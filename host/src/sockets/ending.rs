@@ -39,6 +39,8 @@ impl Ending {
             // What waits is taken all the same.
             tracing::debug!("peers may still connect while the listener ends: {error}");
         }
+        #[cfg(not(target_os = "linux"))]
+        let _nothing_to_do = listening;
         Self {
             shared,
             empty: false,
