@@ -89,6 +89,10 @@ fn what_cannot_be_served_ends_the_start() {
             assert!(said.starts_with(problem), "{said}");
         }
     }
+    assert_eq!(
+        bad_input(serve(&scratch, &["app.wasm/x"])),
+        "app.wasm/x: it cannot be read: Not a directory (os error 20)"
+    );
     assert_eq!(scratch.contents(), ["app.wasm", "listener.wasm", "text"]);
 }
 

@@ -75,7 +75,7 @@ fn the_soft_limit_of_descriptors_is_raised() {
     let some = ["--max-connections", "150"];
     let evconn = serve_limited(
         &echo_file(&scratch),
-        "ulimit -Hn 300 && ulimit -Sn 30",
+        "ulimit -Sn 30 && ulimit -Hn 300",
         &some,
     );
     // More than the soft limit had let in.

@@ -35,7 +35,7 @@ impl<'a> Content<'a> {
             Some(Precompiled::Module) => return Err(LoadProblem::PrecompiledModule),
             None => {}
         }
-        match std::str::from_utf8(bytes) {
+        match std::str::from_utf8(bytes).map(without_mark) {
             Ok(text) if is_parenthesized(text) => component(Cow::Owned(binary(text)?)),
             Ok(_) | Err(_) => Err(LoadProblem::NotWebAssembly {
                 is_elf: bytes.starts_with(ELF_MAGIC),
@@ -63,9 +63,14 @@ fn component(binary: Cow<'_, [u8]>) -> Result<Content<'_>, LoadProblem> {
     }
 }
 
+/// Editors on Windows begin a text with a mark of its encoding.
+fn without_mark(text: &str) -> &str {
+    text.trim_start_matches('\u{feff}')
+}
+
 /// Whether this can be meant as WebAssembly text: it begins with a parenthesis, or a comment.
 fn is_parenthesized(text: &str) -> bool {
-    let start = text.trim_start_matches('\u{feff}').trim_start();
+    let start = text.trim_start();
     start.starts_with('(') || start.starts_with(";;")
 }
 

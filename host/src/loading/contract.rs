@@ -22,6 +22,9 @@ pub(super) const WORLD: &str = "evconn:tcp/service@0.1.0";
 const OURS: &str = "0.1";
 const WASI: &str = "0.2";
 
+/// The unit of a memory's size.
+const PAGE: u64 = 64 << 10;
+
 /// What there is of WASI.
 const PROVIDED: [(&str, &[&str]); 6] = [
     (
@@ -234,7 +237,8 @@ pub(super) fn check_room(component: &Component, room: &Limits) -> Result<(), Loa
     let Some(needed) = component.resources_required() else {
         return Ok(());
     };
-    if needed.max_initial_memory_size > Some(room.max_memory as u64) {
+    let pages = needed.max_initial_memory_size.unwrap_or(0);
+    if pages.saturating_mul(PAGE) > room.max_memory as u64 {
         return Err(LoadProblem::TooLarge(format!(
             "a memory of it begins with more than {} bytes (--max-memory)",
             room.max_memory

@@ -47,14 +47,8 @@ impl fmt::Display for LoadError {
     }
 }
 
-impl std::error::Error for LoadError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match &self.problem {
-            LoadProblem::Unreadable(error) => Some(error),
-            _ => None,
-        }
-    }
-}
+// Its text has all there is to say: whoever shows causes, too, would say it twice.
+impl std::error::Error for LoadError {}
 
 /// What is wrong with a component, or with what was taken for one.
 #[derive(Debug, thiserror::Error)]
