@@ -40,6 +40,9 @@ pub enum Error {
     /// The listener component itself failed. Its listener is closed.
     #[error("the listener component failed: {0}")]
     Acceptor(String),
+    /// A program trapped.
+    #[error("the program failed: {0:#}")]
+    Program(anyhow::Error),
     /// The listener was closed while it was still needed.
     #[error("the listener is closed")]
     Closed,

@@ -105,6 +105,11 @@ impl Host {
         &self.0.services.engine
     }
 
+    /// Programs run where acceptors do: a few of them, each for long.
+    pub(crate) fn programs(&self) -> &Engine {
+        self.0.acceptor.engine()
+    }
+
     /// Where guests go on that compute a lot.
     pub(crate) fn background(&self) -> &Background {
         &self.0.background

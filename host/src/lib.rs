@@ -17,6 +17,7 @@
 mod acceptor;
 mod bindings;
 mod cache;
+mod compose;
 mod connection;
 mod edge;
 mod engine;
@@ -29,19 +30,22 @@ mod listener;
 mod loading;
 pub mod machine;
 mod networks;
+mod program;
 mod server;
 mod service;
 mod shutdown;
 pub mod sockets;
 mod source;
+mod store;
 
 pub use cache::CodeCache;
+pub use compose::{Composer, Composition};
 pub use connection::Connection;
 pub use edge::{Edge, ProxyProtocol, TrustedProxies};
 #[cfg(feature = "tls")]
 pub use edge::{TlsConfig, TlsError};
 pub use error::{Error, ErrorCode};
-pub use grants::{DirAccess, GrantError, Grants, GrantsBuilder};
+pub use grants::{DirAccess, GrantError, Grants, GrantsBuilder, InvalidListenGrant, ListenGrant};
 pub use host::{Host, HostBuilder};
 pub use limits::Limits;
 pub use listener::{
@@ -49,6 +53,7 @@ pub use listener::{
 };
 pub use loading::{LoadError, LoadProblem, Missing};
 pub use networks::InvalidNetwork;
+pub use program::Program;
 pub use server::{PeerFilter, Served, Server, ServerBuilder, ServerHandle, serve, serve_all};
 pub use service::{Reuse, Service};
 pub use shutdown::Shutdown;

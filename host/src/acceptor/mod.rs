@@ -17,6 +17,7 @@ use crate::connection::Parts;
 use crate::listener::{AcceptError, OnRelease, Recovery, Stats};
 use crate::sockets::{Policy, TcpCtx, TcpCtxView, TcpOptions, TcpSocket, TcpView};
 use crate::source::SocketFile;
+use crate::store::StoreState;
 use crate::{Error, ErrorCode, Opened, SourceError, guests, sockets};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -33,7 +34,7 @@ const CALLBACK: wit::Callback = 0;
 
 /// The compiled listener, ready to be instantiated.
 #[derive(Clone)]
-pub(crate) struct AcceptorPre(ProviderPre<AcceptorState>);
+pub(crate) struct AcceptorPre(ProviderPre<StoreState>);
 
 impl AcceptorPre {
     pub fn new(engine: &Engine) -> wasmtime::Result<Self> {
@@ -42,29 +43,10 @@ impl AcceptorPre {
         sockets::add_to_linker(&mut linker)?;
         Ok(Self(ProviderPre::new(linker.instantiate_pre(&component)?)?))
     }
-}
 
-struct AcceptorState {
-    wasi: WasiCtx,
-    tcp: TcpCtx,
-    table: ResourceTable,
-}
-
-impl WasiView for AcceptorState {
-    fn ctx(&mut self) -> WasiCtxView<'_> {
-        WasiCtxView {
-            ctx: &mut self.wasi,
-            table: &mut self.table,
-        }
-    }
-}
-
-impl TcpView for AcceptorState {
-    fn tcp(&mut self) -> TcpCtxView<'_> {
-        TcpCtxView {
-            ctx: &mut self.tcp,
-            table: &mut self.table,
-        }
+    /// The engine that it was compiled for.
+    pub fn engine(&self) -> &Engine {
+        self.0.engine()
     }
 }
 
@@ -100,7 +82,7 @@ pub(crate) struct Acceptor {
     file: Option<SocketFile>,
     /// Its socket was passed here, and others may have it, too.
     shared: bool,
-    store: Store<AcceptorState>,
+    store: Store<StoreState>,
     provider: Provider,
     listener: ResourceAny,
 }
@@ -132,7 +114,7 @@ impl Acceptor {
         let policy = grant::accepting(options.policy.clone());
         let (mut store, provider) = instantiate(pre, policy, &options).await?;
         let shared = opened.is_shared();
-        let (socket, file) = into_socket(&store.data().tcp, opened)?;
+        let (socket, file) = into_socket(store.data().sockets(), opened)?;
         let given = make_options(&mut store, &provider, &options).await?;
         let socket = store.data_mut().table.push(socket);
         let socket = socket.map_err(|error| trap(error.into()))?;
@@ -147,7 +129,7 @@ impl Acceptor {
     }
 
     async fn made(
-        mut store: Store<AcceptorState>,
+        mut store: Store<StoreState>,
         provider: Provider,
         options: ResourceAny,
         made: wasmtime::Result<Result<ResourceAny, WasiErrorCode>>,
@@ -280,13 +262,7 @@ impl Acceptor {
         pollables.0.into_iter().try_for_each(|p| table.drop(p))
     }
 
-    fn split(
-        &mut self,
-    ) -> (
-        wit::GuestListener<'_>,
-        &mut Store<AcceptorState>,
-        ResourceAny,
-    ) {
+    fn split(&mut self) -> (wit::GuestListener<'_>, &mut Store<StoreState>, ResourceAny) {
         let guest = self.provider.evconn_tcp_listener().listener();
         (guest, &mut self.store, self.listener)
     }
@@ -300,12 +276,9 @@ async fn instantiate(
     pre: &AcceptorPre,
     policy: Policy,
     options: &BindOptions,
-) -> Result<(Store<AcceptorState>, Provider), Error> {
-    let state = AcceptorState {
-        wasi: WasiCtx::builder().build(),
-        tcp: TcpCtx::new(policy).options(options.tcp.clone()),
-        table: ResourceTable::new(),
-    };
+) -> Result<(Store<StoreState>, Provider), Error> {
+    let tcp = TcpCtx::new(policy).options(options.tcp.clone());
+    let state = StoreState::new(WasiCtx::builder().build(), tcp);
     let mut store = Store::new(pre.0.engine(), state);
     let provider = pre.0.instantiate_async(&mut store).await.map_err(trap)?;
     Ok((store, provider))
@@ -333,7 +306,7 @@ fn into_socket(ctx: &TcpCtx, opened: Opened) -> Result<(TcpSocket, Option<Socket
 }
 
 async fn make_options(
-    store: &mut Store<AcceptorState>,
+    store: &mut Store<StoreState>,
     provider: &Provider,
     options: &BindOptions,
 ) -> Result<ResourceAny, Error> {

@@ -2,29 +2,37 @@
 
 use clap::Args;
 use evconn::sockets::{Destination, InvalidDestination};
-use evconn::{DirAccess, GrantError, Grants};
+use evconn::{DirAccess, GrantError, Grants, GrantsBuilder};
 use std::path::PathBuf;
 
-/// To be flattened into the arguments of each command that serves components.
+/// To be flattened into the arguments of each command that runs components.
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Grants")]
 pub struct GrantArgs {
-    /// Give the service an environment variable: NAME=VALUE, or NAME alone for the value that it has
+    /// Give the component an environment variable: NAME=VALUE, or NAME alone for the value that it has
     /// here. May be repeated.
     #[arg(long, value_name = "NAME[=VALUE]", value_parser = variable)]
     env: Vec<Variable>,
+    /// Give the component a directory, with all that is below it: the directory HOST has the path GUEST
+    /// for it, or HOST if only that is given. With :ro behind, it is only to be read. May be repeated.
+    #[arg(long, value_name = "HOST[::GUEST][:ro]", value_parser = directory)]
+    dir: Vec<Directory>,
+    /// Let the component connect to this by TCP, such as db.example:5432, 192.0.2.1:80 or
+    /// [2001:db8::1]:443; if it is a name, let it have that resolved, and no other. May be repeated.
+    #[arg(long, value_name = "HOST:PORT", value_parser = destination)]
+    allow_connect: Vec<Destination>,
+}
+
+/// What is granted to services only, which have no arguments and no standard streams otherwise.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Grants")]
+pub struct ServiceGrantArgs {
+    #[command(flatten)]
+    grants: GrantArgs,
     /// Give the service an argument. What it gets are these, without the name of a program in front.
     /// May be repeated.
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     arg: Vec<String>,
-    /// Give the service a directory, with all that is below it: the directory HOST has the path GUEST
-    /// for it, or HOST if only that is given. With :ro behind, it is only to be read. May be repeated.
-    #[arg(long, value_name = "HOST[::GUEST][:ro]", value_parser = directory)]
-    dir: Vec<Directory>,
-    /// Let the service connect to this by TCP, such as db.example:5432, 192.0.2.1:80 or
-    /// [2001:db8::1]:443; if it is a name, let it have that resolved, and no other. May be repeated.
-    #[arg(long, value_name = "HOST:PORT", value_parser = destination)]
-    allow_connect: Vec<Destination>,
     /// Pass what the service prints, be it to stdout or stderr, to the standard error of this command
     /// as it is, each line with the connection's number in front. Otherwise it goes to the log: escaped,
     /// cut, and so many lines of a connection at a time.
@@ -32,15 +40,28 @@ pub struct GrantArgs {
     inherit_stderr: bool,
 }
 
-impl GrantArgs {
+impl ServiceGrantArgs {
     /// Open what is to be opened.
     pub fn grants(&self) -> Result<Grants, GrantError> {
-        let mut grants = Grants::builder().inherit_stderr(self.inherit_stderr);
+        let grants = self.grants.builder().inherit_stderr(self.inherit_stderr);
+        let grants = self
+            .arg
+            .iter()
+            .fold(grants, |grants, text| grants.arg(text));
+        grants.build()
+    }
+
+    /// Whether it may have connections of its own, besides the one that it serves.
+    pub fn may_connect(&self) -> bool {
+        !self.grants.allow_connect.is_empty()
+    }
+}
+
+impl GrantArgs {
+    pub fn builder(&self) -> GrantsBuilder {
+        let mut grants = Grants::builder();
         for Variable { name, value } in &self.env {
             grants = grants.env(name, value);
-        }
-        for text in &self.arg {
-            grants = grants.arg(text);
         }
         for directory in &self.dir {
             let Directory {
@@ -53,7 +74,7 @@ impl GrantArgs {
         for destination in &self.allow_connect {
             grants = grants.connect(destination.clone());
         }
-        grants.build()
+        grants
     }
 }
 

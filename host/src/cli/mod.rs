@@ -2,17 +2,21 @@
 
 mod code;
 mod compile;
+mod compose;
 mod echo;
 mod edge;
 mod grants;
 mod limits;
 mod listen;
 mod log;
+mod output;
 mod reload;
+mod run;
 mod serve;
 mod systemd;
 mod tcp;
 mod values;
+mod wit;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -36,6 +40,9 @@ const BAD_INPUT: u8 = 2;
 enum Command {
     Serve(Box<serve::Serve>),
     Compile(compile::Compile),
+    Run(Box<run::Run>),
+    Compose(compose::Compose),
+    Wit(wit::Wit),
     Echo(Box<echo::Echo>),
 }
 
@@ -57,6 +64,9 @@ pub fn run(cli: Cli) -> ExitCode {
         .map_err(anyhow::Error::from)
         .and_then(|runtime| match cli.command {
             Command::Compile(compile) => Ok(compile.run()),
+            Command::Compose(compose) => Ok(compose.run()),
+            Command::Wit(wit) => Ok(wit.run()),
+            Command::Run(run) => Ok(runtime.block_on(run.run())),
             Command::Serve(serve) => runtime.block_on(serve.run()),
             Command::Echo(echo) => runtime.block_on(echo.run()),
         });

@@ -3,7 +3,7 @@
 use super::BAD_INPUT;
 use super::code::CacheArgs;
 use super::edge::EdgeArgs;
-use super::grants::GrantArgs;
+use super::grants::ServiceGrantArgs;
 use super::limits::{AcceptArgs, LimitArgs, PeerArgs, ReuseArgs};
 use super::listen::Listen;
 use super::reload;
@@ -50,7 +50,7 @@ pub struct Serve {
     #[command(flatten)]
     edge: EdgeArgs,
     #[command(flatten)]
-    grants: GrantArgs,
+    grants: ServiceGrantArgs,
 }
 
 /// The flags for when it ends, and how.
@@ -131,7 +131,10 @@ impl Serve {
         let asked = limits.max_connections;
         let fit = machine::fit(Needs {
             max_connections: asked,
-            descriptors_each: 1,
+            descriptors_each: match self.grants.may_connect() {
+                true => 2,
+                false => 1,
+            },
             listeners: self.listen.sources.len(),
         });
         limits.max_connections = fit.max_connections;

@@ -6,9 +6,11 @@
 
 mod error;
 mod files;
+mod listening;
 
 pub use error::GrantError;
 pub use files::DirAccess;
+pub use listening::{InvalidListenGrant, ListenGrant};
 
 use crate::sockets::{Destination, Destinations, Policy, TcpCtx};
 use files::Directory;
@@ -18,7 +20,8 @@ use std::sync::Arc;
 use wasmtime_wasi::filesystem::WasiFilesystemCtx;
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder};
 
-/// What a [`Service`](crate::Service) is granted besides its connection, clocks and random numbers.
+/// What a [`Service`](crate::Service) is granted besides its connection, clocks and random numbers, or a
+/// [`Program`](crate::Program) besides its standard streams and these.
 ///
 /// Cheap to clone. Its directories stay open for as long as there is a clone of it.
 ///
@@ -58,7 +61,7 @@ impl Grants {
     }
 
     fn new(files: WasiFilesystemCtx, builder: GrantsBuilder) -> Self {
-        let policy = builder.policy.clone().unwrap_or_else(Policy::deny_all);
+        let policy = policy(&builder);
         let destinations = Destinations::new(&builder.destinations);
         Self(Arc::new(Granted {
             variables: builder.variables.clone(),
@@ -89,6 +92,19 @@ impl Grants {
     }
 }
 
+/// The rule of the builder, and where it may listen.
+fn policy(builder: &GrantsBuilder) -> Policy {
+    let policy = builder.policy.clone().unwrap_or_else(Policy::deny_all);
+    let places = builder.listening.clone();
+    match places.is_empty() {
+        true => policy,
+        false => Policy::new(move |address, used_for| {
+            let granted = places.iter().any(|place| place.covers(address, used_for));
+            granted || policy.allows(address, used_for)
+        }),
+    }
+}
+
 impl Default for Grants {
     /// [`Grants::none`].
     fn default() -> Self {
@@ -109,6 +125,7 @@ pub struct GrantsBuilder {
     arguments: Vec<String>,
     directories: Vec<Directory>,
     destinations: Vec<Destination>,
+    listening: Vec<ListenGrant>,
     policy: Option<Policy>,
     inherit_stderr: bool,
 }
@@ -158,6 +175,13 @@ impl GrantsBuilder {
     /// and those that it had in the last ten minutes.
     pub fn connect(mut self, destination: Destination) -> Self {
         self.destinations.push(destination);
+        self
+    }
+
+    /// It may make a socket listen there, and accept whoever connects. A service seldom needs this, and a
+    /// program that is a server does.
+    pub fn listen(mut self, place: ListenGrant) -> Self {
+        self.listening.push(place);
         self
     }
 
@@ -211,6 +235,7 @@ impl fmt::Debug for GrantsBuilder {
             .field("args", &self.arguments.len())
             .field("directories", &self.directories)
             .field("destinations", &self.destinations)
+            .field("listening", &self.listening)
             .field("policy", &self.policy)
             .field("inherit_stderr", &self.inherit_stderr)
             .finish()

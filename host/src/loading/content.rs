@@ -45,7 +45,7 @@ impl<'a> Content<'a> {
 }
 
 /// Read a file.
-pub(super) fn read(path: &Path) -> Result<Vec<u8>, LoadProblem> {
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>, LoadProblem> {
     std::fs::read(path).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => LoadProblem::Missing,
         io::ErrorKind::IsADirectory => LoadProblem::Directory,

@@ -154,14 +154,30 @@ impl fmt::Display for Missing {
     }
 }
 
-/// Check what it exports and imports.
+/// Check what a service exports and imports.
 pub(super) fn check(component: &Component) -> Result<(), LoadProblem> {
+    check_exports(exports(component))?;
+    check_imports(component)
+}
+
+/// Check what a command exports and imports.
+pub(super) fn check_command(component: &Component) -> Result<(), LoadProblem> {
+    let exports = exports(component);
+    if !exports.iter().any(|export| is_run(export)) {
+        return Err(LoadProblem::NoCommand(exports));
+    }
+    check_imports(component)
+}
+
+fn exports(component: &Component) -> Vec<String> {
+    let of_component = component.component_type();
+    let exports = of_component.exports(component.engine());
+    exports.map(|(name, _)| name.to_owned()).collect()
+}
+
+fn check_imports(component: &Component) -> Result<(), LoadProblem> {
     let engine = component.engine();
     let of_component = component.component_type();
-    let exports = of_component
-        .exports(engine)
-        .map(|(name, _)| name.to_owned());
-    check_exports(exports.collect())?;
     let missing = of_component
         .imports(engine)
         .filter(|(name, import)| has_functions(engine, &import.ty) && !is_provided(name));
@@ -187,6 +203,12 @@ fn check_exports(exports: Vec<String>) -> Result<(), LoadProblem> {
 fn is_handler(export: &str) -> bool {
     Name::parse(export).is_some_and(|name| {
         (name.package, name.interface) == ("evconn:tcp", "handler") && name.is_version(OURS)
+    })
+}
+
+fn is_run(export: &str) -> bool {
+    Name::parse(export).is_some_and(|name| {
+        (name.package, name.interface) == ("wasi:cli", "run") && name.is_version(WASI)
     })
 }
 

@@ -5,7 +5,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Why a service cannot be loaded: one line.
+/// Why a component cannot be loaded, or composed: one line.
 #[derive(Debug)]
 pub struct LoadError {
     path: Option<PathBuf>,
@@ -42,7 +42,7 @@ impl fmt::Display for LoadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.path {
             Some(path) => write!(f, "{}: {}", path.display(), self.problem),
-            None => write!(f, "the service cannot be loaded: {}", self.problem),
+            None => write!(f, "the component cannot be loaded: {}", self.problem),
         }
     }
 }
@@ -91,6 +91,33 @@ pub enum LoadProblem {
     /// It does not export the handler. What it does export.
     #[error("{}", no_handler(.0))]
     NoHandler(Vec<String>),
+    /// It does not export `wasi:cli/run`. What it does export.
+    #[error("{}", no_command(.0))]
+    NoCommand(Vec<String>),
+    /// It does not import the listener, so that there is nothing to be put in. What it exports.
+    #[error("{}", no_listener(.0))]
+    NoListener(Vec<String>),
+    /// It has the listener in it already.
+    #[error("it has been composed already: the listener is in it")]
+    Composed,
+    /// It imports, or exports, the listener of another version of evconn: its name.
+    #[error(
+        "it asks for {0}, and what there is to be put in is evconn:tcp/listener@0.1.0: build it for that version"
+    )]
+    OtherListener(String),
+    /// It exports the listener, which it is to import.
+    #[error(
+        "it exports a listener: what is composed with one is to import it, as the world evconn:tcp/command@0.1.0 does"
+    )]
+    ExportsListener,
+    /// It was to be put between the listener and an application.
+    #[error(
+        "it exports no listener: what goes between the listener and an application imports evconn:tcp/listener@0.1.0, and exports it, too"
+    )]
+    NoMiddleware,
+    /// The parts do not fit.
+    #[error("it cannot be composed: {0}")]
+    NotComposed(String),
     /// It exports the handler of another version of evconn: its name.
     #[error("it exports {0}, and this host calls {HANDLER}: build it for that version")]
     OtherHandler(String),
@@ -113,6 +140,9 @@ pub enum LoadProblem {
         "it is compiled already; compiled code runs unchecked, and is served with --allow-precompiled only"
     )]
     Precompiled,
+    /// It is compiled code, where a component is wanted.
+    #[error("it is compiled code: it takes the component that it was compiled from")]
+    PrecompiledProgram,
     /// It is a core module that was compiled.
     #[error("it is compiled, but a core module, and no component: use `evconn compile`")]
     PrecompiledModule,
@@ -129,23 +159,56 @@ pub enum LoadProblem {
 /// The most exports that are listed.
 const LISTED: usize = 10;
 
-fn no_handler(exports: &[String]) -> String {
-    let exported = match exports.split_at_checked(LISTED) {
+fn exported(exports: &[String]) -> String {
+    match exports.split_at_checked(LISTED) {
         _ if exports.is_empty() => "it exports nothing".to_owned(),
         Some((first, more)) if !more.is_empty() => {
             format!("it exports {} and {} more", first.join(", "), more.len())
         }
         _ => format!("it exports {}", exports.join(", ")),
+    }
+}
+
+fn no_listener(exports: &[String]) -> String {
+    let instead = match exports
+        .iter()
+        .any(|name| name.starts_with("evconn:tcp/handler@"))
+    {
+        true => ": it is a service, for `evconn serve`, which has the listener",
+        false => "",
     };
+    format!(
+        "it does not import evconn:tcp/listener@0.1.0, so that there is nothing to be put in{instead}"
+    )
+}
+
+fn no_command(exports: &[String]) -> String {
+    let instead = match exports
+        .iter()
+        .any(|name| name.starts_with("evconn:tcp/handler@"))
+    {
+        true => ": that is a service, for `evconn serve`",
+        false => "",
+    };
+    format!(
+        "it exports no wasi:cli/run@0.2, as a command does; {}{instead}",
+        exported(exports)
+    )
+}
+
+fn no_handler(exports: &[String]) -> String {
     let has = |name: &str| exports.iter().any(|export| export.starts_with(name));
     let instead = if has("wasi:cli/run@") {
-        ": that is a command, for `wasmtime run`"
+        ": that is a command, for `evconn run`"
     } else if has("wasi:http/incoming-handler@") || has("wasi:http/handler@") {
         ": that is an HTTP service, for `wasmtime serve`"
     } else {
         ""
     };
-    format!("it exports no {HANDLER}, as the world {WORLD} does; {exported}{instead}")
+    format!(
+        "it exports no {HANDLER}, as the world {WORLD} does; {}{instead}",
+        exported(exports)
+    )
 }
 
 fn list(missing: &[Missing]) -> String {

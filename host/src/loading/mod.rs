@@ -8,15 +8,20 @@ mod content;
 mod contract;
 mod error;
 
+pub(crate) use content::read;
 pub use contract::Missing;
 pub use error::{LoadError, LoadProblem};
 
 use crate::service::ConnectionState;
+use crate::store::StoreState;
 use crate::{Error, Host, Service, sockets};
 use content::Content;
 use error::one_line;
+use std::borrow::Cow;
 use std::path::Path;
+use wasmtime::Engine;
 use wasmtime::component::{Component, Linker};
+use wasmtime_wasi::p2::bindings::CommandPre;
 
 /// Whether compiled code may be loaded.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -154,6 +159,29 @@ fn prepare(host: &Host, component: &Component) -> Result<Service, LoadProblem> {
     contract::check_handler(host.services(), &of_component)?;
     Service::from_component(host, linked)
         .map_err(|error| LoadProblem::WrongHandler(one_line(&error)))
+}
+
+/// A component's binary, of what is one or the text of one.
+pub(crate) fn component(bytes: &[u8]) -> Result<Cow<'_, [u8]>, LoadProblem> {
+    match Content::of(bytes)? {
+        Content::Component(binary) => Ok(binary),
+        Content::Compiled => Err(LoadProblem::PrecompiledProgram),
+    }
+}
+
+/// Compile a command, check it, and link it.
+pub(crate) fn command(
+    engine: &Engine,
+    binary: &[u8],
+) -> Result<CommandPre<StoreState>, LoadProblem> {
+    let component = Component::from_binary(engine, binary).map_err(|error| invalid(&error))?;
+    contract::check_command(&component)?;
+    let unlinkable = |error| LoadProblem::Unlinkable(one_line(&error));
+    let mut linker = Linker::<StoreState>::new(engine);
+    sockets::add_to_linker(&mut linker)
+        .and_then(|()| sockets::add_names_to_linker(&mut linker))
+        .and_then(|()| CommandPre::new(linker.instantiate_pre(&component)?))
+        .map_err(unlinkable)
 }
 
 fn invalid(error: &wasmtime::Error) -> LoadProblem {
