@@ -2,7 +2,7 @@
 //!
 //! Where it ends: how the sockets go about it is theirs. Here is what they are asked, and when.
 
-use super::{Acceptor, AcceptorState};
+use super::{Acceptor, StoreState};
 use crate::sockets::TcpSocket;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -65,7 +65,7 @@ impl Acceptor {
     }
 }
 
-fn tcp_sockets(store: &mut Store<AcceptorState>) -> impl Iterator<Item = &mut TcpSocket> {
+fn tcp_sockets(store: &mut Store<StoreState>) -> impl Iterator<Item = &mut TcpSocket> {
     let entries = store.data_mut().table.iter_mut();
     entries.filter_map(|entry| entry.downcast_mut::<TcpSocket>())
 }

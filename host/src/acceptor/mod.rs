@@ -15,18 +15,18 @@ use crate::bindings::provider::exports::evconn::tcp::listener as wit;
 use crate::bindings::provider::{Provider, ProviderPre};
 use crate::connection::Parts;
 use crate::listener::{AcceptError, OnRelease, Recovery, Stats};
-use crate::sockets::{Policy, TcpCtx, TcpCtxView, TcpOptions, TcpSocket, TcpView};
+use crate::sockets::{Policy, TcpCtx, TcpOptions, TcpSocket};
 use crate::source::SocketFile;
 use crate::store::StoreState;
 use crate::{Error, ErrorCode, Opened, SourceError, guests, sockets};
 use std::net::SocketAddr;
 use std::time::Duration;
-use wasmtime::component::{Component, Linker, Resource, ResourceAny, ResourceTable};
+use wasmtime::component::{Component, Linker, Resource, ResourceAny};
 use wasmtime::{Engine, Store};
+use wasmtime_wasi::WasiCtx;
 use wasmtime_wasi::p2::DynPollable;
 use wasmtime_wasi::p2::bindings::io::poll::{Host as _, HostPollable as _};
 use wasmtime_wasi::p2::bindings::sockets::network::ErrorCode as WasiErrorCode;
-use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 /// The callback that the component is given for connections and for errors. Which function it
 /// stands for is the host's to know: it may have changed since.

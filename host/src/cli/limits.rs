@@ -46,17 +46,17 @@ pub struct LimitArgs {
 
 impl LimitArgs {
     pub fn limits(&self) -> Limits {
-        let mut limits = Limits::default();
-        limits.max_connections = self.max_connections as usize;
-        limits.max_connections_per_peer = self.max_connections_per_peer.map(|most| most as usize);
-        limits.max_memory = self.max_memory;
-        limits.max_table_elements = self.max_table_elements as usize;
-        limits.max_core_instances = self.max_core_instances as usize;
-        limits.max_handles = self.max_handles as usize;
-        limits.timeout = self.timeout;
-        limits.idle_timeout = self.idle_timeout.0;
-        limits.cpu_timeout = self.cpu_timeout;
-        limits
+        Limits {
+            max_connections: self.max_connections as usize,
+            max_connections_per_peer: self.max_connections_per_peer.map(|most| most as usize),
+            max_memory: self.max_memory,
+            max_table_elements: self.max_table_elements as usize,
+            max_core_instances: self.max_core_instances as usize,
+            max_handles: self.max_handles as usize,
+            timeout: self.timeout,
+            idle_timeout: self.idle_timeout.0,
+            cpu_timeout: self.cpu_timeout,
+        }
     }
 }
 

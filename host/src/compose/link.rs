@@ -4,7 +4,7 @@ use super::Composition;
 use crate::guests;
 use crate::loading::{LoadProblem, component};
 use wac_graph::types::{Package, World};
-use wac_graph::{CompositionGraph, EncodeOptions, PackageId, plug};
+use wac_graph::{CompositionGraph, EncodeOptions, PackageId, PlugError, plug};
 
 /// What is linked.
 const LISTENER: &str = "evconn:tcp/listener@0.1.0";
@@ -27,10 +27,10 @@ pub(super) fn link(provider: &[u8], bytes: &[u8], role: Role) -> Result<Composit
     check(world(&graph, socket), &app, role)?;
     plug(&mut graph, vec![provider], socket).map_err(|error| match error {
         // Its types differ, though its name does not.
-        plug::PlugError::NoPlugHappened => {
+        PlugError::NoPlugHappened => {
             LoadProblem::OtherListener(format!("{LISTENER}, but not as this interface is defined"))
         }
-        plug::PlugError::GraphError { source } => not_composed(&source),
+        PlugError::GraphError { source } => not_composed(&source),
     })?;
     let binary = graph
         .encode(EncodeOptions::default())

@@ -89,7 +89,7 @@ impl Composer {
         })
     }
 
-    fn link(&self, app: &[u8]) -> Result<Composition, LoadProblem> {
+    pub(crate) fn link(&self, app: &[u8]) -> Result<Composition, LoadProblem> {
         link::link(&self.provider, app, link::Role::Application)
     }
 }

@@ -13,14 +13,14 @@ pub struct LoadError {
 }
 
 impl LoadError {
-    pub(super) fn of_bytes(problem: LoadProblem) -> Self {
+    pub(crate) fn of_bytes(problem: LoadProblem) -> Self {
         Self {
             path: None,
             problem,
         }
     }
 
-    pub(super) fn of_file(path: &Path, problem: LoadProblem) -> Self {
+    pub(crate) fn of_file(path: &Path, problem: LoadProblem) -> Self {
         Self {
             path: Some(path.to_owned()),
             problem,

@@ -100,13 +100,13 @@ impl Host {
     /// As [`Service::from_file`].
     pub fn precompile_file(&self, path: impl AsRef<Path>) -> Result<Vec<u8>, Error> {
         let path = path.as_ref();
-        let code = content::read(path).and_then(|bytes| precompile(self, &bytes));
+        let code = read(path).and_then(|bytes| precompile(self, &bytes));
         Ok(code.map_err(|problem| LoadError::of_file(path, problem))?)
     }
 }
 
 fn from_file(host: &Host, path: &Path, precompiled: Precompiled) -> Result<Service, Error> {
-    let service = content::read(path).and_then(|bytes| load(host, &bytes, precompiled));
+    let service = read(path).and_then(|bytes| load(host, &bytes, precompiled));
     Ok(service.map_err(|problem| LoadError::of_file(path, problem))?)
 }
 
