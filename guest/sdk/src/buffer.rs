@@ -361,7 +361,8 @@ mod tests {
         output.append(&mut input);
         output.consume(6);
         assert_eq!(output.first().as_ptr(), place);
-        assert_eq!(output.into_vec().as_ptr(), place);
+        let bytes = output.into_vec();
+        assert_eq!(bytes.as_ptr(), place);
     }
 
     #[test]

@@ -16,7 +16,7 @@ use std::process::ExitCode;
 /// ```no_run
 /// use evconn_guest::{EventBase, Listener};
 ///
-/// fn main(arguments: Vec<String>) -> Result<(), String> {
+/// fn run(arguments: Vec<String>) -> Result<(), String> {
 ///     let [address] = &arguments[..] else {
 ///         return Err("it takes one argument, an address".to_owned());
 ///     };
@@ -28,10 +28,8 @@ use std::process::ExitCode;
 ///     Ok(())
 /// }
 ///
-/// # mod component {
-/// # use super::main;
-/// evconn_guest::command!(main);
-/// # }
+/// evconn_guest::command!(run);
+/// # fn main() {}
 /// ```
 #[macro_export]
 macro_rules! command {
@@ -40,7 +38,10 @@ macro_rules! command {
 
         impl $crate::wasi::exports::cli::run::Guest for EvconnCommand {
             fn run() -> ::core::result::Result<(), ()> {
-                $crate::component::run($main)
+                match $crate::component::run($main) {
+                    true => ::core::result::Result::Ok(()),
+                    false => ::core::result::Result::Err(()),
+                }
             }
         }
 
@@ -127,18 +128,24 @@ impl<E: Display> Outcome for Result<(), E> {
 #[doc(hidden)]
 pub use wit::Connection as WitConnection;
 
+/// Whether it was a success.
 #[doc(hidden)]
-pub fn run<T: Outcome>(main: impl FnOnce(Vec<String>) -> T) -> Result<(), ()> {
+pub fn run<T: Outcome>(main: impl FnOnce(Vec<String>) -> T) -> bool {
     crate::stdio::report_panics();
     let mut arguments = wasi::cli::environment::get_arguments();
     if !arguments.is_empty() {
+        // The program's name.
         arguments.remove(0);
     }
-    main(arguments).into_result().map_err(|error| {
-        if !error.is_empty() {
-            crate::eprintln!("{error}");
+    match main(arguments).into_result() {
+        Ok(()) => true,
+        Err(error) => {
+            if !error.is_empty() {
+                crate::eprintln!("{error}");
+            }
+            false
         }
-    })
+    }
 }
 
 #[doc(hidden)]

@@ -24,7 +24,7 @@
 //! ```no_run
 //! use evconn_guest::{BufferedConnection, Direction, EventBase, Listener};
 //!
-//! fn main(_: Vec<String>) -> std::io::Result<()> {
+//! fn echo(_: Vec<String>) -> std::io::Result<()> {
 //!     let base = EventBase::new();
 //!     let _listener = Listener::builder()
 //!         .on_connection(|listener, connection| {
@@ -39,10 +39,8 @@
 //!     Ok(())
 //! }
 //!
-//! # mod component {
-//! # use super::main;
-//! evconn_guest::command!(main);
-//! # }
+//! evconn_guest::command!(echo);
+//! # fn main() {}
 //! ```
 
 #![deny(missing_docs)]

@@ -387,6 +387,19 @@ impl BufferedConnection {
         }
     }
 
+    /// Whether nothing more comes from the peer: it has ended its side, or the connection has failed.
+    ///
+    /// ```no_run
+    /// # fn f(connection: evconn_guest::BufferedConnection) {
+    /// if connection.has_ended() {
+    ///     connection.close();
+    /// }
+    /// # }
+    /// ```
+    pub fn has_ended(&self) -> bool {
+        self.0.has_ended.get()
+    }
+
     /// Send what is in the output, and close: `bufferevent_free`, which does not send it. No callback
     /// is called any more. Idempotent.
     ///

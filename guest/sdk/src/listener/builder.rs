@@ -197,10 +197,6 @@ impl Builder {
     /// # Ok(())
     /// # }
     /// ```
-    #[expect(
-        clippy::wrong_self_convention,
-        reason = "named after the function of the interface"
-    )]
     pub fn from_sockets(self, base: &EventBase, sockets: Vec<TcpSocket>) -> io::Result<Listener> {
         let options = self.options().map_err(error::of_socket)?;
         let made = wit::Listener::from_sockets(sockets, Some(&options));
