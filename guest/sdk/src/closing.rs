@@ -17,7 +17,7 @@ use wasi::sockets::tcp::TcpSocket;
 
 /// What a peer has sent and nobody has read makes the kernel reset the connection when it is
 /// closed, and the peer may then lose what it was sent. So it is read, up to here.
-const MAX_DISCARDED: u64 = 256 << 10;
+const MAX_DISCARDED: u64 = 64 << 10;
 
 /// A connection's resources. They are dropped in this order: the streams are the socket's children,
 /// and a listener that has reached its limit goes on when all of them are gone.

@@ -1,11 +1,12 @@
-//! libevent's hello-world, as a command: it greets whoever connects, and closes. WASI has no signals, so
-//! that it is a timer that ends it: after as many seconds as its argument says, and two more.
-//! Without an argument it goes on.
+//! libevent's hello-world, as a command: it greets whoever connects, and closes. Its arguments are the
+//! port, 9995 by default, and after how many seconds it is interrupted: WASI has no signals, so
+//! that a timer does it. Without the second one it goes on.
 
 use evconn_guest::{
     BufferedConnection, Connection, Direction, Event, EventBase, Listener, eprintln, println,
 };
 use std::net::Ipv4Addr;
+use std::str::FromStr;
 use std::time::Duration;
 
 const MESSAGE: &str = "Hello, World!\n";
@@ -13,24 +14,30 @@ const MESSAGE: &str = "Hello, World!\n";
 const PORT: u16 = 9995;
 
 fn main(arguments: Vec<String>) -> Result<(), String> {
+    let port = match arguments.first() {
+        Some(argument) => number(argument)?,
+        None => PORT,
+    };
     let base = EventBase::new();
 
     let _listener = Listener::builder()
         .on_connection(greet)
-        .bind(&base, (Ipv4Addr::UNSPECIFIED, PORT))
+        .bind(&base, (Ipv4Addr::UNSPECIFIED, port))
         .map_err(|error| format!("Could not create a listener! {error}"))?;
 
-    if let Some(argument) = arguments.first() {
-        let seconds = argument.parse().map_err(|_| {
-            format!("{argument:?} is no number of seconds after which to be interrupted")
-        })?;
-        base.timer(Duration::from_secs(seconds), interrupted);
+    if let Some(argument) = arguments.get(1) {
+        base.timer(Duration::from_secs(number(argument)?), interrupted);
     }
 
     base.dispatch();
 
     println!("done");
     Ok(())
+}
+
+fn number<T: FromStr>(argument: &str) -> Result<T, String> {
+    let number = argument.parse();
+    number.map_err(|_| format!("{argument:?} is no number, or too large"))
 }
 
 fn greet(listener: &Listener, connection: Connection) {

@@ -42,7 +42,8 @@ impl Side {
         source: &Weak<dyn Source>,
         interest: Interest,
     ) {
-        let begins = active && !self.active.replace(active);
+        let was_active = self.active.replace(active);
+        let begins = active && !was_active;
         let Some(timeout) = self.timeout.get() else {
             return;
         };
