@@ -17,24 +17,31 @@ const TARGET: &str = "wasm32-unknown-unknown";
 const STACK_SIZE: u32 = 64 * 1024;
 
 /// The cargo package of each guest, and the name of the component that is made of it.
-const GUESTS: [(&str, &str); 10] = [
+const GUESTS: [(&str, &str); 16] = [
     ("evconn-listener", "listener"),
     ("evconn-example-echo", "echo"),
+    ("evconn-example-chat", "chat"),
     ("evconn-example-daytime", "daytime"),
+    ("evconn-example-echo-command", "echo-command"),
+    ("evconn-example-filter", "filter"),
+    ("evconn-example-forward", "forward"),
+    ("evconn-example-hello-world", "hello-world"),
     ("evconn-example-kv", "kv"),
     ("evconn-example-line", "line"),
     ("evconn-example-proxy", "proxy"),
     ("evconn-example-smtp-sink", "smtp-sink"),
     ("evconn-test-guest", "test-guest"),
     ("evconn-test-misuse", "test-misuse"),
+    ("evconn-test-sdk", "test-sdk"),
     ("evconn-test-sockets", "test-sockets"),
 ];
 
 /// What a guest is made of. Nothing else makes this script run again.
-const INPUTS: [&str; 7] = [
+const INPUTS: [&str; 8] = [
     "guest",
     "tests/guest",
     "tests/misuse-guest",
+    "tests/sdk-guest",
     "tests/sockets-guest",
     "wit",
     "Cargo.toml",
@@ -75,13 +82,19 @@ fn run() -> Result<()> {
     embed_wit(&workspace.join("wit"), &out_dir.join("wit.rs"))?;
     // The tests embed these; the library and the command do not.
     for (variable, name) in [
+        ("EVCONN_EXAMPLE_CHAT", "chat"),
         ("EVCONN_EXAMPLE_DAYTIME", "daytime"),
+        ("EVCONN_EXAMPLE_ECHO_COMMAND", "echo-command"),
+        ("EVCONN_EXAMPLE_FILTER", "filter"),
+        ("EVCONN_EXAMPLE_FORWARD", "forward"),
+        ("EVCONN_EXAMPLE_HELLO_WORLD", "hello-world"),
         ("EVCONN_EXAMPLE_KV", "kv"),
         ("EVCONN_EXAMPLE_LINE", "line"),
         ("EVCONN_EXAMPLE_PROXY", "proxy"),
         ("EVCONN_EXAMPLE_SMTP_SINK", "smtp-sink"),
         ("EVCONN_TEST_GUEST", "test-guest"),
         ("EVCONN_TEST_MISUSE", "test-misuse"),
+        ("EVCONN_TEST_SDK", "test-sdk"),
         ("EVCONN_TEST_SOCKETS", "test-sockets"),
     ] {
         let component = out_dir.join(format!("{name}.wasm"));

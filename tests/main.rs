@@ -3,12 +3,12 @@
 //! Each module is a theme. They bind port 0 on a loopback address, wait for events with a deadline,
 //! and run in parallel.
 //!
-//! What is in `listener/` drives `listener.wasm` itself, and so in each test of its own: on the host's
-//! sockets (`own`), and on wasmtime-wasi's (`wasmtime`).
+//! What is in `listener/` drives `listener.wasm` itself, and what is in `sdk/` programs that it is
+//! composed with: each is a test on the host's sockets (`own`), and on wasmtime-wasi's (`wasmtime`).
 
 #![allow(
     clippy::duplicate_mod,
-    reason = "the tests in `listener/` are compiled for each implementation of the sockets"
+    reason = "the tests in `listener/` and `sdk/` are compiled for each implementation of the sockets"
 )]
 
 mod accept_rate;

@@ -1,4 +1,4 @@
-//! `listener.wasm`, driven directly, on the host's own sockets.
+//! `listener.wasm`, driven directly and composed with programs, on the host's own sockets.
 
 #[path = "listener/component.rs"]
 mod component;
@@ -12,5 +12,7 @@ mod linked;
 mod misuse;
 #[path = "listener/model/mod.rs"]
 mod model;
+#[path = "sdk/mod.rs"]
+mod sdk;
 #[path = "listener/semantics/mod.rs"]
 mod semantics;

@@ -1,4 +1,5 @@
-//! `listener.wasm`, driven directly, on wasmtime-wasi's sockets: the same tests.
+//! `listener.wasm`, driven directly and composed with programs, on wasmtime-wasi's sockets: the same
+//! tests.
 
 #[path = "listener/component.rs"]
 mod component;
@@ -12,5 +13,7 @@ mod linked;
 mod misuse;
 #[path = "listener/model/mod.rs"]
 mod model;
+#[path = "sdk/mod.rs"]
+mod sdk;
 #[path = "listener/semantics/mod.rs"]
 mod semantics;

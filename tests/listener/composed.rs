@@ -104,7 +104,7 @@ fn program() -> &'static CommandPre<Ctx> {
         let mut config = Config::new();
         config.concurrency_support(false);
         let engine = Engine::new(&config).expect("an engine");
-        let component = Component::new(&engine, compose()).expect("a component");
+        let component = Component::new(&engine, compose(MISUSE)).expect("a component");
         let linker = linker(&engine).expect("WASI");
         let instance = linker.instantiate_pre(&component).expect("all it imports");
         CommandPre::new(instance).expect("a command")
@@ -112,22 +112,27 @@ fn program() -> &'static CommandPre<Ctx> {
 }
 
 /// The listener component put into the place where the program imports one.
-fn compose() -> Vec<u8> {
+pub fn compose(program: &[u8]) -> Vec<u8> {
+    plugged(program, evconn::guests::LISTENER)
+}
+
+/// `plug` put into the place where `socket` imports what it exports.
+pub fn plugged(socket: &[u8], plug_in: &[u8]) -> Vec<u8> {
     let mut graph = CompositionGraph::new();
-    let mut register = |name, bytes| {
-        let package = Package::from_bytes(name, None, bytes, graph.types_mut());
+    let mut register = |name, bytes: &[u8]| {
+        let package = Package::from_bytes(name, None, bytes.to_vec(), graph.types_mut());
         graph
             .register_package(package.expect("a component"))
             .expect("registered")
     };
-    let listener = register("evconn:listener", evconn::guests::LISTENER);
-    let misuse = register("evconn:misuse", MISUSE);
-    plug(&mut graph, vec![listener], misuse).expect("it fits");
+    let plug_in = register("evconn:plug", plug_in);
+    let socket = register("evconn:socket", socket);
+    plug(&mut graph, vec![plug_in], socket).expect("it fits");
     graph.encode(EncodeOptions::default()).expect("encoded")
 }
 
 /// WASI, but `accept` can be made to fail.
-fn linker(engine: &Engine) -> wasmtime::Result<Linker<Ctx>> {
+pub fn linker(engine: &Engine) -> wasmtime::Result<Linker<Ctx>> {
     let mut linker = Linker::new(engine);
     linked::add_to_linker(&mut linker)?;
     linker.allow_shadowing(true);

@@ -22,6 +22,12 @@ pub fn open() -> BTreeSet<u64> {
     numbers.collect()
 }
 
+/// Whether this process may open that many.
+pub fn has_room_for(count: u64) -> bool {
+    let limit = getrlimit(Resource::Nofile).current;
+    limit.is_none_or(|limit| limit >= count)
+}
+
 /// Let `count` more descriptors be opened, and no more.
 pub fn leave_room_for(count: usize) {
     let open = open();

@@ -1,0 +1,224 @@
+//! Connections that are being closed.
+//!
+//! A host may wait when an output stream is dropped that the kernel has not taken all of, and the
+//! whole instance with it. So a connection that was closed stays here until what is left of its
+//! output is sent, and its pollable is ready. Only then are its streams and its socket dropped.
+
+use crate::base::source::{Interest, Source};
+use crate::base::{Core, EventBase, nanoseconds};
+use crate::buffer::Buffer;
+use crate::listener::Permit;
+use crate::slab::Key;
+use std::cell::{Cell, RefCell};
+use std::rc::{Rc, Weak};
+use std::time::Duration;
+use wasi::io::streams::{InputStream, OutputStream, StreamError};
+use wasi::sockets::tcp::TcpSocket;
+
+/// What a peer has sent and nobody has read makes the kernel reset the connection when it is
+/// closed, and the peer may then lose what it was sent. So it is read, up to here.
+const MAX_DISCARDED: u64 = 64 << 10;
+
+/// A connection's resources. They are dropped in this order: the streams are the socket's children,
+/// and a listener that has reached its limit goes on when all of them are gone.
+pub struct Streams {
+    pub input: InputStream,
+    pub output: OutputStream,
+    pub socket: TcpSocket,
+    pub permit: Option<Permit>,
+}
+
+/// How many are being closed, and how many may be.
+pub struct Reaper {
+    count: Cell<usize>,
+    max: Cell<usize>,
+    linger: Cell<Option<Duration>>,
+    /// Listeners that wait for room.
+    waiting: RefCell<Vec<Weak<dyn Source>>>,
+}
+
+impl Default for Reaper {
+    fn default() -> Self {
+        Self {
+            count: Cell::new(0),
+            max: Cell::new(1024),
+            linger: Cell::new(None),
+            waiting: RefCell::default(),
+        }
+    }
+}
+
+impl Reaper {
+    pub fn len(&self) -> usize {
+        self.count.get()
+    }
+
+    pub fn is_full(&self) -> bool {
+        self.count.get() >= self.max.get()
+    }
+
+    pub fn set_max(&self, base: &EventBase, max: usize) {
+        self.max.set(max);
+        self.admit(&base.0);
+    }
+
+    pub fn set_linger(&self, time: Option<Duration>) {
+        self.linger.set(time);
+    }
+
+    /// Have `listener` look again once there is room.
+    pub fn wait_for_room(&self, listener: Weak<dyn Source>) {
+        self.waiting.borrow_mut().push(listener);
+    }
+
+    fn admit(&self, core: &Core) {
+        if !self.is_full() {
+            for listener in self.waiting.take() {
+                core.changed(listener);
+            }
+        }
+    }
+}
+
+/// Send `rest`, and close as soon as that takes no waiting.
+pub fn close(core: &Rc<Core>, streams: Streams, rest: Buffer) {
+    let mut remains = Remains {
+        streams,
+        rest,
+        is_flushed: false,
+    };
+    if remains.is_sent() {
+        remains.close();
+    } else {
+        Closing::start(core, remains);
+    }
+}
+
+/// Close without the help of a loop. What cannot be dropped without waiting is left to the host,
+/// which closes it with the instance.
+pub fn close_or_leave(streams: Streams, rest: Buffer) {
+    let mut remains = Remains {
+        streams,
+        rest,
+        is_flushed: false,
+    };
+    if remains.is_sent() {
+        remains.close();
+    } else {
+        let Streams {
+            input,
+            output,
+            socket,
+            permit,
+        } = remains.streams;
+        std::mem::forget((input, output, socket));
+        drop(permit);
+    }
+}
+
+struct Remains {
+    streams: Streams,
+    rest: Buffer,
+    is_flushed: bool,
+}
+
+impl Remains {
+    /// Send what can be sent now. True if nothing is left, or nobody is there to take it.
+    fn is_sent(&mut self) -> bool {
+        let output = &self.streams.output;
+        loop {
+            let (Ok(permit), rest) = (output.check_write(), self.rest.first()) else {
+                return true;
+            };
+            let done: Result<(), StreamError> = match (permit as usize, rest) {
+                (0, _) => return false,
+                (permit, [_, ..]) => {
+                    let count = permit.min(rest.len());
+                    let written = output.write(&rest[..count]);
+                    self.rest.consume(count);
+                    written
+                }
+                _ if self.is_flushed => return true,
+                _ => {
+                    self.is_flushed = true;
+                    output.flush()
+                }
+            };
+            if done.is_err() {
+                return true;
+            }
+        }
+    }
+
+    fn close(self) {
+        // That it has ended, or failed, makes no difference any more.
+        let _ = self.streams.input.skip(MAX_DISCARDED);
+    }
+}
+
+/// One that has to wait.
+struct Closing {
+    remains: RefCell<Option<Remains>>,
+    wait: Cell<Option<Key>>,
+    kept: Cell<Option<Key>>,
+}
+
+impl Closing {
+    fn start(core: &Rc<Core>, remains: Remains) {
+        let pollable = remains.streams.output.subscribe();
+        let closing = Rc::new(Self {
+            remains: RefCell::new(Some(remains)),
+            wait: Cell::new(None),
+            kept: Cell::new(None),
+        });
+        let weak = || Rc::downgrade(&closing) as Weak<dyn Source>;
+        let wait = core.wait(pollable, weak(), Interest::Output);
+        closing.wait.set(Some(wait));
+        if let Some(linger) = core.reaper.linger.get() {
+            let at = core.now().saturating_add(nanoseconds(linger));
+            // It finds nobody if the connection is closed by then.
+            core.add_timeout(at, weak(), Interest::OutputTimeout);
+        }
+        core.reaper.count.set(core.reaper.count.get() + 1);
+        closing.kept.set(Some(core.keep(closing.clone())));
+    }
+
+    fn end(&self, core: &Core) {
+        if let Some(wait) = self.wait.take() {
+            core.unwait(wait);
+        }
+        let remains = self.remains.take();
+        if let Some(remains) = remains {
+            remains.close();
+            core.reaper.count.set(core.reaper.count.get() - 1);
+            core.reaper.admit(core);
+        }
+        if let Some(kept) = self.kept.take() {
+            core.release(kept);
+        }
+    }
+}
+
+impl Source for Closing {
+    fn ready(self: Rc<Self>, base: &EventBase, interest: Interest) {
+        let is_sent = match &mut *self.remains.borrow_mut() {
+            None => return,
+            Some(remains) => interest == Interest::OutputTimeout || remains.is_sent(),
+        };
+        if is_sent {
+            self.end(&base.0);
+        }
+    }
+
+    /// Nothing about it changes but by what it waits for.
+    fn settle(self: Rc<Self>, _: &EventBase) {}
+
+    fn abandon(self: Rc<Self>, core: &Core) {
+        if let Some(wait) = self.wait.take() {
+            core.unwait(wait);
+        }
+        if let Some(remains) = self.remains.take() {
+            close_or_leave(remains.streams, remains.rest);
+        }
+    }
+}

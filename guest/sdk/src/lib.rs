@@ -1,0 +1,77 @@
+//! Servers as WebAssembly components: libevent's listener, event loop and buffered connections, with
+//! closures.
+//!
+//! | libevent | here |
+//! | --- | --- |
+//! | `event_base` | [`EventBase`] |
+//! | `evconnlistener` | [`Listener`] |
+//! | the accepted socket | [`Connection`] |
+//! | `bufferevent` | [`BufferedConnection`] |
+//! | `evbuffer` | [`Buffer`] |
+//! | `evtimer_new` | [`EventBase::timer`], [`Timer`] |
+//!
+//! A component that is made with this crate imports `evconn:tcp/listener`, if it uses [`Listener`].
+//! `evconn compose` puts `listener.wasm` into that place, and the result runs on any host with WASI
+//! 0.2. The [guide] leads from the first program to a chat server.
+//!
+//! It is for `wasm32-wasip2` and `wasm32-unknown-unknown`, has one thread, and no `unsafe` code outside
+//! the generated bindings. On other targets it compiles, so that its documentation can be tested,
+//! and every call of the host panics.
+//!
+//! Where it ends: what the listener does when is decided in `wit/SEMANTICS.md`. A callback runs with
+//! nothing of this crate borrowed, and may call anything.
+//!
+//! ```no_run
+//! use evconn_guest::{BufferedConnection, Direction, EventBase, Listener};
+//!
+//! fn echo(_: Vec<String>) -> std::io::Result<()> {
+//!     let base = EventBase::new();
+//!     let _listener = Listener::builder()
+//!         .on_connection(|listener, connection| {
+//!             let connection = BufferedConnection::new(listener.base(), connection);
+//!             connection.on_read(|connection: &BufferedConnection| {
+//!                 connection.send(connection.take_input());
+//!             });
+//!             connection.enable(Direction::Both);
+//!         })
+//!         .bind(&base, ([0, 0, 0, 0], 9876))?;
+//!     base.dispatch();
+//!     Ok(())
+//! }
+//!
+//! evconn_guest::command!(echo);
+//! # fn main() {}
+//! ```
+
+#![deny(missing_docs)]
+
+mod address;
+mod base;
+#[doc(hidden)]
+#[allow(missing_docs, reason = "generated")]
+pub mod bindings;
+mod buffer;
+mod buffered;
+mod callback;
+mod closing;
+#[doc(hidden)]
+pub mod component;
+mod connection;
+mod error;
+pub mod guide;
+mod listener;
+mod slab;
+#[doc(hidden)]
+pub mod stdio;
+
+pub use base::{Ended, EventBase, Timer};
+pub use buffer::Buffer;
+pub use buffered::{BufferedConnection, Event};
+pub use component::Outcome;
+pub use connection::{Connection, Direction};
+pub use error::SocketError;
+pub use listener::{AcceptError, Builder, Listener, Recovery, State};
+/// The `wasi` crate, whose types are those of this one's sockets.
+pub use wasi;
+/// What a socket's operation fails with.
+pub use wasi::sockets::network::ErrorCode;

@@ -1,0 +1,61 @@
+//! Connections that cannot be closed without waiting.
+
+use crate::report::{say, say_address};
+use evconn_guest::{BufferedConnection, Direction, EventBase, Listener, State};
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// The line `flood` gets more than the kernel takes, and a close. `end` ends the loop. All other lines
+/// are answered.
+fn listen(base: &EventBase, ip: IpAddr) -> Listener {
+    let listener = Listener::builder()
+        .on_connection(|listener, connection| {
+            let base = listener.base().clone();
+            let connection = BufferedConnection::new(&base, connection);
+            connection.on_read(move |connection: &BufferedConnection| {
+                while let Some(line) = connection.take_line() {
+                    match &*line {
+                        b"flood\n" => {
+                            connection.send(vec![b'x'; 32 << 20]);
+                            connection.close();
+                            say("closing", base.closing());
+                        }
+                        b"end\n" => base.loop_exit(Duration::ZERO),
+                        _ => connection.send(line),
+                    }
+                }
+            });
+            connection.enable(Direction::Read);
+        })
+        .bind(base, (ip, 0))
+        .expect("a listener");
+    say_address(&listener);
+    listener
+}
+
+/// They disturb nobody, not even when the loop ends and the base goes.
+pub fn peers_that_never_read(ip: IpAddr) {
+    let base = EventBase::new();
+    let listener = listen(&base, ip);
+    say("ended", format_args!("{:?}", base.dispatch()));
+    say("left", base.closing());
+    drop(listener);
+    drop(base);
+    say("base", "dropped");
+}
+
+/// With as many as may be, the listener waits until one of them is gone.
+pub fn full(ip: IpAddr) {
+    let base = EventBase::new();
+    base.set_max_closing(2);
+    let listener = listen(&base, ip);
+    let mut was_full = false;
+    base.interval(Duration::from_millis(1), move |_| {
+        let is_full = listener.state() == State::Full;
+        if is_full != was_full {
+            say("full", is_full);
+        }
+        was_full = is_full;
+    });
+    say("ended", format_args!("{:?}", base.dispatch()));
+}

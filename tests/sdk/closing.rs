@@ -1,0 +1,71 @@
+//! Connections that cannot be closed without waiting, and those beside them.
+
+use super::cases;
+use super::program::{Program, connect_narrowly};
+use crate::support::{ask, connect, within};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::task::JoinSet;
+
+cases!(peers_that_never_read, full);
+
+/// Ten peers never read what they are sent, and their connections are closed. A hundred others do not
+/// notice, and nor does the end.
+async fn peers_that_never_read(program: Program) {
+    let mut program = program.start();
+    let address = program.address().await;
+    let mut silent = Vec::new();
+    for closing in 1..=10 {
+        let mut peer = connect_narrowly(address).await;
+        peer.write_all(b"flood\n").await.expect("sent");
+        assert_eq!(program.hear("closing").await, closing.to_string());
+        silent.push(peer);
+    }
+
+    let mut others = JoinSet::new();
+    for number in 0..100 {
+        others.spawn(async move {
+            let mut peer = connect(address).await;
+            for round in 0..20 {
+                let line = format!("{number} {round}\n");
+                assert_eq!(ask(&mut peer, &line).await, line);
+            }
+        });
+    }
+    while let Some(other) = within("others are served", others.join_next()).await {
+        other.expect("no panic");
+    }
+
+    // One that reads after all gets everything.
+    let mut late = silent.pop().expect("there are ten");
+    let mut received = Vec::new();
+    within("all of it", late.read_to_end(&mut received))
+        .await
+        .expect("received");
+    assert_eq!(received.len(), 32 << 20);
+
+    let mut peer = connect(address).await;
+    peer.write_all(b"end\n").await.expect("sent");
+    program
+        .ends(&["ended: Exit", "left: 9", "base: dropped"])
+        .await;
+}
+
+async fn full(program: Program) {
+    let mut program = program.start();
+    let address = program.address().await;
+    let mut silent = Vec::new();
+    for closing in ["1", "2"] {
+        let mut peer = connect_narrowly(address).await;
+        peer.write_all(b"flood\n").await.expect("sent");
+        assert_eq!(program.hear("closing").await, closing);
+        silent.push(peer);
+    }
+    assert_eq!(program.hear("full").await, "true");
+    // This one is in the kernel's queue until one of the others is gone.
+    let mut waiting = connect(address).await;
+    drop(silent.pop());
+    assert_eq!(program.hear("full").await, "false");
+    assert_eq!(ask(&mut waiting, "hello\n").await, "hello\n");
+    waiting.write_all(b"end\n").await.expect("sent");
+    program.ends(&["ended: Exit"]).await;
+}
