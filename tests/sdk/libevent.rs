@@ -48,7 +48,7 @@ async fn error(program: Program) {
     let lines = [
         "error: not possible in this state, Stopped",
         "ended: NothingLeft",
-        "state: Stopped(ErrorCode::InvalidState)",
+        "stopped: invalid-state",
         "enabled: false",
     ];
     program.ends(&lines).await;

@@ -12,12 +12,18 @@ use crate::slab::Key;
 use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
 use std::time::Duration;
+use wasi::clocks::monotonic_clock;
+use wasi::io::poll;
 use wasi::io::streams::{InputStream, OutputStream, StreamError};
 use wasi::sockets::tcp::TcpSocket;
 
 /// What a peer has sent and nobody has read makes the kernel reset the connection when it is
 /// closed, and the peer may then lose what it was sent. So it is read, up to here.
 const MAX_DISCARDED: u64 = 64 << 10;
+
+/// How long a base that is dropped waits for what is left, in nanoseconds: for peers that read, it is
+/// enough.
+const LAST_CHANCE: u64 = 20_000_000;
 
 /// A connection's resources. They are dropped in this order: the streams are the socket's children,
 /// and a listener that has reached its limit goes on when all of them are gone.
@@ -82,11 +88,7 @@ impl Reaper {
 
 /// Send `rest`, and close as soon as that takes no waiting.
 pub fn close(core: &Rc<Core>, streams: Streams, rest: Buffer) {
-    let mut remains = Remains {
-        streams,
-        rest,
-        is_flushed: false,
-    };
+    let mut remains = Remains::new(streams, rest);
     if remains.is_sent() {
         remains.close();
     } else {
@@ -94,35 +96,42 @@ pub fn close(core: &Rc<Core>, streams: Streams, rest: Buffer) {
     }
 }
 
-/// Close without the help of a loop. What cannot be dropped without waiting is left to the host,
-/// which closes it with the instance.
-pub fn close_or_leave(streams: Streams, rest: Buffer) {
-    let mut remains = Remains {
-        streams,
-        rest,
-        is_flushed: false,
-    };
-    if remains.is_sent() {
-        remains.close();
-    } else {
-        let Streams {
-            input,
-            output,
-            socket,
-            permit,
-        } = remains.streams;
-        std::mem::forget((input, output, socket));
-        drop(permit);
+/// Close without the help of a loop, and without waiting for long. What cannot be dropped then is
+/// left to the host, which closes it with the instance.
+pub fn close_now(mut remains: Vec<Remains>) {
+    let end = monotonic_clock::now().saturating_add(LAST_CHANCE);
+    loop {
+        let sent = remains.extract_if(.., Remains::is_sent);
+        sent.for_each(Remains::close);
+        if remains.is_empty() {
+            return;
+        }
+        if monotonic_clock::now() >= end {
+            return remains.into_iter().for_each(Remains::leave);
+        }
+        let outputs = remains.iter().map(|one| one.streams.output.subscribe());
+        let mut pollables: Vec<_> = outputs.collect();
+        pollables.push(monotonic_clock::subscribe_instant(end));
+        poll::poll(&pollables.iter().collect::<Vec<_>>());
     }
 }
 
-struct Remains {
+/// What is left of a connection: its resources, and what is to be sent before they go.
+pub struct Remains {
     streams: Streams,
     rest: Buffer,
     is_flushed: bool,
 }
 
 impl Remains {
+    pub fn new(streams: Streams, rest: Buffer) -> Self {
+        Self {
+            streams,
+            rest,
+            is_flushed: false,
+        }
+    }
+
     /// Send what can be sent now. True if nothing is left, or nobody is there to take it.
     fn is_sent(&mut self) -> bool {
         let output = &self.streams.output;
@@ -153,6 +162,18 @@ impl Remains {
     fn close(self) {
         // That it has ended, or failed, makes no difference any more.
         let _ = self.streams.input.skip(MAX_DISCARDED);
+    }
+
+    /// Never drop it.
+    fn leave(self) {
+        let Streams {
+            input,
+            output,
+            socket,
+            permit,
+        } = self.streams;
+        std::mem::forget((input, output, socket));
+        drop(permit);
     }
 }
 
@@ -213,12 +234,10 @@ impl Source for Closing {
     /// Nothing about it changes but by what it waits for.
     fn settle(self: Rc<Self>, _: &EventBase) {}
 
-    fn abandon(self: Rc<Self>, core: &Core) {
+    fn abandon(self: Rc<Self>, core: &Core) -> Option<Remains> {
         if let Some(wait) = self.wait.take() {
             core.unwait(wait);
         }
-        if let Some(remains) = self.remains.take() {
-            close_or_leave(remains.streams, remains.rest);
-        }
+        self.remains.take()
     }
 }

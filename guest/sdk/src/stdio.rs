@@ -3,9 +3,10 @@
 
 use std::fmt;
 use std::io::Write;
+use wasi::io::streams::OutputStream;
 
 /// As the standard library's `println!`, on `wasm32-unknown-unknown` too. A reader that is gone is no
-/// reason to panic.
+/// reason to panic; for one that is slow the whole instance waits.
 ///
 /// ```no_run
 /// evconn_guest::println!("listening on {}", 9876);
@@ -27,12 +28,18 @@ macro_rules! eprintln {
 
 #[doc(hidden)]
 pub fn out(line: fmt::Arguments<'_>) {
-    let _ = wasi::cli::stdout::get_stdout().write_all(format!("{line}\n").as_bytes());
+    write_line(wasi::cli::stdout::get_stdout(), line);
 }
 
 #[doc(hidden)]
 pub fn err(line: fmt::Arguments<'_>) {
-    let _ = wasi::cli::stderr::get_stderr().write_all(format!("{line}\n").as_bytes());
+    write_line(wasi::cli::stderr::get_stderr(), line);
+}
+
+/// In one piece, and flushed: what a stream has not passed on when the program ends is lost.
+fn write_line(mut stream: OutputStream, line: fmt::Arguments<'_>) {
+    let written = stream.write_all(format!("{line}\n").as_bytes());
+    let _ = written.and_then(|()| Write::flush(&mut stream));
 }
 
 /// Have panics say on standard error what was wrong. Where the standard library has one, it does.

@@ -55,6 +55,7 @@ pub fn outgoing(ip: IpAddr) {
     let listener = Listener::builder()
         .on_connection(|listener, mut connection| {
             listener.disable();
+            connection.set_nonblocking(false);
             connection.write_all(b"hello").expect("written");
         })
         .bind(&base, (ip, 0))

@@ -52,7 +52,10 @@ pub fn error(ip: IpAddr) {
         .expect("a listener");
     say_address(&listener);
     say("ended", format_args!("{:?}", base.dispatch()));
-    say("state", format_args!("{:?}", listener.state()));
+    match listener.state() {
+        State::Stopped(code) => say("stopped", code.name()),
+        state => say("state", format_args!("{state:?}")),
+    }
     say("enabled", format_args!("{}", listener.enable().is_ok()));
 }
 

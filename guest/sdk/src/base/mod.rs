@@ -11,7 +11,7 @@ mod timers;
 pub use timer::Timer;
 pub(crate) use timers::{Task, TimerKey, nanoseconds};
 
-use crate::closing::Reaper;
+use crate::closing::{self, Reaper};
 use crate::slab::{Key, Slab};
 use polls::Polls;
 use source::{Interest, Source};
@@ -28,8 +28,8 @@ use wasi::io::poll::Pollable;
 /// after the other. It owns timers and [`BufferedConnection`](crate::BufferedConnection)s; a
 /// [`Listener`](crate::Listener) belongs to who holds its handle.
 ///
-/// Dropping the last handle closes the connections that are left. It never waits: what the kernel
-/// has not taken of their output by then is lost.
+/// Dropping the last handle closes the connections that are left. It waits for 20 ms at most: what the
+/// kernel has not taken of their output by then is lost.
 ///
 /// # Cost
 /// A turn of the loop is one call of `wasi:io/poll`, which takes the host time for each thing that
@@ -450,8 +450,7 @@ impl Drop for Core {
         drop(tasks);
         let owned = self.owned.get_mut().take_all();
         let core = &*self;
-        for source in owned {
-            source.abandon(core);
-        }
+        let remains = owned.into_iter().filter_map(|source| source.abandon(core));
+        closing::close_now(remains.collect());
     }
 }

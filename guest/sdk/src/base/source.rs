@@ -1,6 +1,7 @@
 //! What the loop turns for: listeners, connections, and those that are being closed.
 
 use super::{Core, EventBase};
+use crate::closing::Remains;
 use std::rc::Rc;
 
 /// What was waited for.
@@ -25,6 +26,6 @@ pub trait Source {
     /// now, and say what to wait for.
     fn settle(self: Rc<Self>, base: &EventBase);
 
-    /// The base that kept it is gone, and it is to close without waiting.
-    fn abandon(self: Rc<Self>, core: &Core);
+    /// The base that kept it goes. Returns the connection that is to be closed.
+    fn abandon(self: Rc<Self>, core: &Core) -> Option<Remains>;
 }

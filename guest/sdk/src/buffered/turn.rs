@@ -5,7 +5,7 @@ use crate::base::source::{Interest, Source};
 use crate::base::{Core, EventBase};
 use crate::buffer::Buffer;
 use crate::callback::Callback;
-use crate::closing::{self, Streams};
+use crate::closing::{Remains, Streams};
 use crate::{Direction, error};
 use std::io;
 use std::rc::Rc;
@@ -238,15 +238,18 @@ impl Source for Inner {
         }
     }
 
-    fn abandon(self: Rc<Self>, core: &Core) {
+    fn abandon(self: Rc<Self>, core: &Core) -> Option<Remains> {
         self.kept.set(None);
         self.stop(core);
         let output = self.output.take();
-        match self.state.replace(State::Over) {
-            State::Connecting(attempt) => attempt.cancel(core),
-            State::Open(streams) => closing::close_or_leave(streams, output),
-            State::Over => {}
-        }
         self.drop_callbacks();
+        match self.state.replace(State::Over) {
+            State::Connecting(attempt) => {
+                attempt.cancel(core);
+                None
+            }
+            State::Open(streams) => Some(Remains::new(streams, output)),
+            State::Over => None,
+        }
     }
 }

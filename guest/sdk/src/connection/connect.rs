@@ -2,7 +2,7 @@
 
 use crate::base::source::{Interest, Source};
 use crate::base::{Core, EventBase};
-use crate::closing::Streams;
+use crate::closing::{Remains, Streams};
 use crate::slab::Key;
 use crate::{ErrorCode, address, error};
 use std::cell::{Cell, RefCell};
@@ -85,11 +85,12 @@ impl Source for Attempt {
 
     fn settle(self: Rc<Self>, _: &EventBase) {}
 
-    fn abandon(self: Rc<Self>, core: &Core) {
+    fn abandon(self: Rc<Self>, core: &Core) -> Option<Remains> {
         if let Some(wait) = self.wait.take() {
             core.unwait(wait);
         }
         let pending = self.pending.take();
         drop(pending);
+        None
     }
 }

@@ -11,7 +11,7 @@ pub use options::Direction;
 use crate::base::{Core, EventBase};
 use crate::bindings::imports::evconn::tcp::connection as wit;
 use crate::buffer::Buffer;
-use crate::closing::{self, Streams};
+use crate::closing::{self, Remains, Streams};
 use crate::listener::Permit;
 use crate::{address, error};
 use std::io::{self, ErrorKind, Read, Write};
@@ -285,7 +285,7 @@ impl Drop for Connection {
             Home::None => drop(streams),
             Home::Base(base) => match base.upgrade() {
                 Some(core) => closing::close(&core, streams, Buffer::new()),
-                None => closing::close_or_leave(streams, Buffer::new()),
+                None => closing::close_now(vec![Remains::new(streams, Buffer::new())]),
             },
         }
     }

@@ -14,6 +14,7 @@ use crate::base::source::{Interest, Source};
 use crate::base::{Core, nanoseconds};
 use crate::bindings::imports::evconn::tcp::listener as wit;
 use crate::callback::Callback;
+use crate::closing::Remains;
 use crate::slab::Key;
 use crate::{Connection, ErrorCode, address, error};
 use std::cell::{Cell, RefCell};
@@ -497,7 +498,9 @@ impl Source for Inner {
     }
 
     /// A base does not own its listeners: they own it.
-    fn abandon(self: Rc<Self>, _: &Core) {}
+    fn abandon(self: Rc<Self>, _: &Core) -> Option<Remains> {
+        None
+    }
 }
 
 impl Drop for Inner {
