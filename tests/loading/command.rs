@@ -145,7 +145,7 @@ fn compiling_never_replaces_the_component() {
     std::os::unix::fs::symlink("app.wasm", scratch.join("link")).expect("a link");
     for output in ["app.wasm", "./app.wasm", "link"] {
         let said = bad_input(evconn(&scratch, &["compile", "app.wasm", "-o", output]));
-        assert!(said.contains("would replace the component"), "{said}");
+        assert!(said.contains("would replace what it is made of"), "{said}");
     }
     let app = std::fs::read(scratch.join("app.wasm")).expect("it is there");
     assert!(app == guests::ECHO, "it was changed");

@@ -14,7 +14,7 @@ fn refused(host: &Host, component: impl AsRef<[u8]>) -> String {
     assert!(matches!(error, Error::Load(_)), "{error}");
     let text = error.to_string();
     assert!(!text.contains('\n'), "{text}");
-    let problem = text.strip_prefix("the service cannot be loaded: ");
+    let problem = text.strip_prefix("the component cannot be loaded: ");
     problem.expect("what it is about").to_owned()
 }
 

@@ -19,7 +19,7 @@ pub struct LimitArgs {
     #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..))]
     max_connections_per_peer: Option<u32>,
     /// The most memory that one connection's instance may have, in bytes, or with K, M or G.
-    #[arg(long, value_name = "BYTES", default_value = "64M", value_parser = bytes)]
+    #[arg(long, value_name = "BYTES", default_value = "64M", value_parser = bytes, allow_negative_numbers = true)]
     max_memory: usize,
     /// The most elements that the tables of one connection's instance may have.
     #[arg(long, value_name = "N", default_value_t = Limits::default().max_table_elements as u32)]

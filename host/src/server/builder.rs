@@ -122,8 +122,13 @@ impl ServerBuilder {
         host.check_room(&self.limits)?;
         let mut listeners = std::mem::take(&mut self.listeners);
         for source in &self.sources {
-            let opened = self.listener_builder().listen_on(source).await;
-            listeners.extend(opened.map_err(|error| on(source, error))?);
+            match self.listener_builder().listen_on(source).await {
+                Ok(opened) => listeners.extend(opened),
+                Err(error) => {
+                    super::close(&listeners).await;
+                    return Err(on(source, error));
+                }
+            }
         }
         let instances = Instances::new(self.service, self.limits, self.reuse);
         let connections = Connections::new(self.limits, self.peers, instances);

@@ -115,7 +115,7 @@ impl Server {
             () = now => {}
         }
         // First: what waits for a permit is accepted when one is free.
-        self.close().await;
+        close(&self.listeners).await;
         connections.kill();
         connections.done().await;
         outcome.map(|()| self.handle.served())
@@ -144,14 +144,15 @@ impl Server {
         // An error is that the time is over.
         let _ = tokio::time::timeout(grace, done).await;
     }
+}
 
-    async fn close(&self) {
-        for listener in &self.listeners {
-            listener.close();
-        }
-        for listener in &self.listeners {
-            listener.closed().await;
-        }
+/// Close listeners, and wait until nobody can connect.
+async fn close(listeners: &[Listener]) {
+    for listener in listeners {
+        listener.close();
+    }
+    for listener in listeners {
+        listener.closed().await;
     }
 }
 
