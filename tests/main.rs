@@ -20,6 +20,7 @@ mod dual_stack;
 mod echo;
 mod emfile;
 mod ending;
+mod greet;
 mod handle;
 mod hygiene;
 mod isolation;
