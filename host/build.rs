@@ -17,7 +17,7 @@ const TARGET: &str = "wasm32-unknown-unknown";
 const STACK_SIZE: u32 = 64 * 1024;
 
 /// The cargo package of each guest, and the name of the component that is made of it.
-const GUESTS: [(&str, &str); 16] = [
+const GUESTS: [(&str, &str); 17] = [
     ("evconn-listener", "listener"),
     ("evconn-example-echo", "echo"),
     ("evconn-example-chat", "chat"),
@@ -25,6 +25,7 @@ const GUESTS: [(&str, &str); 16] = [
     ("evconn-example-echo-command", "echo-command"),
     ("evconn-example-filter", "filter"),
     ("evconn-example-forward", "forward"),
+    ("evconn-example-greet", "greet"),
     ("evconn-example-hello-world", "hello-world"),
     ("evconn-example-kv", "kv"),
     ("evconn-example-line", "line"),
@@ -87,6 +88,7 @@ fn run() -> Result<()> {
         ("EVCONN_EXAMPLE_ECHO_COMMAND", "echo-command"),
         ("EVCONN_EXAMPLE_FILTER", "filter"),
         ("EVCONN_EXAMPLE_FORWARD", "forward"),
+        ("EVCONN_EXAMPLE_GREET", "greet"),
         ("EVCONN_EXAMPLE_HELLO_WORLD", "hello-world"),
         ("EVCONN_EXAMPLE_KV", "kv"),
         ("EVCONN_EXAMPLE_LINE", "line"),

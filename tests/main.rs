@@ -22,8 +22,12 @@ mod dual_stack;
 mod echo;
 mod emfile;
 mod ending;
+<<<<<<< HEAD
 mod examples;
 mod grants;
+=======
+mod greet;
+>>>>>>> sdk
 mod handle;
 mod hygiene;
 mod isolation;

@@ -93,7 +93,7 @@ fn without_the_handler_it_says_what_there_is_instead() {
         (exporting("acme:mail/inbox"), "it exports acme:mail/inbox"),
         (
             exporting("wasi:cli/run@0.2.3"),
-            "that is a command, for `wasmtime run`",
+            "that is a command, for `evconn run`",
         ),
         (
             exporting("wasi:http/incoming-handler@0.2.0"),

@@ -33,21 +33,6 @@ impl Name {
 
     fn component(self) -> Vec<u8> {
         match self {
-            _ if std::env::var("EVCONN_DEV").is_ok() => {
-                let d = std::env::var("EVCONN_DEV").unwrap();
-                let r = |n: &str| std::fs::read(format!("{d}/{n}.wasm")).unwrap();
-                match self {
-                    Self::Cases => compose(&r("evconn_test_sdk")),
-                    Self::Chat => compose(&r("evconn_example_chat")),
-                    Self::EchoCommand => compose(&r("evconn_example_echo_command")),
-                    Self::FilteredEcho => plugged(
-                        &r("evconn_example_echo_command"),
-                        &compose(&r("evconn_example_filter")),
-                    ),
-                    Self::Forward => compose(&r("evconn_example_forward")),
-                    Self::HelloWorld => compose(&r("evconn_example_hello_world")),
-                }
-            }
             Self::Cases => compose(include_bytes!(env!("EVCONN_TEST_SDK"))),
             Self::Chat => compose(include_bytes!(env!("EVCONN_EXAMPLE_CHAT"))),
             Self::EchoCommand => compose(ECHO_COMMAND),

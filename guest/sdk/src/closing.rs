@@ -159,6 +159,11 @@ impl Remains {
         }
     }
 
+    /// It differs once something was done.
+    fn progress(&self) -> (usize, bool) {
+        (self.rest.len(), self.is_flushed)
+    }
+
     fn close(self) {
         // That it has ended, or failed, makes no difference any more.
         let _ = self.streams.input.skip(MAX_DISCARDED);
@@ -222,12 +227,21 @@ impl Closing {
 
 impl Source for Closing {
     fn ready(self: Rc<Self>, base: &EventBase, interest: Interest) {
-        let is_sent = match &mut *self.remains.borrow_mut() {
+        let (before, after, is_sent) = match &mut *self.remains.borrow_mut() {
             None => return,
-            Some(remains) => interest == Interest::OutputTimeout || remains.is_sent(),
+            Some(remains) => {
+                let before = remains.progress();
+                let is_sent = remains.is_sent();
+                (before, remains.progress(), is_sent)
+            }
         };
-        if is_sent {
+        if is_sent || interest == Interest::OutputTimeout {
             self.end(&base.0);
+        } else if let Some(wait) = self.wait.get()
+            && before == after
+        {
+            let this: Weak<Self> = Rc::downgrade(&self);
+            base.0.starved(this, wait);
         }
     }
 

@@ -12,7 +12,11 @@ fn serve(connection: Connection) -> io::Result<()> {
     let mut name = String::new();
     connection.by_ref().take(MAX_NAME).read_line(&mut name)?;
     let peer = connection.get_ref().peer_addr();
-    writeln!(connection.get_mut(), "Hello, {}! You are {peer}.", name.trim())
+    writeln!(
+        connection.get_mut(),
+        "Hello, {}! You are {peer}.",
+        name.trim()
+    )
 }
 
 evconn_guest::service!(serve);

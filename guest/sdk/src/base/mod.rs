@@ -74,6 +74,8 @@ pub struct Core {
     changed: RefCell<Vec<Weak<dyn Source>>>,
     /// What lives until it is closed, whoever else knows it.
     owned: RefCell<Slab<Rc<dyn Source>>>,
+    /// Whose output was ready, and then took nothing: see [`EventBase::relieve`].
+    starved: RefCell<Vec<(Weak<dyn Source>, Key)>>,
     pub(crate) reaper: Reaper,
     runs: Cell<bool>,
     exits: Cell<bool>,
@@ -289,6 +291,7 @@ impl EventBase {
     /// One wait, and what comes of it. None if the loop is to go on.
     fn turn(&self, wait: bool) -> Option<Ended> {
         self.settle();
+        self.relieve();
         if self.breaks() {
             return Some(Ended::Break);
         }
@@ -327,6 +330,31 @@ impl EventBase {
             // Its room is used again.
             *later = changed;
         }
+    }
+
+    /// Let those write to whom the host has said that they may, and then that they may not.
+    ///
+    /// Wasmtime gives a program a budget of things that are ready, which is renewed when the program
+    /// really waits. With 128 outputs that are ready, a poll uses up all of it, then none of them takes
+    /// anything, and the same again, for ever. To wait for a single one of them, with nothing left of the
+    /// budget, renews it.
+    fn relieve(&self) {
+        let rounds = self.0.starved.borrow().len();
+        for _ in 0..rounds {
+            let starved = self.0.starved.take();
+            let Some((_, first)) = starved.first() else {
+                return;
+            };
+            self.0.polls.borrow().poll_one(*first);
+            for (source, _) in starved {
+                if let Some(source) = source.upgrade() {
+                    source.ready(self, Interest::Output);
+                }
+            }
+            self.settle();
+        }
+        // Who is still among them is found again by the poll.
+        self.0.starved.take();
     }
 
     /// Find out what is ready. False if there is nothing to wait for.
@@ -391,6 +419,11 @@ impl Core {
     /// Have `source` look at what to wait for before the loop waits.
     pub(crate) fn changed(&self, source: Weak<dyn Source>) {
         self.changed.borrow_mut().push(source);
+    }
+
+    /// The output that `wait` stands for was ready, and took nothing.
+    pub(crate) fn starved(&self, source: Weak<dyn Source>, wait: Key) {
+        self.starved.borrow_mut().push((source, wait));
     }
 
     /// Keep `source` until [`Core::release`].

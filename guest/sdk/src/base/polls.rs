@@ -5,6 +5,7 @@
 use super::source::{Interest, Source};
 use crate::slab::{Key, Slab};
 use std::rc::{Rc, Weak};
+use wasi::clocks::monotonic_clock;
 use wasi::io::poll::{self, Pollable};
 
 /// Close together, so that a poll runs over one array. `places` says where a key's pollable is now.
@@ -65,6 +66,14 @@ impl Polls {
             .into_iter()
             .filter_map(|index| Some(entries.get(index as usize)?.key));
         ready.extend(keys);
+    }
+
+    /// Wait for this one alone, which was ready a moment ago; for a millisecond if it is not any more.
+    pub fn poll_one(&self, key: Key) {
+        if let Some(place) = self.places.get(key) {
+            let timer = monotonic_clock::subscribe_duration(1_000_000);
+            poll::poll(&[&self.pollables[*place], &timer]);
+        }
     }
 
     /// Who is to be told that what this key stands for is ready. None if it was removed meanwhile.

@@ -80,6 +80,8 @@ struct Inner {
     finish: Cell<Finish>,
     /// The host takes no more at the moment.
     is_blocked: Cell<bool>,
+    /// The output's pollable was ready, and nothing was written since.
+    was_ready: Cell<bool>,
     on_read: Callback<OnBytes>,
     on_write: Callback<OnBytes>,
     on_event: Callback<OnEvent>,
@@ -554,6 +556,7 @@ impl Inner {
             has_ended: Cell::new(false),
             finish: Cell::new(Finish::No),
             is_blocked: Cell::new(false),
+            was_ready: Cell::new(false),
             on_read: Callback::default(),
             on_write: Callback::default(),
             on_event: Callback::default(),

@@ -107,8 +107,16 @@ impl Inner {
 
     /// Write what the host takes now.
     fn write(&self, core: &Core) {
+        let was_ready = self.was_ready.take();
         match self.write_output() {
-            Ok(0) => {}
+            Ok(0) => {
+                if let Some(wait) = self.writes.wait.get()
+                    && was_ready
+                    && self.is_blocked.get()
+                {
+                    core.starved(self.source(), wait);
+                }
+            }
             Ok(_) => {
                 self.writes.touch(core);
                 if self.output.borrow().len() <= self.writes.low.get() {
@@ -214,7 +222,10 @@ impl Source for Inner {
     fn ready(self: Rc<Self>, base: &EventBase, interest: Interest) {
         match interest {
             Interest::Input => self.read(&base.0),
-            Interest::Output => self.is_blocked.set(false),
+            Interest::Output => {
+                self.is_blocked.set(false);
+                self.was_ready.set(true);
+            }
             Interest::InputTimeout => self.time_out(&base.0, Direction::Read),
             Interest::OutputTimeout => self.time_out(&base.0, Direction::Write),
         }
