@@ -22,12 +22,9 @@ mod dual_stack;
 mod echo;
 mod emfile;
 mod ending;
-<<<<<<< HEAD
 mod examples;
 mod grants;
-=======
 mod greet;
->>>>>>> sdk
 mod handle;
 mod hygiene;
 mod isolation;
@@ -43,7 +40,7 @@ mod server;
 mod sockets;
 mod sources;
 mod support;
-#[cfg(feature = "tls")]
 mod tcp_options;
+#[cfg(feature = "tls")]
 mod tls;
 mod wasmtime;
