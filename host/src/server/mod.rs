@@ -35,8 +35,10 @@ use tokio::time::sleep;
 ///
 /// let host = Host::new()?;
 /// let service = Service::new(&host, guests::ECHO)?;
-/// let mut limits = Limits::default();
-/// limits.idle_timeout = Some(Duration::from_secs(60));
+/// let limits = Limits {
+///     idle_timeout: Some(Duration::from_secs(60)),
+///     ..Limits::default()
+/// };
 /// let server = Server::builder(&service)
 ///     .listen("127.0.0.1:0".parse()?)
 ///     .limits(limits)
