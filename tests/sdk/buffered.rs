@@ -231,7 +231,7 @@ async fn reset_by_the_peer(program: Program) {
     let mut client = program.connect().await;
     assert_eq!(read_line(&mut client).await, "connected\n");
     reset(client);
-    program.ends(&["is over: true", "ended: NothingLeft"]).await;
+    program.ends(&["error: true", "ended: NothingLeft"]).await;
 }
 
 async fn base_dropped(program: Program) {

@@ -223,6 +223,7 @@ tests! {
             all_dropped,
             back_pressure,
             reset_while_reading,
+            reset_while_waiting,
             reset_while_writing,
             nothing_to_read,
             nothing_to_write,

@@ -142,6 +142,13 @@ pub async fn reset_while_reading(case: Case) {
         .await;
 }
 
+pub async fn reset_while_waiting(case: Case) {
+    let (mut program, peer) = started(&case).await;
+    reset(peer);
+    program.tell().await;
+    program.ends(&["read: failed", "and again: closed"]).await;
+}
+
 pub async fn reset_while_writing(case: Case) {
     let (mut program, peer) = started(&case).await;
     program.hear("full").await;

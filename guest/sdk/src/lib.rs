@@ -43,12 +43,12 @@
 //! # fn main() {}
 //! ```
 
-#![deny(missing_docs)]
+#![deny(missing_docs, unsafe_code)]
 
 mod address;
 mod base;
 #[doc(hidden)]
-#[allow(missing_docs, reason = "generated")]
+#[allow(missing_docs, unsafe_code, reason = "generated")]
 pub mod bindings;
 mod buffer;
 mod buffered;

@@ -348,12 +348,11 @@ pub fn without_an_event_callback(ip: IpAddr) {
     run(ip, |connection| connection.enable(Direction::Read));
 }
 
-/// A host that has waited for the input may say that it has ended, rather than failed.
 pub fn reset_by_the_peer(ip: IpAddr) {
     run(ip, |connection| {
         connection.on_event(|connection: &BufferedConnection, event| {
-            let is_over = matches!(event, Event::Error(_) | Event::End);
-            say("is over", is_over && connection.has_ended());
+            let is_error = matches!(event, Event::Error(_));
+            say("error", is_error && connection.has_ended());
             connection.close();
         });
         connection.send("connected\n");

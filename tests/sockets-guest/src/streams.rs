@@ -14,6 +14,7 @@ crate::cases!(
     all_dropped,
     back_pressure,
     reset_while_reading,
+    reset_while_waiting,
     reset_while_writing,
     nothing_to_read,
     nothing_to_write,
@@ -123,6 +124,15 @@ fn reset_while_reading(run: &Run) {
     line("read", stream_outcome(&server.input.blocking_read(1)));
     line("and again", stream_outcome(&server.input.read(1)));
     line("and again", stream_outcome(&server.input.blocking_read(1)));
+}
+
+/// Nothing was read before, and it has waited for something to read.
+fn reset_while_waiting(run: &Run) {
+    let server = run.serve_one();
+    wait_for_host();
+    server.input.subscribe().block();
+    line("read", stream_outcome(&server.input.read(1)));
+    line("and again", stream_outcome(&server.input.read(1)));
 }
 
 fn reset_while_writing(run: &Run) {

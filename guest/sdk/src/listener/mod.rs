@@ -7,6 +7,7 @@ mod builder;
 mod permit;
 
 pub use builder::Builder;
+use permit::Counter;
 pub use permit::Permit;
 
 use crate::base::EventBase;
@@ -440,8 +441,17 @@ impl Inner {
         }
     }
 
+    fn close(&self) {
+        // They are children of the sockets.
+        self.unsubscribe();
+        let resource = self.resource.take();
+        drop(resource);
+    }
+}
+
+impl Counter for Inner {
     /// A connection of this listener is closed.
-    fn released(self: &Rc<Self>) {
+    fn released(self: Rc<Self>) {
         let was_full = self.is_full();
         self.open.set(self.open.get() - 1);
         let until = self.backs_off_until.get();
@@ -453,13 +463,6 @@ impl Inner {
         if was_full || backs_off {
             self.changed();
         }
-    }
-
-    fn close(&self) {
-        // They are children of the sockets.
-        self.unsubscribe();
-        let resource = self.resource.take();
-        drop(resource);
     }
 }
 
