@@ -80,6 +80,7 @@ fn run() -> Result<()> {
         let component = out_dir.join(format!("{name}.wasm"));
         encode(&module, &component).with_context(|| format!("{name}.wasm"))?;
     }
+    embed_wit(&workspace.join("wit"), &out_dir.join("wit.rs"))?;
     // The tests embed these; the library and the command do not.
     for (variable, name) in [
         ("EVCONN_EXAMPLE_CHAT", "chat"),
@@ -101,6 +102,31 @@ fn run() -> Result<()> {
         let component = out_dir.join(format!("{name}.wasm"));
         println!("cargo::rustc-env={variable}={}", component.display());
     }
+    Ok(())
+}
+
+/// A list of the WIT files: of each, its path below the directory, and its text.
+fn embed_wit(wit: &Path, list: &Path) -> Result<()> {
+    let mut files = Vec::new();
+    for directory in [wit.to_owned(), wit.join("deps")] {
+        for entry in fs::read_dir(&directory)? {
+            let path = entry?.path();
+            if path.extension() == Some(OsStr::new("wit")) {
+                files.push(path);
+            }
+        }
+    }
+    files.sort();
+    let entry = |path: &PathBuf| -> Result<String> {
+        let name = path
+            .strip_prefix(wit)?
+            .display()
+            .to_string()
+            .replace('\\', "/");
+        Ok(format!("({name:?}, include_str!({path:?})),\n"))
+    };
+    let entries: String = files.iter().map(entry).collect::<Result<_>>()?;
+    fs::write(list, format!("&[\n{entries}]\n"))?;
     Ok(())
 }
 

@@ -1,7 +1,7 @@
 //! The command `evconn echo`, as a process, with clients that people use.
 
 use crate::support::descriptors::unchanged;
-use crate::support::process::Evconn;
+use crate::support::process::{CACHE_HOME, Evconn, tests_cache};
 use crate::support::{DEADLINE, skip};
 use rustix::process::Signal;
 use std::io::{ErrorKind, Read, Write};
@@ -111,6 +111,7 @@ fn a_privileged_port_needs_the_capability() {
     let output = command
         .args([env!("CARGO_BIN_EXE_evconn"), "echo", "1"])
         .args(["--address", "127.0.0.1"])
+        .env(CACHE_HOME, tests_cache())
         .output();
     let output = match output {
         Ok(output) => output,

@@ -34,7 +34,7 @@ async fn child_that_echoes() {
     start().await.stop().await;
     let before = limit::open();
     let server = start().await;
-    assert!(limit::open().len() as u64 <= LIMIT / 2, "{before:?}");
+    assert!(limit::open().len() as u64 <= LIMIT * 2 / 3, "{before:?}");
     limit::set(LIMIT);
     child::say(format_args!("listening {}", server.address));
 

@@ -6,7 +6,7 @@ use crate::support::{
     DEADLINE, Server, TEST_GUEST, ask, connect, exchange, host, listen, wait_for_close, within,
 };
 use evconn::sockets::Policy;
-use evconn::{Error, Limits, Service, Shutdown};
+use evconn::{Error, Grants, Limits, Service, Shutdown};
 use std::net::{IpAddr, Ipv4Addr};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
@@ -163,7 +163,7 @@ async fn a_service_has_no_network_files_environment_or_arguments() {
     let answer = exchange(server.connect().await, b"probe\n").await;
     assert_eq!(
         String::from_utf8(answer).expect("text"),
-        "tcp=access-denied udp=access-denied names=permanent-resolver-failure \
+        "tcp=access-denied udp=access-denied names=access-denied \
          directories=0 environment=0 arguments=0\n"
     );
     server.stop().await;
@@ -178,7 +178,8 @@ async fn a_service_makes_sockets_if_its_policy_lets_it() {
         (Policy::deny_all(), "tcp=access-denied ", 2),
     ] {
         let service = Service::new(host(), TEST_GUEST).expect("a service");
-        let service = service.with_policy(policy.clone());
+        let grants = Grants::builder().policy(policy.clone()).build();
+        let service = service.with_grants(grants.expect("grants"));
         let server = Server::start_service(LOCALHOST, service, Limits::default(), DEADLINE).await;
         for _ in 0..2 {
             let answer = exchange(server.connect().await, b"probe\n").await;
@@ -214,7 +215,7 @@ fn what_is_no_service_is_refused() {
         evconn::guests::LISTENER,
     ] {
         let error = Service::new(host(), bytes).err().expect("no service");
-        assert!(matches!(error, Error::NotAService(_)), "{error}");
+        assert!(matches!(error, Error::Load(_)), "{error}");
     }
 }
 

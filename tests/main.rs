@@ -11,20 +11,26 @@
     reason = "the tests in `listener/` and `sdk/` are compiled for each implementation of the sockets"
 )]
 
+mod accept_rate;
 mod cli;
 mod deferred;
 mod descriptor_leak;
 mod disable_in_thread;
 mod document;
+mod drain;
 mod dual_stack;
 mod echo;
 mod emfile;
 mod ending;
+mod examples;
+mod grants;
 mod greet;
 mod handle;
 mod hygiene;
 mod isolation;
 mod libevent;
+mod loading;
+mod names;
 mod own;
 mod parity;
 mod proxy;
@@ -34,7 +40,7 @@ mod server;
 mod sockets;
 mod sources;
 mod support;
-#[cfg(feature = "tls")]
 mod tcp_options;
+#[cfg(feature = "tls")]
 mod tls;
 mod wasmtime;

@@ -2,10 +2,12 @@
 //! program has passed. On the command, with clients that people use.
 
 use crate::support::descriptors::unchanged;
-use crate::support::process::{EVCONN, Ended, Evconn};
+use crate::support::process::{CACHE_HOME, EVCONN, Ended, Evconn};
 use crate::support::scratch::Scratch;
 use crate::support::{DEADLINE, TEST_GUEST, host, skip, within};
-use evconn::{Connection, Limits, ListenSource, Listener, Service, Shutdown, UnixSource};
+use evconn::{
+    Connection, Error, ErrorCode, Limits, ListenSource, Listener, Service, Shutdown, UnixSource,
+};
 use rustix::process::Signal;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream, UdpSocket};
@@ -309,7 +311,8 @@ fn if_one_source_fails_nothing_is_left_of_the_others() {
 fn a_source_that_is_none_is_a_bad_flag() {
     let _open = unchanged();
     for (source, hint) in [
-        ("localhost:80", "no host name"),
+        ("localhost", "localhost:9876"),
+        ("localhost:x", "0 to 65535"),
         ("9876", "write :9876"),
         ("/run/a.sock", "write unix:/run/a.sock"),
         ("unix:/a,mode=999", "octal"),
@@ -453,6 +456,7 @@ fn systemd_passes_several_sockets() {
         .arg("--listen")
         .arg(&admin)
         .arg("--fdname=web:admin")
+        .arg(format!("--setenv={CACHE_HOME}"))
         .arg(EVCONN)
         .args(arguments(&["systemd:admin", "systemd:web"]))
         .stdin(Stdio::null());
@@ -507,4 +511,70 @@ async fn several_listeners_share_one_limit() {
     drop(stop);
     let served = within("the server ends", server).await.expect("no panic");
     assert_eq!(served.expect("no error").connections, 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_backlog_is_that_of_a_unix_socket_too() {
+    let _open = unchanged();
+    let scratch = Scratch::new();
+    let path = scratch.join("a.sock");
+    let source = ListenSource::Unix(UnixSource::path(&path));
+    let builder = Listener::builder(host()).backlog(2);
+    let listeners = builder.listen_on(&source).await.expect("a listener");
+    // Without a callback they stay in the queue, in which Linux has room for one more than it was told.
+    let mut waiting = Vec::new();
+    for _ in 0..3 {
+        waiting.push(UnixStream::connect(&path).expect("connected"));
+    }
+    let one_more = socket2::Socket::new(socket2::Domain::UNIX, socket2::Type::STREAM, None);
+    let one_more = one_more.expect("a socket");
+    one_more.set_nonblocking(true).expect("set");
+    let address = socket2::SockAddr::unix(&path).expect("an address");
+    let error = one_more.connect(&address).expect_err("the queue is full");
+    assert_eq!(error.kind(), ErrorKind::WouldBlock);
+    listeners[0].close();
+    within("it closes", listeners[0].closed()).await;
+
+    let none = Listener::builder(host()).backlog(0);
+    let error = none.listen_on(&source).await.expect_err("no queue");
+    assert!(
+        matches!(error, Error::Socket(ErrorCode::InvalidArgument)),
+        "{error}"
+    );
+    assert_eq!(scratch.contents(), Vec::<String>::new());
+}
+
+/// A builder is for as many listeners as one likes; they have its callback in common.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_builder_listens_on_several_sources() {
+    let _open = unchanged();
+    let scratch = Scratch::new();
+    let path = scratch.join("a.sock");
+    let (sender, mut connections) = tokio::sync::mpsc::unbounded_channel();
+    let builder = Listener::builder(host()).on_connection(move |listener, _connection| {
+        let name = listener.name().to_owned();
+        // The test may be over.
+        let _ = sender.send(name);
+    });
+    let mut listeners = Vec::new();
+    for source in ["127.0.0.1:0", &unix(&path)] {
+        let source = source.parse().expect("a source");
+        listeners.extend(builder.listen_on(&source).await.expect("a listener"));
+    }
+    drop(builder);
+    let _tcp = crate::support::connect(listeners[0].local_addr()).await;
+    let _unix = connect(&path);
+    let mut seen = Vec::new();
+    for _ in 0..2 {
+        let name = within("a connection", connections.recv()).await;
+        seen.push(name.expect("one"));
+    }
+    seen.sort();
+    let mut expected: Vec<_> = listeners.iter().map(Listener::name).collect();
+    expected.sort_unstable();
+    assert_eq!(seen, expected);
+    for listener in &listeners {
+        listener.close();
+        within("it closes", listener.closed()).await;
+    }
 }

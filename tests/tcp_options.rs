@@ -1,6 +1,7 @@
 //! What the host sets up on sockets that the listener component makes, and whose connections it takes.
 
-use crate::support::{connect, descriptors, host, over_both_families, within};
+use crate::support::log::Log;
+use crate::support::{connect, descriptors, host, over_both_families, wait_for_close, within};
 use evconn::sockets::{KeepAlive, Policy, TcpOptions, Use};
 use evconn::{Connection, Error, ErrorCode, Listener};
 use std::io::ErrorKind;
@@ -162,6 +163,32 @@ async fn a_peer_that_is_not_allowed_is_reset_and_counted(ip: IpAddr) {
     assert_eq!(address, peer.local_addr().expect("its address"));
     assert_eq!(listener.stats().accepted, 1);
     assert_eq!(policy.refusals().accept, 1);
+}
+
+/// On one thread, so that the log is this test's alone.
+#[tokio::test]
+async fn a_peer_that_is_not_allowed_is_logged() {
+    let _open = descriptors::unchanged();
+    let log = Log::start();
+    let policy = Policy::new(|_, used_for| used_for != Use::Accept);
+    let listener = Listener::builder(host())
+        .policy(policy)
+        .on_connection_async(|_, _| async {})
+        .bind(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 0))
+        .await
+        .expect("a listener");
+    let mut peer = connect(listener.local_addr()).await;
+    wait_for_close(&mut peer).await;
+    let said = format!(
+        "connection refused: its peer may not connect peer={}",
+        peer.local_addr().expect("its address")
+    );
+    let log = log.text();
+    assert!(log.contains(&said), "{log}");
+    assert_eq!(log.lines().count(), 1, "{log}");
+    // On one thread, nothing is closed by itself once the test has returned.
+    listener.close();
+    within("it is closed", listener.closed()).await;
 }
 
 /// A socket with a port, from which to connect later.

@@ -26,6 +26,7 @@ pub mod service {
         exports: { default: async },
         with: {
             "wasi:sockets/tcp": crate::sockets::bindings::wasi::sockets::tcp,
+            "wasi:sockets/ip-name-lookup": crate::sockets::bindings::wasi::sockets::ip_name_lookup,
             "wasi:sockets/tcp-create-socket": crate::sockets::bindings::wasi::sockets::tcp_create_socket,
             "wasi": wasmtime_wasi::p2::bindings,
         },

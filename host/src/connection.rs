@@ -38,6 +38,7 @@ pub(crate) enum Peer {
 }
 
 impl Peer {
+    /// Who is at the other end.
     pub fn of(endpoint: &Endpoint) -> Self {
         let address = endpoint.peer_address();
         match endpoint.peer_credentials() {

@@ -1,7 +1,8 @@
 //! What can go wrong, in the words of the people who can mend it.
 
-use crate::{ListenSource, SourceError};
+use crate::{ListenSource, LoadError, SourceError};
 use std::fmt;
+use std::net::SocketAddr;
 use wasmtime_wasi::p2::bindings::sockets::network::ErrorCode as WasiErrorCode;
 
 /// An error of this crate.
@@ -19,18 +20,29 @@ pub enum Error {
         /// What the listener said.
         code: ErrorCode,
     },
+    /// The same, of one of several addresses that were to be listened on.
+    #[error("{address}: {code}")]
+    Address {
+        /// The address, with the port that was tried.
+        address: SocketAddr,
+        /// What the operating system says.
+        code: ErrorCode,
+    },
     /// There is nothing to listen on.
     #[error(transparent)]
     Source(#[from] SourceError),
     /// No engine can be had with these settings on this machine.
     #[error("cannot set up WebAssembly: {0:#}")]
     Engine(anyhow::Error),
-    /// These bytes are no component, or not one that exports `evconn:tcp/handler`.
-    #[error("not a service (a component that exports evconn:tcp/handler@0.1.0): {0:#}")]
-    NotAService(anyhow::Error),
+    /// This is no component, or not one that can be served.
+    #[error(transparent)]
+    Load(#[from] LoadError),
     /// The listener component itself failed. Its listener is closed.
     #[error("the listener component failed: {0}")]
     Acceptor(String),
+    /// A program trapped.
+    #[error("the program failed: {0:#}")]
+    Program(anyhow::Error),
     /// The listener was closed while it was still needed.
     #[error("the listener is closed")]
     Closed,
@@ -43,6 +55,19 @@ pub enum Error {
         /// `Limits::max_connections`.
         asked: usize,
         /// `HostBuilder::max_connections`.
+        capacity: usize,
+    },
+    /// A connection was to be allowed more than the host has room for.
+    #[error(
+        "{limit} is at most {capacity} on this host, but {asked} was asked for: make the host with \
+         these limits"
+    )]
+    LimitTooHigh {
+        /// The name of the field of [`Limits`](crate::Limits).
+        limit: &'static str,
+        /// Its value there.
+        asked: usize,
+        /// Its value in `HostBuilder::limits`.
         capacity: usize,
     },
 }

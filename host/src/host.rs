@@ -1,24 +1,15 @@
-//! The wasmtime engines: one for acceptors, one for the instances that serve connections.
+//! What listeners and services share: two wasmtime engines, one for acceptors, and one for the instances
+//! that serve connections.
 //!
-//! Where it ends: what is instantiated in them is the [`acceptor`](crate::acceptor)'s and the
+//! Where it ends: how the engines are set up is [`engine`](crate::engine)'s; what is instantiated in them is the [`acceptor`](crate::acceptor)'s and the
 //! [`Service`](crate::Service)'s.
 
-use crate::Error;
 use crate::acceptor::AcceptorPre;
-use crate::limits::Limits;
+use crate::engine::Services;
 use crate::service::Background;
+use crate::{CodeCache, Error, Limits};
 use std::sync::Arc;
-use std::time::Duration;
-use wasmtime::{
-    Config, Enabled, Engine, EngineWeak, InstanceAllocationStrategy, PoolingAllocationConfig,
-};
-
-/// How long a guest computes before others get their turn.
-pub(crate) const SLICE: Duration = Duration::from_millis(10);
-
-/// What is kept of an instance's memory for the next one in its slot, rather than given back to
-/// the kernel. It pays to be close to what a small guest touches, and costs beyond it.
-const KEPT_RESIDENT: usize = 128 << 10;
+use wasmtime::Engine;
 
 /// Everything that listeners and services share: compiled code and room for instances.
 ///
@@ -34,16 +25,16 @@ pub struct Host(Arc<Inner>);
 
 struct Inner {
     acceptor: AcceptorPre,
-    services: Engine,
+    services: Services,
     background: Background,
-    max_connections: usize,
+    room: Limits,
 }
 
 impl Host {
     /// A host with the defaults of [`Host::builder`].
     ///
     /// # Errors
-    /// [`Error::Engine`] if there is no room for the instances.
+    /// [`Error::Engine`] if no engine can be had on this machine.
     pub fn new() -> Result<Self, Error> {
         Self::builder().build()
     }
@@ -51,13 +42,59 @@ impl Host {
     /// To say how a host is to be made.
     pub fn builder() -> HostBuilder {
         HostBuilder {
-            max_connections: Limits::default().max_connections,
+            room: Limits::default(),
+            cache: CodeCache::default(),
         }
     }
 
     /// How many connections services can serve at a time.
     pub fn max_connections(&self) -> usize {
-        self.0.max_connections
+        self.0.room.max_connections
+    }
+
+    /// What its instances may take.
+    pub(crate) fn room(&self) -> &Limits {
+        &self.0.room
+    }
+
+    /// Check that it has the room for these limits.
+    pub(crate) fn check_room(&self, limits: &Limits) -> Result<(), Error> {
+        let room = self.room();
+        if limits.max_connections > room.max_connections {
+            return Err(Error::TooManyConnections {
+                asked: limits.max_connections,
+                capacity: room.max_connections,
+            });
+        }
+        let of_one = [
+            ("max_memory", limits.max_memory, room.max_memory),
+            (
+                "max_table_elements",
+                limits.max_table_elements,
+                room.max_table_elements,
+            ),
+            (
+                "max_core_instances",
+                limits.max_core_instances,
+                room.max_core_instances,
+            ),
+        ];
+        match of_one
+            .into_iter()
+            .find(|(_, asked, capacity)| asked > capacity)
+        {
+            None => Ok(()),
+            Some((limit, asked, capacity)) => Err(Error::LimitTooHigh {
+                limit,
+                asked,
+                capacity,
+            }),
+        }
+    }
+
+    /// Whether instances come from a pool, rather than be made one by one.
+    pub(crate) fn has_pool(&self) -> bool {
+        self.0.services.has_pool
     }
 
     pub(crate) fn acceptor(&self) -> &AcceptorPre {
@@ -65,7 +102,12 @@ impl Host {
     }
 
     pub(crate) fn services(&self) -> &Engine {
-        &self.0.services
+        &self.0.services.engine
+    }
+
+    /// Programs run where acceptors do: a few of them, each for long.
+    pub(crate) fn programs(&self) -> &Engine {
+        self.0.acceptor.engine()
     }
 
     /// Where guests go on that compute a lot.
@@ -77,80 +119,60 @@ impl Host {
 /// How a [`Host`] is to be made.
 #[derive(Clone, Debug)]
 pub struct HostBuilder {
-    max_connections: usize,
+    room: Limits,
+    cache: CodeCache,
 }
 
 impl HostBuilder {
-    /// How many instances of services there is to be room for at a time. Default: 1,000.
+    /// The most that servers on this host are going to allow, in those of the limits that take room:
+    /// [`max_connections`](Limits::max_connections), [`max_memory`](Limits::max_memory),
+    /// [`max_table_elements`](Limits::max_table_elements) and
+    /// [`max_core_instances`](Limits::max_core_instances). Default: [`Limits::default`].
     ///
-    /// Room is address space (8 GiB for each); memory is used when an instance touches it.
+    /// Room is address space, reserved for a pool of instances: for each connection two memories of 4
+    /// GiB, so that guests need not check their bounds, eight tables, and a stack of 2 MiB. The kernel
+    /// gives memory for none of it until it is touched; but it counts mappings, of which a connection
+    /// takes six (see [`machine::fit`](crate::machine::fit)). On Linux with its usual settings there is room
+    /// for about 10,000 connections.
+    ///
+    /// Where there is less, instances are made one by one, and check the bounds of their memory: that
+    /// is logged. It is slower, and code from [`Host::precompile`] on a host with a pool does not fit.
+    pub fn limits(mut self, limits: &Limits) -> Self {
+        self.room = *limits;
+        self
+    }
+
+    /// The first of [`limits`](Self::limits) alone: how many instances of services there is to be room
+    /// for at a time. Default: 1,000.
     pub fn max_connections(mut self, count: usize) -> Self {
-        self.max_connections = count;
+        self.room.max_connections = count;
+        self
+    }
+
+    /// Where compiled code is kept between one process and the next. Default: [`CodeCache::Off`].
+    ///
+    /// If it cannot be had, that is logged, and each process compiles.
+    pub fn cache(mut self, cache: CodeCache) -> Self {
+        self.cache = cache;
         self
     }
 
     /// Compile the listener and make room for the instances.
     ///
     /// # Errors
-    /// [`Error::Engine`] if there is no room for the instances.
+    /// [`Error::Engine`] if no engine can be had on this machine.
     pub fn build(self) -> Result<Host, Error> {
-        let acceptors = Engine::new(&base_config()).map_err(|e| Error::Engine(e.into()))?;
-        let services = self.service_engine().map_err(|e| Error::Engine(e.into()))?;
-        let acceptor = AcceptorPre::new(&acceptors).map_err(|e| Error::Engine(e.into()))?;
-        start_clock(services.weak()).map_err(|e| Error::Engine(e.into()))?;
-        Ok(Host(Arc::new(Inner {
-            acceptor,
-            services,
-            background: Background::new().map_err(|e| Error::Engine(e.into()))?,
-            max_connections: self.max_connections,
-        })))
+        let cache = self.cache.open();
+        let inner = || {
+            let services = Services::new(&self.room, cache.as_ref())?;
+            Ok(Inner {
+                acceptor: AcceptorPre::new(&services.acceptors(cache.as_ref())?)?,
+                services,
+                background: Background::new()?,
+                room: self.room,
+            })
+        };
+        let inner = inner().map_err(|error: wasmtime::Error| Error::Engine(error.into()))?;
+        Ok(Host(Arc::new(inner)))
     }
-
-    fn service_engine(&self) -> wasmtime::Result<Engine> {
-        let mut config = base_config();
-        config.epoch_interruption(true);
-        config.allocation_strategy(InstanceAllocationStrategy::Pooling(self.pool()?));
-        Engine::new(&config)
-    }
-
-    /// Room for each connection's instance: a component of up to two memories and a few tables,
-    /// made of up to twenty core instances, as the language tool chains produce them.
-    fn pool(&self) -> wasmtime::Result<PoolingAllocationConfig> {
-        let count = u32::try_from(self.max_connections)
-            .map_err(|_| wasmtime::format_err!("{} connections", self.max_connections))?;
-        let mut pool = PoolingAllocationConfig::default();
-        pool.total_component_instances(count)
-            .total_core_instances(count.saturating_mul(20))
-            .total_memories(count.saturating_mul(2))
-            .total_tables(count.saturating_mul(4))
-            .total_stacks(count)
-            .max_memory_size(4 << 30)
-            .linear_memory_keep_resident(KEPT_RESIDENT)
-            .table_keep_resident(KEPT_RESIDENT)
-            .pagemap_scan(Enabled::Auto);
-        Ok(pool)
-    }
-}
-
-fn base_config() -> Config {
-    let mut config = Config::new();
-    // WASI 0.2 has no use for it, and each call is cheaper without.
-    config.concurrency_support(false);
-    config
-}
-
-/// Count the slices, for as long as the engine lives.
-///
-/// A thread of its own: guests that spin may have all of the runtime's.
-fn start_clock(engine: EngineWeak) -> std::io::Result<()> {
-    std::thread::Builder::new()
-        .name("evconn-clock".to_owned())
-        .spawn(move || {
-            while let Some(engine) = engine.upgrade() {
-                engine.increment_epoch();
-                drop(engine);
-                std::thread::sleep(SLICE);
-            }
-        })?;
-    Ok(())
 }

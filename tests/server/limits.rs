@@ -66,8 +66,10 @@ fn millis(count: u64) -> Duration {
 #[tokio::test]
 async fn max_memory() {
     let _open = unchanged();
-    let mut limits = Limits::default();
-    limits.max_memory = 8 << 20;
+    let limits = Limits {
+        max_memory: 8 << 20,
+        ..Limits::default()
+    };
     let why = "after it was refused more memory than its limit";
     let served = ends_alone(limits, "grow 16000000\n", why).await;
     assert_eq!(served.failed, 1);
@@ -76,32 +78,40 @@ async fn max_memory() {
 #[tokio::test]
 async fn max_memory_that_is_less_than_it_begins_with() {
     let _open = unchanged();
-    let mut limits = Limits::default();
-    limits.max_memory = 4096;
+    let limits = Limits {
+        max_memory: 4096,
+        ..Limits::default()
+    };
     nobody_is_served(limits, "refused more memory").await;
 }
 
 #[tokio::test]
 async fn max_table_elements() {
     let _open = unchanged();
-    let mut limits = Limits::default();
-    limits.max_table_elements = 1;
+    let limits = Limits {
+        max_table_elements: 1,
+        ..Limits::default()
+    };
     nobody_is_served(limits, "refused more table elements").await;
 }
 
 #[tokio::test]
 async fn max_core_instances() {
     let _open = unchanged();
-    let mut limits = Limits::default();
-    limits.max_core_instances = 1;
+    let limits = Limits {
+        max_core_instances: 1,
+        ..Limits::default()
+    };
     nobody_is_served(limits, "instance count too high").await;
 }
 
 #[tokio::test]
 async fn max_handles() {
     let _open = unchanged();
-    let mut limits = Limits::default();
-    limits.max_handles = 16;
+    let limits = Limits {
+        max_handles: 16,
+        ..Limits::default()
+    };
     let why = "its service has more than 16 handles";
     let served = ends_alone(limits, "hold 100\n", why).await;
     assert_eq!(served.failed, 1);
@@ -110,8 +120,10 @@ async fn max_handles() {
 #[tokio::test]
 async fn as_many_handles_as_it_may_have() {
     let _open = unchanged();
-    let mut limits = Limits::default();
-    limits.max_handles = 16;
+    let limits = Limits {
+        max_handles: 16,
+        ..Limits::default()
+    };
     let server = Running::start(|builder| builder.limits(limits)).await;
     // The connection has three, and each pollable of a clock takes two.
     let answer = exchange(server.connect().await, b"hold 6\n").await;
@@ -123,8 +135,10 @@ async fn as_many_handles_as_it_may_have() {
 async fn timeout_of_a_connection_that_is_busy() {
     let _open = unchanged();
     let log = Log::start();
-    let mut limits = Limits::default();
-    limits.timeout = Some(millis(300));
+    let limits = Limits {
+        timeout: Some(millis(300)),
+        ..Limits::default()
+    };
     let server = Running::start(|builder| builder.limits(limits)).await;
     let mut peer = server.connect().await;
     peer.write_all(b"echo\n").await.expect("sent");
@@ -150,8 +164,10 @@ async fn timeout_of_a_connection_that_is_busy() {
 async fn idle_timeout_of_a_peer_that_says_nothing() {
     let _open = unchanged();
     let log = Log::start();
-    let mut limits = Limits::default();
-    limits.idle_timeout = Some(millis(200));
+    let limits = Limits {
+        idle_timeout: Some(millis(200)),
+        ..Limits::default()
+    };
     let server = Running::start(|builder| builder.limits(limits)).await;
     let mut peer = server.connect().await;
     is_reset(&mut peer).await;
@@ -164,8 +180,10 @@ async fn idle_timeout_of_a_peer_that_says_nothing() {
 async fn idle_timeout_of_a_peer_that_never_reads() {
     let _open = unchanged();
     let log = Log::start();
-    let mut limits = Limits::default();
-    limits.idle_timeout = Some(millis(500));
+    let limits = Limits {
+        idle_timeout: Some(millis(500)),
+        ..Limits::default()
+    };
     let server = Running::start(|builder| builder.limits(limits)).await;
     let mut peer = server.connect().await;
     peer.write_all(b"pour\n").await.expect("sent");
@@ -179,8 +197,10 @@ async fn idle_timeout_of_a_peer_that_never_reads() {
 #[tokio::test]
 async fn idle_timeout_does_not_end_a_slow_peer() {
     let _open = unchanged();
-    let mut limits = Limits::default();
-    limits.idle_timeout = Some(Duration::from_secs(2));
+    let limits = Limits {
+        idle_timeout: Some(Duration::from_secs(2)),
+        ..Limits::default()
+    };
     let server = Running::start(|builder| builder.limits(limits)).await;
     let mut peer = server.connect().await;
     peer.write_all(b"echo\n").await.expect("sent");
@@ -195,8 +215,10 @@ async fn idle_timeout_does_not_end_a_slow_peer() {
 #[tokio::test]
 async fn cpu_timeout() {
     let _open = unchanged();
-    let mut limits = Limits::default();
-    limits.cpu_timeout = Some(millis(100));
+    let limits = Limits {
+        cpu_timeout: Some(millis(100)),
+        ..Limits::default()
+    };
     let why = "its service has computed for more than 100ms";
     let served = ends_alone(limits, "spin\n", why).await;
     assert_eq!(served.failed, 1);
@@ -205,8 +227,10 @@ async fn cpu_timeout() {
 #[tokio::test]
 async fn waiting_is_no_computing() {
     let _open = unchanged();
-    let mut limits = Limits::default();
-    limits.cpu_timeout = Some(millis(200));
+    let limits = Limits {
+        cpu_timeout: Some(millis(200)),
+        ..Limits::default()
+    };
     let server = Running::start(|builder| builder.limits(limits)).await;
     // Its guest waits by the clock, and then for its peer.
     let mut peer = server.connect().await;
@@ -226,8 +250,10 @@ async fn endless_recursion() {
 #[tokio::test]
 async fn a_guest_that_never_reads_is_no_matter_to_others() {
     let _open = unchanged();
-    let mut limits = Limits::default();
-    limits.idle_timeout = Some(Duration::from_secs(1));
+    let limits = Limits {
+        idle_timeout: Some(Duration::from_secs(1)),
+        ..Limits::default()
+    };
     let log = Log::start();
     let server = Running::start(|builder| builder.limits(limits)).await;
     let mut peer = server.connect().await;
@@ -275,8 +301,10 @@ async fn peers_that_reset_or_go_away_are_no_matter_to_others() {
 async fn max_connections_per_peer() {
     let _open = unchanged();
     let log = Log::start();
-    let mut limits = Limits::default();
-    limits.max_connections_per_peer = Some(2);
+    let limits = Limits {
+        max_connections_per_peer: Some(2),
+        ..Limits::default()
+    };
     let server = Running::start(|builder| builder.limits(limits)).await;
     let mut first = server.connect().await;
     assert_eq!(ask(&mut first, "echo\nhello\n").await, "hello\n");
@@ -313,8 +341,10 @@ pub async fn from(ip: &str, to: std::net::SocketAddr) -> TcpStream {
 #[tokio::test]
 async fn ten_at_a_time_of_fifty_that_come_at_once() {
     let _open = unchanged();
-    let mut limits = Limits::default();
-    limits.max_connections = 10;
+    let limits = Limits {
+        max_connections: 10,
+        ..Limits::default()
+    };
     let server = Running::start(|builder| builder.limits(limits)).await;
     let mut clients = Vec::new();
     for number in 0..50 {

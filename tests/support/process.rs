@@ -4,6 +4,7 @@ use super::DEADLINE;
 use rustix::process::{Pid, Signal, kill_process};
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::thread;
@@ -11,6 +12,14 @@ use std::time::Instant;
 
 /// The path of the command.
 pub const EVCONN: &str = env!("CARGO_BIN_EXE_evconn");
+
+/// Names the directory in which caches of programs are.
+pub const CACHE_HOME: &str = "XDG_CACHE_HOME";
+
+/// Where processes that are tested keep their compiled code, rather than in the user's home.
+pub fn tests_cache() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join("cache")
+}
 
 /// A running `evconn`.
 pub struct Evconn {
@@ -33,8 +42,12 @@ impl Evconn {
         Self::start_by(&mut command)
     }
 
-    /// Run a command that becomes `evconn`: it has to `exec` it.
+    /// Run a command that becomes `evconn`: it has to `exec` it. Unless the command says otherwise, the
+    /// cache of compiled code is the tests' own.
     pub fn start_by(command: &mut Command) -> Self {
+        if command.get_envs().all(|(name, _)| name != CACHE_HOME) {
+            command.env(CACHE_HOME, tests_cache());
+        }
         let mut child = command
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

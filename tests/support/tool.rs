@@ -1,10 +1,5 @@
 //! Programs of others, which may not be installed.
 
-#![cfg_attr(
-    not(feature = "tls"),
-    expect(dead_code, reason = "only the tests of TLS use all of it")
-)]
-
 use super::skip;
 use std::io::{ErrorKind, Write};
 use std::process::{Child, Command, Output, Stdio};

@@ -70,7 +70,7 @@ impl Bench {
         };
         let rate = rate?;
         // An instance for each connection, or the figures are of something else.
-        let opened = load.connections(plan).into();
+        let opened = u64::from(load.connections(plan));
         ensure!(served == opened, "{served} of {opened} connections served");
         Ok(rate)
     }

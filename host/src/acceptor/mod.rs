@@ -3,27 +3,30 @@
 //! Here are the calls on the component. [`run`] decides when to make them. Where it ends: an event
 //! leaves as the parts of a connection or an [`AcceptError`], and nothing of it stays in the store.
 
+mod drain;
 mod grant;
 mod room;
 mod run;
 
+pub(crate) use room::Pace;
 pub(crate) use run::run;
 
 use crate::bindings::provider::exports::evconn::tcp::listener as wit;
 use crate::bindings::provider::{Provider, ProviderPre};
 use crate::connection::Parts;
 use crate::listener::{AcceptError, OnRelease, Recovery, Stats};
-use crate::sockets::{Policy, TcpCtx, TcpCtxView, TcpOptions, TcpSocket, TcpView};
+use crate::sockets::{Policy, TcpCtx, TcpOptions, TcpSocket};
 use crate::source::SocketFile;
+use crate::store::StoreState;
 use crate::{Error, ErrorCode, Opened, SourceError, guests, sockets};
 use std::net::SocketAddr;
 use std::time::Duration;
-use wasmtime::component::{Component, Linker, Resource, ResourceAny, ResourceTable};
+use wasmtime::component::{Component, Linker, Resource, ResourceAny};
 use wasmtime::{Engine, Store};
+use wasmtime_wasi::WasiCtx;
 use wasmtime_wasi::p2::DynPollable;
 use wasmtime_wasi::p2::bindings::io::poll::{Host as _, HostPollable as _};
 use wasmtime_wasi::p2::bindings::sockets::network::ErrorCode as WasiErrorCode;
-use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 /// The callback that the component is given for connections and for errors. Which function it
 /// stands for is the host's to know: it may have changed since.
@@ -31,7 +34,7 @@ const CALLBACK: wit::Callback = 0;
 
 /// The compiled listener, ready to be instantiated.
 #[derive(Clone)]
-pub(crate) struct AcceptorPre(ProviderPre<AcceptorState>);
+pub(crate) struct AcceptorPre(ProviderPre<StoreState>);
 
 impl AcceptorPre {
     pub fn new(engine: &Engine) -> wasmtime::Result<Self> {
@@ -40,29 +43,10 @@ impl AcceptorPre {
         sockets::add_to_linker(&mut linker)?;
         Ok(Self(ProviderPre::new(linker.instantiate_pre(&component)?)?))
     }
-}
 
-struct AcceptorState {
-    wasi: WasiCtx,
-    tcp: TcpCtx,
-    table: ResourceTable,
-}
-
-impl WasiView for AcceptorState {
-    fn ctx(&mut self) -> WasiCtxView<'_> {
-        WasiCtxView {
-            ctx: &mut self.wasi,
-            table: &mut self.table,
-        }
-    }
-}
-
-impl TcpView for AcceptorState {
-    fn tcp(&mut self) -> TcpCtxView<'_> {
-        TcpCtxView {
-            ctx: &mut self.tcp,
-            table: &mut self.table,
-        }
+    /// The engine that it was compiled for.
+    pub fn engine(&self) -> &Engine {
+        self.0.engine()
     }
 }
 
@@ -95,8 +79,10 @@ pub(crate) enum Event {
 /// One listener and the store that it lives in.
 pub(crate) struct Acceptor {
     // Goes before the socket that it is the file of, which is in the store.
-    _file: Option<SocketFile>,
-    store: Store<AcceptorState>,
+    file: Option<SocketFile>,
+    /// Its socket was passed here, and others may have it, too.
+    shared: bool,
+    store: Store<StoreState>,
     provider: Provider,
     listener: ResourceAny,
 }
@@ -115,7 +101,7 @@ impl Acceptor {
         let made = guest
             .call_bind(&mut store, address.into(), Some(given))
             .await;
-        Self::made(None, store, provider, given, made).await
+        Self::made(store, provider, given, made).await
     }
 
     /// Make a listener of a socket that listens already. The store may accept from it, and nothing
@@ -127,7 +113,8 @@ impl Acceptor {
     ) -> Result<Self, Error> {
         let policy = grant::accepting(options.policy.clone());
         let (mut store, provider) = instantiate(pre, policy, &options).await?;
-        let (socket, file) = into_socket(&store.data().tcp, opened)?;
+        let shared = opened.is_shared();
+        let (socket, file) = into_socket(store.data().sockets(), opened)?;
         let given = make_options(&mut store, &provider, &options).await?;
         let socket = store.data_mut().table.push(socket);
         let socket = socket.map_err(|error| trap(error.into()))?;
@@ -135,12 +122,14 @@ impl Acceptor {
         let made = guest
             .call_from_sockets(&mut store, &[socket], Some(given))
             .await;
-        Self::made(file, store, provider, given, made).await
+        let mut acceptor = Self::made(store, provider, given, made).await?;
+        acceptor.file = file;
+        acceptor.shared = shared;
+        Ok(acceptor)
     }
 
     async fn made(
-        file: Option<SocketFile>,
-        mut store: Store<AcceptorState>,
+        mut store: Store<StoreState>,
         provider: Provider,
         options: ResourceAny,
         made: wasmtime::Result<Result<ResourceAny, WasiErrorCode>>,
@@ -153,7 +142,8 @@ impl Acceptor {
             .await
             .map_err(trap)?;
         Ok(Self {
-            _file: file,
+            file: None,
+            shared: false,
             store,
             provider,
             listener,
@@ -272,13 +262,7 @@ impl Acceptor {
         pollables.0.into_iter().try_for_each(|p| table.drop(p))
     }
 
-    fn split(
-        &mut self,
-    ) -> (
-        wit::GuestListener<'_>,
-        &mut Store<AcceptorState>,
-        ResourceAny,
-    ) {
+    fn split(&mut self) -> (wit::GuestListener<'_>, &mut Store<StoreState>, ResourceAny) {
         let guest = self.provider.evconn_tcp_listener().listener();
         (guest, &mut self.store, self.listener)
     }
@@ -292,12 +276,9 @@ async fn instantiate(
     pre: &AcceptorPre,
     policy: Policy,
     options: &BindOptions,
-) -> Result<(Store<AcceptorState>, Provider), Error> {
-    let state = AcceptorState {
-        wasi: WasiCtx::builder().build(),
-        tcp: TcpCtx::new(policy).options(options.tcp.clone()),
-        table: ResourceTable::new(),
-    };
+) -> Result<(Store<StoreState>, Provider), Error> {
+    let tcp = TcpCtx::new(policy).options(options.tcp.clone());
+    let state = StoreState::new(WasiCtx::builder().build(), tcp);
     let mut store = Store::new(pre.0.engine(), state);
     let provider = pre.0.instantiate_async(&mut store).await.map_err(trap)?;
     Ok((store, provider))
@@ -312,12 +293,12 @@ fn into_socket(ctx: &TcpCtx, opened: Opened) -> Result<(TcpSocket, Option<Socket
     match opened {
         // This is for the component to bind.
         Opened::Address { .. } => Err(Error::Socket(ErrorCode::InvalidArgument)),
-        Opened::Tcp(listener) => {
+        Opened::Tcp { listener, .. } => {
             let socket = TcpSocket::from_tcp_listener(ctx, listener).map_err(refused)?;
             Ok((socket, None))
         }
         #[cfg(unix)]
-        Opened::Unix { file, listener } => {
+        Opened::Unix { file, listener, .. } => {
             let socket = TcpSocket::from_unix_listener(ctx, listener).map_err(refused)?;
             Ok((socket, file))
         }
@@ -325,7 +306,7 @@ fn into_socket(ctx: &TcpCtx, opened: Opened) -> Result<(TcpSocket, Option<Socket
 }
 
 async fn make_options(
-    store: &mut Store<AcceptorState>,
+    store: &mut Store<StoreState>,
     provider: &Provider,
     options: &BindOptions,
 ) -> Result<ResourceAny, Error> {

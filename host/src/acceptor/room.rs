@@ -1,11 +1,29 @@
-//! How many connections may be taken at a time: as many as there are permits for, and no more than a
-//! batch.
+//! How many connections may be taken at a time: as many as there are permits and tokens for, and no
+//! more than in one turn.
 
+use crate::AcceptRate;
+use std::num::NonZeroU32;
 use std::sync::Arc;
+use std::time::Instant;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// The most connections that are taken at a time for tasks, so that none waits long for the last.
-pub(super) const BATCH: u32 = 64;
+/// How fast connections are taken.
+#[derive(Clone, Debug)]
+pub(crate) struct Pace {
+    /// The most that are taken in one turn for tasks, so that none waits long for the last.
+    pub per_turn: NonZeroU32,
+    pub rate: Option<AcceptRate>,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        const PER_TURN: NonZeroU32 = NonZeroU32::MIN.saturating_add(63);
+        Self {
+            per_turn: PER_TURN,
+            rate: None,
+        }
+    }
+}
 
 /// How many events may be taken now.
 pub(super) enum Room {
@@ -13,6 +31,8 @@ pub(super) enum Room {
     None,
     /// None, until a permit is free.
     WaitFor(Arc<Semaphore>),
+    /// None, until there is a token: at this time, or when one is given back.
+    WaitUntil(Instant),
     /// At most this many.
     For(u32),
 }
@@ -23,9 +43,9 @@ pub(super) enum Room {
 pub(super) struct Permits(Option<OwnedSemaphorePermit>);
 
 impl Permits {
-    /// Take as many as a batch may need.
-    pub fn fill(&mut self, semaphore: &Arc<Semaphore>) -> Room {
-        let batch = BATCH as usize;
+    /// Take as many as one turn may need.
+    pub fn fill(&mut self, semaphore: &Arc<Semaphore>, per_turn: NonZeroU32) -> Room {
+        let batch = per_turn.get() as usize;
         self.keep_only(semaphore);
         let wanted = batch.saturating_sub(self.count());
         let free = wanted.min(semaphore.available_permits());
@@ -75,14 +95,72 @@ impl Permits {
     }
 }
 
+/// Tokens for connections that are yet to come: as with permits.
+pub(super) struct Tokens {
+    rate: Option<AcceptRate>,
+    held: u32,
+}
+
+impl Tokens {
+    pub fn of(rate: Option<AcceptRate>) -> Self {
+        Self { rate, held: 0 }
+    }
+
+    /// Take as many as there is room for.
+    pub fn fill(&mut self, max: u32) -> Room {
+        let Some(rate) = &self.rate else {
+            return Room::For(max);
+        };
+        if self.held < max {
+            match rate.take(max - self.held) {
+                Ok(taken) => self.held += taken,
+                Err(next) if self.held == 0 => return Room::WaitUntil(next),
+                Err(_) => {}
+            }
+        }
+        Room::For(self.held.min(max))
+    }
+
+    /// So many connections were accepted.
+    pub fn spend(&mut self, count: u64) {
+        let count = u32::try_from(count).unwrap_or(u32::MAX);
+        self.held = self.held.saturating_sub(count);
+    }
+
+    /// Keep none while nothing comes.
+    pub fn give_back(&mut self) {
+        let held = std::mem::take(&mut self.held);
+        if let Some(rate) = &self.rate {
+            rate.give_back(held);
+        }
+    }
+
+    /// Wait until there may be one.
+    pub async fn wait(&self, until: Instant) {
+        if let Some(rate) = &self.rate {
+            rate.wait(until).await;
+        }
+    }
+}
+
+impl Drop for Tokens {
+    fn drop(&mut self) {
+        self.give_back();
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn turn(count: u32) -> NonZeroU32 {
+        NonZeroU32::new(count).expect("not 0")
+    }
+
     fn room(room: Room) -> u32 {
         match room {
             Room::For(count) => count,
-            Room::None | Room::WaitFor(_) => 0,
+            Room::None | Room::WaitFor(_) | Room::WaitUntil(_) => 0,
         }
     }
 
@@ -90,32 +168,32 @@ mod tests {
     fn there_is_room_for_as_many_as_there_are_permits() {
         let semaphore = Arc::new(Semaphore::new(3));
         let mut permits = Permits::default();
-        assert_eq!(room(permits.fill(&semaphore)), 3);
+        assert_eq!(room(permits.fill(&semaphore, turn(64))), 3);
         let one = permits.one(&semaphore);
         assert!(one.is_some());
-        assert_eq!(room(permits.fill(&semaphore)), 2);
+        assert_eq!(room(permits.fill(&semaphore, turn(64))), 2);
         assert_eq!(semaphore.available_permits(), 0);
         drop(one);
-        assert_eq!(room(permits.fill(&semaphore)), 3);
+        assert_eq!(room(permits.fill(&semaphore, turn(64))), 3);
     }
 
     #[test]
-    fn no_more_than_a_batch_is_held() {
+    fn no_more_than_for_one_turn_are_held() {
         let semaphore = Arc::new(Semaphore::new(1_000));
         let mut permits = Permits::default();
-        assert_eq!(room(permits.fill(&semaphore)), BATCH);
-        assert_eq!(room(permits.fill(&semaphore)), BATCH);
-        assert_eq!(semaphore.available_permits(), 1_000 - BATCH as usize);
+        assert_eq!(room(permits.fill(&semaphore, turn(64))), 64);
+        assert_eq!(room(permits.fill(&semaphore, turn(64))), 64);
+        assert_eq!(semaphore.available_permits(), 1_000 - 64);
     }
 
     #[test]
     fn permits_that_are_given_back_are_there_for_another_listener() {
         let semaphore = Arc::new(Semaphore::new(1));
         let (mut one, mut other) = (Permits::default(), Permits::default());
-        assert_eq!(room(one.fill(&semaphore)), 1);
-        assert!(matches!(other.fill(&semaphore), Room::WaitFor(_)));
+        assert_eq!(room(one.fill(&semaphore, turn(64))), 1);
+        assert!(matches!(other.fill(&semaphore, turn(64)), Room::WaitFor(_)));
         one.give_back();
-        assert_eq!(room(other.fill(&semaphore)), 1);
+        assert_eq!(room(other.fill(&semaphore, turn(64))), 1);
     }
 
     #[test]
@@ -123,9 +201,32 @@ mod tests {
         let old = Arc::new(Semaphore::new(2));
         let new = Arc::new(Semaphore::new(0));
         let mut permits = Permits::default();
-        assert_eq!(room(permits.fill(&old)), 2);
-        assert!(matches!(permits.fill(&new), Room::WaitFor(_)));
+        assert_eq!(room(permits.fill(&old, turn(64))), 2);
+        assert!(matches!(permits.fill(&new, turn(64)), Room::WaitFor(_)));
         assert_eq!(old.available_permits(), 2);
         assert!(permits.one(&new).is_none());
+    }
+
+    #[test]
+    fn there_is_room_for_as_many_as_there_are_tokens() {
+        let rate = AcceptRate::per_second(turn(1)).burst(turn(3));
+        let (mut one, mut other) = (Tokens::of(Some(rate.clone())), Tokens::of(Some(rate)));
+        assert_eq!(room(one.fill(64)), 3);
+        assert!(matches!(other.fill(64), Room::WaitUntil(_)));
+        one.spend(1);
+        assert_eq!(room(one.fill(1)), 1);
+        assert_eq!(room(one.fill(64)), 2);
+        one.give_back();
+        assert_eq!(room(other.fill(64)), 2);
+        drop(other);
+        assert_eq!(room(one.fill(64)), 2);
+    }
+
+    #[test]
+    fn without_a_rate_there_are_tokens_for_all() {
+        let mut tokens = Tokens::of(None);
+        assert_eq!(room(tokens.fill(64)), 64);
+        tokens.spend(64);
+        assert_eq!(room(tokens.fill(7)), 7);
     }
 }

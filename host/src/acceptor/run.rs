@@ -4,7 +4,8 @@
 //! stays free to disable or close the listener meanwhile; an async function or a service gets a
 //! task of its own.
 
-use super::room::{BATCH, Permits, Room};
+use super::drain::{Drain, LOOK};
+use super::room::{Pace, Permits, Room, Tokens};
 use super::{Acceptor, Event};
 use crate::Connection;
 use crate::connection::Parts;
@@ -14,6 +15,7 @@ use crate::listener::{
 };
 use futures_util::future::OptionFuture;
 use std::collections::VecDeque;
+use std::num::NonZeroU32;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Instant;
@@ -27,6 +29,7 @@ pub(crate) async fn run(
     control: watch::Receiver<Control>,
     status: watch::Sender<Status>,
     owner: OnRelease,
+    pace: Pace,
 ) {
     let mut task = Task {
         control,
@@ -36,9 +39,27 @@ pub(crate) async fn run(
         pending: VecDeque::new(),
         closure: None,
         permits: Permits::default(),
+        per_turn: pace.per_turn,
+        tokens: Tokens::of(pace.rate),
+        drain: None,
     };
     let outcome = task.drive(acceptor).await;
     task.finish(outcome).await;
+}
+
+/// What came of one look for events.
+enum Turn {
+    /// As many were taken as there was room for.
+    Full,
+    /// All that were there.
+    Done,
+    /// None was there, and none will be: it was to end then.
+    Drained,
+}
+
+/// How many connections were accepted, whatever became of them.
+fn accepted(stats: &Stats) -> u64 {
+    stats.accepted + stats.aborted + stats.timed_out + u64::from(stats.held)
 }
 
 struct Task {
@@ -54,6 +75,12 @@ struct Task {
     closure: Option<JoinHandle<()>>,
     /// Permits that no connection has used yet.
     permits: Permits,
+    /// Tokens that no connection has used yet.
+    tokens: Tokens,
+    /// The most connections that are taken before others get their turn.
+    per_turn: NonZeroU32,
+    /// It is about to end.
+    drain: Option<Drain>,
 }
 
 impl Task {
@@ -64,23 +91,46 @@ impl Task {
                 None => return Ok(()),
             }
             self.start_pending();
+            if self.is_drained_by_an_error() {
+                return Ok(());
+            }
             let room = self.room();
             if let Room::For(max) = room {
-                let events = acceptor.next_events(max, &self.owner).await?;
-                let full = events.len() == max as usize;
-                let stats = acceptor.stats().await?;
-                self.publish(stats, &events);
-                self.pending.extend(events);
-                self.start_pending();
-                if full {
-                    tokio::task::yield_now().await;
-                    continue;
+                match self.turn(&mut acceptor, max).await? {
+                    Turn::Full => {
+                        tokio::task::yield_now().await;
+                        continue;
+                    }
+                    Turn::Drained => return Ok(()),
+                    Turn::Done => {}
                 }
             }
             if self.wait(&mut acceptor, room).await?.is_break() {
                 return Ok(());
             }
         }
+    }
+
+    /// Take up to `max` events, and have them dealt with.
+    async fn turn(&mut self, acceptor: &mut Acceptor, max: u32) -> wasmtime::Result<Turn> {
+        let drain = self.drain.as_mut();
+        let is_last = drain.is_some_and(|drain| drain.all_have_come(acceptor));
+        let events = acceptor.next_events(max, &self.owner).await?;
+        let taken = events.len();
+        let stats = acceptor.stats().await?;
+        let before = self.publish(stats, &events);
+        self.tokens
+            .spend(accepted(&stats).saturating_sub(accepted(&before)));
+        self.pending.extend(events);
+        self.start_pending();
+
+        // To be asked after each look.
+        let found_nothing = self.drain.is_some() && acceptor.found_nothing();
+        Ok(match taken {
+            0 if is_last && found_nothing && stats.held == 0 => Turn::Drained,
+            _ if taken == max as usize => Turn::Full,
+            _ => Turn::Done,
+        })
     }
 
     /// What the handles want, or nothing if they want no more.
@@ -104,12 +154,28 @@ impl Task {
             self.status
                 .send_modify(|status| status.backing_off_until = until);
         }
+        if wanted.draining && self.drain.is_none() {
+            self.drain = Some(Drain::begin(acceptor));
+        }
         self.applied = wanted;
         Ok(())
     }
 
-    /// How many events may be taken: none while others wait to be dealt with.
+    /// It is about to end, and accepts no more anyway.
+    fn is_drained_by_an_error(&self) -> bool {
+        self.drain.is_some() && self.pending.is_empty() && self.status.borrow().stopped.is_some()
+    }
+
+    /// How many events may be taken, and where each of them has a token.
     fn room(&mut self) -> Room {
+        match self.room_for_callbacks() {
+            Room::For(max) => self.tokens.fill(max),
+            none => none,
+        }
+    }
+
+    /// How many events may be taken: none while others wait to be dealt with.
+    fn room_for_callbacks(&mut self) -> Room {
         let control = self.control.borrow();
         if self.closure.is_some() || !self.pending.is_empty() && !control.may_start() {
             return Room::None;
@@ -123,16 +189,19 @@ impl Task {
             _ if !self.pending.is_empty() => Room::None,
             None => Room::None,
             Some(ConnectionCallback::Closure(_)) => Room::For(1),
-            Some(ConnectionCallback::Task(TaskCallback { permits: None, .. })) => Room::For(BATCH),
+            Some(ConnectionCallback::Task(TaskCallback { permits: None, .. })) => {
+                Room::For(self.per_turn.get())
+            }
             Some(ConnectionCallback::Task(TaskCallback {
                 permits: Some(semaphore),
                 ..
-            })) => self.permits.fill(semaphore),
+            })) => self.permits.fill(semaphore, self.per_turn),
         }
     }
 
-    /// Say what has come of the last look for connections.
-    fn publish(&mut self, stats: Stats, events: &[Event]) {
+    /// Say what has come of the last look for connections. Returns what there was before.
+    fn publish(&mut self, stats: Stats, events: &[Event]) -> Stats {
+        let earlier = self.status.borrow().stats;
         self.status.send_if_modified(|status| {
             let before = (
                 status.stats,
@@ -159,6 +228,7 @@ impl Task {
                     status.stopped.clone(),
                 )
         });
+        earlier
     }
 
     /// Deal with events in their order, for as long as that is allowed.
@@ -235,13 +305,19 @@ impl Task {
         acceptor: &mut Acceptor,
         room: Room,
     ) -> wasmtime::Result<ControlFlow<()>> {
-        let (takes_events, semaphore) = match room {
-            Room::None => (false, None),
-            Room::WaitFor(semaphore) => (false, Some(semaphore)),
-            Room::For(_) => (self.closure.is_none() && self.pending.is_empty(), None),
+        let takes_events = match room {
+            Room::For(_) => self.closure.is_none() && self.pending.is_empty(),
+            Room::None | Room::WaitFor(_) | Room::WaitUntil(_) => false,
+        };
+        let look = (takes_events && self.drain.is_some()).then(|| tokio::time::sleep(LOOK));
+        let (semaphore, token) = match room {
+            Room::WaitFor(semaphore) => (Some(semaphore), None),
+            Room::WaitUntil(time) => (None, Some(time)),
+            Room::None | Room::For(_) => (None, None),
         };
         // What was not used may be what another listener waits for.
         self.permits.give_back();
+        self.tokens.give_back();
         let pollables = match takes_events {
             true => Some(acceptor.subscribe().await?),
             false => None,
@@ -257,6 +333,8 @@ impl Task {
             Some(Ok(permit)) = OptionFuture::from(semaphore.map(Semaphore::acquire_owned)) => {
                 self.permits.add(permit);
             }
+            Some(()) = OptionFuture::from(token.map(|time| self.tokens.wait(time))) => {}
+            Some(()) = OptionFuture::from(look) => {}
             Some(ready) = OptionFuture::from(pollables.as_ref().map(|p| acceptor.ready(p))) => ready?,
         }
         if let Some(pollables) = pollables {
@@ -273,6 +351,14 @@ impl Task {
     /// The sockets are closed: say so, and wait for the closure that is running.
     async fn finish(mut self, outcome: wasmtime::Result<()>) {
         self.pending.clear();
+        if self.drain.is_some()
+            && let Some(listener) = self.owner.listener()
+        {
+            // What the callbacks have captured goes now, this listener's handles among it: off this
+            // task, since that is anybody's code. An error would be a panic in there, or the end of
+            // the runtime.
+            let _ = tokio::task::spawn_blocking(move || listener.close()).await;
+        }
         self.status.send_modify(|status| {
             status.closed = true;
             status.backing_off_until = None;

@@ -1,5 +1,6 @@
 //! `evconn echo`: the demo of libevent's manual, as two components.
 
+use super::code::CacheArgs;
 use super::edge::EdgeArgs;
 use super::listen::Listen;
 use super::reload;
@@ -33,6 +34,8 @@ pub struct Echo {
     #[command(flatten)]
     listen: Listen,
     #[command(flatten)]
+    cache: CacheArgs,
+    #[command(flatten)]
     edge: EdgeArgs,
 }
 
@@ -48,7 +51,7 @@ impl Echo {
         if self.edge.has_certificate() {
             reload::on_hangup(edge.clone(), None)?;
         }
-        let host = Host::new()?;
+        let host = Host::builder().cache(self.cache.cache()).build()?;
         let service = Service::new(&host, guests::ECHO)?.with_edge(edge);
         let sources = match self.listen.sources.is_empty() {
             true => &[ListenSource::Address(SocketAddr::new(self.address, port))][..],

@@ -2,7 +2,7 @@
 
 use super::values::{TimeLimit, bytes, seconds, time_limit};
 use clap::{Args, value_parser};
-use evconn::{Limits, PeerFilter, Reuse};
+use evconn::{AcceptRate, Limits, PeerFilter, Reuse, ServerBuilder};
 use std::num::NonZeroU32;
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ pub struct LimitArgs {
     #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..))]
     max_connections_per_peer: Option<u32>,
     /// The most memory that one connection's instance may have, in bytes, or with K, M or G.
-    #[arg(long, value_name = "BYTES", default_value = "64M", value_parser = bytes)]
+    #[arg(long, value_name = "BYTES", default_value = "64M", value_parser = bytes, allow_negative_numbers = true)]
     max_memory: usize,
     /// The most elements that the tables of one connection's instance may have.
     #[arg(long, value_name = "N", default_value_t = Limits::default().max_table_elements as u32)]
@@ -46,17 +46,46 @@ pub struct LimitArgs {
 
 impl LimitArgs {
     pub fn limits(&self) -> Limits {
-        let mut limits = Limits::default();
-        limits.max_connections = self.max_connections as usize;
-        limits.max_connections_per_peer = self.max_connections_per_peer.map(|most| most as usize);
-        limits.max_memory = self.max_memory;
-        limits.max_table_elements = self.max_table_elements as usize;
-        limits.max_core_instances = self.max_core_instances as usize;
-        limits.max_handles = self.max_handles as usize;
-        limits.timeout = self.timeout;
-        limits.idle_timeout = self.idle_timeout.0;
-        limits.cpu_timeout = self.cpu_timeout;
-        limits
+        Limits {
+            max_connections: self.max_connections as usize,
+            max_connections_per_peer: self.max_connections_per_peer.map(|most| most as usize),
+            max_memory: self.max_memory,
+            max_table_elements: self.max_table_elements as usize,
+            max_core_instances: self.max_core_instances as usize,
+            max_handles: self.max_handles as usize,
+            timeout: self.timeout,
+            idle_timeout: self.idle_timeout.0,
+            cpu_timeout: self.cpu_timeout,
+        }
+    }
+}
+
+/// The flags for how connections are accepted.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Accepting")]
+pub struct AcceptArgs {
+    /// How many connections the kernel may hold that were not yet accepted; the kernel has a limit of
+    /// its own (net.core.somaxconn). An inherited socket keeps what it has.
+    #[arg(long, value_name = "N", default_value = "4096", value_parser = value_parser!(u32).range(1..))]
+    backlog: u32,
+    /// The most connections that are accepted in a second, after as many at once; more wait in the
+    /// kernel's queue. No limit if this is not given.
+    #[arg(long, value_name = "N")]
+    accept_rate: Option<NonZeroU32>,
+    /// The most connections that are accepted before the open ones get their turn.
+    #[arg(long, value_name = "N", default_value = "64")]
+    max_accepts_per_turn: NonZeroU32,
+}
+
+impl AcceptArgs {
+    pub fn apply(&self, builder: ServerBuilder) -> ServerBuilder {
+        let builder = builder
+            .backlog(self.backlog)
+            .max_accepts_per_turn(self.max_accepts_per_turn);
+        match self.accept_rate {
+            Some(count) => builder.accept_rate(AcceptRate::per_second(count)),
+            None => builder,
+        }
     }
 }
 

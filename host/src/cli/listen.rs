@@ -10,7 +10,8 @@ use std::io::Write;
 pub struct Listen {
     /// Listen on this; may be given more than once.
     ///
-    /// 127.0.0.1:9876 or [::1]:9876 is an address, :9876 is any interface, with IPv6 and IPv4.
+    /// 127.0.0.1:9876 or [::1]:9876 is an address, :9876 is any interface, with IPv6 and IPv4, and
+    /// localhost:9876 is every address that the name stands for.
     /// unix:PATH is a Unix socket, and unix:PATH,mode=660 gives its file a mode; unix:@NAME is one
     /// without a file. fd:3 is a listening socket that is inherited as descriptor 3; systemd is all
     /// that systemd passes, and systemd:NAME those of a name.
@@ -27,12 +28,10 @@ impl Listen {
         host: &Host,
         sources: &[ListenSource],
     ) -> Result<Vec<Listener>, Error> {
+        let builder = Listener::builder(host).tcp_options(self.tcp.options());
         let mut listeners = Vec::new();
         for source in sources {
-            for opened in source.open()? {
-                let builder = Listener::builder(host).tcp_options(self.tcp.options());
-                listeners.push(builder.listen(opened).await?);
-            }
+            listeners.extend(builder.listen_on(source).await?);
         }
         Ok(listeners)
     }

@@ -1,15 +1,22 @@
 //! The command line. Each subcommand has a module of its own, and its work is the library's.
 
+mod code;
+mod compile;
+mod compose;
 mod echo;
 mod edge;
+mod grants;
 mod limits;
 mod listen;
 mod log;
+mod output;
 mod reload;
+mod run;
 mod serve;
 mod systemd;
 mod tcp;
 mod values;
+mod wit;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -26,10 +33,17 @@ pub struct Cli {
     command: Command,
 }
 
+/// The exit status for bad input, found before anything was served.
+const BAD_INPUT: u8 = 2;
+
 #[derive(Subcommand)]
 enum Command {
     Serve(Box<serve::Serve>),
-    Echo(echo::Echo),
+    Compile(compile::Compile),
+    Run(Box<run::Run>),
+    Compose(compose::Compose),
+    Wit(wit::Wit),
+    Echo(Box<echo::Echo>),
 }
 
 /// Read the command line. Ends the process if it is wrong, or asks for help.
@@ -49,6 +63,10 @@ pub fn run(cli: Cli) -> ExitCode {
         .build()
         .map_err(anyhow::Error::from)
         .and_then(|runtime| match cli.command {
+            Command::Compile(compile) => Ok(compile.run()),
+            Command::Compose(compose) => Ok(compose.run()),
+            Command::Wit(wit) => Ok(wit.run()),
+            Command::Run(run) => Ok(runtime.block_on(run.run())),
             Command::Serve(serve) => runtime.block_on(serve.run()),
             Command::Echo(echo) => runtime.block_on(echo.run()),
         });

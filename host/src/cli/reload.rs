@@ -47,7 +47,8 @@ fn certificate(edge: &Edge) {
 #[cfg(unix)]
 async fn component(app: &App, server: &ServerHandle) {
     let app = app.clone();
-    let loaded = tokio::task::spawn_blocking(move || app.load()).await;
+    let loading = tokio::task::spawn_blocking(move || app.load().map_err(anyhow::Error::from));
+    let loaded = loading.await;
     match loaded.map_err(anyhow::Error::from).flatten() {
         Ok(service) => {
             server.reload(&service);

@@ -1,19 +1,20 @@
 //! `evconn serve`: any component that exports `evconn:tcp/handler`, as a TCP server.
 
+use super::BAD_INPUT;
+use super::code::CacheArgs;
 use super::edge::EdgeArgs;
-use super::limits::{LimitArgs, PeerArgs, ReuseArgs};
+use super::grants::ServiceGrantArgs;
+use super::limits::{AcceptArgs, LimitArgs, PeerArgs, ReuseArgs};
 use super::listen::Listen;
 use super::reload;
 use super::systemd;
 use super::values::seconds;
 use clap::Args;
-use evconn::{Edge, Host, Server, Service, Shutdown};
+use evconn::machine::{self, Needs};
+use evconn::{Edge, Error, Grants, Host, Limits, Server, Service, Shutdown};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
-
-/// Bad input, found before anything was served.
-const BAD_INPUT: u8 = 2;
 
 /// Serve a component: each connection gets an instance of its own, and no instance more than is
 /// granted here.
@@ -22,14 +23,24 @@ const BAD_INPUT: u8 = 2;
 /// SIGHUP reads the component again, for new connections. The exit status is 0 if every connection
 /// could finish, 1 if some had to be reset or the listeners failed, and 2 if it could not start.
 #[derive(Args)]
+#[command(mut_arg("sources", |sources| sources.required(true)))]
 pub struct Serve {
-    /// The component.
+    /// The component: a binary, its text (WAT), or with --allow-precompiled what `evconn compile` made
+    /// of it.
     #[arg(value_name = "APP.wasm")]
     app: PathBuf,
+    /// Let APP be compiled code. It runs unchecked, with all that this process may do: it has to be what
+    /// `evconn compile` made, in a file that nobody else can change.
+    #[arg(long, help_heading = "Code")]
+    allow_precompiled: bool,
+    #[command(flatten)]
+    cache: CacheArgs,
     #[command(flatten)]
     listen: Listen,
     #[command(flatten)]
     life: LifeArgs,
+    #[command(flatten)]
+    accept: AcceptArgs,
     #[command(flatten)]
     peers: PeerArgs,
     #[command(flatten)]
@@ -38,6 +49,8 @@ pub struct Serve {
     limits: LimitArgs,
     #[command(flatten)]
     edge: EdgeArgs,
+    #[command(flatten)]
+    grants: ServiceGrantArgs,
 }
 
 /// The flags for when it ends, and how.
@@ -83,14 +96,17 @@ impl Serve {
 
     /// Everything that can be wrong is found here, and before anything is bound if that is possible.
     async fn start(&self) -> anyhow::Result<(App, Server, Shutdown)> {
-        let limits = self.limits.limits();
+        let limits = self.fit(self.limits.limits());
         let host = Host::builder()
-            .max_connections(limits.max_connections)
+            .limits(&limits)
+            .cache(self.cache.cache())
             .build()?;
         let app = App {
             host,
             path: self.app.clone(),
+            allow_precompiled: self.allow_precompiled,
             edge: self.edge.edge()?,
+            grants: self.grants.grants()?,
         };
         let mut builder = Server::builder(&app.load()?)
             .limits(limits)
@@ -103,8 +119,33 @@ impl Serve {
         let shutdown = Shutdown::on_signals()?
             .grace(self.life.grace)
             .drain_delay(self.life.drain_delay);
-        let server = self.listen.bind(builder).await?;
+        let server = self.listen.bind(self.accept.apply(builder)).await?;
         Ok((app, server, shutdown))
+    }
+
+    /// Lower what this machine has no room for.
+    fn fit(&self, mut limits: Limits) -> Limits {
+        if let Err(error) = machine::raise_descriptor_limit() {
+            tracing::warn!("the limit of descriptors (ulimit -n) cannot be raised: {error}");
+        }
+        let asked = limits.max_connections;
+        let fit = machine::fit(Needs {
+            max_connections: asked,
+            descriptors_each: match self.grants.may_connect() {
+                true => 2,
+                false => 1,
+            },
+            listeners: self.listen.sources.len(),
+        });
+        limits.max_connections = fit.max_connections;
+        if fit.max_connections < asked {
+            let reasons = fit.reasons.join("; ");
+            tracing::warn!(
+                "--max-connections {asked} was lowered to {}: {reasons}",
+                fit.max_connections
+            );
+        }
+        limits
     }
 }
 
@@ -113,13 +154,21 @@ impl Serve {
 pub struct App {
     host: Host,
     path: PathBuf,
+    allow_precompiled: bool,
     edge: Edge,
+    grants: Grants,
 }
 
 impl App {
     /// Read and compile it. It takes a while, and blocks.
-    pub fn load(&self) -> anyhow::Result<Service> {
-        let bytes = std::fs::read(&self.path)?;
-        Ok(Service::new(&self.host, &bytes)?.with_edge(self.edge.clone()))
+    pub fn load(&self) -> Result<Service, Error> {
+        let service = match self.allow_precompiled {
+            // SAFETY: whoever gave the flag vouches for the file, as its help says.
+            true => unsafe { Service::from_precompiled_file(&self.host, &self.path) }?,
+            false => Service::from_file(&self.host, &self.path)?,
+        };
+        Ok(service
+            .with_edge(self.edge.clone())
+            .with_grants(self.grants.clone()))
     }
 }

@@ -1,17 +1,24 @@
 //! How a listener is to be made.
 
+use super::addresses;
 use super::callback::OneAtATime;
-use super::{AcceptError, ConnectionCallback, Control, Handle, Listener, OnRelease, Status};
-use crate::acceptor::{self, Acceptor, BindOptions, DeferredAccept};
+use super::{
+    AcceptError, AcceptRate, ConnectionCallback, Control, Handle, Listener, OnRelease, Status,
+};
+use crate::acceptor::{self, Acceptor, BindOptions, DeferredAccept, Pace};
 use crate::sockets::{Policy, TcpOptions};
-use crate::{Connection, Error, ErrorCode, Host, Opened};
+use crate::{Connection, Error, ErrorCode, Host, ListenSource, Opened, source};
 use std::future::Future;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 
-/// How a [`Listener`] is to be made.
+/// How a [`Listener`] is to be made, or several: it can be cloned. A closure that they have in common
+/// is called for one connection of all of them at a time; clones of a policy or of a rate share what
+/// they count.
+#[derive(Clone)]
 pub struct ListenerBuilder {
     host: Host,
     backlog: Option<u32>,
@@ -20,6 +27,7 @@ pub struct ListenerBuilder {
     deferred: Option<DeferredAccept>,
     tcp: TcpOptions,
     policy: Policy,
+    pace: Pace,
     control: Control,
 }
 
@@ -33,6 +41,7 @@ impl ListenerBuilder {
             deferred: None,
             tcp: TcpOptions::default(),
             policy: Policy::allow_all(),
+            pace: Pace::default(),
             control: Control {
                 enabled: true,
                 ..Control::default()
@@ -45,6 +54,20 @@ impl ListenerBuilder {
     /// [`ErrorCode::InvalidArgument`](crate::ErrorCode::InvalidArgument).
     pub fn backlog(mut self, backlog: u32) -> Self {
         self.backlog = Some(backlog);
+        self
+    }
+
+    /// The most connections that are taken from the kernel's queue in one turn, before other tasks get
+    /// theirs. Default: 64. For a closure that is called for one connection at a time, it is always 1.
+    pub fn max_accepts_per_turn(mut self, count: NonZeroU32) -> Self {
+        self.pace.per_turn = count;
+        self
+    }
+
+    /// How many connections may be accepted in a second, by all listeners that share this rate. Where
+    /// more come, they wait in the kernel's queue. Default: as many as come.
+    pub fn accept_rate(mut self, rate: AcceptRate) -> Self {
+        self.pace.rate = Some(rate);
         self
     }
 
@@ -137,7 +160,55 @@ impl ListenerBuilder {
         self.start(acceptor, None).await
     }
 
-    /// Listen on what a [`ListenSource`](crate::ListenSource) was opened to, or on a socket of your
+    /// Listen on each socket that `source` has: mostly one, but a name may stand for several addresses,
+    /// and systemd may pass several sockets.
+    ///
+    /// The backlog is that of a socket that is made here, a Unix socket too. What the source says of
+    /// IPv4 replaces [`dual_stack`]. A Unix socket's file goes when its listener is closed. Of a name,
+    /// addresses of a family that the machine does not have are left out, and that is logged.
+    ///
+    /// It may block for as long as [`ListenSource::open`] does, but for a name.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use evconn::{Host, Listener};
+    ///
+    /// let host = Host::new()?;
+    /// let builder = Listener::builder(&host).backlog(16);
+    /// let listeners = builder.listen_on(&"localhost:0".parse()?).await?;
+    /// let port = listeners[0].local_addr().port();
+    /// assert!(listeners.iter().all(|listener| listener.local_addr().port() == port));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Source`] if the source cannot be opened; [`Error::Address`] with that of a name's
+    /// addresses that cannot be bound; otherwise as [`Listener::bind`]. Nothing is left open then.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime with I/O and time.
+    ///
+    /// [`dual_stack`]: Self::dual_stack
+    pub async fn listen_on(&self, source: &ListenSource) -> Result<Vec<Listener>, Error> {
+        if let ListenSource::Name { host, port } = source {
+            let addresses = source::look_up(host, *port).await?;
+            let builder = self.clone().dual_stack(false);
+            return addresses::bind_all(&builder, &addresses).await;
+        }
+        let backlog = match self.backlog {
+            None => source::BACKLOG,
+            Some(backlog) => NonZeroU32::new(backlog).ok_or(ErrorCode::InvalidArgument)?,
+        };
+        let mut listeners = Vec::new();
+        for opened in source.open_with_backlog(backlog)? {
+            listeners.push(self.clone().listen(opened).await?);
+        }
+        Ok(listeners)
+    }
+
+    /// Listen on what a [`ListenSource`] was opened to, or on a socket of your
     /// own that listens.
     ///
     /// Of a socket that listens, the backlog is left as it is, and [`dual_stack`] is of no
@@ -151,7 +222,8 @@ impl ListenerBuilder {
     /// let host = Host::new()?;
     /// let socket = std::net::TcpListener::bind("127.0.0.1:0")?;
     /// let address = socket.local_addr()?;
-    /// let listener = Listener::builder(&host).listen(Opened::Tcp(socket)).await?;
+    /// let opened = Opened::Tcp { listener: socket, shared: false };
+    /// let listener = Listener::builder(&host).listen(opened).await?;
     /// assert_eq!(listener.local_addr(), address);
     /// # Ok(())
     /// # }
@@ -190,9 +262,10 @@ impl ListenerBuilder {
     async fn bind_both(&self, address: SocketAddr) -> Result<Acceptor, Error> {
         let pre = self.host.acceptor();
         match Acceptor::bind(pre, address, self.options()).await {
-            Err(Error::Socket(ErrorCode::NotSupported | ErrorCode::AddressNotBindable))
-                if address.ip().is_unspecified() =>
-            {
+            Err(Error::Socket(
+                code @ (ErrorCode::NotSupported | ErrorCode::AddressNotBindable),
+            )) if address.ip().is_unspecified() => {
+                tracing::info!("listening on IPv4 only: this machine has no IPv6 ({code})");
                 let options = BindOptions {
                     dual_stack: false,
                     ..self.options()
@@ -232,7 +305,8 @@ impl ListenerBuilder {
             local_addrs,
         });
         let owner = OnRelease::new(Arc::downgrade(&handle));
-        tokio::spawn(acceptor::run(acceptor, wanted, commands, reports, owner));
+        let task = acceptor::run(acceptor, wanted, commands, reports, owner, self.pace);
+        tokio::spawn(task);
         Ok(Listener(handle))
     }
 }

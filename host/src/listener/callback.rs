@@ -13,6 +13,8 @@ type Closure<E> = Arc<Mutex<dyn FnMut(&Listener, E) + Send>>;
 type Start = Arc<dyn Fn(Listener, Parts, Option<OwnedSemaphorePermit>) + Send + Sync>;
 
 /// A closure that is called for one event at a time, off the acceptor's task.
+///
+/// Clones are the same closure: where several listeners have it, it is called for one of them at a time.
 pub(crate) struct OneAtATime<E>(Closure<E>);
 
 impl<E> Clone for OneAtATime<E> {
@@ -28,7 +30,7 @@ impl<E> OneAtATime<E> {
 
     /// Call the closure. A panic in it is logged, and is the end of this call alone.
     pub fn call(&self, listener: &Listener, event: E) {
-        // The acceptor starts one closure at a time, so nobody else holds the lock.
+        // The acceptor starts one closure at a time. Others may have the same one, and wait here.
         let mut closure = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if catch_unwind(AssertUnwindSafe(|| closure(listener, event))).is_err() {
             tracing::error!("a callback of the listener panicked");

@@ -6,13 +6,15 @@ use super::{Stats, StopReason};
 use std::time::Instant;
 
 /// What the handles want.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Control {
     pub enabled: bool,
     pub on_connection: Option<ConnectionCallback>,
     pub on_error: Option<ErrorCallback>,
     /// Counts the calls of `retry`.
     pub retries: u64,
+    /// To be closed when nobody waits any more.
+    pub draining: bool,
     pub closed: bool,
 }
 
@@ -28,16 +30,18 @@ impl Control {
             enabled: self.enabled,
             has_callback: self.on_connection.is_some(),
             retries: self.retries,
+            draining: self.draining,
         }
     }
 }
 
-/// The part of [`Control`] that the component knows of.
+/// The part of [`Control`] that the component and its sockets are told of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Wanted {
     pub enabled: bool,
     pub has_callback: bool,
     pub retries: u64,
+    pub draining: bool,
 }
 
 /// What the acceptor's task does.

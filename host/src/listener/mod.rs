@@ -3,14 +3,17 @@
 //! Where it ends: the component that accepts and the task that drives it are the
 //! [`acceptor`](crate::acceptor)'s.
 
+mod addresses;
 mod builder;
 mod callback;
 mod control;
+mod rate;
 mod state;
 
 pub use builder::ListenerBuilder;
 pub(crate) use callback::{ConnectionCallback, TaskCallback};
 pub(crate) use control::{Control, Status, Wanted};
+pub use rate::AcceptRate;
 pub use state::{AcceptError, Recovery, State, Stats, StopReason};
 
 use crate::{Connection, Error, ErrorCode, Host, ListenSource};
@@ -31,7 +34,8 @@ use tokio::sync::watch;
 /// async function, of which each connection gets a task ([`set_async_callback`]). After
 /// [`disable`] no further one is started; one that is running goes on.
 ///
-/// The listener is closed by [`close`], or when its last handle is dropped.
+/// The listener is closed by [`close`], by [`drain`] when all who wait are served, or when its last
+/// handle is dropped.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -58,6 +62,7 @@ use tokio::sync::watch;
 /// [`set_async_callback`]: Self::set_async_callback
 /// [`disable`]: Self::disable
 /// [`close`]: Self::close
+/// [`drain`]: Self::drain
 #[derive(Clone)]
 pub struct Listener(Arc<Handle>);
 
@@ -85,22 +90,16 @@ impl Listener {
         Self::builder(host).bind(address).await
     }
 
-    /// Listen on each socket that `source` has: mostly one, but systemd may pass several. It may
-    /// block for as long as [`ListenSource::open`] does. A Unix socket's file goes when its listener
-    /// is closed.
+    /// Listen on each socket that `source` has, with the defaults of [`Listener::builder`]: see
+    /// [`ListenerBuilder::listen_on`].
     ///
     /// # Errors
-    /// [`Error::Source`] if it cannot be opened; otherwise as [`bind`](Self::bind). Nothing is left
-    /// open then.
+    /// As [`ListenerBuilder::listen_on`]. Nothing is left open then.
     ///
     /// # Panics
     /// Outside a tokio runtime with I/O and time.
     pub async fn listen(host: &Host, source: &ListenSource) -> Result<Vec<Self>, Error> {
-        let mut listeners = Vec::new();
-        for opened in source.open()? {
-            listeners.push(Self::builder(host).listen(opened).await?);
-        }
-        Ok(listeners)
+        Self::builder(host).listen_on(source).await
     }
 
     /// To say how a listener is to be made.
@@ -238,7 +237,7 @@ impl Listener {
 
     /// Close the sockets, and start no further callback. Idempotent.
     ///
-    /// Peers that wait are reset; connections that were delivered live on. The port may still be
+    /// Peers that wait are reset ([`drain`](Self::drain) takes them first); connections that were delivered live on. The port may still be
     /// in use when this returns: [`closed`](Self::closed) waits until it is free.
     pub fn close(&self) {
         self.change(|control| {
@@ -248,9 +247,54 @@ impl Listener {
         });
     }
 
+    /// Take what waits in the kernel's queue, and then close. Idempotent, and it returns at once:
+    /// [`closed`](Self::closed) waits until it is over, [`close`](Self::close) ends it early.
+    ///
+    /// A connection whose handshake was complete before this was called is delivered, as any other is:
+    /// to the callback, and at the pace that permits and an [`AcceptRate`] allow. One whose handshake
+    /// was under way is waited for, for up to 2 seconds. A connection that waits for its first byte
+    /// ([`ListenerBuilder::deferred_accept`]) is delivered when that comes, or closed after its time.
+    /// A listener that is disabled, or has no callback, goes on when it is enabled or gets one.
+    ///
+    /// Peers that come later are dealt with by the kernel. Those of a Unix socket are refused, and its
+    /// file goes at once. Those of a TCP socket wait until the socket is closed, and are refused then:
+    /// they notice within a second or so, when they repeat their first packet. That is so on Linux;
+    /// elsewhere peers get in until the queue is found empty, and are reset if they come between that
+    /// and the close.
+    ///
+    /// A socket that was passed here by another program is left to whoever else has it: what waits in
+    /// its queue is not taken any more. Only if nobody else has it, the close resets those peers.
+    ///
+    /// Handles have to be kept until it is over: without any, the listener is closed at once.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    ///
+    /// let host = evconn::Host::new()?;
+    /// let listener = evconn::Listener::bind(&host, "127.0.0.1:0".parse()?).await?;
+    /// let mut peer = tokio::net::TcpStream::connect(listener.local_addr()).await?;
+    /// listener.drain();
+    /// listener.set_async_callback(|_listener, mut connection| async move {
+    ///     if let Err(error) = connection.write_all(b"You are the last.\n").await {
+    ///         eprintln!("{}: {error}", connection.peer_addr());
+    ///     }
+    /// });
+    /// listener.closed().await;
+    /// let mut greeting = String::new();
+    /// peer.read_to_string(&mut greeting).await?;
+    /// assert_eq!(greeting, "You are the last.\n");
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn drain(&self) {
+        self.change(|control| control.draining = true);
+    }
+
     /// Wait until the listener is closed: its sockets are, and none of its closures is running.
     ///
-    /// This waits for ever if nobody closes it, and if a closure waits for it.
+    /// This waits for ever if nobody closes or drains it, and if a closure waits for it.
     pub async fn closed(&self) {
         self.until(|_, status| status.closed && !status.in_closure)
             .await;

@@ -4,7 +4,8 @@ use super::connections::Connections;
 use super::{PeerFilter, Server, ServerHandle};
 use crate::service::{Instances, Reuse};
 use crate::sockets::{Policy, TcpOptions, Use};
-use crate::{Error, Limits, ListenSource, Listener, Service};
+use crate::{AcceptRate, Error, Limits, ListenSource, Listener, ListenerBuilder, Service};
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,6 +19,8 @@ pub struct ServerBuilder {
     reuse: Reuse,
     tcp: TcpOptions,
     backlog: Option<u32>,
+    accept_rate: Option<AcceptRate>,
+    max_accepts_per_turn: Option<NonZeroU32>,
     shutdown_after_idle: Option<Duration>,
 }
 
@@ -32,6 +35,8 @@ impl ServerBuilder {
             reuse: Reuse::default(),
             tcp: TcpOptions::default(),
             backlog: None,
+            accept_rate: None,
+            max_accepts_per_turn: None,
             shutdown_after_idle: None,
         }
     }
@@ -83,6 +88,20 @@ impl ServerBuilder {
         self
     }
 
+    /// The most connections that are accepted in a second, by all of its listeners together; more wait
+    /// in the kernel's queue. Default: no limit.
+    pub fn accept_rate(mut self, rate: AcceptRate) -> Self {
+        self.accept_rate = Some(rate);
+        self
+    }
+
+    /// The most connections that a listener accepts before others get their turn. See
+    /// [`ListenerBuilder::max_accepts_per_turn`].
+    pub fn max_accepts_per_turn(mut self, count: NonZeroU32) -> Self {
+        self.max_accepts_per_turn = Some(count);
+        self
+    }
+
     /// End when no connection has been open for that long. Default: never.
     pub fn shutdown_after_idle(mut self, time: Duration) -> Self {
         self.shutdown_after_idle = Some(time);
@@ -92,33 +111,23 @@ impl ServerBuilder {
     /// Listen. Peers can connect from now on; they are served when [`Server::run`] is.
     ///
     /// # Errors
-    /// [`Error::TooManyConnections`] if the host has no room for that many; [`Error::Source`] or
-    /// [`Error::Listen`] if a source cannot be had; otherwise as [`Listener::bind`]. Nothing is left open then.
+    /// [`Error::TooManyConnections`] or [`Error::LimitTooHigh`] if the host has no room for the limits;
+    /// [`Error::Source`] or [`Error::Listen`] if a source cannot be had; otherwise as
+    /// [`Listener::bind`]. Nothing is left open then.
     ///
     /// # Panics
     /// Outside a tokio runtime with I/O and time.
-    pub async fn bind(self) -> Result<Server, Error> {
+    pub async fn bind(mut self) -> Result<Server, Error> {
         let host = self.service.host().clone();
-        let capacity = host.max_connections();
-        if self.limits.max_connections > capacity {
-            return Err(Error::TooManyConnections {
-                asked: self.limits.max_connections,
-                capacity,
-            });
-        }
-        let mut listeners = self.listeners;
+        host.check_room(&self.limits)?;
+        let mut listeners = std::mem::take(&mut self.listeners);
         for source in &self.sources {
-            for opened in source.open()? {
-                let mut builder = Listener::builder(&host).tcp_options(self.tcp.clone());
-                if let Some(backlog) = self.backlog {
-                    builder = builder.backlog(backlog);
+            match self.listener_builder().listen_on(source).await {
+                Ok(opened) => listeners.extend(opened),
+                Err(error) => {
+                    super::close(&listeners).await;
+                    return Err(on(source, error));
                 }
-                // Who connects is known when it is accepted, unless a proxy does.
-                if self.peers.refuses_some() && !self.service.edge().has_proxy() {
-                    builder = builder.policy(accepting_from(self.peers.clone()));
-                }
-                let listener = builder.listen(opened).await;
-                listeners.push(listener.map_err(|error| on(source, error))?);
             }
         }
         let instances = Instances::new(self.service, self.limits, self.reuse);
@@ -131,11 +140,37 @@ impl ServerBuilder {
     }
 }
 
+impl ServerBuilder {
+    /// How the listeners of its sources are made.
+    fn listener_builder(&self) -> ListenerBuilder {
+        let mut builder = Listener::builder(self.service.host()).tcp_options(self.tcp.clone());
+        if let Some(backlog) = self.backlog {
+            builder = builder.backlog(backlog);
+        }
+        if let Some(rate) = &self.accept_rate {
+            builder = builder.accept_rate(rate.clone());
+        }
+        if let Some(count) = self.max_accepts_per_turn {
+            builder = builder.max_accepts_per_turn(count);
+        }
+        // Who connects is known when it is accepted, unless a proxy does.
+        if self.peers.refuses_some() && !self.service.edge().has_proxy() {
+            builder = builder.policy(accepting_from(self.peers.clone()));
+        }
+        builder
+    }
+}
+
 /// Which of several sources it is about.
 fn on(source: &ListenSource, error: Error) -> Error {
     match error {
         Error::Socket(code) => Error::Listen {
             place: source.clone(),
+            code,
+        },
+        // One of those of the source.
+        Error::Address { address, code } => Error::Listen {
+            place: ListenSource::Address(address),
             code,
         },
         error => error,

@@ -122,7 +122,7 @@ impl Connections {
         let end = tokio::select! {
             // A connection that ends as it is cut short was served.
             biased;
-            end = self.to_its_end(&endpoint, place) => end,
+            end = self.to_its_end(&endpoint, number, &place) => end,
             end = self.cut_short(&endpoint) => {
                 endpoint.reset();
                 end
@@ -130,9 +130,12 @@ impl Connections {
         };
         self.counters.end(end.kind());
         end.tell(number, &Peer::of(&endpoint));
+        // In this order: the next connection is taken when this one is gone.
+        drop(endpoint);
+        drop(place);
     }
 
-    async fn to_its_end(&self, endpoint: &Arc<Endpoint>, place: Arc<Place>) -> End {
+    async fn to_its_end(&self, endpoint: &Arc<Endpoint>, number: u64, place: &Arc<Place>) -> End {
         let instances = self.instances();
         let edge = instances.service().edge();
         if let Err(refused) = edge.prepare(endpoint).await {
@@ -150,9 +153,10 @@ impl Connections {
         let host = instances.service().host().clone();
         let guest = {
             let (endpoint, meter) = (Arc::clone(endpoint), Arc::clone(&meter));
+            let place = Arc::clone(place);
             Box::pin(async move {
                 let _place = place;
-                instances.serve(endpoint, meter).await
+                instances.serve(endpoint, number, meter).await
             })
         };
         let end = match service::run(guest, meter, host.background()).await {

@@ -35,8 +35,10 @@ use tokio::time::sleep;
 ///
 /// let host = Host::new()?;
 /// let service = Service::new(&host, guests::ECHO)?;
-/// let mut limits = Limits::default();
-/// limits.idle_timeout = Some(Duration::from_secs(60));
+/// let limits = Limits {
+///     idle_timeout: Some(Duration::from_secs(60)),
+///     ..Limits::default()
+/// };
 /// let server = Server::builder(&service)
 ///     .listen("127.0.0.1:0".parse()?)
 ///     .limits(limits)
@@ -112,8 +114,10 @@ impl Server {
         let drained = pin!(self.drain(drain_delay, grace));
         tokio::select! {
             () = drained => {}
-            () = now => self.close().await,
+            () = now => {}
         }
+        // First: what waits for a permit is accepted when one is free.
+        close(&self.listeners).await;
         connections.kill();
         connections.done().await;
         outcome.map(|()| self.handle.served())
@@ -131,20 +135,26 @@ impl Server {
     async fn drain(&self, delay: Duration, grace: Duration) {
         sleep(delay).await;
         let done = async {
-            self.close().await;
+            for listener in &self.listeners {
+                listener.drain();
+            }
+            for listener in &self.listeners {
+                listener.closed().await;
+            }
             self.handle.connections().done().await;
         };
         // An error is that the time is over.
         let _ = tokio::time::timeout(grace, done).await;
     }
+}
 
-    async fn close(&self) {
-        for listener in &self.listeners {
-            listener.close();
-        }
-        for listener in &self.listeners {
-            listener.closed().await;
-        }
+/// Close listeners, and wait until nobody can connect.
+async fn close(listeners: &[Listener]) {
+    for listener in listeners {
+        listener.close();
+    }
+    for listener in listeners {
+        listener.closed().await;
     }
 }
 

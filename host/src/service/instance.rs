@@ -1,6 +1,7 @@
 //! One instance of a service, in a store of its own.
 
 use super::Service;
+use super::console::Origin;
 use super::failure::{self, Failure, OutOfTime};
 use super::meter::{Meter, Tick};
 use super::state::ConnectionState;
@@ -21,9 +22,10 @@ impl Instance {
     pub async fn new(
         service: &Service,
         limits: &Limits,
+        origin: Origin,
         meter: Arc<Meter>,
     ) -> Result<Self, Failure> {
-        let state = ConnectionState::new(limits, service.tcp.clone(), meter);
+        let state = ConnectionState::new(limits, &service.grants, origin, meter);
         let mut store = Store::new(service.host.services(), state);
         store.limiter(|state| &mut state.allowance);
         // A guest that computes is interrupted at the end of each slice, and others get their turn.
@@ -50,13 +52,16 @@ impl Instance {
         &mut self,
         endpoint: &Arc<Endpoint>,
         limits: &Limits,
+        origin: Origin,
         meter: Arc<Meter>,
     ) -> Result<Result<(), String>, Failure> {
         self.served += 1;
         self.store.data_mut().meter = meter;
+        self.store.data().console.begin(origin);
         // Dropped before the store: the end of the streams in there would be a regular one.
         let unfinished = ResetOnDrop(endpoint);
         let result = self.call(endpoint).await;
+        self.store.data().console.end();
         match result {
             Ok(result) => {
                 unfinished.disarm();

@@ -2,7 +2,8 @@
 //! before.
 
 use super::instance::{Instance, ResetOnDrop};
-use super::{Failure, Meter, Service};
+use super::{Failure, Meter, Origin, Service};
+use crate::connection::Peer;
 use crate::limits::Limits;
 use crate::sockets::Endpoint;
 use std::collections::VecDeque;
@@ -72,21 +73,26 @@ impl Instances {
         &self.service
     }
 
-    /// Have an instance serve a connection.
+    /// Have an instance serve a connection, which has this number.
     ///
     /// The connection is closed when this is done and all else that holds it is dropped: in a regular
     /// way, or by a reset if the instance failed or this was given up.
     pub async fn serve(
         self: Arc<Self>,
         endpoint: Arc<Endpoint>,
+        number: u64,
         meter: Arc<Meter>,
     ) -> Result<(), Failure> {
+        let peer = Peer::of(&endpoint);
+        let origin = Origin { number, peer };
         let unfinished = ResetOnDrop(&endpoint);
         let mut instance = match self.take_idle() {
             Some(instance) => instance,
-            None => Instance::new(&self.service, &self.limits, Arc::clone(&meter)).await?,
+            None => Instance::new(&self.service, &self.limits, origin, Arc::clone(&meter)).await?,
         };
-        let result = instance.serve(&endpoint, &self.limits, meter).await?;
+        let result = instance
+            .serve(&endpoint, &self.limits, origin, meter)
+            .await?;
         unfinished.disarm();
         // Otherwise the connection would be open for as long as the instance is kept.
         if endpoint.is_released() && instance.served < self.reuse.connections.get() {

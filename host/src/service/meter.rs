@@ -6,7 +6,7 @@
 //!
 //! Where it ends: what a guest that uses up its slice gets for it is [`fair`](super::fair)'s.
 
-use crate::host::SLICE;
+use crate::engine::SLICE;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 

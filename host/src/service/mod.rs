@@ -1,8 +1,10 @@
 //! A component that serves connections: compiled once, instantiated for each connection or used again.
 //!
-//! Where it ends: which connections, and how many at a time, is the [`server`](crate::server)'s.
+//! Where it ends: where it comes from is [`loading`](crate::loading)'s; which connections, and how many
+//! at a time, is the [`server`](crate::server)'s.
 
 mod allowance;
+mod console;
 mod failure;
 mod fair;
 mod instance;
@@ -10,6 +12,7 @@ mod instances;
 mod meter;
 mod state;
 
+use console::Origin;
 pub(crate) use failure::Failure;
 pub(crate) use fair::{Background, run};
 pub(crate) use instances::Instances;
@@ -17,10 +20,9 @@ pub use instances::Reuse;
 pub(crate) use meter::Meter;
 
 use crate::bindings::service::ServicePre;
-use crate::sockets::{Policy, TcpCtx};
-use crate::{Edge, Error, Host, sockets};
-use state::ConnectionState;
-use wasmtime::component::{Component, Linker};
+use crate::{Edge, Grants, Host};
+pub(crate) use state::ConnectionState;
+use wasmtime::component::InstancePre;
 
 /// A compiled component that exports `evconn:tcp/handler`, ready to be instantiated.
 ///
@@ -30,26 +32,20 @@ pub struct Service {
     host: Host,
     pre: ServicePre<ConnectionState>,
     edge: Edge,
-    tcp: TcpCtx,
+    grants: Grants,
 }
 
 impl Service {
-    /// Compile a component.
-    ///
-    /// It is granted its one connection, clocks and random numbers, and nothing else: no network,
-    /// no files, no environment, no arguments, and what it prints goes nowhere.
-    ///
-    /// # Errors
-    /// [`Error::NotAService`] if the bytes are not a component, if it does not export
-    /// `evconn:tcp/handler@0.1.0`, or if it imports what is not WASI 0.2.
-    pub fn new(host: &Host, component: &[u8]) -> Result<Self, Error> {
-        check_is_component(component).map_err(Error::NotAService)?;
-        let pre = prepare(host, component).map_err(|error| Error::NotAService(error.into()))?;
+    /// A component that is linked and checked. It is granted nothing but its connections.
+    pub(crate) fn from_component(
+        host: &Host,
+        pre: InstancePre<ConnectionState>,
+    ) -> wasmtime::Result<Self> {
         Ok(Self {
             host: host.clone(),
-            pre,
+            pre: ServicePre::new(pre)?,
             edge: Edge::new(),
-            tcp: TcpCtx::new(Policy::deny_all()),
+            grants: Grants::none(),
         })
     }
 
@@ -59,12 +55,9 @@ impl Service {
         self
     }
 
-    /// What the service may do with sockets of its own, besides its connection. Default:
-    /// [`Policy::deny_all`]. Its instances share the policy, and what it counts.
-    ///
-    /// Addresses are all that it can be granted: it has no name look-up.
-    pub fn with_policy(mut self, policy: Policy) -> Self {
-        self.tcp = TcpCtx::new(policy);
+    /// What its instances get besides their connections. Default: [`Grants::none`].
+    pub fn with_grants(mut self, grants: Grants) -> Self {
+        self.grants = grants;
         self
     }
 
@@ -75,26 +68,4 @@ impl Service {
     pub(crate) fn host(&self) -> &Host {
         &self.host
     }
-}
-
-/// Tell apart what people mistake for a component, in fewer words than the parser would.
-fn check_is_component(bytes: &[u8]) -> anyhow::Result<()> {
-    const LAYER: usize = 6;
-    anyhow::ensure!(
-        bytes.starts_with(b"\0asm"),
-        "it is not a WebAssembly binary"
-    );
-    anyhow::ensure!(
-        bytes.get(LAYER) == Some(&1),
-        "it is a core module: build it for wasm32-wasip2, or make a component of it with \
-         `wasm-tools component new`"
-    );
-    Ok(())
-}
-
-fn prepare(host: &Host, component: &[u8]) -> wasmtime::Result<ServicePre<ConnectionState>> {
-    let component = Component::new(host.services(), component)?;
-    let mut linker = Linker::new(host.services());
-    sockets::add_to_linker(&mut linker)?;
-    ServicePre::new(linker.instantiate_pre(&component)?)
 }

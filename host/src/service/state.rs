@@ -1,7 +1,9 @@
 //! What the store of an instance holds.
 
 use super::allowance::Allowance;
+use super::console::{Console, Origin, Output as ConsoleOutput};
 use super::meter::Meter;
+use crate::Grants;
 use crate::bindings::service::evconn::tcp::connection::Connection as WitConnection;
 use crate::limits::Limits;
 use crate::sockets::{Endpoint, Input, Output, TcpCtx, TcpCtxView, TcpSocket, TcpView};
@@ -14,26 +16,31 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 const RESOURCES: usize = 8;
 
 /// What the store of an instance holds.
-pub(super) struct ConnectionState {
-    /// Without files, environment, arguments, input or output. Made when it is first asked for, which
-    /// many services never do: it comes with a random number generator of its own.
+pub(crate) struct ConnectionState {
+    grants: Grants,
+    /// What is granted of files, environment and the like. Made when it is first asked for, which many
+    /// services never do: it comes with a random number generator of its own.
     wasi: Option<Box<WasiCtx>>,
     tcp: TcpCtx,
     table: ResourceTable,
-    pub allowance: Allowance,
+    pub(super) allowance: Allowance,
+    pub(super) console: Arc<Console>,
     /// Of the connection that is being served.
     pub meter: Arc<Meter>,
 }
 
 impl ConnectionState {
-    pub fn new(limits: &Limits, tcp: TcpCtx, meter: Arc<Meter>) -> Self {
+    pub fn new(limits: &Limits, grants: &Grants, origin: Origin, meter: Arc<Meter>) -> Self {
         let mut table = ResourceTable::with_capacity(RESOURCES);
         table.set_max_capacity(limits.max_handles);
+        let console = Arc::new(Console::new(origin, grants.inherits_stderr()));
         Self {
+            grants: grants.clone(),
             wasi: None,
-            tcp,
+            tcp: grants.sockets().clone().on_denied(console.clone()),
             table,
             allowance: Allowance::new(limits),
+            console,
             meter,
         }
     }
@@ -67,8 +74,16 @@ impl WasiView for ConnectionState {
         WasiCtxView {
             ctx: self
                 .wasi
-                .get_or_insert_with(|| Box::new(WasiCtx::builder().build())),
+                .get_or_insert_with(|| Box::new(wasi(&self.grants, &self.console))),
             table: &mut self.table,
         }
     }
+}
+
+fn wasi(grants: &Grants, console: &Arc<Console>) -> WasiCtx {
+    let mut builder = WasiCtx::builder();
+    builder
+        .stdout(ConsoleOutput::stdout(console))
+        .stderr(ConsoleOutput::stderr(console));
+    grants.finish(builder)
 }

@@ -1,5 +1,5 @@
-//! Generated bindings of the interfaces `tcp` and `tcp-create-socket`, to be named in the `with` of
-//! other bindings.
+//! Generated bindings of the interfaces `tcp`, `tcp-create-socket` and `ip-name-lookup`, to be named in
+//! the `with` of other bindings.
 #![allow(
     missing_docs,
     reason = "generated; the WIT files hold the documentation"
@@ -9,6 +9,7 @@ wasmtime::component::bindgen!({
     inline: "
         package evconn:sockets;
         world host {
+            import wasi:sockets/ip-name-lookup@0.2.12;
             import wasi:sockets/tcp@0.2.12;
             import wasi:sockets/tcp-create-socket@0.2.12;
         }
@@ -24,6 +25,7 @@ wasmtime::component::bindgen!({
         "wasi:io": wasmtime_wasi::p2::bindings::io,
         "wasi:clocks": wasmtime_wasi::p2::bindings::clocks,
         "wasi:sockets/network": wasmtime_wasi::p2::bindings::sockets::network,
+        "wasi:sockets/ip-name-lookup.resolve-address-stream": super::ResolveAddressStream,
         "wasi:sockets/tcp.tcp-socket": super::TcpSocket,
     },
 });

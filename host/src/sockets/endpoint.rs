@@ -139,9 +139,13 @@ impl Endpoint {
         self.transport.activity()
     }
 
-    /// Whether a receive would find something, an end or an error.
-    pub fn has_input(&self) -> bool {
-        self.received_all.load(Ordering::Relaxed) || self.transport.has_input()
+    /// Whether a receive would find bytes or an end. Whoever gets an error here has to keep it: a
+    /// receive may not find it any more.
+    pub fn has_input(&self) -> io::Result<bool> {
+        if self.received_all.load(Ordering::Relaxed) {
+            return Ok(true);
+        }
+        self.transport.has_input()
     }
 
     /// Wait until a receive may find something.

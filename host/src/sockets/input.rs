@@ -21,6 +21,8 @@ pub(crate) struct Input {
     /// It was ready once. From then on the kernel's word is reliable.
     was_ready: bool,
     ended: bool,
+    /// What went wrong while nobody read: the next read says so.
+    failure: Option<io::Error>,
 }
 
 impl Input {
@@ -30,11 +32,16 @@ impl Input {
             expected: SMALLEST,
             was_ready: false,
             ended: false,
+            failure: None,
         }
     }
 
     /// Receive into a buffer. Empty: nothing is there.
     fn receive(&mut self, size: usize) -> io::Result<BytesMut> {
+        if let Some(error) = self.failure.take() {
+            self.ended = true;
+            return Err(error);
+        }
         let size = size.min(self.expected);
         let mut buffer = buffers::take(size);
         match self
@@ -114,13 +121,52 @@ impl Pollable for Input {
     async fn ready(&mut self) {
         loop {
             self.readable().await;
-            // A socket may count as readable until a first attempt has failed (tokio from 1.54 on).
-            if self.was_ready || self.endpoint.has_input() {
+            if self.was_ready || self.failure.is_some() {
                 break;
+            }
+            // A socket may count as readable until a first attempt has failed (tokio from 1.54 on).
+            match self.endpoint.has_input() {
+                Ok(true) => break,
+                Ok(false) => {}
+                Err(error) => self.failure = Some(error),
             }
         }
         self.was_ready = true;
         // However often it is asked, others get their turn. What is not ready costs nothing of that.
         tokio::task::coop::consume_budget().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Plain;
+    use super::*;
+    use socket2::SockRef;
+    use std::time::Duration;
+
+    /// The kernel says it once, be it to a look or to a read.
+    #[tokio::test]
+    async fn a_reset_that_is_waited_for_is_no_regular_end() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await;
+        let listener = listener.expect("a listener");
+        let address = listener.local_addr().expect("its address");
+        let peer = std::net::TcpStream::connect(address).expect("connected");
+        let (stream, address) = listener.accept().await.expect("accepted");
+        let mut input = Input::new(Arc::new(Endpoint::new(Plain::Tcp(stream), address)));
+
+        let linger = SockRef::from(&peer).set_linger(Some(Duration::ZERO));
+        linger.expect("linger set");
+        drop(peer);
+        for _ in 0..2 {
+            input.ready().await;
+        }
+        match input.read(1) {
+            Err(StreamError::LastOperationFailed(error)) => {
+                let error: io::Error = error.downcast().expect("an error of the socket");
+                assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+            }
+            other => panic!("it was reset, and not {other:?}"),
+        }
+        assert!(matches!(input.read(1), Err(StreamError::Closed)));
     }
 }

@@ -6,15 +6,16 @@ use super::option;
 use super::plain::Plain;
 use super::policy::{Policy, Use};
 use super::{Endpoint, address};
+use crate::connection::Peer;
 use socket2::SockRef;
 use std::io;
 #[cfg(unix)]
 use std::net::Ipv4Addr;
 use std::net::SocketAddr;
 use std::task::{Context, Poll, ready};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 #[cfg(unix)]
-use tokio::net::UnixListener;
+use tokio::net::{UnixListener, UnixStream};
 use wasmtime_wasi::p2::bindings::sockets::network::{ErrorCode, IpAddressFamily};
 
 /// What a guest is told of either side of a Unix socket: it knows of no other addresses.
@@ -22,7 +23,7 @@ use wasmtime_wasi::p2::bindings::sockets::network::{ErrorCode, IpAddressFamily};
 const UNIX_ADDRESS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
 /// How many peers that are not allowed are reset in one go.
-const REFUSED_AT_A_TIME: u32 = 64;
+pub(super) const REFUSED_AT_A_TIME: u32 = 64;
 
 #[derive(Debug)]
 pub(super) enum Listening {
@@ -43,13 +44,23 @@ impl Listening {
                 Ok(endpoint) => endpoint,
                 Err(error) => return Poll::Ready(Err(code_of_accept(&error))),
             };
-            if policy.allows(endpoint.peer_address(), Use::Accept) {
+            if let Some(endpoint) = self.admit(endpoint, policy) {
                 return Poll::Ready(Ok(endpoint));
             }
-            endpoint.reset();
         }
         cx.waker().wake_by_ref();
         Poll::Pending
+    }
+
+    /// Reset a connection whose peer is not allowed, and say so.
+    pub fn admit(&self, endpoint: Endpoint, policy: &Policy) -> Option<Endpoint> {
+        if policy.allows(endpoint.peer_address(), Use::Accept) {
+            return Some(endpoint);
+        }
+        let peer = Peer::of(&endpoint);
+        tracing::info!(%peer, "connection refused: its peer may not connect");
+        endpoint.reset();
+        None
     }
 
     fn poll_accept_any(&self, cx: &mut Context<'_>) -> Poll<io::Result<Endpoint>> {
@@ -61,11 +72,25 @@ impl Listening {
             #[cfg(unix)]
             Self::Unix(listener) => {
                 let (stream, _) = ready!(listener.poll_accept(cx))?;
-                let mut endpoint = Endpoint::new(Plain::Unix(stream), UNIX_ADDRESS);
-                endpoint.set_addresses(Some(UNIX_ADDRESS), UNIX_ADDRESS);
-                endpoint
+                unix_endpoint(stream)
             }
         }))
+    }
+
+    /// Accept a connection that the kernel has now, whatever tokio knows of it. `WouldBlock`: none
+    /// waits.
+    pub fn accept_now(&self) -> io::Result<Endpoint> {
+        let (socket, peer) = self.options().accept()?;
+        socket.set_nonblocking(true)?;
+        match self {
+            Self::Tcp(_) => {
+                let peer = peer.as_socket().ok_or(io::ErrorKind::ConnectionAborted)?;
+                let stream = TcpStream::from_std(socket.into())?;
+                Ok(Endpoint::new(Plain::Tcp(stream), peer))
+            }
+            #[cfg(unix)]
+            Self::Unix(_) => Ok(unix_endpoint(UnixStream::from_std(socket.into())?)),
+        }
     }
 
     pub fn local_address(&self) -> io::Result<SocketAddr> {
@@ -98,4 +123,11 @@ impl Listening {
             Self::Unix(_) => Ok(()),
         }
     }
+}
+
+#[cfg(unix)]
+fn unix_endpoint(stream: UnixStream) -> Endpoint {
+    let mut endpoint = Endpoint::new(Plain::Unix(stream), UNIX_ADDRESS);
+    endpoint.set_addresses(Some(UNIX_ADDRESS), UNIX_ADDRESS);
+    endpoint
 }

@@ -40,13 +40,18 @@ impl Plain {
         })
     }
 
-    /// Whether a receive would find something, an end or an error.
-    pub fn has_input(&self) -> bool {
+    /// Whether a receive would find bytes or an end. An error is said here or there, not twice: the
+    /// kernel forgets it.
+    pub fn has_input(&self) -> io::Result<bool> {
         let mut byte = [MaybeUninit::uninit()];
         let looked = self.try_io(Interest::READABLE, 0, || {
             self.recv(&mut byte, RecvFlags::PEEK).map(|_| 0)
         });
-        !matches!(looked, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+        match looked {
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// Send as much as the kernel takes. `WouldBlock`: it takes nothing.

@@ -93,15 +93,19 @@ impl Policy {
 
     /// Whether `address` may be used like that. If not, it is counted.
     pub fn allows(&self, address: SocketAddr, for_what: Use) -> bool {
-        let allowed = self
-            .rule
-            .as_ref()
-            .is_some_and(|rule| rule(address, for_what));
+        let allowed = self.permits(address, for_what);
         if !allowed {
             tracing::debug!(%address, "not allowed: {for_what:?}");
             self.counter(for_what).fetch_add(1, Ordering::Relaxed);
         }
         allowed
+    }
+
+    /// As [`allows`](Self::allows), but it is not counted: something else may allow it.
+    pub(super) fn permits(&self, address: SocketAddr, for_what: Use) -> bool {
+        self.rule
+            .as_ref()
+            .is_some_and(|rule| rule(address, for_what))
     }
 
     /// How often something was refused so far.

@@ -4,8 +4,9 @@
 //! A call in a state that it is not for fails and changes nothing. Binding and listening are done as
 //! they are started: to finish them just says so.
 
+use super::destinations::{Check, Verdict};
+use super::ending::Ending;
 use super::listening::Listening;
-use super::policy::Use;
 use super::{Endpoint, Input, Output, TcpCtx, address, errors, option};
 use rustix::net::Shutdown;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
@@ -41,7 +42,11 @@ enum State {
     Bound(Socket),
     ListenInProgress(Listener),
     Listening(Listener),
+    /// Connecting, once it is known that the address is allowed.
+    ConnectChecked(Socket, SocketAddr, Check),
     ConnectInProgress(TcpStream, SocketAddr),
+    /// Connecting has failed, and the guest does not know yet.
+    ConnectFailed(ErrorCode),
     Connected(Arc<Endpoint>),
     Closed,
 }
@@ -51,12 +56,14 @@ struct Listener {
     listening: Listening,
     /// What came when somebody asked whether there is something to accept.
     ahead: Option<Result<Endpoint>>,
+    /// Set when it is about to be closed.
+    ending: Option<Ending>,
 }
 
 impl TcpSocket {
     /// A socket that is not bound.
     pub(super) fn new(ctx: &TcpCtx, family: IpAddressFamily) -> Result<Self> {
-        if !ctx.0.policy.allows_sockets() {
+        if !ctx.allows_sockets() {
             return Err(ErrorCode::AccessDenied);
         }
         let socket = new_socket(ctx, family).map_err(|error| errors::code_of(&error))?;
@@ -71,8 +78,8 @@ impl TcpSocket {
     pub fn from_tcp_listener(ctx: &TcpCtx, listener: std::net::TcpListener) -> io::Result<Self> {
         listener.set_nonblocking(true)?;
         let socket = SockRef::from(&listener);
-        ctx.0.options.apply_to_new(&socket)?;
-        ctx.0.options.apply_before_listen(&socket)?;
+        ctx.rules.options.apply_to_new(&socket)?;
+        ctx.rules.options.apply_before_listen(&socket)?;
         Self::adopt(ctx, Listening::Tcp(TcpListener::from_std(listener)?))
     }
 
@@ -125,11 +132,11 @@ impl TcpSocket {
             return Err(self.cannot_start());
         };
         address::check_local(local, self.family)?;
-        if !self.ctx.0.policy.allows(local, Use::Bind) {
+        if !self.ctx.allows_bind(local) {
             return Err(ErrorCode::AccessDenied);
         }
         self.ctx
-            .0
+            .rules
             .options
             .apply_before_bind(&SockRef::from(socket))
             .map_err(|error| errors::code_of(&error))?;
@@ -163,17 +170,44 @@ impl TcpSocket {
             return Err(ErrorCode::InvalidState);
         };
         address::check_remote(remote, self.family)?;
-        if !self.ctx.0.policy.allows(remote, Use::Connect) {
-            return Err(ErrorCode::AccessDenied);
-        }
-        let stream = connect(socket, remote).map_err(|error| errors::code_of_connect(&error))?;
-        self.state = State::ConnectInProgress(stream, remote);
+        self.state = match self.ctx.check_connect(remote) {
+            Verdict::Allowed => State::ConnectInProgress(connect(socket, remote)?, remote),
+            Verdict::Refused => return Err(ErrorCode::AccessDenied),
+            Verdict::Unknown(check) => State::ConnectChecked(socket, remote, check),
+        };
         Ok(())
     }
 
+    /// Connect, if it has become known whether the address is allowed.
+    fn connect_if_checked(&mut self) {
+        let State::ConnectChecked(_, remote, check) = &self.state else {
+            return;
+        };
+        let Some(allowed) = check.outcome() else {
+            return;
+        };
+        let allowed = allowed || self.ctx.policy_allows_connect(*remote);
+        self.advance(|state| match state {
+            State::ConnectChecked(socket, remote, _) if allowed => match connect(socket, remote) {
+                Ok(stream) => State::ConnectInProgress(stream, remote),
+                Err(code) => State::ConnectFailed(code),
+            },
+            State::ConnectChecked(..) => State::ConnectFailed(ErrorCode::AccessDenied),
+            other => other,
+        });
+    }
+
     pub(super) fn finish_connect(&mut self) -> Result<(Input, Output)> {
-        let State::ConnectInProgress(stream, _) = &self.state else {
-            return Err(ErrorCode::NotInProgress);
+        self.connect_if_checked();
+        let stream = match &self.state {
+            State::ConnectInProgress(stream, _) => stream,
+            State::ConnectChecked(..) => return Err(ErrorCode::WouldBlock),
+            State::ConnectFailed(code) => {
+                let code = *code;
+                self.state = State::Closed;
+                return Err(code);
+            }
+            _ => return Err(ErrorCode::NotInProgress),
         };
         let mut nobody = Context::from_waker(Waker::noop());
         if stream.poll_write_ready(&mut nobody).is_pending() {
@@ -208,10 +242,10 @@ impl TcpSocket {
         let options = SockRef::from(&socket);
         let listen = || {
             let local = option::local_address(&options)?;
-            if !self.ctx.0.policy.allows(local, Use::Listen) {
+            if !self.ctx.allows_listen(local) {
                 return Ok(None);
             }
-            self.ctx.0.options.apply_before_listen(&options)?;
+            self.ctx.rules.options.apply_before_listen(&options)?;
             socket.listen(self.backlog)?;
             Ok(Some(()))
         };
@@ -251,6 +285,41 @@ impl TcpSocket {
         Ok((socket, input, output))
     }
 
+    /// Let no more peers connect to one that listens, and leave it to others if it is `shared` with
+    /// other processes. What waits can be accepted.
+    pub(crate) fn end_listening(&mut self, shared: bool) {
+        if let State::Listening(listener) = &mut self.state
+            && listener.ending.is_none()
+        {
+            listener.ending = Some(Ending::begin(&listener.listening, shared));
+        }
+    }
+
+    /// Whether somebody is about to connect to one that [ends](Self::end_listening), who came before
+    /// it did.
+    pub(crate) fn expects_more(&self) -> bool {
+        match &self.state {
+            State::Listening(Listener {
+                listening,
+                ending: Some(ending),
+                ..
+            }) => ending.expects_more(listening),
+            _ => false,
+        }
+    }
+
+    /// Of one that [ends](Self::end_listening): whether the last attempt to accept has found its queue
+    /// empty. It is said once.
+    pub(crate) fn found_nothing(&mut self) -> Option<bool> {
+        match &mut self.state {
+            State::Listening(Listener {
+                ending: Some(ending),
+                ..
+            }) => Some(ending.found_nothing()),
+            _ => None,
+        }
+    }
+
     pub(super) fn shutdown(&self, how: Shutdown) -> Result<()> {
         let endpoint = self.endpoint().ok_or(ErrorCode::InvalidState)?;
         if matches!(how, Shutdown::Read | Shutdown::Both) {
@@ -264,9 +333,11 @@ impl TcpSocket {
 
     pub(super) fn local_address(&self) -> Result<SocketAddr> {
         match &self.state {
-            State::Unbound(_) | State::BindInProgress(_) | State::Closed => {
-                return Err(ErrorCode::InvalidState);
-            }
+            State::Unbound(_)
+            | State::BindInProgress(_)
+            | State::ConnectChecked(..)
+            | State::ConnectFailed(_)
+            | State::Closed => return Err(ErrorCode::InvalidState),
             State::Bound(socket) => option::local_address(&SockRef::from(socket)),
             State::ListenInProgress(listener) | State::Listening(listener) => {
                 listener.listening.local_address()
@@ -303,9 +374,11 @@ impl TcpSocket {
                 .options()
                 .listen(backlog)
                 .map_err(|_| ErrorCode::NotSupported)?,
-            State::ConnectInProgress(..) | State::Connected(_) | State::Closed => {
-                return Err(ErrorCode::InvalidState);
-            }
+            State::ConnectChecked(..)
+            | State::ConnectInProgress(..)
+            | State::ConnectFailed(_)
+            | State::Connected(_)
+            | State::Closed => return Err(ErrorCode::InvalidState),
         }
         self.backlog = backlog;
         Ok(())
@@ -314,15 +387,16 @@ impl TcpSocket {
     /// For socket options, in every state but `closed`.
     pub(super) fn options(&self) -> Result<SockRef<'_>> {
         Ok(match &self.state {
-            State::Unbound(socket) | State::BindInProgress(socket) | State::Bound(socket) => {
-                SockRef::from(socket)
-            }
+            State::Unbound(socket)
+            | State::BindInProgress(socket)
+            | State::Bound(socket)
+            | State::ConnectChecked(socket, ..) => SockRef::from(socket),
             State::ListenInProgress(listener) | State::Listening(listener) => {
                 listener.listening.options()
             }
             State::ConnectInProgress(stream, _) => SockRef::from(stream),
             State::Connected(endpoint) => endpoint.options(),
-            State::Closed => return Err(ErrorCode::InvalidState),
+            State::ConnectFailed(_) | State::Closed => return Err(ErrorCode::InvalidState),
         })
     }
 
@@ -331,7 +405,9 @@ impl TcpSocket {
         match self.state {
             State::BindInProgress(_)
             | State::ListenInProgress(_)
-            | State::ConnectInProgress(..) => ErrorCode::ConcurrencyConflict,
+            | State::ConnectChecked(..)
+            | State::ConnectInProgress(..)
+            | State::ConnectFailed(_) => ErrorCode::ConcurrencyConflict,
             State::Unbound(_)
             | State::Bound(_)
             | State::Listening(_)
@@ -354,13 +430,17 @@ impl Listener {
         Self {
             listening,
             ahead: None,
+            ending: None,
         }
     }
 
     fn poll_accept(&mut self, ctx: &TcpCtx, cx: &mut Context<'_>) -> Poll<Result<Endpoint>> {
-        match self.ahead.take() {
-            Some(result) => Poll::Ready(result),
-            None => self.listening.poll_accept(&ctx.0.policy, cx),
+        if let Some(result) = self.ahead.take() {
+            return Poll::Ready(result);
+        }
+        match &mut self.ending {
+            None => self.listening.poll_accept(&ctx.rules.policy, cx),
+            Some(ending) => ending.accept(&self.listening, &ctx.rules.policy),
         }
     }
 }
@@ -378,6 +458,10 @@ impl Pollable for TcpSocket {
     /// A connection can be accepted, or connecting has come to an end. In all other states there is
     /// nothing to wait for.
     async fn ready(&mut self) {
+        if let State::ConnectChecked(_, _, check) = &self.state {
+            check.done().await;
+            self.connect_if_checked();
+        }
         match &mut self.state {
             State::Listening(listener) => {
                 // There is no way to ask whether there is one but to accept it.
@@ -392,6 +476,8 @@ impl Pollable for TcpSocket {
             | State::BindInProgress(_)
             | State::Bound(_)
             | State::ListenInProgress(_)
+            | State::ConnectChecked(..)
+            | State::ConnectFailed(_)
             | State::Connected(_)
             | State::Closed => {
                 // However often it is asked, others get their turn.
@@ -409,18 +495,19 @@ fn new_socket(ctx: &TcpCtx, family: IpAddressFamily) -> io::Result<Socket> {
     let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
     socket.set_nonblocking(true)?;
     if family == IpAddressFamily::Ipv6 {
-        socket.set_only_v6(ctx.0.options.ipv6_only)?;
+        socket.set_only_v6(ctx.rules.options.ipv6_only)?;
     }
-    ctx.0.options.apply_to_new(&SockRef::from(&socket))?;
+    ctx.rules.options.apply_to_new(&SockRef::from(&socket))?;
     Ok(socket)
 }
 
 /// Begin to connect. When the socket is writable, it has succeeded or failed.
-fn connect(socket: Socket, remote: SocketAddr) -> io::Result<TcpStream> {
+fn connect(socket: Socket, remote: SocketAddr) -> Result<TcpStream> {
     match socket.connect(&remote.into()) {
         Err(error) if !is_in_progress(&error) => Err(error),
         _ => TcpStream::from_std(socket.into()),
     }
+    .map_err(|error| errors::code_of_connect(&error))
 }
 
 fn is_in_progress(error: &io::Error) -> bool {

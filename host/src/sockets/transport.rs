@@ -82,8 +82,8 @@ impl Transport {
         self.count(on!(self, top => top.try_recv(buffer)))
     }
 
-    /// Whether a receive would find something, an end or an error.
-    pub fn has_input(&self) -> bool {
+    /// Whether a receive would find bytes or an end. Whoever gets an error here has to keep it.
+    pub fn has_input(&self) -> io::Result<bool> {
         on!(self, top => top.has_input())
     }
 

@@ -2,6 +2,7 @@
 
 use super::{Opened, SourceError, UnixSource};
 use std::fmt;
+use std::num::NonZeroU32;
 
 /// There is none on this system.
 #[derive(Debug)]
@@ -17,7 +18,7 @@ impl fmt::Display for PeerCredentials {
     }
 }
 
-pub(super) fn bind(_source: &UnixSource) -> Result<Opened, SourceError> {
+pub(super) fn bind(_source: &UnixSource, _backlog: NonZeroU32) -> Result<Opened, SourceError> {
     Err(SourceError::Unsupported("Unix sockets"))
 }
 

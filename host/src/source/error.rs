@@ -19,6 +19,14 @@ pub enum SourceError {
     #[error("{0} are not to be had on this system")]
     Unsupported(&'static str),
 
+    /// A name stands for no address, or cannot be looked up.
+    #[error("{host:?} has no address: {}", reason(.error))]
+    Unresolved {
+        /// The name.
+        host: String,
+        /// What the resolver says.
+        error: io::Error,
+    },
     /// The name of a Unix socket is longer than the kernel's structure has room for.
     #[error("the name of a Unix socket has at most {max} bytes, and this has {length}: {name:?}")]
     NameTooLong {
@@ -119,12 +127,13 @@ pub enum SourceError {
     },
 }
 
-/// The operating system's words, without the number that Rust adds.
+/// The operating system's words, without what Rust adds.
 fn reason(error: &io::Error) -> String {
     let text = error.to_string();
+    let text = text.trim_start_matches("failed to lookup address information: ");
     match text.split_once(" (os error") {
         Some((words, _)) => words.to_owned(),
-        None => text,
+        None => text.to_owned(),
     }
 }
 

@@ -5,6 +5,7 @@
 //! bind. Accepting on it is the [`acceptor`](crate::acceptor)'s.
 
 mod error;
+mod name;
 mod parse;
 mod systemd;
 
@@ -17,10 +18,12 @@ mod platform;
 mod platform;
 
 pub use error::SourceError;
+pub(crate) use name::look_up;
 pub use platform::{PeerCredentials, SocketFile};
 
 use std::fmt;
 use std::net::{Ipv6Addr, SocketAddr};
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
 /// Where a listener's connections come from.
@@ -31,6 +34,7 @@ use std::path::{Path, PathBuf};
 /// | --- | --- |
 /// | `127.0.0.1:9876`, `[::1]:0` | this address; with port 0 the system chooses a free one |
 /// | `:9876` | any interface, IPv6 and IPv4 |
+/// | `localhost:9876` | every address that the name stands for, with one port |
 /// | `unix:/run/app.sock` | a Unix socket with this path |
 /// | `unix:/run/app.sock,mode=660` | the same, with this mode, in octal |
 /// | `unix:@app` | a Unix socket with an abstract name (Linux) |
@@ -53,6 +57,14 @@ pub enum ListenSource {
     Address(SocketAddr),
     /// This port of every interface, for IPv6 and for IPv4.
     AnyInterface(u16),
+    /// Every address that a name stands for. With port 0, the system chooses one that is free for all
+    /// of them.
+    Name {
+        /// The name of a host.
+        host: String,
+        /// The port of all addresses.
+        port: u16,
+    },
     /// A Unix socket, which is made here.
     Unix(UnixSource),
     /// A socket that listens already, inherited as the descriptor of this number: 3 or more.
@@ -106,6 +118,9 @@ impl UnixSource {
     }
 }
 
+/// How many connections the kernel may hold, unless it is said. It caps it.
+pub(crate) const BACKLOG: NonZeroU32 = NonZeroU32::MIN.saturating_add(4095);
+
 /// What [`ListenSource::open`] makes of a source. Sockets do not block, and close on exec.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -118,7 +133,13 @@ pub enum Opened {
         dual_stack: bool,
     },
     /// A TCP socket that listens.
-    Tcp(std::net::TcpListener),
+    Tcp {
+        /// The socket.
+        listener: std::net::TcpListener,
+        /// Whether other processes may have it too, and take what waits in its queue: as if it was
+        /// inherited. [`Listener::drain`](crate::Listener::drain) then leaves that alone.
+        shared: bool,
+    },
     /// A Unix socket that listens.
     #[cfg(unix)]
     Unix {
@@ -127,15 +148,20 @@ pub enum Opened {
         file: Option<SocketFile>,
         /// The socket.
         listener: std::os::unix::net::UnixListener,
+        /// Whether other processes may have it too, as with TCP.
+        shared: bool,
     },
 }
 
 impl ListenSource {
-    /// Make the socket, or take the ones that were passed: at least one.
+    /// Make the socket, or take the ones that were passed: at least one. See
+    /// [`ListenerBuilder::listen_on`](crate::ListenerBuilder::listen_on), which does all that is to be
+    /// done about a source.
     ///
     /// It may wait for up to 2 seconds for another program that makes a socket in the same
-    /// directory. A socket that it makes queues up to 4,096 connections, or as many as the kernel
-    /// allows; one that was passed, as many as was said when it was made.
+    /// directory, and as long as the resolver takes for a name. Of a name, each address has the port
+    /// that was asked for, also if that is 0. A Unix socket that it makes queues up to 4,096
+    /// connections, or as many as the kernel allows.
     ///
     /// A descriptor that was passed belongs to what this returns, and can be taken once in the life
     /// of a process: nothing else in it may use that number. From now on it does not block, for
@@ -145,6 +171,16 @@ impl ListenSource {
     /// # Errors
     /// Each [`SourceError`] but [`SourceError::Invalid`]. Nothing is left open then, or behind.
     pub fn open(&self) -> Result<Vec<Opened>, SourceError> {
+        self.open_with_backlog(BACKLOG)
+    }
+
+    /// The same, with a queue for up to `backlog` connections, or as many as the kernel allows. It is
+    /// for Unix sockets that are made here: an address is bound later, and a socket that was passed
+    /// has the queue that it was given when it was made.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_with_backlog(&self, backlog: NonZeroU32) -> Result<Vec<Opened>, SourceError> {
         match self {
             Self::Address(address) => Ok(vec![Opened::Address {
                 address: *address,
@@ -154,7 +190,15 @@ impl ListenSource {
                 address: SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), *port),
                 dual_stack: true,
             }]),
-            Self::Unix(source) => Ok(vec![platform::bind(source)?]),
+            Self::Name { host, port } => {
+                let addresses = name::resolve(host, *port)?.into_iter();
+                let opened = addresses.map(|address| Opened::Address {
+                    address,
+                    dual_stack: false,
+                });
+                Ok(opened.collect())
+            }
+            Self::Unix(source) => Ok(vec![platform::bind(source, backlog)?]),
             Self::Fd(number) => Ok(vec![platform::take(*number)?]),
             Self::Systemd(name) => {
                 let passed = systemd::passed(|name| std::env::var_os(name), std::process::id())?;
@@ -165,12 +209,24 @@ impl ListenSource {
     }
 }
 
+impl Opened {
+    /// Whether other processes may have the socket too.
+    pub(crate) fn is_shared(&self) -> bool {
+        match self {
+            Self::Address { .. } => false,
+            Self::Tcp { shared, .. } => *shared,
+            #[cfg(unix)]
+            Self::Unix { shared, .. } => *shared,
+        }
+    }
+}
+
 impl fmt::Display for Opened {
     /// Where it listens, in the form that [`ListenSource`] has.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Address { address, .. } => write!(f, "{address}"),
-            Self::Tcp(listener) => match listener.local_addr() {
+            Self::Tcp { listener, .. } => match listener.local_addr() {
                 Ok(address) => write!(f, "{address}"),
                 Err(_) => f.write_str("an unknown address"),
             },

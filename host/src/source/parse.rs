@@ -1,6 +1,6 @@
 //! Sources as text, from the command line or a file of settings.
 
-use super::{ListenSource, SourceError, UnixName, UnixSource};
+use super::{ListenSource, SourceError, UnixName, UnixSource, name};
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
@@ -39,10 +39,17 @@ fn parse(text: &str) -> Result<ListenSource, String> {
     {
         return Ok(ListenSource::AnyInterface(port));
     }
-    match text.parse() {
-        Ok(address) => Ok(ListenSource::Address(address)),
-        Err(_) => Err(not_an_address(text)),
+    if let Ok(address) = text.parse() {
+        return Ok(ListenSource::Address(address));
     }
+    if let Some((host, port)) = text.rsplit_once(':')
+        && name::is_one(host)
+        && let Some(port) = decimal(port)
+    {
+        let host = host.to_owned();
+        return Ok(ListenSource::Name { host, port });
+    }
+    Err(not_an_address(text))
 }
 
 /// What somebody who wrote this may have meant.
@@ -58,10 +65,12 @@ fn not_an_address(text: &str) -> String {
             format!("for port {text} of any interface, write :{text}")
         }
         None if text.contains('/') => format!("for a Unix socket, write unix:{text}"),
+        None if name::is_one(text) => format!("it has no port: {text}:9876, for one"),
         Some(host) if host.is_empty() || host.parse::<IpAddr>().is_ok() || is_ipv6(host) => {
             "its port is not a number from 0 to 65535".to_owned()
         }
-        _ => "it takes an address such as 127.0.0.1:9876, [::1]:9876 or :9876 (no host name), \
+        Some(host) if name::is_one(host) => "its port is not a number from 0 to 65535".to_owned(),
+        _ => "it takes an address such as 127.0.0.1:9876, [::1]:9876, :9876 or localhost:9876, \
               unix:PATH, fd:NUMBER or systemd"
             .to_owned(),
     }
@@ -126,6 +135,7 @@ impl fmt::Display for ListenSource {
         match self {
             Self::Address(address) => write!(f, "{address}"),
             Self::AnyInterface(port) => write!(f, ":{port}"),
+            Self::Name { host, port } => write!(f, "{host}:{port}"),
             Self::Unix(source) => write!(f, "{source}"),
             Self::Fd(number) => write!(f, "fd:{number}"),
             Self::Systemd(None) => f.write_str("systemd"),
@@ -191,6 +201,23 @@ mod tests {
     }
 
     #[test]
+    fn names() {
+        for (text, name) in [
+            ("localhost:0", "localhost"),
+            ("a-b.example:80", "a-b.example"),
+            ("tcp:80", "tcp"),
+        ] {
+            let port = text.rsplit(':').next().expect("a port");
+            let source = source(text);
+            let expected = ListenSource::Name {
+                host: name.to_owned(),
+                port: port.parse().expect("a number"),
+            };
+            assert_eq!(source, expected);
+        }
+    }
+
+    #[test]
     fn unix_sockets() {
         let unix = |source| ListenSource::Unix(source);
         assert_eq!(source("unix:/a/b"), unix(UnixSource::path("/a/b")));
@@ -218,6 +245,7 @@ mod tests {
             "127.0.0.1:80",
             "[::1]:80",
             ":80",
+            "localhost:80",
             "unix:/run/a.sock",
             "unix:a,mode=600",
             "unix:@a",
@@ -233,7 +261,11 @@ mod tests {
     fn bad_addresses_say_what_would_be_right() {
         for (text, hint) in [
             ("", "such as 127.0.0.1:9876"),
-            ("localhost:80", "no host name"),
+            ("localhost", "localhost:9876"),
+            ("a.example:", "0 to 65535"),
+            ("a.example:http", "0 to 65535"),
+            ("127.0.0.300:80", "such as 127.0.0.1:9876"),
+            ("a b:80", "such as 127.0.0.1:9876"),
             ("127.0.0.1", "127.0.0.1:9876"),
             ("::1", "[::1]:9876"),
             ("9876", "write :9876"),
@@ -245,7 +277,7 @@ mod tests {
             ("[::1]:", "0 to 65535"),
             ("[::1]", "such as 127.0.0.1:9876"),
             ("/run/a.sock", "write unix:/run/a.sock"),
-            ("tcp:80", "such as 127.0.0.1:9876"),
+            ("tcp://a:80", "such as 127.0.0.1:9876"),
             (" 127.0.0.1:80", "such as 127.0.0.1:9876"),
         ] {
             let problem = problem(text);

@@ -1,7 +1,9 @@
 //! A service that does what the peer's first line says, so that the tests can have every kind of
 //! guest with one component.
 
+mod granted;
 mod limits;
+mod outward;
 
 wit_bindgen::generate!({
     path: "../../wit",
@@ -21,6 +23,7 @@ impl Guest for TestGuest {
         let line = read_line(&connection.input);
         let (command, argument) = line.split_once(' ').unwrap_or((&line, ""));
         match command {
+            "args" => say(&connection.output, &granted::arguments()),
             "addresses" => say(&connection.output, &addresses(&connection)),
             "echo" => echo(&connection),
             "burst" => burst(
@@ -35,8 +38,21 @@ impl Guest for TestGuest {
                     .parse()
                     .map_err(|_| "answer takes a number of bytes")?,
             ),
+            "cat" => say(&connection.output, &granted::read(argument)),
+            "connect" => say(&connection.output, &connect(argument)?),
             "count" => say(&connection.output, &limits::count()),
+            "deny-me" => {
+                let times = argument
+                    .parse()
+                    .map_err(|_| "deny-me takes a number of times")?;
+                say(&connection.output, &outward::be_denied(times));
+            }
             "drop-socket-first" => drop_socket_first(connection),
+            "env" => say(&connection.output, &granted::environment()),
+            "eprint" | "print" => {
+                granted::print(command == "eprint", &unescaped(argument));
+                say(&connection.output, "printed\n");
+            }
             "error" => return Err(argument.to_owned()),
             "grow" => {
                 grow(
@@ -46,9 +62,19 @@ impl Guest for TestGuest {
                 );
                 say(&connection.output, "grown\n");
             }
+            "flood" => {
+                granted::flood(
+                    argument
+                        .parse()
+                        .map_err(|_| "flood takes a number of lines")?,
+                );
+                say(&connection.output, "printed\n");
+            }
             "hold" => limits::hold(&connection.output, argument)?,
             "ignore" => limits::ignore(&connection),
             "leak" => leak(connection, argument),
+            "ls" => say(&connection.output, &granted::list(argument)),
+            "panic" => granted::panic(argument),
             "peer" => say(&connection.output, &peer(&connection)),
             "poll-nothing" => {
                 wasi::io::poll::poll(&[]);
@@ -58,6 +84,7 @@ impl Guest for TestGuest {
             "pour" => limits::pour(&connection.output),
             "probe" => say(&connection.output, &probe()),
             "recurse" => say(&connection.output, &format!("{}\n", limits::recurse(1))),
+            "resolve" => say(&connection.output, &outward::resolve(argument)),
             "spin" => {
                 say(&connection.output, "spinning\n");
                 loop {
@@ -66,10 +93,28 @@ impl Guest for TestGuest {
             }
             "wait" => limits::wait(&connection.output, argument)?,
             "trap" => std::process::abort(),
+            "write" => {
+                let (path, text) = argument.split_once(' ').unwrap_or((argument, ""));
+                say(&connection.output, &granted::overwrite(path, text));
+            }
             _ => return Err(format!("unknown command {line:?}")),
         }
         Ok(())
     }
+}
+
+/// `HOST PORT LINE`
+fn connect(argument: &str) -> Result<String, String> {
+    let mut words = argument.splitn(3, ' ');
+    match (words.next(), words.next().map(str::parse), words.next()) {
+        (Some(host), Some(Ok(port)), Some(line)) => Ok(outward::connect(host, port, line)),
+        _ => Err("connect takes a host, a port and a line".to_owned()),
+    }
+}
+
+/// With `\n` for the end of a line, and `\e` for ESC.
+fn unescaped(text: &str) -> String {
+    text.replace("\\n", "\n").replace("\\e", "\u{1b}")
 }
 
 /// Who the peer is, by the event and by the socket.

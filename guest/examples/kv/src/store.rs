@@ -39,7 +39,7 @@ impl Store {
             (b"PING" | b"ECHO" | b"GET" | b"SET" | b"DEL" | b"INCR" | b"CLIENT" | b"SELECT", _) => {
                 wrong_number(name)
             }
-            (b"CONFIG", _) => Reply::error("ERR of CONFIG there is CONFIG GET parameter"),
+            (b"CONFIG", _) => Reply::error("ERR CONFIG has only GET, with one parameter"),
             _ => unknown(name),
         }
     }

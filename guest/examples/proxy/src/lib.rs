@@ -120,8 +120,9 @@ impl Direction<'_> {
         if self.has_ended {
             return Ok(None);
         }
-        match to.splice(from, u64::MAX) {
-            Ok(_) if to.check_write()? == 0 => Ok(Some(to.subscribe())),
+        match to.splice(from, u64::MAX).and_then(|_| to.check_write()) {
+            // There is no room for more.
+            Ok(0) => Ok(Some(to.subscribe())),
             Ok(_) => Ok(Some(from.subscribe())),
             Err(StreamError::Closed) => {
                 // The end is passed on. A peer that has left meanwhile need not be told.

@@ -62,12 +62,10 @@ impl TlsSession {
             })
     }
 
-    /// Whether a receive would find something, an end or an error.
-    pub(crate) fn has_input(&self) -> bool {
-        let found = self
-            .shared
-            .with_state(|state, plain| state.receive_input(plain));
-        found.unwrap_or(true)
+    /// Whether a receive would find bytes or an end. An error is kept for it.
+    pub(crate) fn has_input(&self) -> io::Result<bool> {
+        self.shared
+            .with_state(|state, plain| state.receive_input(plain))
     }
 
     /// Take bytes to be sent: no more than there is room for. `WouldBlock` while the kernel has not
@@ -88,7 +86,8 @@ impl TlsSession {
 
     /// Wait until a receive finds something. One task can wait at a time.
     pub(crate) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while !self.has_input() {
+        // An error is what the next receive says.
+        while !self.has_input().unwrap_or(true) {
             ready!(self.shared.plain.poll_readable(cx))?;
         }
         Poll::Ready(Ok(()))

@@ -41,13 +41,17 @@ pub fn take(number: i32) -> Result<Opened, SourceError> {
         Family::Internet => {
             let listener = TcpListener::from(owned);
             listener.set_nonblocking(true).map_err(not_blocking)?;
-            Ok(Opened::Tcp(listener))
+            let shared = true;
+            Ok(Opened::Tcp { listener, shared })
         }
         Family::Unix => {
             let listener = UnixListener::from(owned);
             listener.set_nonblocking(true).map_err(not_blocking)?;
-            let file = None;
-            Ok(Opened::Unix { file, listener })
+            Ok(Opened::Unix {
+                file: None,
+                listener,
+                shared: true,
+            })
         }
     }
 }

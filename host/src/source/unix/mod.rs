@@ -18,16 +18,14 @@ use super::{Opened, SourceError, UnixName, UnixSource};
 use rustix::net::SocketAddrUnix;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 use std::io;
+use std::num::NonZeroU32;
 use std::os::fd::OwnedFd;
 
-/// How many connections the kernel may hold, of a socket that is made here. It caps it.
-const BACKLOG: i32 = 4096;
-
-/// Make a Unix socket that listens.
-pub(super) fn bind(source: &UnixSource) -> Result<Opened, SourceError> {
+/// Make a Unix socket that listens, and queues so many connections.
+pub(super) fn bind(source: &UnixSource, backlog: NonZeroU32) -> Result<Opened, SourceError> {
     match &source.name {
-        UnixName::Path(path) => path::bind(path, source.mode),
-        UnixName::Abstract(name) => name::bind(name),
+        UnixName::Path(path) => path::bind(path, source.mode, backlog),
+        UnixName::Abstract(name) => name::bind(name, backlog),
     }
 }
 
@@ -39,8 +37,9 @@ fn socket() -> Result<OwnedFd, SourceError> {
 }
 
 /// Let peers connect to it from now on.
-fn listen(socket: &OwnedFd, source: &str) -> Result<(), SourceError> {
-    rustix::net::listen(socket, BACKLOG)
+fn listen(socket: &OwnedFd, source: &str, backlog: NonZeroU32) -> Result<(), SourceError> {
+    let backlog = i32::try_from(backlog.get()).unwrap_or(i32::MAX);
+    rustix::net::listen(socket, backlog)
         .map_err(|error| failed(format!("listen on {source}"), error))
 }
 

@@ -3,6 +3,7 @@
 use super::{Opened, SourceError};
 use std::ffi::OsStr;
 use std::fmt;
+use std::num::NonZeroU32;
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 
@@ -34,23 +35,24 @@ pub(super) fn check_length(name: &OsStr) -> Result<(), SourceError> {
 
 /// Make a socket that has an abstract name, and listens.
 #[cfg(target_os = "linux")]
-pub(super) fn bind(name: &str) -> Result<Opened, SourceError> {
+pub(super) fn bind(name: &str, backlog: NonZeroU32) -> Result<Opened, SourceError> {
     check_length(name.as_ref())?;
     let shown = format!("@{name}");
     let address = rustix::net::SocketAddrUnix::new_abstract_name(name.as_bytes())
         .map_err(|error| super::failed(format!("use the name {name:?}"), error))?;
     let socket = super::socket()?;
     super::bind_to(&socket, &address, &shown)?;
-    super::listen(&socket, &format!("unix:{shown}"))?;
+    super::listen(&socket, &format!("unix:{shown}"), backlog)?;
     Ok(Opened::Unix {
         file: None,
         listener: UnixListener::from(socket),
+        shared: false,
     })
 }
 
 /// Make a socket that has an abstract name, and listens.
 #[cfg(not(target_os = "linux"))]
-pub(super) fn bind(_name: &str) -> Result<Opened, SourceError> {
+pub(super) fn bind(_name: &str, _backlog: NonZeroU32) -> Result<Opened, SourceError> {
     Err(SourceError::Unsupported("abstract names"))
 }
 
@@ -91,29 +93,34 @@ pub(in super::super) fn write_name(
 #[cfg(target_os = "linux")]
 mod tests {
     use super::*;
+    use crate::source::BACKLOG;
     use std::os::linux::net::SocketAddrExt;
     use std::os::unix::net::{SocketAddr, UnixStream};
 
     #[test]
     fn an_abstract_name_is_served_and_then_free() {
         let name = format!("evconn-test-{}-served", std::process::id());
-        let opened = bind(&name).expect("a socket");
+        let opened = bind(&name, BACKLOG).expect("a socket");
         assert_eq!(opened.to_string(), format!("unix:@{name}"));
         let address = SocketAddr::from_abstract_name(&name).expect("an address");
         UnixStream::connect_addr(&address).expect("connected");
 
-        let error = bind(&name).expect_err("the name is taken").to_string();
+        let error = bind(&name, BACKLOG)
+            .expect_err("the name is taken")
+            .to_string();
         assert_eq!(error, format!("unix:@{name}: Address already in use"));
 
         drop(opened);
-        bind(&name).expect("the name is free again");
+        bind(&name, BACKLOG).expect("the name is free again");
     }
 
     #[test]
     fn an_abstract_name_has_an_end() {
         let longest = format!("{:x<MAX$}", format!("evconn-{}", std::process::id()));
-        bind(&longest).expect("107 bytes");
-        let error = bind(&(longest + "x")).expect_err("108 bytes").to_string();
+        bind(&longest, BACKLOG).expect("107 bytes");
+        let error = bind(&(longest + "x"), BACKLOG)
+            .expect_err("108 bytes")
+            .to_string();
         assert!(
             error.contains("at most 107 bytes, and this has 108"),
             "{error}"

@@ -18,6 +18,7 @@ use super::{Opened, SourceError, bind_to, failed, listen, name, socket};
 use rustix::fs::{FlockOperation, Mode, OFlags, flock};
 use rustix::io::Errno;
 use rustix::net::SocketAddrUnix;
+use std::num::NonZeroU32;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
@@ -27,7 +28,11 @@ use std::time::{Duration, Instant};
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Make a socket that has this path and this mode, and listens.
-pub(super) fn bind(path: &Path, mode: Option<u32>) -> Result<Opened, SourceError> {
+pub(super) fn bind(
+    path: &Path,
+    mode: Option<u32>,
+    backlog: NonZeroU32,
+) -> Result<Opened, SourceError> {
     name::check_length(path.as_os_str())?;
     let shown = name::one_line(&path.to_string_lossy());
     let address = SocketAddrUnix::new(path)
@@ -43,10 +48,11 @@ pub(super) fn bind(path: &Path, mode: Option<u32>) -> Result<Opened, SourceError
         rustix::fs::chmod(path, mode)
             .map_err(|error| failed(format!("set the mode of {path:?}"), error))?;
     }
-    listen(&socket, &format!("unix:{shown}"))?;
+    listen(&socket, &format!("unix:{shown}"), backlog)?;
     Ok(Opened::Unix {
         file: Some(file),
         listener: UnixListener::from(socket),
+        shared: false,
     })
 }
 

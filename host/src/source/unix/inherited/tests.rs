@@ -44,9 +44,10 @@ fn a_tcp_socket_is_taken() {
         let opened = taken(&socket);
         drop(socket);
         assert_eq!(opened.to_string(), address.to_string());
-        let Opened::Tcp(listener) = opened else {
+        let Opened::Tcp { listener, shared } = opened else {
             panic!("{opened:?}")
         };
+        assert!(shared);
         assert!(is_cloexec(&listener));
         let error = listener.accept().expect_err("nobody is there");
         assert_eq!(error.kind(), ErrorKind::WouldBlock);
@@ -62,9 +63,15 @@ fn a_unix_socket_is_taken_and_its_path_stays() {
     let path = scratch.join("a.sock");
     let opened = taken(UnixListener::bind(&path).expect("a socket"));
     assert_eq!(opened.to_string(), format!("unix:{}", path.display()));
-    let Opened::Unix { file, listener } = opened else {
+    let Opened::Unix {
+        file,
+        listener,
+        shared,
+    } = opened
+    else {
         panic!("{opened:?}")
     };
+    assert!(shared);
     assert!(file.is_none());
     assert!(is_cloexec(&listener));
     let error = listener.accept().expect_err("nobody is there");

@@ -1,5 +1,6 @@
 use super::super::scratch::Scratch;
 use super::*;
+use crate::source::BACKLOG;
 use std::io::ErrorKind;
 use std::os::fd::AsFd;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
@@ -7,7 +8,7 @@ use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::path::PathBuf;
 
 fn bind_at(path: &Path) -> Result<Opened, SourceError> {
-    bind(path, None)
+    bind(path, None, BACKLOG)
 }
 
 /// What is said about a path that cannot be had: one line.
@@ -47,7 +48,7 @@ fn a_path_is_served_and_then_goes() {
 fn a_socket_does_not_block_and_closes_on_exec() {
     let scratch = Scratch::new();
     let opened = bind_at(&scratch.join("a.sock")).expect("a socket");
-    let Opened::Unix { listener, file } = &opened else {
+    let Opened::Unix { listener, file, .. } = &opened else {
         panic!("{opened:?}")
     };
     assert_eq!(
@@ -65,7 +66,7 @@ fn the_mode_is_the_one_that_was_asked_for() {
     let scratch = Scratch::new();
     let path = scratch.join("a.sock");
     for wanted in [0o600, 0o660, 0o666, 0o777, 0] {
-        let opened = bind(&path, Some(wanted)).expect("a socket");
+        let opened = bind(&path, Some(wanted), BACKLOG).expect("a socket");
         let mode = path
             .symlink_metadata()
             .expect("a file")

@@ -1,0 +1,63 @@
+//! `evconn compose`: the listener, put into a component that imports one.
+
+use super::BAD_INPUT;
+use super::output::Output;
+use clap::Args;
+use evconn::{Composer, Composition};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Put the listener into a component that imports evconn:tcp/listener. What comes of it runs on any
+/// runtime of WASI 0.2 that has sockets.
+#[derive(Args)]
+pub struct Compose {
+    /// The component, or its text (WAT).
+    #[arg(value_name = "APP.wasm")]
+    app: PathBuf,
+    /// Where the composition goes; APP.composed.wasm in the current directory if this is not given. A
+    /// file that is there is replaced when all is done, and not before.
+    #[arg(short, long, value_name = "OUT.wasm")]
+    output: Option<PathBuf>,
+    /// Put this component between the listener and the application: it imports the listener, and
+    /// exports one. May be repeated: the last one is next to the application.
+    #[arg(long, value_name = "FILTER.wasm")]
+    through: Vec<PathBuf>,
+}
+
+impl Compose {
+    pub fn run(&self) -> ExitCode {
+        match self.compose() {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("evconn: {error:#}");
+                ExitCode::from(BAD_INPUT)
+            }
+        }
+    }
+
+    fn compose(&self) -> anyhow::Result<()> {
+        let output = Output::new(&self.app, self.output.as_deref(), "composed.wasm")?;
+        let mut composer = Composer::new();
+        for middleware in &self.through {
+            composer = composer.through_file(middleware)?;
+        }
+        let composition = composer.compose_file(&self.app)?;
+        output.write(composition.binary())?;
+        self.tell(&output, &composition);
+        Ok(())
+    }
+
+    fn tell(&self, output: &Output, composition: &Composition) {
+        let through: String = self
+            .through
+            .iter()
+            .map(|path| format!(" through {}", path.display()))
+            .collect();
+        println!("{}", output.path().display());
+        println!("linked: {}{through}", composition.linked());
+        println!("left to import:");
+        for import in composition.imports() {
+            println!("  {import}");
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! One step of a composition: two components become one.
+
+use super::Composition;
+use crate::guests;
+use crate::loading::{LoadProblem, component};
+use wac_graph::types::{Package, World};
+use wac_graph::{CompositionGraph, EncodeOptions, PackageId, PlugError, plug};
+
+/// What is linked.
+const LISTENER: &str = "evconn:tcp/listener@0.1.0";
+
+/// What the listener is put into.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Role {
+    /// It uses the listener, and nobody uses one of its own.
+    Application,
+    /// It uses the listener to be one.
+    Middleware,
+}
+
+/// Put what exports a listener into what imports one.
+pub(super) fn link(provider: &[u8], bytes: &[u8], role: Role) -> Result<Composition, LoadProblem> {
+    let app = component(bytes)?;
+    let mut graph = CompositionGraph::new();
+    let provider = register(&mut graph, "evconn:provider", provider)?;
+    let socket = register(&mut graph, "evconn:composed", &app)?;
+    check(world(&graph, socket), &app, role)?;
+    plug(&mut graph, vec![provider], socket).map_err(|error| match error {
+        // Its types differ, though its name does not.
+        PlugError::NoPlugHappened => {
+            LoadProblem::OtherListener(format!("{LISTENER}, but not as this interface is defined"))
+        }
+        PlugError::GraphError { source } => not_composed(&source),
+    })?;
+    let binary = graph
+        .encode(EncodeOptions::default())
+        .map_err(|error| not_composed(&error.into()))?;
+    Ok(Composition {
+        imports: imports(&binary)?,
+        binary,
+        linked: LISTENER.to_owned(),
+    })
+}
+
+/// Whether a component imports the listener. What is no component does not.
+pub(super) fn wants_listener(bytes: &[u8]) -> bool {
+    let mut graph = CompositionGraph::new();
+    register(&mut graph, "evconn:component", bytes)
+        .is_ok_and(|package| world(&graph, package).imports.contains_key(LISTENER))
+}
+
+/// What a component imports.
+fn imports(binary: &[u8]) -> Result<Vec<String>, LoadProblem> {
+    let mut graph = CompositionGraph::new();
+    let package = register(&mut graph, "evconn:composition", binary)?;
+    Ok(world(&graph, package).imports.keys().cloned().collect())
+}
+
+fn register(
+    graph: &mut CompositionGraph,
+    name: &str,
+    binary: &[u8],
+) -> Result<PackageId, LoadProblem> {
+    let package = Package::from_bytes(name, None, binary.to_vec(), graph.types_mut());
+    let package = package.map_err(|error| LoadProblem::Invalid(one_line(&error)))?;
+    graph
+        .register_package(package)
+        .map_err(|error| not_composed(&error.into()))
+}
+
+fn world(graph: &CompositionGraph, package: PackageId) -> &World {
+    &graph.types()[graph[package].ty()]
+}
+
+fn check(world: &World, app: &[u8], role: Role) -> Result<(), LoadProblem> {
+    let is_listener = |name: &&String| name.split('@').next() == LISTENER.split('@').next();
+    let exported = world.exports.keys().find(is_listener);
+    match (role, exported) {
+        (Role::Application, Some(_)) => return Err(LoadProblem::ExportsListener),
+        (Role::Middleware, None) => return Err(LoadProblem::NoMiddleware),
+        (Role::Middleware, Some(name)) if name != LISTENER => {
+            return Err(LoadProblem::OtherListener(name.clone()));
+        }
+        (Role::Application, None) | (Role::Middleware, Some(_)) => {}
+    }
+    match world.imports.keys().find(is_listener) {
+        Some(name) if name == LISTENER => Ok(()),
+        Some(name) => Err(LoadProblem::OtherListener(name.clone())),
+        None if contains(app, guests::LISTENER) => Err(LoadProblem::Composed),
+        None => Err(LoadProblem::NoListener(
+            world.exports.keys().cloned().collect(),
+        )),
+    }
+}
+
+/// A composition has in it what it was made of, byte for byte.
+fn contains(bytes: &[u8], part: &[u8]) -> bool {
+    bytes.windows(part.len()).any(|window| window == part)
+}
+
+fn not_composed(error: &anyhow::Error) -> LoadProblem {
+    LoadProblem::NotComposed(one_line(error))
+}
+
+fn one_line(error: &anyhow::Error) -> String {
+    format!("{error:#}")
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_is_found_where_it_is() {
+        assert!(contains(b"abcdef", b"cde"));
+        assert!(!contains(b"abcdef", b"ced"));
+        assert!(!contains(b"ab", b"abc"));
+    }
+
+    #[test]
+    fn what_has_no_listener_to_put_in_is_refused() {
+        let problem = link(guests::LISTENER, guests::ECHO, Role::Application);
+        assert!(matches!(problem, Err(LoadProblem::NoListener(_))));
+        let problem = link(guests::LISTENER, guests::LISTENER, Role::Application);
+        assert!(matches!(problem, Err(LoadProblem::ExportsListener)));
+        let problem = link(guests::LISTENER, guests::ECHO, Role::Middleware);
+        assert!(matches!(problem, Err(LoadProblem::NoMiddleware)));
+        assert!(!wants_listener(guests::ECHO));
+        assert!(!wants_listener(b"no component"));
+    }
+}

@@ -1,0 +1,114 @@
+//! Where a guest may listen by itself.
+
+use crate::ListenSource;
+use crate::sockets::Use;
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::str::FromStr;
+
+/// Where a guest may listen: an address, or a port of every interface.
+///
+/// It is made from text, in the form that [`ListenSource`] has: `127.0.0.1:9876`, `[::1]:0`, or `:9876`
+/// for every interface with IPv6 and IPv4. With port 0, the port is any that the system chooses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ListenGrant {
+    /// None: every interface.
+    ip: Option<IpAddr>,
+    port: u16,
+}
+
+/// This is no place where a guest can be allowed to listen.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "it takes an address with a port, such as 127.0.0.1:9876 or [::1]:9876, or :9876 for any interface"
+)]
+pub struct InvalidListenGrant;
+
+impl ListenGrant {
+    /// Whether a socket may be used so.
+    pub(super) fn covers(&self, address: SocketAddr, used_for: Use) -> bool {
+        let is_ip = self
+            .ip
+            .is_none_or(|ip| ip.to_canonical() == address.ip().to_canonical());
+        match used_for {
+            // Port 0 is what is asked for if any will do.
+            Use::Bind | Use::Listen => is_ip && (address.port() == self.port || self.port == 0),
+            // Whoever comes to a place where it may listen.
+            Use::Accept => true,
+            Use::Connect => false,
+        }
+    }
+}
+
+impl FromStr for ListenGrant {
+    type Err = InvalidListenGrant;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.parse::<ListenSource>() {
+            Ok(ListenSource::Address(address)) => Ok(Self {
+                ip: Some(address.ip()),
+                port: address.port(),
+            }),
+            Ok(ListenSource::AnyInterface(port)) => Ok(Self { ip: None, port }),
+            // It binds sockets itself, and knows no names.
+            Ok(_) | Err(_) => Err(InvalidListenGrant),
+        }
+    }
+}
+
+impl fmt::Display for ListenGrant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.ip {
+            Some(ip) => write!(f, "{}", SocketAddr::new(ip, self.port)),
+            None => write!(f, ":{}", self.port),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn covers(grant: &str, address: &str, used_for: Use) -> bool {
+        let grant: ListenGrant = grant.parse().expect("a grant");
+        grant.covers(address.parse().expect("an address"), used_for)
+    }
+
+    #[test]
+    fn an_address_is_itself_alone() {
+        for used_for in [Use::Bind, Use::Listen] {
+            assert!(covers("127.0.0.1:80", "127.0.0.1:80", used_for));
+            assert!(!covers("127.0.0.1:80", "127.0.0.1:81", used_for));
+            assert!(!covers("127.0.0.1:80", "127.0.0.1:0", used_for));
+            assert!(!covers("127.0.0.1:80", "0.0.0.0:80", used_for));
+            assert!(!covers("127.0.0.1:80", "[::1]:80", used_for));
+        }
+        assert!(!covers("127.0.0.1:80", "127.0.0.1:80", Use::Connect));
+    }
+
+    #[test]
+    fn any_interface_is_each_of_them() {
+        for address in ["0.0.0.0:80", "[::]:80", "127.0.0.1:80", "[::1]:80"] {
+            assert!(covers(":80", address, Use::Bind));
+        }
+        assert!(!covers(":80", "0.0.0.0:81", Use::Bind));
+    }
+
+    #[test]
+    fn port_zero_is_what_the_system_chooses() {
+        assert!(covers("127.0.0.1:0", "127.0.0.1:0", Use::Bind));
+        assert!(covers("127.0.0.1:0", "127.0.0.1:40000", Use::Listen));
+        assert!(!covers("127.0.0.1:0", "127.0.0.2:40000", Use::Listen));
+    }
+
+    #[test]
+    fn what_a_guest_cannot_bind_is_refused() {
+        for text in ["", "80", "localhost:80", "unix:/x", "fd:3", "systemd"] {
+            assert_eq!(
+                text.parse::<ListenGrant>(),
+                Err(InvalidListenGrant),
+                "{text:?}"
+            );
+        }
+    }
+}

@@ -1,0 +1,359 @@
+//! What a service has to export, and what it may import and need.
+//!
+//! The linker would find all of this, too, but one thing at a time, and in words of its own.
+
+use super::LoadProblem;
+use super::error::one_line;
+use crate::Limits;
+use crate::bindings::service::evconn::tcp::connection::Connection;
+use crate::engine::{MEMORIES, TABLES};
+use std::fmt;
+use wasmtime::Engine;
+use wasmtime::component::Component;
+use wasmtime::component::types::{self, ComponentItem};
+
+/// What a service exports.
+pub(super) const HANDLER: &str = "evconn:tcp/handler@0.1.0";
+
+/// The world that it is built for.
+pub(super) const WORLD: &str = "evconn:tcp/service@0.1.0";
+
+/// Versions with the same beginning are compatible, by the rules that the linker goes by.
+const OURS: &str = "0.1";
+const WASI: &str = "0.2";
+
+/// The unit of a memory's size.
+const PAGE: u64 = 64 << 10;
+
+/// What there is of WASI.
+const PROVIDED: [(&str, &[&str]); 6] = [
+    (
+        "wasi:cli",
+        &[
+            "environment",
+            "exit",
+            "stdin",
+            "stdout",
+            "stderr",
+            "terminal-input",
+            "terminal-output",
+            "terminal-stdin",
+            "terminal-stdout",
+            "terminal-stderr",
+        ],
+    ),
+    ("wasi:clocks", &["monotonic-clock", "wall-clock"]),
+    ("wasi:filesystem", &["preopens", "types"]),
+    ("wasi:io", &["error", "poll", "streams"]),
+    ("wasi:random", &["insecure", "insecure-seed", "random"]),
+    (
+        "wasi:sockets",
+        &[
+            "instance-network",
+            "ip-name-lookup",
+            "network",
+            "tcp",
+            "tcp-create-socket",
+            "udp",
+            "udp-create-socket",
+        ],
+    ),
+];
+
+/// The name of an interface: `wasi:io/poll@0.2.0`.
+#[derive(Clone, Copy)]
+struct Name<'a> {
+    package: &'a str,
+    interface: &'a str,
+    version: Option<&'a str>,
+}
+
+impl<'a> Name<'a> {
+    /// None if it is a plain name, of a function for example.
+    fn parse(name: &'a str) -> Option<Self> {
+        let (package, rest) = name.split_once('/')?;
+        let (interface, version) = match rest.split_once('@') {
+            Some((interface, version)) => (interface, Some(version)),
+            None => (rest, None),
+        };
+        Some(Self {
+            package,
+            interface,
+            version,
+        })
+    }
+
+    /// Whether its version is compatible with others that begin so.
+    fn is_version(&self, beginning: &str) -> bool {
+        let number = |version: &'a str| {
+            version
+                .split_once('+')
+                .map_or(version, |(number, _build)| number)
+        };
+        self.version
+            .and_then(|version| number(version).strip_prefix(beginning)?.strip_prefix('.'))
+            .is_some_and(|patch| patch.bytes().all(|byte| byte.is_ascii_digit()))
+    }
+
+    fn provided(&self) -> Provided {
+        let package = PROVIDED
+            .iter()
+            .find(|(package, _)| *package == self.package);
+        match package {
+            Some((_, interfaces)) if interfaces.contains(&self.interface) => {
+                match self.is_version(WASI) {
+                    true => Provided::Yes,
+                    false => Provided::OtherVersion,
+                }
+            }
+            Some(_) | None => Provided::No,
+        }
+    }
+}
+
+enum Provided {
+    Yes,
+    OtherVersion,
+    No,
+}
+
+/// An import that this host does not provide.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Missing(String);
+
+impl Missing {
+    /// Its name, as the component has it.
+    pub fn name(&self) -> &str {
+        &self.0
+    }
+
+    /// Why it is not there, or what would provide it, if that is known.
+    fn hint(&self) -> Option<&'static str> {
+        let name = Name::parse(&self.0)?;
+        if let Provided::OtherVersion = name.provided() {
+            return Some("this host has version 0.2 of it");
+        }
+        match (name.package, name.interface) {
+            ("evconn:tcp", "listener") => Some(
+                "a service gets its connections from the host's listener; a component that listens is \
+                 to be composed with it",
+            ),
+            ("evconn:tcp", _) => Some("this host has version 0.1.0 of evconn:tcp"),
+            ("wasi:http", _) => Some("a service has its connection, and no HTTP client"),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Missing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.hint() {
+            Some(hint) => write!(f, "{} ({hint})", self.0),
+            None => f.write_str(&self.0),
+        }
+    }
+}
+
+/// Check what a service exports and imports.
+pub(super) fn check(component: &Component) -> Result<(), LoadProblem> {
+    check_exports(exports(component))?;
+    check_imports(component)
+}
+
+/// Check what a command exports and imports.
+pub(super) fn check_command(component: &Component) -> Result<(), LoadProblem> {
+    let exports = exports(component);
+    if !exports.iter().any(|export| is_run(export)) {
+        return Err(LoadProblem::NoCommand(exports));
+    }
+    check_imports(component)
+}
+
+fn exports(component: &Component) -> Vec<String> {
+    let of_component = component.component_type();
+    let exports = of_component.exports(component.engine());
+    exports.map(|(name, _)| name.to_owned()).collect()
+}
+
+fn check_imports(component: &Component) -> Result<(), LoadProblem> {
+    let engine = component.engine();
+    let of_component = component.component_type();
+    let missing = of_component
+        .imports(engine)
+        .filter(|(name, import)| has_functions(engine, &import.ty) && !is_provided(name));
+    let missing: Vec<_> = missing.map(|(name, _)| Missing(name.to_owned())).collect();
+    match missing.is_empty() {
+        true => Ok(()),
+        false => Err(LoadProblem::Imports(missing)),
+    }
+}
+
+fn check_exports(exports: Vec<String>) -> Result<(), LoadProblem> {
+    if exports.iter().any(|export| is_handler(export)) {
+        return Ok(());
+    }
+    let is_other = |name: &&String| name.split('@').next() == HANDLER.split('@').next();
+    match exports.iter().find(is_other) {
+        Some(other) => Err(LoadProblem::OtherHandler(other.clone())),
+        None => Err(LoadProblem::NoHandler(exports)),
+    }
+}
+
+/// Whether this is the interface that this host calls, in this version or one that is compatible.
+fn is_handler(export: &str) -> bool {
+    Name::parse(export).is_some_and(|name| {
+        (name.package, name.interface) == ("evconn:tcp", "handler") && name.is_version(OURS)
+    })
+}
+
+fn is_run(export: &str) -> bool {
+    Name::parse(export).is_some_and(|name| {
+        (name.package, name.interface) == ("wasi:cli", "run") && name.is_version(WASI)
+    })
+}
+
+fn is_provided(import: &str) -> bool {
+    Name::parse(import).is_some_and(|name| matches!(name.provided(), Provided::Yes))
+}
+
+/// Whether someone has to provide it: an import of types alone, such as `evconn:tcp/connection`, only
+/// names them.
+fn has_functions(engine: &Engine, item: &ComponentItem) -> bool {
+    match item {
+        ComponentItem::ComponentInstance(instance) => instance
+            .exports(engine)
+            .any(|(_, export)| has_functions(engine, &export.ty)),
+        ComponentItem::ComponentFunc(_)
+        | ComponentItem::CoreFunc(_)
+        | ComponentItem::Module(_)
+        | ComponentItem::Component(_) => true,
+        ComponentItem::Type(_) | ComponentItem::Resource(_) => false,
+    }
+}
+
+/// Check that the handler is the function that is going to be called. The types are those of a component
+/// whose imports were resolved: before, its resources are nobody's.
+pub(super) fn check_handler(
+    engine: &Engine,
+    of_component: &types::Component,
+) -> Result<(), LoadProblem> {
+    let wrong = |why: String| Err(LoadProblem::WrongHandler(why));
+    let exports: Vec<_> = of_component.exports(engine).collect();
+    let handler = exports.iter().find(|(name, _)| is_handler(name));
+    let Some((_, ComponentItem::ComponentInstance(handler))) =
+        handler.map(|(name, export)| (name, &export.ty))
+    else {
+        return wrong("it is no interface".to_owned());
+    };
+    match handler.get_export(engine, "handle").map(|export| export.ty) {
+        Some(ComponentItem::ComponentFunc(handle)) => handle
+            .typecheck::<(Connection,), (Result<(), String>,)>(&of_component.instance_type())
+            .or_else(|error| wrong(format!("`handle` has another type: {}", one_line(&error)))),
+        _ => wrong("it has no function `handle`".to_owned()),
+    }
+}
+
+/// Check that its instances begin with no more than they may have.
+pub(super) fn check_room(component: &Component, room: &Limits) -> Result<(), LoadProblem> {
+    // None: it imports core modules, which nobody provides.
+    let Some(needed) = component.resources_required() else {
+        return Ok(());
+    };
+    let pages = needed.max_initial_memory_size.unwrap_or(0);
+    if pages.saturating_mul(PAGE) > room.max_memory as u64 {
+        return Err(LoadProblem::TooLarge(format!(
+            "a memory of it begins with more than {} bytes (--max-memory)",
+            room.max_memory
+        )));
+    }
+    if needed.max_initial_table_size > Some(room.max_table_elements as u64) {
+        return Err(too_many_elements(room));
+    }
+    Ok(())
+}
+
+/// The pool of instances refuses a component that has no room in it, in words of its own.
+pub(super) fn too_large(error: &wasmtime::Error, room: &Limits) -> Option<LoadProblem> {
+    let text = one_line(error);
+    if !text.contains("pooling allocator") {
+        return None;
+    }
+    let problem = if text.contains("core module instances") {
+        format!(
+            "it is made of more than {} core instances (--max-core-instances)",
+            room.max_core_instances
+        )
+    } else if text.contains("linear memories") || text.contains("defined memories count") {
+        format!("it has more than {MEMORIES} memories")
+    } else if text.contains("tables, which") || text.contains("defined tables count") {
+        format!("it has more than {TABLES} tables")
+    } else if text.contains("minimum element size") {
+        return Some(too_many_elements(room));
+    } else {
+        text
+    };
+    Some(LoadProblem::TooLarge(problem))
+}
+
+fn too_many_elements(room: &Limits) -> LoadProblem {
+    LoadProblem::TooLarge(format!(
+        "a table of it begins with more than {} elements (--max-table-elements)",
+        room.max_table_elements
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hint(name: &str) -> String {
+        Missing(name.to_owned()).to_string()
+    }
+
+    #[test]
+    fn versions_are_compatible_by_the_rules_of_the_linker() {
+        for (name, compatible) in [
+            ("wasi:io/poll@0.2.0", true),
+            ("wasi:io/poll@0.2.99", true),
+            ("wasi:io/poll@0.2.3+build.1", true),
+            ("wasi:io/poll@0.2.0-rc-2023-11-10", false),
+            ("wasi:io/poll@0.3.0", false),
+            ("wasi:io/poll@0.20.0", false),
+            ("wasi:io/poll@1.0.0", false),
+            ("wasi:io/poll", false),
+            ("wasi:io/other@0.2.0", false),
+            ("wasi:http/types@0.2.0", false),
+            ("poll", false),
+        ] {
+            assert_eq!(is_provided(name), compatible, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_is_missing_says_why() {
+        assert_eq!(hint("log"), "log");
+        assert_eq!(hint("acme:kv/store@1.0.0"), "acme:kv/store@1.0.0");
+        assert_eq!(
+            hint("wasi:io/poll@0.3.0"),
+            "wasi:io/poll@0.3.0 (this host has version 0.2 of it)"
+        );
+        assert!(hint("evconn:tcp/listener@0.1.0").contains("composed"));
+        assert!(hint("wasi:http/outgoing-handler@0.2.0").contains("no HTTP client"));
+    }
+
+    #[test]
+    fn a_handler_of_another_version_is_told_apart() {
+        let check =
+            |names: &[&str]| check_exports(names.iter().map(|&name| name.to_owned()).collect());
+        assert!(check(&[HANDLER]).is_ok());
+        assert!(check(&["evconn:tcp/handler@0.1.7"]).is_ok());
+        for name in ["evconn:tcp/handler@0.2.0", "evconn:tcp/handler"] {
+            let problem = check(&[name]);
+            assert!(matches!(&problem, Err(LoadProblem::OtherHandler(other)) if other == name));
+        }
+        assert!(matches!(
+            check(&["handler"]),
+            Err(LoadProblem::NoHandler(_))
+        ));
+    }
+}

@@ -1,0 +1,199 @@
+//! From bytes or a file to a [`Service`]: what is in there is decided by its content, never by its name,
+//! and whatever is wrong with it is said in one line.
+//!
+//! Where it ends: what a service may import and has to export is the [`contract`]'s; what it is
+//! granted, the [`service`](crate::service)'s.
+
+mod content;
+mod contract;
+mod error;
+
+pub(crate) use content::read;
+pub use contract::Missing;
+pub use error::{LoadError, LoadProblem};
+
+use crate::service::ConnectionState;
+use crate::store::StoreState;
+use crate::{Error, Host, Service, sockets};
+use content::Content;
+use error::one_line;
+use std::borrow::Cow;
+use std::path::Path;
+use wasmtime::Engine;
+use wasmtime::component::{Component, Linker};
+use wasmtime_wasi::p2::bindings::CommandPre;
+
+/// Whether compiled code may be loaded.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Precompiled {
+    Refused,
+    Trusted,
+}
+
+/// Loading.
+impl Service {
+    /// Compile a component: a binary, or its text (WAT).
+    ///
+    /// It is granted its one connection, clocks and random numbers, and nothing else: no network,
+    /// no files, no environment, no arguments, and what it prints goes nowhere.
+    ///
+    /// # Errors
+    /// [`Error::Load`] if the bytes are not a component, if it does not export
+    /// `evconn:tcp/handler@0.1.0`, if it imports what this host does not provide, or if it needs more
+    /// room than the host was made with.
+    pub fn new(host: &Host, component: &[u8]) -> Result<Self, Error> {
+        Ok(load(host, component, Precompiled::Refused).map_err(LoadError::of_bytes)?)
+    }
+
+    /// The same with a file. It may have any name.
+    ///
+    /// # Errors
+    /// As [`Service::new`], and if the file cannot be read. Of a file with compiled code the problem is
+    /// [`LoadProblem::Precompiled`]: it takes [`Service::from_precompiled_file`].
+    pub fn from_file(host: &Host, path: impl AsRef<Path>) -> Result<Self, Error> {
+        from_file(host, path.as_ref(), Precompiled::Refused)
+    }
+
+    /// As [`Service::new`], for what [`Host::precompile`] or `evconn compile` made: nothing is compiled.
+    /// A component is taken, too.
+    ///
+    /// # Errors
+    /// As [`Service::new`]; [`LoadProblem::Incompatible`] if the code was compiled by another version,
+    /// or for another processor or other settings than this host's.
+    ///
+    /// # Safety
+    /// Compiled code runs unchecked, with all that this process may do: the bytes must be, unchanged,
+    /// what [`Host::precompile`] or `evconn compile` made.
+    pub unsafe fn from_precompiled(host: &Host, code: &[u8]) -> Result<Self, Error> {
+        Ok(load(host, code, Precompiled::Trusted).map_err(LoadError::of_bytes)?)
+    }
+
+    /// The same with a file. It is read once: it may be replaced, or written over, afterwards.
+    ///
+    /// # Errors
+    /// As [`Service::from_precompiled`], and if the file cannot be read.
+    ///
+    /// # Safety
+    /// As [`Service::from_precompiled`]: nobody else may be able to change the file.
+    pub unsafe fn from_precompiled_file(
+        host: &Host,
+        path: impl AsRef<Path>,
+    ) -> Result<Self, Error> {
+        from_file(host, path.as_ref(), Precompiled::Trusted)
+    }
+}
+
+/// Compiling.
+impl Host {
+    /// Compile a service ahead of time: a component, or its text. What comes of it is for
+    /// [`Service::from_precompiled`], on hosts of this version of evconn with this kind of processor.
+    ///
+    /// # Errors
+    /// As [`Service::new`]: what would not load later is not compiled.
+    pub fn precompile(&self, component: &[u8]) -> Result<Vec<u8>, Error> {
+        Ok(precompile(self, component).map_err(LoadError::of_bytes)?)
+    }
+
+    /// The same with a file.
+    ///
+    /// # Errors
+    /// As [`Service::from_file`].
+    pub fn precompile_file(&self, path: impl AsRef<Path>) -> Result<Vec<u8>, Error> {
+        let path = path.as_ref();
+        let code = read(path).and_then(|bytes| precompile(self, &bytes));
+        Ok(code.map_err(|problem| LoadError::of_file(path, problem))?)
+    }
+}
+
+fn from_file(host: &Host, path: &Path, precompiled: Precompiled) -> Result<Service, Error> {
+    let service = read(path).and_then(|bytes| load(host, &bytes, precompiled));
+    Ok(service.map_err(|problem| LoadError::of_file(path, problem))?)
+}
+
+fn load(host: &Host, bytes: &[u8], precompiled: Precompiled) -> Result<Service, LoadProblem> {
+    let component = match Content::of(bytes)? {
+        Content::Component(binary) => compile(host, &binary)?,
+        Content::Compiled if precompiled == Precompiled::Trusted => {
+            // SAFETY: whoever called `from_precompiled` or `from_precompiled_file` has promised that
+            // this is unchanged code of wasmtime.
+            let code = unsafe { Component::deserialize(host.services(), bytes) };
+            // Not by mapping the file: whoever writes the next version over it would change code that
+            // runs.
+            code.map_err(|error| incompatible(host, &error))?
+        }
+        Content::Compiled => return Err(LoadProblem::Precompiled),
+    };
+    prepare(host, &component)
+}
+
+fn precompile(host: &Host, bytes: &[u8]) -> Result<Vec<u8>, LoadProblem> {
+    let Content::Component(binary) = Content::of(bytes)? else {
+        return Err(LoadProblem::Precompiled);
+    };
+    let component = compile(host, &binary)?;
+    prepare(host, &component)?;
+    component
+        .serialize()
+        .map_err(|error| LoadProblem::Invalid(one_line(&error)))
+}
+
+fn compile(host: &Host, binary: &[u8]) -> Result<Component, LoadProblem> {
+    Component::from_binary(host.services(), binary).map_err(|error| {
+        contract::too_large(&error, host.room()).unwrap_or_else(|| invalid(&error))
+    })
+}
+
+/// Check it, and link it.
+fn prepare(host: &Host, component: &Component) -> Result<Service, LoadProblem> {
+    contract::check(component)?;
+    contract::check_room(component, host.room())?;
+    let mut linker = Linker::<ConnectionState>::new(host.services());
+    let unlinkable = |error| LoadProblem::Unlinkable(one_line(&error));
+    sockets::add_to_linker(&mut linker)
+        .and_then(|()| sockets::add_names_to_linker(&mut linker))
+        .map_err(unlinkable)?;
+    let linked = linker.instantiate_pre(component).map_err(unlinkable)?;
+    let of_component = linker
+        .substituted_component_type(component)
+        .map_err(unlinkable)?;
+    contract::check_handler(host.services(), &of_component)?;
+    Service::from_component(host, linked)
+        .map_err(|error| LoadProblem::WrongHandler(one_line(&error)))
+}
+
+/// A component's binary, of what is one or the text of one.
+pub(crate) fn component(bytes: &[u8]) -> Result<Cow<'_, [u8]>, LoadProblem> {
+    match Content::of(bytes)? {
+        Content::Component(binary) => Ok(binary),
+        Content::Compiled => Err(LoadProblem::PrecompiledProgram),
+    }
+}
+
+/// Compile a command, check it, and link it.
+pub(crate) fn command(
+    engine: &Engine,
+    binary: &[u8],
+) -> Result<CommandPre<StoreState>, LoadProblem> {
+    let component = Component::from_binary(engine, binary).map_err(|error| invalid(&error))?;
+    contract::check_command(&component)?;
+    let unlinkable = |error| LoadProblem::Unlinkable(one_line(&error));
+    let mut linker = Linker::<StoreState>::new(engine);
+    sockets::add_to_linker(&mut linker)
+        .and_then(|()| sockets::add_names_to_linker(&mut linker))
+        .and_then(|()| CommandPre::new(linker.instantiate_pre(&component)?))
+        .map_err(unlinkable)
+}
+
+fn invalid(error: &wasmtime::Error) -> LoadProblem {
+    LoadProblem::Invalid(error.root_cause().to_string().replace('\n', " "))
+}
+
+fn incompatible(host: &Host, error: &wasmtime::Error) -> LoadProblem {
+    LoadProblem::Incompatible {
+        reason: one_line(error),
+        advice: match host.has_pool() {
+            true => "compile it again, with this version of `evconn compile`",
+            false => "serve the component itself, since this host has to compile for little room",
+        },
+    }
+}

@@ -1,0 +1,228 @@
+//! What this machine has room for: descriptors, mappings and address space for connections.
+//!
+//! Where it ends: it is known before anything is made. What is too much all the same fails for the one
+//! connection that it is too much for.
+
+use std::io;
+
+/// What a server is going to need.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Needs {
+    /// The most connections at a time.
+    pub max_connections: usize,
+    /// How many descriptors each of them may take: 1, or 2 if its service connects to others.
+    pub descriptors_each: usize,
+    /// How many sources it listens on.
+    pub listeners: usize,
+}
+
+/// What there is room for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fit {
+    /// The most connections at a time: as many as are needed, or fewer, but at least one.
+    pub max_connections: usize,
+    /// Why they are fewer: what there is too little of, and how to get more. One short text each.
+    pub reasons: Vec<String>,
+}
+
+/// Raise this process's limit of open descriptors as far as it may do so itself: on Unix to the hard
+/// limit. Elsewhere there is none.
+///
+/// # Errors
+/// What the operating system says; none is expected.
+pub fn raise_descriptor_limit() -> io::Result<()> {
+    #[cfg(unix)]
+    {
+        use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+        let limit = getrlimit(Resource::Nofile);
+        let raised = Rlimit {
+            current: limit.maximum,
+            ..limit
+        };
+        if raised != limit {
+            setrlimit(Resource::Nofile, raised)?;
+        }
+    }
+    Ok(())
+}
+
+/// How many connections there is room for, by the limits that this process has now, and the kernel.
+pub fn fit(needs: Needs) -> Fit {
+    Machine::this().fit(needs)
+}
+
+/// What is counted; `None` is no limit.
+#[derive(Clone, Copy, Debug, Default)]
+struct Machine {
+    descriptors: Option<u64>,
+    address_space: Option<u64>,
+    mappings: Option<u64>,
+}
+
+/// Descriptors of the process that are for no connection, and those of a source: two sockets, and a
+/// connection of each that was accepted ahead.
+const DESCRIPTORS_RESERVED: u64 = 100;
+const DESCRIPTORS_OF_SOURCE: u64 = 4;
+
+/// A simple instance in the pool splits it into six mappings: its memory, what is initialized of it,
+/// what is beyond its end, and its stack with a guard.
+const MAPPINGS_EACH: u64 = 6;
+const MAPPINGS_RESERVED: u64 = 1_000;
+
+/// A simple instance outside of a pool takes a stack of 2 MiB, its memory, and what it may grow by.
+const ADDRESS_SPACE_EACH: u64 = 8 << 20;
+const ADDRESS_SPACE_RESERVED: u64 = 1 << 30;
+
+impl Machine {
+    fn this() -> Self {
+        Self {
+            descriptors: descriptors(),
+            address_space: address_space(),
+            mappings: mappings(),
+        }
+    }
+
+    fn fit(&self, needs: Needs) -> Fit {
+        let wanted = needs.max_connections;
+        let bounds = [
+            self.by_descriptors(needs),
+            self.by_mappings(),
+            self.by_address_space(),
+        ];
+        let short: Vec<_> = bounds
+            .into_iter()
+            .flatten()
+            .filter(|(room, _)| *room < wanted as u64)
+            .collect();
+        let room = short.iter().map(|(room, _)| *room as usize).min();
+        Fit {
+            max_connections: room.map_or(wanted, |room| room.max(1)),
+            reasons: short.into_iter().map(|(_, reason)| reason).collect(),
+        }
+    }
+
+    fn by_descriptors(&self, needs: Needs) -> Option<(u64, String)> {
+        let limit = self.descriptors?;
+        let reserved = DESCRIPTORS_RESERVED + DESCRIPTORS_OF_SOURCE * needs.listeners as u64;
+        let room = limit.saturating_sub(reserved) / (needs.descriptors_each as u64).max(1);
+        Some((
+            room,
+            format!("at most {limit} descriptors are allowed (ulimit -n)"),
+        ))
+    }
+
+    fn by_mappings(&self) -> Option<(u64, String)> {
+        let limit = self.mappings?;
+        let room = limit.saturating_sub(MAPPINGS_RESERVED) / MAPPINGS_EACH;
+        let reason = format!(
+            "a process has at most {limit} mappings, and a connection takes {MAPPINGS_EACH} (sysctl \
+             vm.max_map_count)"
+        );
+        Some((room, reason))
+    }
+
+    fn by_address_space(&self) -> Option<(u64, String)> {
+        let limit = self.address_space?;
+        let room = limit.saturating_sub(ADDRESS_SPACE_RESERVED) / ADDRESS_SPACE_EACH;
+        let mib = limit >> 20;
+        Some((
+            room,
+            format!("the address space is limited to {mib} MiB (ulimit -v)"),
+        ))
+    }
+}
+
+fn descriptors() -> Option<u64> {
+    #[cfg(unix)]
+    return rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    #[cfg(not(unix))]
+    None
+}
+
+/// Not every Unix has this limit.
+fn address_space() -> Option<u64> {
+    #[cfg(target_os = "linux")]
+    return rustix::process::getrlimit(rustix::process::Resource::As).current;
+    #[cfg(not(target_os = "linux"))]
+    None
+}
+
+/// Linux alone counts them.
+fn mappings() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/sys/vm/max_map_count").ok()?;
+    text.trim().parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NEEDS: Needs = Needs {
+        max_connections: 50_000,
+        descriptors_each: 1,
+        listeners: 1,
+    };
+
+    #[test]
+    fn without_limits_everything_fits() {
+        let fit = Machine::default().fit(NEEDS);
+        assert_eq!((fit.max_connections, fit.reasons), (50_000, vec![]));
+    }
+
+    #[test]
+    fn descriptors_are_one_or_two_for_each_connection() {
+        let machine = Machine {
+            descriptors: Some(10_240),
+            ..Machine::default()
+        };
+        let fit = machine.fit(NEEDS);
+        assert_eq!(fit.max_connections, 10_136);
+        assert_eq!(
+            fit.reasons,
+            ["at most 10240 descriptors are allowed (ulimit -n)"]
+        );
+        let connecting = Needs {
+            descriptors_each: 2,
+            ..NEEDS
+        };
+        assert_eq!(machine.fit(connecting).max_connections, 5_068);
+        let few = Needs {
+            max_connections: 10_136,
+            ..NEEDS
+        };
+        assert_eq!(machine.fit(few).reasons, [""; 0]);
+    }
+
+    #[test]
+    fn the_usual_limit_of_mappings_leaves_room_for_ten_thousand() {
+        let machine = Machine {
+            mappings: Some(65_530),
+            ..Machine::default()
+        };
+        let fit = machine.fit(NEEDS);
+        assert_eq!(fit.max_connections, 10_755);
+        assert!(fit.reasons[0].contains("vm.max_map_count"), "{fit:?}");
+    }
+
+    #[test]
+    fn all_that_is_short_is_named_and_the_least_counts() {
+        let machine = Machine {
+            descriptors: Some(1_024),
+            mappings: Some(65_530),
+            address_space: Some(4 << 30),
+        };
+        let fit = machine.fit(NEEDS);
+        assert_eq!(fit.max_connections, 384);
+        assert_eq!(fit.reasons.len(), 3);
+        assert!(fit.reasons[2].contains("4096 MiB (ulimit -v)"), "{fit:?}");
+    }
+
+    #[test]
+    fn there_is_always_one() {
+        let machine = Machine {
+            descriptors: Some(20),
+            ..Machine::default()
+        };
+        assert_eq!(machine.fit(NEEDS).max_connections, 1);
+    }
+}

@@ -1,0 +1,34 @@
+//! What a program was refused is logged, with the flag that would grant it.
+
+use crate::sockets::{Denial, OnDenied};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// The most denials that are told. A program may try again and again.
+const TOLD: u32 = 10;
+
+#[derive(Debug, Default)]
+pub(super) struct Denials {
+    told: AtomicU32,
+}
+
+impl OnDenied for Denials {
+    fn denied(&self, denial: Denial<'_>) {
+        let told = self.told.load(Ordering::Relaxed);
+        if told > TOLD {
+            return;
+        }
+        self.told.store(told + 1, Ordering::Relaxed);
+        match denial {
+            _ if told == TOLD => tracing::warn!("what else the program may not do is not told"),
+            Denial::AnySocket => tracing::warn!(
+                "the program may have no sockets: grant it with --listen ADDRESS or --allow-connect \
+                 HOST:PORT (in the library, GrantsBuilder::listen and connect)"
+            ),
+            Denial::Bind(address) | Denial::Listen(address) => tracing::warn!(
+                "the program {denial}: grant it with --listen {address} (in the library, \
+                 GrantsBuilder::listen)"
+            ),
+            Denial::Connect(_) | Denial::LookUp(_) => tracing::warn!("the program {denial}"),
+        }
+    }
+}

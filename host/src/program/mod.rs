@@ -1,0 +1,115 @@
+//! A command component that runs here: one that exports `wasi:cli/run`. If it imports the listener, it
+//! gets one put in.
+//!
+//! Where it ends: what it is granted is up to [`Grants`].
+
+mod denials;
+
+use crate::compose::{Composer, wants_listener};
+use crate::loading::{self, LoadError, LoadProblem};
+use crate::store::StoreState;
+use crate::{Error, Grants, Host};
+use denials::Denials;
+use std::path::Path;
+use std::sync::Arc;
+use wasmtime::Store;
+use wasmtime_wasi::p2::bindings::CommandPre;
+use wasmtime_wasi::{I32Exit, WasiCtx};
+
+/// A command component, compiled: a program with a loop of its own, in one instance.
+///
+/// It has this process's standard input, output and error, clocks and random numbers, and what
+/// [`Grants`] give it. Cheap to clone.
+///
+/// ```no_run
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// use evconn::{Grants, Host, Program};
+///
+/// let host = Host::new()?;
+/// let grants = Grants::builder()
+///     .arg("echo-command")
+///     .arg("9876")
+///     .listen("127.0.0.1:9876".parse()?)
+///     .build()?;
+/// let program = Program::from_file(&host, "echo-command.wasm")?.with_grants(grants);
+/// let status = program.run().await?;
+/// # let _: u8 = status;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Program {
+    pre: CommandPre<StoreState>,
+    grants: Grants,
+}
+
+impl Program {
+    /// Compile a component: a binary, or its text. If it imports the listener, that is put in first
+    /// ([`Composer`]).
+    ///
+    /// # Errors
+    /// [`Error::Load`] if the bytes are no component, if it does not export `wasi:cli/run` of WASI 0.2,
+    /// or if it imports what this host does not provide.
+    pub fn new(host: &Host, component: &[u8]) -> Result<Self, Error> {
+        Ok(Self::load(host, component).map_err(LoadError::of_bytes)?)
+    }
+
+    /// The same with a file.
+    ///
+    /// # Errors
+    /// As [`Program::new`], and if the file cannot be read.
+    pub fn from_file(host: &Host, path: impl AsRef<Path>) -> Result<Self, Error> {
+        let path = path.as_ref();
+        let program = loading::read(path).and_then(|bytes| Self::load(host, &bytes));
+        Ok(program.map_err(|problem| LoadError::of_file(path, problem))?)
+    }
+
+    fn load(host: &Host, bytes: &[u8]) -> Result<Self, LoadProblem> {
+        let binary = loading::component(bytes)?;
+        let linked = match wants_listener(&binary) {
+            true => Composer::new().link(&binary)?.into_binary(),
+            false => binary.into_owned(),
+        };
+        Ok(Self {
+            pre: loading::command(host.programs(), &linked)?,
+            grants: Grants::none(),
+        })
+    }
+
+    /// What it gets besides clocks, random numbers and this process's standard streams: its arguments
+    /// (of which the first is, by custom, its name), where it may listen and connect to, directories.
+    /// Default: nothing.
+    pub fn with_grants(mut self, grants: Grants) -> Self {
+        self.grants = grants;
+        self
+    }
+
+    /// Run it to its end. Returns its exit status: 0 if it succeeded, 1 if it returned an error, or what
+    /// it said itself.
+    ///
+    /// # Errors
+    /// [`Error::Program`] if it traps.
+    pub async fn run(&self) -> Result<u8, Error> {
+        let mut builder = WasiCtx::builder();
+        builder.inherit_stdio();
+        let denials = Arc::new(Denials::default());
+        let state = StoreState::new(
+            self.grants.finish(builder),
+            self.grants.sockets().clone().on_denied(denials),
+        );
+        let mut store = Store::new(self.pre.engine(), state);
+        let ended = async {
+            let command = self.pre.instantiate_async(&mut store).await?;
+            command.wasi_cli_run().call_run(&mut store).await
+        };
+        match ended.await {
+            Ok(Ok(())) => Ok(0),
+            Ok(Err(())) => Ok(1),
+            Err(error) => match error.downcast_ref::<I32Exit>() {
+                // As the kernel does with the status of a process.
+                Some(I32Exit(status)) => Ok(status.to_le_bytes()[0]),
+                None => Err(Error::Program(error.into())),
+            },
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! Makes lines of what a guest writes, as it comes.
+
+/// The lines of one stream.
+#[derive(Debug)]
+pub struct Lines {
+    /// What there is of the next line.
+    line: Vec<u8>,
+    is_cut: bool,
+    overlong: Overlong,
+}
+
+/// What becomes of a line that is longer than [`LONGEST`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Overlong {
+    /// Only its beginning is shown.
+    Cut,
+    /// It becomes several lines.
+    Wrap,
+}
+
+/// The most bytes of a line.
+pub const LONGEST: usize = 1 << 10;
+
+/// A line, without its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Line<'a> {
+    pub bytes: &'a [u8],
+    /// There was more of it.
+    pub is_cut: bool,
+}
+
+impl Lines {
+    pub fn new(overlong: Overlong) -> Self {
+        Self {
+            line: Vec::new(),
+            is_cut: false,
+            overlong,
+        }
+    }
+
+    /// The guest has written this: show what has become complete.
+    pub fn push(&mut self, bytes: &[u8], mut show: impl FnMut(Line<'_>)) {
+        for part in bytes.split_inclusive(|byte| *byte == b'\n') {
+            match part.strip_suffix(b"\n") {
+                Some(rest) => {
+                    self.add(rest, &mut show);
+                    self.end_line(&mut show);
+                }
+                None => self.add(part, &mut show),
+            }
+        }
+    }
+
+    /// Nothing more will come: show what there is.
+    pub fn finish(&mut self, mut show: impl FnMut(Line<'_>)) {
+        if !self.line.is_empty() {
+            self.end_line(&mut show);
+        }
+        // An instance that is kept for another connection keeps no text of this one.
+        self.line = Vec::new();
+    }
+
+    fn add(&mut self, mut part: &[u8], show: &mut impl FnMut(Line<'_>)) {
+        loop {
+            let room = LONGEST - self.line.len();
+            let (fits, rest) = part.split_at(room.min(part.len()));
+            self.line.extend_from_slice(fits);
+            if rest.is_empty() {
+                return;
+            }
+            match self.overlong {
+                Overlong::Cut => {
+                    self.is_cut = true;
+                    return;
+                }
+                Overlong::Wrap => self.end_line(show),
+            }
+            part = rest;
+        }
+    }
+
+    fn end_line(&mut self, show: &mut impl FnMut(Line<'_>)) {
+        show(Line {
+            bytes: &self.line,
+            is_cut: self.is_cut,
+        });
+        self.line.clear();
+        self.is_cut = false;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(overlong: Overlong, parts: &[&str]) -> Vec<String> {
+        let mut shown = Vec::new();
+        let mut show = |line: Line<'_>| {
+            let text = String::from_utf8(line.bytes.to_vec()).expect("text");
+            shown.push(text + if line.is_cut { "…" } else { "" });
+        };
+        let mut lines = Lines::new(overlong);
+        for part in parts {
+            lines.push(part.as_bytes(), &mut show);
+        }
+        lines.finish(&mut show);
+        shown
+    }
+
+    #[test]
+    fn lines_come_in_any_parts() {
+        for parts in [&["one\n\nthree"][..], &["o", "ne", "\n", "\nth", "ree", ""]] {
+            assert_eq!(lines(Overlong::Cut, parts), ["one", "", "three"]);
+        }
+        assert!(lines(Overlong::Cut, &[""]).is_empty());
+    }
+
+    #[test]
+    fn a_long_line_is_cut_or_wrapped() {
+        let (full, more) = ("x".repeat(LONGEST), "x".repeat(LONGEST + 1));
+        let cut = format!("{full}…");
+        for overlong in [Overlong::Cut, Overlong::Wrap] {
+            assert_eq!(lines(overlong, &[&full, "\n"]), [full.as_str()]);
+        }
+        assert_eq!(
+            lines(Overlong::Cut, &[&more, "y\nz\n"]),
+            [cut.as_str(), "z"]
+        );
+        assert_eq!(
+            lines(Overlong::Wrap, &[&more, "y\nz\n"]),
+            [full.as_str(), "xy", "z"]
+        );
+    }
+}

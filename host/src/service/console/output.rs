@@ -1,0 +1,97 @@
+//! A guest's standard output or standard error. To write never waits.
+
+use super::{Console, Stream};
+use bytes::Bytes;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use tokio::io::AsyncWrite;
+use wasmtime_wasi::async_trait;
+use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
+use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
+
+/// The most bytes that a guest writes at a time.
+const AT_A_TIME: usize = 64 << 10;
+
+#[derive(Clone, Debug)]
+pub(in crate::service) struct Output {
+    console: Arc<Console>,
+    stream: Stream,
+}
+
+impl Output {
+    pub fn stdout(console: &Arc<Console>) -> Self {
+        Self::new(console, Stream::Stdout)
+    }
+
+    pub fn stderr(console: &Arc<Console>) -> Self {
+        Self::new(console, Stream::Stderr)
+    }
+
+    fn new(console: &Arc<Console>, stream: Stream) -> Self {
+        Self {
+            console: Arc::clone(console),
+            stream,
+        }
+    }
+}
+
+impl IsTerminal for Output {
+    fn is_terminal(&self) -> bool {
+        false
+    }
+}
+
+impl StdoutStream for Output {
+    fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
+        Box::new(self.clone())
+    }
+
+    fn p2_stream(&self) -> Box<dyn OutputStream> {
+        Box::new(self.clone())
+    }
+}
+
+impl OutputStream for Output {
+    fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
+        self.console.write(self.stream, &bytes);
+        Ok(())
+    }
+
+    fn flush(&mut self) -> StreamResult<()> {
+        Ok(())
+    }
+
+    fn check_write(&mut self) -> StreamResult<usize> {
+        Ok(AT_A_TIME)
+    }
+}
+
+#[async_trait]
+impl Pollable for Output {
+    async fn ready(&mut self) {
+        // However often it is asked, others get their turn.
+        tokio::task::coop::consume_budget().await;
+    }
+}
+
+/// For WASI 0.3, which is not linked: the trait wants it.
+impl AsyncWrite for Output {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        _cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.console.write(self.stream, bytes);
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}

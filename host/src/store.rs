@@ -1,0 +1,43 @@
+//! What the store of a component holds that runs for long: an acceptor, a program.
+
+use crate::sockets::{TcpCtx, TcpCtxView, TcpView};
+use wasmtime::component::ResourceTable;
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+
+pub(crate) struct StoreState {
+    wasi: WasiCtx,
+    tcp: TcpCtx,
+    pub table: ResourceTable,
+}
+
+impl StoreState {
+    pub fn new(wasi: WasiCtx, tcp: TcpCtx) -> Self {
+        Self {
+            wasi,
+            tcp,
+            table: ResourceTable::new(),
+        }
+    }
+
+    pub fn sockets(&self) -> &TcpCtx {
+        &self.tcp
+    }
+}
+
+impl WasiView for StoreState {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView {
+            ctx: &mut self.wasi,
+            table: &mut self.table,
+        }
+    }
+}
+
+impl TcpView for StoreState {
+    fn tcp(&mut self) -> TcpCtxView<'_> {
+        TcpCtxView {
+            ctx: &mut self.tcp,
+            table: &mut self.table,
+        }
+    }
+}

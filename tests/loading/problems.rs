@@ -1,0 +1,249 @@
+//! What is no service, or not one for this host: one line that says what is wrong.
+
+use super::{echo_text, echo_with, exporting};
+use crate::support::descriptors::unchanged;
+use crate::support::host;
+use crate::support::scratch::Scratch;
+use evconn::{Error, Host, Limits, LoadProblem, Service, guests};
+
+/// Why it cannot be loaded: one line.
+fn refused(host: &Host, component: impl AsRef<[u8]>) -> String {
+    let Err(error) = Service::new(host, component.as_ref()) else {
+        panic!("it was loaded");
+    };
+    assert!(matches!(error, Error::Load(_)), "{error}");
+    let text = error.to_string();
+    assert!(!text.contains('\n'), "{text}");
+    let problem = text.strip_prefix("the component cannot be loaded: ");
+    problem.expect("what it is about").to_owned()
+}
+
+#[test]
+fn files_that_cannot_be_read_are_named() {
+    let _open = unchanged();
+    let scratch = Scratch::new();
+    let path = scratch.join("app.wasm");
+    let problem = |expected: &str| {
+        let Err(Error::Load(error)) = Service::from_file(host(), &path) else {
+            panic!("it was loaded");
+        };
+        assert_eq!(error.path(), Some(path.as_path()));
+        assert_eq!(error.to_string(), format!("{}: {expected}", path.display()));
+    };
+    problem("there is no such file");
+    std::fs::create_dir(&path).expect("a directory");
+    problem("it is a directory, and no file");
+    std::fs::remove_dir(&path).expect("removed");
+    std::fs::write(&path, "").expect("written");
+    problem("it is empty");
+}
+
+#[test]
+fn what_is_no_component_is_said_to_be_so() {
+    let _open = unchanged();
+    let half = guests::ECHO.len() / 2;
+    for (bytes, expected) in [
+        (
+            &b"hello\n"[..],
+            "it is neither a component, nor the text of one",
+        ),
+        (
+            b"\0asm\x01\0\0\0",
+            "it is a core module, and no component: build it for wasm32-wasip2",
+        ),
+        (
+            b"(module)",
+            "it is a core module, and no component: build it for wasm32-wasip2",
+        ),
+        (
+            b"(component (nonsense))",
+            "its WebAssembly text is wrong: line 1, column 13: ",
+        ),
+        (
+            &guests::ECHO[..half],
+            "it is not valid WebAssembly, or not all of it: ",
+        ),
+        (
+            &guests::ECHO[..5],
+            "it is not valid WebAssembly, or not all of it: its header is cut off",
+        ),
+    ] {
+        let problem = refused(host(), bytes);
+        assert!(problem.starts_with(expected), "{problem}");
+    }
+}
+
+#[test]
+fn no_component_is_loaded_that_is_cut_off_anywhere() {
+    let _open = unchanged();
+    // It would be whole without its last section, which says what made it.
+    let last = guests::ECHO.len() - 100;
+    for len in (0..last).step_by(97) {
+        refused(host(), &guests::ECHO[..len]);
+    }
+}
+
+#[test]
+fn without_the_handler_it_says_what_there_is_instead() {
+    let _open = unchanged();
+    let none =
+        "it exports no evconn:tcp/handler@0.1.0, as the world evconn:tcp/service@0.1.0 does; ";
+    for (component, expected) in [
+        ("(component)".to_owned(), "it exports nothing"),
+        (exporting("acme:mail/inbox"), "it exports acme:mail/inbox"),
+        (
+            exporting("wasi:cli/run@0.2.3"),
+            "that is a command, for `evconn run`",
+        ),
+        (
+            exporting("wasi:http/incoming-handler@0.2.0"),
+            "that is an HTTP service, for `wasmtime serve`",
+        ),
+    ] {
+        let problem = refused(host(), component);
+        assert!(problem.starts_with(none), "{problem}");
+        assert!(problem.ends_with(expected), "{problem}");
+    }
+    let problem = refused(host(), guests::LISTENER);
+    assert_eq!(
+        problem,
+        format!("{none}it exports evconn:tcp/listener@0.1.0")
+    );
+}
+
+#[test]
+fn a_handler_of_another_version_is_not_called() {
+    let _open = unchanged();
+    let text = echo_text().replace("evconn:tcp/handler@0.1.0", "evconn:tcp/handler@0.2.0");
+    assert_eq!(
+        refused(host(), text),
+        "it exports evconn:tcp/handler@0.2.0, and this host calls evconn:tcp/handler@0.1.0: build it for \
+         that version"
+    );
+}
+
+#[test]
+fn a_handler_with_another_signature_is_not_called() {
+    let _open = unchanged();
+    let handler = |result: &str, function: &str| {
+        format!(
+            r#"(component
+                (core module $m (func (export "f") (result i32) i32.const 0))
+                (core instance $m (instantiate $m))
+                (func $f {result} (canon lift (core func $m "f")))
+                (instance $i (export "{function}" (func $f)))
+                (export "evconn:tcp/handler@0.1.0" (instance $i)))"#
+        )
+    };
+    let start = "it exports evconn:tcp/handler@0.1.0, but not as this interface is defined: ";
+    let problem = refused(host(), handler("(result u32)", "handle"));
+    let why = problem
+        .strip_prefix(start)
+        .unwrap_or_else(|| panic!("{problem}"));
+    assert!(why.starts_with("`handle` has another type: "), "{problem}");
+    let problem = refused(host(), handler("(result u32)", "serve"));
+    assert_eq!(problem, format!("{start}it has no function `handle`"));
+}
+
+#[test]
+fn everything_that_is_missing_is_named_at_once() {
+    let _open = unchanged();
+    let import = |name: &str| format!(r#"(import "{name}" (instance (export "f" (func))))"#);
+    let component = echo_with(&format!(
+        r#"{}{}{}{}{}(import "log" (func))"#,
+        import("evconn:tcp/listener@0.1.0"),
+        import("wasi:http/outgoing-handler@0.2.0"),
+        import("wasi:io/poll@0.3.0"),
+        import("evconn:tcp/connection@0.9.0"),
+        import("acme:kv/store@1.0.0"),
+    ));
+    assert_eq!(
+        refused(host(), component),
+        "it imports what is not provided: evconn:tcp/listener@0.1.0 (a service gets its connections from \
+         the host's listener; a component that listens is to be composed with it); \
+         wasi:http/outgoing-handler@0.2.0 (a service has its connection, and no HTTP client); \
+         wasi:io/poll@0.3.0 (this host has version 0.2 of it); evconn:tcp/connection@0.9.0 (this host has \
+         version 0.1.0 of evconn:tcp); acme:kv/store@1.0.0; log"
+    );
+}
+
+/// It is in an interface that is there, and so the linker's to find.
+#[test]
+fn a_function_that_is_missing_is_named() {
+    let _open = unchanged();
+    let import = r#"(import "wasi:random/random@0.2.0" (instance (export "dice" (func))))"#;
+    let problem = refused(host(), echo_with(import));
+    assert!(
+        problem.starts_with("it does not fit this host: "),
+        "{problem}"
+    );
+    assert!(problem.contains("wasi:random/random@0.2.0"), "{problem}");
+    assert!(problem.contains("dice"), "{problem}");
+}
+
+/// What is said to be provided is there: an interface is taken in which nothing is asked for.
+#[test]
+fn types_alone_need_nobody_to_provide_them() {
+    let _open = unchanged();
+    let import = r#"(import "acme:kv/types@1.0.0" (instance (type (record (field "a" u8)))))"#;
+    Service::new(host(), echo_with(import).as_bytes()).expect("a service");
+}
+
+#[test]
+fn what_needs_more_than_it_may_have_is_refused() {
+    let _open = unchanged();
+    let limits = Limits {
+        max_connections: 4,
+        max_memory: 8 << 20,
+        max_table_elements: 1_000,
+        max_core_instances: 10,
+        ..Limits::default()
+    };
+    let host = Host::builder().limits(&limits).build().expect("a host");
+    let module =
+        |inside: &str| format!("(core module $more {inside}) (core instance (instantiate $more))");
+    let instances = format!(
+        "(core module $more) {}",
+        "(core instance (instantiate $more))".repeat(10)
+    );
+    for (definitions, expected) in [
+        (
+            module("(memory 129)"),
+            "a memory of it begins with more than 8388608 bytes (--max-memory)",
+        ),
+        (
+            module("(table 1001 funcref)"),
+            "a table of it begins with more than 1000 elements (--max-table-elements)",
+        ),
+        (
+            instances,
+            "it is made of more than 10 core instances (--max-core-instances)",
+        ),
+        (
+            module("(memory 1) (memory 1)"),
+            "it has more than 2 memories",
+        ),
+        (
+            module(&"(table 1 funcref)".repeat(8)),
+            "it has more than 8 tables",
+        ),
+    ] {
+        let problem = refused(&host, echo_with(&definitions));
+        assert_eq!(
+            problem,
+            format!("it needs more than it may have: {expected}")
+        );
+    }
+    let just = module("(memory 128) (table 1000 funcref)");
+    Service::new(&host, echo_with(&just).as_bytes()).expect("a service");
+}
+
+#[test]
+fn a_program_can_tell_the_problems_apart() {
+    let _open = unchanged();
+    let Err(Error::Load(error)) = Service::new(host(), b"(component)") else {
+        panic!("it was loaded");
+    };
+    assert_eq!(error.path(), None);
+    assert!(matches!(error.problem(), LoadProblem::NoHandler(exports) if exports.is_empty()));
+}

@@ -1,0 +1,122 @@
+//! Room for connections: what a host was made with, and what the machine has.
+
+use super::LOCALHOST;
+use super::command::{echoes, serve_limited};
+use crate::support::descriptors::unchanged;
+use crate::support::process::Evconn;
+use crate::support::scratch::Scratch;
+use crate::support::{DEADLINE, host, listen};
+use evconn::{Error, Limits, Service, Shutdown, guests};
+use rustix::process::Signal;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_allows_no_more_than_the_host_was_made_for() {
+    let _open = unchanged();
+    let service = Service::new(host(), guests::ECHO).expect("a service");
+    let default = Limits::default();
+    let more_memory = Limits {
+        max_memory: default.max_memory + 1,
+        ..default
+    };
+    let more_elements = Limits {
+        max_table_elements: default.max_table_elements + 1,
+        ..default
+    };
+    let more_instances = Limits {
+        max_core_instances: default.max_core_instances + 1,
+        ..default
+    };
+    for (limits, name) in [
+        (more_memory, "max_memory"),
+        (more_elements, "max_table_elements"),
+        (more_instances, "max_core_instances"),
+    ] {
+        let listener = listen(LOCALHOST).await;
+        let served = evconn::serve(listener, service.clone(), limits, Shutdown::never()).await;
+        let error = served.expect_err("there is no room");
+        assert!(
+            matches!(error, Error::LimitTooHigh { limit, .. } if limit == name),
+            "{error}"
+        );
+    }
+}
+
+fn echo_file(scratch: &Scratch) -> std::path::PathBuf {
+    let path = scratch.join("app.wasm");
+    std::fs::write(&path, guests::ECHO).expect("written");
+    path
+}
+
+fn log(evconn: Evconn) -> String {
+    evconn.signal(Signal::TERM);
+    let ended = evconn.wait();
+    assert_eq!(ended.status.code(), Some(0), "{}", ended.stderr);
+    ended.stderr
+}
+
+#[test]
+fn too_few_descriptors_lower_the_limit_and_are_named() {
+    let _open = unchanged();
+    let scratch = Scratch::new();
+    let many = ["--max-connections", "5000"];
+    let evconn = serve_limited(&echo_file(&scratch), "ulimit -n 300", &many);
+    echoes(&evconn);
+    let log = log(evconn);
+    let note = "--max-connections 5000 was lowered to 196: at most 300 descriptors are allowed (ulimit -n)";
+    assert!(log.contains(note), "{log}");
+}
+
+#[test]
+fn the_soft_limit_of_descriptors_is_raised() {
+    let _open = unchanged();
+    let scratch = Scratch::new();
+    let some = ["--max-connections", "150"];
+    let evconn = serve_limited(
+        &echo_file(&scratch),
+        "ulimit -Sn 30 && ulimit -Hn 300",
+        &some,
+    );
+    // More than the soft limit had let in.
+    let _peers = open_at_once(&evconn, 100);
+    let log = log_now(evconn);
+    assert!(!log.contains("lowered"), "{log}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn with_little_address_space_instances_are_made_one_by_one() {
+    let _open = unchanged();
+    let scratch = Scratch::new();
+    // 2 GiB, in KiB: room for 128 connections.
+    let evconn = serve_limited(&echo_file(&scratch), "ulimit -v 2097152", &[]);
+    let _peers = open_at_once(&evconn, 128);
+    let log = log_now(evconn);
+    for note in [
+        "--max-connections 1000 was lowered to 128: the address space is limited to 2048 MiB (ulimit -v)",
+        "there is no room for a pool of 128 instances",
+    ] {
+        assert!(log.contains(note), "{log}");
+    }
+}
+
+/// So many connections, all of them served.
+fn open_at_once(evconn: &Evconn, count: usize) -> Vec<TcpStream> {
+    let address = evconn.address();
+    let connect = |_| {
+        let mut peer = TcpStream::connect_timeout(&address, DEADLINE).expect("connected");
+        peer.set_read_timeout(Some(DEADLINE)).expect("a timeout");
+        peer.write_all(b"x").expect("sent");
+        peer.read_exact(&mut [0]).expect("an answer");
+        peer
+    };
+    (0..count).map(connect).collect()
+}
+
+/// The log of one that need not wait for its connections.
+fn log_now(evconn: Evconn) -> String {
+    evconn.signal(Signal::TERM);
+    evconn.signal(Signal::KILL);
+    evconn.wait().stderr
+}
