@@ -40,8 +40,8 @@ pub enum Error {
     /// The listener component itself failed. Its listener is closed.
     #[error("the listener component failed: {0}")]
     Acceptor(String),
-    /// A program trapped.
-    #[error("the program failed: {0:#}")]
+    /// A program trapped. Where in it that happened is in the error's causes, in many lines.
+    #[error("the program failed: {}", .0.root_cause())]
     Program(anyhow::Error),
     /// The listener was closed while it was still needed.
     #[error("the listener is closed")]

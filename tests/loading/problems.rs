@@ -161,7 +161,7 @@ fn everything_that_is_missing_is_named_at_once() {
         refused(host(), component),
         "it imports what is not provided: evconn:tcp/listener@0.1.0 (a service gets its connections from \
          the host's listener; a component that listens is to be composed with it); \
-         wasi:http/outgoing-handler@0.2.0 (a service has its connection, and no HTTP client); \
+         wasi:http/outgoing-handler@0.2.0 (this host has TCP, and no HTTP client); \
          wasi:io/poll@0.3.0 (this host has version 0.2 of it); evconn:tcp/connection@0.9.0 (this host has \
          version 0.1.0 of evconn:tcp); acme:kv/store@1.0.0; log"
     );

@@ -34,7 +34,7 @@ impl Compile {
     }
 
     fn compile(&self) -> anyhow::Result<()> {
-        let output = Output::new(&self.app, self.output.as_deref(), "cwasm")?;
+        let output = Output::new(&[&self.app], self.output.as_deref(), "cwasm")?;
         let code = compiler()?.precompile_file(&self.app)?;
         output.write(&code)
     }

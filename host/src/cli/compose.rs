@@ -1,10 +1,10 @@
 //! `evconn compose`: the listener, put into a component that imports one.
 
 use super::BAD_INPUT;
-use super::output::Output;
+use super::output::{self, Output};
 use clap::Args;
 use evconn::{Composer, Composition};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// Put the listener into a component that imports evconn:tcp/listener. What comes of it runs on any
@@ -36,28 +36,38 @@ impl Compose {
     }
 
     fn compose(&self) -> anyhow::Result<()> {
-        let output = Output::new(&self.app, self.output.as_deref(), "composed.wasm")?;
+        let inputs: Vec<&Path> = [&self.app]
+            .into_iter()
+            .chain(&self.through)
+            .map(PathBuf::as_path)
+            .collect();
+        let output = Output::new(&inputs, self.output.as_deref(), "composed.wasm")?;
         let mut composer = Composer::new();
         for middleware in &self.through {
             composer = composer.through_file(middleware)?;
         }
         let composition = composer.compose_file(&self.app)?;
         output.write(composition.binary())?;
-        self.tell(&output, &composition);
-        Ok(())
+        output::print(&self.summary(&output, &composition))
     }
 
-    fn tell(&self, output: &Output, composition: &Composition) {
-        let through: String = self
+    fn summary(&self, output: &Output, composition: &Composition) -> String {
+        let through = self
             .through
             .iter()
-            .map(|path| format!(" through {}", path.display()))
-            .collect();
-        println!("{}", output.path().display());
-        println!("linked: {}{through}", composition.linked());
-        println!("left to import:");
-        for import in composition.imports() {
-            println!("  {import}");
-        }
+            .map(|path| format!(" through {}", path.display()));
+        let imports = composition.imports().iter().map(|import| {
+            match import.starts_with("evconn:tcp/connection@") {
+                true => format!("  {import} (types alone: nobody has to provide it)\n"),
+                false => format!("  {import}\n"),
+            }
+        });
+        format!(
+            "{}\nlinked: {}{}\nleft to import:\n{}",
+            output.path().display(),
+            composition.linked(),
+            through.collect::<String>(),
+            imports.collect::<String>()
+        )
     }
 }

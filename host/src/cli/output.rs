@@ -1,31 +1,51 @@
-//! The file that a command makes of another one.
+//! What a command writes: a file that it makes of others, or its standard output.
 
 use anyhow::{Context, bail, ensure};
 use std::ffi::OsString;
 use std::fs::{self, OpenOptions};
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
-/// Where it goes: a file, which is not the one that it is made of.
+/// Write this to standard output. Whoever reads it may have had enough.
+pub fn print(text: &str) -> anyhow::Result<()> {
+    let mut stdout = std::io::stdout().lock();
+    let written = stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| stdout.flush());
+    match written {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(error).context("the standard output cannot be written")
+        }
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+/// Where a file goes, which is none of those that it is made of.
 pub struct Output(PathBuf);
 
 impl Output {
-    /// What was named, or else the name of `input` with another extension, in the current directory.
-    pub fn new(input: &Path, named: Option<&Path>, extension: &str) -> anyhow::Result<Self> {
+    /// What was named, or else the name of the first input with another extension, in the current
+    /// directory.
+    pub fn new(inputs: &[&Path], named: Option<&Path>, extension: &str) -> anyhow::Result<Self> {
+        let input = inputs.first().copied().unwrap_or(Path::new(""));
         let output = match (named, input.file_name()) {
             (Some(output), _) => output.to_owned(),
             (None, Some(name)) => Path::new(name).with_extension(extension),
             (None, None) => bail!("{}: it is a directory, and no file", input.display()),
         };
+        let shown = output.display();
         ensure!(
             output.file_name().is_some() && !output.is_dir(),
-            "{}: it is a directory: name a file to be made",
-            output.display()
+            "{shown}: it is a directory: name a file to be made"
+        );
+        // A device or a pipe would be replaced by a file.
+        ensure!(
+            output.is_file() || !output.exists(),
+            "{shown}: it is no regular file: name a file to be made"
         );
         ensure!(
-            !is_same(input, &output),
-            "{}: what is made would replace what it is made of: name another file",
-            output.display()
+            !inputs.iter().any(|input| is_same(input, &output)),
+            "{shown}: what is made would replace what it is made of: name another file"
         );
         Ok(Self(output))
     }
@@ -36,7 +56,9 @@ impl Output {
 
     /// Nobody finds half of it there, whatever happens.
     pub fn write(&self, bytes: &[u8]) -> anyhow::Result<()> {
-        replace(&self.0, bytes).with_context(|| format!("{} cannot be written", self.0.display()))
+        // Of a link, it is the file that is replaced.
+        let file = self.0.canonicalize().unwrap_or_else(|_| self.0.clone());
+        replace(&file, bytes).with_context(|| format!("{} cannot be written", self.0.display()))
     }
 }
 

@@ -3,31 +3,35 @@
 use super::BAD_INPUT;
 use super::code::CacheArgs;
 use super::grants::GrantArgs;
+use anyhow::Context;
 use clap::Args;
-use evconn::{Host, Limits, ListenGrant, Program};
-use std::path::PathBuf;
+use evconn::sockets::Policy;
+use evconn::{Grants, Host, Limits, ListenGrant, Program};
+use std::ffi::{OsStr, OsString};
+use std::path::Path;
 use std::process::ExitCode;
 
 /// Run a component that exports wasi:cli/run. If it imports evconn:tcp/listener, the listener is put in
 /// first, as `evconn compose` does.
 ///
-/// It has the standard streams of this command, and of the network just what is granted here. The exit
-/// status is the program's, 134 if it traps, and 2 if it could not be run.
+/// It has the standard streams of this command, and of the network just what is granted here: a program
+/// that listens on port 9876 of every interface takes `--listen :9876`. What it was refused is logged, with
+/// the flag that grants it. The exit status is the program's, 134 if it traps, and 2 if it could not be run.
 #[derive(Args)]
+#[command(override_usage = "evconn run [OPTIONS] <APP.wasm> [ARGS]...")]
 pub struct Run {
-    /// The component, or its text (WAT).
-    #[arg(value_name = "APP.wasm")]
-    app: PathBuf,
-    /// Its arguments.
+    /// The component, or its text (WAT), and its arguments: what comes after the component is the program's,
+    /// also if it looks like an option of this command.
     #[arg(
-        value_name = "ARGS",
-        trailing_var_arg = true,
-        allow_hyphen_values = true
+        value_name = "APP.wasm [ARGS]",
+        required = true,
+        trailing_var_arg = true
     )]
-    arguments: Vec<String>,
-    /// Let the program listen here: 127.0.0.1:9876 or [::1]:9876 is an address, :9876 is that port of
-    /// every interface, and with port 0 the port is whatever the system chooses. May be repeated.
-    #[arg(long, value_name = "ADDRESS", help_heading = "Grants")]
+    app: Vec<OsString>,
+    /// Let the program listen here: :9876 is that port of every interface, be it as 0.0.0.0 or as [::],
+    /// and 127.0.0.1:9876 or [::1]:9876 one address, and no more. With port 0, the port is whatever the
+    /// system chooses. May be repeated.
+    #[arg(long, value_name = "[IP]:PORT", help_heading = "Grants")]
     listen: Vec<ListenGrant>,
     #[command(flatten)]
     grants: GrantArgs,
@@ -51,13 +55,21 @@ impl Run {
         match program.run().await {
             Ok(status) => ExitCode::from(status),
             Err(error) => {
-                eprintln!("evconn: {}: {error}", self.app.display());
+                eprintln!("evconn: {}: {error}", self.path().display());
+                // With where in the program it happened.
+                tracing::debug!("{error:?}");
                 ExitCode::from(TRAPPED)
             }
         }
     }
 
+    fn path(&self) -> &Path {
+        // There is one: the command line was refused otherwise.
+        Path::new(self.app.first().map_or(OsStr::new(""), OsString::as_os_str))
+    }
+
     fn load(&self) -> anyhow::Result<Program> {
+        let grants = self.grants()?;
         // Nothing is served: the room is for none but the program.
         let limits = Limits {
             max_connections: 1,
@@ -67,15 +79,27 @@ impl Run {
             .limits(&limits)
             .cache(self.cache.cache())
             .build()?;
+        Ok(Program::from_file(&host, self.path())?.with_grants(grants))
+    }
+
+    fn grants(&self) -> anyhow::Result<Grants> {
         // By custom, the first argument is the program's name.
-        let name = self.app.file_name().unwrap_or_default();
-        let mut grants = self.grants.builder().arg(name.to_string_lossy());
-        for argument in &self.arguments {
-            grants = grants.arg(argument);
+        let name = self.path().file_name().unwrap_or_default();
+        // Sockets that it may use for nothing do no harm, and what it then asks for can be told.
+        let mut grants = self
+            .grants
+            .builder()
+            .arg(name.to_string_lossy())
+            .policy(Policy::new(|_, _| false));
+        for argument in self.app.iter().skip(1) {
+            let text = argument.to_str();
+            grants = grants.arg(text.with_context(|| {
+                format!("the program's argument {argument:?} is not Unicode, as those of a component are")
+            })?);
         }
         for place in &self.listen {
             grants = grants.listen(*place);
         }
-        Ok(Program::from_file(&host, &self.app)?.with_grants(grants.build()?))
+        Ok(grants.build()?)
     }
 }

@@ -2,12 +2,9 @@
 
 use super::Composition;
 use crate::guests;
-use crate::loading::{LoadProblem, component};
+use crate::loading::{LISTENER, LoadProblem, component};
 use wac_graph::types::{Package, World};
 use wac_graph::{CompositionGraph, EncodeOptions, PackageId, PlugError, plug};
-
-/// What is linked.
-const LISTENER: &str = "evconn:tcp/listener@0.1.0";
 
 /// What the listener is put into.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -27,9 +24,7 @@ pub(super) fn link(provider: &[u8], bytes: &[u8], role: Role) -> Result<Composit
     check(world(&graph, socket), &app, role)?;
     plug(&mut graph, vec![provider], socket).map_err(|error| match error {
         // Its types differ, though its name does not.
-        PlugError::NoPlugHappened => {
-            LoadProblem::OtherListener(format!("{LISTENER}, but not as this interface is defined"))
-        }
+        PlugError::NoPlugHappened => LoadProblem::WrongListener,
         PlugError::GraphError { source } => not_composed(&source),
     })?;
     let binary = graph
@@ -42,18 +37,23 @@ pub(super) fn link(provider: &[u8], bytes: &[u8], role: Role) -> Result<Composit
     })
 }
 
-/// Whether a component imports the listener. What is no component does not.
+/// Whether a component imports a listener, of whatever version. What is no component does not.
 pub(super) fn wants_listener(bytes: &[u8]) -> bool {
-    let mut graph = CompositionGraph::new();
-    register(&mut graph, "evconn:component", bytes)
-        .is_ok_and(|package| world(&graph, package).imports.contains_key(LISTENER))
+    imports(bytes).is_ok_and(|imports| imports.iter().any(|name| is_listener(name)))
 }
 
-/// What a component imports.
+/// What a component imports, in the order of the alphabet.
 fn imports(binary: &[u8]) -> Result<Vec<String>, LoadProblem> {
     let mut graph = CompositionGraph::new();
-    let package = register(&mut graph, "evconn:composition", binary)?;
-    Ok(world(&graph, package).imports.keys().cloned().collect())
+    let package = register(&mut graph, "evconn:component", binary)?;
+    let mut imports: Vec<_> = world(&graph, package).imports.keys().cloned().collect();
+    imports.sort();
+    Ok(imports)
+}
+
+/// Whether this is the listener's name, with whatever version.
+fn is_listener(name: &str) -> bool {
+    name.split('@').next() == LISTENER.split('@').next()
 }
 
 fn register(
@@ -73,8 +73,7 @@ fn world(graph: &CompositionGraph, package: PackageId) -> &World {
 }
 
 fn check(world: &World, app: &[u8], role: Role) -> Result<(), LoadProblem> {
-    let is_listener = |name: &&String| name.split('@').next() == LISTENER.split('@').next();
-    let exported = world.exports.keys().find(is_listener);
+    let exported = world.exports.keys().find(|name| is_listener(name));
     match (role, exported) {
         (Role::Application, Some(_)) => return Err(LoadProblem::ExportsListener),
         (Role::Middleware, None) => return Err(LoadProblem::NoMiddleware),
@@ -83,7 +82,7 @@ fn check(world: &World, app: &[u8], role: Role) -> Result<(), LoadProblem> {
         }
         (Role::Application, None) | (Role::Middleware, Some(_)) => {}
     }
-    match world.imports.keys().find(is_listener) {
+    match world.imports.keys().find(|name| is_listener(name)) {
         Some(name) if name == LISTENER => Ok(()),
         Some(name) => Err(LoadProblem::OtherListener(name.clone())),
         None if contains(app, guests::LISTENER) => Err(LoadProblem::Composed),
@@ -93,9 +92,9 @@ fn check(world: &World, app: &[u8], role: Role) -> Result<(), LoadProblem> {
     }
 }
 
-/// A composition has in it what it was made of, byte for byte.
+/// Whether there is more in it than this part. A composition has in it what it was made of, byte for byte.
 fn contains(bytes: &[u8], part: &[u8]) -> bool {
-    bytes.windows(part.len()).any(|window| window == part)
+    bytes.len() > part.len() && bytes.windows(part.len()).any(|window| window == part)
 }
 
 fn not_composed(error: &anyhow::Error) -> LoadProblem {
@@ -118,6 +117,7 @@ mod tests {
         assert!(contains(b"abcdef", b"cde"));
         assert!(!contains(b"abcdef", b"ced"));
         assert!(!contains(b"ab", b"abc"));
+        assert!(!contains(b"abc", b"abc"));
     }
 
     #[test]
@@ -128,6 +128,8 @@ mod tests {
         assert!(matches!(problem, Err(LoadProblem::ExportsListener)));
         let problem = link(guests::LISTENER, guests::ECHO, Role::Middleware);
         assert!(matches!(problem, Err(LoadProblem::NoMiddleware)));
+        let problem = link(guests::LISTENER, guests::LISTENER, Role::Middleware);
+        assert!(matches!(problem, Err(LoadProblem::NoListener(_))));
         assert!(!wants_listener(guests::ECHO));
         assert!(!wants_listener(b"no component"));
     }

@@ -68,6 +68,15 @@ impl Composer {
     /// # Errors
     /// [`Error::Load`] if it is no component, if it does not import the listener in this version, if it
     /// exports one, or was composed already.
+    ///
+    /// ```
+    /// use evconn::{Composer, Error, LoadProblem};
+    ///
+    /// let Err(Error::Load(error)) = Composer::new().compose(evconn::guests::ECHO) else {
+    ///     panic!("a service has nothing to be composed with");
+    /// };
+    /// assert!(matches!(error.problem(), LoadProblem::NoListener(_)));
+    /// ```
     pub fn compose(&self, app: &[u8]) -> Result<Composition, Error> {
         Ok(self.link(app).map_err(LoadError::of_bytes)?)
     }
@@ -116,13 +125,16 @@ impl Composition {
         &self.linked
     }
 
-    /// What is left to import, from whoever runs it.
+    /// What is left to import, in the order of the alphabet. All of it is WASI 0.2's, but for what the
+    /// component imported besides, and for `evconn:tcp/connection`: that one only names types, and nobody
+    /// has to provide it.
     pub fn imports(&self) -> &[String] {
         &self.imports
     }
 }
 
-/// Whether a component imports the listener of this version, so that it can be composed.
+/// Whether a component imports a listener, so that it is to be composed. The version may be wrong, which
+/// composing then says.
 pub(crate) fn wants_listener(component: &[u8]) -> bool {
     link::wants_listener(component)
 }

@@ -10,6 +10,18 @@ use std::str::FromStr;
 ///
 /// It is made from text, in the form that [`ListenSource`] has: `127.0.0.1:9876`, `[::1]:0`, or `:9876`
 /// for every interface with IPv6 and IPv4. With port 0, the port is any that the system chooses.
+///
+/// An address is granted itself, and nothing that has it in it: to listen on `0.0.0.0:9876` or `[::]:9876`
+/// takes `:9876`, or just that address.
+///
+/// ```
+/// use evconn::{Grants, ListenGrant};
+///
+/// let everywhere: ListenGrant = ":9876".parse()?;
+/// let grants = Grants::builder().listen(everywhere).build()?;
+/// # let _: Grants = grants;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ListenGrant {
     /// None: every interface.
@@ -25,6 +37,16 @@ pub struct ListenGrant {
 pub struct InvalidListenGrant;
 
 impl ListenGrant {
+    /// What would grant this address. Every interface's means the same as none, and then its counterpart
+    /// of a dual-stack pair is granted, too.
+    pub(crate) fn for_address(address: SocketAddr) -> Self {
+        let ip = address.ip();
+        Self {
+            ip: (!ip.is_unspecified()).then_some(ip),
+            port: address.port(),
+        }
+    }
+
     /// Whether a socket may be used so.
     pub(super) fn covers(&self, address: SocketAddr, used_for: Use) -> bool {
         let is_ip = self
@@ -92,6 +114,20 @@ mod tests {
             assert!(covers(":80", address, Use::Bind));
         }
         assert!(!covers(":80", "0.0.0.0:81", Use::Bind));
+    }
+
+    #[test]
+    fn what_would_grant_an_address_does() {
+        for (address, grant) in [
+            ("127.0.0.1:80", "127.0.0.1:80"),
+            ("[::1]:0", "[::1]:0"),
+            ("0.0.0.0:80", ":80"),
+            ("[::]:80", ":80"),
+        ] {
+            let grant_of = ListenGrant::for_address(address.parse().expect("an address"));
+            assert_eq!(grant_of.to_string(), grant);
+            assert!(covers(grant, address, Use::Bind));
+        }
     }
 
     #[test]

@@ -15,6 +15,9 @@ use wasmtime::component::types::{self, ComponentItem};
 /// What a service exports.
 pub(super) const HANDLER: &str = "evconn:tcp/handler@0.1.0";
 
+/// What a component imports that is composed with the listener.
+pub(crate) const LISTENER: &str = "evconn:tcp/listener@0.1.0";
+
 /// The world that it is built for.
 pub(super) const WORLD: &str = "evconn:tcp/service@0.1.0";
 
@@ -139,7 +142,7 @@ impl Missing {
                  to be composed with it",
             ),
             ("evconn:tcp", _) => Some("this host has version 0.1.0 of evconn:tcp"),
-            ("wasi:http", _) => Some("a service has its connection, and no HTTP client"),
+            ("wasi:http", _) => Some("this host has TCP, and no HTTP client"),
             _ => None,
         }
     }

@@ -1,6 +1,6 @@
 //! What can be wrong with what is to be a service, for those who wrote or built it.
 
-use super::contract::{HANDLER, Missing, WORLD};
+use super::contract::{HANDLER, LISTENER, Missing, WORLD};
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -102,9 +102,14 @@ pub enum LoadProblem {
     Composed,
     /// It imports, or exports, the listener of another version of evconn: its name.
     #[error(
-        "it asks for {0}, and what there is to be put in is evconn:tcp/listener@0.1.0: build it for that version"
+        "its listener is {0}, and the one that there is to put in is {LISTENER}: build it for that version"
     )]
     OtherListener(String),
+    /// What it imports, or exports, as the listener is something else.
+    #[error(
+        "it has {LISTENER}, but not as this interface is defined: build it with what `evconn wit` prints"
+    )]
+    WrongListener,
     /// It exports the listener, which it is to import.
     #[error(
         "it exports a listener: what is composed with one is to import it, as the world evconn:tcp/command@0.1.0 does"
@@ -112,7 +117,7 @@ pub enum LoadProblem {
     ExportsListener,
     /// It was to be put between the listener and an application.
     #[error(
-        "it exports no listener: what goes between the listener and an application imports evconn:tcp/listener@0.1.0, and exports it, too"
+        "it exports no listener: what goes between the listener and an application imports {LISTENER}, and exports it, too"
     )]
     NoMiddleware,
     /// The parts do not fit.
@@ -141,7 +146,7 @@ pub enum LoadProblem {
     )]
     Precompiled,
     /// It is compiled code, where a component is wanted.
-    #[error("it is compiled code: it takes the component that it was compiled from")]
+    #[error("it is compiled code: name the component that it was compiled from")]
     PrecompiledProgram,
     /// It is a core module that was compiled.
     #[error("it is compiled, but a core module, and no component: use `evconn compile`")]
@@ -174,12 +179,10 @@ fn no_listener(exports: &[String]) -> String {
         .iter()
         .any(|name| name.starts_with("evconn:tcp/handler@"))
     {
-        true => ": it is a service, for `evconn serve`, which has the listener",
+        true => ": it is a service, and `evconn serve` has the listener for it",
         false => "",
     };
-    format!(
-        "it does not import evconn:tcp/listener@0.1.0, so that there is nothing to be put in{instead}"
-    )
+    format!("it does not import {LISTENER}, so that there is no place to put one in{instead}")
 }
 
 fn no_command(exports: &[String]) -> String {

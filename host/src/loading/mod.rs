@@ -9,6 +9,7 @@ mod contract;
 mod error;
 
 pub(crate) use content::read;
+pub(crate) use contract::LISTENER;
 pub use contract::Missing;
 pub use error::{LoadError, LoadProblem};
 

@@ -1,5 +1,6 @@
 //! What a program was refused is logged, with the flag that would grant it.
 
+use crate::ListenGrant;
 use crate::sockets::{Denial, OnDenied};
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -21,12 +22,13 @@ impl OnDenied for Denials {
         match denial {
             _ if told == TOLD => tracing::warn!("what else the program may not do is not told"),
             Denial::AnySocket => tracing::warn!(
-                "the program may have no sockets: grant it with --listen ADDRESS or --allow-connect \
+                "the program may have no sockets: grant it with --listen :PORT or --allow-connect \
                  HOST:PORT (in the library, GrantsBuilder::listen and connect)"
             ),
             Denial::Bind(address) | Denial::Listen(address) => tracing::warn!(
-                "the program {denial}: grant it with --listen {address} (in the library, \
-                 GrantsBuilder::listen)"
+                "the program {denial}: grant it with --listen {} (in the library, \
+                 GrantsBuilder::listen)",
+                ListenGrant::for_address(address)
             ),
             Denial::Connect(_) | Denial::LookUp(_) => tracing::warn!("the program {denial}"),
         }

@@ -19,7 +19,8 @@ use wasmtime_wasi::{I32Exit, WasiCtx};
 /// A command component, compiled: a program with a loop of its own, in one instance.
 ///
 /// It has this process's standard input, output and error, clocks and random numbers, and what
-/// [`Grants`] give it. Cheap to clone.
+/// [`Grants`] give it. What it was refused is logged, with what would grant it. Cheap to clone: each
+/// [`run`](Self::run) is an instance of its own.
 ///
 /// ```no_run
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -84,8 +85,12 @@ impl Program {
         self
     }
 
-    /// Run it to its end. Returns its exit status: 0 if it succeeded, 1 if it returned an error, or what
-    /// it said itself.
+    /// Run it to its end. Returns its exit status: 0 if it succeeded, and 1 if it did not. WASI 0.2 has no
+    /// others.
+    ///
+    /// While it waits, it takes no thread. While it computes, it has the one that polls this future, and
+    /// gives it back only when it waits: what may compute for long is to be run on a thread of its own. When
+    /// the future is dropped, the program is gone, and whatever it had open is closed.
     ///
     /// # Errors
     /// [`Error::Program`] if it traps.

@@ -34,7 +34,7 @@ fn main(arguments: Vec<String>) -> Result<(), String> {
         listener: dropped_in_its_callback closed_in_its_error_callback dropped_in_its_error_callback
             another_callback_for_the_next_peer paused_in_its_callback disabled_and_enabled_in_its_callback
             another_one_made_and_dropped_in_a_callback broken_in_a_callback exit_in_a_callback
-            nested_loop at_most_two_connections taken_apart_and_put_together resources_run_out
+            nested_loop at_most_two_connections taken_apart_and_put_together resources_run_out dual_stack
             addresses_that_cannot_be_bound options;
         timers: in_order cancelled repeated in_no_time exit_after nothing_left one_turn;
         buffered: echo low_watermark high_watermark back_pressure read_timeout write_timeout

@@ -294,6 +294,20 @@ pub fn addresses_that_cannot_be_bound(ip: IpAddr) {
 }
 
 /// All of them at once. It delivers its peer once that has sent something.
+/// In each of two families, on one port.
+pub fn dual_stack(ip: IpAddr) {
+    let base = EventBase::new();
+    match Listener::builder().dual_stack().bind(&base, (ip, 0)) {
+        Ok(listener) => {
+            let addresses = listener.local_addresses().expect("it is open");
+            addresses
+                .iter()
+                .for_each(|address| say("listening", address));
+        }
+        Err(error) => say("refused", error),
+    }
+}
+
 pub fn options(ip: IpAddr) {
     let base = EventBase::new();
     let builder = Listener::builder()
