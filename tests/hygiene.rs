@@ -8,8 +8,10 @@ use crate::support::descriptors::ONE_AT_A_TIME;
 use std::process::Command;
 
 /// Tests that start processes or compile C in plenty, and those that have nothing open of their own.
-const SKIPPED: [&str; 5] = [
+const SKIPPED: [&str; 7] = [
     "hygiene::",
+    "elsewhere::",
+    "languages::",
     "side_by_side",
     "semantics::backing_off::",
     "document::",

@@ -1,0 +1,58 @@
+//! Compositions of a command and the listener, made by `evconn compose`, as programs on runtimes that
+//! know nothing of evconn, and on its own.
+
+mod evconn;
+mod jco;
+mod program;
+mod wasmtime;
+
+use crate::support::process::Evconn;
+use crate::support::scratch::Scratch;
+use crate::support::{ask, connect, exchange};
+use program::Program;
+use std::path::Path;
+use std::process::Output;
+
+/// The manual's echo server.
+const ECHO_COMMAND: &str = env!("EVCONN_EXAMPLE_ECHO_COMMAND");
+
+/// What turns peers away.
+const FILTER: &str = env!("EVCONN_EXAMPLE_FILTER");
+
+/// The echo server with the listener in it, and with these components between them.
+fn compose(scratch: &Scratch, through: &[&str]) -> String {
+    let composed = scratch.join("composed.wasm");
+    let composed = composed.into_os_string().into_string().expect("text");
+    let mut arguments = vec!["compose", ECHO_COMMAND, "-o", &composed];
+    for middleware in through {
+        arguments.extend(["--through", *middleware]);
+    }
+    let ended = Evconn::run(&arguments);
+    assert!(ended.status.success(), "{}", ended.stderr);
+    assert!(Path::new(&composed).is_file(), "{}", ended.stdout);
+    composed
+}
+
+/// Every byte comes back, also to several peers that are connected at a time.
+async fn echoes(mut program: Program) {
+    let mut idle = program.connect().await;
+    let address = program.address();
+    let bulk: Vec<u8> = (0..1_u32 << 18).flat_map(u32::to_be_bytes).collect();
+    let answers = std::array::from_fn::<_, 4, _>(|_| {
+        let bulk = bulk.clone();
+        tokio::spawn(async move { exchange(connect(address).await, &bulk).await == bulk })
+    });
+    for answer in answers {
+        assert!(answer.await.expect("no panic"), "all of it");
+    }
+    for number in 0..100_u8 {
+        assert_eq!(exchange(connect(address).await, &[number]).await, [number]);
+    }
+    assert_eq!(ask(&mut idle, "still there?\n").await, "still there?\n");
+}
+
+/// It was run with a port that is none.
+fn wants_a_port(output: &Output) {
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "Invalid port\n");
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+}

@@ -1,0 +1,37 @@
+//! Services in other languages, made and served as the pages about them say, where their tools are.
+
+mod javascript;
+mod page;
+mod python;
+
+use crate::support::{ask, connect, exchange};
+use page::Serving;
+use std::collections::BTreeMap;
+
+/// What the service answers to all that a peer says.
+async fn answer(serving: &Serving, request: &[u8]) -> String {
+    let answer = exchange(connect(serving.address).await, request).await;
+    String::from_utf8(answer).expect("text")
+}
+
+/// Each line is answered with the other one, also where they come in pieces, and to several peers that
+/// are connected at a time.
+async fn answers(serving: &Serving, dialogue: &BTreeMap<&str, &str>) {
+    let mut streams = Vec::new();
+    for _ in 0..4 {
+        streams.push(connect(serving.address).await);
+    }
+    for (line, expected) in dialogue {
+        for stream in &mut streams {
+            let (first, second) = line.as_bytes().split_at(line.len() / 2);
+            page::send(stream, first).await;
+            page::send(stream, second).await;
+            let answer = ask(stream, "\n").await;
+            assert_eq!(answer, format!("{expected}\n"), "{line}");
+        }
+    }
+    // Together, the last of them by a peer that has ended its side.
+    let requests: String = dialogue.keys().map(|line| format!("{line}\n")).collect();
+    let expected: String = dialogue.values().map(|line| format!("{line}\n")).collect();
+    assert_eq!(answer(serving, requests.as_bytes()).await, expected);
+}
