@@ -42,7 +42,7 @@ impl Page {
         let mut command = shell(&format!("exec {serve}"), &scratch);
         let evconn = Evconn::start_by(command.stdin(Stdio::null()));
         Some(Serving {
-            address: evconn.address(),
+            address: evconn.address_of_a_large_one(),
             evconn,
             talk,
             scratch,

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// The path of the command.
 pub const EVCONN: &str = env!("CARGO_BIN_EXE_evconn");
@@ -72,9 +72,18 @@ impl Evconn {
         self.listening_on().parse().expect("an address")
     }
 
+    /// The same of a component that takes long to compile.
+    pub fn address_of_a_large_one(&self) -> SocketAddr {
+        self.place(10 * DEADLINE).parse().expect("an address")
+    }
+
     /// What the next line says that it listens on.
     pub fn listening_on(&self) -> String {
-        let line = self.lines.recv_timeout(DEADLINE).expect("a line");
+        self.place(DEADLINE)
+    }
+
+    fn place(&self, deadline: Duration) -> String {
+        let line = self.lines.recv_timeout(deadline).expect("a line");
         let place = line.strip_prefix("Listening on ").expect("a ready line");
         place.to_owned()
     }
