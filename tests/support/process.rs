@@ -74,9 +74,14 @@ impl Evconn {
 
     /// What the next line says that it listens on.
     pub fn listening_on(&self) -> String {
-        let line = self.lines.recv_timeout(DEADLINE).expect("a line");
+        let line = self.line();
         let place = line.strip_prefix("Listening on ").expect("a ready line");
         place.to_owned()
+    }
+
+    /// The next line that it says.
+    pub fn line(&self) -> String {
+        self.lines.recv_timeout(DEADLINE).expect("a line")
     }
 
     pub fn signal(&self, signal: Signal) {
