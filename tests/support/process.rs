@@ -88,6 +88,11 @@ impl Evconn {
         place.to_owned()
     }
 
+    /// The next line that it says.
+    pub fn line(&self) -> String {
+        self.lines.recv_timeout(DEADLINE).expect("a line")
+    }
+
     pub fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).expect("signalled");
     }

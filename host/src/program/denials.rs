@@ -26,8 +26,8 @@ impl OnDenied for Denials {
                  HOST:PORT (in the library, GrantsBuilder::listen and connect)"
             ),
             Denial::Bind(address) | Denial::Listen(address) => tracing::warn!(
-                "the program {denial}: grant it with --listen {} (in the library, \
-                 GrantsBuilder::listen)",
+                "the program {denial}: grant it with --listen {} before the component's name (in the \
+                 library, GrantsBuilder::listen)",
                 ListenGrant::for_address(address)
             ),
             Denial::Connect(_) | Denial::LookUp(_) => tracing::warn!("the program {denial}"),

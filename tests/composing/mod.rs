@@ -1,0 +1,118 @@
+//! `evconn compose`, `evconn run` and `evconn wit`, and what the library has for them.
+
+mod compose;
+mod library;
+mod refused;
+mod run;
+mod wit;
+
+use crate::support::process::{EVCONN, Ended, Evconn};
+use crate::support::scratch::Scratch;
+use crate::support::{connect, within};
+use evconn::guests;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+use tokio::net::TcpStream;
+
+const CASES: &[u8] = include_bytes!(env!("EVCONN_TEST_SDK"));
+const ECHO_COMMAND: &[u8] = include_bytes!(env!("EVCONN_EXAMPLE_ECHO_COMMAND"));
+const FILTER: &[u8] = include_bytes!(env!("EVCONN_EXAMPLE_FILTER"));
+const FORWARD: &[u8] = include_bytes!(env!("EVCONN_EXAMPLE_FORWARD"));
+
+/// The listener's name in components.
+const LISTENER: &str = "evconn:tcp/listener@0.1.0";
+
+/// A directory with components in it: a command (`app`), a middleware (`filter`) and a service (`echo`).
+fn with_components() -> Scratch {
+    let scratch = Scratch::new();
+    for (name, component) in [
+        ("app.wasm", ECHO_COMMAND),
+        ("echo.wasm", guests::ECHO),
+        ("filter.wasm", FILTER),
+    ] {
+        write(&scratch, name, component);
+    }
+    scratch
+}
+
+/// What is in such a directory.
+const COMPONENTS: [&str; 3] = ["app.wasm", "echo.wasm", "filter.wasm"];
+
+fn write(directory: &Scratch, name: &str, bytes: impl AsRef<[u8]>) {
+    std::fs::write(directory.join(name), bytes).expect("written");
+}
+
+fn read(directory: &Scratch, name: &str) -> Vec<u8> {
+    std::fs::read(directory.join(name)).expect("it is there")
+}
+
+/// The command in a directory.
+fn command(directory: &Scratch, arguments: &[&str]) -> Command {
+    let mut command = Command::new(EVCONN);
+    command
+        .args(arguments)
+        .current_dir(directory.join("."))
+        .stdin(Stdio::null());
+    command
+}
+
+fn evconn(directory: &Scratch, arguments: &[&str]) -> Evconn {
+    Evconn::start_by(&mut command(directory, arguments))
+}
+
+/// It ends well, and has nothing to complain about. What it says.
+fn says(directory: &Scratch, arguments: &[&str]) -> String {
+    let Ended {
+        status,
+        stdout,
+        stderr,
+    } = evconn(directory, arguments).wait();
+    assert_eq!(status.code(), Some(0), "{stderr}");
+    assert_eq!(stderr, "");
+    stdout
+}
+
+/// It has ended for bad input, and said why in one line.
+fn bad_input(evconn: Evconn) -> String {
+    let Ended {
+        status,
+        stdout,
+        stderr,
+    } = evconn.wait();
+    assert_eq!(status.code(), Some(2), "{stderr}");
+    assert_eq!(stdout, "");
+    assert_eq!(stderr.lines().count(), 1, "{stderr}");
+    let problem = stderr.trim_end().strip_prefix("evconn: ");
+    problem.expect("who says so").to_owned()
+}
+
+/// A port that is free, unless another process is quicker: for programs that take a number, and do
+/// not tell.
+fn free_port() -> SocketAddr {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a listener");
+    listener.local_addr().expect("its address")
+}
+
+/// Connect as soon as somebody listens.
+async fn connect_once_it_listens(address: SocketAddr) -> TcpStream {
+    within("somebody listens", async {
+        while TcpStream::connect(address).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    })
+    .await;
+    connect(address).await
+}
+
+/// The text of a component that exports `wasi:cli/run`, with this as the body of the function.
+fn run_component(body: &str) -> String {
+    format!(
+        r#"(component
+            (core module $m (func (export "run") (result i32) {body}))
+            (core instance $m (instantiate $m))
+            (func $run (result (result)) (canon lift (core func $m "run")))
+            (instance $i (export "run" (func $run)))
+            (export "wasi:cli/run@0.2.0" (instance $i)))"#
+    )
+}

@@ -1,0 +1,298 @@
+//! `evconn run`: what a program gets, and how it ends.
+
+use super::{
+    CASES, ECHO_COMMAND, FORWARD, bad_input, command, connect_once_it_listens, evconn, free_port,
+    run_component, with_components, write,
+};
+use crate::support::descriptors::unchanged;
+use crate::support::process::{Ended, Evconn};
+use crate::support::scratch::Scratch;
+use crate::support::{Server, connect, exchange, has_ipv6, wait_for_close};
+use evconn::{Limits, guests};
+use rustix::process::Signal;
+use std::io::Write;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::os::unix::process::ExitStatusExt;
+
+/// A directory with this component in it, as `app`.
+fn with(app: impl AsRef<[u8]>) -> Scratch {
+    let scratch = Scratch::new();
+    write(&scratch, "app", app);
+    scratch
+}
+
+/// Run the component `app` with this before and after it, to its end.
+fn run(directory: &Scratch, flags: &[&str], arguments: &[&str]) -> Ended {
+    evconn(directory, &[&["run"], flags, &["app"], arguments].concat()).wait()
+}
+
+/// End it by a signal, as it does not end itself.
+fn terminate(evconn: Evconn) -> Ended {
+    evconn.signal(Signal::TERM);
+    let ended = evconn.wait();
+    assert_eq!(ended.status.signal(), Some(15), "{}", ended.stderr);
+    ended
+}
+
+#[test]
+fn its_exit_status_is_the_programs() {
+    let _open = unchanged();
+    for (body, status) in [("i32.const 0", 0), ("i32.const 1", 1)] {
+        let ended = run(&with(run_component(body)), &[], &[]);
+        assert_eq!(ended.status.code(), Some(status));
+        assert_eq!(ended.stdout + &ended.stderr, "");
+    }
+}
+
+#[test]
+fn a_trap_is_one_line_and_a_status_of_its_own() {
+    let _open = unchanged();
+    let scratch = with(run_component("unreachable"));
+    let ended = run(&scratch, &[], &[]);
+    assert_eq!(ended.status.code(), Some(134));
+    assert_eq!(ended.stdout, "");
+    let line =
+        "evconn: app: the program failed: wasm trap: wasm `unreachable` instruction executed\n";
+    assert_eq!(ended.stderr, line);
+    // Whoever wants to know where it was can.
+    let mut traced = command(&scratch, &["run", "app"]);
+    let ended = Evconn::start_by(traced.env("RUST_LOG", "evconn=debug")).wait();
+    assert!(ended.stderr.contains(line), "{}", ended.stderr);
+    assert!(ended.stderr.contains("backtrace"), "{}", ended.stderr);
+}
+
+#[test]
+fn what_a_panic_says_reaches_standard_error() {
+    let _open = unchanged();
+    let ended = run(&with(CASES), &[], &["panics", "127.0.0.1"]);
+    assert_eq!(ended.status.code(), Some(134));
+    let lines: Vec<_> = ended.stderr.lines().collect();
+    let [place, message, trap] = lines[..] else {
+        panic!("{}", ended.stderr);
+    };
+    assert!(place.starts_with("panicked at "), "{place}");
+    assert_eq!(message, "it was told to");
+    assert!(
+        trap.starts_with("evconn: app: the program failed: "),
+        "{trap}"
+    );
+}
+
+/// Also those that look like options of the command.
+#[test]
+fn what_comes_after_the_component_is_its_arguments() {
+    let _open = unchanged();
+    let scratch = with(ECHO_COMMAND);
+    let grants = ["--listen", "127.0.0.1:0"];
+    for argument in ["0", "--listen", "--help", "--", "-x"] {
+        let ended = run(&scratch, &grants, &[argument, ":9876"]);
+        assert_eq!(ended.status.code(), Some(1), "{argument}");
+        assert_eq!(ended.stdout, "Invalid port\n", "{argument}");
+        assert_eq!(ended.stderr, "", "{argument}");
+    }
+    let misspelt = run(&scratch, &["--lisen", ":0"], &[]);
+    assert_eq!(misspelt.status.code(), Some(2));
+    assert!(
+        misspelt.stderr.contains("'--listen'"),
+        "{}",
+        misspelt.stderr
+    );
+}
+
+#[test]
+fn what_cannot_be_granted_is_bad_input() {
+    let _open = unchanged();
+    let scratch = with_components();
+    for place in ["", "80", "localhost:80", "unix:/x", "127.0.0.1"] {
+        let listen = format!("--listen={place}");
+        let ended = evconn(&scratch, &["run", &listen, "app.wasm"]).wait();
+        assert_eq!(ended.status.code(), Some(2), "{place}");
+        assert!(
+            ended.stderr.contains("an address with a port"),
+            "{}",
+            ended.stderr
+        );
+    }
+    let said = bad_input(evconn(&scratch, &["run", "--dir", "none", "app.wasm"]));
+    assert!(
+        said.starts_with("cannot grant the directory none: "),
+        "{said}"
+    );
+    let mut not_unicode = command(&scratch, &["run", "app.wasm"]);
+    let argument = std::os::unix::ffi::OsStringExt::from_vec(b"\xff".to_vec());
+    not_unicode.arg::<std::ffi::OsString>(argument);
+    let said = bad_input(Evconn::start_by(&mut not_unicode));
+    assert!(said.contains(r#""\xFF" is not Unicode"#), "{said}");
+}
+
+/// A component that succeeds if its environment has just one variable.
+const ONE_VARIABLE: &str = r#"(component
+    (import "wasi:cli/environment@0.2.0" (instance $environment
+        (export "get-environment" (func (result (list (tuple string string)))))))
+    (core module $memory
+        (memory (export "memory") 1)
+        (global $next (mut i32) (i32.const 1024))
+        (func (export "realloc") (param i32 i32 i32 i32) (result i32)
+            (global.get $next)
+            (global.set $next (i32.add (global.get $next) (i32.const 1024)))))
+    (core instance $memory (instantiate $memory))
+    (core func $get (canon lower (func $environment "get-environment")
+        (memory $memory "memory") (realloc (func $memory "realloc"))))
+    (core module $m
+        (import "" "memory" (memory 1))
+        (import "" "get" (func $get (param i32)))
+        (func (export "run") (result i32)
+            (call $get (i32.const 0))
+            (i32.ne (i32.load (i32.const 4)) (i32.const 1))))
+    (core instance $m (instantiate $m (with "" (instance
+        (export "memory" (memory $memory "memory"))
+        (export "get" (func $get))))))
+    (func $run (result (result)) (canon lift (core func $m "run")))
+    (instance $i (export "run" (func $run)))
+    (export "wasi:cli/run@0.2.0" (instance $i)))"#;
+
+#[test]
+fn its_environment_is_what_is_granted() {
+    let _open = unchanged();
+    let scratch = with(ONE_VARIABLE);
+    for (flags, status) in [
+        (&[][..], 1),
+        (&["--env", "A=1"], 0),
+        (&["--env", "A=1", "--env", "B="], 1),
+    ] {
+        let ended = run(&scratch, flags, &[]);
+        assert_eq!(ended.status.code(), Some(status), "{}", ended.stderr);
+    }
+}
+
+/// The peers wait until the test says, on standard input, that there are enough of them.
+#[tokio::test]
+async fn its_standard_streams_are_those_of_the_command() {
+    let _open = unchanged();
+    let scratch = with(CASES);
+    let (reader, mut writer) = std::io::pipe().expect("a pipe");
+    let case = ["dropped_in_its_callback", "127.0.0.1"];
+    let listen = ["run", "--listen", "127.0.0.1:0", "app"];
+    let mut command = command(&scratch, &[&listen[..], &case].concat());
+    let evconn = Evconn::start_by(command.stdin(reader));
+    // It holds the pipe's other end.
+    drop(command);
+    let line = evconn.line();
+    let address = line.strip_prefix("listening: ").expect("where it listens");
+    let mut peer = connect(address.parse().expect("an address")).await;
+    writer.write_all(b"\n").expect("a pipe");
+    wait_for_close(&mut peer).await;
+    // It ends though its input has not.
+    let ended = evconn.wait();
+    assert_eq!(ended.status.code(), Some(0));
+    assert_eq!(ended.stdout, "call: dropped\nended: NothingLeft\n");
+    assert_eq!(ended.stderr, "");
+}
+
+/// The manual's program, as it is: it listens on every interface.
+#[tokio::test]
+async fn a_signal_ends_it_at_once() {
+    let _open = unchanged();
+    let address = free_port();
+    let port = address.port().to_string();
+    let scratch = with(ECHO_COMMAND);
+    let listen = format!(":{port}");
+    let evconn = evconn(&scratch, &["run", "--listen", &listen, "app", &port]);
+    let peer = connect_once_it_listens(address).await;
+    assert_eq!(exchange(peer, b"hello").await, b"hello");
+    let mut open = connect(address).await;
+    let ended = terminate(evconn);
+    assert_eq!(ended.stdout + &ended.stderr, "");
+    wait_for_close(&mut open).await;
+}
+
+#[test]
+fn a_signal_ends_a_program_that_never_waits() {
+    let _open = unchanged();
+    let scratch = with(run_component("(loop $again (br $again)) unreachable"));
+    terminate(evconn(&scratch, &["run", "app"]));
+}
+
+/// The line of the log says what would have been enough.
+#[tokio::test]
+async fn a_place_that_is_not_granted_is_told_with_the_flag() {
+    let _open = unchanged();
+    let port = free_port().port().to_string();
+    let listen = format!("127.0.0.1:{port}");
+    let scratch = with(ECHO_COMMAND);
+    // One address is not every interface.
+    for flags in [&[][..], &["--listen", &listen]] {
+        let ended = run(&scratch, flags, &[&port]);
+        assert_eq!(ended.status.code(), Some(1), "{}", ended.stderr);
+        let lines: Vec<_> = ended.stderr.lines().collect();
+        let [told, said] = lines[..] else {
+            panic!("{}", ended.stderr);
+        };
+        let expected = format!(
+            "the program may not bind a socket to 0.0.0.0:{port}: grant it with --listen :{port} before \
+             the component's name (in the library, GrantsBuilder::listen)"
+        );
+        assert!(told.ends_with(&expected), "{told}");
+        assert_eq!(said, "Couldn't create listener: access is not granted");
+    }
+    let ended = run(&with(FORWARD), &[], &[&listen, "127.0.0.1:9"]);
+    let flag = format!("--listen {listen} ");
+    assert!(ended.stderr.contains(&flag), "{}", ended.stderr);
+}
+
+#[test]
+fn a_dual_stack_listener_takes_both_places() {
+    let _open = unchanged();
+    if !has_ipv6() {
+        return;
+    }
+    let scratch = with(CASES);
+    let both = ["--listen", "[::1]:0", "--listen", "127.0.0.1:0"];
+    for (flags, ip, second) in [
+        (&["--listen", ":0"][..], "::", "0.0.0.0"),
+        (&["--listen", ":0"], "::1", "127.0.0.1"),
+        (&both, "::1", "127.0.0.1"),
+    ] {
+        let ended = run(&scratch, flags, &["dual_stack", ip]);
+        assert_eq!(ended.stderr, "");
+        let listening = |line: &str| -> SocketAddr {
+            let address = line.strip_prefix("listening: ");
+            address.expect("an address").parse().expect("an address")
+        };
+        let addresses: Vec<_> = ended.stdout.lines().map(listening).collect();
+        let ips: Vec<_> = addresses.iter().map(|it| it.ip().to_string()).collect();
+        assert_eq!(ips, [ip, second]);
+        assert_eq!(addresses[0].port(), addresses[1].port());
+    }
+    let half = run(&scratch, &["--listen", "[::1]:0"], &["dual_stack", "::1"]);
+    assert_eq!(half.stdout, "refused: access is not granted\n");
+    assert!(
+        half.stderr.contains("--listen 127.0.0.1:"),
+        "{}",
+        half.stderr
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn it_connects_where_it_may() {
+    let _open = unchanged();
+    let localhost = Ipv4Addr::LOCALHOST.into();
+    let server = Server::start(localhost, guests::ECHO, Limits::default()).await;
+    let to = server.address.to_string();
+    let scratch = with(FORWARD);
+    let listen = ["run", "--listen", "127.0.0.1:0"];
+    let app = ["app", "127.0.0.1:0", &to];
+    let granted = [&listen[..], &["--allow-connect", &to], &app].concat();
+    let forward = evconn(&scratch, &granted);
+    let peer = connect(forward.address()).await;
+    assert_eq!(exchange(peer, b"hello").await, b"hello");
+    terminate(forward);
+
+    let forward = evconn(&scratch, &[&listen[..], &app].concat());
+    let mut peer = connect(forward.address()).await;
+    wait_for_close(&mut peer).await;
+    let stderr = terminate(forward).stderr;
+    let flag = format!("may not connect to {to}: grant it with --allow-connect {to} ");
+    assert!(stderr.contains(&flag), "{stderr}");
+    assert_eq!(server.stop().await.connections, 1);
+}
