@@ -55,12 +55,11 @@ async fn it_goes_where_it_is_told_to() {
     std::fs::create_dir(scratch.join("text")).expect("a directory");
     write(&scratch, "text/app.wat", text);
     says(&scratch, &["compose", "text/app.wat"]);
-    let made = read(&scratch, "app.composed.wasm");
+    echoes(&scratch, "app.composed.wasm").await;
     write(&scratch, "old", "old");
     std::os::unix::fs::symlink("old", scratch.join("link")).expect("a link");
     says(&scratch, &["compose", "app.wasm", "-o", "link"]);
     assert!(scratch.join("link").is_symlink());
-    assert_eq!(read(&scratch, "old").len(), made.len());
     echoes(&scratch, "old").await;
 }
 
