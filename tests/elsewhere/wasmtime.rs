@@ -21,7 +21,8 @@ fn wasmtime() -> Option<OsString> {
     let (series, _) = locked.split_once('.').expect("a version");
     let is_same = said.starts_with(&format!("wasmtime {series}."));
     if !is_same {
-        skip(&format!("{} is not of version {series}", said.trim()));
+        let first = said.lines().next().unwrap_or_default();
+        skip(&format!("{first:?} is not version {series} of wasmtime"));
     }
     is_same.then_some(path)
 }

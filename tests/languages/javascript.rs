@@ -47,5 +47,5 @@ async fn the_statistics_are_served() {
     assert_eq!(answer(&serving, &too_long).await, NO_LINE);
     let deep = [&[b'['; 4096][..], b"\n"].concat();
     assert_eq!(answer(&serving, &deep).await, format!("{NOT_UNDERSTOOD}\n"));
-    assert_eq!(serving.stop(), "");
+    serving.stop();
 }
