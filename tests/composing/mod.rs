@@ -10,7 +10,7 @@ use crate::support::process::{EVCONN, Ended, Evconn};
 use crate::support::scratch::Scratch;
 use crate::support::{connect, within};
 use evconn::guests;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 use tokio::net::TcpStream;
@@ -90,8 +90,7 @@ fn bad_input(evconn: Evconn) -> String {
 /// A port that is free, unless another process is quicker: for programs that take a number, and do
 /// not tell.
 fn free_port() -> SocketAddr {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a listener");
-    listener.local_addr().expect("its address")
+    crate::support::free_port()
 }
 
 /// Connect as soon as somebody listens.

@@ -3,7 +3,7 @@
 use crate::support::{tool::Tool, within};
 use rustix::process::{Pid, Signal, kill_process_group};
 use std::fs::File;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -12,8 +12,7 @@ use tokio::net::{TcpSocket, TcpStream};
 
 /// A port that is free, unless another process is quicker.
 pub fn free_port() -> u16 {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a listener");
-    listener.local_addr().expect("its address").port()
+    crate::support::free_port().port()
 }
 
 /// It ends with its test, and what it started ends with it.

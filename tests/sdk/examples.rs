@@ -4,28 +4,10 @@ use super::program::{Name, Program};
 use crate::support::descriptors::unchanged;
 use crate::support::{connect, exchange, within};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use wasmtime_wasi::p2::bindings::sockets::network::ErrorCode;
-
-/// A port that is free, unless another process is quicker: for programs that take a number, and do
-/// not tell.
-fn free_port() -> SocketAddr {
-    // Below those that the kernel chooses from: other tests get theirs there, and could get this one.
-    const FIRST: u32 = 15_000;
-    const COUNT: u32 = 15_000;
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    let start = std::process::id().wrapping_mul(97);
-    loop {
-        let number = start.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
-        let port = u16::try_from(FIRST + number % COUNT).expect("a port");
-        if TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).is_ok() {
-            return SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        }
-    }
-}
 
 /// Connect as soon as somebody listens.
 async fn connect_once_it_listens(address: SocketAddr) -> TcpStream {
@@ -47,7 +29,7 @@ fn echo_on(address: SocketAddr) -> Program {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn echo_command_sends_every_byte_back() {
     let _open = unchanged();
-    let address = free_port();
+    let address = crate::support::free_port();
     let _program = echo_on(address).start();
     let client = connect_once_it_listens(address).await;
     let sent = vec![b'x'; 5 << 20];
@@ -86,7 +68,7 @@ async fn echo_command_says_why_it_cannot_listen() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn echo_command_ends_when_accepting_fails() {
     let _open = unchanged();
-    let address = free_port();
+    let address = crate::support::free_port();
     let program = echo_on(address).accept_fails(ErrorCode::InvalidState);
     let program = program.start();
     let _client = connect_once_it_listens(address).await;
@@ -101,7 +83,7 @@ async fn echo_command_ends_when_accepting_fails() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn hello_world() {
     let _open = unchanged();
-    let address = free_port();
+    let address = crate::support::free_port();
     let arguments = [&address.port().to_string(), "1"];
     let mut program = Program::new(Name::HelloWorld, &arguments).start();
     for _ in 0..2 {
@@ -164,7 +146,7 @@ async fn forward_passes_on_both_directions() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn forward_closes_when_nobody_is_there() {
     let _open = unchanged();
-    let server = free_port().to_string();
+    let server = crate::support::free_port().to_string();
     let mut program = Program::new(Name::Forward, &["127.0.0.1:0", &server]).start();
     let address = listening_on(&program.line().await);
     let mut client = connect(address).await;
@@ -187,7 +169,7 @@ async fn forward_wants_two_addresses() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn filter_lets_in_whom_it_is_told() {
     let _open = unchanged();
-    let address = free_port();
+    let address = crate::support::free_port();
     let program = Program::new(Name::FilteredEcho, &[&address.port().to_string()]);
     let program = program.environment("EVCONN_FILTER", "127.0.0.2, ::1");
     let _program = program.start();
@@ -207,7 +189,7 @@ async fn filter_lets_in_whom_it_is_told() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn filter_lets_in_everyone_if_it_is_told_nothing() {
     let _open = unchanged();
-    let address = free_port();
+    let address = crate::support::free_port();
     let program = Program::new(Name::FilteredEcho, &[&address.port().to_string()]);
     let _program = program.start();
     let client = connect_once_it_listens(address).await;

@@ -15,8 +15,9 @@ pub mod tool;
 use evconn::{Error, Host, Limits, Listener, Served, Service, Shutdown};
 use std::future::Future;
 use std::io::Write;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -76,7 +77,7 @@ pub fn skip(reason: &str) {
 }
 
 pub fn has_ipv6() -> bool {
-    let has = std::net::TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_ok();
+    let has = TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_ok();
     if !has {
         skip("this machine has no IPv6 loopback address");
     }
@@ -199,4 +200,20 @@ pub async fn wait_for_close(stream: &mut TcpStream) {
         while matches!(stream.read(&mut buffer).await, Ok(count) if count > 0) {}
     })
     .await;
+}
+
+/// A free port of 127.0.0.1, for a program that has to be told one.
+pub fn free_port() -> SocketAddr {
+    // Below those that the kernel chooses from: other tests get theirs there, and could get this one.
+    const FIRST: u32 = 15_000;
+    const COUNT: u32 = 15_000;
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let start = std::process::id().wrapping_mul(97);
+    loop {
+        let number = start.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
+        let port = u16::try_from(FIRST + number % COUNT).expect("a port");
+        if TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).is_ok() {
+            return SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        }
+    }
 }
