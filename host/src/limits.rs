@@ -21,7 +21,8 @@ pub struct Limits {
     /// memories together. Default: 64 MiB.
     ///
     /// What would exceed it fails in the guest (`memory.grow` returns -1), which for most
-    /// languages ends in a trap. A service whose initial memory exceeds it serves nobody.
+    /// languages ends in a trap. A service that begins with more is refused when it is loaded, if the host
+    /// was made with this limit; otherwise it serves nobody.
     pub max_memory: usize,
     /// The most elements that the tables of one connection's instance may have, together.
     /// Default: 20,000.
@@ -31,7 +32,8 @@ pub struct Limits {
     pub max_table_elements: usize,
     /// The most core instances that one connection's component may be made of. Default: 20.
     ///
-    /// A simple component is made of three. A service that needs more serves nobody.
+    /// A simple component is made of three. What needs more is treated as with
+    /// [`max_memory`](Self::max_memory).
     pub max_core_instances: usize,
     /// The most handles that a guest may have at a time: sockets, streams, pollables, errors, open
     /// files. Default: 1,024.

@@ -1,13 +1,11 @@
 //! What `evconn compose` makes, and that it runs.
 
-use super::{
-    CASES, COMPONENTS, ECHO_COMMAND, connect_once_it_listens, evconn, free_port, read, says,
-    with_components, write,
-};
+use super::{CASES, COMPONENTS, ECHO_COMMAND, evconn, read, says, with_components, write};
 use crate::support::descriptors::unchanged;
 use crate::support::exchange;
 use crate::support::process::Evconn;
 use crate::support::scratch::Scratch;
+use crate::support::{connect_once_it_listens, free_port};
 
 /// It is an echo server, and needs no listener of its runtime.
 async fn echoes(directory: &Scratch, app: &str) -> Evconn {

@@ -1,11 +1,9 @@
 //! `Composer` and `Program`, called from Rust.
 
-use super::{
-    COMPONENTS, ECHO_COMMAND, FILTER, LISTENER, connect_once_it_listens, free_port, run_component,
-    with_components,
-};
+use super::{COMPONENTS, ECHO_COMMAND, FILTER, LISTENER, run_component, with_components};
 use crate::support::descriptors::{bound_to, unchanged};
 use crate::support::{connect, exchange, host, within};
+use crate::support::{connect_once_it_listens, free_port};
 use evconn::{Composer, Error, Grants, LoadProblem, Program, guests};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;

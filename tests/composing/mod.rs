@@ -8,12 +8,8 @@ mod wit;
 
 use crate::support::process::{EVCONN, Ended, Evconn};
 use crate::support::scratch::Scratch;
-use crate::support::{connect, within};
 use evconn::guests;
-use std::net::SocketAddr;
 use std::process::{Command, Stdio};
-use std::time::Duration;
-use tokio::net::TcpStream;
 
 const CASES: &[u8] = include_bytes!(env!("EVCONN_TEST_SDK"));
 const ECHO_COMMAND: &[u8] = include_bytes!(env!("EVCONN_EXAMPLE_ECHO_COMMAND"));
@@ -85,23 +81,6 @@ fn bad_input(evconn: Evconn) -> String {
     assert_eq!(stderr.lines().count(), 1, "{stderr}");
     let problem = stderr.trim_end().strip_prefix("evconn: ");
     problem.expect("who says so").to_owned()
-}
-
-/// A port that is free, unless another process is quicker: for programs that take a number, and do
-/// not tell.
-fn free_port() -> SocketAddr {
-    crate::support::free_port()
-}
-
-/// Connect as soon as somebody listens.
-async fn connect_once_it_listens(address: SocketAddr) -> TcpStream {
-    within("somebody listens", async {
-        while TcpStream::connect(address).await.is_err() {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-    })
-    .await;
-    connect(address).await
 }
 
 /// The text of a component that exports `wasi:cli/run`, with this as the body of the function.

@@ -1,13 +1,13 @@
 //! `evconn run`: what a program gets, and how it ends.
 
 use super::{
-    CASES, ECHO_COMMAND, FORWARD, bad_input, command, connect_once_it_listens, evconn, free_port,
-    run_component, with_components, write,
+    CASES, ECHO_COMMAND, FORWARD, bad_input, command, evconn, run_component, with_components, write,
 };
 use crate::support::descriptors::unchanged;
 use crate::support::process::{Ended, Evconn};
 use crate::support::scratch::Scratch;
 use crate::support::{Server, connect, exchange, has_ipv6, wait_for_close};
+use crate::support::{connect_once_it_listens, free_port};
 use evconn::{Limits, guests};
 use rustix::process::Signal;
 use std::io::Write;

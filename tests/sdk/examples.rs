@@ -2,25 +2,10 @@
 
 use super::program::{Name, Program};
 use crate::support::descriptors::unchanged;
-use crate::support::{connect, exchange, within};
+use crate::support::{connect, connect_once_it_listens, exchange, free_port, within};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use wasmtime_wasi::p2::bindings::sockets::network::ErrorCode;
-
-/// Connect as soon as somebody listens.
-async fn connect_once_it_listens(address: SocketAddr) -> TcpStream {
-    within("somebody listens", async {
-        loop {
-            match TcpStream::connect(address).await {
-                Ok(stream) => return stream,
-                Err(_) => tokio::time::sleep(Duration::from_millis(1)).await,
-            }
-        }
-    })
-    .await
-}
 
 fn echo_on(address: SocketAddr) -> Program {
     Program::new(Name::EchoCommand, &[&address.port().to_string()])
@@ -29,7 +14,7 @@ fn echo_on(address: SocketAddr) -> Program {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn echo_command_sends_every_byte_back() {
     let _open = unchanged();
-    let address = crate::support::free_port();
+    let address = free_port();
     let _program = echo_on(address).start();
     let client = connect_once_it_listens(address).await;
     let sent = vec![b'x'; 5 << 20];
@@ -68,7 +53,7 @@ async fn echo_command_says_why_it_cannot_listen() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn echo_command_ends_when_accepting_fails() {
     let _open = unchanged();
-    let address = crate::support::free_port();
+    let address = free_port();
     let program = echo_on(address).accept_fails(ErrorCode::InvalidState);
     let program = program.start();
     let _client = connect_once_it_listens(address).await;
@@ -83,7 +68,7 @@ async fn echo_command_ends_when_accepting_fails() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn hello_world() {
     let _open = unchanged();
-    let address = crate::support::free_port();
+    let address = free_port();
     let arguments = [&address.port().to_string(), "1"];
     let mut program = Program::new(Name::HelloWorld, &arguments).start();
     for _ in 0..2 {
@@ -146,7 +131,7 @@ async fn forward_passes_on_both_directions() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn forward_closes_when_nobody_is_there() {
     let _open = unchanged();
-    let server = crate::support::free_port().to_string();
+    let server = free_port().to_string();
     let mut program = Program::new(Name::Forward, &["127.0.0.1:0", &server]).start();
     let address = listening_on(&program.line().await);
     let mut client = connect(address).await;
@@ -169,7 +154,7 @@ async fn forward_wants_two_addresses() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn filter_lets_in_whom_it_is_told() {
     let _open = unchanged();
-    let address = crate::support::free_port();
+    let address = free_port();
     let program = Program::new(Name::FilteredEcho, &[&address.port().to_string()]);
     let program = program.environment("EVCONN_FILTER", "127.0.0.2, ::1");
     let _program = program.start();
@@ -189,7 +174,7 @@ async fn filter_lets_in_whom_it_is_told() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn filter_lets_in_everyone_if_it_is_told_nothing() {
     let _open = unchanged();
-    let address = crate::support::free_port();
+    let address = free_port();
     let program = Program::new(Name::FilteredEcho, &[&address.port().to_string()]);
     let _program = program.start();
     let client = connect_once_it_listens(address).await;

@@ -217,3 +217,16 @@ pub fn free_port() -> SocketAddr {
         }
     }
 }
+
+/// Connect as soon as somebody listens.
+pub async fn connect_once_it_listens(address: SocketAddr) -> TcpStream {
+    within("somebody listens", async {
+        loop {
+            match TcpStream::connect(address).await {
+                Ok(stream) => return stream,
+                Err(_) => tokio::time::sleep(Duration::from_millis(1)).await,
+            }
+        }
+    })
+    .await
+}

@@ -49,14 +49,33 @@ impl Allowance {
     }
 }
 
-/// Take the growth off what is left, if there is as much.
-fn take(left: &mut usize, current: usize, desired: usize) -> bool {
-    match left.checked_sub(desired.saturating_sub(current)) {
-        Some(rest) => {
-            *left = rest;
-            true
+impl Allowance {
+    /// Take the growth off what is left of it, if there is as much.
+    fn grow(
+        &mut self,
+        what: Refused,
+        current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> bool {
+        // What its own maximum forbids does not count.
+        if maximum.is_some_and(|maximum| desired > maximum) {
+            return false;
         }
-        None => false,
+        let left = match what {
+            Refused::Memory => &mut self.memory_left,
+            Refused::TableElements => &mut self.elements_left,
+        };
+        match left.checked_sub(desired.saturating_sub(current)) {
+            Some(rest) => {
+                *left = rest;
+                true
+            }
+            None => {
+                self.refused = Some(what);
+                false
+            }
+        }
     }
 }
 
@@ -67,13 +86,7 @@ impl ResourceLimiter for Allowance {
         desired: usize,
         maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        // What its own maximum forbids does not count.
-        let possible = maximum.is_none_or(|maximum| desired <= maximum);
-        let granted = possible && take(&mut self.memory_left, current, desired);
-        if possible && !granted {
-            self.refused = Some(Refused::Memory);
-        }
-        Ok(granted)
+        Ok(self.grow(Refused::Memory, current, desired, maximum))
     }
 
     fn table_growing(
@@ -82,12 +95,7 @@ impl ResourceLimiter for Allowance {
         desired: usize,
         maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        let possible = maximum.is_none_or(|maximum| desired <= maximum);
-        let granted = possible && take(&mut self.elements_left, current, desired);
-        if possible && !granted {
-            self.refused = Some(Refused::TableElements);
-        }
-        Ok(granted)
+        Ok(self.grow(Refused::TableElements, current, desired, maximum))
     }
 
     fn instances(&self) -> usize {

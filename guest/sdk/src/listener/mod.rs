@@ -60,11 +60,12 @@ pub struct Listener(Rc<Inner>);
 ///
 /// ```no_run
 /// # use evconn_guest::{AcceptError, EventBase, Listener, Recovery};
-/// # let listener: Listener = unimplemented!();
+/// # fn example(listener: Listener) {
 /// listener.set_error_callback(Some(|_: &Listener, error: AcceptError| match error.recovery {
 ///     Recovery::Retrying(time) => eprintln!("{error}; trying again in {time:?}"),
 ///     Recovery::Stopped => eprintln!("{error}; it accepts no more"),
 /// }));
+/// # }
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct AcceptError {
