@@ -40,6 +40,10 @@ use std::process::ExitCode;
 use stock::Stock;
 use tokio::runtime::{Builder, Runtime};
 
+#[cfg(feature = "mimalloc")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let (loads, plan) = match options::parse() {
         Ok(parsed) => parsed,

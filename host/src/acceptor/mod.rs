@@ -225,8 +225,7 @@ impl Acceptor {
         let endpoint = endpoint.ok_or_else(|| wasmtime::format_err!("it is not connected"))?;
         endpoint.begin_move();
         // The streams are the socket's children: they leave the table first.
-        table.delete(connection.input)?;
-        table.delete(connection.output)?;
+        sockets::streams::delete(table, &connection.input, &connection.output)?;
         table.delete(connection.socket)?;
         endpoint.end_move();
 

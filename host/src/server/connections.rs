@@ -4,17 +4,18 @@
 use super::end::End;
 use super::peers::{self, Counted, PeerCounts, PeerFilter};
 use super::served::Counters;
+use super::watch::{Cut, Watch, Watching};
 use crate::connection::{Parts, Peer};
 use crate::limits::Limits;
 use crate::listener::{ConnectionCallback, OnRelease};
 use crate::service::{self, Instances, Meter};
 use crate::sockets::Endpoint;
-use std::future::{Future, pending};
+use std::convert::Infallible;
+use std::future::pending;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::sleep;
-use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
@@ -27,7 +28,7 @@ pub(super) struct Connections {
     /// What serves the next connection.
     instances: RwLock<Arc<Instances>>,
     tasks: TaskTracker,
-    kill: CancellationToken,
+    watch: Watch,
     pub counters: Counters,
     /// Notified when no connection is open any more.
     none_open: Notify,
@@ -42,7 +43,7 @@ impl Connections {
             per_peer: PeerCounts::default(),
             instances: RwLock::new(Arc::new(instances)),
             tasks: TaskTracker::new(),
-            kill: CancellationToken::new(),
+            watch: Watch::new(limits.idle_timeout),
             counters: Counters::default(),
             none_open: Notify::new(),
         }
@@ -89,9 +90,14 @@ impl Connections {
         self.tasks.len()
     }
 
+    /// End those that have been silent for too long.
+    pub async fn look_after(&self) -> Infallible {
+        self.watch.run().await
+    }
+
     /// Reset the connections that are open.
     pub fn kill(&self) {
-        self.kill.cancel();
+        self.watch.kill();
     }
 
     /// Wait until no connection has been open for that long.
@@ -119,15 +125,17 @@ impl Connections {
         let number = self.counters.begin();
         tracing::debug!(number, peer = %Peer::of(&endpoint), "connection accepted");
         let place = Arc::new(Place::new(&self, permit, on_release));
+        let watching = self.watch.add(&endpoint);
         let end = tokio::select! {
             // A connection that ends as it is cut short was served.
             biased;
             end = self.to_its_end(&endpoint, number, &place) => end,
-            end = self.cut_short(&endpoint) => {
+            end = self.cut_short(&watching) => {
                 endpoint.reset();
                 end
             }
         };
+        drop(watching);
         self.counters.end(end.kind());
         end.tell(number, &Peer::of(&endpoint));
         // In this order: the next connection is taken when this one is gone.
@@ -187,46 +195,25 @@ impl Connections {
     }
 
     /// Wait until something else ends the connection than its service.
-    async fn cut_short(&self, endpoint: &Endpoint) -> End {
-        let Limits {
-            timeout,
-            idle_timeout,
-            ..
-        } = self.limits;
+    async fn cut_short(&self, watching: &Watching<'_>) -> End {
         tokio::select! {
-            () = self.kill.cancelled() => End::Shutdown,
-            end = with(timeout, async |limit| {
-                sleep(limit).await;
-                End::Timeout(limit)
-            }) => end,
-            end = with(idle_timeout, async |limit| {
-                idle(endpoint, limit).await;
-                End::Idle(limit)
-            }) => end,
+            cut = watching.cut_short() => match (cut, self.limits.idle_timeout) {
+                (Cut::Idle, Some(limit)) => End::Idle(limit),
+                (Cut::Idle, None) | (Cut::Shutdown, _) => End::Shutdown,
+            },
+            end = time_out(self.limits.timeout) => end,
         }
     }
 }
 
-/// What comes of a limit; never, if there is none.
-async fn with<F: Future<Output = End>>(
-    limit: Option<Duration>,
-    reached: impl FnOnce(Duration) -> F,
-) -> End {
+/// Wait until the connection has lasted as long as it may.
+async fn time_out(limit: Option<Duration>) -> End {
     match limit {
-        Some(limit) => reached(limit).await,
+        Some(limit) => {
+            sleep(limit).await;
+            End::Timeout(limit)
+        }
         None => pending().await,
-    }
-}
-
-/// Wait until no byte has gone either way for that long, or an eighth longer.
-async fn idle(endpoint: &Endpoint, limit: Duration) {
-    const LOOKS: u32 = 8;
-    let (mut seen, mut looks) = (endpoint.activity(), 0);
-    while looks < LOOKS {
-        sleep(limit / LOOKS).await;
-        let now = endpoint.activity();
-        looks = if now == seen { looks + 1 } else { 0 };
-        seen = now;
     }
 }
 

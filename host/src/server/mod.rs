@@ -10,6 +10,7 @@ mod handle;
 mod peers;
 mod serve;
 mod served;
+mod watch;
 
 pub use builder::ServerBuilder;
 pub use handle::ServerHandle;
@@ -21,6 +22,7 @@ use crate::{Error, Listener, Service, Shutdown, State, StopReason};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use std::future::pending;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::sleep;
 
@@ -93,6 +95,14 @@ impl Server {
     /// [`Error::Socket`], [`Error::Acceptor`] or [`Error::Closed`] when the last listener has ended by
     /// itself: the error is that of the one that ended first.
     pub async fn run(self, shutdown: Shutdown) -> Result<Served, Error> {
+        let connections = Arc::clone(self.handle.connections());
+        tokio::select! {
+            outcome = self.to_its_end(shutdown) => outcome,
+            never = connections.look_after() => match never {},
+        }
+    }
+
+    async fn to_its_end(self, shutdown: Shutdown) -> Result<Served, Error> {
         let connections = self.handle.connections();
         let _killed_on_drop = KillOnDrop(&self.handle);
         for listener in &self.listeners {

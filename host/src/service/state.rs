@@ -6,10 +6,11 @@ use super::meter::Meter;
 use crate::Grants;
 use crate::bindings::service::evconn::tcp::connection::Connection as WitConnection;
 use crate::limits::Limits;
-use crate::sockets::{Endpoint, Input, Output, TcpCtx, TcpCtxView, TcpSocket, TcpView};
+use crate::sockets::{
+    Endpoint, Input, Output, TcpCtx, TcpCtxView, TcpSocket, TcpView, streams,
+};
 use std::sync::Arc;
 use wasmtime::component::ResourceTable;
-use wasmtime_wasi::p2::{DynInputStream, DynOutputStream};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 /// Room for the resources of a simple service: its connection, and a few pollables or errors.
@@ -48,12 +49,13 @@ impl ConnectionState {
     /// Put a connection into the table.
     pub fn connection(&mut self, endpoint: &Arc<Endpoint>) -> wasmtime::Result<WitConnection> {
         let socket = TcpSocket::from_endpoint(&self.tcp, Arc::clone(endpoint));
-        let input: DynInputStream = Box::new(Input::new(Arc::clone(endpoint)));
-        let output: DynOutputStream = Box::new(Output::new(Arc::clone(endpoint)));
+        let input = Input::new(Arc::clone(endpoint));
+        let output = Output::new(Arc::clone(endpoint));
         let socket = self.table.push(socket)?;
+        let (input, output) = streams::push(&mut self.table, &socket, input, output)?;
         Ok(WitConnection {
-            input: self.table.push_child(input, &socket)?,
-            output: self.table.push_child(output, &socket)?,
+            input,
+            output,
             socket,
             peer_address: endpoint.peer_address().into(),
         })

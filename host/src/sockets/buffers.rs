@@ -1,47 +1,66 @@
-//! Buffers that are used again: reading a connection in large pieces would otherwise take and return
-//! as much memory for each one.
+//! Buffers that are used again: what is received goes through the same few of them, which are in the
+//! processor's cache by then, and takes no memory of its own.
 
-use bytes::{Bytes, BytesMut};
 use std::cell::RefCell;
+use std::io;
+use std::mem::MaybeUninit;
+use std::sync::Arc;
 
 /// How many buffers a thread keeps.
 const KEPT: usize = 8;
 
-/// Smaller ones are as cheap to get from the allocator.
-const SMALLEST: usize = 8 << 10;
+/// So that one buffer does for most of what is received.
+const SMALLEST: usize = 16 << 10;
 
 /// Larger ones are not kept: this is memory that nobody uses.
 const LARGEST: usize = 512 << 10;
 
+/// What was received. When the last one drops it but for the thread that keeps it, it is used again.
+pub(super) type Received = Arc<Vec<u8>>;
+
 thread_local! {
-    static FREE: RefCell<Vec<BytesMut>> = const { RefCell::new(Vec::new()) };
+    static BUFFERS: RefCell<Vec<Received>> = const { RefCell::new(Vec::new()) };
 }
 
-/// An empty buffer of at least that capacity. Its memory is not cleared.
-pub(super) fn take(capacity: usize) -> BytesMut {
-    let recycled = (capacity >= SMALLEST)
-        .then(|| FREE.with_borrow_mut(|free| free.pop_if(|buffer| buffer.capacity() >= capacity)))
-        .flatten();
-    recycled.unwrap_or_else(|| BytesMut::with_capacity(capacity))
+/// Have a buffer filled with up to `size` bytes: `receive` writes them to the start of what it is
+/// given, and returns how many they are.
+pub(super) fn fill(
+    size: usize,
+    receive: impl FnOnce(&mut [MaybeUninit<u8>]) -> io::Result<usize>,
+) -> io::Result<Received> {
+    let mut buffer = take(size);
+    // Nobody else has it, so this copies nothing.
+    let bytes = Arc::make_mut(&mut buffer);
+    bytes.clear();
+    let result = receive(&mut bytes.spare_capacity_mut()[..size]).map(|count| {
+        assert!(count <= size, "more than the buffer takes was received");
+        // SAFETY: that many bytes were received to the start of the buffer, which was empty.
+        unsafe { bytes.set_len(count) };
+    });
+    keep(&buffer);
+    result.map(|()| buffer)
 }
 
-/// Give a buffer back that is no longer needed. Nothing is done if others still hold a part of it.
-pub(super) fn give(bytes: Bytes) {
-    // What was cut off at the front is lost with this, so only whole ones are worth it.
-    if bytes.len() >= SMALLEST / 2
-        && let Ok(buffer) = bytes.try_into_mut()
-    {
-        give_mut(buffer);
-    }
+/// A buffer of at least that capacity, that nobody else has.
+fn take(capacity: usize) -> Received {
+    let is_free = |buffer: &Received| Arc::strong_count(buffer) == 1;
+    BUFFERS
+        .with_borrow_mut(|kept| {
+            kept.iter()
+                .rposition(|buffer| buffer.capacity() >= capacity && is_free(buffer))
+                .map(|place| kept.remove(place))
+        })
+        .unwrap_or_else(|| Arc::new(Vec::with_capacity(capacity.max(SMALLEST))))
 }
 
-pub(super) fn give_mut(mut buffer: BytesMut) {
-    buffer.clear();
-    if (SMALLEST..=LARGEST).contains(&buffer.capacity()) {
-        FREE.with_borrow_mut(|free| {
-            if free.len() < KEPT {
-                free.push(buffer);
+fn keep(buffer: &Received) {
+    if buffer.capacity() <= LARGEST {
+        BUFFERS.with_borrow_mut(|kept| {
+            if kept.len() == KEPT {
+                // The one that was not used for longest.
+                kept.remove(0);
             }
+            kept.push(Arc::clone(buffer));
         });
     }
 }
@@ -50,33 +69,48 @@ pub(super) fn give_mut(mut buffer: BytesMut) {
 mod tests {
     use super::*;
 
+    fn filled(size: usize) -> Received {
+        let receive = |buffer: &mut [MaybeUninit<u8>]| {
+            buffer.fill(MaybeUninit::new(1));
+            Ok(buffer.len())
+        };
+        fill(size, receive).expect("filled")
+    }
+
     #[test]
     fn a_buffer_is_used_again() {
-        let mut buffer = take(64 << 10);
-        buffer.extend_from_slice(&[1; 32 << 10]);
-        let memory = buffer.as_ptr();
-        give(buffer.freeze());
-        let again = take(64 << 10);
+        let first = filled(64 << 10);
+        assert_eq!(first.len(), 64 << 10);
+        let memory = first.as_ptr();
+        drop(first);
+        let again = filled(100);
         assert_eq!(again.as_ptr(), memory);
-        assert!(again.is_empty());
+        assert_eq!(again[..], [1; 100]);
     }
 
     #[test]
     fn a_buffer_that_others_hold_is_left_to_them() {
-        let mut buffer = take(64 << 10);
-        buffer.extend_from_slice(&[1; 64 << 10]);
-        let bytes = buffer.freeze();
-        let held = bytes.slice(..10);
-        give(bytes);
-        assert_eq!(&held[..], &[1; 10]);
+        let held = filled(10);
+        let other = filled(20);
+        assert_ne!(held.as_ptr(), other.as_ptr());
+        assert_eq!(held[..], [1; 10]);
+    }
+
+    #[test]
+    fn nothing_is_left_of_what_was_received_before() {
+        drop(filled(10));
+        let failed = fill(10, |_| Err(io::ErrorKind::WouldBlock.into()));
+        assert!(failed.is_err());
+        assert_eq!(fill(10, |_| Ok(0)).expect("nothing")[..], []);
     }
 
     #[test]
     fn no_more_are_kept_than_are_useful() {
-        for _ in 0..2 * KEPT {
-            give_mut(BytesMut::with_capacity(64 << 10));
-        }
-        give_mut(BytesMut::with_capacity(2 * LARGEST));
-        assert_eq!(FREE.with_borrow(Vec::len), KEPT);
+        let held: Vec<_> = (0..2 * KEPT).map(|_| filled(64 << 10)).collect();
+        drop(filled(2 * LARGEST));
+        drop(held);
+        let sizes = BUFFERS.with_borrow(|kept| kept.iter().map(|b| b.capacity()).max());
+        assert_eq!(BUFFERS.with_borrow(Vec::len), KEPT);
+        assert!(sizes.is_some_and(|largest| largest <= LARGEST));
     }
 }

@@ -1,7 +1,8 @@
 //! This side of a connection: what its socket, its two streams and the host have in common.
 
+use super::buffers::Received;
 use super::plain::Plain;
-use super::sending::Sending;
+use super::sending::{Sending, rest_of};
 use super::transport::Transport;
 use crate::PeerCredentials;
 use bytes::Bytes;
@@ -173,13 +174,23 @@ impl Endpoint {
         self.sending().push(&self.transport)
     }
 
-    /// Send what the kernel takes, and keep the rest, which the caller has to see to.
-    pub fn send(&self, bytes: Bytes) -> io::Result<()> {
-        self.sending().send(&self.transport, bytes)
+    /// Send what the kernel takes, and keep a copy of the rest, which the caller has to see to.
+    pub fn send(&self, bytes: &[u8]) -> io::Result<()> {
+        let rest = |sent| Bytes::copy_from_slice(&bytes[sent..]);
+        self.sending().send(&self.transport, bytes, rest)
+    }
+
+    /// The same for what was received elsewhere.
+    pub fn send_received(&self, bytes: &Received) -> io::Result<()> {
+        let rest = |sent| rest_of(bytes, sent);
+        self.sending().send(&self.transport, bytes, rest)
     }
 
     /// Wait until all that was written is with the kernel, whoever sends it.
     pub async fn flushed(&self) -> io::Result<()> {
+        if self.sending().is_idle() && !self.transport.is_encrypted() {
+            return Ok(());
+        }
         self.until(|| !self.sending().is_in_background()).await;
         poll_fn(|cx| self.poll_push(cx)).await
     }

@@ -1,8 +1,9 @@
 //! The stream of what a peer sends.
 
 use super::Endpoint;
-use super::buffers;
-use bytes::{Bytes, BytesMut};
+use super::buffers::{self, Received};
+use super::sending::shared;
+use bytes::Bytes;
 use std::future::poll_fn;
 use std::io;
 use std::sync::Arc;
@@ -36,34 +37,54 @@ impl Input {
         }
     }
 
-    /// Receive into a buffer. Empty: nothing is there.
-    fn receive(&mut self, size: usize) -> io::Result<BytesMut> {
-        if let Some(error) = self.failure.take() {
-            self.ended = true;
-            return Err(error);
+    /// Receive what is there: nothing, it may be.
+    pub(super) fn read_now(&mut self, size: usize) -> StreamResult<Option<Received>> {
+        if self.ended {
+            return Err(StreamError::Closed);
         }
-        let size = size.min(self.expected);
-        let mut buffer = buffers::take(size);
-        match self
-            .endpoint
-            .try_recv(&mut buffer.spare_capacity_mut()[..size])
-        {
-            Ok(count) => {
-                // SAFETY: that many bytes were received to the start of the buffer, which was empty.
-                unsafe { buffer.set_len(count) };
-                self.was_ready = true;
-                self.expect(count);
-                self.ended = count == 0;
-                Ok(buffer)
-            }
-            Err(error) => {
-                buffers::give_mut(buffer);
-                if error.kind() == io::ErrorKind::WouldBlock {
-                    return Ok(BytesMut::new());
-                }
+        if size == 0 {
+            return Ok(None);
+        }
+        match self.receive(size) {
+            Ok(received) if received.is_empty() => {
                 self.ended = true;
-                Err(error)
+                Err(StreamError::Closed)
             }
+            Ok(received) => {
+                self.was_ready = true;
+                self.expect(received.len());
+                Ok(Some(received))
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+            Err(error) => {
+                self.ended = true;
+                Err(StreamError::LastOperationFailed(error.into()))
+            }
+        }
+    }
+
+    /// Receive what is there or comes next. The socket is tried first: mostly the peer has sent
+    /// something by now.
+    pub(super) async fn read_next(&mut self, size: usize) -> StreamResult<Option<Received>> {
+        // However much there is to be read, others get their turn.
+        tokio::task::coop::consume_budget().await;
+        loop {
+            if let Some(received) = self.read_now(size)? {
+                return Ok(Some(received));
+            }
+            self.readable().await;
+            if size == 0 {
+                return Ok(None);
+            }
+        }
+    }
+
+    fn receive(&mut self, size: usize) -> io::Result<Received> {
+        match self.failure.take() {
+            Some(error) => Err(error),
+            None => buffers::fill(size.min(self.expected), |buffer| {
+                self.endpoint.try_recv(buffer)
+            }),
         }
     }
 
@@ -84,35 +105,11 @@ impl Input {
 #[async_trait]
 impl InputStream for Input {
     fn read(&mut self, size: usize) -> StreamResult<Bytes> {
-        if self.ended {
-            return Err(StreamError::Closed);
-        }
-        if size == 0 {
-            return Ok(Bytes::new());
-        }
-        let bytes = self
-            .receive(size)
-            .map_err(|error| StreamError::LastOperationFailed(error.into()))?;
-        if self.ended {
-            return Err(StreamError::Closed);
-        }
-        Ok(bytes.freeze())
+        Ok(self.read_now(size)?.map_or_else(Bytes::new, shared))
     }
 
-    /// The socket is tried first: mostly the peer has sent something by now.
     async fn blocking_read(&mut self, size: usize) -> StreamResult<Bytes> {
-        // However much there is to be read, others get their turn.
-        tokio::task::coop::consume_budget().await;
-        loop {
-            let bytes = self.read(size)?;
-            if !bytes.is_empty() {
-                return Ok(bytes);
-            }
-            self.readable().await;
-            if size == 0 {
-                return Ok(bytes);
-            }
-        }
+        Ok(self.read_next(size).await?.map_or_else(Bytes::new, shared))
     }
 }
 

@@ -61,6 +61,7 @@ mod policy;
 mod sending;
 mod setup;
 mod socket;
+pub(crate) mod streams;
 mod transport;
 mod wit;
 
@@ -232,7 +233,7 @@ pub fn add_to_linker<T: TcpView + 'static>(linker: &mut Linker<T>) -> wasmtime::
     // are what most calls are about, and a store may have no more than them.
     io::error::add_to_linker::<T, Table>(linker, |state| state.tcp().table)?;
     io::poll::add_to_linker::<T, Table>(linker, |state| state.tcp().table)?;
-    io::streams::add_to_linker::<T, Table>(linker, |state| state.tcp().table)?;
+    streams::add_to_linker(linker)?;
     linker.allow_shadowing(false);
     Ok(())
 }

@@ -1,6 +1,8 @@
 //! The stream of what a peer is sent.
 
 use super::Endpoint;
+use super::buffers::Received;
+use super::sending::Sending;
 use bytes::Bytes;
 use std::io;
 use std::sync::Arc;
@@ -26,9 +28,8 @@ impl Output {
         }
     }
 
-    /// What has failed while nobody was looking is said once.
-    fn check_open(&self) -> StreamResult<()> {
-        let mut sending = self.endpoint.sending();
+    /// Whether it may be written to. What has failed while nobody was looking is said once.
+    fn check_open(sending: &mut Sending) -> StreamResult<()> {
         match sending.take_failure() {
             Some(error) => Err(failure(error)),
             None if sending.is_open() => Ok(()),
@@ -36,61 +37,25 @@ impl Output {
         }
     }
 
-    /// Send what is permitted, and keep the rest.
-    fn send(&mut self, bytes: Bytes) -> StreamResult<()> {
-        if bytes.len() > self.permit {
-            return Err(StreamError::trap(&format!(
-                "{} bytes were written, but check-write allowed {}",
-                bytes.len(),
-                self.permit
-            )));
-        }
-        self.check_open()?;
-        self.permit = 0;
-        match bytes.is_empty() {
-            true => Ok(()),
-            false => self.endpoint.send(bytes).map_err(failure),
-        }
-    }
-
     /// How much may be written now.
-    fn permit(&mut self) -> StreamResult<usize> {
-        self.check_open()?;
-        let sending = self.endpoint.sending();
-        self.permit = match sending.is_idle() {
+    pub(super) fn permit(&mut self) -> StreamResult<usize> {
+        let mut sending = self.endpoint.sending();
+        Self::check_open(&mut sending)?;
+        let is_idle = sending.is_idle();
+        drop(sending);
+        self.permit = match is_idle {
             true => PERMIT,
-            false => {
-                drop(sending);
-                match self.endpoint.push() {
-                    Ok(()) => PERMIT,
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
-                    Err(error) => return Err(failure(error)),
-                }
-            }
+            false => match self.endpoint.push() {
+                Ok(()) => PERMIT,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
+                Err(error) => return Err(failure(error)),
+            },
         };
         Ok(self.permit)
     }
-}
 
-#[async_trait]
-impl OutputStream for Output {
-    fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
-        self.send(bytes)?;
-        // The guest may go on to wait for something else, such as the peer's answer to all of it.
-        self.endpoint.send_in_background();
-        Ok(())
-    }
-
-    /// What was written is on its way: the kernel takes it as soon as it can.
-    fn flush(&mut self) -> StreamResult<()> {
-        self.check_open()
-    }
-
-    fn check_write(&mut self) -> StreamResult<usize> {
-        self.permit()
-    }
-
-    async fn write_ready(&mut self) -> StreamResult<usize> {
+    /// Wait until something may be written: so much.
+    pub(super) async fn permitted(&mut self) -> StreamResult<usize> {
         // However fast the peer is, others get their turn.
         tokio::task::coop::consume_budget().await;
         loop {
@@ -101,13 +66,63 @@ impl OutputStream for Output {
         }
     }
 
+    /// Use up the permit for so many bytes. They are to be sent at once.
+    pub(super) fn take_permit(&mut self, count: usize) -> StreamResult<Arc<Endpoint>> {
+        if count > self.permit {
+            return Err(StreamError::trap(&format!(
+                "{count} bytes were written, but check-write allowed {}",
+                self.permit
+            )));
+        }
+        Self::check_open(&mut self.endpoint.sending())?;
+        self.permit = 0;
+        Ok(Arc::clone(&self.endpoint))
+    }
+
+    /// Send what was received elsewhere, as much as is permitted; what the kernel does not take is kept.
+    pub(super) fn send_received(&mut self, bytes: &Received) -> StreamResult<()> {
+        let endpoint = self.take_permit(bytes.len())?;
+        endpoint.send_received(bytes).map_err(failure)
+    }
+
+    /// Wait until all that was written is with the kernel.
+    pub(super) async fn flushed(&self) -> StreamResult<()> {
+        self.endpoint.flushed().await.map_err(failure)
+    }
+}
+
+#[async_trait]
+impl OutputStream for Output {
+    fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
+        let endpoint = self.take_permit(bytes.len())?;
+        endpoint.send(&bytes).map_err(failure)?;
+        // The guest may go on to wait for something else, such as the peer's answer to all of it.
+        endpoint.send_in_background();
+        Ok(())
+    }
+
+    /// What was written is on its way: the kernel takes it as soon as it can.
+    fn flush(&mut self) -> StreamResult<()> {
+        Self::check_open(&mut self.endpoint.sending())
+    }
+
+    fn check_write(&mut self) -> StreamResult<usize> {
+        self.permit()
+    }
+
+    async fn write_ready(&mut self) -> StreamResult<usize> {
+        self.permitted().await
+    }
+
     async fn blocking_write_and_flush(&mut self, mut bytes: Bytes) -> StreamResult<()> {
         while !bytes.is_empty() {
-            let permit = self.write_ready().await?;
+            let permit = self.permitted().await?;
+            let part = bytes.split_to(permit.min(bytes.len()));
             // What is kept of it is sent right here: no task is needed for that.
-            self.send(bytes.split_to(permit.min(bytes.len())))?;
+            let endpoint = self.take_permit(part.len())?;
+            endpoint.send(&part).map_err(failure)?;
         }
-        self.endpoint.flushed().await.map_err(failure)
+        self.flushed().await
     }
 }
 
@@ -132,7 +147,7 @@ impl Drop for Output {
 }
 
 /// A peer that is gone is the end of the stream. For other errors the guest can ask.
-fn failure(error: io::Error) -> StreamError {
+pub(super) fn failure(error: io::Error) -> StreamError {
     match error.kind() {
         io::ErrorKind::BrokenPipe => StreamError::Closed,
         _ => StreamError::LastOperationFailed(error.into()),

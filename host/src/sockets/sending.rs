@@ -1,7 +1,7 @@
 //! The sending direction of a connection: what was written but not yet taken by the kernel, and
 //! whether more may come.
 
-use super::buffers;
+use super::buffers::Received;
 use super::transport::Transport;
 use bytes::{Buf, Bytes};
 use rustix::net::Shutdown;
@@ -60,14 +60,26 @@ impl Sending {
         self.failed.take()
     }
 
-    /// Send what the kernel takes, and keep the rest. To be called when nothing is left of the last
-    /// one.
-    pub fn send(&mut self, transport: &Transport, bytes: Bytes) -> io::Result<()> {
-        debug_assert!(self.rest.is_empty());
-        self.rest = bytes;
-        match self.push(transport) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
-            result => result,
+    /// Send what the kernel takes, and keep the rest: `rest` makes it, given how much was sent. To be
+    /// called when nothing is left of the last write.
+    pub fn send(
+        &mut self,
+        transport: &Transport,
+        bytes: &[u8],
+        rest: impl FnOnce(usize) -> Bytes,
+    ) -> io::Result<()> {
+        debug_assert!(self.rest.is_empty() || bytes.is_empty());
+        let mut sent = 0;
+        match send_all(transport, bytes, &mut sent) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.rest = rest(sent);
+                Ok(())
+            }
+            Err(error) => {
+                self.give_up();
+                Err(error)
+            }
+            Ok(()) => Ok(()),
         }
     }
 
@@ -76,20 +88,17 @@ impl Sending {
         if self.rest.is_empty() {
             return Ok(());
         }
-        let written = self.rest.clone();
-        while !self.rest.is_empty() {
-            match transport.try_send(&self.rest) {
-                Ok(count) => self.rest.advance(count),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Err(error),
-                Err(error) => {
-                    self.give_up();
-                    return Err(error);
-                }
+        let mut sent = 0;
+        let result = send_all(transport, &self.rest, &mut sent);
+        self.rest.advance(sent);
+        match result {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Err(error),
+            Err(error) => {
+                self.give_up();
+                return Err(error);
             }
+            Ok(()) => self.rest = Bytes::new(),
         }
-        self.rest = Bytes::new();
-        buffers::give(written);
         if matches!(self.state, State::Ending) {
             self.end_now(transport);
         }
@@ -135,5 +144,38 @@ impl Sending {
     fn end_now(&mut self, transport: &Transport) {
         transport.shutdown(Shutdown::Write);
         self.state = State::Ended;
+    }
+}
+
+/// Send until the kernel takes no more, and count it.
+fn send_all(transport: &Transport, bytes: &[u8], sent: &mut usize) -> io::Result<()> {
+    while *sent < bytes.len() {
+        match transport.try_send(&bytes[*sent..]) {
+            Ok(count) => *sent += count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// What was received, to be kept without a copy of it.
+pub(super) fn shared(received: Received) -> Bytes {
+    struct Owner(Received);
+    impl AsRef<[u8]> for Owner {
+        fn as_ref(&self) -> &[u8] {
+            &self.0
+        }
+    }
+    Bytes::from_owner(Owner(received))
+}
+
+/// What is left of what was received, from there on: a copy, where a small rest would hold on to much
+/// more memory than it needs.
+pub(super) fn rest_of(received: &Received, start: usize) -> Bytes {
+    let rest = &received[start..];
+    match rest.len() < received.capacity() / 2 {
+        true => Bytes::copy_from_slice(rest),
+        false => shared(Received::clone(received)).slice(start..),
     }
 }

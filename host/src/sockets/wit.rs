@@ -1,7 +1,7 @@
 //! The interfaces' functions: each one finds its socket in the table and has it do the work.
 
 use super::bindings::wasi::sockets::{tcp, tcp_create_socket};
-use super::{Input, Output, TcpCtxView, TcpSocket, errors, option};
+use super::{Input, Output, TcpCtxView, TcpSocket, errors, option, streams};
 use socket2::Socket;
 use std::io;
 use std::net::SocketAddr;
@@ -74,11 +74,7 @@ impl TcpCtxView<'_> {
         socket: &Resource<TcpSocket>,
         (input, output): (Input, Output),
     ) -> SocketResult<(Resource<DynInputStream>, Resource<DynOutputStream>)> {
-        let input: DynInputStream = Box::new(input);
-        let output: DynOutputStream = Box::new(output);
-        let input = self.table.push_child(input, socket)?;
-        let output = self.table.push_child(output, socket)?;
-        Ok((input, output))
+        Ok(streams::push(self.table, socket, input, output)?)
     }
 }
 

@@ -1,0 +1,246 @@
+//! What ends a connection besides its service and the time that it may last: silence, and the end of
+//! the server.
+//!
+//! One task looks after all connections. A timer for each would have to be made, and asked whenever
+//! its guest is.
+
+use crate::sockets::Endpoint;
+use futures_util::task::AtomicWaker;
+use slab::Slab;
+use std::convert::Infallible;
+use std::future::{pending, poll_fn};
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
+use std::time::{Duration, Instant};
+use tokio::time::{MissedTickBehavior, interval};
+
+/// How often it is looked within the idle timeout. A connection lasts longer than that by two looks at
+/// most: the one that finds its last byte, and the one that finds it silent for long enough.
+const LOOKS: u32 = 16;
+
+/// Timers are no finer.
+const SHORTEST_LOOK: Duration = Duration::from_millis(1);
+
+/// All connections of a server.
+pub(super) struct Watch {
+    idle_timeout: Option<Duration>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    entries: Slab<Entry>,
+    /// The server is at its end: all that come are cut short.
+    killed: bool,
+}
+
+struct Entry {
+    watched: Arc<Watched>,
+    /// What it was when it was looked last.
+    activity: u64,
+    /// Since when it has not changed, as far as is known.
+    since: Instant,
+}
+
+/// One connection, as it is seen by its own task and by the one that looks after all.
+struct Watched {
+    endpoint: Arc<Endpoint>,
+    /// A [`Cut`], or [`NOT_CUT`].
+    cut: AtomicU8,
+    task: AtomicWaker,
+}
+
+const NOT_CUT: u8 = 0;
+
+/// Why a connection is cut short.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Cut {
+    /// No byte has gone either way for as long as that is allowed.
+    Idle = 1,
+    /// The server ends now.
+    Shutdown = 2,
+}
+
+impl Watch {
+    pub fn new(idle_timeout: Option<Duration>) -> Self {
+        Self {
+            idle_timeout,
+            state: Mutex::default(),
+        }
+    }
+
+    /// Look after this connection, for as long as what is returned is kept.
+    pub fn add(&self, endpoint: &Arc<Endpoint>) -> Watching<'_> {
+        let watched = Arc::new(Watched {
+            endpoint: Arc::clone(endpoint),
+            cut: AtomicU8::new(NOT_CUT),
+            task: AtomicWaker::new(),
+        });
+        let entry = Entry {
+            watched: Arc::clone(&watched),
+            activity: endpoint.activity(),
+            since: Instant::now(),
+        };
+        let mut state = self.state();
+        if state.killed {
+            watched.cut(Cut::Shutdown);
+        }
+        let key = state.entries.insert(entry);
+        drop(state);
+        Watching {
+            watch: self,
+            key,
+            watched,
+        }
+    }
+
+    /// Cut all connections short, and those that are still to come.
+    pub fn kill(&self) {
+        let mut state = self.state();
+        state.killed = true;
+        for (_, entry) in &state.entries {
+            entry.watched.cut(Cut::Shutdown);
+        }
+    }
+
+    /// Look after the connections.
+    pub async fn run(&self) -> Infallible {
+        let Some(limit) = self.idle_timeout else {
+            return pending().await;
+        };
+        let mut looks = interval((limit / LOOKS).max(SHORTEST_LOOK));
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            looks.tick().await;
+            self.look(limit, Instant::now());
+        }
+    }
+
+    fn look(&self, limit: Duration, now: Instant) {
+        for (_, entry) in &mut self.state().entries {
+            let activity = entry.watched.endpoint.activity();
+            if activity != entry.activity {
+                entry.activity = activity;
+                entry.since = now;
+            } else if now.duration_since(entry.since) >= limit {
+                entry.watched.cut(Cut::Idle);
+            }
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Nothing in there panics halfway.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Watched {
+    /// The first reason counts.
+    fn cut(&self, cut: Cut) {
+        let first =
+            self.cut
+                .compare_exchange(NOT_CUT, cut as u8, Ordering::Release, Ordering::Relaxed);
+        if first.is_ok() {
+            self.task.wake();
+        }
+    }
+
+    fn is_cut(&self) -> Option<Cut> {
+        match self.cut.load(Ordering::Acquire) {
+            NOT_CUT => None,
+            cut if cut == Cut::Idle as u8 => Some(Cut::Idle),
+            _ => Some(Cut::Shutdown),
+        }
+    }
+}
+
+/// A connection that is looked after.
+pub(super) struct Watching<'a> {
+    watch: &'a Watch,
+    key: usize,
+    watched: Arc<Watched>,
+}
+
+impl Watching<'_> {
+    /// Wait until the connection is to end. Only one task can wait.
+    pub async fn cut_short(&self) -> Cut {
+        poll_fn(|cx| {
+            if let Some(cut) = self.watched.is_cut() {
+                return Poll::Ready(cut);
+            }
+            self.watched.task.register(cx.waker());
+            // It may have been cut in between.
+            match self.watched.is_cut() {
+                Some(cut) => Poll::Ready(cut),
+                None => Poll::Pending,
+            }
+        })
+        .await
+    }
+}
+
+impl Drop for Watching<'_> {
+    fn drop(&mut self) {
+        let entry = self.watch.state().entries.remove(self.key);
+        // Not under the lock: it may be the last that has the endpoint.
+        drop(entry);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sockets::Plain;
+    use std::io::Write;
+    use std::mem::MaybeUninit;
+    use tokio::net::TcpListener;
+
+    const LIMIT: Duration = Duration::from_secs(60);
+
+    /// A connection, and its peer.
+    async fn connection() -> (Arc<Endpoint>, std::net::TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a listener");
+        let address = listener.local_addr().expect("its address");
+        let peer = std::net::TcpStream::connect(address).expect("connected");
+        let (stream, address) = listener.accept().await.expect("accepted");
+        (Arc::new(Endpoint::new(Plain::Tcp(stream), address)), peer)
+    }
+
+    #[tokio::test]
+    async fn silence_is_counted_from_the_last_byte_that_was_seen() {
+        let watch = Watch::new(Some(LIMIT));
+        let (endpoint, mut peer) = connection().await;
+        let watching = watch.add(&endpoint);
+        let begin = Instant::now();
+        watch.look(LIMIT, begin + LIMIT / 2);
+        peer.write_all(b"x").expect("sent");
+        let mut buffer = [MaybeUninit::uninit(); 8];
+        poll_fn(|cx| endpoint.poll_readable(cx))
+            .await
+            .expect("a byte");
+        assert_eq!(endpoint.try_recv(&mut buffer).expect("received"), 1);
+
+        watch.look(LIMIT, begin + LIMIT);
+        watch.look(LIMIT, begin + LIMIT + LIMIT / 2);
+        assert_eq!(watching.watched.is_cut(), None);
+        watch.look(LIMIT, begin + 2 * LIMIT);
+        assert_eq!(watching.cut_short().await, Cut::Idle);
+    }
+
+    #[tokio::test]
+    async fn the_end_of_the_server_is_for_all_that_are_there_and_all_that_come() {
+        let watch = Watch::new(None);
+        let (first, _peer) = connection().await;
+        let (second, _peer) = connection().await;
+        let watching = watch.add(&first);
+        watch.kill();
+        assert_eq!(watching.cut_short().await, Cut::Shutdown);
+        assert_eq!(watch.add(&second).cut_short().await, Cut::Shutdown);
+        watch.look(LIMIT, Instant::now() + 2 * LIMIT);
+        assert_eq!(watching.cut_short().await, Cut::Shutdown);
+        drop(watching);
+        assert!(watch.state().entries.is_empty());
+    }
+}
