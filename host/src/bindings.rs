@@ -10,7 +10,7 @@ pub mod provider {
     wasmtime::component::bindgen!({
         path: "../wit",
         world: "evconn:tcp/provider",
-        exports: { default: async },
+        require_store_data_send: true,
         with: {
             "wasi:sockets/tcp": crate::sockets::bindings::wasi::sockets::tcp,
             "wasi": wasmtime_wasi::p2::bindings,

@@ -201,9 +201,10 @@ impl Instance {
         let table = self.table();
         let close = |event| match event {
             Event::Connection(event) => {
-                table.delete(event.connection.input).expect("an input");
-                table.delete(event.connection.output).expect("an output");
-                table.delete(event.connection.socket).expect("a socket");
+                let connection = event.connection;
+                linked::delete_streams(table, connection.input, connection.output)
+                    .expect("an input and an output");
+                table.delete(connection.socket).expect("a socket");
                 Ok(event.callback)
             }
             Event::Error(event) => Err(event.callback),

@@ -5,6 +5,7 @@
 
 mod drain;
 mod grant;
+mod imports;
 mod room;
 mod run;
 
@@ -21,7 +22,7 @@ use crate::store::StoreState;
 use crate::{Error, ErrorCode, Opened, SourceError, guests, sockets};
 use std::net::SocketAddr;
 use std::time::Duration;
-use wasmtime::component::{Component, Linker, Resource, ResourceAny};
+use wasmtime::component::{Component, Resource, ResourceAny};
 use wasmtime::{Engine, Store};
 use wasmtime_wasi::WasiCtx;
 use wasmtime_wasi::p2::DynPollable;
@@ -39,8 +40,7 @@ pub(crate) struct AcceptorPre(ProviderPre<StoreState>);
 impl AcceptorPre {
     pub fn new(engine: &Engine) -> wasmtime::Result<Self> {
         let component = Component::new(engine, guests::LISTENER)?;
-        let mut linker = Linker::new(engine);
-        sockets::add_to_linker(&mut linker)?;
+        let linker = imports::linker(engine)?;
         Ok(Self(ProviderPre::new(linker.instantiate_pre(&component)?)?))
     }
 
@@ -89,46 +89,38 @@ pub(crate) struct Acceptor {
 
 impl Acceptor {
     /// Make a listener on `address`. The store may bind that address, and no other.
-    pub async fn bind(
+    pub fn bind(
         pre: &AcceptorPre,
         address: SocketAddr,
         options: BindOptions,
     ) -> Result<Self, Error> {
         let policy = grant::listening(address, options.dual_stack, options.policy.clone());
-        let (mut store, provider) = instantiate(pre, policy, &options).await?;
-        let given = make_options(&mut store, &provider, &options).await?;
+        let (mut store, provider) = instantiate(pre, policy, &options)?;
+        let given = make_options(&mut store, &provider, &options)?;
         let guest = provider.evconn_tcp_listener().listener();
-        let made = guest
-            .call_bind(&mut store, address.into(), Some(given))
-            .await;
-        Self::made(store, provider, given, made).await
+        let made = guest.call_bind(&mut store, address.into(), Some(given));
+        Self::made(store, provider, given, made)
     }
 
     /// Make a listener of a socket that listens already. The store may accept from it, and nothing
     /// else.
-    pub async fn adopt(
-        pre: &AcceptorPre,
-        opened: Opened,
-        options: BindOptions,
-    ) -> Result<Self, Error> {
+    pub fn adopt(pre: &AcceptorPre, opened: Opened, options: BindOptions) -> Result<Self, Error> {
         let policy = grant::accepting(options.policy.clone());
-        let (mut store, provider) = instantiate(pre, policy, &options).await?;
+        let (mut store, provider) = instantiate(pre, policy, &options)?;
         let shared = opened.is_shared();
         let (socket, file) = into_socket(store.data().sockets(), opened)?;
-        let given = make_options(&mut store, &provider, &options).await?;
+        let given = make_options(&mut store, &provider, &options)?;
         let socket = store.data_mut().table.push(socket);
         let socket = socket.map_err(|error| trap(error.into()))?;
         let guest = provider.evconn_tcp_listener().listener();
-        let made = guest
-            .call_from_sockets(&mut store, &[socket], Some(given))
-            .await;
-        let mut acceptor = Self::made(store, provider, given, made).await?;
+        let made = guest.call_from_sockets(&mut store, &[socket], Some(given));
+        let mut acceptor = Self::made(store, provider, given, made)?;
         acceptor.file = file;
         acceptor.shared = shared;
         Ok(acceptor)
     }
 
-    async fn made(
+    fn made(
         mut store: Store<StoreState>,
         provider: Provider,
         options: ResourceAny,
@@ -137,10 +129,7 @@ impl Acceptor {
         let listener = made
             .map_err(trap)?
             .map_err(|code| Error::Socket(code.into()))?;
-        options
-            .resource_drop_async(&mut store)
-            .await
-            .map_err(trap)?;
+        options.resource_drop(&mut store).map_err(trap)?;
         Ok(Self {
             file: None,
             shared: false,
@@ -150,44 +139,43 @@ impl Acceptor {
         })
     }
 
-    pub async fn local_addrs(&mut self) -> Result<Vec<SocketAddr>, Error> {
+    pub fn local_addrs(&mut self) -> Result<Vec<SocketAddr>, Error> {
         let (guest, store, listener) = self.split();
         let addresses = guest
             .call_local_addresses(store, listener)
-            .await
             .map_err(trap)?
             .map_err(|code| Error::Socket(code.into()))?;
         Ok(addresses.into_iter().map(SocketAddr::from).collect())
     }
 
     /// Enable it or disable it. One that has stopped stays as it is.
-    async fn set_enabled(&mut self, enabled: bool) -> wasmtime::Result<()> {
+    fn set_enabled(&mut self, enabled: bool) -> wasmtime::Result<()> {
         let (guest, store, listener) = self.split();
         if enabled {
             // The error says that it has stopped, which was reported when it did.
-            let _ = guest.call_enable(store, listener).await?;
+            let _ = guest.call_enable(store, listener)?;
             Ok(())
         } else {
-            guest.call_disable(store, listener).await
+            guest.call_disable(store, listener)
         }
     }
 
     /// Resume it or pause it.
-    async fn set_has_callback(&mut self, has: bool) -> wasmtime::Result<()> {
+    fn set_has_callback(&mut self, has: bool) -> wasmtime::Result<()> {
         let (guest, store, listener) = self.split();
         let callback = has.then_some(CALLBACK);
-        guest.call_set_callback(store, listener, callback).await
+        guest.call_set_callback(store, listener, callback)
     }
 
-    async fn retry(&mut self) -> wasmtime::Result<()> {
+    fn retry(&mut self) -> wasmtime::Result<()> {
         let (guest, store, listener) = self.split();
-        guest.call_retry(store, listener).await
+        guest.call_retry(store, listener)
     }
 
     /// What is left of a backoff, if there is one.
-    async fn backing_off(&mut self) -> wasmtime::Result<Option<Duration>> {
+    fn backing_off(&mut self) -> wasmtime::Result<Option<Duration>> {
         let (guest, store, listener) = self.split();
-        Ok(match guest.call_state(store, listener).await? {
+        Ok(match guest.call_state(store, listener)? {
             wit::State::BackingOff(left) => Some(Duration::from_nanos(left)),
             wit::State::Accepting
             | wit::State::Disabled
@@ -196,19 +184,15 @@ impl Acceptor {
         })
     }
 
-    async fn stats(&mut self) -> wasmtime::Result<Stats> {
+    fn stats(&mut self) -> wasmtime::Result<Stats> {
         let (guest, store, listener) = self.split();
-        Ok(guest.call_stats(store, listener).await?.into())
+        Ok(guest.call_stats(store, listener)?.into())
     }
 
     /// Take up to `max` events, and all that belongs to them out of the store.
-    async fn next_events(
-        &mut self,
-        max: u32,
-        on_release: &OnRelease,
-    ) -> wasmtime::Result<Vec<Event>> {
+    fn next_events(&mut self, max: u32, on_release: &OnRelease) -> wasmtime::Result<Vec<Event>> {
         let (guest, store, listener) = self.split();
-        let events = guest.call_next_events(store, listener, max).await?;
+        let events = guest.call_next_events(store, listener, max)?;
         events
             .into_iter()
             .map(|event| self.take(event, on_release))
@@ -225,7 +209,7 @@ impl Acceptor {
         let endpoint = endpoint.ok_or_else(|| wasmtime::format_err!("it is not connected"))?;
         endpoint.begin_move();
         // The streams are the socket's children: they leave the table first.
-        sockets::streams::delete(table, &connection.input, &connection.output)?;
+        sockets::delete_streams(table, connection.input, connection.output)?;
         table.delete(connection.socket)?;
         endpoint.end_move();
 
@@ -236,9 +220,9 @@ impl Acceptor {
     }
 
     /// What to wait for before the next events are taken. Nothing, if the listener is idle.
-    async fn subscribe(&mut self) -> wasmtime::Result<Pollables> {
+    fn subscribe(&mut self) -> wasmtime::Result<Pollables> {
         let (guest, store, listener) = self.split();
-        Ok(Pollables(guest.call_subscribe(store, listener).await?))
+        Ok(Pollables(guest.call_subscribe(store, listener)?))
     }
 
     /// Wait until one of them is ready. It may be given up at any time, and made again.
@@ -271,7 +255,7 @@ impl Acceptor {
 struct Pollables(Vec<Resource<DynPollable>>);
 
 /// The component in a store of its own, where sockets can do what the policy says.
-async fn instantiate(
+fn instantiate(
     pre: &AcceptorPre,
     policy: Policy,
     options: &BindOptions,
@@ -279,7 +263,7 @@ async fn instantiate(
     let tcp = TcpCtx::new(policy).options(options.tcp.clone());
     let state = StoreState::new(WasiCtx::builder().build(), tcp);
     let mut store = Store::new(pre.0.engine(), state);
-    let provider = pre.0.instantiate_async(&mut store).await.map_err(trap)?;
+    let provider = pre.0.instantiate(&mut store).map_err(trap)?;
     Ok((store, provider))
 }
 
@@ -304,17 +288,16 @@ fn into_socket(ctx: &TcpCtx, opened: Opened) -> Result<(TcpSocket, Option<Socket
     }
 }
 
-async fn make_options(
+fn make_options(
     store: &mut Store<StoreState>,
     provider: &Provider,
     options: &BindOptions,
 ) -> Result<ResourceAny, Error> {
     let guest = provider.evconn_tcp_listener().options();
-    let made = guest.call_constructor(&mut *store).await.map_err(trap)?;
+    let made = guest.call_constructor(&mut *store).map_err(trap)?;
     if let Some(backlog) = options.backlog {
         guest
             .call_set_backlog(&mut *store, made, backlog)
-            .await
             .map_err(trap)?
             .map_err(|code| Error::Socket(code.into()))?;
     }
@@ -322,29 +305,20 @@ async fn make_options(
         let timeout = u64::try_from(deferred.timeout.as_nanos()).unwrap_or(u64::MAX);
         guest
             .call_set_deferred_accept(&mut *store, made, deferred.max_held, timeout)
-            .await
             .map_err(trap)?
             .map_err(|code| Error::Socket(code.into()))?;
     }
     let callback = options.has_callback.then_some(CALLBACK);
-    async {
-        guest
-            .call_set_enabled(&mut *store, made, options.enabled)
-            .await?;
-        guest.call_set_callback(&mut *store, made, callback).await?;
-        // Always: where nobody wants to be told of an error, the host logs it.
-        guest
-            .call_set_error_callback(&mut *store, made, Some(CALLBACK))
-            .await?;
-        guest
-            .call_set_dual_stack(&mut *store, made, options.dual_stack)
-            .await?;
-        guest
-            .call_set_ipv6_only(&mut *store, made, options.ipv6_only)
-            .await
-    }
-    .await
-    .map_err(trap)?;
+    // Always: where nobody wants to be told of an error, the host logs it.
+    let error_callback = Some(CALLBACK);
+    let mut set = || {
+        guest.call_set_enabled(&mut *store, made, options.enabled)?;
+        guest.call_set_callback(&mut *store, made, callback)?;
+        guest.call_set_error_callback(&mut *store, made, error_callback)?;
+        guest.call_set_dual_stack(&mut *store, made, options.dual_stack)?;
+        guest.call_set_ipv6_only(&mut *store, made, options.ipv6_only)
+    };
+    set().map_err(trap)?;
     Ok(made)
 }
 

@@ -115,9 +115,9 @@ impl Task {
     async fn turn(&mut self, acceptor: &mut Acceptor, max: u32) -> wasmtime::Result<Turn> {
         let drain = self.drain.as_mut();
         let is_last = drain.is_some_and(|drain| drain.all_have_come(acceptor));
-        let events = acceptor.next_events(max, &self.owner).await?;
+        let events = acceptor.next_events(max, &self.owner)?;
         let taken = events.len();
-        let stats = acceptor.stats().await?;
+        let stats = acceptor.stats()?;
         let before = self.publish(stats, &events);
         self.tokens
             .spend(accepted(&stats).saturating_sub(accepted(&before)));
@@ -142,14 +142,14 @@ impl Task {
     /// Tell the component what has changed.
     async fn apply(&mut self, acceptor: &mut Acceptor, wanted: Wanted) -> wasmtime::Result<()> {
         if wanted.enabled != self.applied.enabled {
-            acceptor.set_enabled(wanted.enabled).await?;
+            acceptor.set_enabled(wanted.enabled)?;
         }
         if wanted.has_callback != self.applied.has_callback {
-            acceptor.set_has_callback(wanted.has_callback).await?;
+            acceptor.set_has_callback(wanted.has_callback)?;
         }
         if wanted.retries != self.applied.retries {
-            acceptor.retry().await?;
-            let left = acceptor.backing_off().await?;
+            acceptor.retry()?;
+            let left = acceptor.backing_off()?;
             let until = left.map(|left| Instant::now() + left);
             self.status
                 .send_modify(|status| status.backing_off_until = until);
@@ -319,7 +319,7 @@ impl Task {
         self.permits.give_back();
         self.tokens.give_back();
         let pollables = match takes_events {
-            true => Some(acceptor.subscribe().await?),
+            true => Some(acceptor.subscribe()?),
             false => None,
         };
         let mut flow = ControlFlow::Continue(());

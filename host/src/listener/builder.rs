@@ -156,8 +156,8 @@ impl ListenerBuilder {
     /// Outside a tokio runtime with I/O and time.
     pub async fn bind(self, address: SocketAddr) -> Result<Listener, Error> {
         let options = self.options();
-        let acceptor = Acceptor::bind(self.host.acceptor(), address, options).await?;
-        self.start(acceptor, None).await
+        let acceptor = Acceptor::bind(self.host.acceptor(), address, options)?;
+        self.start(acceptor, None)
     }
 
     /// Listen on each socket that `source` has: mostly one, but a name may stand for several addresses,
@@ -246,22 +246,22 @@ impl ListenerBuilder {
                 if !dual_stack {
                     return self.bind(address).await;
                 }
-                let acceptor = self.bind_both(address).await?;
-                self.start(acceptor, None).await
+                let acceptor = self.bind_both(address)?;
+                self.start(acceptor, None)
             }
             adopted => {
                 let name = adopted.to_string();
                 let pre = self.host.acceptor();
-                let acceptor = Acceptor::adopt(pre, adopted, self.options()).await?;
-                self.start(acceptor, Some(name)).await
+                let acceptor = Acceptor::adopt(pre, adopted, self.options())?;
+                self.start(acceptor, Some(name))
             }
         }
     }
 
     /// Bind IPv6 and IPv4. For any interface, IPv4 alone will do where the machine has no IPv6.
-    async fn bind_both(&self, address: SocketAddr) -> Result<Acceptor, Error> {
+    fn bind_both(&self, address: SocketAddr) -> Result<Acceptor, Error> {
         let pre = self.host.acceptor();
-        match Acceptor::bind(pre, address, self.options()).await {
+        match Acceptor::bind(pre, address, self.options()) {
             Err(Error::Socket(
                 code @ (ErrorCode::NotSupported | ErrorCode::AddressNotBindable),
             )) if address.ip().is_unspecified() => {
@@ -271,7 +271,7 @@ impl ListenerBuilder {
                     ..self.options()
                 };
                 let address = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), address.port());
-                Acceptor::bind(pre, address, options).await
+                Acceptor::bind(pre, address, options)
             }
             result => result,
         }
@@ -292,9 +292,9 @@ impl ListenerBuilder {
     }
 
     /// Start the task that drives the acceptor. Without a name, it has that of its first address.
-    async fn start(self, mut acceptor: Acceptor, name: Option<String>) -> Result<Listener, Error> {
+    fn start(self, mut acceptor: Acceptor, name: Option<String>) -> Result<Listener, Error> {
         let wanted = self.control.wanted();
-        let local_addrs = acceptor.local_addrs().await?;
+        let local_addrs = acceptor.local_addrs()?;
 
         let (control, commands) = watch::channel(self.control);
         let (reports, status) = watch::channel(Status::default());

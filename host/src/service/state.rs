@@ -6,9 +6,7 @@ use super::meter::Meter;
 use crate::Grants;
 use crate::bindings::service::evconn::tcp::connection::Connection as WitConnection;
 use crate::limits::Limits;
-use crate::sockets::{
-    Endpoint, Input, Output, TcpCtx, TcpCtxView, TcpSocket, TcpView, streams,
-};
+use crate::sockets::{Endpoint, Input, Output, TcpCtx, TcpCtxView, TcpSocket, TcpView, streams};
 use std::sync::Arc;
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};

@@ -76,6 +76,7 @@ pub(crate) use plain::Plain;
 pub use policy::{Policy, Refusals, Use};
 pub use setup::{KeepAlive, TcpOptions};
 pub use socket::TcpSocket;
+pub use streams::delete_streams;
 
 use destinations::Verdict;
 use std::net::SocketAddr;

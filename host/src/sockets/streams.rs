@@ -44,11 +44,16 @@ pub(crate) fn push<S: 'static>(
     ))
 }
 
-/// Take a socket's streams out of the table.
-pub(crate) fn delete(
+/// Take the streams of a socket out of the table, and end them. To a host that has a connection from a
+/// guest this is what [`ResourceTable::delete`] is for others: a socket's streams are in the table in a
+/// form of their own.
+///
+/// # Errors
+/// If one of them is not in the table, is no socket's, or has children there.
+pub fn delete_streams(
     table: &mut ResourceTable,
-    input: &InputResource,
-    output: &OutputResource,
+    input: Resource<DynInputStream>,
+    output: Resource<DynOutputStream>,
 ) -> Result<(), ResourceTableError> {
     table.delete(Resource::<Input>::new_own(input.rep()))?;
     table.delete(Resource::<Output>::new_own(output.rep()))?;
@@ -282,7 +287,7 @@ fn socket_output<'a>(
     Ok(table.get_any_mut(stream.rep())?.downcast_mut())
 }
 
-async fn drop_input(table: &mut ResourceTable, index: u32) -> wasmtime::Result<()> {
+pub(crate) async fn drop_input(table: &mut ResourceTable, index: u32) -> wasmtime::Result<()> {
     if table.get_any_mut(index)?.is::<Input>() {
         table.delete(Resource::<Input>::new_own(index))?;
     } else {
@@ -292,7 +297,7 @@ async fn drop_input(table: &mut ResourceTable, index: u32) -> wasmtime::Result<(
     Ok(())
 }
 
-async fn drop_output(table: &mut ResourceTable, index: u32) -> wasmtime::Result<()> {
+pub(crate) async fn drop_output(table: &mut ResourceTable, index: u32) -> wasmtime::Result<()> {
     if table.get_any_mut(index)?.is::<Output>() {
         table.delete(Resource::<Output>::new_own(index))?;
     } else {

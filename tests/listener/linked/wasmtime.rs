@@ -4,7 +4,7 @@ pub use wasmtime_wasi::p2::TcpSocket;
 pub use wasmtime_wasi::p2::add_to_linker_async as add_to_linker;
 
 use std::net::SocketAddr;
-use wasmtime::component::{Resource, ResourceTable};
+use wasmtime::component::{Resource, ResourceTable, ResourceTableError};
 use wasmtime_wasi::p2::bindings::sockets::instance_network::Host as _;
 use wasmtime_wasi::p2::bindings::sockets::network::{ErrorCode, IpAddressFamily, IpSocketAddress};
 use wasmtime_wasi::p2::bindings::sockets::tcp::HostTcpSocket;
@@ -73,6 +73,16 @@ pub fn accept(ctx: &mut Ctx, socket: Resource<TcpSocket>) -> SocketResult<Accept
 
 pub fn create_socket(ctx: &mut Ctx) -> SocketResult<Resource<TcpSocket>> {
     ctx.sockets().create_tcp_socket(IpAddressFamily::Ipv4)
+}
+
+pub fn delete_streams(
+    table: &mut ResourceTable,
+    input: Resource<DynInputStream>,
+    output: Resource<DynOutputStream>,
+) -> Result<(), ResourceTableError> {
+    table.delete(input)?;
+    table.delete(output)?;
+    Ok(())
 }
 
 pub async fn bind_socket(
