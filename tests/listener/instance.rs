@@ -10,7 +10,6 @@ use std::sync::OnceLock;
 use wasmtime::component::{Component, Linker, Resource, ResourceAny, ResourceTable};
 use wasmtime::{Config, Engine, Store};
 use wasmtime_wasi::p2::DynPollable;
-use wasmtime_wasi::p2::bindings::io::poll::{Host as _, HostPollable};
 use wasmtime_wasi::p2::bindings::sockets::network::ErrorCode;
 use wasmtime_wasi::{WasiCtx, WasiView};
 
@@ -227,13 +226,13 @@ impl Instance {
             .map(|pollable| Resource::new_borrow(pollable.rep()))
             .collect();
         let table = self.table();
-        table.poll(borrowed).await.expect("no trap");
+        linked::poll(table, borrowed).await.expect("no trap");
     }
 
     pub fn unsubscribe(&mut self, pollables: Vec<Resource<DynPollable>>) {
         for pollable in pollables {
             let table = self.table();
-            HostPollable::drop(table, pollable).expect("dropped");
+            linked::delete_pollable(table, pollable).expect("dropped");
         }
     }
 

@@ -1,7 +1,7 @@
 //! What `listener.wasm` imports, for a host that waits by itself: no call of the component ever waits,
 //! so none of them needs a stack of its own.
 
-use crate::sockets;
+use crate::sockets::{self, pollables};
 use crate::store::StoreState;
 use futures_util::FutureExt;
 use std::future::Future;
@@ -9,7 +9,6 @@ use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 use wasmtime::component::{Linker, Resource, ResourceType};
 use wasmtime::{Engine, StoreContextMut};
-use wasmtime_wasi::p2::bindings::io::poll::{Host as _, HostPollable as _};
 use wasmtime_wasi::p2::{DynInputStream, DynOutputStream, DynPollable};
 
 /// A linker that has them.
@@ -29,21 +28,21 @@ fn add_poll(linker: &mut Linker<StoreState>) -> wasmtime::Result<()> {
         "poll",
         |mut store: StoreContextMut<'_, StoreState>,
          (pollables,): (Vec<Resource<DynPollable>>,)| {
-            let ready = store.data_mut().table.poll(pollables);
+            let ready = pollables::poll(&mut store.data_mut().table, pollables);
             Ok((at_once(ready)??,))
         },
     )?;
     poll.func_wrap(
         "[method]pollable.ready",
         |mut store: StoreContextMut<'_, StoreState>, (pollable,): (Resource<DynPollable>,)| {
-            let ready = store.data_mut().table.ready(pollable);
+            let ready = pollables::ready(&mut store.data_mut().table, pollable);
             Ok((at_once(ready)??,))
         },
     )?;
     poll.func_wrap(
         "[method]pollable.block",
         |mut store: StoreContextMut<'_, StoreState>, (pollable,): (Resource<DynPollable>,)| {
-            at_once(store.data_mut().table.block(pollable))?
+            at_once(pollables::block(&mut store.data_mut().table, pollable))?
         },
     )
 }

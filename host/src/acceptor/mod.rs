@@ -26,7 +26,6 @@ use wasmtime::component::{Component, Resource, ResourceAny};
 use wasmtime::{Engine, Store};
 use wasmtime_wasi::WasiCtx;
 use wasmtime_wasi::p2::DynPollable;
-use wasmtime_wasi::p2::bindings::io::poll::{Host as _, HostPollable as _};
 use wasmtime_wasi::p2::bindings::sockets::network::ErrorCode as WasiErrorCode;
 
 /// The callback that the component is given for connections and for errors. Which function it
@@ -235,14 +234,15 @@ impl Acceptor {
         let borrowed = pollables.0.iter();
         let borrowed = borrowed.map(|pollable| Resource::new_borrow(pollable.rep()));
         let table = &mut self.store.data_mut().table;
-        table.poll(borrowed.collect()).await?;
+        sockets::poll(table, borrowed.collect()).await?;
         Ok(())
     }
 
     /// They are right until the listener is called again, and have to go before its sockets do.
     fn unsubscribe(&mut self, pollables: Pollables) -> wasmtime::Result<()> {
         let table = &mut self.store.data_mut().table;
-        pollables.0.into_iter().try_for_each(|p| table.drop(p))
+        let mut pollables = pollables.0.into_iter();
+        pollables.try_for_each(|pollable| sockets::delete_pollable(table, pollable))
     }
 
     fn split(&mut self) -> (wit::GuestListener<'_>, &mut Store<StoreState>, ResourceAny) {

@@ -20,6 +20,7 @@ mod wit;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
+use tokio::runtime::Builder;
 
 /// Run WebAssembly components as TCP servers.
 #[derive(Parser)]
@@ -58,18 +59,16 @@ pub fn start_log(cli: &Cli) {
 
 /// Do what the command line says. Errors have been printed when this returns.
 pub fn run(cli: Cli) -> ExitCode {
-    let result = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(anyhow::Error::from)
-        .and_then(|runtime| match cli.command {
-            Command::Compile(compile) => Ok(compile.run()),
-            Command::Compose(compose) => Ok(compose.run()),
-            Command::Wit(wit) => Ok(wit.run()),
-            Command::Run(run) => Ok(runtime.block_on(run.run())),
-            Command::Serve(serve) => runtime.block_on(serve.run()),
-            Command::Echo(echo) => runtime.block_on(echo.run()),
-        });
+    let result = match cli.command {
+        Command::Compile(compile) => Ok(compile.run()),
+        Command::Compose(compose) => Ok(compose.run()),
+        Command::Wit(wit) => Ok(wit.run()),
+        // One instance is never in two places at a time: what it waits for is waited for where it runs,
+        // and nobody is woken on another thread.
+        Command::Run(run) => block_on(Builder::new_current_thread(), async { Ok(run.run().await) }),
+        Command::Serve(serve) => block_on(Builder::new_multi_thread(), serve.run()),
+        Command::Echo(echo) => block_on(Builder::new_multi_thread(), echo.run()),
+    };
     match result {
         Ok(code) => code,
         Err(error) => {
@@ -77,4 +76,11 @@ pub fn run(cli: Cli) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn block_on(
+    mut runtime: Builder,
+    command: impl Future<Output = anyhow::Result<ExitCode>>,
+) -> anyhow::Result<ExitCode> {
+    runtime.enable_all().build()?.block_on(command)
 }

@@ -6,6 +6,7 @@ use super::sending::{Sending, rest_of};
 use super::transport::Transport;
 use crate::PeerCredentials;
 use bytes::Bytes;
+use futures_util::task::AtomicWaker;
 use rustix::net::Shutdown;
 use socket2::SockRef;
 use std::future::poll_fn;
@@ -39,6 +40,13 @@ pub(crate) struct Endpoint {
     /// The socket's, whoever the peer turns out to be.
     family: IpAddressFamily,
     sending: Mutex<Sending>,
+    /// Woken when nothing is sent in the background any more: who waits to write.
+    writer: AtomicWaker,
+    /// Its input was ready once. From then on the kernel's word is reliable.
+    was_ready: AtomicBool,
+    /// What went wrong while nobody read: the next read says so.
+    receive_failure: Mutex<Option<io::Error>>,
+    has_failed: AtomicBool,
     /// The peer has ended its side, or nobody wants to hear more of it.
     received_all: AtomicBool,
     reset: AtomicBool,
@@ -59,6 +67,10 @@ impl Endpoint {
             announced_peer: OnceLock::new(),
             family: super::address::family_of(peer_address),
             sending: Mutex::default(),
+            writer: AtomicWaker::new(),
+            was_ready: AtomicBool::new(false),
+            receive_failure: Mutex::default(),
+            has_failed: AtomicBool::new(false),
             received_all: AtomicBool::new(false),
             reset: AtomicBool::new(false),
             moving: AtomicBool::new(false),
@@ -157,6 +169,64 @@ impl Endpoint {
         self.transport.poll_readable(cx)
     }
 
+    /// Wait until a read has something to say: bytes, an end, or an error.
+    pub fn poll_input_ready(&self, cx: &mut Context<'_>) -> Poll<()> {
+        while !self.has_failed.load(Ordering::Acquire) {
+            // An error of the socket is what the next read says.
+            let _ = std::task::ready!(self.poll_readable(cx));
+            if self.was_ready.load(Ordering::Relaxed) {
+                break;
+            }
+            // A socket may count as readable until a first attempt has failed (tokio from 1.54 on).
+            match self.has_input() {
+                Ok(true) => self.set_was_ready(),
+                Ok(false) => {}
+                Err(error) => {
+                    *self.receive_failure() = Some(error);
+                    self.has_failed.store(true, Ordering::Release);
+                }
+            }
+        }
+        Poll::Ready(())
+    }
+
+    /// A read has found something.
+    pub fn set_was_ready(&self) {
+        self.was_ready.store(true, Ordering::Relaxed);
+    }
+
+    /// What went wrong while nobody read. It is said once.
+    pub fn take_receive_failure(&self) -> Option<io::Error> {
+        match self.has_failed.load(Ordering::Acquire) {
+            true => self.receive_failure().take(),
+            false => None,
+        }
+    }
+
+    fn receive_failure(&self) -> MutexGuard<'_, Option<io::Error>> {
+        let failure = self.receive_failure.lock();
+        failure.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Wait until a write has something to say: that more may be written, or an error.
+    pub fn poll_output_ready(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut sending = self.sending();
+        // One that takes no more says so at once. What is left of it is sent in the background, and
+        // only one task can wait for that.
+        if !sending.is_open() {
+            return Poll::Ready(());
+        }
+        if sending.is_in_background() {
+            // Under the lock: the task that sends ends under it, too.
+            self.writer.register(cx.waker());
+            return Poll::Pending;
+        }
+        if let Err(error) = std::task::ready!(sending.poll_push(&self.transport, cx)) {
+            sending.end_background(Err(error));
+        }
+        Poll::Ready(())
+    }
+
     /// Receive no more. What is there is discarded.
     pub fn end_receiving(&self) {
         self.received_all.store(true, Ordering::Relaxed);
@@ -235,6 +305,7 @@ impl Endpoint {
             Err(_) => {
                 self.reset();
                 self.sending().end_background(Ok(()));
+                self.writer.wake();
             }
         }
     }
@@ -260,6 +331,7 @@ impl Endpoint {
                 self.sending().end_background(Ok(()));
             }
         }
+        self.writer.wake();
         self.changed.notify_waiters();
     }
 

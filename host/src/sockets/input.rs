@@ -2,6 +2,7 @@
 
 use super::Endpoint;
 use super::buffers::{self, Received};
+use super::pollables::{Direction, StreamPollable};
 use super::sending::shared;
 use bytes::Bytes;
 use std::future::poll_fn;
@@ -19,11 +20,7 @@ const LARGEST: usize = 256 << 10;
 pub(crate) struct Input {
     endpoint: Arc<Endpoint>,
     expected: usize,
-    /// It was ready once. From then on the kernel's word is reliable.
-    was_ready: bool,
     ended: bool,
-    /// What went wrong while nobody read: the next read says so.
-    failure: Option<io::Error>,
 }
 
 impl Input {
@@ -31,9 +28,15 @@ impl Input {
         Self {
             endpoint,
             expected: SMALLEST,
-            was_ready: false,
             ended: false,
-            failure: None,
+        }
+    }
+
+    /// What says when it is ready.
+    pub(super) fn pollable(&self) -> StreamPollable {
+        StreamPollable {
+            endpoint: Arc::clone(&self.endpoint),
+            direction: Direction::Input,
         }
     }
 
@@ -51,7 +54,7 @@ impl Input {
                 Err(StreamError::Closed)
             }
             Ok(received) => {
-                self.was_ready = true;
+                self.endpoint.set_was_ready();
                 self.expect(received.len());
                 Ok(Some(received))
             }
@@ -80,7 +83,7 @@ impl Input {
     }
 
     fn receive(&mut self, size: usize) -> io::Result<Received> {
-        match self.failure.take() {
+        match self.endpoint.take_receive_failure() {
             Some(error) => Err(error),
             None => buffers::fill(size.min(self.expected), |buffer| {
                 self.endpoint.try_recv(buffer)
@@ -116,19 +119,7 @@ impl InputStream for Input {
 #[async_trait]
 impl Pollable for Input {
     async fn ready(&mut self) {
-        loop {
-            self.readable().await;
-            if self.was_ready || self.failure.is_some() {
-                break;
-            }
-            // A socket may count as readable until a first attempt has failed (tokio from 1.54 on).
-            match self.endpoint.has_input() {
-                Ok(true) => break,
-                Ok(false) => {}
-                Err(error) => self.failure = Some(error),
-            }
-        }
-        self.was_ready = true;
+        poll_fn(|cx| self.endpoint.poll_input_ready(cx)).await;
         // However often it is asked, others get their turn. What is not ready costs nothing of that.
         tokio::task::coop::consume_budget().await;
     }

@@ -58,6 +58,7 @@ mod option;
 mod output;
 mod plain;
 mod policy;
+pub(crate) mod pollables;
 mod sending;
 mod setup;
 mod socket;
@@ -74,6 +75,7 @@ pub use names::ResolveAddressStream;
 pub(crate) use output::Output;
 pub(crate) use plain::Plain;
 pub use policy::{Policy, Refusals, Use};
+pub use pollables::{delete_pollable, poll};
 pub use setup::{KeepAlive, TcpOptions};
 pub use socket::TcpSocket;
 pub use streams::delete_streams;
@@ -233,7 +235,7 @@ pub fn add_to_linker<T: TcpView + 'static>(linker: &mut Linker<T>) -> wasmtime::
     // The same as wasmtime-wasi's, but for what it takes to get at the table: streams and pollables
     // are what most calls are about, and a store may have no more than them.
     io::error::add_to_linker::<T, Table>(linker, |state| state.tcp().table)?;
-    io::poll::add_to_linker::<T, Table>(linker, |state| state.tcp().table)?;
+    pollables::add_to_linker(linker)?;
     streams::add_to_linker(linker)?;
     linker.allow_shadowing(false);
     Ok(())

@@ -2,8 +2,10 @@
 
 use super::Endpoint;
 use super::buffers::Received;
+use super::pollables::{Direction, StreamPollable};
 use super::sending::Sending;
 use bytes::Bytes;
+use std::future::poll_fn;
 use std::io;
 use std::sync::Arc;
 use wasmtime_wasi::async_trait;
@@ -25,6 +27,14 @@ impl Output {
         Self {
             endpoint,
             permit: 0,
+        }
+    }
+
+    /// What says when it is ready.
+    pub(super) fn pollable(&self) -> StreamPollable {
+        StreamPollable {
+            endpoint: Arc::clone(&self.endpoint),
+            direction: Direction::Output,
         }
     }
 
@@ -129,12 +139,7 @@ impl OutputStream for Output {
 #[async_trait]
 impl Pollable for Output {
     async fn ready(&mut self) {
-        // One that takes no more says so at once. What is left of it is sent in the background, and
-        // only one task can wait for that.
-        let is_open = self.endpoint.sending().is_open();
-        if is_open && let Err(error) = self.endpoint.flushed().await {
-            self.endpoint.sending().end_background(Err(error));
-        }
+        poll_fn(|cx| self.endpoint.poll_output_ready(cx)).await;
         // However often it is asked, others get their turn. What is not ready costs nothing of that.
         tokio::task::coop::consume_budget().await;
     }

@@ -7,6 +7,7 @@
 
 use super::buffers::Received;
 use super::output::failure;
+use super::pollables::{self, StreamPollable};
 use super::{Input, Output, TcpView};
 use bytes::Bytes;
 use std::any::Any;
@@ -16,7 +17,7 @@ use wasmtime::component::{
 };
 use wasmtime_wasi::p2::bindings::io::streams::{Host as _, StreamError as WitStreamError};
 use wasmtime_wasi::p2::{
-    DynInputStream, DynOutputStream, DynPollable, InputStream, OutputStream, StreamError,
+    DynInputStream, DynOutputStream, DynPollable, InputStream, OutputStream, Pollable, StreamError,
     StreamResult, subscribe,
 };
 
@@ -118,11 +119,8 @@ fn add_input<T: TcpView + 'static>(streams: &mut LinkerInstance<'_, T>) -> wasmt
         "[method]input-stream.subscribe",
         |mut store, (stream,): (InputResource,)| {
             let table = table(&mut store);
-            let pollable = match table.get_any_mut(stream.rep())?.is::<Input>() {
-                true => subscribe(table, Resource::<Input>::new_borrow(stream.rep())),
-                false => subscribe(table, stream),
-            };
-            pollable.map(|pollable: Resource<DynPollable>| (pollable,))
+            let of_socket = socket_input(table, &stream)?.map(|input| input.pollable());
+            Ok((subscribe_to(table, stream, of_socket)?,))
         },
     )
 }
@@ -163,11 +161,8 @@ fn add_output<T: TcpView + 'static>(streams: &mut LinkerInstance<'_, T>) -> wasm
         "[method]output-stream.subscribe",
         |mut store, (stream,): (OutputResource,)| {
             let table = table(&mut store);
-            let pollable = match table.get_any_mut(stream.rep())?.is::<Output>() {
-                true => subscribe(table, Resource::<Output>::new_borrow(stream.rep())),
-                false => subscribe(table, stream),
-            };
-            pollable.map(|pollable: Resource<DynPollable>| (pollable,))
+            let of_socket = socket_output(table, &stream)?.map(|output| output.pollable());
+            Ok((subscribe_to(table, stream, of_socket)?,))
         },
     )
 }
@@ -243,6 +238,18 @@ fn returned<T>(table: &mut ResourceTable, result: StreamResult<T>) -> Returned<T
         Ok(value) => Ok(value),
         Err(error) => Err(table.convert_stream_error(error)?),
     },))
+}
+
+/// What says when a stream is ready: of a socket, or of anything else.
+fn subscribe_to<S: Pollable>(
+    table: &mut ResourceTable,
+    stream: Resource<S>,
+    of_socket: Option<StreamPollable>,
+) -> wasmtime::Result<Resource<DynPollable>> {
+    match of_socket {
+        Some(pollable) => Ok(pollables::push(table, &stream, pollable)?),
+        None => subscribe(table, stream),
+    }
 }
 
 /// A stream, whatever is behind it.

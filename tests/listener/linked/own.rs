@@ -1,6 +1,6 @@
 //! Linked with the host's own sockets.
 
-pub use evconn::sockets::{TcpSocket, add_to_linker, delete_streams};
+pub use evconn::sockets::{TcpSocket, add_to_linker, delete_pollable, delete_streams, poll};
 
 use evconn::sockets::bindings::wasi::sockets::tcp::HostTcpSocket;
 use evconn::sockets::bindings::wasi::sockets::tcp_create_socket::Host as _;

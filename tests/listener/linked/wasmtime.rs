@@ -5,11 +5,12 @@ pub use wasmtime_wasi::p2::add_to_linker_async as add_to_linker;
 
 use std::net::SocketAddr;
 use wasmtime::component::{Resource, ResourceTable, ResourceTableError};
+use wasmtime_wasi::p2::bindings::io;
 use wasmtime_wasi::p2::bindings::sockets::instance_network::Host as _;
 use wasmtime_wasi::p2::bindings::sockets::network::{ErrorCode, IpAddressFamily, IpSocketAddress};
 use wasmtime_wasi::p2::bindings::sockets::tcp::HostTcpSocket;
 use wasmtime_wasi::p2::bindings::sockets::tcp_create_socket::Host as _;
-use wasmtime_wasi::p2::{DynInputStream, DynOutputStream, Network, SocketResult};
+use wasmtime_wasi::p2::{DynInputStream, DynOutputStream, DynPollable, Network, SocketResult};
 use wasmtime_wasi::sockets::WasiSocketsView;
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 
@@ -73,6 +74,20 @@ pub fn accept(ctx: &mut Ctx, socket: Resource<TcpSocket>) -> SocketResult<Accept
 
 pub fn create_socket(ctx: &mut Ctx) -> SocketResult<Resource<TcpSocket>> {
     ctx.sockets().create_tcp_socket(IpAddressFamily::Ipv4)
+}
+
+pub async fn poll(
+    table: &mut ResourceTable,
+    pollables: Vec<Resource<DynPollable>>,
+) -> wasmtime::Result<Vec<u32>> {
+    io::poll::Host::poll(table, pollables).await
+}
+
+pub fn delete_pollable(
+    table: &mut ResourceTable,
+    pollable: Resource<DynPollable>,
+) -> wasmtime::Result<()> {
+    io::poll::HostPollable::drop(table, pollable)
 }
 
 pub fn delete_streams(
