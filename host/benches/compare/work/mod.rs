@@ -140,6 +140,23 @@ impl Work {
         }
     }
 
+    /// The same where there is little room.
+    pub fn short_title(self) -> String {
+        match self {
+            Self::Start { cached: false } => "nothing compiled".to_owned(),
+            Self::Start { cached: true } => "compiled before".to_owned(),
+            Self::Open { idle } => format!("{} idle", thousands(idle)),
+            Self::OneActive { connections } => {
+                format!("64 B, 1 active of {}", thousands(connections))
+            }
+            Self::Connect { parallel, close } => {
+                let reset = if close == Close::Reset { ", reset" } else { "" };
+                format!("connections, {parallel} at a time{reset}")
+            }
+            _ => self.title(),
+        }
+    }
+
     /// What the measured value is in.
     pub const fn base_unit(self) -> &'static str {
         match self {
