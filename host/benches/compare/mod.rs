@@ -53,10 +53,11 @@ fn run(asked: &Asked) -> Result<bool> {
     let kit = Kit::prepare()?;
     let (peers, skipped) = peers::available(&asked.peers, &kit);
     let settings = Settings::new(&asked.plan);
-    let mut report = Report::new(Machine::this(&kit), settings, skipped);
+    let (works, notes) = work::that_fit(&asked.works);
+    let mut report = Report::new(Machine::this(&kit), settings, skipped, notes);
     report.print_header();
     let bench = Bench::new(kit, peers, &asked.plan)?;
-    for works in work::interleaved(&asked.works) {
+    for works in work::interleaved(&works) {
         let measured = bench.measure(works);
         report.add(measured);
     }

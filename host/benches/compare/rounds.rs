@@ -46,11 +46,14 @@ impl Bench {
 
     /// Measure each server under each of the works, in each round. The first round is for warming up.
     pub fn measure(&self, works: &[Work]) -> Vec<Measured> {
+        // All get the same server, also those that need less of it.
+        let most = works.iter().map(|work| work.connections()).max();
+        let most = most.unwrap_or_default();
         let mut measured: Vec<_> = works.iter().map(|&work| self.nothing_yet(work)).collect();
         for round in 0..=self.plan.rounds {
             for Measured { work, peers } in &mut measured {
                 for entry in peers {
-                    self.take_turn(*work, entry, round);
+                    self.take_turn(*work, entry, (round, most));
                 }
             }
         }
@@ -73,11 +76,11 @@ impl Bench {
         }
     }
 
-    fn take_turn(&self, work: Work, entry: &mut PeerMeasured, round: u32) {
+    fn take_turn(&self, work: Work, entry: &mut PeerMeasured, (round, most): (u32, u32)) {
         let Ok(samples) = &mut entry.samples else {
             return;
         };
-        match self.one(work, entry.peer, &mut entry.server) {
+        match self.one(work, entry.peer, &mut entry.server, most) {
             Ok(_) if round == 0 => {}
             Ok(sample) => samples.push(sample),
             Err(error) => {
@@ -89,10 +92,10 @@ impl Bench {
         }
     }
 
-    fn one(&self, work: Work, peer: Peer, kept: &mut Option<Process>) -> Result<Sample> {
+    fn one(&self, work: Work, peer: Peer, kept: &mut Option<Process>, most: u32) -> Result<Sample> {
         let mut server = match kept.take() {
             Some(server) => server,
-            None => work.server(peer, &self.kit)?,
+            None => work.server(peer, &self.kit, most)?,
         };
         let tools = Tools {
             client: &self.client,

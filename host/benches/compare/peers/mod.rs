@@ -118,8 +118,10 @@ impl Peer {
     pub fn start(self, kit: &Kit, start: Start) -> Result<Process> {
         let (mut command, address) = self.command(kit, start.connections)?;
         kit.with_cache(&mut command, start.cached)?;
-        // How much is logged is not to depend on who runs the benchmark.
-        command.env_remove("RUST_LOG");
+        // What is logged, and what an error costs, is not to depend on who runs the benchmark.
+        for variable in ["RUST_LOG", "RUST_BACKTRACE", "RUST_LIB_BACKTRACE"] {
+            command.env_remove(variable);
+        }
         Process::start(command, address, kit.log())
     }
 

@@ -21,6 +21,7 @@ pub fn of(report: &Report, blocks: &[Block<'_>]) -> Result<String> {
         "machine": report.machine,
         "settings": report.settings,
         "left_out": report.skipped,
+        "notes": report.notes,
         "works": works,
     });
     Ok(serde_json::to_string_pretty(&all)?)

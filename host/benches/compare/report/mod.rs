@@ -20,6 +20,8 @@ pub struct Report {
     machine: Machine,
     settings: Settings,
     skipped: Vec<Skipped>,
+    /// Works that are not done as they were to be.
+    notes: Vec<String>,
     measured: Vec<Measured>,
 }
 
@@ -29,7 +31,6 @@ pub struct Settings {
     pub rounds: u32,
     pub milliseconds: u128,
     pub workers: usize,
-    pub rust_backtrace: Option<String>,
 }
 
 impl Settings {
@@ -38,7 +39,6 @@ impl Settings {
             rounds: plan.rounds,
             milliseconds: plan.duration.as_millis(),
             workers: super::workers(),
-            rust_backtrace: std::env::var("RUST_BACKTRACE").ok(),
         }
     }
 
@@ -52,11 +52,17 @@ impl Settings {
 }
 
 impl Report {
-    pub fn new(machine: Machine, settings: Settings, skipped: Vec<Skipped>) -> Self {
+    pub fn new(
+        machine: Machine,
+        settings: Settings,
+        skipped: Vec<Skipped>,
+        notes: Vec<String>,
+    ) -> Self {
         Self {
             machine,
             settings,
             skipped,
+            notes,
             measured: Vec::new(),
         }
     }
@@ -114,8 +120,9 @@ impl Report {
         let mut lines = self.machine.lines().to_vec();
         lines.push(self.settings.line());
         for Skipped { peer, reason } in &self.skipped {
-            lines.push(format!("left out: {}: {reason}", peer.name()));
+            lines.push(format!("{}: left out: {reason}", peer.name()));
         }
+        lines.extend(self.notes.iter().cloned());
         lines
     }
 

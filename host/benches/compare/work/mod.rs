@@ -5,9 +5,11 @@ mod connect;
 mod exchange;
 mod gauge;
 mod open;
+mod room;
 mod start;
 
 pub use gauge::Gauge;
+pub use room::that_fit;
 
 use crate::compare::client::{Close, Sources};
 use crate::compare::kit::Kit;
@@ -184,7 +186,7 @@ impl Work {
     }
 
     /// How many connections there are at a time, at most.
-    const fn connections(self) -> u32 {
+    pub const fn connections(self) -> u32 {
         match self {
             Self::Connect { parallel, .. } => parallel,
             Self::RoundTrips { connections, .. }
@@ -192,7 +194,8 @@ impl Work {
             | Self::Pairs { connections }
             | Self::Bulk { connections, .. } => connections,
             Self::Start { .. } => 1,
-            Self::Open { idle } => idle + CONNECTORS,
+            // And the first one.
+            Self::Open { idle } => idle + CONNECTORS + 1,
         }
     }
 
@@ -201,15 +204,8 @@ impl Work {
         matches!(self, Self::Start { .. } | Self::Open { .. })
     }
 
-    /// Start a server for it. All that differ only in how many connections are open get the same one.
-    pub fn server(self, peer: Peer, kit: &Kit) -> Result<Process> {
-        let connections = match self {
-            Self::Open { .. } => Self::ALL
-                .into_iter()
-                .map(Self::connections)
-                .fold(self.connections(), u32::max),
-            _ => self.connections(),
-        };
+    /// Start a server for it, with room for so many connections.
+    pub fn server(self, peer: Peer, kit: &Kit, connections: u32) -> Result<Process> {
         let start = Start {
             connections,
             cached: !matches!(self, Self::Start { cached: false }),
