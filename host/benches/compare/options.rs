@@ -4,7 +4,7 @@ use super::peers::Peer;
 use super::work::Work;
 use clap::Parser;
 use clap::error::ErrorKind;
-use std::fs;
+use std::fs::{self, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -147,21 +147,26 @@ impl Outputs {
         }
     }
 
-    /// Make the directories, so that what cannot be written is known before it is measured.
+    /// Make the files and directories, so that what cannot be written is known before it is measured.
     fn prepare(&self) -> Result<(), String> {
-        let files = [&self.json, &self.markdown].into_iter().flatten();
-        for file in files.clone() {
-            if file.is_dir() {
-                return Err(format!("{} is a directory, not a file", file.display()));
+        for file in [&self.json, &self.markdown].into_iter().flatten() {
+            if let Some(directory) = file.parent() {
+                make(directory)?;
             }
+            // What is in it stays until there is something new.
+            let opened = OpenOptions::new().append(true).create(true).open(file);
+            opened.map_err(|error| format!("{} cannot be written: {error}", file.display()))?;
         }
-        let directories = files.filter_map(|file| file.parent());
-        for directory in directories.chain(self.plots.as_deref()) {
-            let made = fs::create_dir_all(directory);
-            made.map_err(|error| format!("{} cannot be made: {error}", directory.display()))?;
+        match &self.plots {
+            Some(directory) => make(directory),
+            None => Ok(()),
         }
-        Ok(())
     }
+}
+
+fn make(directory: &Path) -> Result<(), String> {
+    let made = fs::create_dir_all(directory);
+    made.map_err(|error| format!("{} cannot be made: {error}", directory.display()))
 }
 
 /// Cargo runs a benchmark in its package's directory, which nobody thinks of.
