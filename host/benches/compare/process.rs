@@ -1,7 +1,7 @@
 //! A server that is being measured: a process, which ends with the benchmark, whatever ends that.
 
 use crate::compare::usage::{self, Memory};
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Signal, set_parent_process_death_signal};
 use std::fs::{self, File};
@@ -68,7 +68,7 @@ impl Process {
         let listens = match (address, stdout) {
             (Address::Told(address), _) => process.wait_until_it_listens(address),
             (Address::Said, Some(stdout)) => process.hear(stdout),
-            (Address::Said, None) => unreachable!("it was piped"),
+            (Address::Said, None) => Err(anyhow!("it has no standard output")),
         };
         match listens {
             Ok(()) => Ok(process),

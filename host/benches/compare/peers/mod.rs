@@ -9,7 +9,7 @@ mod wasmtime_wasi;
 use crate::compare::kit::{self, ECHO, ECHO_COMMAND, ECHO_COPY, EVCONN, Kit};
 use crate::compare::process::{Address, Process, READY};
 use crate::compare::work::Work;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use serde::Serialize;
 use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -180,7 +180,7 @@ pub fn available(peers: &[Peer], kit: &Kit) -> (Vec<Peer>, Vec<Skipped>) {
 }
 
 fn usable<T>(tool: &Result<T, String>) -> Result<&T> {
-    tool.as_ref().map_err(|reason| anyhow::anyhow!("{reason}"))
+    tool.as_ref().map_err(|reason| anyhow!("{reason}"))
 }
 
 /// A server that is in this program.
