@@ -17,23 +17,23 @@ use std::path::{Path, PathBuf};
 /// Draws some of the blocks to a file.
 type Plot = fn(&[&Block<'_>], &Path) -> Result<()>;
 
-/// The name of a file, what draws it, and which works it is about.
-type Subject = (&'static str, Plot, fn(Work) -> bool);
+/// The name of a file, what draws it, which works it is about, and how many of them it takes.
+type Subject = (&'static str, Plot, fn(Work) -> bool, usize);
 
 /// Draw all that there are figures for. Returns what was written.
 pub fn all(blocks: &[Block<'_>], directory: &Path) -> Result<Vec<PathBuf>> {
     let plots: [Subject; 5] = [
-        ("ratios", ratios::draw, has_rate),
-        ("latency", latency::draw, is_round_trip),
-        ("start", start::draw, is_start),
-        ("memory", memory::draw, is_open),
-        ("growth", growth::draw, is_open),
+        ("ratios", ratios::draw, has_rate, 1),
+        ("latency", latency::draw, is_round_trip, 1),
+        ("start", start::draw, is_start, 1),
+        ("memory", memory::draw, is_open, 1),
+        ("growth", growth::draw, is_open, 2),
     ];
     let mut written = Vec::new();
-    for (name, draw, is_wanted) in plots {
+    for (name, draw, is_wanted, least) in plots {
         let wanted = blocks.iter().filter(|block| is_wanted(block.work));
         let wanted: Vec<_> = wanted.collect();
-        if !wanted.is_empty() {
+        if wanted.len() >= least {
             let path = directory.join(name).with_extension("svg");
             draw(&wanted, &path).with_context(|| format!("{}", path.display()))?;
             written.push(path);
