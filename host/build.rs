@@ -17,12 +17,13 @@ const TARGET: &str = "wasm32-unknown-unknown";
 const STACK_SIZE: u32 = 64 * 1024;
 
 /// The cargo package of each guest, and the name of the component that is made of it.
-const GUESTS: [(&str, &str); 17] = [
+const GUESTS: [(&str, &str); 18] = [
     ("evconn-listener", "listener"),
     ("evconn-example-echo", "echo"),
     ("evconn-example-chat", "chat"),
     ("evconn-example-daytime", "daytime"),
     ("evconn-example-echo-command", "echo-command"),
+    ("evconn-example-echo-copy", "echo-copy"),
     ("evconn-example-filter", "filter"),
     ("evconn-example-forward", "forward"),
     ("evconn-example-greet", "greet"),
@@ -81,11 +82,12 @@ fn run() -> Result<()> {
         encode(&module, &component).with_context(|| format!("{name}.wasm"))?;
     }
     embed_wit(&workspace.join("wit"), &out_dir.join("wit.rs"))?;
-    // The tests embed these; the library and the command do not.
+    // The tests and the benchmark embed these; the library and the command do not.
     for (variable, name) in [
         ("EVCONN_EXAMPLE_CHAT", "chat"),
         ("EVCONN_EXAMPLE_DAYTIME", "daytime"),
         ("EVCONN_EXAMPLE_ECHO_COMMAND", "echo-command"),
+        ("EVCONN_EXAMPLE_ECHO_COPY", "echo-copy"),
         ("EVCONN_EXAMPLE_FILTER", "filter"),
         ("EVCONN_EXAMPLE_FORWARD", "forward"),
         ("EVCONN_EXAMPLE_GREET", "greet"),

@@ -5,14 +5,12 @@
 //! before each, a task of a group that could be ended, the listener's counters after each look. It
 //! logs nothing and ends nothing.
 
-use crate::servers::{ANY_PORT, Running};
+use super::{ANY_PORT, announce};
 use anyhow::{Context, Result};
 use evconn::guests;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-use tokio::runtime::Runtime;
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use wasmtime::component::{Component, Linker, Resource, ResourceAny, ResourceTable};
@@ -44,15 +42,6 @@ mod service {
 
 use provider::exports::evconn::tcp::listener::Event;
 
-/// Room for the loads' connections, as evconn's default is.
-const CONNECTIONS: u32 = 1_000;
-
-pub struct Stock {
-    provider: provider::ProviderPre<Ctx>,
-    service: service::ServicePre<Ctx>,
-    runtime: Runtime,
-}
-
 struct Ctx {
     wasi: WasiCtx,
     table: ResourceTable,
@@ -68,48 +57,31 @@ impl WasiView for Ctx {
     }
 }
 
-impl Stock {
-    pub fn new() -> Result<Self> {
-        let mut config = Config::new();
-        config.concurrency_support(false);
-        let acceptors = Engine::new(&config)?;
-        config.epoch_interruption(true);
-        config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool()));
-        let services = Engine::new(&config)?;
-        tick(services.clone())?;
-        let listener = link(&acceptors, guests::LISTENER)?;
-        let echo = link(&services, guests::ECHO)?;
-        Ok(Self {
-            provider: provider::ProviderPre::new(listener)?,
-            service: service::ServicePre::new(echo)?,
-            runtime: crate::runtime("wasmtime-wasi")?,
-        })
-    }
-
-    pub fn start(&self) -> Result<Running<'_>> {
-        let mut acceptor = self.runtime.block_on(Acceptor::bind(&self.provider))?;
-        let address = self.runtime.block_on(acceptor.address())?;
-        let service = self.service.clone();
-        let serve = |stopped: oneshot::Receiver<()>| async move {
-            let served = Arc::new(AtomicU64::new(0));
-            tokio::select! {
-                biased;
-                result = acceptor.accept(service, Arc::clone(&served)) => result?,
-                _ = stopped => {}
-            }
-            Ok(served.load(Ordering::Relaxed))
-        };
-        Ok(Running::start(&self.runtime, address, serve))
-    }
+/// With room for so many connections at a time.
+pub fn serve(connections: u32) -> Result<()> {
+    let mut config = Config::new();
+    config.concurrency_support(false);
+    let acceptors = Engine::new(&config)?;
+    config.epoch_interruption(true);
+    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(connections)));
+    let services = Engine::new(&config)?;
+    tick(services.clone())?;
+    let provider = provider::ProviderPre::new(link(&acceptors, guests::LISTENER)?)?;
+    let service = service::ServicePre::new(link(&services, guests::ECHO)?)?;
+    crate::compare::runtime()?.block_on(async {
+        let mut acceptor = Acceptor::bind(&provider).await?;
+        announce(acceptor.address().await?)?;
+        acceptor.accept(service, connections).await
+    })
 }
 
-fn pool() -> PoolingAllocationConfig {
+fn pool(connections: u32) -> PoolingAllocationConfig {
     let mut pool = PoolingAllocationConfig::default();
-    pool.total_component_instances(CONNECTIONS)
-        .total_core_instances(CONNECTIONS * 20)
-        .total_memories(CONNECTIONS * 2)
-        .total_tables(CONNECTIONS * 4)
-        .total_stacks(CONNECTIONS)
+    pool.total_component_instances(connections)
+        .total_core_instances(connections * 20)
+        .total_memories(connections * 2)
+        .total_tables(connections * 8)
+        .total_stacks(connections)
         .max_memory_size(4 << 30)
         .linear_memory_keep_resident(128 << 10)
         .table_keep_resident(128 << 10)
@@ -120,7 +92,7 @@ fn pool() -> PoolingAllocationConfig {
 /// As evconn interrupts guests: every 10 ms.
 fn tick(engine: Engine) -> Result<()> {
     std::thread::Builder::new()
-        .name("stock-clock".to_owned())
+        .name("clock".to_owned())
         .spawn(move || {
             loop {
                 std::thread::sleep(Duration::from_millis(10));
@@ -179,13 +151,9 @@ impl Acceptor {
     }
 
     /// Returns only if it fails.
-    async fn accept(
-        &mut self,
-        service: service::ServicePre<Ctx>,
-        served: Arc<AtomicU64>,
-    ) -> Result<()> {
+    async fn accept(&mut self, service: service::ServicePre<Ctx>, connections: u32) -> Result<()> {
         let guest = self.provider.evconn_tcp_listener().listener();
-        let permits = Arc::new(Semaphore::new(CONNECTIONS as usize));
+        let permits = Arc::new(Semaphore::new(connections as usize));
         let tasks = TaskTracker::new();
         let kill = CancellationToken::new();
         loop {
@@ -198,7 +166,6 @@ impl Acceptor {
                 let Event::Connection(event) = event else {
                     anyhow::bail!("accepting failed");
                 };
-                served.fetch_add(1, Ordering::Relaxed);
                 let parts = Parts::take(&mut self.store.data_mut().table, event.connection)?;
                 let permit = Arc::clone(&permits).acquire_owned().await?;
                 let (service, kill) = (service.clone(), kill.clone());

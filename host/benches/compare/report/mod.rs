@@ -1,0 +1,148 @@
+//! What comes of it: tables, and files.
+
+mod grid;
+mod json;
+mod number;
+mod plot;
+mod row;
+
+use super::machine::Machine;
+use super::options::{Outputs, Plan};
+use super::peers::Skipped;
+use super::rounds::Measured;
+use anyhow::{Context, Result};
+use grid::Grid;
+use row::Block;
+use std::fs;
+use std::path::Path;
+
+pub struct Report {
+    machine: Machine,
+    settings: Settings,
+    skipped: Vec<Skipped>,
+    /// Works that are not done as they were to be.
+    notes: Vec<String>,
+    measured: Vec<Measured>,
+}
+
+/// What the figures depend on that is this program's.
+#[derive(serde::Serialize)]
+pub struct Settings {
+    pub rounds: u32,
+    pub milliseconds: u128,
+    pub workers: usize,
+}
+
+impl Settings {
+    pub fn new(plan: &Plan) -> Self {
+        Self {
+            rounds: plan.rounds,
+            milliseconds: plan.duration.as_millis(),
+            workers: super::workers(),
+        }
+    }
+
+    fn line(&self) -> String {
+        format!(
+            "{} rounds of {} ms after a warm-up, A B C A B C; {} workers each; medians (lowest to highest); \
+             ratios are those within a round",
+            self.rounds, self.milliseconds, self.workers
+        )
+    }
+}
+
+impl Report {
+    pub fn new(
+        machine: Machine,
+        settings: Settings,
+        skipped: Vec<Skipped>,
+        notes: Vec<String>,
+    ) -> Self {
+        Self {
+            machine,
+            settings,
+            skipped,
+            notes,
+            measured: Vec::new(),
+        }
+    }
+
+    /// Print what the figures depend on.
+    pub fn print_header(&self) {
+        for line in self.header() {
+            println!("{line}");
+        }
+    }
+
+    /// Keep what was measured, and print it.
+    pub fn add(&mut self, measured: Vec<Measured>) {
+        for measured in &measured {
+            print!("\n{}", Grid::of(&Block::of(measured)).text());
+        }
+        self.measured.extend(measured);
+    }
+
+    /// Print how the cost grows with the number of connections, if that was measured.
+    pub fn print_growth(&self) {
+        if let Some(growth) = grid::growth(&self.blocks()) {
+            print!("\n{}", growth.text());
+        }
+    }
+
+    /// Write what is to be written.
+    pub fn write(&self, outputs: &Outputs) -> Result<()> {
+        let blocks = self.blocks();
+        if let Some(file) = &outputs.json {
+            write(file, &(json::of(self, &blocks)? + "\n"))?;
+        }
+        if let Some(file) = &outputs.markdown {
+            write(file, &self.markdown(&blocks))?;
+        }
+        if let Some(directory) = &outputs.plots {
+            for path in plot::all(&blocks, directory)? {
+                println!("written: {}", path.display());
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether nothing failed.
+    pub fn is_complete(&self) -> bool {
+        let mut peers = self.measured.iter().flat_map(|measured| &measured.peers);
+        peers.all(|peer| peer.samples.is_ok())
+    }
+
+    fn blocks(&self) -> Vec<Block<'_>> {
+        self.measured.iter().map(Block::of).collect()
+    }
+
+    fn header(&self) -> Vec<String> {
+        let mut lines = self.machine.lines().to_vec();
+        lines.push(self.settings.line());
+        for Skipped { peer, reason } in &self.skipped {
+            lines.push(format!("{}: left out: {reason}", peer.name()));
+        }
+        lines.extend(self.notes.iter().cloned());
+        lines
+    }
+
+    fn markdown(&self, blocks: &[Block]) -> String {
+        let mut text =
+            "# Figures\n\nWritten by `cargo bench`; see [how to read it](../benchmarks.md).\n\n"
+                .to_owned();
+        for line in self.header() {
+            text += &format!("- {line}\n");
+        }
+        let growth = grid::growth(blocks);
+        for grid in blocks.iter().map(Grid::of).chain(growth) {
+            text += &format!("\n{}", grid.markdown());
+        }
+        text
+    }
+}
+
+fn write(file: &Path, text: &str) -> Result<()> {
+    fs::write(file, text).with_context(|| format!("{}", file.display()))?;
+    println!("written: {}", file.display());
+    Ok(())
+}
