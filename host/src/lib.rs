@@ -37,6 +37,7 @@ mod shutdown;
 pub mod sockets;
 mod source;
 mod store;
+mod workers;
 
 pub use cache::CodeCache;
 pub use compose::{Composer, Composition};

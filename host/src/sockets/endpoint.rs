@@ -79,6 +79,12 @@ impl Endpoint {
         }
     }
 
+    /// Have the event loop of the current runtime say when it is ready. Otherwise that of its first use
+    /// does.
+    pub fn register(&self) -> io::Result<()> {
+        self.plain().register()
+    }
+
     /// The peer's address, as it was when the connection was made, or as its proxy has said.
     pub fn peer_address(&self) -> SocketAddr {
         *self.announced_peer.get().unwrap_or(&self.peer_address)
@@ -403,8 +409,8 @@ impl Endpoint {
     fn discard_input(&self) {
         let mut buffer = [MaybeUninit::uninit(); 16 << 10];
         for _ in 0..DISCARDED / buffer.len() {
-            match self.transport.try_recv(&mut buffer) {
-                Ok(count) if count > 0 => {}
+            match self.plain().recv_now(&mut buffer) {
+                Ok(count) if count == buffer.len() => {}
                 _ => return,
             }
         }

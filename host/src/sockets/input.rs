@@ -140,7 +140,10 @@ mod tests {
         let address = listener.local_addr().expect("its address");
         let peer = std::net::TcpStream::connect(address).expect("connected");
         let (stream, address) = listener.accept().await.expect("accepted");
-        let mut input = Input::new(Arc::new(Endpoint::new(Plain::Tcp(stream), address)));
+        let mut input = Input::new(Arc::new(Endpoint::new(
+            Plain::tcp(stream.into_std().expect("a socket")),
+            address,
+        )));
 
         let linger = SockRef::from(&peer).set_linger(Some(Duration::ZERO));
         linger.expect("linger set");

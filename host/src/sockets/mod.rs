@@ -59,6 +59,7 @@ mod output;
 mod plain;
 mod policy;
 pub(crate) mod pollables;
+mod readiness;
 mod sending;
 mod setup;
 mod socket;
