@@ -4,6 +4,7 @@ use super::buffers::Received;
 use super::plain::Plain;
 use super::sending::{Sending, rest_of};
 use super::transport::Transport;
+use super::turn;
 use crate::PeerCredentials;
 use bytes::Bytes;
 use futures_util::task::AtomicWaker;
@@ -252,12 +253,14 @@ impl Endpoint {
 
     /// Send what the kernel takes, and keep a copy of the rest, which the caller has to see to.
     pub fn send(&self, bytes: &[u8]) -> io::Result<()> {
+        turn::charge(bytes.len());
         let rest = |sent| Bytes::copy_from_slice(&bytes[sent..]);
         self.sending().send(&self.transport, bytes, rest)
     }
 
     /// The same for what was received elsewhere.
     pub fn send_received(&self, bytes: &Received) -> io::Result<()> {
+        turn::charge(bytes.len());
         let rest = |sent| rest_of(bytes, sent);
         self.sending().send(&self.transport, bytes, rest)
     }

@@ -65,6 +65,7 @@ mod setup;
 mod socket;
 pub(crate) mod streams;
 mod transport;
+mod turn;
 mod wit;
 
 pub(crate) use denial::{Denial, OnDenied};
