@@ -28,6 +28,7 @@ mod host;
 mod limits;
 mod listener;
 mod loading;
+mod log;
 pub mod machine;
 mod networks;
 mod program;

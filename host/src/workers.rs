@@ -6,6 +6,7 @@
 //! was made elsewhere accepts there, and guests that compute a lot go on in the
 //! [background](crate::service::Background).
 
+use crate::log::with_log;
 use std::future::Future;
 use std::io;
 use std::num::NonZero;
@@ -48,7 +49,7 @@ impl Workers {
         task: impl Future<Output = T> + Send + 'static,
     ) -> Option<T> {
         let first = self.0.first()?;
-        match first.runtime.spawn(task).await {
+        match first.runtime.spawn(with_log(task)).await {
             Ok(output) => Some(output),
             Err(error) => match error.try_into_panic() {
                 Ok(panic) => std::panic::resume_unwind(panic),
@@ -62,17 +63,20 @@ impl Workers {
         let tasks = |worker: &&Worker| worker.tasks.load(Ordering::Relaxed);
         if let Some(worker) = self.0.iter().min_by_key(tasks) {
             let counted = Counted::new(&worker.tasks);
-            worker.runtime.spawn(async move {
+            worker.runtime.spawn(with_log(async move {
                 let _counted = counted;
                 task.await;
-            });
+            }));
         }
     }
 }
 
 impl Worker {
     fn start() -> io::Result<Self> {
-        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let runtime = Builder::new_current_thread()
+            .enable_io()
+            .enable_time()
+            .build()?;
         let handle = runtime.handle().clone();
         let (stop, stopped) = oneshot::channel();
         std::thread::Builder::new()
