@@ -240,8 +240,7 @@ impl Source for Closing {
         } else if let Some(wait) = self.wait.get()
             && before == after
         {
-            let this: Weak<Self> = Rc::downgrade(&self);
-            base.0.starved(this, wait);
+            base.0.starved(wait);
         }
     }
 

@@ -3,11 +3,13 @@
 //! Where it ends: what is done when something is ready is the business of each
 //! [`Source`](source::Source): listeners, connections, and those that are being closed.
 
+mod patience;
 mod polls;
 pub(crate) mod source;
 mod timer;
 mod timers;
 
+pub(crate) use patience::Patience;
 pub use timer::Timer;
 pub(crate) use timers::{Task, TimerKey, nanoseconds};
 
@@ -74,8 +76,8 @@ pub struct Core {
     changed: RefCell<Vec<Weak<dyn Source>>>,
     /// What lives until it is closed, whoever else knows it.
     owned: RefCell<Slab<Rc<dyn Source>>>,
-    /// Whose output was ready, and then took nothing: see [`EventBase::relieve`].
-    starved: RefCell<Vec<(Weak<dyn Source>, Key)>>,
+    /// Outputs that were ready, and then took nothing: see [`EventBase::relieve`].
+    starved: RefCell<Vec<Key>>,
     pub(crate) reaper: Reaper,
     runs: Cell<bool>,
     exits: Cell<bool>,
@@ -342,15 +344,13 @@ impl EventBase {
         let rounds = self.0.starved.borrow().len();
         for _ in 0..rounds {
             let starved = self.0.starved.take();
-            let Some((_, first)) = starved.first() else {
+            // Some may not be waited for any more.
+            let waited_for = |key: &&Key| self.0.polls.borrow().waiter(**key).is_some();
+            let Some(first) = starved.iter().find(waited_for) else {
                 return;
             };
             self.0.polls.borrow().poll_one(*first);
-            for (source, _) in starved {
-                if let Some(source) = source.upgrade() {
-                    source.ready(self, Interest::Output);
-                }
-            }
+            self.call(starved);
             self.settle();
         }
         // Who is still among them is found again by the poll.
@@ -376,7 +376,12 @@ impl EventBase {
 
     fn call_ready(&self) {
         let mut ready = self.0.ready.take();
-        for key in ready.drain(..) {
+        self.call(ready.drain(..));
+        self.0.ready.set(ready);
+    }
+
+    fn call(&self, keys: impl IntoIterator<Item = Key>) {
+        for key in keys {
             // A callback before it may have closed it.
             let waiter = self.0.polls.borrow().waiter(key);
             if let Some((source, interest)) = waiter
@@ -385,7 +390,6 @@ impl EventBase {
                 source.ready(self, interest);
             }
         }
-        self.0.ready.set(ready);
     }
 
     fn call_due(&self) {
@@ -422,8 +426,8 @@ impl Core {
     }
 
     /// The output that `wait` stands for was ready, and took nothing.
-    pub(crate) fn starved(&self, source: Weak<dyn Source>, wait: Key) {
-        self.starved.borrow_mut().push((source, wait));
+    pub(crate) fn starved(&self, wait: Key) {
+        self.starved.borrow_mut().push(wait);
     }
 
     /// Keep `source` until [`Core::release`].
@@ -448,8 +452,12 @@ impl Core {
 
     /// The pollable is dropped: what it is a child of can go.
     pub(crate) fn unwait(&self, key: Key) {
-        let pollable = self.polls.borrow_mut().remove(key);
-        drop(pollable);
+        drop(self.reclaim(key));
+    }
+
+    /// Wait for a pollable no more, and have it back.
+    pub(crate) fn reclaim(&self, key: Key) -> Option<Pollable> {
+        self.polls.borrow_mut().remove(key)
     }
 
     pub(crate) fn add_timeout(
@@ -477,8 +485,9 @@ impl Core {
 
 impl Drop for Core {
     fn drop(&mut self) {
-        // Closures go first, and what they own finds a base that is whole. Then the connections,
-        // and each takes what it waits for along.
+        // Nothing is waited for any more. The pollables go before all that they are children of,
+        // whoever owns it. Then closures, and then the connections.
+        drop(std::mem::take(self.polls.get_mut()));
         let tasks = self.timers.get_mut().take_all();
         drop(tasks);
         let owned = self.owned.get_mut().take_all();
