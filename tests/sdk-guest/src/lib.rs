@@ -10,6 +10,7 @@ mod libevent;
 mod listener;
 mod report;
 mod timers;
+mod watch;
 
 use std::net::IpAddr;
 
@@ -43,6 +44,9 @@ fn main(arguments: Vec<String>) -> Result<(), String> {
             without_an_event_callback reset_by_the_peer base_dropped;
         closing: peers_that_never_read full;
         connection: would_block blocking outgoing socket_options dropped_with_output panics;
+        watch: watched_echo disabled_in_its_closure both_directions timed_out
+            connection_dropped_in_its_closure handle_dropped one_call_of_two given_a_buffer
+            watched_base_dropped many_writers peer_gone;
     );
     case(ip);
     Ok(())
