@@ -161,6 +161,7 @@ async fn many_writers(program: Program) {
 async fn peer_gone(program: Program) {
     let mut program = program.start();
     let peer = one_peer(&mut program, b"some").await;
+    assert_eq!(program.hear("watching").await, "true");
     reset(peer);
     program.ends(&["gone: true", "ended: NothingLeft"]).await;
 }

@@ -309,6 +309,7 @@ pub fn peer_gone(ip: IpAddr) {
         }
     };
     let watch = base.watch(&connection, Direction::Read, read);
+    // A peer that is gone before it is accepted is none.
+    say("watching", watch.is_enabled());
     dispatch(&base);
-    drop(watch);
 }
