@@ -240,7 +240,7 @@ impl EventBase {
     /// A connection whose peer does not read cannot be closed without waiting or losing what it
     /// was sent, and on some hosts not at all: wasmtime's drop of an output stream waits, and with
     /// it everyone else. So it is kept, with the bytes that are left, until the kernel has taken
-    /// them or the peer is gone.
+    /// them, the peer is gone, or it has [taken nothing for too long](Self::set_linger).
     ///
     /// ```no_run
     /// let base = evconn_guest::EventBase::new();
@@ -250,19 +250,24 @@ impl EventBase {
         self.0.reaper.set_max(self, count.max(1));
     }
 
-    /// Drop a connection that has been closing for that long, ready or not. Default: none, and it
-    /// is kept for as long as it takes.
+    /// Give a connection up that is being closed, and whose peer has taken nothing for that long: the
+    /// bytes that are left are dropped. None: never. Default: 10 seconds. A peer that is slow gets
+    /// everything, as long as it reads.
     ///
-    /// Set it where dropping an output stream never waits, as under `evconn`, which then sends the
-    /// rest in the background or resets the connection. **Under the `wasmtime` command it stalls
-    /// the whole program** until the peer has read.
+    /// Giving up never waits. What comes of the connection then is the host's business, which has
+    /// already taken some of the bytes:
+    /// - `evconn` lets it go at once. It sends those bytes in the background, and resets the
+    ///   connection if that takes 10 more seconds.
+    /// - The `wasmtime` command holds on to it until the kernel has taken its last write of at most
+    ///   64 KiB, or the peer is gone. There is no way to make that come sooner which does not stall the
+    ///   whole program, so the connection goes on counting for [`set_max_closing`](Self::set_max_closing).
     ///
     /// It concerns connections that are closed from then on.
     ///
     /// ```no_run
     /// # use std::time::Duration;
     /// let base = evconn_guest::EventBase::new();
-    /// base.set_linger(Some(Duration::from_secs(10)));
+    /// base.set_linger(Some(Duration::from_secs(60)));
     /// ```
     pub fn set_linger(&self, time: Option<Duration>) {
         self.0.reaper.set_linger(time);
