@@ -1,12 +1,13 @@
 //! Connections that cannot be closed without waiting, and those beside them.
 
+use super::super::linked::SENDS_IN_BACKGROUND;
 use super::cases;
 use super::program::{Program, connect_narrowly};
 use crate::support::{ask, connect, within};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::task::JoinSet;
 
-cases!(peers_that_never_read, full);
+cases!(peers_that_never_read, given_up, full);
 
 /// Ten peers never read what they are sent, and their connections are closed. A hundred others do not
 /// notice, and nor does the end.
@@ -48,6 +49,35 @@ async fn peers_that_never_read(program: Program) {
     program
         .ends(&["ended: Exit", "left: 9", "base: dropped"])
         .await;
+}
+
+/// A peer that reads too late gets what the host had been given, and the end.
+async fn given_up(program: Program) {
+    let mut program = program.start();
+    let address = program.address().await;
+    let mut silent = connect_narrowly(address).await;
+    silent.write_all(b"flood\n").await.expect("sent");
+    assert_eq!(program.hear("closing").await, "1");
+    let mut said = vec![program.line().await];
+    if SENDS_IN_BACKGROUND {
+        // It is let go before its peer has done anything.
+        said.push(program.line().await);
+        said.sort();
+        assert_eq!(said[0], "closing: 0");
+    }
+    assert_eq!(said.last().expect("a line"), "waited: long enough");
+    let mut received = Vec::new();
+    within("the end", silent.read_to_end(&mut received))
+        .await
+        .expect("received");
+    assert!(received.len() < 32 << 20, "{}", received.len());
+    if !SENDS_IN_BACKGROUND {
+        assert_eq!(program.hear("closing").await, "0");
+    }
+    let mut peer = connect(address).await;
+    assert_eq!(ask(&mut peer, "others\n").await, "others\n");
+    peer.write_all(b"end\n").await.expect("sent");
+    program.ends(&["ended: Exit"]).await;
 }
 
 async fn full(program: Program) {

@@ -10,6 +10,7 @@ mod libevent;
 mod listener;
 mod program;
 mod timers;
+mod watch;
 
 /// Define tests of cases in `tests/sdk-guest`, over IPv4 and IPv6: async functions that take the
 /// program, started.

@@ -3,9 +3,16 @@
 //! A host may wait when an output stream is dropped that the kernel has not taken all of, and the
 //! whole instance with it. So a connection that was closed stays here until what is left of its
 //! output is sent, and its pollable is ready. Only then are its streams and its socket dropped.
+//!
+//! A peer that takes nothing for too long is given up: the rest is dropped, and the socket shut down.
+//! On a host that sends in the background the pollable is ready from then on, and so all goes. On
+//! wasmtime-wasi's sockets it is not before the kernel has taken the last write, and no call of
+//! wasi-sockets makes that come sooner. To drop the stream then would stall everyone, and to forget it
+//! would leave its descriptor to nobody's count. So it stays here, and counts: how many there may be
+//! is the bound that holds everywhere.
 
 use crate::base::source::{Interest, Source};
-use crate::base::{Core, EventBase, nanoseconds};
+use crate::base::{Core, EventBase, Patience, nanoseconds};
 use crate::buffer::Buffer;
 use crate::listener::Permit;
 use crate::slab::Key;
@@ -15,11 +22,14 @@ use std::time::Duration;
 use wasi::clocks::monotonic_clock;
 use wasi::io::poll;
 use wasi::io::streams::{InputStream, OutputStream, StreamError};
-use wasi::sockets::tcp::TcpSocket;
+use wasi::sockets::tcp::{ShutdownType, TcpSocket};
 
 /// What a peer has sent and nobody has read makes the kernel reset the connection when it is
 /// closed, and the peer may then lose what it was sent. So it is read, up to here.
 const MAX_DISCARDED: u64 = 64 << 10;
+
+/// For how long a peer may take nothing, in nanoseconds. The default.
+const LINGER: u64 = 10_000_000_000;
 
 /// How long a base that is dropped waits for what is left, in nanoseconds: for peers that read, it is
 /// enough.
@@ -38,7 +48,8 @@ pub struct Streams {
 pub struct Reaper {
     count: Cell<usize>,
     max: Cell<usize>,
-    linger: Cell<Option<Duration>>,
+    /// In nanoseconds.
+    linger: Cell<Option<u64>>,
     /// Listeners that wait for room.
     waiting: RefCell<Vec<Weak<dyn Source>>>,
 }
@@ -48,7 +59,7 @@ impl Default for Reaper {
         Self {
             count: Cell::new(0),
             max: Cell::new(1024),
-            linger: Cell::new(None),
+            linger: Cell::new(Some(LINGER)),
             waiting: RefCell::default(),
         }
     }
@@ -69,7 +80,7 @@ impl Reaper {
     }
 
     pub fn set_linger(&self, time: Option<Duration>) {
-        self.linger.set(time);
+        self.linger.set(time.map(nanoseconds));
     }
 
     /// Have `listener` look again once there is room.
@@ -159,6 +170,14 @@ impl Remains {
         }
     }
 
+    /// Send no more than what the host was given.
+    fn give_up(&mut self) {
+        self.rest = Buffer::new();
+        self.is_flushed = true;
+        // That it has failed already makes no difference.
+        let _ = self.streams.socket.shutdown(ShutdownType::Send);
+    }
+
     /// It differs once something was done.
     fn progress(&self) -> (usize, bool) {
         (self.rest.len(), self.is_flushed)
@@ -187,6 +206,8 @@ struct Closing {
     remains: RefCell<Option<Remains>>,
     wait: Cell<Option<Key>>,
     kept: Cell<Option<Key>>,
+    /// For how long its peer may take nothing.
+    patience: Patience,
 }
 
 impl Closing {
@@ -196,20 +217,39 @@ impl Closing {
             remains: RefCell::new(Some(remains)),
             wait: Cell::new(None),
             kept: Cell::new(None),
+            patience: Patience::default(),
         });
-        let weak = || Rc::downgrade(&closing) as Weak<dyn Source>;
-        let wait = core.wait(pollable, weak(), Interest::Output);
+        let wait = core.wait(pollable, closing.source(), Interest::Output);
         closing.wait.set(Some(wait));
-        if let Some(linger) = core.reaper.linger.get() {
-            let at = core.now().saturating_add(nanoseconds(linger));
-            // It finds nobody if the connection is closed by then.
-            core.add_timeout(at, weak(), Interest::OutputTimeout);
-        }
+        let linger = core.reaper.linger.get();
+        closing.patience.set_timeout(core, linger);
+        closing.await_peer(core);
         core.reaper.count.set(core.reaper.count.get() + 1);
         closing.kept.set(Some(core.keep(closing.clone())));
     }
 
+    fn source(self: &Rc<Self>) -> Weak<dyn Source> {
+        let this: Weak<Self> = Rc::downgrade(self);
+        this
+    }
+
+    /// Have the timer run, if there is to be one.
+    fn await_peer(self: &Rc<Self>, core: &Core) {
+        let source = self.source();
+        self.patience
+            .set_active(true, core, &source, Interest::OutputTimeout);
+    }
+
+    /// The timer is due. The peer may have taken something meanwhile.
+    fn time_out(self: &Rc<Self>, core: &Core) {
+        match &mut *self.remains.borrow_mut() {
+            Some(remains) if self.patience.has_timed_out(core) => remains.give_up(),
+            _ => self.await_peer(core),
+        }
+    }
+
     fn end(&self, core: &Core) {
+        self.patience.stop(core);
         if let Some(wait) = self.wait.take() {
             core.unwait(wait);
         }
@@ -227,6 +267,9 @@ impl Closing {
 
 impl Source for Closing {
     fn ready(self: Rc<Self>, base: &EventBase, interest: Interest) {
+        if interest == Interest::OutputTimeout {
+            return self.time_out(&base.0);
+        }
         let (before, after, is_sent) = match &mut *self.remains.borrow_mut() {
             None => return,
             Some(remains) => {
@@ -235,13 +278,12 @@ impl Source for Closing {
                 (before, remains.progress(), is_sent)
             }
         };
-        if is_sent || interest == Interest::OutputTimeout {
+        if is_sent {
             self.end(&base.0);
-        } else if let Some(wait) = self.wait.get()
-            && before == after
-        {
-            let this: Weak<Self> = Rc::downgrade(&self);
-            base.0.starved(this, wait);
+        } else if before != after {
+            self.patience.touch(&base.0);
+        } else if let Some(wait) = self.wait.get() {
+            base.0.starved(wait);
         }
     }
 
@@ -249,6 +291,7 @@ impl Source for Closing {
     fn settle(self: Rc<Self>, _: &EventBase) {}
 
     fn abandon(self: Rc<Self>, core: &Core) -> Option<Remains> {
+        self.patience.stop(core);
         if let Some(wait) = self.wait.take() {
             core.unwait(wait);
         }

@@ -6,6 +6,7 @@
 //! | `event_base` | [`EventBase`] |
 //! | `evconnlistener` | [`Listener`] |
 //! | the accepted socket | [`Connection`] |
+//! | `event_new`, `event_add`, `event_del` | [`EventBase::watch`], [`Watch`] |
 //! | `bufferevent` | [`BufferedConnection`] |
 //! | `evbuffer` | [`Buffer`] |
 //! | `evtimer_new` | [`EventBase::timer`], [`Timer`] |
@@ -63,6 +64,7 @@ mod listener;
 mod slab;
 #[doc(hidden)]
 pub mod stdio;
+mod watch;
 
 pub use base::{Ended, EventBase, Timer};
 pub use buffer::Buffer;
@@ -75,3 +77,4 @@ pub use listener::{AcceptError, Builder, Listener, Recovery, State};
 pub use wasi;
 /// What a socket's operation fails with.
 pub use wasi::sockets::network::ErrorCode;
+pub use watch::{Ready, Watch};

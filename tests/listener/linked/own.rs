@@ -15,6 +15,9 @@ use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 /// What comes of a listener on a socket that is being bound: it has no address yet, or is busy.
 pub const BIND_IN_PROGRESS: &str = "bind in progress: invalid-state";
 
+/// Whether an output stream can go before the kernel has taken all that was written.
+pub const SENDS_IN_BACKGROUND: bool = true;
+
 pub mod bindings {
     wasmtime::component::bindgen!({
         path: "../wit",

@@ -17,6 +17,9 @@ use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 /// What comes of a listener on a socket that is being bound: it has no address yet, or is busy.
 pub const BIND_IN_PROGRESS: &str = "bind in progress: concurrency-conflict";
 
+/// Whether an output stream can go before the kernel has taken all that was written.
+pub const SENDS_IN_BACKGROUND: bool = false;
+
 pub mod bindings {
     wasmtime::component::bindgen!({
         path: "../wit",

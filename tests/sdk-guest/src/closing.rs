@@ -44,6 +44,25 @@ pub fn peers_that_never_read(ip: IpAddr) {
     say("base", "dropped");
 }
 
+/// One that has taken nothing for a while is sent no more. Where the host lets it go, it goes.
+pub fn given_up(ip: IpAddr) {
+    const LINGER: Duration = Duration::from_millis(20);
+    let base = EventBase::new();
+    base.set_linger(Some(LINGER));
+    let _listener = listen(&base, ip);
+    let mut before = 0;
+    base.interval(Duration::from_millis(1), move |base| {
+        let now = base.closing();
+        match (before, now) {
+            (0, 1) => drop(base.timer(LINGER * 10, |_| say("waited", "long enough"))),
+            (1, 0) => say("closing", now),
+            _ => {}
+        }
+        before = now;
+    });
+    say("ended", format_args!("{:?}", base.dispatch()));
+}
+
 /// With as many as may be, the listener waits until one of them is gone.
 pub fn full(ip: IpAddr) {
     let base = EventBase::new();

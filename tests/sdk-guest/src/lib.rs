@@ -10,6 +10,7 @@ mod libevent;
 mod listener;
 mod report;
 mod timers;
+mod watch;
 
 use std::net::IpAddr;
 
@@ -41,8 +42,11 @@ fn main(arguments: Vec<String>) -> Result<(), String> {
             connects connect_is_refused finished_side large_answer aborted
             closed_in_its_read_callback closed_by_another_one callbacks_replaced input_looked_at
             without_an_event_callback reset_by_the_peer base_dropped;
-        closing: peers_that_never_read full;
+        closing: peers_that_never_read given_up full;
         connection: would_block blocking outgoing socket_options dropped_with_output panics;
+        watch: watched_echo disabled_in_its_closure both_directions timed_out
+            connection_dropped_in_its_closure handle_dropped one_call_of_two given_a_buffer
+            watched_base_dropped many_writers peer_gone;
     );
     case(ip);
     Ok(())

@@ -3,11 +3,13 @@
 //! Where it ends: what is done when something is ready is the business of each
 //! [`Source`](source::Source): listeners, connections, and those that are being closed.
 
+mod patience;
 mod polls;
 pub(crate) mod source;
 mod timer;
 mod timers;
 
+pub(crate) use patience::Patience;
 pub use timer::Timer;
 pub(crate) use timers::{Task, TimerKey, nanoseconds};
 
@@ -74,8 +76,8 @@ pub struct Core {
     changed: RefCell<Vec<Weak<dyn Source>>>,
     /// What lives until it is closed, whoever else knows it.
     owned: RefCell<Slab<Rc<dyn Source>>>,
-    /// Whose output was ready, and then took nothing: see [`EventBase::relieve`].
-    starved: RefCell<Vec<(Weak<dyn Source>, Key)>>,
+    /// Outputs that were ready, and then took nothing: see [`EventBase::relieve`].
+    starved: RefCell<Vec<Key>>,
     pub(crate) reaper: Reaper,
     runs: Cell<bool>,
     exits: Cell<bool>,
@@ -238,7 +240,7 @@ impl EventBase {
     /// A connection whose peer does not read cannot be closed without waiting or losing what it
     /// was sent, and on some hosts not at all: wasmtime's drop of an output stream waits, and with
     /// it everyone else. So it is kept, with the bytes that are left, until the kernel has taken
-    /// them or the peer is gone.
+    /// them, the peer is gone, or it has [taken nothing for too long](Self::set_linger).
     ///
     /// ```no_run
     /// let base = evconn_guest::EventBase::new();
@@ -248,19 +250,24 @@ impl EventBase {
         self.0.reaper.set_max(self, count.max(1));
     }
 
-    /// Drop a connection that has been closing for that long, ready or not. Default: none, and it
-    /// is kept for as long as it takes.
+    /// Give a connection up that is being closed, and whose peer has taken nothing for that long: the
+    /// bytes that are left are dropped. None: never. Default: 10 seconds. A peer that is slow gets
+    /// everything, as long as it reads.
     ///
-    /// Set it where dropping an output stream never waits, as under `evconn`, which then sends the
-    /// rest in the background or resets the connection. **Under the `wasmtime` command it stalls
-    /// the whole program** until the peer has read.
+    /// Giving up never waits. What comes of the connection then is the host's business, which has
+    /// already taken some of the bytes:
+    /// - `evconn` lets it go at once. It sends those bytes in the background, and resets the
+    ///   connection if that takes 10 more seconds.
+    /// - The `wasmtime` command holds on to it until the kernel has taken its last write of at most
+    ///   64 KiB, or the peer is gone. There is no way to make that come sooner which does not stall the
+    ///   whole program, so the connection goes on counting for [`set_max_closing`](Self::set_max_closing).
     ///
     /// It concerns connections that are closed from then on.
     ///
     /// ```no_run
     /// # use std::time::Duration;
     /// let base = evconn_guest::EventBase::new();
-    /// base.set_linger(Some(Duration::from_secs(10)));
+    /// base.set_linger(Some(Duration::from_secs(60)));
     /// ```
     pub fn set_linger(&self, time: Option<Duration>) {
         self.0.reaper.set_linger(time);
@@ -342,15 +349,13 @@ impl EventBase {
         let rounds = self.0.starved.borrow().len();
         for _ in 0..rounds {
             let starved = self.0.starved.take();
-            let Some((_, first)) = starved.first() else {
+            // Some may not be waited for any more.
+            let waited_for = |key: &&Key| self.0.polls.borrow().waiter(**key).is_some();
+            let Some(first) = starved.iter().find(waited_for) else {
                 return;
             };
             self.0.polls.borrow().poll_one(*first);
-            for (source, _) in starved {
-                if let Some(source) = source.upgrade() {
-                    source.ready(self, Interest::Output);
-                }
-            }
+            self.call(starved);
             self.settle();
         }
         // Who is still among them is found again by the poll.
@@ -376,7 +381,12 @@ impl EventBase {
 
     fn call_ready(&self) {
         let mut ready = self.0.ready.take();
-        for key in ready.drain(..) {
+        self.call(ready.drain(..));
+        self.0.ready.set(ready);
+    }
+
+    fn call(&self, keys: impl IntoIterator<Item = Key>) {
+        for key in keys {
             // A callback before it may have closed it.
             let waiter = self.0.polls.borrow().waiter(key);
             if let Some((source, interest)) = waiter
@@ -385,7 +395,6 @@ impl EventBase {
                 source.ready(self, interest);
             }
         }
-        self.0.ready.set(ready);
     }
 
     fn call_due(&self) {
@@ -422,8 +431,8 @@ impl Core {
     }
 
     /// The output that `wait` stands for was ready, and took nothing.
-    pub(crate) fn starved(&self, source: Weak<dyn Source>, wait: Key) {
-        self.starved.borrow_mut().push((source, wait));
+    pub(crate) fn starved(&self, wait: Key) {
+        self.starved.borrow_mut().push(wait);
     }
 
     /// Keep `source` until [`Core::release`].
@@ -448,8 +457,12 @@ impl Core {
 
     /// The pollable is dropped: what it is a child of can go.
     pub(crate) fn unwait(&self, key: Key) {
-        let pollable = self.polls.borrow_mut().remove(key);
-        drop(pollable);
+        drop(self.reclaim(key));
+    }
+
+    /// Wait for a pollable no more, and have it back.
+    pub(crate) fn reclaim(&self, key: Key) -> Option<Pollable> {
+        self.polls.borrow_mut().remove(key)
     }
 
     pub(crate) fn add_timeout(
@@ -477,8 +490,9 @@ impl Core {
 
 impl Drop for Core {
     fn drop(&mut self) {
-        // Closures go first, and what they own finds a base that is whole. Then the connections,
-        // and each takes what it waits for along.
+        // Nothing is waited for any more. The pollables go before all that they are children of,
+        // whoever owns it. Then closures, and then the connections.
+        drop(std::mem::take(self.polls.get_mut()));
         let tasks = self.timers.get_mut().take_all();
         drop(tasks);
         let owned = self.owned.get_mut().take_all();

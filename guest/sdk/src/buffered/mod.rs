@@ -267,8 +267,9 @@ impl BufferedConnection {
     /// ```
     pub fn set_timeouts(&self, read: Option<Duration>, write: Option<Duration>) {
         if let Some(core) = self.0.core.upgrade() {
-            self.0.reads.set_timeout(&core, read.map(nanoseconds));
-            self.0.writes.set_timeout(&core, write.map(nanoseconds));
+            let (reads, writes) = (&self.0.reads.patience, &self.0.writes.patience);
+            reads.set_timeout(&core, read.map(nanoseconds));
+            writes.set_timeout(&core, write.map(nanoseconds));
             self.0.changed();
         }
     }

@@ -24,7 +24,7 @@ impl Inner {
         match streams {
             Ok(streams) => {
                 self.state.replace(State::Open(streams));
-                self.writes.touch(&base.0);
+                self.writes.patience.touch(&base.0);
                 self.report(Event::Connected);
                 self.changed();
             }
@@ -89,7 +89,7 @@ impl Inner {
             // Ready is a hint.
             Ok(bytes) if bytes.is_empty() => {}
             Ok(bytes) => {
-                self.reads.touch(core);
+                self.reads.patience.touch(core);
                 self.input.borrow_mut().append(&mut Buffer::from(bytes));
                 if self.input.borrow().len() >= self.reads.low.get() {
                     self.call(&self.on_read);
@@ -114,11 +114,11 @@ impl Inner {
                     && was_ready
                     && self.is_blocked.get()
                 {
-                    core.starved(self.source(), wait);
+                    core.starved(wait);
                 }
             }
             Ok(_) => {
-                self.writes.touch(core);
+                self.writes.patience.touch(core);
                 if self.output.borrow().len() <= self.writes.low.get() {
                     self.call(&self.on_write);
                 }
@@ -196,8 +196,10 @@ impl Inner {
             }
         };
         self.reads
+            .patience
             .set_active(input, core, &source, Interest::InputTimeout);
         self.writes
+            .patience
             .set_active(output, core, &source, Interest::OutputTimeout);
     }
 
@@ -206,7 +208,7 @@ impl Inner {
             Direction::Read => &self.reads,
             Direction::Write | Direction::Both => &self.writes,
         };
-        if !side.has_timed_out(core) {
+        if !side.patience.has_timed_out(core) {
             return;
         }
         side.enabled.set(false);

@@ -1,6 +1,7 @@
 //! One connection, without a buffer.
 //!
-//! Where it ends: callbacks, buffers and timeouts are [`BufferedConnection`](crate::BufferedConnection)'s.
+//! Where it ends: waiting for it is the business of a [`Watch`](crate::Watch); buffers are
+//! [`BufferedConnection`](crate::BufferedConnection)'s.
 
 mod connect;
 mod options;
@@ -13,16 +14,18 @@ use crate::bindings::imports::evconn::tcp::connection as wit;
 use crate::buffer::Buffer;
 use crate::closing::{self, Remains, Streams};
 use crate::listener::Permit;
+use crate::watch::Watches;
 use crate::{address, error};
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::SocketAddr;
 use std::rc::{Rc, Weak};
+use wasi::io::poll::Pollable;
 use wasi::io::streams::StreamError;
 use wasi::sockets::tcp::{ShutdownType, TcpSocket};
 
 /// An established connection: what libevent's callback is given as a socket.
 ///
-/// It is a [`Read`] and a [`Write`] of the standard library. One that comes from a listener is
+/// It is a [`Read`] and a [`Write`] of the standard library, and so is a reference to it. One that comes from a listener is
 /// non-blocking, as with libevent: where it would have to wait, it fails with
 /// [`ErrorKind::WouldBlock`]. One that is given to a [`service!`](crate::service!) is blocking.
 ///
@@ -31,8 +34,8 @@ use wasi::sockets::tcp::{ShutdownType, TcpSocket};
 /// that lost.
 ///
 /// # Cost
-/// Each read and write is a call of the host, or two. With many connections in one loop, a
-/// [`BufferedConnection`](crate::BufferedConnection) waits for them; this alone does not.
+/// Each read and write is a call of the host, or two. With many connections in one loop,
+/// [`EventBase::watch`] or a [`BufferedConnection`](crate::BufferedConnection) waits for them.
 ///
 /// ```no_run
 /// use evconn_guest::Connection;
@@ -48,6 +51,7 @@ use wasi::sockets::tcp::{ShutdownType, TcpSocket};
 pub struct Connection {
     /// None once it was taken apart.
     streams: Option<Streams>,
+    watches: Watches,
     peer: SocketAddr,
     nonblocking: bool,
     home: Home,
@@ -75,6 +79,7 @@ impl Connection {
                 socket: connection.socket,
                 permit: Some(permit),
             }),
+            watches: Watches::default(),
             nonblocking,
             home: Home::Base(Rc::downgrade(&base.0)),
         }
@@ -83,6 +88,7 @@ impl Connection {
     pub(crate) fn connected(streams: Streams, peer: SocketAddr, base: &EventBase) -> Self {
         Self {
             streams: Some(streams),
+            watches: Watches::default(),
             peer,
             nonblocking: true,
             home: Home::Base(Rc::downgrade(&base.0)),
@@ -100,6 +106,7 @@ impl Connection {
                 socket: connection.socket,
                 permit: None,
             }),
+            watches: Watches::default(),
             nonblocking: false,
             home: Home::None,
         }
@@ -208,17 +215,31 @@ impl Connection {
         &self.streams().socket
     }
 
+    pub(crate) fn watches(&self) -> &Watches {
+        &self.watches
+    }
+
+    /// Pollables of its input and its output, as far as they are wanted. They are to be dropped before
+    /// the streams.
+    pub(crate) fn subscribe(&self, direction: Direction) -> (Option<Pollable>, Option<Pollable>) {
+        let streams = self.streams();
+        let input = (direction != Direction::Write).then(|| streams.input.subscribe());
+        let output = (direction != Direction::Read).then(|| streams.output.subscribe());
+        (input, output)
+    }
+
     fn streams(&self) -> &Streams {
         self.streams.as_ref().expect("only its end takes them")
     }
 
     /// What it is made of, for one who closes it as it has to be.
     pub(crate) fn into_streams(mut self) -> Streams {
+        self.watches.end();
         self.streams.take().expect("only its end takes them")
     }
 }
 
-impl Read for Connection {
+impl Read for &Connection {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let input = &self.streams().input;
         let max = buffer.len() as u64;
@@ -247,7 +268,7 @@ impl Read for Connection {
     }
 }
 
-impl Write for Connection {
+impl Write for &Connection {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let output = &self.streams().output;
         if bytes.is_empty() {
@@ -255,11 +276,15 @@ impl Write for Connection {
         }
         loop {
             match output.check_write().map_err(error::of_output)? as usize {
-                0 if self.nonblocking => return Err(ErrorKind::WouldBlock.into()),
+                0 if self.nonblocking => {
+                    self.watches.written(false);
+                    return Err(ErrorKind::WouldBlock.into());
+                }
                 0 => output.subscribe().block(),
                 permit => {
                     let count = permit.min(bytes.len());
                     output.write(&bytes[..count]).map_err(error::of_output)?;
+                    self.watches.written(true);
                     return Ok(count);
                 }
             }
@@ -276,8 +301,27 @@ impl Write for Connection {
     }
 }
 
+/// As for `&Connection`.
+impl Read for Connection {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        (&*self).read(buffer)
+    }
+}
+
+/// As for `&Connection`.
+impl Write for Connection {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        (&*self).write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        (&*self).flush()
+    }
+}
+
 impl Drop for Connection {
     fn drop(&mut self) {
+        self.watches.end();
         let Some(streams) = self.streams.take() else {
             return;
         };
