@@ -71,7 +71,8 @@ const MAPPINGS_RESERVED: u64 = 1_000;
 
 /// A simple instance outside of a pool takes a stack of 2 MiB, its memory, and what it may grow by.
 const ADDRESS_SPACE_EACH: u64 = 8 << 20;
-const ADDRESS_SPACE_RESERVED: u64 = 1 << 30;
+/// The allocator alone reserves a GiB at a time.
+const ADDRESS_SPACE_RESERVED: u64 = 3 << 29;
 
 impl Machine {
     fn this() -> Self {
@@ -212,7 +213,7 @@ mod tests {
             address_space: Some(4 << 30),
         };
         let fit = machine.fit(NEEDS);
-        assert_eq!(fit.max_connections, 384);
+        assert_eq!(fit.max_connections, 320);
         assert_eq!(fit.reasons.len(), 3);
         assert!(fit.reasons[2].contains("4096 MiB (ulimit -v)"), "{fit:?}");
     }

@@ -89,13 +89,13 @@ fn the_soft_limit_of_descriptors_is_raised() {
 fn with_little_address_space_instances_are_made_one_by_one() {
     let _open = unchanged();
     let scratch = Scratch::new();
-    // 2 GiB, in KiB: room for 128 connections.
+    // 2 GiB, in KiB: room for 64 connections.
     let evconn = serve_limited(&echo_file(&scratch), "ulimit -v 2097152", &[]);
-    let _peers = open_at_once(&evconn, 128);
+    let _peers = open_at_once(&evconn, 64);
     let log = log_now(evconn);
     for note in [
-        "--max-connections 1000 was lowered to 128: the address space is limited to 2048 MiB (ulimit -v)",
-        "there is no room for a pool of 128 instances",
+        "--max-connections 1000 was lowered to 64: the address space is limited to 2048 MiB (ulimit -v)",
+        "there is no room for a pool of 64 instances",
     ] {
         assert!(log.contains(note), "{log}");
     }

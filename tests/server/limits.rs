@@ -310,8 +310,7 @@ async fn max_connections_per_peer() {
     assert_eq!(ask(&mut first, "echo\nhello\n").await, "hello\n");
     let mut second = server.connect().await;
     assert_eq!(ask(&mut second, "echo\nhello\n").await, "hello\n");
-    let mut third = server.connect().await;
-    is_reset(&mut third).await;
+    is_refused(TcpStream::connect(server.address)).await;
     is_told(&log, "refused: its peer has 2 connections already");
     // Another address has connections of its own.
     let mut other = from("127.0.0.2", server.address).await;
@@ -329,13 +328,23 @@ async fn max_connections_per_peer() {
 
 /// A connection from this address of the loopback network.
 pub async fn from(ip: &str, to: std::net::SocketAddr) -> TcpStream {
-    let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
-    socket
-        .bind(std::net::SocketAddr::new(ip.parse().expect("an IP"), 0))
-        .expect("bound");
-    within("connecting", socket.connect(to))
+    within("connecting", connect_from(ip, to))
         .await
         .expect("connected")
+}
+
+/// An attempt at one.
+pub async fn connect_from(ip: &str, to: std::net::SocketAddr) -> std::io::Result<TcpStream> {
+    let socket = tokio::net::TcpSocket::new_v4()?;
+    socket.bind(std::net::SocketAddr::new(ip.parse().expect("an IP"), 0))?;
+    socket.connect(to).await
+}
+
+/// It is reset: before the peer knows that it is connected, or after that.
+pub async fn is_refused(connecting: impl Future<Output = std::io::Result<TcpStream>>) {
+    let end = async { connecting.await?.read(&mut [0]).await };
+    let error = within("the end", end).await.expect_err("a reset");
+    assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
 }
 
 #[tokio::test]

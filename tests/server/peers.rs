@@ -1,11 +1,11 @@
 //! Who may connect: refused before any code of the service runs.
 
 use super::Running;
-use super::limits::from;
+use super::limits::{connect_from, from, is_refused};
 use crate::support::descriptors::unchanged;
-use crate::support::{ask, wait_for_close, within};
+use crate::support::{ask, wait_for_close};
 use evconn::{Edge, PeerFilter, ProxyProtocol, TrustedProxies};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 
 fn only(allowed: &str) -> PeerFilter {
     PeerFilter::all().allow(allowed).expect("a network")
@@ -15,9 +15,7 @@ fn only(allowed: &str) -> PeerFilter {
 async fn peers_that_are_not_allowed_are_reset() {
     let _open = unchanged();
     let server = Running::start(|builder| builder.peers(only("127.0.0.2"))).await;
-    let mut stranger = from("127.0.0.1", server.address).await;
-    let end = within("the end", stranger.read(&mut [0])).await;
-    end.expect_err("a reset");
+    is_refused(connect_from("127.0.0.1", server.address)).await;
     let mut friend = from("127.0.0.2", server.address).await;
     assert_eq!(ask(&mut friend, "echo\nhello\n").await, "hello\n");
     drop(friend);
@@ -30,9 +28,7 @@ async fn peers_that_are_denied_are_reset() {
     let _open = unchanged();
     let filter = PeerFilter::all().deny("127.0.0.1").expect("a network");
     let server = Running::start(|builder| builder.peers(filter)).await;
-    let mut stranger = from("127.0.0.1", server.address).await;
-    let end = within("the end", stranger.read(&mut [0])).await;
-    end.expect_err("a reset");
+    is_refused(connect_from("127.0.0.1", server.address)).await;
     let mut friend = from("127.0.0.2", server.address).await;
     assert_eq!(ask(&mut friend, "echo\nhello\n").await, "hello\n");
     drop(friend);
