@@ -344,7 +344,7 @@ pub async fn connect_from(ip: &str, to: std::net::SocketAddr) -> std::io::Result
 pub async fn is_refused(connecting: impl Future<Output = std::io::Result<TcpStream>>) {
     let end = async { connecting.await?.read(&mut [0]).await };
     let error = within("the end", end).await.expect_err("a reset");
-    assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
+    assert_eq!(error.kind(), ErrorKind::ConnectionReset);
 }
 
 #[tokio::test]
