@@ -7,7 +7,9 @@
 use crate::acceptor::AcceptorPre;
 use crate::engine::Services;
 use crate::service::Background;
+use crate::workers::Workers;
 use crate::{CodeCache, Error, Limits};
+use std::num::NonZero;
 use std::sync::Arc;
 use wasmtime::Engine;
 
@@ -27,6 +29,7 @@ struct Inner {
     acceptor: AcceptorPre,
     services: Services,
     background: Background,
+    workers: Workers,
     room: Limits,
 }
 
@@ -44,6 +47,7 @@ impl Host {
         HostBuilder {
             room: Limits::default(),
             cache: CodeCache::default(),
+            workers: None,
         }
     }
 
@@ -110,6 +114,11 @@ impl Host {
         self.0.acceptor.engine()
     }
 
+    /// The threads that serve connections.
+    pub(crate) fn workers(&self) -> &Workers {
+        &self.0.workers
+    }
+
     /// Where guests go on that compute a lot.
     pub(crate) fn background(&self) -> &Background {
         &self.0.background
@@ -121,6 +130,7 @@ impl Host {
 pub struct HostBuilder {
     room: Limits,
     cache: CodeCache,
+    workers: Option<NonZero<usize>>,
 }
 
 impl HostBuilder {
@@ -157,6 +167,15 @@ impl HostBuilder {
         self
     }
 
+    /// How many threads serve connections. Each connection stays with one of them, the one that had the
+    /// fewest when it came. Default: one for each core that this process may use.
+    ///
+    /// Listeners, and callbacks of your own, run on the runtime in which they were made.
+    pub fn workers(mut self, count: NonZero<usize>) -> Self {
+        self.workers = Some(count);
+        self
+    }
+
     /// Compile the listener and make room for the instances.
     ///
     /// # Errors
@@ -169,6 +188,7 @@ impl HostBuilder {
                 acceptor: AcceptorPre::new(&services.acceptors(cache.as_ref())?)?,
                 services,
                 background: Background::new()?,
+                workers: Workers::start(self.workers)?,
                 room: self.room,
             })
         };

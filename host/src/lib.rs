@@ -28,6 +28,7 @@ mod host;
 mod limits;
 mod listener;
 mod loading;
+mod log;
 pub mod machine;
 mod networks;
 mod program;
@@ -37,6 +38,7 @@ mod shutdown;
 pub mod sockets;
 mod source;
 mod store;
+mod workers;
 
 pub use cache::CodeCache;
 pub use compose::{Composer, Composition};

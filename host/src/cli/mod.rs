@@ -63,11 +63,9 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Compile(compile) => Ok(compile.run()),
         Command::Compose(compose) => Ok(compose.run()),
         Command::Wit(wit) => Ok(wit.run()),
-        // One instance is never in two places at a time: what it waits for is waited for where it runs,
-        // and nobody is woken on another thread.
-        Command::Run(run) => block_on(Builder::new_current_thread(), async { Ok(run.run().await) }),
-        Command::Serve(serve) => block_on(Builder::new_multi_thread(), serve.run()),
-        Command::Echo(echo) => block_on(Builder::new_multi_thread(), echo.run()),
+        Command::Run(run) => block_on(async { Ok(run.run().await) }),
+        Command::Serve(serve) => block_on(serve.run()),
+        Command::Echo(echo) => block_on(echo.run()),
     };
     match result {
         Ok(code) => code,
@@ -78,9 +76,9 @@ pub fn run(cli: Cli) -> ExitCode {
     }
 }
 
-fn block_on(
-    mut runtime: Builder,
-    command: impl Future<Output = anyhow::Result<ExitCode>>,
-) -> anyhow::Result<ExitCode> {
+/// On this thread: a program is one instance, which is never in two places at a time, and the connections
+/// of a server are served by threads of their own.
+fn block_on(command: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<ExitCode> {
+    let mut runtime = Builder::new_current_thread();
     runtime.enable_all().build()?.block_on(command)
 }

@@ -12,6 +12,7 @@ use super::values::seconds;
 use clap::Args;
 use evconn::machine::{self, Needs};
 use evconn::{Edge, Error, Grants, Host, Limits, Server, Service, Shutdown};
+use std::num::NonZero;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -45,6 +46,10 @@ pub struct Serve {
     peers: PeerArgs,
     #[command(flatten)]
     reuse: ReuseArgs,
+    /// How many threads serve connections: each connection stays with one of them. Default: one for each
+    /// core.
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    workers: Option<u16>,
     #[command(flatten)]
     limits: LimitArgs,
     #[command(flatten)]
@@ -97,12 +102,12 @@ impl Serve {
     /// Everything that can be wrong is found here, and before anything is bound if that is possible.
     async fn start(&self) -> anyhow::Result<(App, Server, Shutdown)> {
         let limits = self.fit(self.limits.limits());
-        let host = Host::builder()
-            .limits(&limits)
-            .cache(self.cache.cache())
-            .build()?;
+        let mut host = Host::builder().limits(&limits).cache(self.cache.cache());
+        if let Some(count) = self.workers.map(usize::from).and_then(NonZero::new) {
+            host = host.workers(count);
+        }
         let app = App {
-            host,
+            host: host.build()?,
             path: self.app.clone(),
             allow_precompiled: self.allow_precompiled,
             edge: self.edge.edge()?,

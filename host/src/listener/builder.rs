@@ -6,6 +6,7 @@ use super::{
     AcceptError, AcceptRate, ConnectionCallback, Control, Handle, Listener, OnRelease, Status,
 };
 use crate::acceptor::{self, Acceptor, BindOptions, DeferredAccept, Pace};
+use crate::log::with_log;
 use crate::sockets::{Policy, TcpOptions};
 use crate::{Connection, Error, ErrorCode, Host, ListenSource, Opened, source};
 use std::future::Future;
@@ -306,7 +307,7 @@ impl ListenerBuilder {
         });
         let owner = OnRelease::new(Arc::downgrade(&handle));
         let task = acceptor::run(acceptor, wanted, commands, reports, owner, self.pace);
-        tokio::spawn(task);
+        tokio::spawn(with_log(task));
         Ok(Listener(handle))
     }
 }

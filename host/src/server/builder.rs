@@ -122,7 +122,11 @@ impl ServerBuilder {
         host.check_room(&self.limits)?;
         let mut listeners = std::mem::take(&mut self.listeners);
         for source in &self.sources {
-            match self.listener_builder().listen_on(source).await {
+            let (builder, place) = (self.listener_builder(), source.clone());
+            let listening = async move { builder.listen_on(&place).await };
+            let opened = host.workers().on_first(listening).await;
+            // They end when their host does, which is here.
+            match opened.unwrap_or(Err(Error::Closed)) {
                 Ok(opened) => listeners.extend(opened),
                 Err(error) => {
                     super::close(&listeners).await;

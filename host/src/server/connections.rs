@@ -49,12 +49,14 @@ impl Connections {
         }
     }
 
-    /// What a listener does with a connection: start a task that serves it.
+    /// What a listener does with a connection: have a worker serve it.
     pub fn callback(self: &Arc<Self>) -> ConnectionCallback {
         let connections = Arc::clone(self);
         let permits = Arc::clone(&self.permits);
         ConnectionCallback::limited_task(permits, move |_listener, parts, permit| {
-            tokio::spawn(Arc::clone(&connections).one(parts, permit));
+            let host = connections.instances().service().host().clone();
+            host.workers()
+                .spawn(Arc::clone(&connections).one(parts, permit));
         })
     }
 
@@ -144,6 +146,11 @@ impl Connections {
     }
 
     async fn to_its_end(&self, endpoint: &Arc<Endpoint>, number: u64, place: &Arc<Place>) -> End {
+        // Wherever its guest goes on for a while, it is here that it is woken.
+        if let Err(error) = endpoint.register() {
+            endpoint.reset();
+            return End::NoEventLoop(error);
+        }
         let instances = self.instances();
         let edge = instances.service().edge();
         if let Err(refused) = edge.prepare(endpoint).await {

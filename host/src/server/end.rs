@@ -5,6 +5,7 @@ use crate::connection::Peer;
 use crate::edge::Refused;
 use crate::service::Failure;
 use std::fmt;
+use std::io;
 use std::time::Duration;
 use tracing::{debug, info, warn};
 
@@ -16,6 +17,8 @@ pub(super) enum End {
     NotAllowed,
     /// Its peer has as many connections as it may.
     TooManyOfPeer(usize),
+    /// The operating system does not say when it is ready.
+    NoEventLoop(io::Error),
     /// It did not get through the edge.
     Refused(Refused),
     /// The service was not done with it.
@@ -32,7 +35,9 @@ impl End {
     pub fn kind(&self) -> Kind {
         match self {
             Self::Done => Kind::Done,
-            Self::NotAllowed | Self::TooManyOfPeer(_) | Self::Refused(_) => Kind::Refused,
+            Self::NotAllowed | Self::TooManyOfPeer(_) | Self::NoEventLoop(_) | Self::Refused(_) => {
+                Kind::Refused
+            }
             Self::Failed(_) => Kind::Failed,
             Self::Timeout(_) | Self::Idle(_) => Kind::TimedOut,
             Self::Shutdown => Kind::Killed,
@@ -50,7 +55,8 @@ impl End {
                 warn!(number, %peer, "connection {self}");
                 debug!(number, %peer, "{error:?}");
             }
-            Self::Failed(Failure::CpuTimeout(_) | Failure::TooManyHandles(_)) => {
+            Self::NoEventLoop(_)
+            | Self::Failed(Failure::CpuTimeout(_) | Failure::TooManyHandles(_)) => {
                 warn!(number, %peer, "connection {self}");
             }
             _ => info!(number, %peer, "connection {self}"),
@@ -66,6 +72,7 @@ impl fmt::Display for End {
             Self::TooManyOfPeer(most) => {
                 write!(f, "refused: its peer has {most} connections already")
             }
+            Self::NoEventLoop(error) => write!(f, "refused: it cannot be waited for: {error}"),
             Self::Refused(refused) => write!(f, "refused: {refused}"),
             Self::Failed(failure) => write!(f, "failed: {failure}"),
             Self::Timeout(limit) => write!(f, "ended: it has lasted for {limit:?}"),

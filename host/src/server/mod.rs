@@ -97,12 +97,12 @@ impl Server {
     pub async fn run(self, shutdown: Shutdown) -> Result<Served, Error> {
         let connections = Arc::clone(self.handle.connections());
         tokio::select! {
-            outcome = self.to_its_end(shutdown) => outcome,
+            outcome = self.live(shutdown) => outcome,
             never = connections.look_after() => match never {},
         }
     }
 
-    async fn to_its_end(self, shutdown: Shutdown) -> Result<Served, Error> {
+    async fn live(self, shutdown: Shutdown) -> Result<Served, Error> {
         let connections = self.handle.connections();
         let _killed_on_drop = KillOnDrop(&self.handle);
         for listener in &self.listeners {

@@ -205,7 +205,8 @@ mod tests {
         let address = listener.local_addr().expect("its address");
         let peer = std::net::TcpStream::connect(address).expect("connected");
         let (stream, address) = listener.accept().await.expect("accepted");
-        (Arc::new(Endpoint::new(Plain::Tcp(stream), address)), peer)
+        let plain = Plain::tcp(stream.into_std().expect("a socket"));
+        (Arc::new(Endpoint::new(plain, address)), peer)
     }
 
     #[tokio::test]

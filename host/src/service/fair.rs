@@ -4,6 +4,7 @@
 //! Where it ends: slices are cut, and computing is charged, by the [`meter`](super::meter).
 
 use super::meter::Meter;
+use crate::log::with_log;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
@@ -75,7 +76,7 @@ impl Background {
             return Ended::Left(guest);
         };
         let stretch = async move { Stretch::new(guest, &meter, Until::Waits).await };
-        match AbortOnDropHandle::new(runtime.spawn(stretch)).await {
+        match AbortOnDropHandle::new(runtime.spawn(with_log(stretch))).await {
             Ok(ended) => ended,
             Err(error) => match error.try_into_panic() {
                 Ok(panic) => std::panic::resume_unwind(panic),

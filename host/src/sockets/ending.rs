@@ -84,8 +84,8 @@ impl Ending {
     pub fn expects_more(&self, listening: &Listening) -> bool {
         #[cfg(target_os = "linux")]
         if !self.shared
-            && let Listening::Tcp(listener) = listening
-            && let Ok(address) = listener.local_addr()
+            && !listening.is_unix()
+            && let Ok(address) = listening.local_address()
         {
             return super::linux::has_handshakes(address.port()).unwrap_or_else(|error| {
                 tracing::debug!("handshakes that are under way are not known of: {error}");
@@ -101,12 +101,11 @@ impl Ending {
 #[cfg(target_os = "linux")]
 fn refuse_new(listening: &Listening) -> io::Result<()> {
     use std::os::fd::AsFd;
-    match listening {
-        Listening::Tcp(listener) => {
-            // Those that the kernel holds back for want of a byte are to come, too.
-            super::linux::set_defer_accept(listener.as_fd(), std::time::Duration::ZERO)?;
-            super::linux::drop_first_packets(&listening.options())
-        }
-        Listening::Unix(_) => listening.options().shutdown(std::net::Shutdown::Read),
+    let socket = listening.options();
+    if listening.is_unix() {
+        return socket.shutdown(std::net::Shutdown::Read);
     }
+    // Those that the kernel holds back for want of a byte are to come, too.
+    super::linux::set_defer_accept(socket.as_fd(), std::time::Duration::ZERO)?;
+    super::linux::drop_first_packets(&socket)
 }

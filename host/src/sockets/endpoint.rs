@@ -4,6 +4,7 @@ use super::buffers::Received;
 use super::plain::Plain;
 use super::sending::{Sending, rest_of};
 use super::transport::Transport;
+use super::turn;
 use crate::PeerCredentials;
 use bytes::Bytes;
 use futures_util::task::AtomicWaker;
@@ -77,6 +78,12 @@ impl Endpoint {
             released: AtomicBool::new(false),
             changed: Notify::new(),
         }
+    }
+
+    /// Have the event loop of the current runtime say when it is ready. Otherwise that of its first use
+    /// does.
+    pub fn register(&self) -> io::Result<()> {
+        self.plain().register()
     }
 
     /// The peer's address, as it was when the connection was made, or as its proxy has said.
@@ -246,12 +253,14 @@ impl Endpoint {
 
     /// Send what the kernel takes, and keep a copy of the rest, which the caller has to see to.
     pub fn send(&self, bytes: &[u8]) -> io::Result<()> {
+        turn::charge(bytes.len());
         let rest = |sent| Bytes::copy_from_slice(&bytes[sent..]);
         self.sending().send(&self.transport, bytes, rest)
     }
 
     /// The same for what was received elsewhere.
     pub fn send_received(&self, bytes: &Received) -> io::Result<()> {
+        turn::charge(bytes.len());
         let rest = |sent| rest_of(bytes, sent);
         self.sending().send(&self.transport, bytes, rest)
     }
@@ -403,8 +412,8 @@ impl Endpoint {
     fn discard_input(&self) {
         let mut buffer = [MaybeUninit::uninit(); 16 << 10];
         for _ in 0..DISCARDED / buffer.len() {
-            match self.transport.try_recv(&mut buffer) {
-                Ok(count) if count > 0 => {}
+            match self.plain().recv_now(&mut buffer) {
+                Ok(count) if count == buffer.len() => {}
                 _ => return,
             }
         }

@@ -1,9 +1,9 @@
 //! The stream of what a peer sends.
 
-use super::Endpoint;
 use super::buffers::{self, Received};
 use super::pollables::{Direction, StreamPollable};
 use super::sending::shared;
+use super::{Endpoint, turn};
 use bytes::Bytes;
 use std::future::poll_fn;
 use std::io;
@@ -56,6 +56,7 @@ impl Input {
             Ok(received) => {
                 self.endpoint.set_was_ready();
                 self.expect(received.len());
+                turn::charge(received.len());
                 Ok(Some(received))
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
@@ -140,7 +141,10 @@ mod tests {
         let address = listener.local_addr().expect("its address");
         let peer = std::net::TcpStream::connect(address).expect("connected");
         let (stream, address) = listener.accept().await.expect("accepted");
-        let mut input = Input::new(Arc::new(Endpoint::new(Plain::Tcp(stream), address)));
+        let mut input = Input::new(Arc::new(Endpoint::new(
+            Plain::tcp(stream.into_std().expect("a socket")),
+            address,
+        )));
 
         let linger = SockRef::from(&peer).set_linger(Some(Duration::ZERO));
         linger.expect("linger set");

@@ -1,21 +1,19 @@
 //! A listening socket: it accepts, asks the policy about each peer, and says when there is one.
 
 use super::errors::code_of_accept;
-#[cfg(not(target_os = "linux"))]
-use super::option;
 use super::plain::Plain;
 use super::policy::{Policy, Use};
-use super::{Endpoint, address};
+use super::readiness::Readiness;
+use super::{Endpoint, address, option};
 use crate::connection::Peer;
-use socket2::SockRef;
+use socket2::{SockRef, Socket};
 use std::io;
 #[cfg(unix)]
 use std::net::Ipv4Addr;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use tokio::net::{TcpListener, TcpStream};
-#[cfg(unix)]
-use tokio::net::{UnixListener, UnixStream};
+use tokio::io::Interest;
 use wasmtime_wasi::p2::bindings::sockets::network::{ErrorCode, IpAddressFamily};
 
 /// What a guest is told of either side of a Unix socket: it knows of no other addresses.
@@ -26,13 +24,36 @@ const UNIX_ADDRESS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::
 pub(super) const REFUSED_AT_A_TIME: u32 = 64;
 
 #[derive(Debug)]
-pub(super) enum Listening {
-    Tcp(TcpListener),
-    #[cfg(unix)]
-    Unix(UnixListener),
+pub(super) struct Listening {
+    readiness: Readiness,
+    socket: Arc<Socket>,
+    is_unix: bool,
 }
 
 impl Listening {
+    /// A TCP socket that listens and never blocks. To be called within a tokio runtime: its event loop
+    /// says when there is somebody.
+    pub fn tcp(socket: impl Into<Socket>) -> io::Result<Self> {
+        Self::new(socket.into(), false)
+    }
+
+    /// A Unix socket, likewise.
+    #[cfg(unix)]
+    pub fn unix(socket: impl Into<Socket>) -> io::Result<Self> {
+        Self::new(socket.into(), true)
+    }
+
+    fn new(socket: Socket, is_unix: bool) -> io::Result<Self> {
+        let socket = Arc::new(socket);
+        let readiness = Readiness::default();
+        readiness.register(&socket)?;
+        Ok(Self {
+            readiness,
+            socket,
+            is_unix,
+        })
+    }
+
     /// Accept a connection. Pending: none waits, or this task has had enough for now.
     pub fn poll_accept(
         &self,
@@ -64,70 +85,77 @@ impl Listening {
     }
 
     fn poll_accept_any(&self, cx: &mut Context<'_>) -> Poll<io::Result<Endpoint>> {
-        Poll::Ready(Ok(match self {
-            Self::Tcp(listener) => {
-                let (stream, peer) = ready!(listener.poll_accept(cx))?;
-                Endpoint::new(Plain::Tcp(stream), peer)
+        loop {
+            ready!(self.readiness.poll_readable(&self.socket, cx))?;
+            let accepted = self
+                .readiness
+                .try_io(&self.socket, Interest::READABLE, || self.accept_now());
+            match accepted {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                accepted => return Poll::Ready(accepted),
             }
-            #[cfg(unix)]
-            Self::Unix(listener) => {
-                let (stream, _) = ready!(listener.poll_accept(cx))?;
-                unix_endpoint(stream)
-            }
-        }))
+        }
     }
 
-    /// Accept a connection that the kernel has now, whatever tokio knows of it. `WouldBlock`: none
-    /// waits.
+    /// Accept a connection that the kernel has now, whatever the event loop knows of it. `WouldBlock`:
+    /// none waits.
     pub fn accept_now(&self) -> io::Result<Endpoint> {
-        let (socket, peer) = self.options().accept()?;
-        socket.set_nonblocking(true)?;
-        match self {
-            Self::Tcp(_) => {
-                let peer = peer.as_socket().ok_or(io::ErrorKind::ConnectionAborted)?;
-                let stream = TcpStream::from_std(socket.into())?;
-                Ok(Endpoint::new(Plain::Tcp(stream), peer))
-            }
-            #[cfg(unix)]
-            Self::Unix(_) => Ok(unix_endpoint(UnixStream::from_std(socket.into())?)),
+        let (socket, peer) = accept(&self.socket)?;
+        #[cfg(unix)]
+        if self.is_unix {
+            let mut endpoint = Endpoint::new(Plain::unix(socket), UNIX_ADDRESS);
+            endpoint.set_addresses(Some(UNIX_ADDRESS), UNIX_ADDRESS);
+            return Ok(endpoint);
         }
+        let peer = peer.ok_or(io::ErrorKind::ConnectionAborted)?;
+        Ok(Endpoint::new(Plain::tcp(socket), peer))
     }
 
     pub fn local_address(&self) -> io::Result<SocketAddr> {
-        match self {
-            Self::Tcp(listener) => listener.local_addr(),
-            #[cfg(unix)]
-            Self::Unix(_) => Ok(UNIX_ADDRESS),
+        #[cfg(unix)]
+        if self.is_unix {
+            return Ok(UNIX_ADDRESS);
         }
+        option::local_address(&self.options())
     }
 
     pub fn family(&self) -> io::Result<IpAddressFamily> {
         self.local_address().map(address::family_of)
     }
 
+    /// Whether it is a Unix socket.
+    pub fn is_unix(&self) -> bool {
+        self.is_unix
+    }
+
     /// For socket options.
     pub fn options(&self) -> SockRef<'_> {
-        match self {
-            Self::Tcp(listener) => SockRef::from(listener),
-            #[cfg(unix)]
-            Self::Unix(listener) => SockRef::from(listener),
-        }
+        SockRef::from(&*self.socket)
     }
 
     /// What an accepted socket gets of this one, where the kernel does not see to it.
     #[cfg(not(target_os = "linux"))]
     pub fn bequeath(&self, endpoint: &Endpoint, family: IpAddressFamily) -> Result<(), ErrorCode> {
-        match self {
-            Self::Tcp(_) => option::inherit(&self.options(), &endpoint.options(), family),
-            #[cfg(unix)]
-            Self::Unix(_) => Ok(()),
+        match self.is_unix {
+            true => Ok(()),
+            false => option::inherit(&self.options(), &endpoint.options(), family),
         }
     }
 }
 
-#[cfg(unix)]
-fn unix_endpoint(stream: UnixStream) -> Endpoint {
-    let mut endpoint = Endpoint::new(Plain::Unix(stream), UNIX_ADDRESS);
-    endpoint.set_addresses(Some(UNIX_ADDRESS), UNIX_ADDRESS);
-    endpoint
+/// Accept a connection, whose socket never blocks.
+#[cfg(target_os = "linux")]
+fn accept(socket: &Socket) -> io::Result<(Socket, Option<SocketAddr>)> {
+    use rustix::net::SocketFlags;
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let (accepted, peer) = rustix::net::acceptfrom_with(socket, flags)?;
+    let peer = peer.and_then(|peer| SocketAddr::try_from(peer).ok());
+    Ok((accepted.into(), peer))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn accept(socket: &Socket) -> io::Result<(Socket, Option<SocketAddr>)> {
+    let (accepted, peer) = socket.accept()?;
+    accepted.set_nonblocking(true)?;
+    Ok((accepted, peer.as_socket()))
 }

@@ -59,11 +59,13 @@ mod output;
 mod plain;
 mod policy;
 pub(crate) mod pollables;
+mod readiness;
 mod sending;
 mod setup;
 mod socket;
 pub(crate) mod streams;
 mod transport;
+mod turn;
 mod wit;
 
 pub(crate) use denial::{Denial, OnDenied};

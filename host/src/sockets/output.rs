@@ -177,8 +177,7 @@ mod tests {
         let (stream, address) = listener.accept().expect("accepted");
         stream.set_nonblocking(true).expect("set");
         let output = runtime.block_on(async {
-            let stream = tokio::net::TcpStream::from_std(stream).expect("registered");
-            let endpoint = Endpoint::new(Plain::Tcp(stream), address);
+            let endpoint = Endpoint::new(Plain::tcp(stream), address);
             let mut output = Output::new(Arc::new(endpoint));
             output.ready().await;
             while let permit @ 1.. = output.check_write().expect("it is open") {

@@ -1,16 +1,16 @@
-//! A connected stream socket of the operating system, TCP or Unix, that never blocks.
+//! A stream socket of the operating system, TCP or Unix, that never blocks.
 
+use super::readiness::Readiness;
 use crate::PeerCredentials;
 use rustix::net::{RecvFlags, SendFlags, Shutdown};
-use socket2::SockRef;
+use socket2::{SockRef, Socket};
 use std::io;
 use std::mem::MaybeUninit;
-use std::task::{Context, Poll};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::Interest;
-use tokio::net::TcpStream;
-#[cfg(unix)]
-use tokio::net::UnixStream;
 
 /// Whether a read or a write that does less than it could shows that the socket has no more to give
 /// or to take, so that the next attempt need not ask the kernel. With epoll and kqueue it does
@@ -23,14 +23,49 @@ const SHORT_MEANS_DONE: bool = cfg!(any(
     target_os = "macos",
 ));
 
+/// A socket and what its event loop knows of it.
 #[derive(Debug)]
-pub(crate) enum Plain {
-    Tcp(TcpStream),
-    #[cfg(unix)]
-    Unix(UnixStream),
+pub(crate) struct Plain {
+    readiness: Readiness,
+    /// The event loop is worth asking: it has said something, or an attempt has shown that the socket is
+    /// not ready. Before that the socket itself is asked, which mostly has what is asked for.
+    knows_input: AtomicBool,
+    knows_output: AtomicBool,
+    socket: Arc<Socket>,
+    is_unix: bool,
+    /// Who the peer of a Unix socket is, once somebody has asked.
+    credentials: OnceLock<PeerCredentials>,
 }
 
 impl Plain {
+    /// A TCP socket, connected or about to be, that never blocks.
+    pub fn tcp(socket: impl Into<Socket>) -> Self {
+        Self::new(socket.into(), false)
+    }
+
+    /// A connected Unix socket that never blocks.
+    #[cfg(unix)]
+    pub fn unix(socket: impl Into<Socket>) -> Self {
+        Self::new(socket.into(), true)
+    }
+
+    fn new(socket: Socket, is_unix: bool) -> Self {
+        Self {
+            readiness: Readiness::default(),
+            knows_input: AtomicBool::new(false),
+            knows_output: AtomicBool::new(false),
+            socket: Arc::new(socket),
+            is_unix,
+            credentials: OnceLock::new(),
+        }
+    }
+
+    /// Have the event loop of the current runtime say when it is ready. Otherwise that of its first use
+    /// does.
+    pub fn register(&self) -> io::Result<()> {
+        self.readiness.register(&self.socket)
+    }
+
     /// Receive what is there, up to the size of the buffer: at the start of which it then is. 0: the
     /// peer has ended its side. `WouldBlock`: nothing is there.
     pub fn try_recv(&self, buffer: &mut [MaybeUninit<u8>]) -> io::Result<usize> {
@@ -38,6 +73,11 @@ impl Plain {
         self.try_io(Interest::READABLE, capacity, || {
             self.recv(buffer, RecvFlags::empty())
         })
+    }
+
+    /// The same, whatever the event loop knows.
+    pub fn recv_now(&self, buffer: &mut [MaybeUninit<u8>]) -> io::Result<usize> {
+        self.recv(buffer, RecvFlags::empty())
     }
 
     /// Whether a receive would find bytes or an end. An error is said here or there, not twice: the
@@ -66,54 +106,39 @@ impl Plain {
         let possible = pieces.iter().map(|piece| piece.len()).sum();
         self.try_io(Interest::WRITABLE, possible, || {
             let mut nothing = SendAncillaryBuffer::default();
-            Ok(match self {
-                Self::Tcp(stream) => sendmsg(stream, pieces, &mut nothing, SendFlags::NOSIGNAL),
-                Self::Unix(stream) => sendmsg(stream, pieces, &mut nothing, SendFlags::NOSIGNAL),
-            }?)
+            let sent = sendmsg(&self.socket, pieces, &mut nothing, SendFlags::NOSIGNAL)?;
+            Ok(sent)
         })
     }
 
     /// Wait until a receive may find something. One task can wait at a time.
     pub fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self {
-            Self::Tcp(stream) => stream.poll_read_ready(cx),
-            #[cfg(unix)]
-            Self::Unix(stream) => stream.poll_read_ready(cx),
-        }
+        ready!(self.readiness.poll_readable(&self.socket, cx))?;
+        self.knows_input.store(true, Ordering::Relaxed);
+        Poll::Ready(Ok(()))
     }
 
-    /// Wait until a send may succeed. One task can wait at a time.
+    /// Wait until a send may succeed, or connecting has come to an end. One task can wait at a time.
     pub fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self {
-            Self::Tcp(stream) => stream.poll_write_ready(cx),
-            #[cfg(unix)]
-            Self::Unix(stream) => stream.poll_write_ready(cx),
-        }
+        ready!(self.readiness.poll_writable(&self.socket, cx))?;
+        self.knows_output.store(true, Ordering::Relaxed);
+        Poll::Ready(Ok(()))
     }
 
     /// Wait until a send may succeed, also while other tasks do.
     #[cfg(feature = "tls")]
     pub async fn writable(&self) -> io::Result<()> {
-        match self {
-            Self::Tcp(stream) => stream.writable().await,
-            #[cfg(unix)]
-            Self::Unix(stream) => stream.writable().await,
-        }
+        self.readiness.writable(&self.socket).await
     }
 
     /// Whether it is a Unix socket, whose peer has no address that says who it is.
     pub fn is_unix(&self) -> bool {
-        !matches!(self, Self::Tcp(_))
+        self.is_unix
     }
 
     /// End one or both directions. The peer of one that has ended already is gone, which is no error.
     pub fn shutdown(&self, how: Shutdown) {
-        let result = match self {
-            Self::Tcp(stream) => rustix::net::shutdown(stream, how),
-            #[cfg(unix)]
-            Self::Unix(stream) => rustix::net::shutdown(stream, how),
-        };
-        if let Err(error) = result {
+        if let Err(error) = rustix::net::shutdown(&self.socket, how) {
             tracing::trace!("shutdown: {error}");
         }
     }
@@ -128,28 +153,23 @@ impl Plain {
 
     /// Who the peer of a Unix socket is. Of TCP nothing more is known than the address.
     pub fn peer_credentials(&self) -> io::Result<Option<PeerCredentials>> {
-        match self {
-            Self::Tcp(_) => Ok(None),
-            #[cfg(unix)]
-            Self::Unix(stream) => PeerCredentials::of(stream).map(Some),
+        if !self.is_unix {
+            return Ok(None);
         }
+        if let Some(credentials) = self.credentials.get() {
+            return Ok(Some(*credentials));
+        }
+        let credentials = PeerCredentials::of_socket(&self.socket)?;
+        Ok(Some(*self.credentials.get_or_init(|| credentials)))
     }
 
     /// For socket options.
     pub fn options(&self) -> SockRef<'_> {
-        match self {
-            Self::Tcp(stream) => SockRef::from(stream),
-            #[cfg(unix)]
-            Self::Unix(stream) => SockRef::from(stream),
-        }
+        SockRef::from(&*self.socket)
     }
 
     fn recv(&self, buffer: &mut [MaybeUninit<u8>], flags: RecvFlags) -> io::Result<usize> {
-        let (_, count) = match self {
-            Self::Tcp(stream) => rustix::net::recv(stream, buffer, flags),
-            #[cfg(unix)]
-            Self::Unix(stream) => rustix::net::recv(stream, buffer, flags),
-        }?;
+        let (_, count) = rustix::net::recv(&self.socket, buffer, flags)?;
         Ok(count)
     }
 
@@ -159,14 +179,10 @@ impl Plain {
         let flags = SendFlags::NOSIGNAL;
         #[cfg(not(unix))]
         let flags = SendFlags::empty();
-        Ok(match self {
-            Self::Tcp(stream) => rustix::net::send(stream, bytes, flags),
-            #[cfg(unix)]
-            Self::Unix(stream) => rustix::net::send(stream, bytes, flags),
-        }?)
+        Ok(rustix::net::send(&self.socket, bytes, flags)?)
     }
 
-    /// Do something if the socket counts as ready for it. If it would block, or comes to less than
+    /// Do something if the socket may be ready for it. If it would block, or comes to less than
     /// `possible`, the socket counts as ready no more until the kernel says so.
     fn try_io(
         &self,
@@ -174,20 +190,30 @@ impl Plain {
         possible: usize,
         mut io: impl FnMut() -> io::Result<usize>,
     ) -> io::Result<usize> {
+        let is_short = |count| SHORT_MEANS_DONE && 0 < count && count < possible;
+        let knows = match interest.is_readable() {
+            true => &self.knows_input,
+            false => &self.knows_output,
+        };
+        if !knows.load(Ordering::Relaxed) {
+            let result = io();
+            let is_done = match &result {
+                Ok(count) => is_short(*count),
+                Err(error) => error.kind() == io::ErrorKind::WouldBlock,
+            };
+            knows.store(is_done, Ordering::Relaxed);
+            return result;
+        }
         let mut short = None;
         let attempt = || {
             let count = io()?;
-            if SHORT_MEANS_DONE && 0 < count && count < possible {
+            if is_short(count) {
                 short = Some(count);
                 return Err(io::ErrorKind::WouldBlock.into());
             }
             Ok(count)
         };
-        let result = match self {
-            Self::Tcp(stream) => stream.try_io(interest, attempt),
-            #[cfg(unix)]
-            Self::Unix(stream) => stream.try_io(interest, attempt),
-        };
+        let result = self.readiness.try_io(&self.socket, interest, attempt);
         short.map_or(result, Ok)
     }
 }

@@ -59,7 +59,7 @@ pub async fn poll(
     pollables: Vec<Resource<DynPollable>>,
 ) -> wasmtime::Result<Vec<u32>> {
     if pollables.is_empty() {
-        wasmtime::bail!("poll needs something to wait for: the list is empty");
+        wasmtime::bail!("empty poll list: there is nothing to wait for");
     }
     // However often it asks, others get their turn; but within one look all are asked.
     coop::consume_budget().await;

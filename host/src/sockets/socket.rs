@@ -7,6 +7,7 @@
 use super::destinations::{Check, Verdict};
 use super::ending::Ending;
 use super::listening::Listening;
+use super::plain::Plain;
 use super::{Endpoint, Input, Output, TcpCtx, address, errors, option};
 use rustix::net::Shutdown;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
@@ -15,7 +16,6 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
-use tokio::net::{TcpListener, TcpStream};
 use wasmtime_wasi::async_trait;
 use wasmtime_wasi::p2::Pollable;
 use wasmtime_wasi::p2::bindings::sockets::network::{ErrorCode, IpAddressFamily};
@@ -44,7 +44,7 @@ enum State {
     Listening(Listener),
     /// Connecting, once it is known that the address is allowed.
     ConnectChecked(Socket, SocketAddr, Check),
-    ConnectInProgress(TcpStream, SocketAddr),
+    ConnectInProgress(Plain, SocketAddr),
     /// Connecting has failed, and the guest does not know yet.
     ConnectFailed(ErrorCode),
     Connected(Arc<Endpoint>),
@@ -80,7 +80,7 @@ impl TcpSocket {
         let socket = SockRef::from(&listener);
         ctx.rules.options.apply_to_new(&socket)?;
         ctx.rules.options.apply_before_listen(&socket)?;
-        Self::adopt(ctx, Listening::Tcp(TcpListener::from_std(listener)?))
+        Self::adopt(ctx, Listening::tcp(listener)?)
     }
 
     /// One whose peers connect to a Unix socket. A guest is told that either side is at port 0 of
@@ -94,8 +94,7 @@ impl TcpSocket {
         listener: std::os::unix::net::UnixListener,
     ) -> io::Result<Self> {
         listener.set_nonblocking(true)?;
-        let listener = tokio::net::UnixListener::from_std(listener)?;
-        Self::adopt(ctx, Listening::Unix(listener))
+        Self::adopt(ctx, Listening::unix(listener)?)
     }
 
     fn adopt(ctx: &TcpCtx, listening: Listening) -> io::Result<Self> {
@@ -210,17 +209,17 @@ impl TcpSocket {
             _ => return Err(ErrorCode::NotInProgress),
         };
         let mut nobody = Context::from_waker(Waker::noop());
-        if stream.poll_write_ready(&mut nobody).is_pending() {
+        if stream.poll_writable(&mut nobody).is_pending() {
             return Err(ErrorCode::WouldBlock);
         }
         let State::ConnectInProgress(stream, remote) = self.take() else {
             return Err(ErrorCode::NotInProgress);
         };
-        let failed = stream.take_error().unwrap_or_else(Some);
+        let failed = stream.options().take_error().unwrap_or_else(Some);
         if let Some(error) = failed {
             return Err(errors::code_of_connect(&error));
         }
-        let endpoint = Arc::new(Endpoint::new(super::plain::Plain::Tcp(stream), remote));
+        let endpoint = Arc::new(Endpoint::new(stream, remote));
         self.state = State::Connected(Arc::clone(&endpoint));
         Ok((Input::new(Arc::clone(&endpoint)), Output::new(endpoint)))
     }
@@ -252,9 +251,7 @@ impl TcpSocket {
         listen()
             .map_err(|error: io::Error| errors::code_of(&error))?
             .ok_or(ErrorCode::AccessDenied)?;
-        TcpListener::from_std(socket.into())
-            .map(Listening::Tcp)
-            .map_err(|error| errors::code_of(&error))
+        Listening::tcp(socket).map_err(|error| errors::code_of(&error))
     }
 
     pub(super) fn finish_listen(&mut self) -> Result<()> {
@@ -342,7 +339,7 @@ impl TcpSocket {
             State::ListenInProgress(listener) | State::Listening(listener) => {
                 listener.listening.local_address()
             }
-            State::ConnectInProgress(stream, _) => stream.local_addr(),
+            State::ConnectInProgress(stream, _) => option::local_address(&stream.options()),
             State::Connected(endpoint) => endpoint.local_address(),
         }
         .map_err(|error| errors::code_of(&error))
@@ -394,7 +391,7 @@ impl TcpSocket {
             State::ListenInProgress(listener) | State::Listening(listener) => {
                 listener.listening.options()
             }
-            State::ConnectInProgress(stream, _) => SockRef::from(stream),
+            State::ConnectInProgress(stream, _) => stream.options(),
             State::Connected(endpoint) => endpoint.options(),
             State::ConnectFailed(_) | State::Closed => return Err(ErrorCode::InvalidState),
         })
@@ -470,7 +467,7 @@ impl Pollable for TcpSocket {
             }
             State::ConnectInProgress(stream, _) => {
                 // An error is what `finish-connect` says.
-                let _ = poll_fn(|cx| stream.poll_write_ready(cx)).await;
+                let _ = poll_fn(|cx| stream.poll_writable(cx)).await;
             }
             State::Unbound(_)
             | State::BindInProgress(_)
@@ -502,12 +499,17 @@ fn new_socket(ctx: &TcpCtx, family: IpAddressFamily) -> io::Result<Socket> {
 }
 
 /// Begin to connect. When the socket is writable, it has succeeded or failed.
-fn connect(socket: Socket, remote: SocketAddr) -> Result<TcpStream> {
-    match socket.connect(&remote.into()) {
-        Err(error) if !is_in_progress(&error) => Err(error),
-        _ => TcpStream::from_std(socket.into()),
-    }
-    .map_err(|error| errors::code_of_connect(&error))
+fn connect(socket: Socket, remote: SocketAddr) -> Result<Plain> {
+    let begin = || {
+        match socket.connect(&remote.into()) {
+            Err(error) if !is_in_progress(&error) => return Err(error),
+            Ok(()) | Err(_) => {}
+        }
+        let stream = Plain::tcp(socket);
+        stream.register()?;
+        Ok(stream)
+    };
+    begin().map_err(|error| errors::code_of_connect(&error))
 }
 
 fn is_in_progress(error: &io::Error) -> bool {

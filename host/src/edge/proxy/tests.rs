@@ -1,7 +1,7 @@
 //! Headers through real sockets.
 
 use super::*;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 
 const HEADER: &[u8] = b"PROXY TCP4 192.0.2.1 192.0.2.2 8080 80\r\n";
@@ -12,7 +12,8 @@ async fn pair() -> (Plain, TcpStream, SocketAddr) {
     let address = listener.local_addr().expect("its address");
     let (accepted, connected) = tokio::join!(listener.accept(), TcpStream::connect(address));
     let (stream, peer) = accepted.expect("accepted");
-    (Plain::Tcp(stream), connected.expect("connected"), peer)
+    let plain = Plain::tcp(stream.into_std().expect("a socket"));
+    (plain, connected.expect("connected"), peer)
 }
 
 fn from_loopback() -> ProxyProtocol {
@@ -36,12 +37,9 @@ async fn the_announced_address_is_the_peers_and_the_rest_stays() {
     let announced = from_loopback().announced(&plain, address).await;
     let expected = "192.0.2.1:8080".parse().expect("an address");
     assert_eq!(announced.expect("a header"), Some(expected));
-    let Plain::Tcp(mut stream) = plain else {
-        panic!("it was TCP");
-    };
-    let mut rest = [0; 5];
-    stream.read_exact(&mut rest).await.expect("the rest");
-    assert_eq!(&rest, b"hello");
+    let mut rest = [0; 8];
+    let count = plain.recv_now(uninit(&mut rest)).expect("the rest");
+    assert_eq!(&rest[..count], b"hello");
 }
 
 #[tokio::test]
@@ -118,7 +116,7 @@ async fn a_header_that_does_not_come_is_not_waited_for_for_ever() {
 async fn a_unix_socket_is_trusted_if_that_is_said() {
     let (stream, mut peer) = tokio::net::UnixStream::pair().expect("a pair");
     peer.write_all(HEADER).await.expect("sent");
-    let plain = Plain::Unix(stream);
+    let plain = Plain::unix(stream.into_std().expect("a socket"));
     let unknown = SocketAddr::from(([127, 0, 0, 1], 0));
     let refused = from_loopback().announced(&plain, unknown).await;
     assert!(matches!(refused, Err(Refused::UntrustedProxy)));

@@ -1,5 +1,6 @@
 //! Who is at the other end of a Unix socket.
 
+use socket2::Socket;
 use std::fmt;
 use std::io;
 use tokio::net::UnixStream;
@@ -39,6 +40,12 @@ impl PeerCredentials {
             uid: credentials.uid(),
             gid: credentials.gid(),
         })
+    }
+
+    /// Those of the peer of a Unix socket that is connected. To be called within a tokio runtime.
+    pub(crate) fn of_socket(socket: &Socket) -> io::Result<Self> {
+        let stream = std::os::unix::net::UnixStream::from(socket.try_clone()?);
+        Self::of(&UnixStream::from_std(stream)?)
     }
 }
 

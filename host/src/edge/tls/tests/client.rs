@@ -116,7 +116,7 @@ pub async fn pair() -> (Plain, TcpStream) {
     // As the sockets of a listener are. Without it, each round trip may wait for a delayed ACK.
     peer.set_nodelay(true).expect("set");
     stream.set_nodelay(true).expect("set");
-    (Plain::Tcp(stream), peer)
+    (Plain::tcp(stream.into_std().expect("a socket")), peer)
 }
 
 /// A client's stream: it blocks, and so it is used in a thread of its own.

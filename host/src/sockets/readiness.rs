@@ -1,0 +1,157 @@
+//! Whether a socket is ready. The event loop says so in which that is asked first: from then on the
+//! socket is with it.
+
+use socket2::Socket;
+use std::io;
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll};
+use tokio::io::Interest;
+use tokio::runtime::Handle;
+
+#[cfg(not(unix))]
+use of_others as system;
+#[cfg(unix)]
+use of_unix as system;
+
+/// The place of a socket in an event loop, and a share in the socket.
+#[derive(Debug, Default)]
+pub(super) struct Readiness(OnceLock<system::Registration>);
+
+impl Readiness {
+    /// Have the event loop of the current runtime say it, unless another does already.
+    ///
+    /// # Errors
+    /// If there is no runtime, or what the operating system says.
+    pub fn register(&self, socket: &Arc<Socket>) -> io::Result<()> {
+        self.of(socket).map(|_| ())
+    }
+
+    fn of(&self, socket: &Arc<Socket>) -> io::Result<&system::Registration> {
+        if let Some(registration) = self.0.get() {
+            return Ok(registration);
+        }
+        if Handle::try_current().is_err() {
+            return Err(io::Error::other("a socket is used outside a tokio runtime"));
+        }
+        let registration = system::register(socket)?;
+        Ok(self.0.get_or_init(|| registration))
+    }
+
+    /// Do something if the socket counts as ready for it. If it would block, the socket counts as ready
+    /// no more until the kernel says so.
+    pub fn try_io<R>(
+        &self,
+        socket: &Arc<Socket>,
+        interest: Interest,
+        io: impl FnOnce() -> io::Result<R>,
+    ) -> io::Result<R> {
+        system::try_io(self.of(socket)?, interest, io)
+    }
+
+    /// Wait until it counts as ready to be read from. One task can wait at a time.
+    pub fn poll_readable(
+        &self,
+        socket: &Arc<Socket>,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        system::poll_readable(self.of(socket)?, cx)
+    }
+
+    /// Wait until it counts as ready to be written to. One task can wait at a time.
+    pub fn poll_writable(
+        &self,
+        socket: &Arc<Socket>,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        system::poll_writable(self.of(socket)?, cx)
+    }
+
+    /// The same, also while other tasks wait.
+    #[cfg(feature = "tls")]
+    pub async fn writable(&self, socket: &Arc<Socket>) -> io::Result<()> {
+        system::writable(self.of(socket)?).await
+    }
+}
+
+/// Where sockets are file descriptors.
+#[cfg(unix)]
+mod of_unix {
+    use super::*;
+    use tokio::io::unix::AsyncFd;
+
+    pub type Registration = AsyncFd<Arc<Socket>>;
+
+    pub fn register(socket: &Arc<Socket>) -> io::Result<Registration> {
+        // SAFETY: the socket is open for as long as this has a share in it, and it is always the same
+        // descriptor.
+        let registered = unsafe { AsyncFd::register(Arc::clone(socket)) };
+        Ok(registered?)
+    }
+
+    pub fn try_io<R>(
+        registration: &Registration,
+        interest: Interest,
+        io: impl FnOnce() -> io::Result<R>,
+    ) -> io::Result<R> {
+        registration.try_io(interest, |_| io())
+    }
+
+    pub fn poll_readable(
+        registration: &Registration,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        registration.poll_read_ready(cx).map_ok(|_| ())
+    }
+
+    pub fn poll_writable(
+        registration: &Registration,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        registration.poll_write_ready(cx).map_ok(|_| ())
+    }
+
+    #[cfg(feature = "tls")]
+    pub async fn writable(registration: &Registration) -> io::Result<()> {
+        registration.writable().await.map(|_| ())
+    }
+}
+
+/// Where they are not, a second handle of the socket is with the event loop.
+#[cfg(not(unix))]
+mod of_others {
+    use super::*;
+    use tokio::net::TcpStream;
+
+    pub type Registration = TcpStream;
+
+    pub fn register(socket: &Arc<Socket>) -> io::Result<Registration> {
+        TcpStream::from_std(socket.try_clone()?.into())
+    }
+
+    pub fn try_io<R>(
+        registration: &Registration,
+        interest: Interest,
+        io: impl FnOnce() -> io::Result<R>,
+    ) -> io::Result<R> {
+        registration.try_io(interest, io)
+    }
+
+    pub fn poll_readable(
+        registration: &Registration,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        registration.poll_read_ready(cx)
+    }
+
+    pub fn poll_writable(
+        registration: &Registration,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        registration.poll_write_ready(cx)
+    }
+
+    #[cfg(feature = "tls")]
+    pub async fn writable(registration: &Registration) -> io::Result<()> {
+        registration.writable().await
+    }
+}
