@@ -1,7 +1,8 @@
 //! `evconn run`: what a program gets, and how it ends.
 
 use super::{
-    CASES, ECHO_COMMAND, FORWARD, bad_input, command, evconn, run_component, with_components, write,
+    CASES, ECHO_COMMAND, FORWARD, bad_input, command, evconn, read, run_component, with_components,
+    write,
 };
 use crate::support::descriptors::unchanged;
 use crate::support::process::{Ended, Evconn};
@@ -266,11 +267,37 @@ fn a_dual_stack_listener_takes_both_places() {
     }
     let half = run(&scratch, &["--listen", "[::1]:0"], &["dual_stack", "::1"]);
     assert_eq!(half.stdout, "refused: access is not granted\n");
+    // The port that was chosen for the first half will not be chosen again.
     assert!(
-        half.stderr.contains("--listen 127.0.0.1:"),
+        half.stderr.contains("--listen 127.0.0.1:0 before"),
         "{}",
         half.stderr
     );
+}
+
+/// With the rights that it was granted with, and under the name.
+#[test]
+fn it_has_the_directories_that_it_is_granted() {
+    let _open = unchanged();
+    let scratch = with(CASES);
+    for directory in ["first", "second"] {
+        std::fs::create_dir(scratch.join(directory)).expect("a directory");
+        write(&scratch, &format!("{directory}/file"), directory);
+    }
+    let case = ["granted_directories", "127.0.0.1"];
+    let ended = run(&scratch, &[], &case);
+    assert_eq!(ended.stdout + &ended.stderr, "", "none is granted");
+    let grants = ["--dir", "first::/data", "--dir", "second:ro"];
+    let ended = run(&scratch, &grants, &case);
+    assert_eq!(ended.stderr, "");
+    let said: Vec<_> = ended.stdout.lines().collect();
+    let expected = [
+        "/data: reads first, writes, and finds nothing outside",
+        "second: reads second, does not write, and finds nothing outside",
+    ];
+    assert_eq!(said, expected);
+    assert_eq!(read(&scratch, "first/new"), b"written");
+    assert!(!scratch.join("second/new").exists());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -260,6 +260,13 @@ pub const DIFFERENCES: &[Difference] = &[
             ("polling::spinning", "the others", "wait"),
         ],
     },
+    Difference {
+        title: "More than 128 streams that are ready",
+        places: &[
+            ("polling::many_ready_ones", "one poll tells of all", "no"),
+            ("polling::many_ready_ones", "ten polls tell of all", "no"),
+        ],
+    },
 ];
 
 impl Difference {

@@ -169,6 +169,7 @@ tests! {
             busy_beside_quiet,
             spinning,
             many_quiet_ones,
+            many_ready_ones,
             woken_by_a_shutdown,
         ]
         ipv4 []

@@ -152,6 +152,11 @@ pub async fn many_quiet_ones(case: Case) {
     case.says(&["found: yes"]).await;
 }
 
+pub async fn many_ready_ones(case: Case) {
+    case.says(&["one poll tells of all: yes", "ten polls tell of all: yes"])
+        .await;
+}
+
 pub async fn woken_by_a_shutdown(case: Case) {
     case.says(&["before: no", "after: yes"]).await;
 }

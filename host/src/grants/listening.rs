@@ -3,7 +3,7 @@
 use crate::ListenSource;
 use crate::sockets::Use;
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::str::FromStr;
 
 /// Where a guest may listen: an address, or a port of every interface.
@@ -37,13 +37,20 @@ pub struct ListenGrant {
 pub struct InvalidListenGrant;
 
 impl ListenGrant {
-    /// What would grant this address. Every interface's means the same as none, and then its counterpart
-    /// of a dual-stack pair is granted, too.
-    pub(crate) fn for_address(address: SocketAddr) -> Self {
+    /// What would grant this address to a guest that has those already. Every interface's means the same
+    /// as none, and then its counterpart of a dual-stack pair is granted, too.
+    ///
+    /// Whoever may have the first half of such a pair on any port asks for the second one on the port that
+    /// the system has chosen, which is another one each time.
+    pub(super) fn missing(address: SocketAddr, granted: &[Self]) -> Self {
         let ip = address.ip();
+        let is_first_half = |place: &Self| place.ip.is_some_and(|first| is_pair(first, ip));
+        let was_chosen = granted
+            .iter()
+            .any(|place| place.port == 0 && is_first_half(place));
         Self {
             ip: (!ip.is_unspecified()).then_some(ip),
-            port: address.port(),
+            port: if was_chosen { 0 } else { address.port() },
         }
     }
 
@@ -60,6 +67,15 @@ impl ListenGrant {
             Use::Connect => false,
         }
     }
+}
+
+/// The two addresses of a dual-stack listener, in the order in which it binds them.
+fn is_pair(first: IpAddr, second: IpAddr) -> bool {
+    let (IpAddr::V6(first), IpAddr::V4(second)) = (first, second) else {
+        return false;
+    };
+    (first.is_unspecified() && second.is_unspecified())
+        || (first.is_loopback() && second == Ipv4Addr::LOCALHOST)
 }
 
 impl FromStr for ListenGrant {
@@ -124,9 +140,31 @@ mod tests {
             ("0.0.0.0:80", ":80"),
             ("[::]:80", ":80"),
         ] {
-            let grant_of = ListenGrant::for_address(address.parse().expect("an address"));
-            assert_eq!(grant_of.to_string(), grant);
+            assert_eq!(missing(address, &[]), grant);
             assert!(covers(grant, address, Use::Bind));
+        }
+    }
+
+    fn missing(address: &str, granted: &[&str]) -> String {
+        let place = |text: &&str| text.parse().expect("a grant");
+        let granted: Vec<_> = granted.iter().map(place).collect();
+        let address = address.parse().expect("an address");
+        ListenGrant::missing(address, &granted).to_string()
+    }
+
+    #[test]
+    fn the_port_of_a_second_half_is_chosen_with_that_of_the_first() {
+        for (address, granted, expected) in [
+            ("127.0.0.1:40000", "[::1]:0", "127.0.0.1:0"),
+            ("0.0.0.0:40000", "[::]:0", ":0"),
+            // It was asked for.
+            ("127.0.0.1:40000", "[::1]:40000", "127.0.0.1:40000"),
+            ("127.0.0.1:40000", "[::]:0", "127.0.0.1:40000"),
+            ("127.0.0.2:40000", "[::1]:0", "127.0.0.2:40000"),
+            ("[::1]:40000", "127.0.0.1:0", "[::1]:40000"),
+        ] {
+            assert_eq!(missing(address, &[":1", granted]), expected);
+            assert!(covers(expected, address, Use::Bind));
         }
     }
 

@@ -15,6 +15,7 @@ pub use listening::{InvalidListenGrant, ListenGrant};
 use crate::sockets::{Destination, Destinations, Policy, TcpCtx};
 use files::Directory;
 use std::fmt;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use wasmtime_wasi::filesystem::WasiFilesystemCtx;
@@ -76,6 +77,11 @@ impl Grants {
     /// What one instance may do with sockets.
     pub(crate) fn sockets(&self) -> &TcpCtx {
         &self.0.sockets
+    }
+
+    /// What would let it listen on an address where it may not.
+    pub(crate) fn missing_place(&self, address: SocketAddr) -> ListenGrant {
+        ListenGrant::missing(address, &self.0.builder.listening)
     }
 
     /// Whether what is printed goes to standard error as it is, rather than to the log.

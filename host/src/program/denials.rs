@@ -1,15 +1,26 @@
 //! What a program was refused is logged, with the flag that would grant it.
 
-use crate::ListenGrant;
+use crate::Grants;
 use crate::sockets::{Denial, OnDenied};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// The most denials that are told. A program may try again and again.
 const TOLD: u32 = 10;
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Denials {
+    grants: Grants,
     told: AtomicU32,
+}
+
+impl Denials {
+    /// Of a program that has these grants.
+    pub fn new(grants: Grants) -> Self {
+        Self {
+            grants,
+            told: AtomicU32::new(0),
+        }
+    }
 }
 
 impl OnDenied for Denials {
@@ -28,7 +39,7 @@ impl OnDenied for Denials {
             Denial::Bind(address) | Denial::Listen(address) => tracing::warn!(
                 "the program {denial}: grant it with --listen {} before the component's name (in the \
                  library, GrantsBuilder::listen)",
-                ListenGrant::for_address(address)
+                self.grants.missing_place(address)
             ),
             Denial::Connect(_) | Denial::LookUp(_) => tracing::warn!("the program {denial}"),
         }

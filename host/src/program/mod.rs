@@ -97,7 +97,7 @@ impl Program {
     pub async fn run(&self) -> Result<u8, Error> {
         let mut builder = WasiCtx::builder();
         builder.inherit_stdio();
-        let denials = Arc::new(Denials::default());
+        let denials = Arc::new(Denials::new(self.grants.clone()));
         let state = StoreState::new(
             self.grants.finish(builder),
             self.grants.sockets().clone().on_denied(denials),

@@ -6,6 +6,7 @@
 mod buffered;
 mod closing;
 mod connection;
+mod files;
 mod libevent;
 mod listener;
 mod report;
@@ -47,6 +48,7 @@ fn main(arguments: Vec<String>) -> Result<(), String> {
         watch: watched_echo disabled_in_its_closure both_directions timed_out
             connection_dropped_in_its_closure handle_dropped one_call_of_two given_a_buffer
             watched_base_dropped many_writers peer_gone;
+        files: granted_directories;
     );
     case(ip);
     Ok(())

@@ -4,6 +4,7 @@ use crate::bindings::wasi::io::poll::{Pollable, poll};
 use crate::bindings::wasi::sockets::network::ErrorCode;
 use crate::net::{Connection, Run, accept, local, start_connect};
 use crate::report::{line, outcome, yes};
+use std::collections::BTreeSet;
 
 crate::cases!(
     one_for_all_states,
@@ -18,6 +19,7 @@ crate::cases!(
     busy_beside_quiet,
     spinning,
     many_quiet_ones,
+    many_ready_ones,
     woken_by_a_shutdown
 );
 
@@ -205,13 +207,7 @@ fn spinning(run: &Run) {
 /// Of a hundred, the one that is not quiet.
 fn many_quiet_ones(run: &Run) {
     const COUNT: usize = 100;
-    let listener = run.listening();
-    let pairs: Vec<_> = (0..COUNT)
-        .map(|_| {
-            let client = run.connected(local(&listener));
-            (client, accept(&listener).expect("accepted"))
-        })
-        .collect();
+    let pairs = pairs(run, COUNT);
     let pollables: Vec<_> = pairs.iter().map(|(_, s)| s.input.subscribe()).collect();
     let list: Vec<_> = pollables.iter().collect();
     let mut found = vec![];
@@ -221,6 +217,35 @@ fn many_quiet_ones(run: &Run) {
     }
     line("found", yes(found.iter().all(|found| *found)));
     drop(pollables);
+}
+
+/// None of them is read from, so that all stay ready.
+fn many_ready_ones(run: &Run) {
+    const COUNT: usize = 200;
+    let pairs = pairs(run, COUNT);
+    let pollables: Vec<_> = pairs.iter().map(|(_, s)| s.input.subscribe()).collect();
+    for (client, _) in &pairs {
+        client.send(b"x");
+    }
+    pollables.iter().for_each(Pollable::block);
+    let list: Vec<_> = pollables.iter().collect();
+    let mut told = BTreeSet::from_iter(poll(&list));
+    line("one poll tells of all", yes(told.len() == COUNT));
+    for _ in 0..9 {
+        told.extend(poll(&list));
+    }
+    line("ten polls tell of all", yes(told.len() == COUNT));
+    drop(pollables);
+}
+
+/// So many connections, both ends of each: who connected, and what was accepted.
+fn pairs(run: &Run, count: usize) -> Vec<(Connection, Connection)> {
+    let listener = run.listening();
+    let pair = |_| {
+        let client = run.connected(local(&listener));
+        (client, accept(&listener).expect("accepted"))
+    };
+    (0..count).map(pair).collect()
 }
 
 /// Which of the servers has something to read: it is not enough to be called ready.

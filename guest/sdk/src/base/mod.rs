@@ -28,7 +28,8 @@ use wasi::io::poll::Pollable;
 ///
 /// It is a cheap handle; its clones are one base. A program needs one, but may have several, one
 /// after the other. It owns timers and [`BufferedConnection`](crate::BufferedConnection)s; a
-/// [`Listener`](crate::Listener) belongs to who holds its handle.
+/// [`Listener`](crate::Listener) belongs to who holds its handle, and so does a
+/// [`Watch`](crate::Watch) that is not detached.
 ///
 /// Dropping the last handle closes the connections that are left. It waits for 20 ms at most: what the
 /// kernel has not taken of their output by then is lost.
@@ -109,7 +110,7 @@ impl EventBase {
     /// `event_base_dispatch`.
     ///
     /// Something is left as long as a listener accepts or backs off, a connection reads, writes,
-    /// connects or is being closed, or a timer is pending.
+    /// connects, is watched or is being closed, or a timer is pending.
     ///
     /// ```no_run
     /// use evconn_guest::{Ended, EventBase};
