@@ -1,5 +1,5 @@
 //! What listeners and services share: two wasmtime engines, one for acceptors, and one for the instances
-//! that serve connections.
+//! that serve connections; and the threads that serve them.
 //!
 //! Where it ends: how the engines are set up is [`engine`](crate::engine)'s; what is instantiated in them is the [`acceptor`](crate::acceptor)'s and the
 //! [`Service`](crate::Service)'s.
@@ -13,7 +13,8 @@ use std::num::NonZero;
 use std::sync::Arc;
 use wasmtime::Engine;
 
-/// Everything that listeners and services share: compiled code and room for instances.
+/// Everything that listeners and services share: compiled code, room for instances, and the threads that
+/// serve connections.
 ///
 /// One is enough for a program. It is cheap to clone; the clones are one host.
 ///

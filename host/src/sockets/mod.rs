@@ -234,8 +234,8 @@ pub fn add_to_linker<T: TcpView + 'static>(linker: &mut Linker<T>) -> wasmtime::
     instance_network::add_to_linker::<T, Tcp>(linker, T::tcp)?;
     bindings::wasi::sockets::tcp::add_to_linker::<T, Tcp>(linker, T::tcp)?;
     bindings::wasi::sockets::tcp_create_socket::add_to_linker::<T, Tcp>(linker, T::tcp)?;
-    // The same as wasmtime-wasi's, but for what it takes to get at the table: streams and pollables
-    // are what most calls are about, and a store may have no more than them.
+    // The same as wasmtime-wasi's, but for what it takes to get at the table: a store may have no more
+    // of WASI than this and what follows.
     io::error::add_to_linker::<T, Table>(linker, |state| state.tcp().table)?;
     pollables::add_to_linker(linker)?;
     streams::add_to_linker(linker)?;
