@@ -199,16 +199,13 @@ impl Task {
         }
     }
 
-    /// Say what has come of the last look for connections. Returns what there was before.
+    /// Say what has come of the last look for connections. Returns what there was before. Nobody is woken
+    /// for each connection: a listener's end is what others wait for, and they may do so elsewhere.
     fn publish(&mut self, stats: Stats, events: &[Event]) -> Stats {
-        let earlier = self.status.borrow().stats;
+        let mut before = stats;
         self.status.send_if_modified(|status| {
-            let before = (
-                status.stats,
-                status.backing_off_until,
-                status.stopped.clone(),
-            );
-            status.stats = stats;
+            before = std::mem::replace(&mut status.stats, stats);
+            let was_stopped = status.stopped.is_some();
             for event in events {
                 status.backing_off_until = None;
                 match event {
@@ -221,14 +218,9 @@ impl Task {
                     },
                 }
             }
-            before
-                != (
-                    status.stats,
-                    status.backing_off_until,
-                    status.stopped.clone(),
-                )
+            status.stopped.is_some() != was_stopped
         });
-        earlier
+        before
     }
 
     /// Deal with events in their order, for as long as that is allowed.
