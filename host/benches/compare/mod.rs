@@ -5,6 +5,7 @@ mod kit;
 mod machine;
 mod options;
 mod peers;
+mod placement;
 mod process;
 mod report;
 mod rounds;

@@ -85,6 +85,10 @@ impl Process {
         self.started
     }
 
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     pub fn cpu_time(&self) -> Result<Duration> {
         usage::cpu_time(self.child.id())
     }

@@ -14,6 +14,7 @@ pub use room::that_fit;
 use crate::compare::client::{Close, Sources};
 use crate::compare::kit::Kit;
 use crate::compare::peers::{Peer, Start};
+use crate::compare::placement::OnOneCore;
 use crate::compare::process::Process;
 use crate::compare::sample::Sample;
 use anyhow::Result;
@@ -204,6 +205,16 @@ impl Work {
         matches!(self, Self::Start { .. } | Self::Open { .. })
     }
 
+    /// Whether client and server wait for each other all the time.
+    const fn takes_turns(self) -> bool {
+        matches!(
+            self,
+            Self::Connect { parallel: 1, .. }
+                | Self::RoundTrips { connections: 1, .. }
+                | Self::OneActive { .. }
+        )
+    }
+
     /// Start a server for it, with room for so many connections.
     pub fn server(self, peer: Peer, kit: &Kit, connections: u32) -> Result<Process> {
         let start = Start {
@@ -215,6 +226,10 @@ impl Work {
 
     /// Measure a server.
     pub fn measure(self, server: &Process, tools: &Tools) -> Result<Sample> {
+        let _placed = match self.takes_turns() {
+            true => Some(OnOneCore::with(server.id())?),
+            false => None,
+        };
         let gauge = Gauge::new(server, tools);
         tools.client.block_on(gauge.within_deadline(async {
             match self {
