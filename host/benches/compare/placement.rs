@@ -18,9 +18,7 @@ impl OnOneCore {
     /// To be called by a thread that may be on all cores. Threads that these start later stay there, too.
     pub fn with(server: u32) -> Result<Self> {
         let before = sched_getaffinity(None).context("the cores of the client")?;
-        let last = (0..CpuSet::MAX_CPU)
-            .rev()
-            .find(|&core| before.is_set(core));
+        let last = (0..CpuSet::MAX_CPU).rev().find(|&core| before.is_set(core));
         let mut one = CpuSet::new();
         one.set(last.context("no core")?);
         place(server, &one)?;
