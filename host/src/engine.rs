@@ -28,6 +28,11 @@ const MEMORY: usize = 4 << 30;
 /// the kernel. It pays to be close to what a small guest touches, and costs beyond it.
 const KEPT_RESIDENT: usize = 128 << 10;
 
+/// What is reserved for the stack of each guest and of the host's functions that it calls, with a guard
+/// page: wasmtime's default is twice as much, of which 512 KiB are a guest's at most, as here. So two
+/// stacks share a page of the kernel's tables, rather than each take one of its own.
+const STACK: usize = (1 << 20) - (4 << 10);
+
 /// By how much a memory that was made by itself can grow before it has to be moved.
 const GROWTH: u64 = 1 << 20;
 
@@ -79,6 +84,7 @@ fn base_config(cache: Option<&Cache>) -> Config {
     let mut config = Config::new();
     // WASI 0.2 has no use for it, and each call is cheaper without.
     config.concurrency_support(false);
+    config.async_stack_size(STACK);
     config.cache(cache.cloned());
     config
 }

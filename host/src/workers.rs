@@ -7,6 +7,7 @@
 //! [background](crate::service::Background).
 
 use crate::log::with_log;
+use futures_util::FutureExt;
 use std::future::Future;
 use std::io;
 use std::num::NonZero;
@@ -63,10 +64,9 @@ impl Workers {
         let tasks = |worker: &&Worker| worker.tasks.load(Ordering::Relaxed);
         if let Some(worker) = self.0.iter().min_by_key(tasks) {
             let counted = Counted::new(&worker.tasks);
-            worker.runtime.spawn(with_log(async move {
-                let _counted = counted;
-                task.await;
-            }));
+            // An async block would have room for the task twice.
+            let counted = task.map(move |()| drop(counted));
+            worker.runtime.spawn(with_log(counted));
         }
     }
 }

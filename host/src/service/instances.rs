@@ -88,7 +88,11 @@ impl Instances {
         let unfinished = ResetOnDrop(&endpoint);
         let mut instance = match self.take_idle() {
             Some(instance) => instance,
-            None => Instance::new(&self.service, &self.limits, origin, Arc::clone(&meter)).await?,
+            None => {
+                let meter = Arc::clone(&meter);
+                // In a box: the room that this takes is not needed while the connection is served.
+                Box::pin(Instance::new(&self.service, &self.limits, origin, meter)).await?
+            }
         };
         let result = instance
             .serve(&endpoint, &self.limits, origin, meter)
