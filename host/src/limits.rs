@@ -20,6 +20,10 @@ pub struct Limits {
     /// The most linear memory that the instance of one connection may have, in bytes: all of its
     /// memories together. Default: 64 MiB.
     ///
+    /// A guest that grows its memory begins with 128 KiB more than it knows of, which count: its first
+    /// steps are answered out of those, without the kernel. (So an access that is beyond the end of its
+    /// memory, but within those, does not trap.)
+    ///
     /// What would exceed it fails in the guest (`memory.grow` returns -1), which for most
     /// languages ends in a trap. A service that begins with more is refused when it is loaded, if the host
     /// was made with this limit; otherwise it serves nobody.

@@ -31,8 +31,7 @@ async fn ends_alone(limits: Limits, command: &str, why: &str) -> Served {
 async fn nobody_is_served(limits: Limits, why: &str) {
     let log = Log::start();
     let server = Running::start(|builder| builder.limits(limits)).await;
-    let mut peer = server.connect().await;
-    is_reset(&mut peer).await;
+    is_refused(TcpStream::connect(server.address)).await;
     assert_eq!(server.stop().await.failed, 1);
     is_told(&log, why);
 }

@@ -7,6 +7,7 @@
 mod content;
 mod contract;
 mod error;
+mod spare;
 
 pub(crate) use content::read;
 pub(crate) use contract::LISTENER;
@@ -139,7 +140,8 @@ fn precompile(host: &Host, bytes: &[u8]) -> Result<Vec<u8>, LoadProblem> {
 }
 
 fn compile(host: &Host, binary: &[u8]) -> Result<Component, LoadProblem> {
-    Component::from_binary(host.services(), binary).map_err(|error| {
+    let binary = spare::with_spare_memory(binary);
+    Component::from_binary(host.services(), &binary).map_err(|error| {
         contract::too_large(&error, host.room()).unwrap_or_else(|| invalid(&error))
     })
 }

@@ -103,8 +103,11 @@ impl Peer {
         match (self, work) {
             // It differs in how connections begin.
             (Self::EvconnReuse, work) => matches!(work, Work::Connect { .. } | Work::Open { .. }),
-            // And this one in how bytes move.
-            (Self::EvconnCopy, work) => matches!(work, Work::RoundTrips { .. } | Work::Bulk { .. }),
+            // And this one in how bytes move, and in what it allocates.
+            (Self::EvconnCopy, work) => matches!(
+                work,
+                Work::Connect { .. } | Work::RoundTrips { .. } | Work::Bulk { .. }
+            ),
             // It keeps nothing of what it compiles.
             (Self::WasmtimeWasi, Work::Start { cached }) => !cached,
             // The ratio is to it.
