@@ -74,6 +74,23 @@ fn what_is_no_component_is_said_to_be_so() {
 }
 
 #[test]
+fn what_is_wrong_is_said_of_the_file_as_it_is() {
+    let _open = unchanged();
+    // It grows its memory, and so would begin with more of it.
+    let component = r#"(component (core module
+        (memory 1) (global i32 (i32.const 0))
+        (func (drop (memory.grow (i32.const 1))))
+        (func (result i32) (i64.const 77))))"#;
+    let component = wat::parse_str(component).expect("it can be parsed");
+    let constant = [0x42, 77 | 0x80, 0];
+    let place = component.windows(3).position(|bytes| bytes == constant);
+    let end = place.expect("it is there") + constant.len();
+    let problem = refused(host(), &component);
+    assert!(problem.contains("expected i32, found i64"), "{problem}");
+    assert!(problem.contains(&format!("at offset {end}:")), "{problem}");
+}
+
+#[test]
 fn no_component_is_loaded_that_is_cut_off_anywhere() {
     let _open = unchanged();
     // It would be whole without its last section, which says what made it.

@@ -140,10 +140,13 @@ fn precompile(host: &Host, bytes: &[u8]) -> Result<Vec<u8>, LoadProblem> {
 }
 
 fn compile(host: &Host, binary: &[u8]) -> Result<Component, LoadProblem> {
-    let binary = spare::with_spare_memory(binary);
-    Component::from_binary(host.services(), &binary).map_err(|error| {
-        contract::too_large(&error, host.room()).unwrap_or_else(|| invalid(&error))
-    })
+    let with_spare_memory = spare::with_spare_memory(binary, host.room().max_memory);
+    Component::from_binary(host.services(), &with_spare_memory)
+        // What is wrong, and where, is to be said of the component as it is.
+        .or_else(|_| Component::from_binary(host.services(), binary))
+        .map_err(|error| {
+            contract::too_large(&error, host.room()).unwrap_or_else(|| invalid(&error))
+        })
 }
 
 /// Check it, and link it.

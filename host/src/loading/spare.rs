@@ -23,8 +23,9 @@ use wasmparser::{
 /// more than what is kept for the next instance.
 const PAGES: u32 = 2;
 
-/// The most pages that a memory can have.
+/// The most pages that a memory can have, and the size of one.
 const MOST_PAGES: u64 = 1 << 16;
+const PAGE: u64 = 64 << 10;
 
 /// Larger components take longer for other things than for growing their memory, which is by much.
 const LARGEST: usize = 4 << 20;
@@ -36,12 +37,14 @@ type Error = reencode::Error<CutOff>;
 #[error("it is cut off")]
 struct CutOff;
 
-/// The component, with spare memory where that helps.
-pub(super) fn with_spare_memory(component: &[u8]) -> Cow<'_, [u8]> {
+/// The component, with spare memory where that helps. None of its memories begins with more than
+/// `max_memory` bytes for that.
+pub(super) fn with_spare_memory(component: &[u8], max_memory: usize) -> Cow<'_, [u8]> {
     if component.len() > LARGEST {
         return Cow::Borrowed(component);
     }
-    match rewrite(component) {
+    let most_pages = MOST_PAGES.min(max_memory as u64 / PAGE);
+    match rewrite(component, most_pages) {
         Ok(rewritten) => Cow::Owned(rewritten),
         // What is wrong with it is said by who compiles it.
         Err(error) => {
@@ -52,7 +55,7 @@ pub(super) fn with_spare_memory(component: &[u8]) -> Cow<'_, [u8]> {
 }
 
 /// Copy a component section by section, with other modules.
-fn rewrite(component: &[u8]) -> Result<Vec<u8>, Error> {
+fn rewrite(component: &[u8], most_pages: u64) -> Result<Vec<u8>, Error> {
     let mut rewritten = Component::new();
     // Of what is inside of modules and components, their own turn takes care.
     let mut depth = 0;
@@ -62,7 +65,7 @@ fn rewrite(component: &[u8]) -> Result<Vec<u8>, Error> {
             && let Some((id, range)) = payload.as_section()
         {
             let data = component.get(range).ok_or(Error::UserError(CutOff))?;
-            let data = section(&payload, data)?;
+            let data = section(&payload, data, most_pages)?;
             rewritten.section(&RawSection { id, data: &data });
         }
         match payload {
@@ -75,13 +78,17 @@ fn rewrite(component: &[u8]) -> Result<Vec<u8>, Error> {
 }
 
 /// What is to be in a section.
-fn section<'a>(payload: &Payload<'_>, data: &'a [u8]) -> Result<Cow<'a, [u8]>, Error> {
+fn section<'a>(
+    payload: &Payload<'_>,
+    data: &'a [u8],
+    most_pages: u64,
+) -> Result<Cow<'a, [u8]>, Error> {
     match payload {
-        Payload::ModuleSection { .. } => match Plan::of(data)? {
+        Payload::ModuleSection { .. } => match Plan::of(data, most_pages)? {
             Some(mut plan) => plan.apply(data).map(Cow::Owned),
             None => Ok(Cow::Borrowed(data)),
         },
-        Payload::ComponentSection { .. } => rewrite(data).map(Cow::Owned),
+        Payload::ComponentSection { .. } => rewrite(data, most_pages).map(Cow::Owned),
         _ => Ok(Cow::Borrowed(data)),
     }
 }
@@ -98,7 +105,7 @@ struct Plan {
 
 impl Plan {
     /// Nothing, if it does not grow its memory, or is not as simple as most are.
-    fn of(module: &[u8]) -> Result<Option<Self>, Error> {
+    fn of(module: &[u8], most_pages: u64) -> Result<Option<Self>, Error> {
         let mut plan = Self {
             types: 0,
             functions: 0,
@@ -131,7 +138,7 @@ impl Plan {
                     found.sections += 1;
                     plan.left += section.count();
                 }
-                other => found.look_at(&other)?,
+                other => found.look_at(&other, most_pages)?,
             }
         }
         Ok(found.is_fit().then_some(plan))
@@ -168,12 +175,12 @@ struct Found {
 }
 
 impl Found {
-    fn look_at(&mut self, payload: &Payload<'_>) -> Result<(), Error> {
+    fn look_at(&mut self, payload: &Payload<'_>, most_pages: u64) -> Result<(), Error> {
         match payload {
             Payload::MemorySection(section) => {
                 self.has_memory = section.count() == 1;
                 for memory in section.clone() {
-                    self.is_uncommon |= !has_room(memory?);
+                    self.is_uncommon |= !has_room(memory?, most_pages);
                 }
             }
             Payload::CodeSectionEntry(body) => {
@@ -196,12 +203,12 @@ impl Found {
 }
 
 /// Whether a memory is of the common kind, and can begin with more.
-fn has_room(memory: MemoryType) -> bool {
+fn has_room(memory: MemoryType, most_pages: u64) -> bool {
     let begins_with = memory.initial.saturating_add(u64::from(PAGES));
     !memory.memory64
         && !memory.shared
         && memory.page_size_log2.is_none()
-        && begins_with <= memory.maximum.unwrap_or(MOST_PAGES)
+        && begins_with <= most_pages.min(memory.maximum.unwrap_or(MOST_PAGES))
 }
 
 impl Reencode for Plan {
@@ -381,7 +388,7 @@ mod tests {
     }
 
     fn with_spare(module: &[u8]) -> Option<Vec<u8>> {
-        let plan = Plan::of(module).expect("it is understood");
+        let plan = Plan::of(module, MOST_PAGES).expect("it is understood");
         plan.map(|mut plan| plan.apply(module).expect("it is rewritten"))
     }
 
@@ -438,17 +445,20 @@ mod tests {
                 (core instance $i (instantiate $m)) (func (export \"f\") (canon lift (core func $i \"f\"))))"
         );
         let original = wat::parse_str(text).expect("a component");
-        let other = with_spare_memory(&original);
+        let other = with_spare_memory(&original, 3 << 16);
         let printed = wasmprinter::print_bytes(&other).expect("it can be printed");
         assert_eq!(printed.matches("i32.const 2").count(), 2, "{printed}");
         assert_eq!(printed.matches("(memory (;0;) 3)").count(), 2, "{printed}");
         let engine = Engine::default();
         wasmtime::component::Component::from_binary(&engine, &other).expect("it is valid");
+
+        let limited = with_spare_memory(&original, (3 << 16) - 1);
+        assert_eq!(limited, original, "there is no room for it");
     }
 
     #[test]
     fn what_cannot_be_read_is_left_to_others() {
         let truncated = &b"\0asm\x0d\0\x01\0\x01\x20"[..];
-        assert_eq!(with_spare_memory(truncated), truncated);
+        assert_eq!(with_spare_memory(truncated, usize::MAX), truncated);
     }
 }
