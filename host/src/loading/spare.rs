@@ -30,6 +30,10 @@ const PAGE: u64 = 64 << 10;
 /// Larger components take longer for other things than for growing their memory, which is by much.
 const LARGEST: usize = 4 << 20;
 
+/// How deep components may be in each other. Beyond that they are left as they are: each level is read
+/// once more, and takes its part of the stack.
+const DEEPEST: u32 = 8;
+
 type Error = reencode::Error<CutOff>;
 
 /// A section goes on beyond the end.
@@ -44,7 +48,7 @@ pub(super) fn with_spare_memory(component: &[u8], max_memory: usize) -> Cow<'_, 
         return Cow::Borrowed(component);
     }
     let most_pages = MOST_PAGES.min(max_memory as u64 / PAGE);
-    match rewrite(component, most_pages) {
+    match rewrite(component, most_pages, DEEPEST) {
         Ok(rewritten) => Cow::Owned(rewritten),
         // What is wrong with it is said by who compiles it.
         Err(error) => {
@@ -55,7 +59,7 @@ pub(super) fn with_spare_memory(component: &[u8], max_memory: usize) -> Cow<'_, 
 }
 
 /// Copy a component section by section, with other modules.
-fn rewrite(component: &[u8], most_pages: u64) -> Result<Vec<u8>, Error> {
+fn rewrite(component: &[u8], most_pages: u64, deepest: u32) -> Result<Vec<u8>, Error> {
     let mut rewritten = Component::new();
     // Of what is inside of modules and components, their own turn takes care.
     let mut depth = 0;
@@ -65,7 +69,7 @@ fn rewrite(component: &[u8], most_pages: u64) -> Result<Vec<u8>, Error> {
             && let Some((id, range)) = payload.as_section()
         {
             let data = component.get(range).ok_or(Error::UserError(CutOff))?;
-            let data = section(&payload, data, most_pages)?;
+            let data = section(&payload, data, most_pages, deepest)?;
             rewritten.section(&RawSection { id, data: &data });
         }
         match payload {
@@ -82,13 +86,16 @@ fn section<'a>(
     payload: &Payload<'_>,
     data: &'a [u8],
     most_pages: u64,
+    deepest: u32,
 ) -> Result<Cow<'a, [u8]>, Error> {
     match payload {
         Payload::ModuleSection { .. } => match Plan::of(data, most_pages)? {
             Some(mut plan) => plan.apply(data).map(Cow::Owned),
             None => Ok(Cow::Borrowed(data)),
         },
-        Payload::ComponentSection { .. } => rewrite(data, most_pages).map(Cow::Owned),
+        Payload::ComponentSection { .. } if deepest > 0 => {
+            rewrite(data, most_pages, deepest - 1).map(Cow::Owned)
+        }
         _ => Ok(Cow::Borrowed(data)),
     }
 }
@@ -132,11 +139,12 @@ impl Plan {
                 }
                 Payload::FunctionSection(section) => {
                     found.sections += 1;
-                    plan.functions += section.count();
+                    // What it says, which need not be so.
+                    plan.functions = plan.functions.saturating_add(section.count());
                 }
                 Payload::GlobalSection(section) => {
                     found.sections += 1;
-                    plan.left += section.count();
+                    plan.left = plan.left.saturating_add(section.count());
                 }
                 other => found.look_at(&other, most_pages)?,
             }
@@ -454,6 +462,33 @@ mod tests {
 
         let limited = with_spare_memory(&original, (3 << 16) - 1);
         assert_eq!(limited, original, "there is no room for it");
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_that_it_is_given_is_a_panic(
+            changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
+        ) {
+            let mut component = crate::guests::ECHO.to_vec();
+            for (place, byte) in changes {
+                let place = place.index(component.len());
+                component[place] = byte;
+            }
+            with_spare_memory(&component, usize::MAX);
+        }
+    }
+
+    #[test]
+    fn components_may_be_very_deep_in_each_other() {
+        let header = *b"\0asm\x0d\0\x01\0";
+        let mut component = header.to_vec();
+        for _ in 0..5_000 {
+            let mut outer = Component::new();
+            let data = &component;
+            outer.section(&RawSection { id: 4, data });
+            component = outer.finish();
+        }
+        assert_eq!(with_spare_memory(&component, usize::MAX), component);
     }
 
     #[test]
