@@ -35,7 +35,7 @@ fn compose(scratch: &Scratch, through: &[&str]) -> String {
 
 /// Every byte comes back, also to several peers that are connected at a time.
 async fn echoes(mut program: Program) {
-    let mut idle = program.connect().await;
+    let mut idle = program.connect_to_echo().await;
     let address = program.address();
     let bulk: Vec<u8> = (0..1_u32 << 18).flat_map(u32::to_be_bytes).collect();
     let answers = std::array::from_fn::<_, 4, _>(|_| {

@@ -8,6 +8,7 @@ use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 
 /// A port that is free, unless another process is quicker.
@@ -63,12 +64,34 @@ impl Program {
         .await
     }
 
+    /// Connect to a program that echoes, as soon as it does.
+    ///
+    /// To be connected is not enough on every runtime: jco listens from the program's bind on, and resets
+    /// who comes before the program's own listen.
+    pub async fn connect_to_echo(&mut self) -> TcpStream {
+        within("it echoes", async {
+            loop {
+                let mut stream = self.connect().await;
+                if echoes_one_byte(&mut stream).await.is_ok() {
+                    return stream;
+                }
+                self.is_running();
+            }
+        })
+        .await
+    }
+
     fn is_running(&mut self) {
         if let Some(status) = self.tool.child().try_wait().expect("a status") {
             let said = std::fs::read(&self.output).expect("what it printed");
             panic!("it ended: {status}\n{}", String::from_utf8_lossy(&said));
         }
     }
+}
+
+async fn echoes_one_byte(stream: &mut TcpStream) -> std::io::Result<()> {
+    stream.write_all(b"?").await?;
+    stream.read_u8().await.map(|byte| assert_eq!(byte, b'?'))
 }
 
 impl Drop for Program {
