@@ -4,6 +4,7 @@
 
 use super::{Acceptor, StoreState};
 use crate::sockets::TcpSocket;
+use std::any::Any;
 use std::time::Duration;
 use tokio::time::Instant;
 use wasmtime::Store;
@@ -65,7 +66,10 @@ impl Acceptor {
     }
 }
 
-fn tcp_sockets(store: &mut Store<StoreState>) -> impl Iterator<Item = &mut TcpSocket> {
+fn tcp_sockets(store: &mut Store<StoreState>) -> impl Iterator<Item = &TcpSocket> {
     let entries = store.data_mut().table.iter_mut();
-    entries.filter_map(|entry| entry.downcast_mut::<TcpSocket>())
+    entries.filter_map(|entry| {
+        let entry: &dyn Any = entry;
+        entry.downcast_ref()
+    })
 }

@@ -11,7 +11,7 @@ use std::convert::Infallible;
 use std::future::{pending, poll_fn};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::Poll;
+use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -166,10 +166,19 @@ pub(super) struct Watching<'a> {
 impl Watching<'_> {
     /// Wait until the connection is to end. Only one task can wait.
     pub async fn cut_short(&self) -> Cut {
+        let mut registered: Option<Waker> = None;
         poll_fn(|cx| {
             if let Some(cut) = self.watched.is_cut() {
                 return Poll::Ready(cut);
             }
+            // It is asked whenever its guest is, and mostly by the same task.
+            if registered
+                .as_ref()
+                .is_some_and(|task| task.will_wake(cx.waker()))
+            {
+                return Poll::Pending;
+            }
+            registered = Some(cx.waker().clone());
             self.watched.task.register(cx.waker());
             // It may have been cut in between.
             match self.watched.is_cut() {

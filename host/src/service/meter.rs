@@ -15,7 +15,8 @@ use std::time::{Duration, Instant};
 #[derive(Debug)]
 pub(crate) struct Meter {
     start: Instant,
-    /// From when on the guest runs, as far as it was not charged yet; nanoseconds from `start` on.
+    /// From when on the guest runs, as far as it was not charged yet; nanoseconds from `start` on. Or
+    /// [`NOT_YET`].
     mark: AtomicU64,
     /// What was charged, in nanoseconds.
     used: AtomicU64,
@@ -27,6 +28,9 @@ pub(crate) struct Meter {
 
 /// Without one, nothing has to be charged but to cut slices: each look at the clock costs.
 const NO_LIMIT: u64 = u64::MAX;
+
+/// The clock is looked at when the engine's says for the first time in this turn that a slice is over.
+const NOT_YET: u64 = u64::MAX;
 
 /// What comes of a slice's end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,7 +56,11 @@ impl Meter {
 
     /// The guest gets its turn.
     pub fn begin_turn(&self) {
-        self.mark.store(self.now(), Ordering::Relaxed);
+        let mark = match self.limit {
+            NO_LIMIT => NOT_YET,
+            _ => self.now(),
+        };
+        self.mark.store(mark, Ordering::Relaxed);
         self.slice_over.store(false, Ordering::Relaxed);
     }
 
@@ -66,7 +74,12 @@ impl Meter {
 
     /// The guest's slice is over by the clock of the engine, which does not know of turns.
     pub(super) fn tick(&self) -> Tick {
-        let ran = self.now().saturating_sub(self.mark.load(Ordering::Relaxed));
+        let (now, mark) = (self.now(), self.mark.load(Ordering::Relaxed));
+        if mark == NOT_YET {
+            self.mark.store(now, Ordering::Relaxed);
+            return Tick::TooSoon;
+        }
+        let ran = now.saturating_sub(mark);
         if ran < nanoseconds(SLICE) / 2 {
             return Tick::TooSoon;
         }

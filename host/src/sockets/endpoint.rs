@@ -91,6 +91,12 @@ impl Endpoint {
         *self.announced_peer.get().unwrap_or(&self.peer_address)
     }
 
+    /// Whether that address says who the peer is: that of a Unix socket does not, unless its proxy has
+    /// said it.
+    pub fn has_peer_address(&self) -> bool {
+        self.announced_peer.get().is_some() || !self.plain().is_unix()
+    }
+
     /// The socket's family. A Unix socket passes for one of IPv4.
     pub fn family(&self) -> IpAddressFamily {
         self.family
@@ -166,6 +172,11 @@ impl Endpoint {
             return Ok(true);
         }
         self.transport.has_input()
+    }
+
+    /// Whether to wait is as good as to try: what waits is woken for all that a receive could say.
+    pub fn is_told_of_input(&self) -> bool {
+        !self.has_failed.load(Ordering::Acquire) && self.transport.is_told_of_input()
     }
 
     /// Wait until a receive may find something.
@@ -251,25 +262,26 @@ impl Endpoint {
         self.sending().push(&self.transport)
     }
 
-    /// Send what the kernel takes, and keep a copy of the rest, which the caller has to see to.
-    pub fn send(&self, bytes: &[u8]) -> io::Result<()> {
-        turn::charge(bytes.len());
-        let rest = |sent| Bytes::copy_from_slice(&bytes[sent..]);
-        self.sending().send(&self.transport, bytes, rest)
+    /// Send what the kernel takes, and keep a copy of the rest, which the caller has to see to. Whether
+    /// there is none.
+    pub fn send(&self, bytes: &[u8]) -> io::Result<bool> {
+        self.send_or_keep(bytes, |sent| Bytes::copy_from_slice(&bytes[sent..]))
     }
 
     /// The same for what was received elsewhere.
-    pub fn send_received(&self, bytes: &Received) -> io::Result<()> {
+    pub fn send_received(&self, bytes: &Received) -> io::Result<bool> {
+        self.send_or_keep(bytes, |sent| rest_of(bytes, sent))
+    }
+
+    fn send_or_keep(&self, bytes: &[u8], rest: impl FnOnce(usize) -> Bytes) -> io::Result<bool> {
         turn::charge(bytes.len());
-        let rest = |sent| rest_of(bytes, sent);
-        self.sending().send(&self.transport, bytes, rest)
+        let mut sending = self.sending();
+        sending.send(&self.transport, bytes, rest)?;
+        Ok(sending.is_idle() && !self.transport.is_encrypted())
     }
 
     /// Wait until all that was written is with the kernel, whoever sends it.
     pub async fn flushed(&self) -> io::Result<()> {
-        if self.sending().is_idle() && !self.transport.is_encrypted() {
-            return Ok(());
-        }
         self.until(|| !self.sending().is_in_background()).await;
         poll_fn(|cx| self.poll_push(cx)).await
     }

@@ -1,7 +1,7 @@
 //! The stream of what a peer sends.
 
 use super::buffers::{self, Received};
-use super::pollables::{Direction, StreamPollable};
+use super::pollables::SocketPollable;
 use super::sending::shared;
 use super::{Endpoint, turn};
 use bytes::Bytes;
@@ -33,11 +33,8 @@ impl Input {
     }
 
     /// What says when it is ready.
-    pub(super) fn pollable(&self) -> StreamPollable {
-        StreamPollable {
-            endpoint: Arc::clone(&self.endpoint),
-            direction: Direction::Input,
-        }
+    pub(super) fn pollable(&self) -> SocketPollable {
+        SocketPollable::Input(Arc::clone(&self.endpoint))
     }
 
     /// Receive what is there: nothing, it may be.
@@ -67,18 +64,27 @@ impl Input {
         }
     }
 
-    /// Receive what is there or comes next. The socket is tried first: mostly the peer has sent
-    /// something by now.
+    /// Receive what is there or comes next. The socket is tried first, where the event loop knows nothing
+    /// of it: mostly the peer has sent something by now.
     pub(super) async fn read_next(&mut self, size: usize) -> StreamResult<Option<Received>> {
         // However much there is to be read, others get their turn.
         tokio::task::coop::consume_budget().await;
+        if self.ended {
+            return Err(StreamError::Closed);
+        }
+        if size > 0
+            && !self.endpoint.is_told_of_input()
+            && let Some(received) = self.read_now(size)?
+        {
+            return Ok(Some(received));
+        }
         loop {
-            if let Some(received) = self.read_now(size)? {
-                return Ok(Some(received));
-            }
             self.readable().await;
             if size == 0 {
                 return Ok(None);
+            }
+            if let Some(received) = self.read_now(size)? {
+                return Ok(Some(received));
             }
         }
     }

@@ -51,6 +51,7 @@ mod errors;
 mod input;
 #[cfg(target_os = "linux")]
 mod linux;
+mod listener;
 mod listening;
 mod lookup;
 mod names;

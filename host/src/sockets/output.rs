@@ -2,8 +2,7 @@
 
 use super::Endpoint;
 use super::buffers::Received;
-use super::pollables::{Direction, StreamPollable};
-use super::sending::Sending;
+use super::pollables::SocketPollable;
 use bytes::Bytes;
 use std::future::poll_fn;
 use std::io;
@@ -31,26 +30,14 @@ impl Output {
     }
 
     /// What says when it is ready.
-    pub(super) fn pollable(&self) -> StreamPollable {
-        StreamPollable {
-            endpoint: Arc::clone(&self.endpoint),
-            direction: Direction::Output,
-        }
-    }
-
-    /// Whether it may be written to. What has failed while nobody was looking is said once.
-    fn check_open(sending: &mut Sending) -> StreamResult<()> {
-        match sending.take_failure() {
-            Some(error) => Err(failure(error)),
-            None if sending.is_open() => Ok(()),
-            None => Err(StreamError::Closed),
-        }
+    pub(super) fn pollable(&self) -> SocketPollable {
+        SocketPollable::Output(Arc::clone(&self.endpoint))
     }
 
     /// How much may be written now.
     pub(super) fn permit(&mut self) -> StreamResult<usize> {
         let mut sending = self.endpoint.sending();
-        Self::check_open(&mut sending)?;
+        sending.check_open().map_err(failure)?;
         let is_idle = sending.is_idle();
         drop(sending);
         self.permit = match is_idle {
@@ -84,20 +71,17 @@ impl Output {
                 self.permit
             )));
         }
-        Self::check_open(&mut self.endpoint.sending())?;
         self.permit = 0;
         Ok(Arc::clone(&self.endpoint))
     }
 
-    /// Send what was received elsewhere, as much as is permitted; what the kernel does not take is kept.
-    pub(super) fn send_received(&mut self, bytes: &Received) -> StreamResult<()> {
+    /// Send what was received elsewhere, as much as is permitted, and wait until the kernel has all of it.
+    pub(super) async fn send_received(&mut self, bytes: &Received) -> StreamResult<()> {
         let endpoint = self.take_permit(bytes.len())?;
-        endpoint.send_received(bytes).map_err(failure)
-    }
-
-    /// Wait until all that was written is with the kernel.
-    pub(super) async fn flushed(&self) -> StreamResult<()> {
-        self.endpoint.flushed().await.map_err(failure)
+        match endpoint.send_received(bytes).map_err(failure)? {
+            true => Ok(()),
+            false => endpoint.flushed().await.map_err(failure),
+        }
     }
 }
 
@@ -105,15 +89,17 @@ impl Output {
 impl OutputStream for Output {
     fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
         let endpoint = self.take_permit(bytes.len())?;
-        endpoint.send(&bytes).map_err(failure)?;
-        // The guest may go on to wait for something else, such as the peer's answer to all of it.
-        endpoint.send_in_background();
+        let is_sent = endpoint.send(&bytes).map_err(failure)?;
+        if !is_sent {
+            // The guest may go on to wait for something else, such as the peer's answer to all of it.
+            endpoint.send_in_background();
+        }
         Ok(())
     }
 
     /// What was written is on its way: the kernel takes it as soon as it can.
     fn flush(&mut self) -> StreamResult<()> {
-        Self::check_open(&mut self.endpoint.sending())
+        self.endpoint.sending().check_open().map_err(failure)
     }
 
     fn check_write(&mut self) -> StreamResult<usize> {
@@ -132,7 +118,7 @@ impl OutputStream for Output {
             let endpoint = self.take_permit(part.len())?;
             endpoint.send(&part).map_err(failure)?;
         }
-        self.flushed().await
+        self.endpoint.flushed().await.map_err(failure)
     }
 }
 

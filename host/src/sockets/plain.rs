@@ -80,6 +80,11 @@ impl Plain {
         self.recv(buffer, RecvFlags::empty())
     }
 
+    /// Whether the event loop knows when a receive finds something.
+    pub fn is_told_of_input(&self) -> bool {
+        self.knows_input.load(Ordering::Relaxed)
+    }
+
     /// Whether a receive would find bytes or an end. An error is said here or there, not twice: the
     /// kernel forgets it.
     pub fn has_input(&self) -> io::Result<bool> {

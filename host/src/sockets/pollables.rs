@@ -1,9 +1,10 @@
-//! `wasi:io/poll`: wasmtime-wasi's pollables as they are, and those of sockets' streams in a cheaper way.
+//! `wasi:io/poll`: wasmtime-wasi's pollables as they are, and those of sockets in a cheaper way.
 //!
-//! What waits for a stream of a socket is in the resource table as a [`StreamPollable`], and is asked
-//! without an allocation: an instance that serves many connections asks about all of them whenever it
-//! waits.
+//! What waits for a listener, or for a stream of a socket, is in the resource table as a
+//! [`SocketPollable`], and is asked without an allocation: an instance that serves many connections asks
+//! about all of them whenever it waits.
 
+use super::listener::Listener;
 use super::{Endpoint, TcpView};
 use futures_util::future::OptionFuture;
 use std::future::poll_fn;
@@ -16,35 +17,31 @@ use wasmtime::component::{Linker, Resource, ResourceTable, ResourceTableError, R
 use wasmtime_wasi::p2::DynPollable;
 use wasmtime_wasi::p2::bindings::io::poll::{Host as _, HostPollable as _};
 
-/// Says when a stream of a socket is ready.
+/// What is ready when something can be read, written or accepted.
 #[derive(Clone)]
-pub(super) struct StreamPollable {
-    pub endpoint: Arc<Endpoint>,
-    pub direction: Direction,
+pub(super) enum SocketPollable {
+    Input(Arc<Endpoint>),
+    Output(Arc<Endpoint>),
+    Listener(Arc<Listener>),
 }
 
-#[derive(Clone, Copy)]
-pub(super) enum Direction {
-    Input,
-    Output,
-}
-
-impl StreamPollable {
+impl SocketPollable {
     fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<()> {
-        match self.direction {
-            Direction::Input => self.endpoint.poll_input_ready(cx),
-            Direction::Output => self.endpoint.poll_output_ready(cx),
+        match self {
+            Self::Input(endpoint) => endpoint.poll_input_ready(cx),
+            Self::Output(endpoint) => endpoint.poll_output_ready(cx),
+            Self::Listener(listener) => listener.poll_ready(cx),
         }
     }
 }
 
-/// Put one into the table, as a child of its stream.
+/// Put one into the table, as a child of the stream or the socket that it is about.
 pub(super) fn push<S: 'static>(
     table: &mut ResourceTable,
-    stream: &Resource<S>,
-    pollable: StreamPollable,
+    of: &Resource<S>,
+    pollable: SocketPollable,
 ) -> Result<Resource<DynPollable>, ResourceTableError> {
-    let pollable = table.push_child(pollable, stream)?;
+    let pollable = table.push_child(pollable, of)?;
     Ok(Resource::new_own(pollable.rep()))
 }
 
@@ -63,11 +60,11 @@ pub async fn poll(
     }
     // However often it asks, others get their turn; but within one look all are asked.
     coop::consume_budget().await;
-    let mut streams = Vec::with_capacity(pollables.len());
+    let mut sockets = Vec::with_capacity(pollables.len());
     let (mut others, mut places) = (Vec::new(), Vec::new());
     for (place, pollable) in (0..).zip(pollables) {
-        match stream_pollable(table, &pollable)? {
-            Some(stream) => streams.push((place, stream)),
+        match socket_pollable(table, &pollable)? {
+            Some(pollable) => sockets.push((place, pollable)),
             None => {
                 others.push(pollable);
                 places.push(place);
@@ -77,10 +74,10 @@ pub async fn poll(
     let others = (!others.is_empty()).then(|| table.poll(others));
     let mut others = pin!(OptionFuture::from(others));
     let any_ready = poll_fn(|cx| {
-        let is_ready = |(place, stream): &(u32, StreamPollable)| {
-            stream.poll_ready(cx).is_ready().then_some(*place)
+        let is_ready = |(place, pollable): &(u32, SocketPollable)| {
+            pollable.poll_ready(cx).is_ready().then_some(*place)
         };
-        let mut ready: Vec<u32> = streams.iter().filter_map(is_ready).collect();
+        let mut ready: Vec<u32> = sockets.iter().filter_map(is_ready).collect();
         if !places.is_empty()
             && let Poll::Ready(Some(result)) = others.as_mut().poll(cx)
         {
@@ -103,9 +100,9 @@ pub(crate) async fn block(
     pollable: Resource<DynPollable>,
 ) -> wasmtime::Result<()> {
     coop::consume_budget().await;
-    match stream_pollable(table, &pollable)? {
-        Some(stream) => {
-            poll_fn(|cx| stream.poll_ready(cx)).await;
+    match socket_pollable(table, &pollable)? {
+        Some(pollable) => {
+            poll_fn(|cx| pollable.poll_ready(cx)).await;
             Ok(())
         }
         None => table.block(pollable).await,
@@ -117,10 +114,10 @@ pub(crate) async fn ready(
     table: &mut ResourceTable,
     pollable: Resource<DynPollable>,
 ) -> wasmtime::Result<bool> {
-    match stream_pollable(table, &pollable)? {
-        Some(stream) => {
+    match socket_pollable(table, &pollable)? {
+        Some(pollable) => {
             coop::consume_budget().await;
-            let look = poll_fn(|cx| Poll::Ready(stream.poll_ready(cx).is_ready()));
+            let look = poll_fn(|cx| Poll::Ready(pollable.poll_ready(cx).is_ready()));
             Ok(coop::unconstrained(look).await)
         }
         None => table.ready(pollable).await,
@@ -135,21 +132,21 @@ pub fn delete_pollable(
     table: &mut ResourceTable,
     pollable: Resource<DynPollable>,
 ) -> wasmtime::Result<()> {
-    match stream_pollable(table, &pollable)? {
+    match socket_pollable(table, &pollable)? {
         Some(_) => {
-            table.delete(Resource::<StreamPollable>::new_own(pollable.rep()))?;
+            table.delete(Resource::<SocketPollable>::new_own(pollable.rep()))?;
             Ok(())
         }
         None => table.drop(pollable),
     }
 }
 
-fn stream_pollable(
+fn socket_pollable(
     table: &mut ResourceTable,
     pollable: &Resource<DynPollable>,
-) -> Result<Option<StreamPollable>, ResourceTableError> {
+) -> Result<Option<SocketPollable>, ResourceTableError> {
     let any = table.get_any_mut(pollable.rep())?;
-    Ok(any.downcast_ref::<StreamPollable>().cloned())
+    Ok(any.downcast_ref::<SocketPollable>().cloned())
 }
 
 /// Define the interface's functions, or replace them.

@@ -55,13 +55,18 @@ impl Sending {
         self.failed = self.failed.take().or(result.err());
     }
 
-    /// Why sending has failed while nobody was looking.
-    pub fn take_failure(&mut self) -> Option<io::Error> {
-        self.failed.take()
+    /// Whether more may be written: `BrokenPipe` if not. What has failed while nobody was looking is said
+    /// once.
+    pub fn check_open(&mut self) -> io::Result<()> {
+        match self.failed.take() {
+            Some(error) => Err(error),
+            None if self.is_open() => Ok(()),
+            None => Err(io::ErrorKind::BrokenPipe.into()),
+        }
     }
 
-    /// Send what the kernel takes, and keep the rest: `rest` makes it, given how much was sent. To be
-    /// called when nothing is left of the last write.
+    /// Send what the kernel takes, if more may be written, and keep the rest: `rest` makes it, given how
+    /// much was sent. To be called when nothing is left of the last write.
     pub fn send(
         &mut self,
         transport: &Transport,
@@ -69,6 +74,7 @@ impl Sending {
         rest: impl FnOnce(usize) -> Bytes,
     ) -> io::Result<()> {
         debug_assert!(self.rest.is_empty() || bytes.is_empty());
+        self.check_open()?;
         let mut sent = 0;
         match send_all(transport, bytes, &mut sent) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {

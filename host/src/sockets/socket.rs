@@ -5,7 +5,7 @@
 //! they are started: to finish them just says so.
 
 use super::destinations::{Check, Verdict};
-use super::ending::Ending;
+use super::listener::Listener;
 use super::listening::Listening;
 use super::plain::Plain;
 use super::{Endpoint, Input, Output, TcpCtx, address, errors, option};
@@ -40,8 +40,8 @@ enum State {
     Unbound(Socket),
     BindInProgress(Socket),
     Bound(Socket),
-    ListenInProgress(Listener),
-    Listening(Listener),
+    ListenInProgress(Arc<Listener>),
+    Listening(Arc<Listener>),
     /// Connecting, once it is known that the address is allowed.
     ConnectChecked(Socket, SocketAddr, Check),
     ConnectInProgress(Plain, SocketAddr),
@@ -49,15 +49,6 @@ enum State {
     ConnectFailed(ErrorCode),
     Connected(Arc<Endpoint>),
     Closed,
-}
-
-#[derive(Debug)]
-struct Listener {
-    listening: Listening,
-    /// What came when somebody asked whether there is something to accept.
-    ahead: Option<Result<Endpoint>>,
-    /// Set when it is about to be closed.
-    ending: Option<Ending>,
 }
 
 impl TcpSocket {
@@ -99,7 +90,7 @@ impl TcpSocket {
 
     fn adopt(ctx: &TcpCtx, listening: Listening) -> io::Result<Self> {
         let family = listening.family()?;
-        let state = State::Listening(Listener::new(listening));
+        let state = State::Listening(Arc::new(Listener::new(listening, ctx)));
         Ok(Self::with(ctx, family, state))
     }
 
@@ -233,7 +224,7 @@ impl TcpSocket {
             return Err(ErrorCode::InvalidState);
         };
         let listening = self.listen(socket)?;
-        self.state = State::ListenInProgress(Listener::new(listening));
+        self.state = State::ListenInProgress(Arc::new(Listener::new(listening, &self.ctx)));
         Ok(())
     }
 
@@ -266,16 +257,14 @@ impl TcpSocket {
     }
 
     pub(super) fn accept(&mut self) -> Result<(Self, Input, Output)> {
-        let State::Listening(listener) = &mut self.state else {
-            return Err(ErrorCode::InvalidState);
-        };
+        let listener = self.listener().ok_or(ErrorCode::InvalidState)?;
         let mut nobody = Context::from_waker(Waker::noop());
-        let endpoint = match listener.poll_accept(&self.ctx, &mut nobody) {
+        let endpoint = match listener.poll_accept(&mut nobody) {
             Poll::Pending => return Err(ErrorCode::WouldBlock),
             Poll::Ready(result) => Arc::new(result?),
         };
         #[cfg(not(target_os = "linux"))]
-        listener.listening.bequeath(&endpoint, self.family)?;
+        listener.listening().bequeath(&endpoint, self.family)?;
         let input = Input::new(Arc::clone(&endpoint));
         let output = Output::new(Arc::clone(&endpoint));
         let socket = Self::with(&self.ctx, self.family, State::Connected(endpoint));
@@ -284,37 +273,23 @@ impl TcpSocket {
 
     /// Let no more peers connect to one that listens, and leave it to others if it is `shared` with
     /// other processes. What waits can be accepted.
-    pub(crate) fn end_listening(&mut self, shared: bool) {
-        if let State::Listening(listener) = &mut self.state
-            && listener.ending.is_none()
-        {
-            listener.ending = Some(Ending::begin(&listener.listening, shared));
+    pub(crate) fn end_listening(&self, shared: bool) {
+        if let Some(listener) = self.listener() {
+            listener.end(shared);
         }
     }
 
     /// Whether somebody is about to connect to one that [ends](Self::end_listening), who came before
     /// it did.
     pub(crate) fn expects_more(&self) -> bool {
-        match &self.state {
-            State::Listening(Listener {
-                listening,
-                ending: Some(ending),
-                ..
-            }) => ending.expects_more(listening),
-            _ => false,
-        }
+        self.listener()
+            .is_some_and(|listener| listener.expects_more())
     }
 
     /// Of one that [ends](Self::end_listening): whether the last attempt to accept has found its queue
     /// empty. It is said once.
-    pub(crate) fn found_nothing(&mut self) -> Option<bool> {
-        match &mut self.state {
-            State::Listening(Listener {
-                ending: Some(ending),
-                ..
-            }) => Some(ending.found_nothing()),
-            _ => None,
-        }
+    pub(crate) fn found_nothing(&self) -> Option<bool> {
+        self.listener()?.found_nothing()
     }
 
     pub(super) fn shutdown(&self, how: Shutdown) -> Result<()> {
@@ -337,7 +312,7 @@ impl TcpSocket {
             | State::Closed => return Err(ErrorCode::InvalidState),
             State::Bound(socket) => option::local_address(&SockRef::from(socket)),
             State::ListenInProgress(listener) | State::Listening(listener) => {
-                listener.listening.local_address()
+                listener.listening().local_address()
             }
             State::ConnectInProgress(stream, _) => option::local_address(&stream.options()),
             State::Connected(endpoint) => endpoint.local_address(),
@@ -351,7 +326,15 @@ impl TcpSocket {
     }
 
     pub(super) fn is_listening(&self) -> bool {
-        matches!(self.state, State::Listening(_))
+        self.listener().is_some()
+    }
+
+    /// What accepts, of one that listens.
+    pub(super) fn listener(&self) -> Option<&Arc<Listener>> {
+        match &self.state {
+            State::Listening(listener) => Some(listener),
+            _ => None,
+        }
     }
 
     pub(super) fn family(&self) -> IpAddressFamily {
@@ -367,7 +350,7 @@ impl TcpSocket {
             State::Unbound(_) | State::BindInProgress(_) | State::Bound(_) => {}
             // To listen again just changes the backlog.
             State::ListenInProgress(listener) | State::Listening(listener) => listener
-                .listening
+                .listening()
                 .options()
                 .listen(backlog)
                 .map_err(|_| ErrorCode::NotSupported)?,
@@ -389,7 +372,7 @@ impl TcpSocket {
             | State::Bound(socket)
             | State::ConnectChecked(socket, ..) => SockRef::from(socket),
             State::ListenInProgress(listener) | State::Listening(listener) => {
-                listener.listening.options()
+                listener.listening().options()
             }
             State::ConnectInProgress(stream, _) => stream.options(),
             State::Connected(endpoint) => endpoint.options(),
@@ -422,26 +405,6 @@ impl TcpSocket {
     }
 }
 
-impl Listener {
-    fn new(listening: Listening) -> Self {
-        Self {
-            listening,
-            ahead: None,
-            ending: None,
-        }
-    }
-
-    fn poll_accept(&mut self, ctx: &TcpCtx, cx: &mut Context<'_>) -> Poll<Result<Endpoint>> {
-        if let Some(result) = self.ahead.take() {
-            return Poll::Ready(result);
-        }
-        match &mut self.ending {
-            None => self.listening.poll_accept(&ctx.rules.policy, cx),
-            Some(ending) => ending.accept(&self.listening, &ctx.rules.policy),
-        }
-    }
-}
-
 impl Drop for TcpSocket {
     fn drop(&mut self) {
         if let State::Connected(endpoint) = &self.state {
@@ -459,12 +422,8 @@ impl Pollable for TcpSocket {
             check.done().await;
             self.connect_if_checked();
         }
-        match &mut self.state {
-            State::Listening(listener) => {
-                // There is no way to ask whether there is one but to accept it.
-                let result = poll_fn(|cx| listener.poll_accept(&self.ctx, cx)).await;
-                listener.ahead = Some(result);
-            }
+        match &self.state {
+            State::Listening(listener) => poll_fn(|cx| listener.poll_ready(cx)).await,
             State::ConnectInProgress(stream, _) => {
                 // An error is what `finish-connect` says.
                 let _ = poll_fn(|cx| stream.poll_writable(cx)).await;

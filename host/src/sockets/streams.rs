@@ -7,7 +7,7 @@
 
 use super::buffers::Received;
 use super::output::failure;
-use super::pollables::{self, StreamPollable};
+use super::pollables::{self, SocketPollable};
 use super::{Input, Output, TcpView};
 use bytes::Bytes;
 use std::any::Any;
@@ -244,7 +244,7 @@ fn returned<T>(table: &mut ResourceTable, result: StreamResult<T>) -> Returned<T
 fn subscribe_to<S: Pollable>(
     table: &mut ResourceTable,
     stream: Resource<S>,
-    of_socket: Option<StreamPollable>,
+    of_socket: Option<SocketPollable>,
 ) -> wasmtime::Result<Resource<DynPollable>> {
     match of_socket {
         Some(pollable) => Ok(pollables::push(table, &stream, pollable)?),
@@ -344,9 +344,11 @@ fn write<T: TcpView>(
         return output(table(store), stream)?.write(bytes);
     };
     let endpoint = output.take_permit(bytes.len())?;
-    endpoint.send(bytes.as_le_slice(&*store)).map_err(failure)?;
-    // The guest may go on to wait for something else, such as the peer's answer to all of it.
-    endpoint.send_in_background();
+    let is_sent = endpoint.send(bytes.as_le_slice(&*store)).map_err(failure)?;
+    if !is_sent {
+        // The guest may go on to wait for something else, such as the peer's answer to all of it.
+        endpoint.send_in_background();
+    }
     Ok(())
 }
 
@@ -365,9 +367,11 @@ async fn blocking_write<T: TcpView>(
     // It is less than any permit.
     output.permitted().await?;
     let endpoint = output.take_permit(bytes.len())?;
-    endpoint.send(bytes.as_le_slice(&*store)).map_err(failure)?;
-    // What is kept of it is sent right here: no task is needed for that.
-    endpoint.flushed().await.map_err(failure)
+    match endpoint.send(bytes.as_le_slice(&*store)).map_err(failure)? {
+        true => Ok(()),
+        // What is kept of it is sent right here: no task is needed for that.
+        false => endpoint.flushed().await.map_err(failure),
+    }
 }
 
 async fn blocking_write_zeroes(
@@ -457,7 +461,6 @@ async fn splice_sockets(
     let Some(output) = socket_output(table, to)? else {
         return Err(ResourceTableError::WrongType.into());
     };
-    output.send_received(&received)?;
-    output.flushed().await?;
+    output.send_received(&received).await?;
     Ok(received.len())
 }

@@ -87,6 +87,11 @@ impl Transport {
         on!(self, top => top.has_input())
     }
 
+    /// Whether the event loop knows when a receive finds something. A session may have something already.
+    pub fn is_told_of_input(&self) -> bool {
+        !self.is_encrypted() && self.plain.is_told_of_input()
+    }
+
     /// Send as much as is taken. `WouldBlock`: nothing is.
     pub fn try_send(&self, bytes: &[u8]) -> io::Result<usize> {
         self.count(on!(self, top => top.try_send(bytes)))

@@ -1,6 +1,7 @@
 //! The interfaces' functions: each one finds its socket in the table and has it do the work.
 
 use super::bindings::wasi::sockets::{tcp, tcp_create_socket};
+use super::pollables::{self, SocketPollable};
 use super::{Input, Output, TcpCtxView, TcpSocket, errors, option, streams};
 use socket2::Socket;
 use std::io;
@@ -249,7 +250,11 @@ impl tcp::HostTcpSocket for TcpCtxView<'_> {
         &mut self,
         socket: Resource<TcpSocket>,
     ) -> wasmtime::Result<Resource<DynPollable>> {
-        wasmtime_wasi::p2::subscribe(self.table, socket)
+        let listener = self.table.get(&socket)?.listener().cloned();
+        match listener.map(SocketPollable::Listener) {
+            Some(pollable) => Ok(pollables::push(self.table, &socket, pollable)?),
+            None => wasmtime_wasi::p2::subscribe(self.table, socket),
+        }
     }
 
     fn shutdown(
