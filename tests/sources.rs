@@ -375,7 +375,7 @@ fn a_descriptor_that_cannot_be_listened_on_is_one_line_on_stderr() {
     let datagrams = UdpSocket::bind("127.0.0.1:0").expect("a socket");
     let file = std::fs::File::open("/dev/null").expect("a file");
     let cases: [(OwnedFd, &str); 3] = [
-        (connection.into(), "does not listen"),
+        (connection.into(), "is a connection"),
         (datagrams.into(), "is a datagram socket"),
         (file.into(), "is not a socket"),
     ];

@@ -263,6 +263,24 @@ fn a_hangup_changes_the_certificate_and_keeps_it_if_the_new_one_is_bad() {
     assert!(log.contains("the certificate was read again"), "{log}");
 }
 
+/// A certificate may be somewhere that does not answer: here in a pipe that nobody writes to.
+#[test]
+fn a_certificate_that_does_not_come_holds_nobody_up() {
+    let _open = unchanged();
+    let certificate = Certificate::new();
+    let evconn = start(&certificate, &[]);
+    let address = evconn.address();
+    let copy = certificate.file("copy.pem");
+    std::fs::rename(certificate.cert(), &copy).expect("renamed");
+    let made = Command::new("mkfifo").arg(certificate.cert()).status();
+    assert!(made.expect("mkfifo").success());
+    evconn.signal(Signal::HUP);
+    let mut client = s_client(address, &copy);
+    assert_ne!(line_comes_back(&mut client), Some(false), "the old one");
+    let log = log_of(evconn);
+    assert!(log.contains("served "), "{log}");
+}
+
 fn edge(certificate: &Certificate) -> Edge {
     let config = TlsConfig::from_files(certificate.cert(), certificate.key()).expect("usable");
     Edge::new().tls(config)

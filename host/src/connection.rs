@@ -40,11 +40,10 @@ pub(crate) enum Peer {
 impl Peer {
     /// Who is at the other end.
     pub fn of(endpoint: &Endpoint) -> Self {
-        let address = endpoint.peer_address();
         match endpoint.peer_credentials() {
             // Unless a proxy has said who it really is.
-            Ok(Some(credentials)) if address.port() == 0 => Self::Unix(credentials),
-            Ok(_) | Err(_) => Self::Address(address),
+            Ok(Some(credentials)) if !endpoint.has_peer_address() => Self::Unix(credentials),
+            Ok(_) | Err(_) => Self::Address(endpoint.peer_address()),
         }
     }
 }

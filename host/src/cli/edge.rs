@@ -12,7 +12,7 @@ pub struct EdgeArgs {
     #[command(flatten)]
     tls: TlsArgs,
     /// Expect every connection to begin with a header of the PROXY protocol, version 1 or 2, which
-    /// says who its peer is. Others are refused.
+    /// says who its peer is, within 5 seconds. Others are refused.
     #[arg(long, requires = "proxy_from", help_heading = "Behind a proxy")]
     proxy_protocol: bool,
     /// Whose headers are believed: an address, a network such as 10.0.0.0/8, or `unix` for all that
@@ -72,13 +72,13 @@ fn proxy_from(text: &str) -> Result<ProxyFrom, String> {
     }
     match TrustedProxies::none().network(text) {
         Ok(_) => Ok(ProxyFrom::Network(text.to_owned())),
-        Err(error) => Err(error.to_string()),
+        Err(error) => Err(format!("{error}, or unix for Unix sockets")),
     }
 }
 
 #[cfg(feature = "tls")]
 mod tls {
-    use crate::cli::values::seconds;
+    use crate::cli::values::some_seconds;
     use clap::Args;
     use evconn::TlsConfig;
     use std::path::PathBuf;
@@ -99,7 +99,7 @@ mod tls {
         #[arg(long, requires = "tls_cert", value_name = "PROTO", value_parser = protocol)]
         tls_alpn: Vec<String>,
         /// How many seconds a handshake may take: 10 if this is not given.
-        #[arg(long, requires = "tls_cert", value_name = "SECONDS", value_parser = seconds, allow_negative_numbers = true)]
+        #[arg(long, requires = "tls_cert", value_name = "SECONDS", value_parser = some_seconds, allow_negative_numbers = true)]
         tls_handshake_timeout: Option<Duration>,
     }
 
@@ -181,6 +181,7 @@ mod tests {
         assert_eq!(edge.trusted_proxies().expect("networks"), Some(expected));
         let error = parse("--proxy-protocol --proxy-from localhost").expect_err("no network");
         assert!(error.to_string().contains("10.0.0.0/8"), "{error}");
+        assert!(error.to_string().contains("unix"), "{error}");
     }
 
     #[test]

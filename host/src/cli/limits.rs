@@ -1,6 +1,6 @@
 //! The flags for what connections may use, one by one and together.
 
-use super::values::{TimeLimit, bytes, seconds, time_limit};
+use super::values::{TimeLimit, bytes, count, seconds, some_seconds, time_limit};
 use clap::{Args, value_parser};
 use evconn::{AcceptRate, Limits, PeerFilter, Reuse, ServerBuilder};
 use std::num::NonZeroU32;
@@ -15,7 +15,7 @@ pub struct LimitArgs {
     #[arg(long, value_name = "N", default_value_t = Limits::default().max_connections as u32, value_parser = value_parser!(u32).range(1..))]
     max_connections: u32,
     /// The most connections that are open at a time from one IP address; further ones are reset. No
-    /// limit if this is not given.
+    /// limit if this is not given, and none for peers that come by a Unix socket.
     #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..))]
     max_connections_per_peer: Option<u32>,
     /// The most memory that one connection's instance may have, in bytes, or with K, M or G.
@@ -32,7 +32,7 @@ pub struct LimitArgs {
     #[arg(long, value_name = "N", default_value_t = Limits::default().max_handles as u32, value_parser = value_parser!(u32).range(3..))]
     max_handles: u32,
     /// How many seconds a connection may last. No limit if this is not given.
-    #[arg(long, value_name = "SECONDS", value_parser = seconds, allow_negative_numbers = true)]
+    #[arg(long, value_name = "SECONDS", value_parser = some_seconds, allow_negative_numbers = true)]
     timeout: Option<Duration>,
     /// How many seconds a connection may go on without a byte in either direction; `none` for no
     /// limit.
@@ -40,7 +40,7 @@ pub struct LimitArgs {
     idle_timeout: TimeLimit,
     /// How many seconds the service may compute for one connection, in slices of about 10 ms; waiting
     /// does not count. No limit if this is not given.
-    #[arg(long, value_name = "SECONDS", value_parser = seconds, allow_negative_numbers = true)]
+    #[arg(long, value_name = "SECONDS", value_parser = some_seconds, allow_negative_numbers = true)]
     cpu_timeout: Option<Duration>,
 }
 
@@ -66,14 +66,14 @@ impl LimitArgs {
 pub struct AcceptArgs {
     /// How many connections the kernel may hold that were not yet accepted; the kernel has a limit of
     /// its own (net.core.somaxconn). An inherited socket keeps what it has.
-    #[arg(long, value_name = "N", default_value = "4096", value_parser = value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", default_value = "4096", value_parser = value_parser!(u32).range(1..), allow_negative_numbers = true)]
     backlog: u32,
     /// The most connections that are accepted in a second, after as many at once; more wait in the
     /// kernel's queue. No limit if this is not given.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = count, allow_negative_numbers = true)]
     accept_rate: Option<NonZeroU32>,
     /// The most connections that are accepted before the open ones get their turn.
-    #[arg(long, value_name = "N", default_value = "64")]
+    #[arg(long, value_name = "N", default_value = "64", value_parser = count, allow_negative_numbers = true)]
     max_accepts_per_turn: NonZeroU32,
 }
 
@@ -97,7 +97,7 @@ pub struct ReuseArgs {
     /// one for each. It is faster; but what is in the guest's memory then passes from one peer to the
     /// next: use it only for services that you trust to keep them apart. An instance that traps is
     /// never used again.
-    #[arg(long, value_name = "N", default_value = "1")]
+    #[arg(long, value_name = "N", default_value = "1", value_parser = count, allow_negative_numbers = true)]
     reuse: NonZeroU32,
     /// How many seconds an instance that serves nobody is kept for the next connection: 10 if this is
     /// not given.
@@ -121,7 +121,8 @@ impl ReuseArgs {
 #[command(next_help_heading = "Peers")]
 pub struct PeerArgs {
     /// Let only peers of this network connect, and of others that are named so: an address, or a
-    /// network such as 10.0.0.0/8. Others are reset before anything of them is read. May be repeated.
+    /// network such as 10.0.0.0/8. Others are reset before anything of them is read. Peers that come by
+    /// a Unix socket always may: the mode of its file is about them. May be repeated.
     #[arg(long, value_name = "CIDR", value_parser = network)]
     allow_peer: Vec<String>,
     /// Let no peer of this network connect, even if it is in one that is allowed. May be repeated.

@@ -11,11 +11,12 @@ pub struct Listen {
     /// Listen on this; may be given more than once.
     ///
     /// 127.0.0.1:9876 or [::1]:9876 is an address, :9876 is any interface, with IPv6 and IPv4, and
-    /// localhost:9876 is every address that the name stands for.
+    /// localhost:9876 is every address that the name stands for; [::]:9876 is any interface with IPv6
+    /// alone.
     /// unix:PATH is a Unix socket, and unix:PATH,mode=660 gives its file a mode; unix:@NAME is one
     /// without a file. fd:3 is a listening socket that is inherited as descriptor 3; systemd is all
     /// that systemd passes, and systemd:NAME those of a name.
-    #[arg(long = "listen", value_name = "SOURCE", value_parser = source)]
+    #[arg(long = "listen", value_name = "SOURCE", value_parser = source, help_heading = "Listening")]
     pub sources: Vec<ListenSource>,
     #[command(flatten)]
     tcp: TcpArgs,

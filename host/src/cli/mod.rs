@@ -79,6 +79,9 @@ pub fn run(cli: Cli) -> ExitCode {
 /// On this thread: a program is one instance, which is never in two places at a time, and the connections
 /// of a server are served by threads of their own.
 fn block_on(command: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<ExitCode> {
-    let mut runtime = Builder::new_current_thread();
-    runtime.enable_all().build()?.block_on(command)
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    let result = runtime.block_on(command);
+    // Somebody may be reading a file that does not come. Nobody waits for it.
+    runtime.shutdown_background();
+    result
 }

@@ -15,7 +15,7 @@ pub fn on_hangup(edge: Edge, served: Option<(App, ServerHandle)>) -> io::Result<
     tokio::spawn(async move {
         while hangups.recv().await.is_some() {
             systemd::reloading();
-            certificate(&edge);
+            certificate(&edge).await;
             if let Some((app, server)) = &served {
                 component(app, server).await;
             }
@@ -31,11 +31,14 @@ pub fn on_hangup(_edge: Edge, _served: Option<(App, ServerHandle)>) -> io::Resul
     Ok(())
 }
 
+/// Where it may block: a file may be somewhere else, and take its time.
 #[cfg(unix)]
-fn certificate(edge: &Edge) {
+async fn certificate(edge: &Edge) {
     #[cfg(feature = "tls")]
-    if let Some(config) = edge.tls_config() {
-        match config.reload() {
+    if let Some(config) = edge.tls_config().cloned() {
+        let loading =
+            tokio::task::spawn_blocking(move || config.reload().map_err(anyhow::Error::from));
+        match loading.await.map_err(anyhow::Error::from).flatten() {
             Ok(()) => tracing::info!("the certificate was read again"),
             Err(error) => tracing::error!("the old certificate stays in use: {error}"),
         }

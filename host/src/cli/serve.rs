@@ -30,14 +30,14 @@ pub struct Serve {
     /// of it.
     #[arg(value_name = "APP.wasm")]
     app: PathBuf,
+    #[command(flatten)]
+    listen: Listen,
     /// Let APP be compiled code. It runs unchecked, with all that this process may do: it has to be what
     /// `evconn compile` made, in a file that nobody else can change.
     #[arg(long, help_heading = "Code")]
     allow_precompiled: bool,
     #[command(flatten)]
     cache: CacheArgs,
-    #[command(flatten)]
-    listen: Listen,
     #[command(flatten)]
     life: LifeArgs,
     #[command(flatten)]
@@ -48,7 +48,7 @@ pub struct Serve {
     reuse: ReuseArgs,
     /// How many threads serve connections: each connection stays with one of them. Default: one for each
     /// core.
-    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..=1024), help_heading = "Instances")]
     workers: Option<u16>,
     #[command(flatten)]
     limits: LimitArgs,

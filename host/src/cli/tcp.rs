@@ -25,7 +25,7 @@ pub struct TcpArgs {
     #[arg(long)]
     reuse_port: bool,
     /// Take data that comes with a connection's first packet (TCP Fast Open), for so many connections
-    /// at a time.
+    /// at a time. Linux does so only where bit 2 of net.ipv4.tcp_fastopen is set.
     #[arg(long, value_name = "QUEUE", value_parser = value_parser!(u32).range(1..))]
     tcp_fast_open: Option<u32>,
     /// Have the kernel hold a connection back until its peer has sent something, for about so long.

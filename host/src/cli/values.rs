@@ -1,5 +1,6 @@
 //! Kinds of values that several commands take.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 /// A number of seconds, whole or not.
@@ -8,6 +9,20 @@ pub fn seconds(text: &str) -> Result<Duration, String> {
         .ok()
         .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
         .ok_or_else(|| "it takes a number of seconds, such as 10 or 0.5".to_owned())
+}
+
+/// A time that is over some time after it began: a number of seconds, but not 0.
+pub fn some_seconds(text: &str) -> Result<Duration, String> {
+    match seconds(text) {
+        Ok(Duration::ZERO) => Err("it has to be more than 0 seconds".to_owned()),
+        result => result,
+    }
+}
+
+/// A number from 1 on.
+pub fn count(text: &str) -> Result<NonZeroU32, String> {
+    let count = text.parse::<u32>().ok().and_then(NonZeroU32::new);
+    count.ok_or_else(|| format!("it takes a number from 1 to {}", u32::MAX))
 }
 
 /// A time after which something ends, or none.
@@ -19,7 +34,7 @@ pub fn time_limit(text: &str) -> Result<TimeLimit, String> {
     if text == "none" {
         return Ok(TimeLimit(None));
     }
-    match seconds(text) {
+    match some_seconds(text) {
         Ok(limit) => Ok(TimeLimit(Some(limit))),
         Err(error) => Err(format!("{error}, or none")),
     }
@@ -59,6 +74,25 @@ mod tests {
         let second = TimeLimit(Some(Duration::from_secs(1)));
         assert_eq!(time_limit("1"), Ok(second));
         assert!(time_limit("never").is_err());
+    }
+
+    #[test]
+    fn a_limit_of_no_time_is_none() {
+        for text in ["0", "0.0", "1e-10"] {
+            let error = some_seconds(text).expect_err("over before it began");
+            assert!(error.contains("more than 0"), "{error}");
+            assert!(time_limit(text).is_err());
+        }
+        assert_eq!(some_seconds("0.001"), Ok(Duration::from_millis(1)));
+    }
+
+    #[test]
+    fn a_count_is_at_least_1() {
+        assert_eq!(count("1").map(NonZeroU32::get), Ok(1));
+        for text in ["0", "-1", "", "4294967296", "x"] {
+            let error = count(text).expect_err("no count");
+            assert!(error.contains("from 1 to"), "{error}");
+        }
     }
 
     #[test]

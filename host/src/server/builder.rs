@@ -1,6 +1,7 @@
 //! How a server is to be made.
 
 use super::connections::Connections;
+use super::served::Counters;
 use super::{PeerFilter, Server, ServerHandle};
 use crate::service::{Instances, Reuse};
 use crate::sockets::{Policy, TcpOptions, Use};
@@ -121,8 +122,9 @@ impl ServerBuilder {
         let host = self.service.host().clone();
         host.check_room(&self.limits)?;
         let mut listeners = std::mem::take(&mut self.listeners);
+        let counters = Arc::<Counters>::default();
         for source in &self.sources {
-            let (builder, place) = (self.listener_builder(), source.clone());
+            let (builder, place) = (self.listener_builder(&counters), source.clone());
             let listening = async move { builder.listen_on(&place).await };
             let opened = host.workers().on_first(listening).await;
             // They end when their host does, which is here.
@@ -135,7 +137,7 @@ impl ServerBuilder {
             }
         }
         let instances = Instances::new(self.service, self.limits, self.reuse);
-        let connections = Connections::new(self.limits, self.peers, instances);
+        let connections = Connections::new(self.limits, self.peers, instances, counters);
         Ok(Server {
             handle: ServerHandle::new(Arc::new(connections), self.reuse),
             listeners,
@@ -146,7 +148,7 @@ impl ServerBuilder {
 
 impl ServerBuilder {
     /// How the listeners of its sources are made.
-    fn listener_builder(&self) -> ListenerBuilder {
+    fn listener_builder(&self, counters: &Arc<Counters>) -> ListenerBuilder {
         let mut builder = Listener::builder(self.service.host()).tcp_options(self.tcp.clone());
         if let Some(backlog) = self.backlog {
             builder = builder.backlog(backlog);
@@ -159,7 +161,7 @@ impl ServerBuilder {
         }
         // Who connects is known when it is accepted, unless a proxy does.
         if self.peers.refuses_some() && !self.service.edge().has_proxy() {
-            builder = builder.policy(accepting_from(self.peers.clone()));
+            builder = builder.policy(accepting_from(self.peers.clone(), Arc::clone(counters)));
         }
         builder
     }
@@ -181,9 +183,16 @@ fn on(source: &ListenSource, error: Error) -> Error {
     }
 }
 
-/// Lets those in that the filter does; what a listener does with its own address is not its business.
-fn accepting_from(peers: PeerFilter) -> Policy {
+/// Lets those in that the filter does, and counts the others; what a listener does with its own address is
+/// not its business.
+fn accepting_from(peers: PeerFilter, counters: Arc<Counters>) -> Policy {
     Policy::new(move |address, used_for| {
-        used_for != Use::Accept || !super::peers::has_address(address) || peers.allows(address.ip())
+        // A peer of a Unix socket passes for port 0. Another who has it is asked again when it is served.
+        let is_unix = address.port() == 0;
+        let allowed = used_for != Use::Accept || is_unix || peers.allows(address.ip());
+        if !allowed {
+            counters.turn_away();
+        }
+        allowed
     })
 }

@@ -2,7 +2,7 @@
 //! ends it, and what the log says of that.
 
 use super::end::End;
-use super::peers::{self, Counted, PeerCounts, PeerFilter};
+use super::peers::{Counted, PeerCounts, PeerFilter};
 use super::served::Counters;
 use super::watch::{Cut, Watch, Watching};
 use crate::connection::{Parts, Peer};
@@ -29,13 +29,18 @@ pub(super) struct Connections {
     instances: RwLock<Arc<Instances>>,
     tasks: TaskTracker,
     watch: Watch,
-    pub counters: Counters,
+    pub counters: Arc<Counters>,
     /// Notified when no connection is open any more.
     none_open: Notify,
 }
 
 impl Connections {
-    pub fn new(limits: Limits, peers: PeerFilter, instances: Instances) -> Self {
+    pub fn new(
+        limits: Limits,
+        peers: PeerFilter,
+        instances: Instances,
+        counters: Arc<Counters>,
+    ) -> Self {
         Self {
             limits,
             peers,
@@ -44,7 +49,7 @@ impl Connections {
             instances: RwLock::new(Arc::new(instances)),
             tasks: TaskTracker::new(),
             watch: Watch::new(limits.idle_timeout),
-            counters: Counters::default(),
+            counters,
             none_open: Notify::new(),
         }
     }
@@ -185,10 +190,10 @@ impl Connections {
 
     /// Whether the peer may be served, and that it is.
     fn admit(&self, endpoint: &Endpoint) -> Result<Option<Counted>, End> {
-        let peer = endpoint.peer_address();
-        if !peers::has_address(peer) {
+        if !endpoint.has_peer_address() {
             return Ok(None);
         }
+        let peer = endpoint.peer_address();
         if !self.peers.allows(peer.ip()) {
             return Err(End::NotAllowed);
         }

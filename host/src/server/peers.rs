@@ -2,7 +2,7 @@
 
 use crate::networks::{InvalidNetwork, Networks};
 use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Which peers may connect, by their IP address. By default all may.
@@ -62,11 +62,6 @@ impl PeerFilter {
     pub(super) fn refuses_some(&self) -> bool {
         !self.allowed.is_empty() || !self.denied.is_empty()
     }
-}
-
-/// Whether it is a TCP peer: one of a Unix socket passes for port 0, which no other has.
-pub(super) fn has_address(peer: SocketAddr) -> bool {
-    peer.port() != 0
 }
 
 /// How many connections each peer has.

@@ -13,8 +13,8 @@ pub struct Served {
     /// Connections that the service gave up with an error, in which it trapped, or in which it ran
     /// into a limit.
     pub failed: u64,
-    /// Connections that did not get as far as the service: their TLS handshake failed, say, their
-    /// proxy is not trusted, or their peer has too many already.
+    /// Connections that did not get as far as the service: their peer may not connect, or has too many
+    /// already, their TLS handshake failed, say, or their proxy is not trusted.
     pub refused: u64,
     /// Connections that took too long: [`Limits::timeout`](crate::Limits::timeout) or
     /// [`Limits::idle_timeout`](crate::Limits::idle_timeout).
@@ -53,6 +53,8 @@ pub(super) enum Kind {
 #[derive(Debug, Default)]
 pub(super) struct Counters {
     begun: AtomicU64,
+    /// Those that were reset by their listener, and never began.
+    turned_away: AtomicU64,
     failed: AtomicU64,
     refused: AtomicU64,
     timed_out: AtomicU64,
@@ -69,6 +71,11 @@ impl Counters {
         self.begun.load(Ordering::Relaxed)
     }
 
+    /// One that its listener has reset, since its peer may not connect.
+    pub fn turn_away(&self) {
+        self.turned_away.fetch_add(1, Ordering::Relaxed);
+    }
+
     pub fn end(&self, kind: Kind) {
         let counter = match kind {
             Kind::Done => return,
@@ -82,10 +89,11 @@ impl Counters {
 
     pub fn served(&self) -> Served {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let turned_away = read(&self.turned_away);
         Served {
-            connections: self.begun(),
+            connections: self.begun() + turned_away,
             failed: read(&self.failed),
-            refused: read(&self.refused),
+            refused: read(&self.refused) + turned_away,
             timed_out: read(&self.timed_out),
             killed: read(&self.killed),
         }

@@ -89,7 +89,12 @@ pub enum SourceError {
     /// The socket is of no family that is known here.
     #[error("descriptor {0} is neither an IPv4, nor an IPv6, nor a Unix socket")]
     UnknownFamily(i32),
-    /// The socket does not listen: it is a connection, or was only bound.
+    /// The socket is a connection.
+    #[error(
+        "descriptor {0} is a connection: it has to be a socket that listens (for systemd: Accept=no)"
+    )]
+    IsConnected(i32),
+    /// The socket does not listen: it was made, or bound, and no more.
     #[error("descriptor {0} is a socket that does not listen: whoever passes it has to listen(2)")]
     NotListening(i32),
 

@@ -2,7 +2,7 @@
 
 use super::{ListenSource, SourceError, UnixName, UnixSource, name};
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 
 impl FromStr for ListenSource {
@@ -56,6 +56,10 @@ fn parse(text: &str) -> Result<ListenSource, String> {
 fn not_an_address(text: &str) -> String {
     let host = text.rsplit_once(':').map(|(host, _port)| host);
     match host {
+        Some(host) if text.parse::<Ipv6Addr>().is_ok() && host.parse::<Ipv6Addr>().is_ok() => {
+            let port = &text[host.len() + 1..];
+            format!("an IPv6 address is in brackets: [{host}]:{port}, or [{text}]:9876, for one")
+        }
         _ if text.parse::<IpAddr>().is_ok() => {
             let bare = |ip: IpAddr| SocketAddr::new(ip, 9876).to_string();
             let example = text.parse().map_or_else(|_| String::new(), bare);
@@ -78,7 +82,7 @@ fn not_an_address(text: &str) -> String {
 
 fn is_ipv6(host: &str) -> bool {
     let inner = host.strip_prefix('[').and_then(|h| h.strip_suffix(']'));
-    inner.is_some_and(|inner| inner.parse::<std::net::Ipv6Addr>().is_ok())
+    inner.is_some_and(|inner| inner.parse::<Ipv6Addr>().is_ok())
 }
 
 fn unix(text: &str) -> Result<UnixSource, String> {
@@ -120,7 +124,7 @@ fn descriptor(text: &str) -> Result<i32, String> {
     match decimal(text) {
         Some(0..=2) => Err("0, 1 and 2 are the standard streams: pass it as 3 or higher".into()),
         Some(number) => Ok(number),
-        None => Err("a descriptor's number comes after \"fd:\"".to_owned()),
+        None => Err("a descriptor's number, such as 3, comes after \"fd:\"".to_owned()),
     }
 }
 
@@ -268,6 +272,7 @@ mod tests {
             ("a b:80", "such as 127.0.0.1:9876"),
             ("127.0.0.1", "127.0.0.1:9876"),
             ("::1", "[::1]:9876"),
+            ("::1:7180", "[::1]:7180"),
             ("9876", "write :9876"),
             (":", "0 to 65535"),
             (":65536", "0 to 65535"),

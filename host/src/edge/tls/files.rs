@@ -8,6 +8,8 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::sign::CertifiedKey;
 use rustls::{CertificateError, InconsistentKeys, RootCertStore};
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -76,7 +78,13 @@ impl Files {
         TlsError::Unusable {
             certificate: self.certificate.clone(),
             key: self.key.clone(),
-            cause: error.to_string(),
+            cause: match error {
+                // Its own words are about a peer, and those of a program.
+                rustls::Error::InvalidCertificate(CertificateError::Other(cause)) => {
+                    format!("it takes a certificate of X.509 version 3 ({})", cause.0)
+                }
+                error => error.to_string(),
+            },
         }
     }
 }
@@ -85,11 +93,25 @@ fn time(time: UnixTime) -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_secs(time.as_secs())
 }
 
+/// More than any certificate has with all that it was signed by.
+const LARGEST: u64 = 1 << 20;
+
 fn read(file: &Path) -> Result<Vec<u8>, TlsError> {
-    std::fs::read(file).map_err(|cause| TlsError::Unreadable {
+    read_all(file).map_err(|cause| TlsError::Unreadable {
         file: file.to_owned(),
         cause,
     })
+}
+
+fn read_all(file: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(file)?
+        .take(LARGEST + 1)
+        .read_to_end(&mut bytes)?;
+    match bytes.len() as u64 > LARGEST {
+        true => Err(io::Error::other("it is longer than 1 MiB")),
+        false => Ok(bytes),
+    }
 }
 
 fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
@@ -106,7 +128,7 @@ fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
 fn private_key(file: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
     let bytes = read(file)?;
     PrivateKeyDer::from_pem_slice(&bytes).map_err(|error| match error {
-        pem::Error::NoItemsFound if is_encrypted(&bytes) => TlsError::EncryptedKey(file.to_owned()),
+        _ if is_encrypted(&bytes) => TlsError::EncryptedKey(file.to_owned()),
         pem::Error::NoItemsFound => TlsError::NoKey(file.to_owned()),
         error => not_pem(file, &error),
     })
@@ -115,11 +137,19 @@ fn private_key(file: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
 fn not_pem(file: &Path, error: &pem::Error) -> TlsError {
     TlsError::NotPem {
         file: file.to_owned(),
-        cause: error.to_string(),
+        cause: match error {
+            pem::Error::MissingSectionEnd { .. } => "it ends in the middle of a section".to_owned(),
+            pem::Error::IllegalSectionStart { .. } => {
+                "a line that begins a section is cut".to_owned()
+            }
+            error => error.to_string(),
+        },
     }
 }
 
+/// Whether it is the key of PKCS #8 or of an older format, encrypted.
 fn is_encrypted(bytes: &[u8]) -> bool {
-    let mark = b"BEGIN ENCRYPTED PRIVATE KEY";
-    bytes.windows(mark.len()).any(|window| window == mark)
+    let marks = ["BEGIN ENCRYPTED PRIVATE KEY", "Proc-Type: 4,ENCRYPTED"];
+    let text = String::from_utf8_lossy(bytes);
+    marks.iter().any(|mark| text.contains(mark))
 }

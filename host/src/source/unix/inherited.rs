@@ -87,7 +87,10 @@ fn check(socket: BorrowedFd<'_>, number: i32) -> Result<Family, SourceError> {
     // Apple's systems cannot tell; accept(2) will.
     #[cfg(not(target_vendor = "apple"))]
     if !sockopt::socket_acceptconn(socket).map_err(look)? {
-        return Err(SourceError::NotListening(number));
+        return Err(match rustix::net::getpeername(socket) {
+            Ok(_) => SourceError::IsConnected(number),
+            Err(_) => SourceError::NotListening(number),
+        });
     }
     Ok(family)
 }

@@ -148,7 +148,12 @@ fn what_does_not_listen_is_refused() {
     let any_port: std::net::SocketAddr = "127.0.0.1:0".parse().expect("an address");
     rustix::net::bind(&bound, &any_port).expect("bound");
     assert_eq!(refused(&bound), expected);
+}
 
+#[test]
+fn what_is_connected_is_refused() {
+    let expected =
+        "descriptor N is a connection: it has to be a socket that listens (for systemd: Accept=no)";
     let listener = TcpListener::bind("127.0.0.1:0").expect("a socket");
     let address = listener.local_addr().expect("its address");
     let connection = TcpStream::connect(address).expect("connected");
