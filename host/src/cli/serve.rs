@@ -24,7 +24,11 @@ use std::time::Duration;
 /// SIGHUP reads the component again, for new connections. The exit status is 0 if every connection
 /// could finish, 1 if some had to be reset or the listeners failed, and 2 if it could not start.
 #[derive(Args)]
-#[command(mut_arg("sources", |sources| sources.required(true)))]
+// Not `mut_arg`, which would move it to the end of the help.
+#[command(mut_args(|arg| match arg.get_id() == "sources" {
+    true => arg.required(true),
+    false => arg,
+}))]
 pub struct Serve {
     /// The component: a binary, its text (WAT), or with --allow-precompiled what `evconn compile` made
     /// of it.
