@@ -1,6 +1,6 @@
 //! What `evconn compose` makes, and that it runs.
 
-use super::{CASES, COMPONENTS, ECHO_COMMAND, evconn, read, says, with_components, write};
+use super::{CASES, COMPONENTS, ECHO_COMMAND, command, evconn, read, says, with_components, write};
 use crate::support::descriptors::unchanged;
 use crate::support::exchange;
 use crate::support::process::Evconn;
@@ -59,6 +59,21 @@ async fn it_goes_where_it_is_told_to() {
     says(&scratch, &["compose", "app.wasm", "-o", "link"]);
     assert!(scratch.join("link").is_symlink());
     echoes(&scratch, "old").await;
+}
+
+/// What it has to say does not get in between.
+#[test]
+fn it_goes_to_standard_output() {
+    let _open = unchanged();
+    let scratch = with_components();
+    says(&scratch, &["compose", "app.wasm"]);
+    let output = command(&scratch, &["compose", "app.wasm", "-o", "-"]).output();
+    let output = output.expect("it runs");
+    assert!(output.status.success());
+    assert!(output.stdout == read(&scratch, "app.composed.wasm"));
+    let said = String::from_utf8(output.stderr).expect("text");
+    assert!(said.starts_with("standard output\nlinked: "), "{said}");
+    assert!(!scratch.contents().contains(&"-".to_owned()));
 }
 
 #[tokio::test]

@@ -81,6 +81,18 @@ fn an_address_that_cannot_be_had_is_named() {
     );
 }
 
+#[test]
+fn an_address_of_a_kind_that_nobody_listens_on_is_named() {
+    let _open = unchanged();
+    for (address, hint) in [
+        ("[::ffff:127.0.0.1]:0", "write 127.0.0.1:0"),
+        ("224.0.0.1:0", "multicast"),
+        ("[fe80::1]:0", "[fe80::1%2]:0"),
+    ] {
+        refused_in_a_line(&[TEST_GUEST, "--listen", address], hint);
+    }
+}
+
 /// What cannot be loaded is found before a socket is made.
 #[test]
 fn a_component_that_cannot_be_had_leaves_no_socket_behind() {

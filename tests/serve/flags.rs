@@ -36,7 +36,7 @@ fn limits_end_a_connection() {
     ended_for(
         &["--max-memory", "4M"],
         "grow 8000000\n",
-        "refused more memory",
+        "refused more memory than its limit of 4 MiB",
     );
     ended_for(
         &["--max-handles", "16"],

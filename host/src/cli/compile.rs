@@ -16,8 +16,8 @@ pub struct Compile {
     /// The component, or its text (WAT).
     #[arg(value_name = "APP.wasm")]
     app: PathBuf,
-    /// Where the compiled code goes; APP.cwasm in the current directory if this is not given. A file
-    /// that is there is replaced when all is done, and not before.
+    /// Where the compiled code goes; APP.cwasm in the current directory if this is not given, and
+    /// standard output if it is `-`. A file that is there is replaced when all is done, and not before.
     #[arg(short, long, value_name = "APP.cwasm")]
     output: Option<PathBuf>,
 }

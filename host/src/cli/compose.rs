@@ -1,7 +1,7 @@
 //! `evconn compose`: the listener, put into a component that imports one.
 
 use super::BAD_INPUT;
-use super::output::{self, Output};
+use super::output::Output;
 use clap::Args;
 use evconn::{Composer, Composition};
 use std::path::{Path, PathBuf};
@@ -14,8 +14,8 @@ pub struct Compose {
     /// The component, or its text (WAT).
     #[arg(value_name = "APP.wasm")]
     app: PathBuf,
-    /// Where the composition goes; APP.composed.wasm in the current directory if this is not given. A
-    /// file that is there is replaced when all is done, and not before.
+    /// Where the composition goes; APP.composed.wasm in the current directory if this is not given, and
+    /// standard output if it is `-`. A file that is there is replaced when all is done, and not before.
     #[arg(short, long, value_name = "OUT.wasm")]
     output: Option<PathBuf>,
     /// Put this component between the listener and the application: it imports the listener, and
@@ -48,7 +48,7 @@ impl Compose {
         }
         let composition = composer.compose_file(&self.app)?;
         output.write(composition.binary())?;
-        output::print(&self.summary(&output, &composition))
+        output.tell(&self.summary(&output, &composition))
     }
 
     fn summary(&self, output: &Output, composition: &Composition) -> String {
@@ -64,7 +64,7 @@ impl Compose {
         });
         format!(
             "{}\nlinked: {}{}\nleft to import:\n{}",
-            output.path().display(),
+            output,
             composition.linked(),
             through.collect::<String>(),
             imports.collect::<String>()

@@ -32,8 +32,17 @@ impl Listen {
         let builder = Listener::builder(host).tcp_options(self.tcp.options());
         let mut listeners = Vec::new();
         for source in sources {
-            listeners.extend(builder.listen_on(source).await?);
+            let opened = builder.listen_on(source).await;
+            listeners.extend(opened.map_err(|error| match error {
+                // Of several, somebody has to know which.
+                Error::Socket(code) if sources.len() > 1 => Error::Listen {
+                    place: source.clone(),
+                    code,
+                },
+                error => error,
+            })?);
         }
+        self.tcp.warn(sources);
         Ok(listeners)
     }
 
@@ -44,7 +53,9 @@ impl Listen {
             .sources
             .iter()
             .fold(builder, |builder, source| builder.listen(source.clone()));
-        builder.bind().await
+        let server = builder.bind().await?;
+        self.tcp.warn(&self.sources);
+        Ok(server)
     }
 
     /// Say where they listen: whoever started this may wait for the lines.

@@ -2,8 +2,9 @@
 
 use anyhow::{Context, bail, ensure};
 use std::ffi::OsString;
+use std::fmt;
 use std::fs::{self, OpenOptions};
-use std::io::{ErrorKind, Write};
+use std::io::{ErrorKind, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
 /// Write this to standard output. Whoever reads it may have had enough.
@@ -20,13 +21,24 @@ pub fn print(text: &str) -> anyhow::Result<()> {
     }
 }
 
-/// Where a file goes, which is none of those that it is made of.
-pub struct Output(PathBuf);
+/// Where something goes: a file, which is none of those that it is made of, or standard output.
+pub enum Output {
+    File(PathBuf),
+    Stdout,
+}
 
 impl Output {
     /// What was named, or else the name of the first input with another extension, in the current
     /// directory.
     pub fn new(inputs: &[&Path], named: Option<&Path>, extension: &str) -> anyhow::Result<Self> {
+        if named == Some(Path::new("-")) {
+            // Nobody wants to see it.
+            ensure!(
+                !std::io::stdout().is_terminal(),
+                "standard output is a terminal: name a file, or send it through a pipe"
+            );
+            return Ok(Self::Stdout);
+        }
         let input = inputs.first().copied().unwrap_or(Path::new(""));
         let output = match (named, input.file_name()) {
             (Some(output), _) => output.to_owned(),
@@ -47,18 +59,43 @@ impl Output {
             !inputs.iter().any(|input| is_same(input, &output)),
             "{shown}: what is made would replace what it is made of: name another file"
         );
-        Ok(Self(output))
+        Ok(Self::File(output))
     }
 
-    pub fn path(&self) -> &Path {
-        &self.0
-    }
-
-    /// Nobody finds half of it there, whatever happens.
+    /// Nobody finds half of it in a file, whatever happens.
     pub fn write(&self, bytes: &[u8]) -> anyhow::Result<()> {
-        // Of a link, it is the file that is replaced.
-        let file = self.0.canonicalize().unwrap_or_else(|_| self.0.clone());
-        replace(&file, bytes).with_context(|| format!("{} cannot be written", self.0.display()))
+        match self {
+            Self::File(path) => {
+                // Of a link, it is the file that is replaced.
+                let file = path.canonicalize().unwrap_or_else(|_| path.clone());
+                replace(&file, bytes)
+            }
+            Self::Stdout => {
+                let mut stdout = std::io::stdout().lock();
+                stdout.write_all(bytes).and_then(|()| stdout.flush())
+            }
+        }
+        .with_context(|| format!("{self} cannot be written"))
+    }
+
+    /// Say something about what was written, where it is not in its way.
+    pub fn tell(&self, text: &str) -> anyhow::Result<()> {
+        match self {
+            Self::File(_) => print(text),
+            Self::Stdout => {
+                eprint!("{text}");
+                Ok(())
+            }
+        }
+    }
+}
+
+impl fmt::Display for Output {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => write!(f, "{}", path.display()),
+            Self::Stdout => f.write_str("standard output"),
+        }
     }
 }
 

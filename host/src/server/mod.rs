@@ -120,6 +120,14 @@ impl Server {
             error = all_ended(&self.listeners) => Err(error),
         };
         self.handle.begin_stopping();
+        let open = self.handle.open();
+        tracing::info!(
+            "ending: open connections ({open}) have {grace:?} to finish{}",
+            match drain_delay {
+                Duration::ZERO => String::new(),
+                delay => format!(", after {delay:?} in which more are accepted"),
+            }
+        );
 
         let drained = pin!(self.drain(drain_delay, grace));
         tokio::select! {

@@ -32,9 +32,13 @@ impl Served {
 
 impl fmt::Display for Served {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let s = match self.connections {
+            1 => "",
+            _ => "s",
+        };
         write!(
             f,
-            "served {} connections, of which {} were refused, {} failed, {} timed out and {} were ended by the shutdown",
+            "served {} connection{s}, of which {} were refused, {} failed, {} timed out and {} were ended by the shutdown",
             self.connections, self.refused, self.failed, self.timed_out, self.killed
         )
     }

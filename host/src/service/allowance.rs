@@ -7,8 +7,8 @@ use wasmtime::ResourceLimiter;
 /// Counts down what is left to an instance: its memories together, and its tables together.
 #[derive(Debug)]
 pub(super) struct Allowance {
-    memory_left: usize,
-    elements_left: usize,
+    memory: Budget,
+    elements: Budget,
     core_instances: usize,
     /// What it was refused last: mostly the reason of the trap that follows.
     refused: Option<Refused>,
@@ -17,16 +17,27 @@ pub(super) struct Allowance {
 /// What an instance asked for and did not get.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Refused {
-    Memory,
-    TableElements,
+    /// More memory than so many bytes.
+    Memory(usize),
+    /// More elements of tables than so many.
+    TableElements(usize),
 }
 
 impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Memory => "it was refused more memory than its limit",
-            Self::TableElements => "it was refused more table elements than its limit",
-        })
+        let (what, limit) = match *self {
+            Self::Memory(bytes) => ("memory", size(bytes)),
+            Self::TableElements(count) => ("table elements", count.to_string()),
+        };
+        write!(f, "it was refused more {what} than its limit of {limit}")
+    }
+}
+
+fn size(bytes: usize) -> String {
+    match bytes {
+        _ if bytes.is_multiple_of(1 << 20) => format!("{} MiB", bytes >> 20),
+        _ if bytes.is_multiple_of(1 << 10) => format!("{} KiB", bytes >> 10),
+        _ => format!("{bytes} bytes"),
     }
 }
 
@@ -36,8 +47,8 @@ const MANY: usize = 10_000;
 impl Allowance {
     pub fn new(limits: &Limits) -> Self {
         Self {
-            memory_left: limits.max_memory,
-            elements_left: limits.max_table_elements,
+            memory: Budget::new(limits.max_memory),
+            elements: Budget::new(limits.max_table_elements),
             core_instances: limits.max_core_instances,
             refused: None,
         }
@@ -47,34 +58,34 @@ impl Allowance {
     pub fn take_refused(&mut self) -> Option<Refused> {
         self.refused.take()
     }
+
+    /// Remember that something was refused.
+    fn refuse(&mut self, refused: Refused) -> bool {
+        self.refused = Some(refused);
+        false
+    }
 }
 
-impl Allowance {
-    /// Take the growth off what is left of it, if there is as much.
-    fn grow(
-        &mut self,
-        what: Refused,
-        current: usize,
-        desired: usize,
-        maximum: Option<usize>,
-    ) -> bool {
-        // What its own maximum forbids does not count.
-        if maximum.is_some_and(|maximum| desired > maximum) {
-            return false;
-        }
-        let left = match what {
-            Refused::Memory => &mut self.memory_left,
-            Refused::TableElements => &mut self.elements_left,
-        };
-        match left.checked_sub(desired.saturating_sub(current)) {
+/// So much of something, and what is left of it.
+#[derive(Debug)]
+struct Budget {
+    most: usize,
+    left: usize,
+}
+
+impl Budget {
+    fn new(most: usize) -> Self {
+        Self { most, left: most }
+    }
+
+    /// Take the growth off what is left, if there is as much.
+    fn grow(&mut self, current: usize, desired: usize) -> bool {
+        match self.left.checked_sub(desired.saturating_sub(current)) {
             Some(rest) => {
-                *left = rest;
+                self.left = rest;
                 true
             }
-            None => {
-                self.refused = Some(what);
-                false
-            }
+            None => false,
         }
     }
 }
@@ -86,7 +97,13 @@ impl ResourceLimiter for Allowance {
         desired: usize,
         maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        Ok(self.grow(Refused::Memory, current, desired, maximum))
+        let granted = match maximum {
+            // What its own maximum forbids does not count.
+            Some(maximum) if desired > maximum => false,
+            _ if self.memory.grow(current, desired) => true,
+            _ => self.refuse(Refused::Memory(self.memory.most)),
+        };
+        Ok(granted)
     }
 
     fn table_growing(
@@ -95,7 +112,12 @@ impl ResourceLimiter for Allowance {
         desired: usize,
         maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        Ok(self.grow(Refused::TableElements, current, desired, maximum))
+        let granted = match maximum {
+            Some(maximum) if desired > maximum => false,
+            _ if self.elements.grow(current, desired) => true,
+            _ => self.refuse(Refused::TableElements(self.elements.most)),
+        };
+        Ok(granted)
     }
 
     fn instances(&self) -> usize {
@@ -132,7 +154,7 @@ mod tests {
         assert!(grow(0, 20).expect("an answer"));
         assert!(grow(60, 80).expect("an answer"));
         assert!(!grow(20, 21).expect("an answer"));
-        assert_eq!(allowance.take_refused(), Some(Refused::Memory));
+        assert_eq!(allowance.take_refused(), Some(Refused::Memory(100)));
         assert_eq!(allowance.take_refused(), None);
     }
 
@@ -150,7 +172,15 @@ mod tests {
         let mut allowance = allowance();
         assert!(allowance.table_growing(0, 10, None).expect("an answer"));
         assert!(!allowance.table_growing(10, 11, None).expect("an answer"));
-        assert_eq!(allowance.take_refused(), Some(Refused::TableElements));
+        assert_eq!(allowance.take_refused(), Some(Refused::TableElements(10)));
         assert!(allowance.memory_growing(0, 100, None).expect("an answer"));
+    }
+
+    #[test]
+    fn a_limit_is_told_as_somebody_would_write_it() {
+        let told = |bytes| Refused::Memory(bytes).to_string();
+        assert!(told(64 << 20).ends_with("its limit of 64 MiB"));
+        assert!(told(192 << 10).ends_with("its limit of 192 KiB"));
+        assert!(told(100_000).ends_with("its limit of 100000 bytes"));
     }
 }

@@ -1,6 +1,7 @@
 //! What can be wrong with a source. Each is one line, and says what would be right.
 
 use std::io;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 /// Why a source is none, or cannot be opened.
@@ -19,6 +20,14 @@ pub enum SourceError {
     #[error("{0} are not to be had on this system")]
     Unsupported(&'static str),
 
+    /// Nobody can listen there, on no machine.
+    #[error("{address} cannot be listened on: {problem}")]
+    UnusableAddress {
+        /// The address.
+        address: SocketAddr,
+        /// What kind of address it is, and what would be right.
+        problem: String,
+    },
     /// A name stands for no address, or cannot be looked up.
     #[error("{host:?} has no address: {}", reason(.error))]
     Unresolved {

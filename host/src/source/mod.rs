@@ -4,6 +4,7 @@
 //! Where it ends: what comes out is a socket that listens, or an address that is for the guest to
 //! bind. Accepting on it is the [`acceptor`](crate::acceptor)'s.
 
+mod address;
 mod error;
 mod name;
 mod parse;
@@ -182,10 +183,16 @@ impl ListenSource {
     /// As [`open`](Self::open).
     pub fn open_with_backlog(&self, backlog: NonZeroU32) -> Result<Vec<Opened>, SourceError> {
         match self {
-            Self::Address(address) => Ok(vec![Opened::Address {
-                address: *address,
-                dual_stack: false,
-            }]),
+            Self::Address(address) => match address::problem(*address) {
+                Some(problem) => Err(SourceError::UnusableAddress {
+                    address: *address,
+                    problem,
+                }),
+                None => Ok(vec![Opened::Address {
+                    address: *address,
+                    dual_stack: false,
+                }]),
+            },
             Self::AnyInterface(port) => Ok(vec![Opened::Address {
                 address: SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), *port),
                 dual_stack: true,

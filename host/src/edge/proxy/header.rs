@@ -105,7 +105,9 @@ fn announced(ips: [Option<IpAddr>; 2], ports: [&str; 2]) -> Result<Source, Flaw>
         return Err(Flaw::Malformed("an address in it is not of its family"));
     };
     let [Some(port), Some(_)] = ports.map(port) else {
-        return Err(Flaw::Malformed("a port in it is no number up to 65535"));
+        return Err(Flaw::Malformed(
+            "a port in it is no decimal number from 0 to 65535",
+        ));
     };
     Ok(Source::Announced(SocketAddr::new(ip, port)))
 }
@@ -115,9 +117,10 @@ fn ip<T: FromStr + Into<IpAddr>>(text: &str) -> Option<IpAddr> {
 }
 
 fn port(text: &str) -> Option<u16> {
-    // `parse` would take a plus sign as well.
+    // `parse` would take a plus sign as well, and zeros in front, which the specification forbids.
     let digits = text.bytes().all(|byte| byte.is_ascii_digit());
-    digits.then(|| text.parse().ok()).flatten()
+    let is_plain = digits && (text == "0" || !text.starts_with('0'));
+    is_plain.then(|| text.parse().ok()).flatten()
 }
 
 fn parse_v2(bytes: &[u8]) -> Result<Progress, Flaw> {
@@ -264,6 +267,9 @@ mod tests {
             "PROXY TCP4  192.0.2.1 192.0.2.2 8080 80\r\n",
             "PROXY TCP4 192.0.2.1 192.0.2.2 +8080 80\r\n",
             "PROXY TCP4 192.0.2.1 192.0.2.2 8080 65536\r\n",
+            "PROXY TCP4 192.0.2.1 192.0.2.2 08080 80\r\n",
+            "PROXY TCP4 192.0.2.1 192.0.2.2 8080 00\r\n",
+            "PROXY TCP4 192.0.2.1 192.0.2.2 8080 \r\n",
             "PROXY TCP4 192.0.2.1 192.0.2.2 8080 80\n",
             "PROXY TCP6 192.0.2.1 192.0.2.2 8080 80\r\n",
             "PROXY TCP5 192.0.2.1 192.0.2.2 8080 80\r\n",
