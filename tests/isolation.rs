@@ -267,9 +267,10 @@ async fn what_fails_is_logged_with_its_number_and_its_peer() {
     }
     assert_eq!(server.stop().await.failed, 2);
 
-    let lines = log.lines();
-    assert_eq!(lines.len(), 3, "{lines:?}");
-    assert!(lines[2].contains("ending"), "{lines:?}");
+    let mut lines = log.lines();
+    // The server ends when the peer knows of the second one, and it may do so before that is logged.
+    lines.retain(|line| !line.contains("ending: "));
+    assert_eq!(lines.len(), 2, "{lines:?}");
     for (line, (number, why)) in lines.iter().zip([(1, "unreachable"), (2, "\"it was\"")]) {
         let peer = peers[number - 1];
         assert!(line.contains("connection failed"), "{line}");

@@ -141,7 +141,7 @@ impl HostBuilder {
     /// [`max_core_instances`](Limits::max_core_instances). Default: [`Limits::default`].
     ///
     /// Room is address space, reserved for a pool of instances: for each connection two memories of 4
-    /// GiB, so that guests need not check their bounds, eight tables, and a stack of 2 MiB. The kernel
+    /// GiB, so that guests need not check their bounds, eight tables, and a stack of 1 MiB. The kernel
     /// gives memory for none of it until it is touched; but it counts mappings, of which a connection
     /// takes six (see [`machine::fit`](crate::machine::fit)). On Linux with its usual settings there is room
     /// for about 10,000 connections.

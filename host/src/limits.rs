@@ -49,7 +49,7 @@ pub struct Limits {
     pub timeout: Option<Duration>,
     /// How long a connection may go on without a byte in either direction. Default: 10 minutes.
     ///
-    /// It is looked at eight times in that time, so that it can be exceeded by an eighth.
+    /// It is looked at sixteen times in that time, so that it can be exceeded by an eighth.
     pub idle_timeout: Option<Duration>,
     /// How long the guest may compute for one connection: the time that it runs, in slices of about
     /// 10 ms, and not the time that it waits. Default: no limit, since a transfer may be of any

@@ -69,7 +69,7 @@ const DESCRIPTORS_OF_SOURCE: u64 = 4;
 const MAPPINGS_EACH: u64 = 6;
 const MAPPINGS_RESERVED: u64 = 1_000;
 
-/// A simple instance outside of a pool takes a stack of 2 MiB, its memory, and what it may grow by.
+/// A simple instance outside of a pool takes a stack of 1 MiB, its memory, and what it may grow by.
 const ADDRESS_SPACE_EACH: u64 = 8 << 20;
 /// The allocator alone reserves a GiB at a time.
 const ADDRESS_SPACE_RESERVED: u64 = 3 << 29;

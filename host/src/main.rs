@@ -1,4 +1,4 @@
-//! The command `evconn`: parse, set up the log, call the library.
+//! The command `evconn`: parse, and do it.
 
 mod cli;
 
@@ -9,7 +9,5 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let command = cli::parse();
-    cli::start_log(&command);
-    cli::run(command)
+    cli::run(cli::parse())
 }

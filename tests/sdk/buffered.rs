@@ -13,6 +13,8 @@ cases!(
     back_pressure,
     read_timeout,
     write_timeout,
+    timed_out_again,
+    broken_in_its_write_callback,
     connects,
     connect_is_refused,
     finished_side,
@@ -111,6 +113,35 @@ async fn read_timeout(program: Program) {
     assert_eq!(read_to_end(&mut client).await, b"");
     program
         .ends(&["event: TimedOut(Read)", "ended: NothingLeft"])
+        .await;
+}
+
+async fn timed_out_again(program: Program) {
+    let mut program = program.start();
+    let mut client = program.connect().await;
+    assert_eq!(read_to_end(&mut client).await, b"");
+    let timed_out = "event: TimedOut(Read)";
+    program
+        .ends(&[
+            timed_out,
+            timed_out,
+            timed_out,
+            "late: true",
+            "ended: NothingLeft",
+        ])
+        .await;
+}
+
+async fn broken_in_its_write_callback(program: Program) {
+    let mut program = program.start();
+    let address = program.address().await;
+    let _peers = [
+        connect(address).await,
+        connect(address).await,
+        connect(address).await,
+    ];
+    program
+        .ends(&["called: 1 Break", "called: 2 Break", "called: 3 Break"])
         .await;
 }
 

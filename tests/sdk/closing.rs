@@ -7,7 +7,13 @@ use crate::support::{ask, connect, within};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::task::JoinSet;
 
-cases!(peers_that_never_read, given_up, full);
+cases!(
+    peers_that_never_read,
+    given_up,
+    full,
+    refused_upload,
+    endless_upload,
+);
 
 /// Ten peers never read what they are sent, and their connections are closed. A hundred others do not
 /// notice, and nor does the end.
@@ -98,4 +104,38 @@ async fn full(program: Program) {
     assert_eq!(ask(&mut waiting, "hello\n").await, "hello\n");
     waiting.write_all(b"end\n").await.expect("sent");
     program.ends(&["ended: Exit"]).await;
+}
+
+/// It sends everything before it reads anything, and loses nothing of the answer.
+async fn refused_upload(program: Program) {
+    let mut program = program.start();
+    let mut peer = program.connect().await;
+    let upload = vec![b'u'; 20 << 20];
+    within("the upload", peer.write_all(&upload))
+        .await
+        .expect("sent");
+    let mut answer = Vec::new();
+    within("the answer", peer.read_to_end(&mut answer))
+        .await
+        .expect("a regular end");
+    assert_eq!(answer.len(), 3 << 20);
+    drop(peer);
+    program.ends(&["ended: NothingLeft"]).await;
+}
+
+/// It reads the answer, and sends for ever.
+async fn endless_upload(program: Program) {
+    let mut program = program.start();
+    let (mut reads, mut writes) = program.connect().await.into_split();
+    let sending = tokio::spawn(async move {
+        let part = [b'u'; 1 << 16];
+        while writes.write_all(&part).await.is_ok() {}
+    });
+    let mut answer = Vec::new();
+    // It ends in a regular way, or in the reset that ends the upload.
+    let _ = within("the answer", reads.read_to_end(&mut answer)).await;
+    within("the upload is ended", sending)
+        .await
+        .expect("no panic");
+    program.ends(&["ended: NothingLeft"]).await;
 }

@@ -56,6 +56,7 @@ fn flags_that_cannot_be_meant_say_what_would_be_right() {
         ("--allow-peer", "localhost", "10.0.0.0/8"),
         ("--deny-peer", "10.0.0.0/33", "10.0.0.0/8"),
         ("--grace", "NaN", "a number of seconds"),
+        ("--shutdown-after-idle", "0", "more than 0"),
         ("--log-format", "xml", "json"),
         ("--backlog", "0", "1.."),
         ("--backlog", "-1", "1.."),

@@ -1,11 +1,13 @@
 //! From ready to drained, and what the exit status says of it.
 
-use super::{ask, connect, echoing, rest, start};
+use super::{TEST_GUEST, ask, connect, echoing, rest, start};
 use crate::support::descriptors::unchanged;
+use crate::support::process::{EVCONN, Evconn};
 use rustix::process::Signal;
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Write};
 use std::net::Shutdown;
 use std::net::TcpStream;
+use std::process::Command;
 
 #[test]
 fn a_signal_lets_open_connections_finish() {
@@ -22,7 +24,8 @@ fn a_signal_lets_open_connections_finish() {
         let ended = evconn.wait();
         assert_eq!(ended.status.code(), Some(0), "{}", ended.stderr);
         for said in [
-            "ending: open connections (1) have 10s to finish",
+            "ending: open connections (",
+            ") have 10s to finish",
             "0 were ended by the shutdown",
         ] {
             assert!(ended.stderr.contains(said), "{}", ended.stderr);
@@ -56,6 +59,32 @@ fn what_does_not_finish_in_time_is_reset_and_the_exit_status_says_so() {
     );
 }
 
+/// What fails is logged, and the pipe that the log goes to is soon full.
+#[test]
+fn a_log_that_nobody_reads_holds_nobody_up() {
+    let _open = unchanged();
+    let (unread, stderr) = std::io::pipe().expect("a pipe");
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", r#"exec "$@" 2>&0 </dev/null"#, "sh", EVCONN])
+        .args(["serve", TEST_GUEST, "--listen", "127.0.0.1:0"])
+        .stdin(stderr);
+    let evconn = Evconn::start_by(&mut command);
+    drop(command);
+    let address = evconn.address();
+    for _ in 0..1000 {
+        let mut peer = connect(address);
+        peer.write_all(b"trap\n").expect("sent");
+        rest(&mut peer).expect_err("a reset");
+    }
+    let mut peer = echoing(address);
+    ask(&mut peer, "still here\n", "still here\n");
+    drop(peer);
+    evconn.signal(Signal::TERM);
+    assert_eq!(evconn.wait().status.code(), Some(0));
+    drop(unread);
+}
+
 #[test]
 fn a_second_signal_ends_it_now() {
     let _open = unchanged();
@@ -84,7 +113,7 @@ fn failed_connections_do_not_count() {
     let _open = unchanged();
     let evconn = start(&[]);
     let mut peer = connect(evconn.address());
-    std::io::Write::write_all(&mut peer, b"trap\n").expect("sent");
+    peer.write_all(b"trap\n").expect("sent");
     rest(&mut peer).expect_err("a reset");
     evconn.signal(Signal::TERM);
     let ended = evconn.wait();

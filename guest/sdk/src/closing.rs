@@ -4,6 +4,9 @@
 //! whole instance with it. So a connection that was closed stays here until what is left of its
 //! output is sent, and its pollable is ready. Only then are its streams and its socket dropped.
 //!
+//! A peer that is still sending, as one whose upload is refused, would be reset if its connection was
+//! closed. So what it sends is read and dropped until it ends, too, for as long as a peer may linger.
+//!
 //! A peer that takes nothing for too long is given up: the rest is dropped, and the socket shut down.
 //! On a host that sends in the background the pollable is ready from then on, and so all goes. On
 //! wasmtime-wasi's sockets it is not before the kernel has taken the last write, and no call of
@@ -25,8 +28,9 @@ use wasi::io::streams::{InputStream, OutputStream, StreamError};
 use wasi::sockets::tcp::{ShutdownType, TcpSocket};
 
 /// What a peer has sent and nobody has read makes the kernel reset the connection when it is
-/// closed, and the peer may then lose what it was sent. So it is read, up to here.
-const MAX_DISCARDED: u64 = 64 << 10;
+/// closed, and the peer may then lose what it was sent. So it is read, so much at a time. Who has sent
+/// more is likely to be sending still, and perhaps to read only after that: see [`Unread::Much`].
+const DISCARDED: u64 = 64 << 10;
 
 /// For how long a peer may take nothing, in nanoseconds. The default.
 const LINGER: u64 = 10_000_000_000;
@@ -100,9 +104,7 @@ impl Reaper {
 /// Send `rest`, and close as soon as that takes no waiting.
 pub fn close(core: &Rc<Core>, streams: Streams, rest: Buffer) {
     let mut remains = Remains::new(streams, rest);
-    if remains.is_sent() {
-        remains.close();
-    } else {
+    if !remains.is_done() {
         Closing::start(core, remains);
     }
 }
@@ -113,7 +115,7 @@ pub fn close_now(mut remains: Vec<Remains>) {
     let end = monotonic_clock::now().saturating_add(LAST_CHANCE);
     loop {
         let sent = remains.extract_if(.., Remains::is_sent);
-        sent.for_each(Remains::close);
+        sent.for_each(|mut remains| remains.discard());
         if remains.is_empty() {
             return;
         }
@@ -132,6 +134,20 @@ pub struct Remains {
     streams: Streams,
     rest: Buffer,
     is_flushed: bool,
+    /// All is sent, and the peer was told.
+    is_finished: bool,
+    unread: Unread,
+}
+
+/// What there may be of a peer's that nobody reads any more.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Unread {
+    /// What the kernel had was dropped, and it was little.
+    Little,
+    /// It was more than that, and the peer has not ended yet.
+    Much,
+    /// Nothing: the peer has ended, or it does not matter any more.
+    Nothing,
 }
 
 impl Remains {
@@ -140,6 +156,43 @@ impl Remains {
             streams,
             rest,
             is_flushed: false,
+            is_finished: false,
+            unread: Unread::Little,
+        }
+    }
+
+    /// Do what can be done now. True if nothing is left: it can be dropped.
+    fn is_done(&mut self) -> bool {
+        let is_sent = self.is_finished || self.is_sent();
+        self.discard();
+        if is_sent && self.unread == Unread::Much {
+            self.finish();
+            return false;
+        }
+        is_sent
+    }
+
+    /// Drop some of what the peer has sent.
+    fn discard(&mut self) {
+        let mut left = DISCARDED;
+        while left > 0 && self.unread != Unread::Nothing {
+            match self.streams.input.skip(left) {
+                Ok(0) => return,
+                Ok(count) => left -= count.min(left),
+                Err(_) => self.unread = Unread::Nothing,
+            }
+        }
+        if left == 0 {
+            self.unread = Unread::Much;
+        }
+    }
+
+    /// Say that there is no more.
+    fn finish(&mut self) {
+        if !self.is_finished {
+            self.is_finished = true;
+            // That it has failed already makes no difference.
+            let _ = self.streams.socket.shutdown(ShutdownType::Send);
         }
     }
 
@@ -170,22 +223,18 @@ impl Remains {
         }
     }
 
-    /// Send no more than what the host was given.
+    /// Send no more than what the host was given, and read nothing.
     fn give_up(&mut self) {
         self.rest = Buffer::new();
         self.is_flushed = true;
+        self.unread = Unread::Nothing;
         // That it has failed already makes no difference.
         let _ = self.streams.socket.shutdown(ShutdownType::Send);
     }
 
-    /// It differs once something was done.
-    fn progress(&self) -> (usize, bool) {
-        (self.rest.len(), self.is_flushed)
-    }
-
-    fn close(self) {
-        // That it has ended, or failed, makes no difference any more.
-        let _ = self.streams.input.skip(MAX_DISCARDED);
+    /// It differs once the peer has taken something, or all of it.
+    fn progress(&self) -> (usize, bool, bool) {
+        (self.rest.len(), self.is_flushed, self.is_finished)
     }
 
     /// Never drop it.
@@ -204,7 +253,8 @@ impl Remains {
 /// One that has to wait.
 struct Closing {
     remains: RefCell<Option<Remains>>,
-    wait: Cell<Option<Key>>,
+    input: Cell<Option<Key>>,
+    output: Cell<Option<Key>>,
     kept: Cell<Option<Key>>,
     /// For how long its peer may take nothing.
     patience: Patience,
@@ -212,18 +262,16 @@ struct Closing {
 
 impl Closing {
     fn start(core: &Rc<Core>, remains: Remains) {
-        let pollable = remains.streams.output.subscribe();
         let closing = Rc::new(Self {
             remains: RefCell::new(Some(remains)),
-            wait: Cell::new(None),
+            input: Cell::new(None),
+            output: Cell::new(None),
             kept: Cell::new(None),
             patience: Patience::default(),
         });
-        let wait = core.wait(pollable, closing.source(), Interest::Output);
-        closing.wait.set(Some(wait));
         let linger = core.reaper.linger.get();
         closing.patience.set_timeout(core, linger);
-        closing.await_peer(core);
+        closing.wait(core);
         core.reaper.count.set(core.reaper.count.get() + 1);
         closing.kept.set(Some(core.keep(closing.clone())));
     }
@@ -233,29 +281,86 @@ impl Closing {
         this
     }
 
-    /// Have the timer run, if there is to be one.
-    fn await_peer(self: &Rc<Self>, core: &Core) {
-        let source = self.source();
+    /// Wait for the peer to take what is left, and to end; and have the timer run, if there is to be one.
+    fn wait(self: &Rc<Self>, core: &Core) {
+        let (reads, writes) = match &*self.remains.borrow() {
+            Some(remains) => (remains.unread != Unread::Nothing, !remains.is_finished),
+            None => return,
+        };
+        self.expect(core, reads, &self.input, Interest::Input);
+        self.expect(core, writes, &self.output, Interest::Output);
         self.patience
-            .set_active(true, core, &source, Interest::OutputTimeout);
+            .set_active(true, core, &self.source(), Interest::OutputTimeout);
+    }
+
+    fn expect(self: &Rc<Self>, core: &Core, wanted: bool, key: &Cell<Option<Key>>, what: Interest) {
+        match (wanted, key.get()) {
+            (true, None) => {
+                let remains = self.remains.borrow();
+                let pollable = remains.as_ref().map(|remains| match what {
+                    Interest::Input => remains.streams.input.subscribe(),
+                    _ => remains.streams.output.subscribe(),
+                });
+                let wait = pollable.map(|pollable| core.wait(pollable, self.source(), what));
+                key.set(wait);
+            }
+            (false, Some(_)) => unwait(core, key),
+            (true, Some(_)) | (false, None) => {}
+        }
     }
 
     /// The timer is due. The peer may have taken something meanwhile.
     fn time_out(self: &Rc<Self>, core: &Core) {
-        match &mut *self.remains.borrow_mut() {
-            Some(remains) if self.patience.has_timed_out(core) => remains.give_up(),
-            _ => self.await_peer(core),
+        let is_over = self.patience.has_timed_out(core);
+        let is_finished = match &mut *self.remains.borrow_mut() {
+            Some(remains) if is_over => {
+                remains.give_up();
+                remains.is_finished
+            }
+            _ => false,
+        };
+        match is_finished {
+            true => self.end(core),
+            // It goes when the host has let go of what it was given.
+            false if is_over => unwait(core, &self.input),
+            false => self.wait(core),
         }
+    }
+
+    /// Something was ready.
+    fn go_on(self: &Rc<Self>, core: &Core, interest: Interest) {
+        let (before, after, is_done) = match &mut *self.remains.borrow_mut() {
+            None => return,
+            Some(remains) => {
+                let before = remains.progress();
+                let is_done = remains.is_done();
+                (before, remains.progress(), is_done)
+            }
+        };
+        if is_done {
+            return self.end(core);
+        }
+        if before != after {
+            self.patience.touch(core);
+        } else if interest == Interest::Output
+            && let Some(wait) = self.output.get()
+        {
+            core.starved(wait);
+        }
+        self.wait(core);
+    }
+
+    fn unwait(&self, core: &Core) {
+        unwait(core, &self.input);
+        unwait(core, &self.output);
     }
 
     fn end(&self, core: &Core) {
         self.patience.stop(core);
-        if let Some(wait) = self.wait.take() {
-            core.unwait(wait);
-        }
+        self.unwait(core);
         let remains = self.remains.take();
         if let Some(remains) = remains {
-            remains.close();
+            drop(remains);
             core.reaper.count.set(core.reaper.count.get() - 1);
             core.reaper.admit(core);
         }
@@ -265,25 +370,18 @@ impl Closing {
     }
 }
 
+/// The pollable is dropped: it is a child of a stream.
+fn unwait(core: &Core, key: &Cell<Option<Key>>) {
+    if let Some(wait) = key.take() {
+        core.unwait(wait);
+    }
+}
+
 impl Source for Closing {
     fn ready(self: Rc<Self>, base: &EventBase, interest: Interest) {
-        if interest == Interest::OutputTimeout {
-            return self.time_out(&base.0);
-        }
-        let (before, after, is_sent) = match &mut *self.remains.borrow_mut() {
-            None => return,
-            Some(remains) => {
-                let before = remains.progress();
-                let is_sent = remains.is_sent();
-                (before, remains.progress(), is_sent)
-            }
-        };
-        if is_sent {
-            self.end(&base.0);
-        } else if before != after {
-            self.patience.touch(&base.0);
-        } else if let Some(wait) = self.wait.get() {
-            base.0.starved(wait);
+        match interest {
+            Interest::InputTimeout | Interest::OutputTimeout => self.time_out(&base.0),
+            Interest::Input | Interest::Output => self.go_on(&base.0, interest),
         }
     }
 
@@ -292,9 +390,7 @@ impl Source for Closing {
 
     fn abandon(self: Rc<Self>, core: &Core) -> Option<Remains> {
         self.patience.stop(core);
-        if let Some(wait) = self.wait.take() {
-            core.unwait(wait);
-        }
+        self.unwait(core);
         self.remains.take()
     }
 }

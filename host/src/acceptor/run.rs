@@ -342,7 +342,12 @@ impl Task {
 
     /// The sockets are closed: say so, and wait for the closure that is running.
     async fn finish(mut self, outcome: wasmtime::Result<()>) {
-        self.pending.clear();
+        // Nobody serves them, and their peers are to know.
+        for event in self.pending.drain(..) {
+            if let Event::Connection(parts) = event {
+                parts.endpoint.reset();
+            }
+        }
         if self.drain.is_some()
             && let Some(listener) = self.owner.listener()
         {

@@ -3,6 +3,7 @@
 use super::code::CacheArgs;
 use super::edge::EdgeArgs;
 use super::listen::Listen;
+use super::log;
 use super::reload;
 use super::values::seconds;
 use clap::Args;
@@ -60,6 +61,7 @@ impl Echo {
         let listeners = match self.listen.open(&host, sources).await {
             Ok(listeners) => listeners,
             Err(error) => {
+                log::flush();
                 eprintln!("Couldn't create listener: {error}");
                 return Ok(ExitCode::FAILURE);
             }

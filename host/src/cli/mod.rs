@@ -52,27 +52,33 @@ pub fn parse() -> Cli {
     Cli::parse()
 }
 
-/// Log to standard error.
-pub fn start_log(cli: &Cli) {
-    log::start(cli.log_format);
-}
-
 /// Do what the command line says. Errors have been printed when this returns.
 pub fn run(cli: Cli) -> ExitCode {
-    let result = match cli.command {
-        Command::Compile(compile) => Ok(compile.run()),
-        Command::Compose(compose) => Ok(compose.run()),
-        Command::Wit(wit) => Ok(wit.run()),
-        Command::Run(run) => block_on(async { Ok(run.run().await) }),
-        Command::Serve(serve) => block_on(serve.run()),
-        Command::Echo(echo) => block_on(echo.run()),
+    let way = match &cli.command {
+        Command::Serve(_) | Command::Echo(_) => log::Way::ByThread,
+        _ => log::Way::AtOnce,
     };
+    let result = log::start(cli.log_format, way)
+        .map_err(Into::into)
+        .and_then(|()| execute(cli.command));
+    log::flush();
     match result {
         Ok(code) => code,
         Err(error) => {
             eprintln!("evconn: {error:#}");
             ExitCode::FAILURE
         }
+    }
+}
+
+fn execute(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Compile(compile) => Ok(compile.run()),
+        Command::Compose(compose) => Ok(compose.run()),
+        Command::Wit(wit) => Ok(wit.run()),
+        Command::Run(run) => block_on(async { Ok(run.run().await) }),
+        Command::Serve(serve) => block_on(serve.run()),
+        Command::Echo(echo) => block_on(echo.run()),
     }
 }
 

@@ -6,9 +6,10 @@ use super::edge::EdgeArgs;
 use super::grants::ServiceGrantArgs;
 use super::limits::{AcceptArgs, LimitArgs, PeerArgs, ReuseArgs};
 use super::listen::Listen;
+use super::log;
 use super::reload;
 use super::systemd;
-use super::values::seconds;
+use super::values::{seconds, some_seconds};
 use clap::Args;
 use evconn::machine::{self, Needs};
 use evconn::{Edge, Error, Grants, Host, Limits, Server, Service, Shutdown};
@@ -73,7 +74,7 @@ struct LifeArgs {
     #[arg(long, default_value = "0", value_name = "SECONDS", value_parser = seconds, allow_negative_numbers = true)]
     drain_delay: Duration,
     /// End when no connection has been open for so many seconds.
-    #[arg(long, value_name = "SECONDS", value_parser = seconds, allow_negative_numbers = true)]
+    #[arg(long, value_name = "SECONDS", value_parser = some_seconds, allow_negative_numbers = true)]
     shutdown_after_idle: Option<Duration>,
 }
 
@@ -83,6 +84,7 @@ impl Serve {
         let (app, server, shutdown) = match self.start().await {
             Ok(started) => started,
             Err(error) => {
+                log::flush();
                 eprintln!("evconn: {error:#}");
                 return Ok(ExitCode::from(BAD_INPUT));
             }

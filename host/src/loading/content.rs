@@ -2,7 +2,8 @@
 
 use super::LoadProblem;
 use std::borrow::Cow;
-use std::io;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::Path;
 use wasmtime::{Engine, Precompiled};
 
@@ -44,13 +45,30 @@ impl<'a> Content<'a> {
     }
 }
 
+/// The most bytes of a file that are read: some have no end.
+const MAX_FILE: u64 = 1 << 30;
+
 /// Read a file.
 pub(crate) fn read(path: &Path) -> Result<Vec<u8>, LoadProblem> {
-    std::fs::read(path).map_err(|error| match error.kind() {
+    let bytes = read_some(path, MAX_FILE + 1).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => LoadProblem::Missing,
         io::ErrorKind::IsADirectory => LoadProblem::Directory,
         _ => LoadProblem::Unreadable(error),
-    })
+    })?;
+    match bytes.len() as u64 {
+        ..=MAX_FILE => Ok(bytes),
+        _ => Err(LoadProblem::TooLong),
+    }
+}
+
+fn read_some(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+    let file = File::open(path)?;
+    let size = file.metadata()?.len().min(most);
+    let mut bytes = Vec::new();
+    // One more than there are, so that the end is found without growing.
+    bytes.try_reserve_exact(size as usize + 1)?;
+    file.take(most).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 fn component(binary: Cow<'_, [u8]>) -> Result<Content<'_>, LoadProblem> {

@@ -63,6 +63,9 @@ pub enum LoadProblem {
     /// The file cannot be read for another reason.
     #[error("it cannot be read: {0}")]
     Unreadable(io::Error),
+    /// It has more bytes than any component; it may have no end.
+    #[error("it has more than 1 GiB: that is no component")]
+    TooLong,
     /// There is nothing in it.
     #[error("it is empty")]
     Empty,

@@ -59,9 +59,16 @@ impl Connections {
         let connections = Arc::clone(self);
         let permits = Arc::clone(&self.permits);
         ConnectionCallback::limited_task(permits, move |_listener, parts, permit| {
+            let Parts {
+                endpoint,
+                on_release,
+            } = parts;
+            // Before a worker has it: whoever waits until none is open waits for this one, too.
+            let number = connections.counters.begin();
+            let place = Arc::new(Place::new(&connections, permit, on_release));
             let host = connections.instances().service().host().clone();
             host.workers()
-                .spawn(Arc::clone(&connections).one(parts, permit));
+                .spawn(Arc::clone(&connections).one(endpoint, number, place));
         })
     }
 
@@ -124,14 +131,8 @@ impl Connections {
     }
 
     /// Serve one connection, from its first byte to its last.
-    async fn one(self: Arc<Self>, parts: Parts, permit: Option<OwnedSemaphorePermit>) {
-        let Parts {
-            endpoint,
-            on_release,
-        } = parts;
-        let number = self.counters.begin();
+    async fn one(self: Arc<Self>, endpoint: Arc<Endpoint>, number: u64, place: Arc<Place>) {
         tracing::debug!(number, peer = %Peer::of(&endpoint), "connection accepted");
-        let place = Arc::new(Place::new(&self, permit, on_release));
         let watching = self.watch.add(&endpoint);
         let end = tokio::select! {
             // A connection that ends as it is cut short was served.

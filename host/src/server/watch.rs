@@ -110,16 +110,24 @@ impl Watch {
         let Some(limit) = self.idle_timeout else {
             return pending().await;
         };
-        let mut looks = interval((limit / LOOKS).max(SHORTEST_LOOK));
+        let period = (limit / LOOKS).max(SHORTEST_LOOK);
+        let mut looks = interval(period);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut last = Instant::now();
         loop {
             looks.tick().await;
-            self.look(limit, Instant::now());
+            let now = Instant::now();
+            // This process has not run meanwhile, and what has come may not be read yet.
+            let stalled = now.duration_since(last).saturating_sub(2 * period);
+            self.look(limit, now, stalled);
+            last = now;
         }
     }
 
-    fn look(&self, limit: Duration, now: Instant) {
+    /// For as long as the process was `stalled`, nobody was silent.
+    fn look(&self, limit: Duration, now: Instant, stalled: Duration) {
         for (_, entry) in &mut self.state().entries {
+            entry.since = now.min(entry.since + stalled);
             let activity = entry.watched.endpoint.activity();
             if activity != entry.activity {
                 entry.activity = activity;
@@ -224,7 +232,7 @@ mod tests {
         let (endpoint, mut peer) = connection().await;
         let watching = watch.add(&endpoint);
         let begin = Instant::now();
-        watch.look(LIMIT, begin + LIMIT / 2);
+        watch.look(LIMIT, begin + LIMIT / 2, Duration::ZERO);
         peer.write_all(b"x").expect("sent");
         let mut buffer = [MaybeUninit::uninit(); 8];
         poll_fn(|cx| endpoint.poll_readable(cx))
@@ -232,10 +240,22 @@ mod tests {
             .expect("a byte");
         assert_eq!(endpoint.try_recv(&mut buffer).expect("received"), 1);
 
-        watch.look(LIMIT, begin + LIMIT);
-        watch.look(LIMIT, begin + LIMIT + LIMIT / 2);
+        watch.look(LIMIT, begin + LIMIT, Duration::ZERO);
+        watch.look(LIMIT, begin + LIMIT + LIMIT / 2, Duration::ZERO);
         assert_eq!(watching.watched.is_cut(), None);
-        watch.look(LIMIT, begin + 2 * LIMIT);
+        watch.look(LIMIT, begin + 2 * LIMIT, Duration::ZERO);
+        assert_eq!(watching.cut_short().await, Cut::Idle);
+    }
+
+    #[tokio::test]
+    async fn the_time_in_which_nobody_could_be_served_is_no_silence() {
+        let watch = Watch::new(Some(LIMIT));
+        let (endpoint, _peer) = connection().await;
+        let watching = watch.add(&endpoint);
+        let begin = Instant::now();
+        watch.look(LIMIT, begin + 3 * LIMIT, 3 * LIMIT);
+        assert_eq!(watching.watched.is_cut(), None);
+        watch.look(LIMIT, begin + 4 * LIMIT, Duration::ZERO);
         assert_eq!(watching.cut_short().await, Cut::Idle);
     }
 
@@ -248,7 +268,7 @@ mod tests {
         watch.kill();
         assert_eq!(watching.cut_short().await, Cut::Shutdown);
         assert_eq!(watch.add(&second).cut_short().await, Cut::Shutdown);
-        watch.look(LIMIT, Instant::now() + 2 * LIMIT);
+        watch.look(LIMIT, Instant::now() + 2 * LIMIT, Duration::ZERO);
         assert_eq!(watching.cut_short().await, Cut::Shutdown);
         drop(watching);
         assert!(watch.state().entries.is_empty());

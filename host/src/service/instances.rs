@@ -164,7 +164,11 @@ impl Instances {
 async fn end_idle_ones(instances: Weak<Instances>, timeout: Duration) {
     let mut next = Instant::now();
     loop {
-        tokio::time::sleep_until((next + timeout).into()).await;
+        let Some(end) = next.checked_add(timeout) else {
+            // They may be idle for longer than there is time.
+            return;
+        };
+        tokio::time::sleep_until(end.into()).await;
         let Some(instances) = instances.upgrade() else {
             return;
         };

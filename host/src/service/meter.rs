@@ -81,7 +81,11 @@ impl Meter {
         }
         let ran = now.saturating_sub(mark);
         if ran < nanoseconds(SLICE) / 2 {
-            return Tick::TooSoon;
+            // Many short turns are as much as one that is long.
+            return match self.used.load(Ordering::Relaxed).saturating_add(ran) > self.limit {
+                true => Tick::LimitReached,
+                false => Tick::TooSoon,
+            };
         }
         if self.charge() > self.limit {
             return Tick::LimitReached;
@@ -123,6 +127,20 @@ mod tests {
         meter.start -= Duration::from_secs(3600);
         meter.begin_turn();
         meter
+    }
+
+    #[test]
+    fn short_turns_use_up_the_limit_too() {
+        let meter = meter(Some(SLICE));
+        for _ in 0..3 {
+            meter.begin_turn();
+            run_for(&meter, SLICE / 4);
+            assert!(matches!(meter.tick(), Tick::TooSoon));
+            meter.end_turn();
+        }
+        meter.begin_turn();
+        run_for(&meter, SLICE / 4);
+        assert!(matches!(meter.tick(), Tick::LimitReached));
     }
 
     #[test]

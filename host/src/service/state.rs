@@ -81,8 +81,11 @@ impl WasiView for ConnectionState {
 }
 
 fn wasi(grants: &Grants, console: &Arc<Console>) -> WasiCtx {
+    // More takes so long that others would notice.
+    const MAX_RANDOM: u64 = 1 << 20;
     let mut builder = WasiCtx::builder();
     builder
+        .max_random_size(MAX_RANDOM)
         .stdout(ConsoleOutput::stdout(console))
         .stderr(ConsoleOutput::stderr(console));
     grants.finish(builder)

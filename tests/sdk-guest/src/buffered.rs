@@ -132,6 +132,61 @@ pub fn read_timeout(ip: IpAddr) {
     });
 }
 
+/// Whoever goes on after a timeout is told again, after as long again.
+pub fn timed_out_again(ip: IpAddr) {
+    run(ip, |connection| {
+        let is_late = Rc::new(Cell::new(false));
+        let late = Rc::clone(&is_late);
+        let base = connection.base().expect("it runs");
+        base.timer(SOON * 2, move |_| late.set(true));
+        let mut left = 3;
+        connection.set_timeouts(Some(SOON), None);
+        connection.on_event(move |connection: &BufferedConnection, event| {
+            say("event", format_args!("{event:?}"));
+            connection.enable(Direction::Read);
+            left -= 1;
+            if left == 0 {
+                say("late", is_late.get());
+                connection.close();
+            }
+        });
+        connection.enable(Direction::Read);
+    });
+}
+
+/// Others are not called in that turn, but in the next.
+pub fn broken_in_its_write_callback(ip: IpAddr) {
+    const PEERS: usize = 3;
+    let base = EventBase::new();
+    let connections = Rc::new(RefCell::new(Vec::new()));
+    let all = Rc::clone(&connections);
+    let listener = Listener::builder()
+        .on_connection(move |listener, connection| {
+            let connection = BufferedConnection::new(listener.base(), connection);
+            all.borrow_mut().push(connection);
+            if all.borrow().len() == PEERS {
+                listener.base().loop_break();
+            }
+        })
+        .bind(&base, (ip, 0))
+        .expect("a listener");
+    say_address(&listener);
+    base.dispatch();
+    let calls = Rc::new(Cell::new(0));
+    for connection in &*connections.borrow() {
+        let calls = Rc::clone(&calls);
+        connection.on_write(move |connection: &BufferedConnection| {
+            calls.set(calls.get() + 1);
+            connection.base().expect("it runs").loop_break();
+        });
+        connection.send("hello");
+    }
+    for _ in 0..PEERS {
+        let ended = base.dispatch();
+        say("called", format_args!("{} {ended:?}", calls.get()));
+    }
+}
+
 /// A peer that reads nothing. Its connection cannot be closed either: the loop is told to end.
 pub fn write_timeout(ip: IpAddr) {
     run(ip, |connection| {

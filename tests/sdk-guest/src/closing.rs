@@ -78,3 +78,33 @@ pub fn full(ip: IpAddr) {
     });
     say("ended", format_args!("{:?}", base.dispatch()));
 }
+
+/// The answer to an upload comes before its end, and is all that the peer gets.
+fn answer_uploads(linger: Option<Duration>, ip: IpAddr) {
+    let base = EventBase::new();
+    base.set_linger(linger);
+    let listener = Listener::builder()
+        .on_connection(|listener, connection| {
+            listener.disable();
+            let connection = BufferedConnection::new(listener.base(), connection);
+            connection.on_read(|connection: &BufferedConnection| {
+                connection.send(vec![b'x'; 3 << 20]);
+                connection.close();
+            });
+            connection.enable(Direction::Read);
+        })
+        .bind(&base, (ip, 0))
+        .expect("a listener");
+    say_address(&listener);
+    say("ended", format_args!("{:?}", base.dispatch()));
+}
+
+/// A peer that reads when it has sent all gets all of it.
+pub fn refused_upload(ip: IpAddr) {
+    answer_uploads(None, ip);
+}
+
+/// A peer that does not stop is given up.
+pub fn endless_upload(ip: IpAddr) {
+    answer_uploads(Some(Duration::from_millis(20)), ip);
+}

@@ -40,10 +40,11 @@ fn main(arguments: Vec<String>) -> Result<(), String> {
             addresses_that_cannot_be_bound options;
         timers: in_order cancelled repeated in_no_time exit_after nothing_left one_turn;
         buffered: echo low_watermark high_watermark back_pressure read_timeout write_timeout
+            timed_out_again broken_in_its_write_callback
             connects connect_is_refused finished_side large_answer aborted
             closed_in_its_read_callback closed_by_another_one callbacks_replaced input_looked_at
             without_an_event_callback reset_by_the_peer base_dropped;
-        closing: peers_that_never_read given_up full;
+        closing: peers_that_never_read given_up full refused_upload endless_upload;
         connection: would_block blocking outgoing socket_options dropped_with_output panics;
         watch: watched_echo disabled_in_its_closure both_directions timed_out
             connection_dropped_in_its_closure handle_dropped one_call_of_two given_a_buffer

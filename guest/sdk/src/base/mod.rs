@@ -251,8 +251,9 @@ impl EventBase {
         self.0.reaper.set_max(self, count.max(1));
     }
 
-    /// Give a connection up that is being closed, and whose peer has taken nothing for that long: the
-    /// bytes that are left are dropped. None: never. Default: 10 seconds. A peer that is slow gets
+    /// Give a connection up that is being closed, and whose peer has taken nothing for that long, or has
+    /// gone on sending for as long after it was sent everything: the bytes that are left are dropped.
+    /// None: never. Default: 10 seconds. A peer that is slow gets
     /// everything, as long as it reads.
     ///
     /// Giving up never waits. What comes of the connection then is the host's business, which has
@@ -325,11 +326,14 @@ impl EventBase {
     }
 
     /// Have all that has changed say what to wait for. What changes meanwhile comes next time: two
-    /// that change each other must not keep the loop from waiting.
+    /// that change each other must not keep the loop from waiting. So does what is left when a callback
+    /// breaks the loop.
     fn settle(&self) {
         let mut changed = self.0.changed.take();
         for source in changed.drain(..) {
-            if let Some(source) = source.upgrade() {
+            if self.breaks() {
+                self.0.changed(source);
+            } else if let Some(source) = source.upgrade() {
                 source.settle(self);
             }
         }

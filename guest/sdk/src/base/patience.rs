@@ -52,13 +52,17 @@ impl Patience {
     }
 
     /// The timer is due. Whether it has been quiet for long enough. Whatever it was, the next
-    /// [`set_active`](Self::set_active) makes the timer anew.
+    /// [`set_active`](Self::set_active) makes the timer anew; and if it has, the time begins anew.
     pub fn has_timed_out(&self, core: &Core) -> bool {
         self.timer.set(None);
         let Some(timeout) = self.timeout.get() else {
             return false;
         };
-        self.active.get() && core.now() >= self.since.get().saturating_add(timeout)
+        let is_over = core.now() >= self.since.get().saturating_add(timeout);
+        match self.active.get() && is_over {
+            true => self.active.replace(false),
+            false => false,
+        }
     }
 
     /// Have another timeout. It is not active until [`set_active`](Self::set_active) says so.

@@ -61,7 +61,9 @@ impl Timer {
     /// assert!(timer.is_pending());
     /// ```
     pub fn is_pending(&self) -> bool {
-        self.0.key.get().is_some()
+        // In its own closure, an interval is about to be wound up again.
+        let rings_again = self.0.period.is_some() && self.0.function.is_set();
+        self.0.base.strong_count() > 0 && (self.0.key.get().is_some() || rings_again)
     }
 }
 

@@ -407,7 +407,9 @@ impl BufferedConnection {
     /// is called any more. Idempotent.
     ///
     /// It returns at once; the event base sees to the rest (see
-    /// [`EventBase::set_max_closing`]). What is in the output of one that has not connected yet is lost.
+    /// [`EventBase::set_max_closing`]). From a peer that has much to send still, input is taken and
+    /// dropped until it ends: the kernel would reset the connection otherwise, and the peer lose what it
+    /// was sent. [`EventBase::set_linger`] says for how long. What is in the output of one that has not connected yet is lost.
     ///
     /// ```no_run
     /// # fn f(connection: evconn_guest::BufferedConnection) {
@@ -468,6 +470,9 @@ impl BufferedConnection {
     }
 
     /// Call `function` with the socket, for its options. None if it is not connected, or closed.
+    ///
+    /// # Panics
+    /// If `function` closes the connection, whose socket it has.
     ///
     /// ```no_run
     /// # fn f(connection: evconn_guest::BufferedConnection) {

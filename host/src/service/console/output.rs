@@ -9,10 +9,10 @@ use std::task::{Context, Poll};
 use tokio::io::AsyncWrite;
 use wasmtime_wasi::async_trait;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
-use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
+use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError, StreamResult};
 
-/// The most bytes that a guest writes at a time.
-const AT_A_TIME: usize = 64 << 10;
+/// The most bytes that a guest writes at a time: they may be as many lines.
+const AT_A_TIME: usize = 4 << 10;
 
 #[derive(Clone, Debug)]
 pub(in crate::service) struct Output {
@@ -55,6 +55,9 @@ impl StdoutStream for Output {
 
 impl OutputStream for Output {
     fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
+        if bytes.len() > AT_A_TIME {
+            return Err(StreamError::trap("more was written than is allowed"));
+        }
         self.console.write(self.stream, &bytes);
         Ok(())
     }

@@ -1,9 +1,14 @@
 //! The log, on standard error.
 
+mod writer;
+
+pub use writer::flush;
+
 use clap::ValueEnum;
-use std::io::{IsTerminal, stderr};
+use std::io::{self, IsTerminal, stderr};
 use tracing_subscriber::Layer;
 use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::fmt::writer::BoxMakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
@@ -16,10 +21,27 @@ pub enum Format {
     Json,
 }
 
-/// Log what `RUST_LOG` asks for (`debug`, or `evconn=debug`), or else from level `info` on.
-pub fn start(format: Format) {
+/// Who writes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// Whoever logs: in its place among what else is written there.
+    AtOnce,
+    /// A thread: nobody waits for whoever reads it.
+    ByThread,
+}
+
+/// Log what `RUST_LOG` asks for (`debug`, or `evconn=debug`), or else from level `info` on. At its end,
+/// the process is to [`flush`] it.
+///
+/// # Errors
+/// If there can be no thread for it.
+pub fn start(format: Format, way: Way) -> io::Result<()> {
+    let writer = match way {
+        Way::AtOnce => BoxMakeWriter::new(stderr),
+        Way::ByThread => BoxMakeWriter::new(writer::start()?),
+    };
     let lines = tracing_subscriber::fmt::layer()
-        .with_writer(stderr)
+        .with_writer(writer)
         .with_ansi(stderr().is_terminal())
         .with_target(false);
     let lines = match format {
@@ -30,6 +52,7 @@ pub fn start(format: Format) {
         .with(lines)
         .with(wanted())
         .init();
+    Ok(())
 }
 
 fn wanted() -> Targets {
