@@ -92,12 +92,3 @@ impl Listener {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
-
-impl Drop for Listener {
-    /// Who was accepted ahead is told as those are who wait in the kernel's queue.
-    fn drop(&mut self) {
-        if let Some(Ok(endpoint)) = self.state().ahead.take() {
-            endpoint.reset();
-        }
-    }
-}
