@@ -287,13 +287,19 @@ impl Closing {
             Some(remains) => (remains.unread != Unread::Nothing, !remains.is_finished),
             None => return,
         };
-        self.expect(core, reads, &self.input, Interest::Input);
-        self.expect(core, writes, &self.output, Interest::Output);
+        self.wait_for(core, reads, &self.input, Interest::Input);
+        self.wait_for(core, writes, &self.output, Interest::Output);
         self.patience
             .set_active(true, core, &self.source(), Interest::OutputTimeout);
     }
 
-    fn expect(self: &Rc<Self>, core: &Core, wanted: bool, key: &Cell<Option<Key>>, what: Interest) {
+    fn wait_for(
+        self: &Rc<Self>,
+        core: &Core,
+        wanted: bool,
+        key: &Cell<Option<Key>>,
+        what: Interest,
+    ) {
         match (wanted, key.get()) {
             (true, None) => {
                 let remains = self.remains.borrow();

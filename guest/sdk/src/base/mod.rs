@@ -253,8 +253,7 @@ impl EventBase {
 
     /// Give a connection up that is being closed, and whose peer has taken nothing for that long, or has
     /// gone on sending for as long after it was sent everything: the bytes that are left are dropped.
-    /// None: never. Default: 10 seconds. A peer that is slow gets
-    /// everything, as long as it reads.
+    /// None: never. Default: 10 seconds. A peer that is slow gets everything, as long as it reads.
     ///
     /// Giving up never waits. What comes of the connection then is the host's business, which has
     /// already taken some of the bytes:

@@ -409,7 +409,8 @@ impl BufferedConnection {
     /// It returns at once; the event base sees to the rest (see
     /// [`EventBase::set_max_closing`]). From a peer that has much to send still, input is taken and
     /// dropped until it ends: the kernel would reset the connection otherwise, and the peer lose what it
-    /// was sent. [`EventBase::set_linger`] says for how long. What is in the output of one that has not connected yet is lost.
+    /// was sent. [`EventBase::set_linger`] says for how long. What is in the output of one that has not
+    /// connected yet is lost.
     ///
     /// ```no_run
     /// # fn f(connection: evconn_guest::BufferedConnection) {
