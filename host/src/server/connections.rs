@@ -4,15 +4,17 @@
 use super::end::End;
 use super::peers::{Counted, PeerCounts, PeerFilter};
 use super::served::Counters;
-use super::watch::{Cut, Watch, Watching};
+use super::watch::{Cut, Watch};
 use crate::connection::{Parts, Peer};
 use crate::limits::Limits;
 use crate::listener::{ConnectionCallback, OnRelease};
 use crate::service::{self, Instances, Meter};
 use crate::sockets::Endpoint;
 use std::convert::Infallible;
-use std::future::pending;
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::task::Poll;
 use std::time::Duration;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::sleep;
@@ -133,22 +135,39 @@ impl Connections {
     /// Serve one connection, from its first byte to its last.
     async fn one(self: Arc<Self>, endpoint: Arc<Endpoint>, number: u64, place: Arc<Place>) {
         tracing::debug!(number, peer = %Peer::of(&endpoint), "connection accepted");
-        let watching = self.watch.add(&endpoint);
-        let end = tokio::select! {
-            // A connection that ends as it is cut short was served.
-            biased;
-            end = self.to_its_end(&endpoint, number, &place) => end,
-            end = self.cut_short(&watching) => {
-                endpoint.reset();
-                end
-            }
-        };
-        drop(watching);
+        let end = self.to_some_end(&endpoint, number, &place).await;
         self.counters.end(end.kind());
         end.tell(number, &Peer::of(&endpoint));
         // In this order: the next connection is taken when this one is gone.
         drop(endpoint);
         drop(place);
+    }
+
+    /// Until its service is done with it, or something else ends it before.
+    async fn to_some_end(&self, endpoint: &Arc<Endpoint>, number: u64, place: &Arc<Place>) -> End {
+        let mut watching = self.watch.add(endpoint);
+        let limit = self.limits.timeout;
+        let mut timeout = limit.map(|limit| (limit, Box::pin(sleep(limit))));
+        let mut to_its_end = pin!(self.to_its_end(endpoint, number, place));
+        // All of this is asked whenever the guest is: a select! would cost more.
+        poll_fn(|cx| {
+            // A connection that ends as it is cut short was served.
+            if let Poll::Ready(end) = to_its_end.as_mut().poll(cx) {
+                return Poll::Ready(end);
+            }
+            let end = if let Poll::Ready(cut) = watching.poll_cut_short(cx) {
+                self.end_of_cut(cut)
+            } else if let Some((limit, sleep)) = &mut timeout
+                && sleep.as_mut().poll(cx).is_ready()
+            {
+                End::Timeout(*limit)
+            } else {
+                return Poll::Pending;
+            };
+            endpoint.reset();
+            Poll::Ready(end)
+        })
+        .await
     }
 
     async fn to_its_end(&self, endpoint: &Arc<Endpoint>, number: u64, place: &Arc<Place>) -> End {
@@ -207,26 +226,11 @@ impl Connections {
         }
     }
 
-    /// Wait until something else ends the connection than its service.
-    async fn cut_short(&self, watching: &Watching<'_>) -> End {
-        tokio::select! {
-            cut = watching.cut_short() => match (cut, self.limits.idle_timeout) {
-                (Cut::Idle, Some(limit)) => End::Idle(limit),
-                (Cut::Idle, None) | (Cut::Shutdown, _) => End::Shutdown,
-            },
-            end = time_out(self.limits.timeout) => end,
+    fn end_of_cut(&self, cut: Cut) -> End {
+        match (cut, self.limits.idle_timeout) {
+            (Cut::Idle, Some(limit)) => End::Idle(limit),
+            (Cut::Idle, None) | (Cut::Shutdown, _) => End::Shutdown,
         }
-    }
-}
-
-/// Wait until the connection has lasted as long as it may.
-async fn time_out(limit: Option<Duration>) -> End {
-    match limit {
-        Some(limit) => {
-            sleep(limit).await;
-            End::Timeout(limit)
-        }
-        None => pending().await,
     }
 }
 

@@ -8,10 +8,10 @@ use crate::sockets::Endpoint;
 use futures_util::task::AtomicWaker;
 use slab::Slab;
 use std::convert::Infallible;
-use std::future::{pending, poll_fn};
+use std::future::pending;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Poll, Waker};
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -93,6 +93,7 @@ impl Watch {
             watch: self,
             key,
             watched,
+            registered: None,
         }
     }
 
@@ -169,32 +170,28 @@ pub(super) struct Watching<'a> {
     watch: &'a Watch,
     key: usize,
     watched: Arc<Watched>,
+    /// The task that waits.
+    registered: Option<Waker>,
 }
 
 impl Watching<'_> {
     /// Wait until the connection is to end. Only one task can wait.
-    pub async fn cut_short(&self) -> Cut {
-        let mut registered: Option<Waker> = None;
-        poll_fn(|cx| {
-            if let Some(cut) = self.watched.is_cut() {
-                return Poll::Ready(cut);
-            }
-            // It is asked whenever its guest is, and mostly by the same task.
-            if registered
-                .as_ref()
-                .is_some_and(|task| task.will_wake(cx.waker()))
-            {
-                return Poll::Pending;
-            }
-            registered = Some(cx.waker().clone());
-            self.watched.task.register(cx.waker());
-            // It may have been cut in between.
-            match self.watched.is_cut() {
-                Some(cut) => Poll::Ready(cut),
-                None => Poll::Pending,
-            }
-        })
-        .await
+    pub fn poll_cut_short(&mut self, cx: &mut Context<'_>) -> Poll<Cut> {
+        if let Some(cut) = self.watched.is_cut() {
+            return Poll::Ready(cut);
+        }
+        // It is asked whenever its guest is, and mostly by the same task.
+        let registered = self.registered.as_ref();
+        if registered.is_some_and(|task| task.will_wake(cx.waker())) {
+            return Poll::Pending;
+        }
+        self.registered = Some(cx.waker().clone());
+        self.watched.task.register(cx.waker());
+        // It may have been cut in between.
+        match self.watched.is_cut() {
+            Some(cut) => Poll::Ready(cut),
+            None => Poll::Pending,
+        }
     }
 }
 
@@ -210,6 +207,7 @@ impl Drop for Watching<'_> {
 mod tests {
     use super::*;
     use crate::sockets::Plain;
+    use std::future::poll_fn;
     use std::io::Write;
     use std::mem::MaybeUninit;
     use tokio::net::TcpListener;
@@ -226,11 +224,15 @@ mod tests {
         (Arc::new(Endpoint::new(plain, address)), peer)
     }
 
+    async fn cut_short(watching: &mut Watching<'_>) -> Cut {
+        poll_fn(|cx| watching.poll_cut_short(cx)).await
+    }
+
     #[tokio::test]
     async fn silence_is_counted_from_the_last_byte_that_was_seen() {
         let watch = Watch::new(Some(LIMIT));
         let (endpoint, mut peer) = connection().await;
-        let watching = watch.add(&endpoint);
+        let mut watching = watch.add(&endpoint);
         let begin = Instant::now();
         watch.look(LIMIT, begin + LIMIT / 2, Duration::ZERO);
         peer.write_all(b"x").expect("sent");
@@ -244,19 +246,19 @@ mod tests {
         watch.look(LIMIT, begin + LIMIT + LIMIT / 2, Duration::ZERO);
         assert_eq!(watching.watched.is_cut(), None);
         watch.look(LIMIT, begin + 2 * LIMIT, Duration::ZERO);
-        assert_eq!(watching.cut_short().await, Cut::Idle);
+        assert_eq!(cut_short(&mut watching).await, Cut::Idle);
     }
 
     #[tokio::test]
     async fn the_time_in_which_nobody_could_be_served_is_no_silence() {
         let watch = Watch::new(Some(LIMIT));
         let (endpoint, _peer) = connection().await;
-        let watching = watch.add(&endpoint);
+        let mut watching = watch.add(&endpoint);
         let begin = Instant::now();
         watch.look(LIMIT, begin + 3 * LIMIT, 3 * LIMIT);
         assert_eq!(watching.watched.is_cut(), None);
         watch.look(LIMIT, begin + 4 * LIMIT, Duration::ZERO);
-        assert_eq!(watching.cut_short().await, Cut::Idle);
+        assert_eq!(cut_short(&mut watching).await, Cut::Idle);
     }
 
     #[tokio::test]
@@ -264,12 +266,12 @@ mod tests {
         let watch = Watch::new(None);
         let (first, _peer) = connection().await;
         let (second, _peer) = connection().await;
-        let watching = watch.add(&first);
+        let mut watching = watch.add(&first);
         watch.kill();
-        assert_eq!(watching.cut_short().await, Cut::Shutdown);
-        assert_eq!(watch.add(&second).cut_short().await, Cut::Shutdown);
+        assert_eq!(cut_short(&mut watching).await, Cut::Shutdown);
+        assert_eq!(cut_short(&mut watch.add(&second)).await, Cut::Shutdown);
         watch.look(LIMIT, Instant::now() + 2 * LIMIT, Duration::ZERO);
-        assert_eq!(watching.cut_short().await, Cut::Shutdown);
+        assert_eq!(cut_short(&mut watching).await, Cut::Shutdown);
         drop(watching);
         assert!(watch.state().entries.is_empty());
     }

@@ -15,7 +15,7 @@ const SMALLEST: usize = 16 << 10;
 /// Larger ones are not kept: this is memory that nobody uses.
 const LARGEST: usize = 512 << 10;
 
-/// What was received. When the last one drops it but for the thread that keeps it, it is used again.
+/// What was received. A thread that [`keep`]s it uses it again, as soon as nobody else has it.
 pub(super) type Received = Arc<Vec<u8>>;
 
 thread_local! {
@@ -32,35 +32,44 @@ pub(super) fn fill(
     // Nobody else has it, so this copies nothing.
     let bytes = Arc::make_mut(&mut buffer);
     bytes.clear();
-    let result = receive(&mut bytes.spare_capacity_mut()[..size]).map(|count| {
-        assert!(count <= size, "more than the buffer takes was received");
-        // SAFETY: that many bytes were received to the start of the buffer, which was empty.
-        unsafe { bytes.set_len(count) };
-    });
-    keep(&buffer);
-    result.map(|()| buffer)
+    match receive(&mut bytes.spare_capacity_mut()[..size]) {
+        Ok(count) => {
+            assert!(count <= size, "more than the buffer takes was received");
+            // SAFETY: that many bytes were received to the start of the buffer, which was empty.
+            unsafe { bytes.set_len(count) };
+            Ok(buffer)
+        }
+        Err(error) => {
+            keep(buffer);
+            Err(error)
+        }
+    }
 }
 
 /// A buffer of at least that capacity, that nobody else has.
 fn take(capacity: usize) -> Received {
-    let is_free = |buffer: &Received| Arc::strong_count(buffer) == 1;
+    let does =
+        |buffer: &mut Received| buffer.capacity() >= capacity && Arc::strong_count(buffer) == 1;
     BUFFERS
         .with_borrow_mut(|kept| {
-            kept.iter()
-                .rposition(|buffer| buffer.capacity() >= capacity && is_free(buffer))
-                .map(|place| kept.remove(place))
+            // Mostly it is the last one.
+            kept.pop_if(does).or_else(|| {
+                let place = kept.iter_mut().rposition(does)?;
+                Some(kept.remove(place))
+            })
         })
         .unwrap_or_else(|| Arc::new(Vec::with_capacity(capacity.max(SMALLEST))))
 }
 
-fn keep(buffer: &Received) {
+/// Use it again when nobody else has it any more.
+pub(super) fn keep(buffer: Received) {
     if buffer.capacity() <= LARGEST {
         BUFFERS.with_borrow_mut(|kept| {
             if kept.len() == KEPT {
                 // The one that was not used for longest.
                 kept.remove(0);
             }
-            kept.push(Arc::clone(buffer));
+            kept.push(buffer);
         });
     }
 }
@@ -74,7 +83,9 @@ mod tests {
             buffer.fill(MaybeUninit::new(1));
             Ok(buffer.len())
         };
-        fill(size, receive).expect("filled")
+        let received = fill(size, receive).expect("filled");
+        keep(Arc::clone(&received));
+        received
     }
 
     #[test]

@@ -245,6 +245,19 @@ impl Endpoint {
         Poll::Ready(())
     }
 
+    /// Wait until a write may be made.
+    pub fn poll_permitted(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        loop {
+            let mut sending = self.sending();
+            sending.check_open()?;
+            if sending.is_idle() {
+                return Poll::Ready(Ok(()));
+            }
+            drop(sending);
+            std::task::ready!(self.poll_output_ready(cx));
+        }
+    }
+
     /// Receive no more. What is there is discarded.
     pub fn end_receiving(&self) {
         self.received_all.store(true, Ordering::Relaxed);

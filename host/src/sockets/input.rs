@@ -1,6 +1,7 @@
 //! The stream of what a peer sends.
 
 use super::buffers::{self, Received};
+use super::output::{PERMIT, failure};
 use super::pollables::SocketPollable;
 use super::sending::shared;
 use super::{Endpoint, turn};
@@ -8,6 +9,7 @@ use bytes::Bytes;
 use std::future::poll_fn;
 use std::io;
 use std::sync::Arc;
+use std::task::{Poll, ready};
 use wasmtime_wasi::async_trait;
 use wasmtime_wasi::p2::{InputStream, Pollable, StreamError, StreamResult};
 
@@ -39,6 +41,35 @@ impl Input {
 
     /// Receive what is there: nothing, it may be.
     pub(super) fn read_now(&mut self, size: usize) -> StreamResult<Option<Received>> {
+        Ok(self.receive_now(size)?.inspect(keep_too))
+    }
+
+    /// Receive what is there or comes next.
+    pub(super) async fn read_next(&mut self, size: usize) -> StreamResult<Option<Received>> {
+        // However much there is to be read, others get their turn.
+        tokio::task::coop::consume_budget().await;
+        Ok(self.receive_next(size).await?.inspect(keep_too))
+    }
+
+    /// Send on what is there or comes next, as soon as `output` takes it, and wait until the kernel has
+    /// all of it: so many bytes.
+    pub(super) async fn splice(&mut self, output: &Endpoint, size: usize) -> StreamResult<usize> {
+        // However fast the peers are, others get their turn.
+        tokio::task::coop::consume_budget().await;
+        let permitted = poll_fn(|cx| output.poll_permitted(cx)).await;
+        permitted.map_err(failure)?;
+        let Some(received) = self.receive_next(size.min(PERMIT)).await? else {
+            return Ok(0);
+        };
+        if !output.send_received(&received).map_err(failure)? {
+            output.flushed().await.map_err(failure)?;
+        }
+        let count = received.len();
+        buffers::keep(received);
+        Ok(count)
+    }
+
+    fn receive_now(&mut self, size: usize) -> StreamResult<Option<Received>> {
         if self.ended {
             return Err(StreamError::Closed);
         }
@@ -64,29 +95,29 @@ impl Input {
         }
     }
 
-    /// Receive what is there or comes next. The socket is tried first, where the event loop knows nothing
-    /// of it: mostly the peer has sent something by now.
-    pub(super) async fn read_next(&mut self, size: usize) -> StreamResult<Option<Received>> {
-        // However much there is to be read, others get their turn.
-        tokio::task::coop::consume_budget().await;
+    async fn receive_next(&mut self, size: usize) -> StreamResult<Option<Received>> {
         if self.ended {
             return Err(StreamError::Closed);
         }
-        if size > 0
-            && !self.endpoint.is_told_of_input()
-            && let Some(received) = self.read_now(size)?
-        {
-            return Ok(Some(received));
+        if size == 0 {
+            // An error of the socket is what the next read says.
+            let _ = poll_fn(|cx| self.endpoint.poll_readable(cx)).await;
+            return Ok(None);
         }
-        loop {
-            self.readable().await;
-            if size == 0 {
-                return Ok(None);
+        // Where the event loop knows nothing of the socket, mostly the peer has sent something by now.
+        let mut try_now = !self.endpoint.is_told_of_input();
+        poll_fn(|cx| {
+            loop {
+                if try_now && let Some(received) = self.receive_now(size)? {
+                    return Poll::Ready(Ok(Some(received)));
+                }
+                // Whoever is woken is so because there is something.
+                try_now = true;
+                // An error of the socket is what the next read says.
+                let _ = ready!(self.endpoint.poll_readable(cx));
             }
-            if let Some(received) = self.read_now(size)? {
-                return Ok(Some(received));
-            }
-        }
+        })
+        .await
     }
 
     fn receive(&mut self, size: usize) -> io::Result<Received> {
@@ -105,11 +136,11 @@ impl Input {
             self.expected = (self.expected / 4).max(SMALLEST);
         }
     }
+}
 
-    async fn readable(&self) {
-        // An error of the socket is what the next read says.
-        let _ = poll_fn(|cx| self.endpoint.poll_readable(cx)).await;
-    }
+/// Use the buffer again, when the guest has what is in it.
+fn keep_too(received: &Received) {
+    buffers::keep(Arc::clone(received));
 }
 
 #[async_trait]

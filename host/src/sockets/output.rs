@@ -1,7 +1,6 @@
 //! The stream of what a peer is sent.
 
 use super::Endpoint;
-use super::buffers::Received;
 use super::pollables::SocketPollable;
 use bytes::Bytes;
 use std::future::poll_fn;
@@ -11,7 +10,7 @@ use wasmtime_wasi::async_trait;
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError, StreamResult};
 
 /// How much may be written at a time. No more than that is kept for a peer that does not read.
-const PERMIT: usize = 256 << 10;
+pub(super) const PERMIT: usize = 256 << 10;
 
 /// Tries the socket first and keeps what it does not take: nothing more may be written until that is
 /// sent. Dropping it ends the sending direction, and never waits: see [`Endpoint::end_sending`].
@@ -55,12 +54,10 @@ impl Output {
     pub(super) async fn permitted(&mut self) -> StreamResult<usize> {
         // However fast the peer is, others get their turn.
         tokio::task::coop::consume_budget().await;
-        loop {
-            match self.permit()? {
-                0 => self.ready().await,
-                permit => return Ok(permit),
-            }
-        }
+        let permitted = poll_fn(|cx| self.endpoint.poll_permitted(cx)).await;
+        permitted.map_err(failure)?;
+        self.permit = PERMIT;
+        Ok(PERMIT)
     }
 
     /// Use up the permit for so many bytes. They are to be sent at once.
@@ -75,13 +72,10 @@ impl Output {
         Ok(Arc::clone(&self.endpoint))
     }
 
-    /// Send what was received elsewhere, as much as is permitted, and wait until the kernel has all of it.
-    pub(super) async fn send_received(&mut self, bytes: &Received) -> StreamResult<()> {
-        let endpoint = self.take_permit(bytes.len())?;
-        match endpoint.send_received(bytes).map_err(failure)? {
-            true => Ok(()),
-            false => endpoint.flushed().await.map_err(failure),
-        }
+    /// What an input is to be spliced to. That takes the permit, whatever comes of it.
+    pub(super) fn lend(&mut self) -> Arc<Endpoint> {
+        self.permit = 0;
+        Arc::clone(&self.endpoint)
     }
 }
 

@@ -26,10 +26,16 @@ impl Readiness {
         self.of(socket).map(|_| ())
     }
 
+    #[inline]
     fn of(&self, socket: &Arc<Socket>) -> io::Result<&system::Registration> {
-        if let Some(registration) = self.0.get() {
-            return Ok(registration);
+        match self.0.get() {
+            Some(registration) => Ok(registration),
+            None => self.new_of(socket),
         }
+    }
+
+    #[cold]
+    fn new_of(&self, socket: &Arc<Socket>) -> io::Result<&system::Registration> {
         if Handle::try_current().is_err() {
             return Err(io::Error::other("a socket is used outside a tokio runtime"));
         }

@@ -426,9 +426,10 @@ async fn blocking_splice(
     from: &InputResource,
     count: usize,
 ) -> StreamResult<usize> {
-    let is_of_sockets = socket_output(table, to)?.is_some() && socket_input(table, from)?.is_some();
-    if is_of_sockets {
-        return splice_sockets(table, to, from, count).await;
+    if let Some(output) = socket_output(table, to)?.map(Output::lend)
+        && let Some(input) = socket_input(table, from)?
+    {
+        return input.splice(&output, count).await;
     }
     let count = count.min(output(table, to)?.write_ready().await?);
     if count == 0 {
@@ -440,27 +441,4 @@ async fn blocking_splice(
         output(table, to)?.blocking_write_and_flush(bytes).await?;
     }
     Ok(count)
-}
-
-async fn splice_sockets(
-    table: &mut ResourceTable,
-    to: &OutputResource,
-    from: &InputResource,
-    count: usize,
-) -> StreamResult<usize> {
-    let Some(output) = socket_output(table, to)? else {
-        return Err(ResourceTableError::WrongType.into());
-    };
-    let count = count.min(output.permitted().await?);
-    let Some(input) = socket_input(table, from)? else {
-        return Err(ResourceTableError::WrongType.into());
-    };
-    let Some(received) = input.read_next(count).await? else {
-        return Ok(0);
-    };
-    let Some(output) = socket_output(table, to)? else {
-        return Err(ResourceTableError::WrongType.into());
-    };
-    output.send_received(&received).await?;
-    Ok(received.len())
 }

@@ -21,7 +21,7 @@ pub(crate) struct Transport {
     tls: OnceLock<TlsSession>,
     /// Shared with the task that sends what a session has taken.
     plain: Arc<Plain>,
-    /// The bytes that were sent and received.
+    /// The bytes that were sent and received, more or less.
     moved: AtomicU64,
 }
 
@@ -99,7 +99,10 @@ impl Transport {
 
     fn count(&self, moved: io::Result<usize>) -> io::Result<usize> {
         if let Ok(bytes) = moved {
-            self.moved.fetch_add(bytes as u64, Ordering::Relaxed);
+            // Not in one step, which takes long: of two at a time, one may be forgotten.
+            let moved = self.moved.load(Ordering::Relaxed);
+            self.moved
+                .store(moved.wrapping_add(bytes as u64), Ordering::Relaxed);
         }
         moved
     }
