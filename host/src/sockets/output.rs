@@ -62,12 +62,7 @@ impl Output {
 
     /// Use up the permit for so many bytes. They are to be sent at once.
     pub(super) fn take_permit(&mut self, count: usize) -> StreamResult<Arc<Endpoint>> {
-        if count > self.permit {
-            return Err(StreamError::trap(&format!(
-                "{count} bytes were written, but check-write allowed {}",
-                self.permit
-            )));
-        }
+        check_permit(count, self.permit)?;
         self.permit = 0;
         Ok(Arc::clone(&self.endpoint))
     }
@@ -128,6 +123,16 @@ impl Pollable for Output {
 impl Drop for Output {
     fn drop(&mut self) {
         self.endpoint.end_sending();
+    }
+}
+
+/// Whether so many bytes may be written.
+pub(super) fn check_permit(count: usize, permit: usize) -> StreamResult<()> {
+    match count > permit {
+        true => Err(StreamError::trap(&format!(
+            "{count} bytes were written, but check-write allowed {permit}"
+        ))),
+        false => Ok(()),
     }
 }
 

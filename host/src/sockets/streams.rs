@@ -6,7 +6,7 @@
 //! are in the table as wasmtime-wasi puts them there.
 
 use super::buffers::Received;
-use super::output::failure;
+use super::output::{check_permit, failure};
 use super::pollables::{self, SocketPollable};
 use super::{Input, Output, TcpView};
 use bytes::Bytes;
@@ -340,6 +340,9 @@ fn write<T: TcpView>(
     bytes: &WasmList<u8>,
 ) -> StreamResult<()> {
     let Some(output) = socket_output(table(store), stream)? else {
+        // What is not permitted is not worth a copy: a guest may write all of its memory.
+        let permitted = output(table(store), stream)?.check_write()?;
+        check_permit(bytes.len(), permitted)?;
         let bytes = Bytes::copy_from_slice(bytes.as_le_slice(&*store));
         return output(table(store), stream)?.write(bytes);
     };

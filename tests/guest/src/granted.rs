@@ -35,6 +35,13 @@ pub fn flood(lines: u32) {
     }
 }
 
+/// Print so many bytes in one call, without asking how many may be written.
+pub fn print_at_once(count: usize) {
+    let bytes = vec![b'x'; count];
+    let written = stdout::get_stdout().write(&bytes);
+    written.expect("to print does not fail");
+}
+
 /// What std does about a panic where it knows of a standard error.
 pub fn panic(message: &str) -> ! {
     let text = format!("\nthread 'main' panicked at src/lib.rs:1:1:\n{message}\n");

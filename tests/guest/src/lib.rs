@@ -81,6 +81,14 @@ impl Guest for TestGuest {
                 // Not reached. Otherwise the connection stays open, and the test notices.
                 echo(&connection);
             }
+            "print-at-once" => {
+                granted::print_at_once(
+                    argument
+                        .parse()
+                        .map_err(|_| "print-at-once takes a number of bytes")?,
+                );
+                say(&connection.output, "printed\n");
+            }
             "pour" => limits::pour(&connection.output),
             "probe" => say(&connection.output, &probe()),
             "recurse" => say(&connection.output, &format!("{}\n", limits::recurse(1))),

@@ -23,6 +23,9 @@ const SEND_BUFFER: usize = 64 << 10;
 /// How often the socket is read in one go.
 const READS: usize = 16;
 
+/// How many such goes there are in one turn of who waits for something to receive.
+const LOOKS: usize = 4;
+
 /// How long a dropped session goes on sending what it has taken.
 const LINGER: Duration = Duration::from_secs(10);
 
@@ -86,11 +89,16 @@ impl TlsSession {
 
     /// Wait until a receive finds something. One task can wait at a time.
     pub(crate) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // An error is what the next receive says.
-        while !self.has_input().unwrap_or(true) {
+        for _ in 0..LOOKS {
+            // An error is what the next receive says.
+            if self.has_input().unwrap_or(true) {
+                return Poll::Ready(Ok(()));
+            }
             ready!(self.shared.plain.poll_readable(cx))?;
         }
-        Poll::Ready(Ok(()))
+        // However much comes that holds nothing, others get their turn.
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 
     /// Wait until there is room to send, which is when the kernel has taken all. One task can wait
