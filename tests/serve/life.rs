@@ -4,7 +4,7 @@ use super::{TEST_GUEST, ask, connect, echoing, rest, start};
 use crate::support::descriptors::unchanged;
 use crate::support::process::{EVCONN, Evconn};
 use rustix::process::Signal;
-use std::io::{ErrorKind, Write};
+use std::io::{ErrorKind, PipeReader, Read, Write};
 use std::net::Shutdown;
 use std::net::TcpStream;
 use std::process::Command;
@@ -63,14 +63,7 @@ fn what_does_not_finish_in_time_is_reset_and_the_exit_status_says_so() {
 #[test]
 fn a_log_that_nobody_reads_holds_nobody_up() {
     let _open = unchanged();
-    let (unread, stderr) = std::io::pipe().expect("a pipe");
-    let mut command = Command::new("sh");
-    command
-        .args(["-c", r#"exec "$@" 2>&0 </dev/null"#, "sh", EVCONN])
-        .args(["serve", TEST_GUEST, "--listen", "127.0.0.1:0"])
-        .stdin(stderr);
-    let evconn = Evconn::start_by(&mut command);
-    drop(command);
+    let (evconn, unread) = unread(&[]);
     let address = evconn.address();
     for _ in 0..1000 {
         let mut peer = connect(address);
@@ -83,6 +76,44 @@ fn a_log_that_nobody_reads_holds_nobody_up() {
     evconn.signal(Signal::TERM);
     assert_eq!(evconn.wait().status.code(), Some(0));
     drop(unread);
+}
+
+#[test]
+fn what_services_print_and_nobody_reads_holds_up_who_prints_alone() {
+    let _open = unchanged();
+    let (evconn, mut unread) = unread(&["--inherit-stderr", "--workers", "1"]);
+    let address = evconn.address();
+    let mut printing = connect(address);
+    // Far more than a pipe has room for.
+    printing.write_all(b"flood 100000\n").expect("sent");
+    let mut peer = echoing(address);
+    ask(&mut peer, "not held up\n", "not held up\n");
+    let reader = std::thread::spawn(move || {
+        let mut text = String::new();
+        unread.read_to_string(&mut text).map(|_| text)
+    });
+    let answer = rest(&mut printing).expect("a regular end");
+    assert_eq!(answer, "printed\n");
+    drop(peer);
+    evconn.signal(Signal::TERM);
+    assert_eq!(evconn.wait().status.code(), Some(0));
+    let text = reader.join().expect("read").expect("text");
+    let printed = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("[1] line "));
+    assert!(printed.eq((1..=100_000).map(|number| number.to_string())));
+}
+
+/// A server whose standard error is a pipe that nobody reads.
+fn unread(flags: &[&str]) -> (Evconn, PipeReader) {
+    let (unread, stderr) = std::io::pipe().expect("a pipe");
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", r#"exec "$@" 2>&0 </dev/null"#, "sh", EVCONN])
+        .args(["serve", TEST_GUEST, "--listen", "127.0.0.1:0"])
+        .args(flags)
+        .stdin(stderr);
+    (Evconn::start_by(&mut command), unread)
 }
 
 #[test]

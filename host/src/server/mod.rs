@@ -18,6 +18,7 @@ pub use peers::PeerFilter;
 pub use serve::{serve, serve_all};
 pub use served::Served;
 
+use crate::service::flush_printed;
 use crate::{Error, Listener, Service, Shutdown, State, StopReason};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use std::future::pending;
@@ -138,6 +139,7 @@ impl Server {
         close(&self.listeners).await;
         connections.kill();
         connections.done().await;
+        flush_printed().await;
         outcome.map(|()| self.handle.served())
     }
 

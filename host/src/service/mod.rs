@@ -13,6 +13,7 @@ mod meter;
 mod state;
 
 use console::Origin;
+pub(crate) use console::flush as flush_printed;
 pub(crate) use failure::Failure;
 pub(crate) use fair::{Background, run};
 pub(crate) use instances::Instances;

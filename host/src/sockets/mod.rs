@@ -75,7 +75,7 @@ pub(crate) use destinations::Destinations;
 pub(crate) use endpoint::Endpoint;
 pub(crate) use input::Input;
 pub use names::ResolveAddressStream;
-pub(crate) use output::Output;
+pub(crate) use output::{Output, check_permit};
 pub(crate) use plain::Plain;
 pub use policy::{Policy, Refusals, Use};
 pub use pollables::{delete_pollable, poll};

@@ -127,7 +127,7 @@ impl Drop for Output {
 }
 
 /// Whether so many bytes may be written.
-pub(super) fn check_permit(count: usize, permit: usize) -> StreamResult<()> {
+pub(crate) fn check_permit(count: usize, permit: usize) -> StreamResult<()> {
     match count > permit {
         true => Err(StreamError::trap(&format!(
             "{count} bytes were written, but check-write allowed {permit}"

@@ -6,15 +6,16 @@
 mod budget;
 mod lines;
 mod output;
+mod printer;
 
 pub(super) use output::Output;
+pub(crate) use printer::flush;
 
 use crate::connection::Peer;
 use crate::sockets::{Denial, OnDenied};
 use budget::{Budget, Fate};
 use lines::{Line, Lines, Overlong};
 use std::fmt;
-use std::io::Write;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 use tracing::info;
@@ -93,6 +94,19 @@ impl Console {
         self.state().end();
     }
 
+    /// Whether something may be printed now.
+    pub(super) fn has_room(&self) -> bool {
+        !self.state().inherits || printer::has_room()
+    }
+
+    /// Wait until something may be printed: the log never keeps anybody waiting.
+    pub(super) async fn room(&self) {
+        let inherits = self.state().inherits;
+        if inherits {
+            printer::room().await;
+        }
+    }
+
     pub(super) fn write(&self, stream: Stream, bytes: &[u8]) {
         self.state()
             .with_lines(stream, |lines, show| lines.push(bytes, show));
@@ -158,8 +172,7 @@ fn print(number: u64, line: Line<'_>) {
     let mut text = format!("[{number}] ").into_bytes();
     text.extend_from_slice(line.bytes);
     text.push(b'\n');
-    // If standard error is gone, there is nowhere left to say so.
-    let _ = std::io::stderr().write_all(&text);
+    printer::print(&text);
 }
 
 fn log(origin: Origin, budget: &mut Budget, stream: Stream, line: Line<'_>) {

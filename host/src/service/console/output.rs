@@ -1,6 +1,8 @@
-//! A guest's standard output or standard error. To write never waits.
+//! A guest's standard output or standard error. To write waits for nothing but for room at whoever
+//! reads standard error, where that is what it goes to.
 
 use super::{Console, Stream};
+use crate::sockets::check_permit;
 use bytes::Bytes;
 use std::io;
 use std::pin::Pin;
@@ -9,7 +11,7 @@ use std::task::{Context, Poll};
 use tokio::io::AsyncWrite;
 use wasmtime_wasi::async_trait;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
-use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError, StreamResult};
+use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 
 /// The most bytes that a guest writes at a time: they may be as many lines.
 const AT_A_TIME: usize = 4 << 10;
@@ -18,6 +20,8 @@ const AT_A_TIME: usize = 4 << 10;
 pub(in crate::service) struct Output {
     console: Arc<Console>,
     stream: Stream,
+    /// What was last permitted: it stays so, whatever others print meanwhile.
+    permit: usize,
 }
 
 impl Output {
@@ -33,6 +37,7 @@ impl Output {
         Self {
             console: Arc::clone(console),
             stream,
+            permit: 0,
         }
     }
 }
@@ -55,9 +60,8 @@ impl StdoutStream for Output {
 
 impl OutputStream for Output {
     fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
-        if bytes.len() > AT_A_TIME {
-            return Err(StreamError::trap("more was written than is allowed"));
-        }
+        check_permit(bytes.len(), self.permit)?;
+        self.permit = 0;
         self.console.write(self.stream, &bytes);
         Ok(())
     }
@@ -67,7 +71,10 @@ impl OutputStream for Output {
     }
 
     fn check_write(&mut self) -> StreamResult<usize> {
-        Ok(AT_A_TIME)
+        if self.console.has_room() {
+            self.permit = AT_A_TIME;
+        }
+        Ok(self.permit)
     }
 }
 
@@ -76,6 +83,9 @@ impl Pollable for Output {
     async fn ready(&mut self) {
         // However often it is asked, others get their turn.
         tokio::task::coop::consume_budget().await;
+        if self.permit == 0 {
+            self.console.room().await;
+        }
     }
 }
 
