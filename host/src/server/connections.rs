@@ -194,10 +194,7 @@ impl Connections {
         let guest = {
             let (endpoint, meter) = (Arc::clone(endpoint), Arc::clone(&meter));
             let place = Arc::clone(place);
-            Box::pin(async move {
-                let _place = place;
-                instances.serve(endpoint, number, meter).await
-            })
+            Box::pin(instances.serve(place, endpoint, number, meter))
         };
         let end = match service::run(guest, meter, host.background()).await {
             Ok(()) => End::Done,

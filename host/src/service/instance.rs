@@ -6,6 +6,7 @@ use super::failure::{self, Failure, OutOfTime};
 use super::meter::{Meter, Tick};
 use super::state::ConnectionState;
 use crate::bindings::service::Service as Exports;
+use crate::bindings::service::evconn::tcp::connection::Connection as WitConnection;
 use crate::limits::Limits;
 use crate::sockets::Endpoint;
 use std::sync::Arc;
@@ -45,36 +46,39 @@ impl Instance {
         }
     }
 
-    /// Serve one connection. A failure that is not the handler's own is the end of the instance.
-    ///
-    /// The connection is reset if this fails, or is given up.
-    pub async fn serve(
+    /// It is to serve one more connection: make it the guest's.
+    pub fn begin(
         &mut self,
         endpoint: &Arc<Endpoint>,
-        limits: &Limits,
         origin: Origin,
         meter: Arc<Meter>,
-    ) -> Result<Result<(), String>, Failure> {
+    ) -> wasmtime::Result<WitConnection> {
         self.served += 1;
-        self.store.data_mut().meter = meter;
-        self.store.data().console.begin(origin);
-        // Dropped before the store: the end of the streams in there would be a regular one.
-        let unfinished = ResetOnDrop(endpoint);
-        let result = self.call(endpoint).await;
-        self.store.data().console.end();
-        match result {
-            Ok(result) => {
-                unfinished.disarm();
-                Ok(result)
-            }
-            Err(error) => Err(explain(&mut self.store, limits, error)),
-        }
+        let state = self.store.data_mut();
+        state.meter = meter;
+        state.console.begin(origin);
+        state.connection(endpoint)
     }
 
-    async fn call(&mut self, endpoint: &Arc<Endpoint>) -> wasmtime::Result<Result<(), String>> {
-        let connection = self.store.data_mut().connection(endpoint)?;
+    /// Have the guest serve a connection. This is the future of the call itself: whatever is around it
+    /// is gone through whenever the guest waits.
+    pub fn handle(
+        &mut self,
+        connection: WitConnection,
+    ) -> impl Future<Output = wasmtime::Result<Result<(), String>>> {
         let handler = self.exports.evconn_tcp_handler();
-        handler.call_handle(&mut self.store, connection).await
+        handler.call_handle(&mut self.store, connection)
+    }
+
+    /// It is done with the connection. A failure that is not the handler's own is the end of the
+    /// instance.
+    pub fn end(
+        &mut self,
+        result: wasmtime::Result<Result<(), String>>,
+        limits: &Limits,
+    ) -> Result<Result<(), String>, Failure> {
+        self.store.data().console.end();
+        result.map_err(|error| explain(&mut self.store, limits, error))
     }
 }
 

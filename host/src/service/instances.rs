@@ -76,16 +76,18 @@ impl Instances {
     /// Have an instance serve a connection, which has this number.
     ///
     /// The connection is closed when this is done and all else that holds it is dropped: in a regular
-    /// way, or by a reset if the instance failed or this was given up.
+    /// way, or by a reset if the instance failed or this was given up. What it takes up, its `_place`,
+    /// is kept until then.
     pub async fn serve(
         self: Arc<Self>,
+        _place: impl Send,
         endpoint: Arc<Endpoint>,
         number: u64,
         meter: Arc<Meter>,
     ) -> Result<(), Failure> {
         let peer = Peer::of(&endpoint);
         let origin = Origin { number, peer };
-        let unfinished = ResetOnDrop(&endpoint);
+        let unserved = ResetOnDrop(&endpoint);
         let mut instance = match self.take_idle() {
             Some(instance) => instance,
             None => {
@@ -94,9 +96,14 @@ impl Instances {
                 Box::pin(Instance::new(&self.service, &self.limits, origin, meter)).await?
             }
         };
-        let result = instance
-            .serve(&endpoint, &self.limits, origin, meter)
-            .await?;
+        unserved.disarm();
+        // Dropped before the store: the end of the streams in there would be a regular one.
+        let unfinished = ResetOnDrop(&endpoint);
+        let result = match instance.begin(&endpoint, origin, meter) {
+            Ok(connection) => instance.handle(connection).await,
+            Err(error) => Err(error),
+        };
+        let result = instance.end(result, &self.limits)?;
         unfinished.disarm();
         // Otherwise the connection would be open for as long as the instance is kept.
         if endpoint.is_released() && instance.served < self.reuse.connections.get() {

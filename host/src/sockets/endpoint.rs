@@ -2,7 +2,7 @@
 
 use super::buffers::Received;
 use super::plain::Plain;
-use super::sending::{Sending, rest_of};
+use super::sending::{SendingGuard, SendingLock, rest_of};
 use super::transport::Transport;
 use super::turn;
 use crate::PeerCredentials;
@@ -40,7 +40,7 @@ pub(crate) struct Endpoint {
     announced_peer: OnceLock<SocketAddr>,
     /// The socket's, whoever the peer turns out to be.
     family: IpAddressFamily,
-    sending: Mutex<Sending>,
+    sending: SendingLock,
     /// Woken when nothing is sent in the background any more: who waits to write.
     writer: AtomicWaker,
     /// Its input was ready once. From then on the kernel's word is reliable.
@@ -67,7 +67,7 @@ impl Endpoint {
             peer_address,
             announced_peer: OnceLock::new(),
             family: super::address::family_of(peer_address),
-            sending: Mutex::default(),
+            sending: SendingLock::default(),
             writer: AtomicWaker::new(),
             was_ready: AtomicBool::new(false),
             receive_failure: Mutex::default(),
@@ -248,6 +248,9 @@ impl Endpoint {
     /// Wait until a write may be made.
     pub fn poll_permitted(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
+            if self.sending.is_clear() {
+                return Poll::Ready(Ok(()));
+            }
             let mut sending = self.sending();
             sending.check_open()?;
             if sending.is_idle() {
@@ -265,9 +268,8 @@ impl Endpoint {
     }
 
     /// How the sending direction is doing.
-    pub(super) fn sending(&self) -> MutexGuard<'_, Sending> {
-        // Nothing in there panics halfway.
-        self.sending.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn sending(&self) -> SendingGuard<'_> {
+        self.sending.lock()
     }
 
     /// Send as much of the last write as the kernel takes. `WouldBlock`: not all of it.

@@ -6,6 +6,9 @@ use super::transport::Transport;
 use bytes::{Buf, Bytes};
 use rustix::net::Shutdown;
 use std::io;
+use std::ops::{Deref, DerefMut};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 
 #[derive(Debug, Default)]
@@ -58,11 +61,11 @@ impl Sending {
     /// Whether more may be written: `BrokenPipe` if not. What has failed while nobody was looking is said
     /// once.
     pub fn check_open(&mut self) -> io::Result<()> {
-        match self.failed.take() {
-            Some(error) => Err(error),
-            None if self.is_open() => Ok(()),
-            None => Err(io::ErrorKind::BrokenPipe.into()),
+        if self.failed.is_none() && self.is_open() {
+            return Ok(());
         }
+        let broken = || io::ErrorKind::BrokenPipe.into();
+        Err(self.failed.take().unwrap_or_else(broken))
     }
 
     /// Send what the kernel takes, if more may be written, and keep the rest: `rest` makes it, given how
@@ -150,6 +153,56 @@ impl Sending {
     fn end_now(&mut self, transport: &Transport) {
         transport.shutdown(Shutdown::Write);
         self.state = State::Ended;
+    }
+}
+
+/// The lock of a [`Sending`]: it tells of itself whether a write may be made, which is asked for each.
+#[derive(Debug, Default)]
+pub(super) struct SendingLock {
+    sending: Mutex<Sending>,
+    is_clear: AtomicBool,
+}
+
+impl SendingLock {
+    pub fn lock(&self) -> SendingGuard<'_> {
+        // Nothing in there panics halfway.
+        let sending = self.sending.lock().unwrap_or_else(PoisonError::into_inner);
+        SendingGuard {
+            sending,
+            is_clear: &self.is_clear,
+        }
+    }
+
+    /// Whether a write may be made now. If not, there is something to be told, or to be waited for.
+    pub fn is_clear(&self) -> bool {
+        self.is_clear.load(Ordering::Relaxed)
+    }
+}
+
+pub(super) struct SendingGuard<'a> {
+    sending: MutexGuard<'a, Sending>,
+    is_clear: &'a AtomicBool,
+}
+
+impl Deref for SendingGuard<'_> {
+    type Target = Sending;
+
+    fn deref(&self) -> &Sending {
+        &self.sending
+    }
+}
+
+impl DerefMut for SendingGuard<'_> {
+    fn deref_mut(&mut self) -> &mut Sending {
+        &mut self.sending
+    }
+}
+
+impl Drop for SendingGuard<'_> {
+    fn drop(&mut self) {
+        let sending = &self.sending;
+        let is_clear = sending.is_open() && sending.is_idle() && sending.failed.is_none();
+        self.is_clear.store(is_clear, Ordering::Relaxed);
     }
 }
 
