@@ -44,7 +44,7 @@ struct State {
     is_writing: bool,
 }
 
-/// Print a line. It is for the caller to see whether there [`has_room`] been.
+/// Print a line. Whether there is room for it ([`has_room`]) is for the caller to ask first.
 pub(super) fn print(line: &[u8]) {
     let mut state = PRINTER.state();
     if !state.has_thread {
