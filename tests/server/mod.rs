@@ -1,10 +1,12 @@
-//! `Server`: limits, peers, instances that are used again, and its life from ready to drained.
+//! `Server`: limits, peers, instances that are used again, what many peers are sent at a time, and its
+//! life from ready to drained.
 
 mod life;
 mod limits;
 mod peers;
 mod reload;
 mod reuse;
+mod rounds;
 
 use crate::support::{DEADLINE, TEST_GUEST, connect, host, within};
 use evconn::{Error, Served, Server, ServerBuilder, ServerHandle, Service, Shutdown};

@@ -2,6 +2,7 @@
 
 use super::buffers::Received;
 use super::plain::Plain;
+use super::round;
 use super::sending::{SendingGuard, SendingLock, rest_of};
 use super::transport::Transport;
 use super::turn;
@@ -227,8 +228,13 @@ impl Endpoint {
     }
 
     /// Wait until a write has something to say: that more may be written, or an error.
-    pub fn poll_output_ready(&self, cx: &mut Context<'_>) -> Poll<()> {
+    pub fn poll_output_ready(self: &Arc<Self>, cx: &mut Context<'_>) -> Poll<()> {
         let mut sending = self.sending();
+        if sending.is_kept() {
+            drop(sending);
+            self.send_kept();
+            sending = self.sending();
+        }
         // One that takes no more says so at once. What is left of it is sent in the background, and
         // only one task can wait for that.
         if !sending.is_open() {
@@ -245,8 +251,16 @@ impl Endpoint {
         Poll::Ready(())
     }
 
+    /// Whether more may be written, now or later. What has failed while nobody was looking is said once.
+    pub fn check_open(&self) -> io::Result<()> {
+        match self.sending.is_clear() {
+            true => Ok(()),
+            false => self.sending().check_open(),
+        }
+    }
+
     /// Wait until a write may be made.
-    pub fn poll_permitted(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    pub fn poll_permitted(self: &Arc<Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
             if self.sending.is_clear() {
                 return Poll::Ready(Ok(()));
@@ -286,6 +300,36 @@ impl Endpoint {
     /// The same for what was received elsewhere.
     pub fn send_received(&self, bytes: &Received) -> io::Result<bool> {
         self.send_or_keep(bytes, |sent| rest_of(bytes, sent))
+    }
+
+    /// Have it sent: at the end of the [round], if it is little; otherwise now, as much as the kernel
+    /// takes, and the rest in the background.
+    pub fn send_soon(self: &Arc<Self>, bytes: &[u8]) -> io::Result<()> {
+        if !self.put_off(bytes)? && !self.send(bytes)? {
+            // The guest may go on to wait for something else, such as the peer's answer to all of it.
+            self.send_in_background();
+        }
+        Ok(())
+    }
+
+    /// Keep it until the end of the [round]. False: it is to be sent now.
+    pub fn put_off(self: &Arc<Self>, bytes: &[u8]) -> io::Result<bool> {
+        let is_small = !bytes.is_empty() && bytes.len() <= round::SMALL;
+        if !is_small || self.transport.is_encrypted() || !round::takes_one() {
+            return Ok(false);
+        }
+        self.sending().keep(bytes)?;
+        round::put_off(self);
+        Ok(true)
+    }
+
+    /// The round is over.
+    pub fn send_kept(self: &Arc<Self>) {
+        let mut sending = self.sending();
+        if sending.is_kept() && !sending.push_unseen(&self.transport) {
+            drop(sending);
+            self.send_in_background();
+        }
     }
 
     fn send_or_keep(&self, bytes: &[u8], rest: impl FnOnce(usize) -> Bytes) -> io::Result<bool> {
@@ -421,9 +465,18 @@ impl Endpoint {
     pub fn reset(&self) {
         if !self.reset.swap(true, Ordering::Relaxed) {
             self.transport.reset_on_close();
-            self.sending().give_up();
+            self.give_up();
             self.changed.notify_waiters();
         }
+    }
+
+    fn give_up(&self) {
+        let mut sending = self.sending();
+        if !sending.is_in_background() {
+            // To whoever wrote what was put off, it counts as sent.
+            sending.push_unseen(&self.transport);
+        }
+        sending.give_up();
     }
 
     /// The streams will be dropped, and others made for the same connection.
@@ -449,7 +502,7 @@ impl Endpoint {
 
 impl Drop for Endpoint {
     fn drop(&mut self) {
-        if !self.sending().is_idle() {
+        if !self.sending().push_unseen(&self.transport) {
             // Whoever was to send it is gone, with the runtime.
             self.reset();
         }

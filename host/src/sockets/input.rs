@@ -9,7 +9,7 @@ use bytes::Bytes;
 use std::future::poll_fn;
 use std::io;
 use std::sync::Arc;
-use std::task::{Poll, ready};
+use std::task::{Context, Poll, ready};
 use wasmtime_wasi::async_trait;
 use wasmtime_wasi::p2::{InputStream, Pollable, StreamError, StreamResult};
 
@@ -51,17 +51,25 @@ impl Input {
         Ok(self.receive_next(size).await?.inspect(keep_too))
     }
 
-    /// Send on what is there or comes next, as soon as `output` takes it, and wait until the kernel has
-    /// all of it: so many bytes.
-    pub(super) async fn splice(&mut self, output: &Endpoint, size: usize) -> StreamResult<usize> {
+    /// Send on what is there or comes next, as soon as `output` takes it: so many bytes. If they are few,
+    /// this may be at the end of the [round](super::round); otherwise the kernel has all of them.
+    pub(super) async fn splice(
+        &mut self,
+        output: &Arc<Endpoint>,
+        size: usize,
+    ) -> StreamResult<usize> {
         // However fast the peers are, others get their turn.
         tokio::task::coop::consume_budget().await;
-        let permitted = poll_fn(|cx| output.poll_permitted(cx)).await;
-        permitted.map_err(failure)?;
-        let Some(received) = self.receive_next(size.min(PERMIT)).await? else {
+        output.check_open().map_err(failure)?;
+        // To ask earlier whether it takes something would be to send what was put off.
+        let permitted = |cx: &mut Context<'_>| output.poll_permitted(cx).map_err(failure);
+        let received = self.receive_when(permitted, size.min(PERMIT)).await?;
+        let Some(received) = received else {
             return Ok(0);
         };
-        if !output.send_received(&received).map_err(failure)? {
+        let is_sent = output.put_off(&received).map_err(failure)?
+            || output.send_received(&received).map_err(failure)?;
+        if !is_sent {
             output.flushed().await.map_err(failure)?;
         }
         let count = received.len();
@@ -96,6 +104,15 @@ impl Input {
     }
 
     async fn receive_next(&mut self, size: usize) -> StreamResult<Option<Received>> {
+        self.receive_when(|_| Poll::Ready(Ok(())), size).await
+    }
+
+    /// The same, once there is something and this has come to be, too.
+    async fn receive_when(
+        &mut self,
+        mut permitted: impl FnMut(&mut Context<'_>) -> Poll<StreamResult<()>>,
+        size: usize,
+    ) -> StreamResult<Option<Received>> {
         if self.ended {
             return Err(StreamError::Closed);
         }
@@ -108,8 +125,11 @@ impl Input {
         let mut try_now = !self.endpoint.is_told_of_input();
         poll_fn(|cx| {
             loop {
-                if try_now && let Some(received) = self.receive_now(size)? {
-                    return Poll::Ready(Ok(Some(received)));
+                if try_now {
+                    ready!(permitted(cx))?;
+                    if let Some(received) = self.receive_now(size)? {
+                        return Poll::Ready(Ok(Some(received)));
+                    }
                 }
                 // Whoever is woken is so because there is something.
                 try_now = true;

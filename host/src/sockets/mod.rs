@@ -61,6 +61,7 @@ mod plain;
 mod policy;
 pub(crate) mod pollables;
 mod readiness;
+pub(crate) mod round;
 mod sending;
 mod setup;
 mod socket;

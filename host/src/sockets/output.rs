@@ -78,15 +78,11 @@ impl Output {
 impl OutputStream for Output {
     fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
         let endpoint = self.take_permit(bytes.len())?;
-        let is_sent = endpoint.send(&bytes).map_err(failure)?;
-        if !is_sent {
-            // The guest may go on to wait for something else, such as the peer's answer to all of it.
-            endpoint.send_in_background();
-        }
-        Ok(())
+        endpoint.send_soon(&bytes).map_err(failure)
     }
 
-    /// What was written is on its way: the kernel takes it as soon as it can.
+    /// What was written is on its way: the kernel is given it at the end of the round at the latest, and
+    /// takes it as soon as it can.
     fn flush(&mut self) -> StreamResult<()> {
         self.endpoint.sending().check_open().map_err(failure)
     }

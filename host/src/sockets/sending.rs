@@ -16,6 +16,8 @@ pub(super) struct Sending {
     /// The rest of the last write.
     rest: Bytes,
     state: State,
+    /// The rest is to be sent at the end of the round, which nobody has seen to so far.
+    kept: bool,
     /// Whether a task sends the rest, whatever the owner does meanwhile.
     in_background: bool,
     /// Why that task has failed: the owner has yet to be told.
@@ -45,7 +47,13 @@ impl Sending {
 
     /// Whether a task is to be started that sends the rest: then it is one's own to do so.
     pub fn begin_background(&mut self) -> bool {
+        self.kept = false;
         !self.is_idle() && !std::mem::replace(&mut self.in_background, true)
+    }
+
+    /// Whether there is a rest that nobody sends, or waits for.
+    pub fn is_kept(&self) -> bool {
+        self.kept
     }
 
     pub fn is_in_background(&self) -> bool {
@@ -92,6 +100,16 @@ impl Sending {
         }
     }
 
+    /// Keep all of it for now, if more may be written. To be called when nothing is left of the last
+    /// write.
+    pub fn keep(&mut self, bytes: &[u8]) -> io::Result<()> {
+        debug_assert!(self.rest.is_empty());
+        self.check_open()?;
+        self.rest = Bytes::copy_from_slice(bytes);
+        self.kept = true;
+        Ok(())
+    }
+
     /// Send as much of the rest as the kernel takes. `WouldBlock`: not all of it.
     pub fn push(&mut self, transport: &Transport) -> io::Result<()> {
         if self.rest.is_empty() {
@@ -106,12 +124,25 @@ impl Sending {
                 self.give_up();
                 return Err(error);
             }
-            Ok(()) => self.rest = Bytes::new(),
+            Ok(()) => self.drop_rest(),
         }
         if matches!(self.state, State::Ending) {
             self.end_now(transport);
         }
         Ok(())
+    }
+
+    /// The same while nobody is looking: the owner is told later of what fails. Whether nothing is left
+    /// to be sent.
+    pub fn push_unseen(&mut self, transport: &Transport) -> bool {
+        match self.push(transport) {
+            Ok(()) => true,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => false,
+            Err(error) => {
+                self.failed.get_or_insert(error);
+                true
+            }
+        }
     }
 
     /// Wait until the kernel has taken the rest.
@@ -132,22 +163,26 @@ impl Sending {
         }
     }
 
-    /// Take no more, and tell the peer so after the rest. False: there is a rest, which has to be
-    /// pushed.
-    pub fn end(&mut self, transport: &Transport) -> bool {
+    /// Take no more, and tell the peer so after the rest: now, if the kernel takes that.
+    pub fn end(&mut self, transport: &Transport) {
         if self.is_open() {
             self.state = State::Ending;
-            if self.rest.is_empty() {
-                self.end_now(transport);
+            match self.rest.is_empty() {
+                true => self.end_now(transport),
+                false => drop(self.push_unseen(transport)),
             }
         }
-        self.rest.is_empty()
     }
 
     /// Take no more, and drop the rest: the peer will not have it.
     pub fn give_up(&mut self) {
-        self.rest = Bytes::new();
+        self.drop_rest();
         self.state = State::Ended;
+    }
+
+    fn drop_rest(&mut self) {
+        self.rest = Bytes::new();
+        self.kept = false;
     }
 
     fn end_now(&mut self, transport: &Transport) {

@@ -347,12 +347,8 @@ fn write<T: TcpView>(
         return output(table(store), stream)?.write(bytes);
     };
     let endpoint = output.take_permit(bytes.len())?;
-    let is_sent = endpoint.send(bytes.as_le_slice(&*store)).map_err(failure)?;
-    if !is_sent {
-        // The guest may go on to wait for something else, such as the peer's answer to all of it.
-        endpoint.send_in_background();
-    }
-    Ok(())
+    let bytes = bytes.as_le_slice(&*store);
+    endpoint.send_soon(bytes).map_err(failure)
 }
 
 async fn blocking_write<T: TcpView>(

@@ -73,6 +73,7 @@ impl Guest for TestGuest {
             "hold" => limits::hold(&connection.output, argument)?,
             "ignore" => limits::ignore(&connection),
             "leak" => leak(connection, argument),
+            "lines" => lines(&connection),
             "ls" => say(&connection.output, &granted::list(argument)),
             "panic" => granted::panic(argument),
             "peer" => say(&connection.output, &peer(&connection)),
@@ -173,6 +174,25 @@ fn echo(Connection { input, output, .. }: &Connection) {
                 }
             }
             Err(StreamError::Closed | StreamError::LastOperationFailed(_)) => return,
+        }
+    }
+}
+
+/// Write each line back, without waiting for it to be sent, and then do what it says.
+fn lines(Connection { input, output, .. }: &Connection) {
+    loop {
+        let line = format!("{}\n", read_line(input));
+        let permit = output.check_write().unwrap_or(0);
+        if permit < line.len() as u64 || output.write(line.as_bytes()).is_err() {
+            return;
+        }
+        match line.trim_end() {
+            "spin" => loop {
+                std::hint::spin_loop();
+            },
+            "trap" => std::process::abort(),
+            "leave" | "" => return,
+            _ => {}
         }
     }
 }
