@@ -472,8 +472,8 @@ impl Endpoint {
 
     fn give_up(&self) {
         let mut sending = self.sending();
-        if !sending.is_in_background() {
-            // To whoever wrote what was put off, it counts as sent.
+        if sending.is_kept() {
+            // To whoever wrote it, it counts as sent.
             sending.push_unseen(&self.transport);
         }
         sending.give_up();
