@@ -340,7 +340,9 @@ impl Endpoint {
     }
 
     /// Wait until all that was written is with the kernel, whoever sends it.
-    pub async fn flushed(&self) -> io::Result<()> {
+    pub async fn flushed(self: &Arc<Self>) -> io::Result<()> {
+        // Otherwise the end of the round would take it away from who waits here.
+        self.send_kept();
         self.until(|| !self.sending().is_in_background()).await;
         poll_fn(|cx| self.poll_push(cx)).await
     }

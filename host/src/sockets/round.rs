@@ -157,6 +157,7 @@ pub(crate) fn send_now() {
 mod tests {
     use super::super::{Input, Output, Plain};
     use super::*;
+    use bytes::Bytes;
     use socket2::SockRef;
     use std::io::{ErrorKind, Read};
     use std::net::TcpStream;
@@ -338,9 +339,21 @@ mod tests {
         peer.read_exact(&mut bytes).await.expect("all of it");
     }
 
-    async fn within(future: impl Future<Output = ()>) {
+    /// Wait for it.
+    async fn within<T>(future: impl Future<Output = T>) -> T {
         let done = tokio::time::timeout(Duration::from_secs(60), future).await;
-        done.expect("it comes to an end");
+        done.expect("it comes to an end")
+    }
+
+    /// Let a guest run whose peer reads so many bytes, but only after the end of the round. They are two
+    /// tasks: who reads wakes nobody who writes.
+    async fn run(guest: impl Future<Output = ()> + Send + 'static, peer: TcpStream, count: usize) {
+        let guest = tokio::spawn(guest);
+        for _ in 0..2 {
+            yield_now().await;
+        }
+        within(read(peer, count)).await;
+        within(guest).await.expect("no panic");
     }
 
     #[tokio::test]
@@ -357,41 +370,44 @@ mod tests {
     async fn who_waits_to_write_goes_on_when_the_kernel_has_taken_it() {
         let _end = busy_worker().await;
         let (endpoint, peer) = connection().await;
-        let mut output = Output::new(Arc::clone(&endpoint));
         let filled = fill(&endpoint);
-        assert!(endpoint.put_off(b"hello").expect("it is open"));
-        let waiting = async {
+        let guest = async move {
+            assert!(endpoint.put_off(b"hello").expect("it is open"));
+            let mut output = Output::new(endpoint);
             assert!(output.write_ready().await.expect("it is open") > 0);
         };
-        within(async {
-            tokio::join!(waiting, async {
-                // The end of the round comes while it is being waited for.
-                yield_now().await;
-                read(peer, filled + "hello".len()).await;
-            });
-        })
-        .await;
+        run(guest, peer, filled + "hello".len()).await;
+    }
+
+    #[tokio::test]
+    async fn a_flush_without_a_write_is_waited_for() {
+        let _end = busy_worker().await;
+        let (endpoint, peer) = connection().await;
+        let filled = fill(&endpoint);
+        let guest = async move {
+            assert!(endpoint.put_off(b"hello").expect("it is open"));
+            let mut output = Output::new(endpoint);
+            let flushed = output.blocking_write_and_flush(Bytes::new()).await;
+            flushed.expect("it is open");
+        };
+        run(guest, peer, filled + "hello".len()).await;
     }
 
     #[tokio::test]
     async fn a_large_message_after_a_small_one_is_waited_for() {
-        const LARGE: usize = 8 << 20;
+        const LARGE: usize = 1 << 20;
         let _end = busy_worker().await;
         let (endpoint, peer) = connection().await;
-        let mut output = Output::new(Arc::clone(&endpoint));
-        assert!(endpoint.put_off(b"hello").expect("it is open"));
-        let writing = async {
-            let bytes = vec![b'x'; LARGE].into();
-            let written = output.blocking_write_and_flush(bytes).await;
-            written.expect("it is open");
+        // So that the kernel takes less of it than a turn may move.
+        let small = endpoint.options().set_send_buffer_size(4 << 10);
+        small.expect("set");
+        let guest = async move {
+            assert!(endpoint.put_off(b"hello").expect("it is open"));
+            let mut output = Output::new(endpoint);
+            let written = output.blocking_write_and_flush(vec![b'x'; LARGE].into());
+            written.await.expect("it is open");
         };
-        within(async {
-            tokio::join!(writing, async {
-                yield_now().await;
-                read(peer, "hello".len() + LARGE).await;
-            });
-        })
-        .await;
+        run(guest, peer, "hello".len() + LARGE).await;
     }
 
     #[tokio::test]
