@@ -1,12 +1,34 @@
-//! The echo service: every byte comes back, in order.
+//! The echo services: every byte comes back, in order, whether it goes through the guest's memory or not.
 
 use crate::support::descriptors::unchanged;
-use crate::support::{Server, ask, exchange, over_both_families, reset, wait_for_close, within};
+use crate::support::{Server, ask, exchange, reset, wait_for_close, within};
 use evconn::{Limits, guests};
 use std::net::IpAddr;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-over_both_families!(
+/// Tests of whichever service sends everything back: async functions that take the address and the service.
+macro_rules! of_both_services {
+    ($($name:ident),* $(,)?) => {
+        mod spliced {
+            use evconn::guests::ECHO;
+
+            $(async fn $name(ip: std::net::IpAddr) {
+                super::$name(ip, ECHO).await;
+            })*
+            crate::support::over_both_families!($($name),*);
+        }
+        mod copied {
+            const ECHO_COPY: &[u8] = include_bytes!(env!("EVCONN_EXAMPLE_ECHO_COPY"));
+
+            $(async fn $name(ip: std::net::IpAddr) {
+                super::$name(ip, ECHO_COPY).await;
+            })*
+            crate::support::over_both_families!($($name),*);
+        }
+    };
+}
+
+of_both_services!(
     every_size_comes_back,
     many_small_writes_come_back_in_order,
     two_hundred_clients_at_once,
@@ -15,8 +37,8 @@ over_both_families!(
     a_peer_that_reads_late_gets_everything,
 );
 
-async fn start(ip: IpAddr) -> Server {
-    Server::start(ip, guests::ECHO, Limits::default()).await
+async fn start(ip: IpAddr, echo: &[u8]) -> Server {
+    Server::start(ip, echo, Limits::default()).await
 }
 
 /// Bytes that show when they are out of order.
@@ -24,8 +46,8 @@ fn pattern(len: usize) -> Vec<u8> {
     (0..len).map(|i| (i * 31 + i / 251) as u8).collect()
 }
 
-async fn every_size_comes_back(ip: IpAddr) {
-    let server = start(ip).await;
+async fn every_size_comes_back(ip: IpAddr, echo: &[u8]) {
+    let server = start(ip, echo).await;
     for len in [0, 1, 2, 4095, 4096, 4097, 65_536, 1 << 20, 64 << 20] {
         let sent = pattern(len);
         let received = exchange(server.connect().await, &sent).await;
@@ -36,8 +58,8 @@ async fn every_size_comes_back(ip: IpAddr) {
     assert_eq!((served.connections, served.killed), (9, 0));
 }
 
-async fn many_small_writes_come_back_in_order(ip: IpAddr) {
-    let server = start(ip).await;
+async fn many_small_writes_come_back_in_order(ip: IpAddr, echo: &[u8]) {
+    let server = start(ip, echo).await;
     let stream = server.connect().await;
     stream.set_nodelay(true).expect("nodelay");
     let (mut reader, mut writer) = stream.into_split();
@@ -58,8 +80,8 @@ async fn many_small_writes_come_back_in_order(ip: IpAddr) {
     server.stop().await;
 }
 
-async fn two_hundred_clients_at_once(ip: IpAddr) {
-    let server = start(ip).await;
+async fn two_hundred_clients_at_once(ip: IpAddr, echo: &[u8]) {
+    let server = start(ip, echo).await;
     let mut streams = Vec::new();
     for _ in 0..200 {
         streams.push(server.connect().await);
@@ -81,14 +103,14 @@ async fn two_hundred_clients_at_once(ip: IpAddr) {
     assert_eq!(server.stop().await.connections, 200);
 }
 
-async fn half_close_is_answered(ip: IpAddr) {
-    let server = start(ip).await;
+async fn half_close_is_answered(ip: IpAddr, echo: &[u8]) {
+    let server = start(ip, echo).await;
     assert_eq!(exchange(server.connect().await, b"x").await, b"x");
     server.stop().await;
 }
 
-async fn a_reset_in_mid_stream_ends_that_connection_alone(ip: IpAddr) {
-    let server = start(ip).await;
+async fn a_reset_in_mid_stream_ends_that_connection_alone(ip: IpAddr, echo: &[u8]) {
+    let server = start(ip, echo).await;
     let mut other = server.connect().await;
     assert_eq!(ask(&mut other, "one\n").await, "one\n");
     let mut victim = server.connect().await;
@@ -105,8 +127,8 @@ async fn a_reset_in_mid_stream_ends_that_connection_alone(ip: IpAddr) {
 
 /// The peer sends more than all buffers hold before it reads a byte: the guest waits for it, and
 /// nothing is lost.
-async fn a_peer_that_reads_late_gets_everything(ip: IpAddr) {
-    let server = start(ip).await;
+async fn a_peer_that_reads_late_gets_everything(ip: IpAddr, echo: &[u8]) {
+    let server = start(ip, echo).await;
     let (mut reader, mut writer) = server.connect().await.into_split();
     let sent = pattern(32 << 20);
     let to_send = sent.clone();

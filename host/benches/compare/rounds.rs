@@ -27,7 +27,7 @@ pub struct Measured {
 
 pub struct PeerMeasured {
     pub peer: Peer,
-    /// One for each round; or what went wrong.
+    /// One for each turn; or what went wrong.
     pub samples: Result<Vec<Sample>>,
     /// If it is kept for the next round.
     server: Option<Process>,
@@ -52,8 +52,10 @@ impl Bench {
         let mut measured: Vec<_> = works.iter().map(|&work| self.nothing_yet(work)).collect();
         for round in 0..=self.plan.rounds {
             for Measured { work, peers } in &mut measured {
-                for entry in peers {
-                    self.take_turn(*work, entry, (round, most));
+                for _ in 0..work.turns(&self.plan) {
+                    for entry in &mut *peers {
+                        self.take_turn(*work, entry, (round, most));
+                    }
                 }
             }
         }

@@ -161,6 +161,35 @@ impl Endpoint {
         result
     }
 
+    /// How many bytes the kernel has, up to `most`. Who is told of some has to
+    /// [`receive_at_hand`](Self::receive_at_hand) them, all of them.
+    pub fn at_hand(&self, most: usize) -> usize {
+        match self.received_all.load(Ordering::Relaxed) || self.has_failed.load(Ordering::Acquire) {
+            true => 0,
+            false => self.transport.at_hand(most),
+        }
+    }
+
+    /// Receive what is at hand, to all of the buffer: so many bytes. If they are fewer, something has
+    /// happened to the connection, and the next receive says so.
+    pub fn receive_at_hand(&self, buffer: &mut [u8]) -> usize {
+        let mut received = 0;
+        while received < buffer.len() {
+            match self.transport.recv_at_hand(&mut buffer[received..]) {
+                Ok(0) => {
+                    self.received_all.store(true, Ordering::Relaxed);
+                    break;
+                }
+                Ok(count) => received += count,
+                Err(error) => {
+                    self.fail_to_receive(error);
+                    break;
+                }
+            }
+        }
+        received
+    }
+
     /// A number that changes with each byte that is sent or received.
     pub fn activity(&self) -> u64 {
         self.transport.activity()
@@ -200,13 +229,16 @@ impl Endpoint {
             match self.has_input() {
                 Ok(true) => self.set_was_ready(),
                 Ok(false) => {}
-                Err(error) => {
-                    *self.receive_failure() = Some(error);
-                    self.has_failed.store(true, Ordering::Release);
-                }
+                Err(error) => self.fail_to_receive(error),
             }
         }
         Poll::Ready(())
+    }
+
+    /// The next read is to say so.
+    fn fail_to_receive(&self, error: io::Error) {
+        *self.receive_failure() = Some(error);
+        self.has_failed.store(true, Ordering::Release);
     }
 
     /// A read has found something.

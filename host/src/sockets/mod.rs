@@ -48,6 +48,7 @@ mod destinations;
 mod ending;
 mod endpoint;
 mod errors;
+mod incoming;
 mod input;
 #[cfg(target_os = "linux")]
 mod linux;

@@ -10,7 +10,7 @@ use wasmtime_wasi::async_trait;
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError, StreamResult};
 
 /// How much may be written at a time. No more than that is kept for a peer that does not read.
-pub(super) const PERMIT: usize = 256 << 10;
+pub(super) const PERMIT: usize = 512 << 10;
 
 /// Tries the socket first and keeps what it does not take: nothing more may be written until that is
 /// sent. Dropping it ends the sending direction, and never waits: see [`Endpoint::end_sending`].

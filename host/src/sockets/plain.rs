@@ -80,6 +80,22 @@ impl Plain {
         self.recv(buffer, RecvFlags::empty())
     }
 
+    /// How many bytes a receive would find, up to `most`. Who is told of some has to receive them, all of
+    /// them: to the event loop they count as received. 0: none, or a receive knows more.
+    pub fn at_hand(&self, most: usize) -> usize {
+        let counted = self.try_io(Interest::READABLE, most, || {
+            let count = rustix::io::ioctl_fionread(&self.socket)?;
+            Ok(most.min(usize::try_from(count).unwrap_or(usize::MAX)))
+        });
+        counted.unwrap_or(0)
+    }
+
+    /// Receive what is at hand.
+    pub fn recv_at_hand(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        let (count, _) = rustix::net::recv(&self.socket, buffer, RecvFlags::empty())?;
+        Ok(count)
+    }
+
     /// Whether the event loop knows when a receive finds something.
     pub fn is_told_of_input(&self) -> bool {
         self.knows_input.load(Ordering::Relaxed)

@@ -6,6 +6,7 @@
 //! are in the table as wasmtime-wasi puts them there.
 
 use super::buffers::Received;
+use super::incoming::Incoming;
 use super::output::{check_permit, failure};
 use super::pollables::{self, SocketPollable};
 use super::{Input, Output, TcpView};
@@ -314,24 +315,24 @@ pub(crate) async fn drop_output(table: &mut ResourceTable, index: u32) -> wasmti
     Ok(())
 }
 
-fn read(table: &mut ResourceTable, stream: &InputResource, size: usize) -> StreamResult<Received> {
+fn read(table: &mut ResourceTable, stream: &InputResource, size: usize) -> StreamResult<Incoming> {
     if let Some(input) = socket_input(table, stream)? {
         return Ok(input.read_now(size)?.unwrap_or_default());
     }
     let bytes = input(table, stream)?.read(size)?;
-    Ok(Received::new(bytes.into()))
+    Ok(Incoming::Received(Received::new(bytes.into())))
 }
 
 async fn blocking_read(
     table: &mut ResourceTable,
     stream: &InputResource,
     size: usize,
-) -> StreamResult<Received> {
+) -> StreamResult<Incoming> {
     if let Some(input) = socket_input(table, stream)? {
         return Ok(input.read_next(size).await?.unwrap_or_default());
     }
     let bytes = input(table, stream)?.blocking_read(size).await?;
-    Ok(Received::new(bytes.into()))
+    Ok(Incoming::Received(Received::new(bytes.into())))
 }
 
 fn write<T: TcpView>(

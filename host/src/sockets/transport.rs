@@ -87,6 +87,20 @@ impl Transport {
         on!(self, top => top.has_input())
     }
 
+    /// How many bytes the kernel has that are the connection's, up to `most`. Who is told of some has to
+    /// [`recv_at_hand`](Self::recv_at_hand) them, all of them.
+    pub fn at_hand(&self, most: usize) -> usize {
+        match self.is_encrypted() {
+            true => 0,
+            false => self.plain.at_hand(most),
+        }
+    }
+
+    /// Receive what is at hand.
+    pub fn recv_at_hand(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.count(self.plain.recv_at_hand(buffer))
+    }
+
     /// Whether the event loop knows when a receive finds something. A session may have something already.
     pub fn is_told_of_input(&self) -> bool {
         !self.is_encrypted() && self.plain.is_told_of_input()

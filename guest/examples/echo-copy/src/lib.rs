@@ -2,18 +2,18 @@
 //! memory, as it does in all that look at what they are sent.
 
 use evconn_guest::Connection;
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 
 /// How much is read at once, at most.
-const BUFFER: usize = 64 << 10;
+const CHUNK: usize = 512 << 10;
 
 fn echo(mut connection: Connection) -> io::Result<()> {
-    let mut buffer = vec![0; BUFFER];
     loop {
-        match connection.read(&mut buffer)? {
-            0 => return Ok(()),
-            count => connection.write_all(&buffer[..count])?,
+        let chunk = connection.read_chunk(CHUNK)?;
+        if chunk.is_empty() {
+            return Ok(());
         }
+        connection.write_all(&chunk)?;
     }
 }
 

@@ -29,6 +29,8 @@ pub struct Report {
 #[derive(serde::Serialize)]
 pub struct Settings {
     pub rounds: u32,
+    /// Under the most telling works, in each of these rounds.
+    pub turns: u32,
     pub milliseconds: u128,
     pub workers: usize,
 }
@@ -37,15 +39,20 @@ impl Settings {
     pub fn new(plan: &Plan) -> Self {
         Self {
             rounds: plan.rounds,
+            turns: plan.turns,
             milliseconds: plan.duration.as_millis(),
             workers: super::workers(),
         }
     }
 
     fn line(&self) -> String {
+        let turns = match self.turns {
+            1 => String::new(),
+            turns => format!(" ({turns} turns a round under connect-50, round-64-50 and bulk-*-8)"),
+        };
         format!(
-            "{} rounds of {} ms after a warm-up, A B C A B C; {} workers each; medians (lowest to highest); \
-             ratios are those within a round",
+            "{} rounds of {} ms after a warm-up, A B C A B C{turns}; {} workers each; \
+             medians (lowest to highest); ratios are to the neighbour's turn",
             self.rounds, self.milliseconds, self.workers
         )
     }

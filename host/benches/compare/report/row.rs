@@ -16,14 +16,14 @@ pub struct Block<'a> {
 #[derive(Serialize)]
 pub struct Row<'a> {
     pub peer: Peer,
-    /// One for each round.
-    #[serde(rename = "rounds")]
+    /// One for each turn.
+    #[serde(rename = "turns")]
     pub samples: &'a [Sample],
     /// If something went wrong. There are no samples then.
     pub error: Option<String>,
     /// In the work's unit, as is [`Sample::value`].
     pub value: Option<Spread>,
-    /// To tokio, of the same round.
+    /// To tokio, in the turn before.
     pub ratio: Option<Spread>,
     /// In microseconds: half of the operations, 99 % and 99.9 % took no longer.
     pub p50: Option<Spread>,

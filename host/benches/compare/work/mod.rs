@@ -13,6 +13,7 @@ pub use room::that_fit;
 
 use crate::compare::client::{Close, Sources};
 use crate::compare::kit::Kit;
+use crate::compare::options::Plan;
 use crate::compare::peers::{Peer, Start};
 use crate::compare::placement::OnOneCore;
 use crate::compare::process::Process;
@@ -157,6 +158,23 @@ impl Work {
                 format!("connections, {parallel} at a time{reset}")
             }
             _ => self.title(),
+        }
+    }
+
+    /// How many turns each server has in a round. Those works tell the most, and who has a core when
+    /// decides much of them.
+    pub const fn turns(self, plan: &Plan) -> u32 {
+        match self {
+            Self::Connect {
+                parallel: 50,
+                close: Close::Fin,
+            }
+            | Self::RoundTrips {
+                size: 64,
+                connections: 50,
+            }
+            | Self::Bulk { connections: 8, .. } => plan.turns,
+            _ => 1,
         }
     }
 
