@@ -171,10 +171,10 @@ async fn redis_benchmark_runs() {
         for test in ["PING_INLINE", "PING_MBULK", "SET", "GET", "INCR"] {
             assert!(said.contains(&format!("\"{test}\",")), "{test}: {said}");
         }
+        let served = server.stop().await;
+        assert!(served.connections >= 50, "{served:?}");
+        assert_eq!(served.failed, 0);
     }
-    let served = server.stop().await;
-    assert!(served.connections >= 50, "{served:?}");
-    assert_eq!(served.failed, 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
