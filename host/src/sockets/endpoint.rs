@@ -181,6 +181,8 @@ impl Endpoint {
                     break;
                 }
                 Ok(count) => received += count,
+                // There are fewer than the kernel has said: no failure.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(error) => {
                     self.fail_to_receive(error);
                     break;
