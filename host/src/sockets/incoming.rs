@@ -89,3 +89,120 @@ unsafe impl Lower for Incoming {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::Plain;
+    use super::*;
+    use std::io::Write;
+    use std::net::{TcpListener, TcpStream};
+    use std::time::Duration;
+    use wasmtime::component::{Component, Linker};
+    use wasmtime::{Engine, Store};
+
+    /// Reads once, and says where and how much. What is read comes to 1024, or to where it is moved.
+    const GUEST: &str = r#"(component
+        (import "read" (func $read (result (list u8))))
+        (core module $Memory
+          (memory (export "memory") 1)
+          (func (export "realloc") (param $at i32) (param $old i32) (param i32) (param $new i32) (result i32)
+            REALLOC))
+        (core instance $memory (instantiate $Memory))
+        (alias core export $memory "memory" (core memory $bytes))
+        (core func $lowered
+          (canon lower (func $read) (memory $bytes) (realloc (func $memory "realloc"))))
+        (core module $Program
+          (import "" "read" (func $read (param i32)))
+          (import "" "memory" (memory 1))
+          (func (export "run") (result i32)
+            (call $read (i32.const 16))
+            (i32.const 16)))
+        (core instance $program (instantiate $Program (with "" (instance
+          (export "read" (func $lowered))
+          (export "memory" (memory $bytes))))))
+        (func (export "run") (result (list u8))
+          (canon lift (core func $program "run") (memory $bytes))))"#;
+
+    const TO_1024: &str = "(i32.const 1024)";
+
+    /// Another place for the rest, which is copied there.
+    const MOVES: &str = "(if (result i32) (local.get $old)
+          (then
+            (memory.copy (i32.const 9000) (local.get $at) (local.get $new))
+            (i32.const 9000))
+          (else (i32.const 1024)))";
+
+    /// So many bytes have come, of which the guest's read is told another number.
+    fn come(sent: &[u8], said: usize) -> Incoming {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
+        let address = listener.local_addr().expect("its address");
+        let mut peer = TcpStream::connect(address).expect("connected");
+        let (stream, address) = listener.accept().expect("accepted");
+        peer.write_all(sent).expect("sent");
+        drop(peer);
+        let timeout = Some(Duration::from_secs(60));
+        stream.set_read_timeout(timeout).expect("set");
+        let mut all = vec![0; sent.len() + 1];
+        while stream.peek(&mut all).expect("in time") < sent.len() {}
+        stream.set_nonblocking(true).expect("set");
+        let endpoint = Endpoint::new(Plain::tcp(stream), address);
+        Incoming::AtHand(Arc::new(endpoint), said)
+    }
+
+    /// What such a guest reads.
+    async fn read(realloc: &str, incoming: Incoming) -> wasmtime::Result<Vec<u8>> {
+        let engine = Engine::default();
+        let guest = wat::parse_str(GUEST.replace("REALLOC", realloc)).expect("a component");
+        let guest = Component::new(&engine, guest).expect("it compiles");
+        let mut linker = Linker::new(&engine);
+        let mut store = Store::new(&engine, Some(incoming));
+        let read = |mut store: wasmtime::StoreContextMut<'_, Option<Incoming>>, ()| {
+            Ok((store.data_mut().take().expect("it reads once"),))
+        };
+        linker.root().func_wrap("read", read).expect("linked");
+        let guest = linker.instantiate_async(&mut store, &guest).await;
+        let guest = guest.expect("an instance");
+        let run = guest.get_typed_func::<(), (Vec<u8>,)>(&mut store, "run");
+        let (bytes,) = run.expect("it runs").call_async(&mut store, ()).await?;
+        Ok(bytes)
+    }
+
+    /// Why the guest came to nothing.
+    async fn fault(realloc: &str, said: usize) -> String {
+        let fault = read(realloc, come(b"hello", said)).await;
+        format!("{:?}", fault.expect_err("a fault"))
+    }
+
+    #[tokio::test]
+    async fn what_is_at_hand_comes_to_where_the_guest_says() {
+        let read = read(TO_1024, come(b"hello", 5)).await;
+        assert_eq!(read.expect("bytes"), b"hello");
+    }
+
+    #[tokio::test]
+    async fn fewer_bytes_than_were_said_are_what_the_guest_is_to_give_back() {
+        for realloc in [TO_1024, MOVES] {
+            let read = read(realloc, come(b"hello", 50)).await;
+            assert_eq!(read.expect("bytes"), b"hello");
+        }
+        assert_eq!(read(TO_1024, come(b"", 50)).await.expect("none"), b"");
+    }
+
+    #[tokio::test]
+    async fn a_guest_without_a_place_for_them_traps() {
+        assert!(fault("unreachable", 5).await.contains("unreachable"));
+        let beyond = "beyond end of memory";
+        assert!(fault("(i32.const 65532)", 5).await.contains(beyond));
+        assert!(fault("(i32.const -1)", 5).await.contains(beyond));
+        assert!(fault(TO_1024, 1 << 20).await.contains(beyond));
+    }
+
+    #[tokio::test]
+    async fn a_guest_without_a_place_for_the_rest_traps() {
+        let only_once = "(if (local.get $old) (then unreachable)) (i32.const 1024)";
+        assert!(fault(only_once, 50).await.contains("unreachable"));
+        let far =
+            "(if (result i32) (local.get $old) (then (i32.const -1)) (else (i32.const 1024)))";
+        assert!(fault(far, 50).await.contains("beyond end of memory"));
+    }
+}

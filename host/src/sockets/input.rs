@@ -15,6 +15,7 @@ use wasmtime_wasi::async_trait;
 use wasmtime_wasi::p2::{InputStream, Pollable, StreamError, StreamResult};
 
 const SMALLEST: usize = 1 << 10;
+
 /// The kernel acknowledges after each read, and the fewer there are the better; but a buffer of more than
 /// this does not stay in a core's cache.
 const LARGEST: usize = 512 << 10;

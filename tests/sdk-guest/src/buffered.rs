@@ -120,7 +120,7 @@ pub fn back_pressure(ip: IpAddr) {
         })));
     });
     // One read beyond the watermark.
-    say("bounded", most.get() <= HIGH + (64 << 10));
+    say("bounded", most.get() <= HIGH + (512 << 10));
 }
 
 /// A peer that sends nothing.

@@ -237,7 +237,7 @@ impl BufferedConnection {
     /// | `Write` | the write callback is called when no more output than that is left. Default: 0 | with more output than that, *reading* pauses until less is left. Default: 256 KiB. 0 is none |
     ///
     /// The last one is back-pressure: a peer that sends requests, and does not read the answers, is
-    /// read from no more.
+    /// read from no more. What the last read before that has brought, 512 KiB at most, goes beyond it.
     ///
     /// ```no_run
     /// # use evconn_guest::{BufferedConnection, Direction};

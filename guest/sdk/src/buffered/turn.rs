@@ -12,8 +12,8 @@ use std::rc::Rc;
 use wasi::io::streams::StreamError;
 use wasi::sockets::tcp::ShutdownType;
 
-/// What is read at a time, at most.
-const MAX_READ: usize = 64 << 10;
+/// What is read at a time, at most: as much as the host gives.
+const MAX_READ: usize = 512 << 10;
 
 /// What is written before others have their turn.
 const MAX_WRITTEN: usize = 1 << 20;

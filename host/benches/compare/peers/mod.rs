@@ -33,6 +33,7 @@ const CONNECTIONS: u32 = 1_000;
 #[serde(rename_all = "kebab-case")]
 pub enum Peer {
     Tokio,
+    TokioLarge,
     Epoll,
     Libevent,
     WasmtimeWasi,
@@ -53,8 +54,9 @@ pub struct Start {
 }
 
 impl Peer {
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Tokio,
+        Self::TokioLarge,
         Self::Epoll,
         Self::Libevent,
         Self::WasmtimeWasi,
@@ -68,6 +70,7 @@ impl Peer {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Tokio => "tokio",
+            Self::TokioLarge => "tokio-large",
             Self::Epoll => "epoll",
             Self::Libevent => "libevent",
             Self::WasmtimeWasi => "wasmtime-wasi",
@@ -82,6 +85,7 @@ impl Peer {
     pub const fn about(self) -> &'static str {
         match self {
             Self::Tokio => "native: a task of tokio for each connection",
+            Self::TokioLarge => "native: the same with a buffer of 512 KiB instead of 64 KiB",
             Self::Epoll => "native: a loop around epoll on each core, as the floor",
             Self::Libevent => "native: the echo server of libevent's manual, in C, on one core",
             Self::WasmtimeWasi => {
@@ -99,8 +103,13 @@ impl Peer {
 
     /// Whether there is something to learn from it under a work.
     pub const fn takes_part(self, work: Work) -> bool {
-        let has_code_to_compile = !matches!(self, Self::Tokio | Self::Epoll | Self::Libevent);
+        let is_native = matches!(
+            self,
+            Self::Tokio | Self::TokioLarge | Self::Epoll | Self::Libevent
+        );
         match (self, work) {
+            // The buffer is as large as what evconn reads at a time, and only there are there such bytes.
+            (Self::TokioLarge, work) => matches!(work, Work::Bulk { .. }),
             // It differs in how connections begin.
             (Self::EvconnReuse, work) => matches!(work, Work::Connect { .. } | Work::Open { .. }),
             // And this one in how bytes move, and in what it allocates.
@@ -112,7 +121,7 @@ impl Peer {
             (Self::WasmtimeWasi, Work::Start { cached }) => !cached,
             // The ratio is to it.
             (Self::Tokio, _) => true,
-            (_, Work::Start { cached: false }) => has_code_to_compile,
+            (_, Work::Start { cached: false }) => !is_native,
             _ => true,
         }
     }
@@ -131,7 +140,9 @@ impl Peer {
     fn command(self, kit: &Kit, connections: u32) -> Result<(Command, Address)> {
         let said = |command| Ok((command, Address::Said));
         match self {
-            Self::Tokio | Self::Epoll | Self::WasmtimeWasi => said(this(self, connections)?),
+            Self::Tokio | Self::TokioLarge | Self::Epoll | Self::WasmtimeWasi => {
+                said(this(self, connections)?)
+            }
             Self::Libevent => said(libevent::Program::command(usable(&kit.libevent)?)),
             Self::Evconn => said(serve(&kit.path(ECHO), connections)),
             Self::EvconnCopy => said(serve(&kit.path(ECHO_COPY), connections)),
@@ -218,7 +229,8 @@ pub fn serve_as(mut arguments: impl Iterator<Item = String>) -> Result<()> {
     let connections = connections.context("a server needs a number of connections")?;
     let connections: u32 = connections.parse().context(connections)?;
     match name.as_deref() {
-        Some("tokio") => native::serve(),
+        Some("tokio") => native::serve(64 << 10),
+        Some("tokio-large") => native::serve(512 << 10),
         Some("epoll") => epoll::serve(),
         Some("wasmtime-wasi") => wasmtime_wasi::serve(connections.max(CONNECTIONS)),
         other => bail!("there is no server {other:?} in this program"),

@@ -6,13 +6,12 @@ use std::io;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 
-const BUFFER: usize = 64 << 10;
-
-pub fn serve() -> Result<()> {
-    crate::compare::runtime()?.block_on(accept())
+/// Each connection has a buffer of so many bytes.
+pub fn serve(buffer: usize) -> Result<()> {
+    crate::compare::runtime()?.block_on(accept(buffer))
 }
 
-async fn accept() -> Result<()> {
+async fn accept(buffer: usize) -> Result<()> {
     let socket = TcpSocket::new_v4()?;
     socket.bind(ANY_PORT.into())?;
     let listener = socket.listen(BACKLOG as u32)?;
@@ -21,12 +20,12 @@ async fn accept() -> Result<()> {
         let (stream, _) = listener.accept().await?;
         stream.set_nodelay(true)?;
         // If an echo fails, the client sees it.
-        tokio::spawn(echo(stream));
+        tokio::spawn(echo(stream, buffer));
     }
 }
 
-async fn echo(mut stream: TcpStream) -> io::Result<()> {
-    let mut buffer = vec![0; BUFFER];
+async fn echo(mut stream: TcpStream, size: usize) -> io::Result<()> {
+    let mut buffer = vec![0; size];
     loop {
         match stream.read(&mut buffer).await? {
             0 => return Ok(()),

@@ -32,6 +32,7 @@ const BOTTOM: i32 = 26;
 pub const fn color(peer: Peer) -> RGBColor {
     match peer {
         Peer::Tokio => RGBColor(60, 60, 60),
+        Peer::TokioLarge => RGBColor(95, 95, 95),
         Peer::Epoll => RGBColor(130, 130, 130),
         Peer::Libevent => RGBColor(185, 185, 185),
         Peer::WasmtimeWasi => RGBColor(225, 160, 60),
