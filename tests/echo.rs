@@ -18,7 +18,7 @@ macro_rules! of_both_services {
             crate::support::over_both_families!($($name),*);
         }
         mod copied {
-            const ECHO_COPY: &[u8] = include_bytes!(env!("EVCONN_EXAMPLE_ECHO_COPY"));
+            use crate::support::ECHO_COPY;
 
             $(async fn $name(ip: std::net::IpAddr) {
                 super::$name(ip, ECHO_COPY).await;

@@ -4,7 +4,7 @@
 use crate::support::descriptors::unchanged;
 use crate::support::process::{CACHE_HOME, EVCONN, Ended, Evconn};
 use crate::support::scratch::Scratch;
-use crate::support::{DEADLINE, TEST_GUEST, host, skip, within};
+use crate::support::{DEADLINE, ECHO_COPY, TEST_GUEST, host, skip, within};
 use evconn::{
     Connection, Error, ErrorCode, Limits, ListenSource, Listener, Service, Shutdown, UnixSource,
 };
@@ -171,6 +171,39 @@ async fn curl_gets_an_answer_over_a_unix_socket() {
         within("it closes", listener.closed()).await;
     }
     assert_eq!(scratch.contents(), Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn megabytes_of_a_unix_socket_pass_through_a_guests_memory() {
+    let _open = unchanged();
+    let scratch = Scratch::new();
+    let path = scratch.join("a.sock");
+    let source = ListenSource::Unix(UnixSource::path(&path));
+    let listeners = Listener::listen(host(), &source).await.expect("a listener");
+    let service = Service::new(host(), ECHO_COPY).expect("a service");
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let shutdown = Shutdown::on(stopped);
+    let server = evconn::serve_all(listeners, service, Limits::default(), shutdown);
+    let server = tokio::spawn(server);
+
+    let peer = tokio::net::UnixStream::connect(&path).await;
+    let (mut reader, mut writer) = peer.expect("connected").into_split();
+    let sent: Vec<u8> = (0..8 << 20).map(|i| (i * 31 + i / 251) as u8).collect();
+    let to_send = sent.clone();
+    let sending = tokio::spawn(async move {
+        writer.write_all(&to_send).await.expect("sent");
+        writer.shutdown().await.expect("ended");
+    });
+    let mut received = Vec::new();
+    within("the echo", reader.read_to_end(&mut received))
+        .await
+        .expect("received");
+    sending.await.expect("all was sent");
+    assert!(received == sent, "the bytes came back changed");
+
+    drop(stop);
+    let served = within("the server ends", server).await.expect("no panic");
+    assert_eq!(served.expect("no error").connections, 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

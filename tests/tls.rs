@@ -5,7 +5,7 @@ use crate::support::descriptors::unchanged;
 use crate::support::process::Evconn;
 use crate::support::tool::{self, Tool};
 use crate::support::{
-    DEADLINE, Server, TEST_GUEST, connect, exchange, host, wait_for_close, within,
+    DEADLINE, ECHO_COPY, Server, TEST_GUEST, connect, exchange, host, wait_for_close, within,
 };
 use evconn::{Edge, Limits, Listener, Service, TlsConfig};
 use rustix::process::Signal;
@@ -73,14 +73,8 @@ fn openssl_gets_its_line_back() {
     }
 }
 
-#[test]
-fn python_gets_megabytes_back_and_a_proper_end() {
-    let _open = unchanged();
-    let certificate = Certificate::new();
-    let evconn = start(&certificate, &["--tls-alpn", "h2", "--tls-alpn", "echo"]);
-    let address = evconn.address();
-    // Not in two threads: an SSLSocket is no good for that before Python 3.13.
-    let program = "import asyncio, socket, ssl, sys
+/// Not in two threads: an SSLSocket is no good for that before Python 3.13.
+const THERE_AND_BACK: &str = "import asyncio, socket, ssl, sys
 context = ssl.create_default_context(cafile=sys.argv[2])
 context.set_alpn_protocols(['echo', 'other'])
 address = ('127.0.0.1', int(sys.argv[1]))
@@ -103,15 +97,41 @@ agreed = (s.version(), s.selected_alpn_protocol())
 # Waits for the server to say that this is the end, and fails if it just goes away.
 s.unwrap()
 print(*agreed)";
+
+#[test]
+fn python_gets_megabytes_back_and_a_proper_end() {
+    let _open = unchanged();
+    let certificate = Certificate::new();
+    let evconn = start(&certificate, &["--tls-alpn", "h2", "--tls-alpn", "echo"]);
+    there_and_back(evconn.address(), &certificate, "TLSv1.3 echo\n");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn megabytes_pass_through_a_guests_memory() {
+    let _open = unchanged();
+    let certificate = Certificate::new();
+    let service = Service::new(host(), ECHO_COPY).expect("a service");
+    let service = service.with_edge(edge(&certificate));
+    let ip = Ipv4Addr::LOCALHOST.into();
+    let server = Server::start_service(ip, service, Limits::default(), DEADLINE).await;
+    let address = server.address;
+    let client = move || there_and_back(address, &certificate, "TLSv1.3 None\n");
+    let client = tokio::task::spawn_blocking(client);
+    within("the client ends", client).await.expect("no panic");
+    assert_eq!(server.stop().await.failed, 0);
+}
+
+/// Megabytes come back, and the connection comes to its proper end. The client says what was agreed on.
+fn there_and_back(address: SocketAddr, certificate: &Certificate, agreed: &str) {
     let port = address.port().to_string();
     let mut client = Command::new("python3");
-    client.args(["-c", program, &port, &certificate.cert()]);
+    client.args(["-c", THERE_AND_BACK, &port, &certificate.cert()]);
     let Some(output) = tool::run(&mut client, b"") else {
         return;
     };
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{errors}");
-    assert_eq!(output.stdout, b"TLSv1.3 echo\n");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), agreed);
 }
 
 #[tokio::test]

@@ -109,13 +109,16 @@ impl Peer {
         );
         match (self, work) {
             // The buffer is as large as what evconn reads at a time, and only there are there such bytes.
-            (Self::TokioLarge, work) => matches!(work, Work::Bulk { .. }),
+            (Self::TokioLarge, work) => matches!(work, Work::Bulk { .. } | Work::Beside { .. }),
             // It differs in how connections begin.
             (Self::EvconnReuse, work) => matches!(work, Work::Connect { .. } | Work::Open { .. }),
             // And this one in how bytes move, and in what it allocates.
             (Self::EvconnCopy, work) => matches!(
                 work,
-                Work::Connect { .. } | Work::RoundTrips { .. } | Work::Bulk { .. }
+                Work::Connect { .. }
+                    | Work::RoundTrips { .. }
+                    | Work::Bulk { .. }
+                    | Work::Beside { .. }
             ),
             // It keeps nothing of what it compiles.
             (Self::WasmtimeWasi, Work::Start { cached }) => !cached,

@@ -24,7 +24,12 @@ pub async fn run(gauge: &Gauge<'_>, write: usize, connections: u32) -> Result<Sa
     stretch.end(megabytes, Vec::new())
 }
 
-async fn fill_and_drain(mut stream: TcpStream, write: usize, deadline: Instant) -> Result<usize> {
+/// Returns how many bytes went there and back.
+pub async fn fill_and_drain(
+    mut stream: TcpStream,
+    write: usize,
+    deadline: Instant,
+) -> Result<usize> {
     let (input, output) = stream.split();
     // At the same time: the server stops reading when nobody reads what it sends back.
     let (sent, received) = tokio::try_join!(fill(output, write, deadline), drain(input))?;

@@ -1,10 +1,13 @@
 //! Messages and their echoes, on connections that are open.
 
-use super::Gauge;
+use super::{Gauge, bulk};
 use crate::compare::client::{Laps, Message, SMALL, all, close_all};
 use crate::compare::sample::Sample;
 use anyhow::Result;
 use tokio::net::TcpStream;
+
+/// What is written at a time where there is bulk.
+const BULK: usize = 16 << 10;
 
 pub async fn round_trips(gauge: &Gauge<'_>, size: usize, connections: u32) -> Result<Sample> {
     let streams = gauge.route().connect_all(connections).await?;
@@ -26,6 +29,21 @@ pub async fn pairs(gauge: &Gauge<'_>, connections: u32) -> Result<Sample> {
     let streams = gauge.route().connect_all(connections).await?;
     let (sample, streams) = exchange(gauge, streams, 2, 1).await?;
     close_all(streams).await?;
+    Ok(sample)
+}
+
+/// The processor's time is not told: it is the others' for the most part.
+pub async fn beside_bulk(gauge: &Gauge<'_>, others: u32) -> Result<Sample> {
+    let mut streams = gauge.route().connect_all(others + 1).await?;
+    let one = streams.split_off(streams.len() - 1);
+    let deadline = gauge.begin()?.deadline;
+    let pumping = streams
+        .into_iter()
+        .map(|stream| bulk::fill_and_drain(stream, BULK, deadline));
+    let ((mut sample, one), _) =
+        tokio::try_join!(exchange(gauge, one, SMALL, SMALL), all(pumping))?;
+    close_all(one).await?;
+    sample.cpu = None;
     Ok(sample)
 }
 

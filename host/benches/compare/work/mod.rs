@@ -39,6 +39,8 @@ pub enum Work {
     Pairs { connections: u32 },
     /// On open connections, send and read as fast as possible, both at the same time.
     Bulk { write: usize, connections: u32 },
+    /// Round trips of 64 bytes on one connection, while the others do what they do under `Bulk`.
+    Beside { streams: u32 },
     /// From nothing to the first echo.
     Start { cached: bool },
     /// `Connect`, by 50 at a time, while so many others are open that have been served once. And what
@@ -54,7 +56,7 @@ pub struct Tools<'a> {
 }
 
 impl Work {
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::connect(1, Close::Fin),
         Self::connect(50, Close::Fin),
         Self::connect(500, Close::Fin),
@@ -71,6 +73,7 @@ impl Work {
         Self::bulk(16 << 10, 8),
         Self::bulk(1 << 20, 1),
         Self::bulk(1 << 20, 8),
+        Self::Beside { streams: 8 },
         Self::Start { cached: false },
         Self::Start { cached: true },
         Self::Open { idle: 100 },
@@ -101,6 +104,7 @@ impl Work {
             Self::OneActive { connections } => format!("one-of-{connections}"),
             Self::Pairs { connections } => format!("pairs-{connections}"),
             Self::Bulk { write, connections } => format!("bulk-{}k-{connections}", write >> 10),
+            Self::Beside { streams } => format!("beside-{streams}"),
             Self::Start { cached: false } => "start-cold".to_owned(),
             Self::Start { cached: true } => "start-cached".to_owned(),
             Self::Open { idle } => format!("open-{idle}"),
@@ -133,6 +137,9 @@ impl Work {
             Self::Bulk { write, connections } => {
                 format!("bulk in writes of {}, {}", bytes(write), on(connections))
             }
+            Self::Beside { streams } => {
+                format!("round trips of 64 B, 1 connection, beside bulk on {streams}")
+            }
             Self::Start { cached: false } => {
                 "from its start to its first echo, nothing compiled".to_owned()
             }
@@ -153,6 +160,7 @@ impl Work {
             Self::OneActive { connections } => {
                 format!("64 B, 1 active of {}", thousands(connections))
             }
+            Self::Beside { streams } => format!("64 B, beside bulk on {streams}"),
             Self::Connect { parallel, close } => {
                 let reset = if close == Close::Reset { ", reset" } else { "" };
                 format!("connections, {parallel} at a time{reset}")
@@ -173,7 +181,8 @@ impl Work {
                 size: 64,
                 connections: 50,
             }
-            | Self::Bulk { connections: 8, .. } => plan.turns,
+            | Self::Bulk { connections: 8, .. }
+            | Self::Beside { .. } => plan.turns,
             _ => 1,
         }
     }
@@ -191,6 +200,7 @@ impl Work {
     pub const fn unit(self) -> (&'static str, f64) {
         match self {
             Self::Bulk { .. } => ("MB/s", 1.0),
+            Self::Beside { .. } => ("1/s", 1.0),
             Self::Start { .. } => ("ms", 1.0),
             _ => ("k/s", 1e-3),
         }
@@ -212,6 +222,7 @@ impl Work {
             | Self::OneActive { connections }
             | Self::Pairs { connections }
             | Self::Bulk { connections, .. } => connections,
+            Self::Beside { streams } => streams + 1,
             Self::Start { .. } => 1,
             // And the first one.
             Self::Open { idle } => idle + CONNECTORS + 1,
@@ -258,6 +269,7 @@ impl Work {
                 Self::OneActive { connections } => exchange::one_active(&gauge, connections).await,
                 Self::Pairs { connections } => exchange::pairs(&gauge, connections).await,
                 Self::Bulk { write, connections } => bulk::run(&gauge, write, connections).await,
+                Self::Beside { streams } => exchange::beside_bulk(&gauge, streams).await,
                 Self::Start { .. } => start::first_echo(&gauge).await,
                 Self::Open { idle } => open::run(&gauge, idle, CONNECTORS).await,
             }

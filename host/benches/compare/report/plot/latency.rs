@@ -20,7 +20,7 @@ const PERCENTILES: [Percentile; 3] = [
 pub fn draw(blocks: &[&Block<'_>], path: &Path) -> Result<()> {
     let title = "Microseconds of a round trip, on a logarithmic axis (medians, lowest to highest)";
     let contents: Vec<_> = blocks.iter().map(|block| panel(block)).collect();
-    panels(path, title, blocks, (&contents, 3), |area, frame, panel| {
+    panels(path, title, blocks, (&contents, 4), |area, frame, panel| {
         panel.draw(area, frame)
     })
 }

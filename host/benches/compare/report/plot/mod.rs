@@ -43,11 +43,11 @@ pub fn all(blocks: &[Block<'_>], directory: &Path) -> Result<Vec<PathBuf>> {
 }
 
 fn has_rate(work: Work) -> bool {
-    !is_start(work) && !is_open(work)
+    !is_start(work) && !is_open(work) && !matches!(work, Work::Beside { .. })
 }
 
 fn is_round_trip(work: Work) -> bool {
-    matches!(work, Work::RoundTrips { .. })
+    matches!(work, Work::RoundTrips { .. } | Work::Beside { .. })
 }
 
 fn is_start(work: Work) -> bool {
