@@ -74,7 +74,7 @@ pub struct Outputs {
 const DEFAULT: Plan = Plan {
     rounds: 5,
     turns: 3,
-    duration: Duration::from_millis(350),
+    duration: Duration::from_millis(300),
 };
 
 const QUICK: Plan = Plan {

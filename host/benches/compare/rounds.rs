@@ -52,7 +52,11 @@ impl Bench {
         let mut measured: Vec<_> = works.iter().map(|&work| self.nothing_yet(work)).collect();
         for round in 0..=self.plan.rounds {
             for Measured { work, peers } in &mut measured {
-                for _ in 0..work.turns(&self.plan) {
+                let turns = match round {
+                    0 => 1,
+                    _ => work.turns(&self.plan),
+                };
+                for _ in 0..turns {
                     for entry in &mut *peers {
                         self.take_turn(*work, entry, (round, most));
                     }

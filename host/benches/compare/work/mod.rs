@@ -181,8 +181,7 @@ impl Work {
                 size: 64,
                 connections: 50,
             }
-            | Self::Bulk { connections: 8, .. }
-            | Self::Beside { .. } => plan.turns,
+            | Self::Bulk { connections: 8, .. } => plan.turns,
             _ => 1,
         }
     }
