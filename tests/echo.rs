@@ -1,7 +1,7 @@
 //! The echo services: every byte comes back, in order, whether it goes through the guest's memory or not.
 
 use crate::support::descriptors::unchanged;
-use crate::support::{Server, ask, exchange, reset, wait_for_close, within};
+use crate::support::{Server, ask, exchange, pattern, reset, wait_for_close, within};
 use evconn::{Limits, guests};
 use std::net::IpAddr;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -39,11 +39,6 @@ of_both_services!(
 
 async fn start(ip: IpAddr, echo: &[u8]) -> Server {
     Server::start(ip, echo, Limits::default()).await
-}
-
-/// Bytes that show when they are out of order.
-fn pattern(len: usize) -> Vec<u8> {
-    (0..len).map(|i| (i * 31 + i / 251) as u8).collect()
 }
 
 async fn every_size_comes_back(ip: IpAddr, echo: &[u8]) {

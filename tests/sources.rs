@@ -4,9 +4,10 @@
 use crate::support::descriptors::unchanged;
 use crate::support::process::{CACHE_HOME, EVCONN, Ended, Evconn};
 use crate::support::scratch::Scratch;
-use crate::support::{DEADLINE, ECHO_COPY, TEST_GUEST, host, skip, within};
+use crate::support::{DEADLINE, ECHO_COPY, TEST_GUEST, exchange, host, pattern, skip, within};
 use evconn::{
-    Connection, Error, ErrorCode, Limits, ListenSource, Listener, Service, Shutdown, UnixSource,
+    Connection, Error, ErrorCode, Limits, ListenSource, Listener, Served, Service, Shutdown,
+    UnixSource,
 };
 use rustix::process::Signal;
 use std::io::{ErrorKind, Read, Write};
@@ -17,6 +18,8 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 
 /// The command, listening on these.
 fn start(sources: &[&str]) -> Evconn {
@@ -173,32 +176,32 @@ async fn curl_gets_an_answer_over_a_unix_socket() {
     assert_eq!(scratch.contents(), Vec::<String>::new());
 }
 
+/// Serve this component on a Unix socket until the first of the two is dropped.
+async fn serve_unix(
+    path: &Path,
+    component: &[u8],
+) -> (oneshot::Sender<()>, JoinHandle<Result<Served, Error>>) {
+    let source = ListenSource::Unix(UnixSource::path(path));
+    let listeners = Listener::listen(host(), &source).await.expect("a listener");
+    assert_eq!(listeners[0].name(), unix(path));
+    assert_eq!(listeners[0].local_addr().to_string(), "127.0.0.1:0");
+    let service = Service::new(host(), component).expect("a service");
+    let (stop, stopped) = oneshot::channel();
+    let shutdown = Shutdown::on(stopped);
+    let server = evconn::serve_all(listeners, service, Limits::default(), shutdown);
+    (stop, tokio::spawn(server))
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn megabytes_of_a_unix_socket_pass_through_a_guests_memory() {
     let _open = unchanged();
     let scratch = Scratch::new();
     let path = scratch.join("a.sock");
-    let source = ListenSource::Unix(UnixSource::path(&path));
-    let listeners = Listener::listen(host(), &source).await.expect("a listener");
-    let service = Service::new(host(), ECHO_COPY).expect("a service");
-    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    let shutdown = Shutdown::on(stopped);
-    let server = evconn::serve_all(listeners, service, Limits::default(), shutdown);
-    let server = tokio::spawn(server);
+    let (stop, server) = serve_unix(&path, ECHO_COPY).await;
 
     let peer = tokio::net::UnixStream::connect(&path).await;
-    let (mut reader, mut writer) = peer.expect("connected").into_split();
-    let sent: Vec<u8> = (0..8 << 20).map(|i| (i * 31 + i / 251) as u8).collect();
-    let to_send = sent.clone();
-    let sending = tokio::spawn(async move {
-        writer.write_all(&to_send).await.expect("sent");
-        writer.shutdown().await.expect("ended");
-    });
-    let mut received = Vec::new();
-    within("the echo", reader.read_to_end(&mut received))
-        .await
-        .expect("received");
-    sending.await.expect("all was sent");
+    let sent = pattern(8 << 20);
+    let received = exchange(peer.expect("connected"), &sent).await;
     assert!(received == sent, "the bytes came back changed");
 
     drop(stop);
@@ -211,15 +214,7 @@ async fn a_guest_sees_the_loopback_address_for_a_unix_socket() {
     let _open = unchanged();
     let scratch = Scratch::new();
     let path = scratch.join("a.sock");
-    let source = ListenSource::Unix(UnixSource::path(&path));
-    let listeners = Listener::listen(host(), &source).await.expect("a listener");
-    assert_eq!(listeners[0].name(), unix(&path));
-    assert_eq!(listeners[0].local_addr().to_string(), "127.0.0.1:0");
-    let service = Service::new(host(), TEST_GUEST).expect("a service");
-    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    let shutdown = Shutdown::on(stopped);
-    let server = evconn::serve_all(listeners, service, Limits::default(), shutdown);
-    let server = tokio::spawn(server);
+    let (stop, server) = serve_unix(&path, TEST_GUEST).await;
 
     let mut peer = tokio::net::UnixStream::connect(&path)
         .await
@@ -525,7 +520,7 @@ async fn several_listeners_share_one_limit() {
         max_connections: 1,
         ..Limits::default()
     };
-    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let (stop, stopped) = oneshot::channel::<()>();
     let shutdown = Shutdown::on(stopped);
     let server = tokio::spawn(evconn::serve_all(listeners, service, limits, shutdown));
 

@@ -19,7 +19,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -155,10 +155,15 @@ pub async fn connect(address: SocketAddr) -> TcpStream {
         .expect("connected")
 }
 
+/// Bytes that show when they are out of order.
+pub fn pattern(len: usize) -> Vec<u8> {
+    (0..len).map(|i| (i * 31 + i / 251) as u8).collect()
+}
+
 /// Send all of it and end this side; the answer is everything until the peer ends its own.
-pub async fn exchange(mut stream: TcpStream, request: &[u8]) -> Vec<u8> {
+pub async fn exchange(stream: impl AsyncRead + AsyncWrite, request: &[u8]) -> Vec<u8> {
     within("an exchange", async {
-        let (mut reader, mut writer) = stream.split();
+        let (mut reader, mut writer) = tokio::io::split(stream);
         let send = async {
             writer.write_all(request).await?;
             writer.shutdown().await

@@ -175,8 +175,11 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_at_hand_comes_to_where_the_guest_says() {
-        let read = read(TO_1024, come(b"hello", 5)).await;
-        assert_eq!(read.expect("bytes"), b"hello");
+        let grows = "(drop (memory.grow (i32.const 1))) (i32.const 65536)";
+        for realloc in [TO_1024, grows] {
+            let read = read(realloc, come(b"hello", 5)).await;
+            assert_eq!(read.expect("bytes"), b"hello");
+        }
     }
 
     #[tokio::test]
