@@ -1,6 +1,7 @@
 //! `Server`: limits, peers, instances that are used again, what many peers are sent at a time, and its
 //! life from ready to drained.
 
+mod gone;
 mod life;
 mod limits;
 mod peers;

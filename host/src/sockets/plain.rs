@@ -172,6 +172,32 @@ impl Plain {
         }
     }
 
+    /// Whether something was sent that the peer has yet to acknowledge. Where nobody can tell, nothing is;
+    /// nor is it of a Unix socket, whose peer has it at once.
+    pub fn has_unacknowledged(&self) -> bool {
+        #[cfg(target_os = "linux")]
+        if !self.is_unix {
+            use std::os::fd::AsFd;
+            return super::linux::has_unacknowledged(self.socket.as_fd());
+        }
+        false
+    }
+
+    /// Whether something was received that nobody has read.
+    pub fn has_unread(&self) -> bool {
+        rustix::io::ioctl_fionread(&self.socket).is_ok_and(|count| count > 0)
+    }
+
+    /// Wait until the connection has failed: its peer has reset it, say, or is out of reach.
+    pub async fn failed(&self) {
+        self.readiness.failed(&self.socket).await;
+    }
+
+    /// Whether both sides have ended it, or it has failed, as far as the event loop knows.
+    pub fn has_hung_up(&self) -> bool {
+        self.readiness.has_hung_up(&self.socket)
+    }
+
     /// Who the peer of a Unix socket is. Of TCP nothing more is known than the address.
     pub fn peer_credentials(&self) -> io::Result<Option<PeerCredentials>> {
         if !self.is_unix {
