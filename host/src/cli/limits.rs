@@ -95,8 +95,8 @@ impl AcceptArgs {
 pub struct ReuseArgs {
     /// Let an instance serve up to so many connections, one after the other, rather than make a fresh
     /// one for each. It is faster; but what is in the guest's memory then passes from one peer to the
-    /// next: use it only for services that you trust to keep them apart. An instance that traps is
-    /// never used again.
+    /// next: use it only for services that you trust to keep them apart. An instance that traps or exits
+    /// is never used again.
     #[arg(long, value_name = "N", default_value = "1", value_parser = count, allow_negative_numbers = true)]
     reuse: NonZeroU32,
     /// How many seconds an instance that serves nobody is kept for the next connection: 10 if this is

@@ -8,7 +8,7 @@ use super::watch::{Cut, Watch, Watching};
 use crate::connection::{Parts, Peer};
 use crate::limits::Limits;
 use crate::listener::{ConnectionCallback, OnRelease};
-use crate::service::{self, Instances, Meter};
+use crate::service::{self, Failure, Instances, Meter};
 use crate::sockets::Endpoint;
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
@@ -155,6 +155,8 @@ impl Connections {
             limits: &self.limits,
         };
         let end = match cuts.unless(self.to_its_end(endpoint, number, place)).await {
+            // Its handler says no more than that.
+            Ok(End::Failed(Failure::Handler(_))) if endpoint.plain().has_failed() => End::PeerGone,
             Ok(end) => end,
             Err(cut) => {
                 endpoint.reset();
@@ -228,6 +230,7 @@ async fn linger(endpoint: &Arc<Endpoint>, end: &End) {
     match end {
         End::Done => endpoint.finish().await,
         End::Failed(_) => endpoint.abort().await,
+        End::PeerGone => endpoint.reset(),
         // It has had its end already.
         _ => {}
     }
