@@ -47,7 +47,7 @@ impl Connections {
             limits,
             peers,
             permits: Arc::new(Semaphore::new(limits.max_connections)),
-            per_peer: PeerCounts::default(),
+            per_peer: PeerCounts::new(limits.peer_ipv6_prefix),
             instances: RwLock::new(Arc::new(instances)),
             tasks: TaskTracker::new(),
             watch: Watch::new(limits.idle_timeout),
@@ -181,10 +181,10 @@ impl Connections {
         }
         let instances = self.instances();
         let edge = instances.service().edge();
-        if let Err(refused) = edge.prepare(endpoint).await {
+        if let Err(refused) = edge.identify(endpoint).await {
             return End::Refused(refused);
         }
-        // A proxy may have said that it is somebody else.
+        // It is known who it is: whoever may not connect is not let into a handshake.
         let _counted = match self.admit(endpoint) {
             Ok(counted) => counted,
             Err(end) => {
@@ -192,6 +192,9 @@ impl Connections {
                 return end;
             }
         };
+        if let Err(refused) = edge.encrypt(endpoint).await {
+            return End::Refused(refused);
+        }
         endpoint.hold_end();
         let meter = Arc::new(Meter::new(self.limits.cpu_timeout));
         let host = instances.service().host().clone();
