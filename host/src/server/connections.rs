@@ -145,6 +145,8 @@ impl Connections {
 
     /// Until its service is done with it and all that was written is sent, or something else ends it before.
     async fn to_some_end(&self, endpoint: &Arc<Endpoint>, number: u64, place: &Arc<Place>) -> End {
+        // As one of its peer's, up to the last byte.
+        let mut counted = None;
         let mut cuts = Cuts {
             watching: self.watch.add(endpoint),
             timeout: self
@@ -154,7 +156,8 @@ impl Connections {
             peer_gone: pin!(endpoint.plain().failed()),
             limits: &self.limits,
         };
-        let end = match cuts.unless(self.to_its_end(endpoint, number, place)).await {
+        let its_end = self.to_its_end(endpoint, number, place, &mut counted);
+        let end = match cuts.unless(its_end).await {
             // Its handler says no more than that.
             Ok(End::Failed(Failure::Handler(_))) if endpoint.plain().has_failed() => End::PeerGone,
             Ok(end) => end,
@@ -173,7 +176,13 @@ impl Connections {
     }
 
     /// Until its service is done with it.
-    async fn to_its_end(&self, endpoint: &Arc<Endpoint>, number: u64, place: &Arc<Place>) -> End {
+    async fn to_its_end(
+        &self,
+        endpoint: &Arc<Endpoint>,
+        number: u64,
+        place: &Arc<Place>,
+        counted: &mut Option<Counted>,
+    ) -> End {
         // Wherever its guest goes on for a while, it is here that it is woken.
         if let Err(error) = endpoint.register() {
             endpoint.reset();
@@ -185,13 +194,13 @@ impl Connections {
             return End::Refused(refused);
         }
         // It is known who it is: whoever may not connect is not let into a handshake.
-        let _counted = match self.admit(endpoint) {
-            Ok(counted) => counted,
+        match self.admit(endpoint) {
+            Ok(admitted) => *counted = admitted,
             Err(end) => {
                 endpoint.reset();
                 return end;
             }
-        };
+        }
         if let Err(refused) = edge.encrypt(endpoint).await {
             return End::Refused(refused);
         }
