@@ -26,10 +26,10 @@ impl Files {
     /// Read and check them, as of now.
     pub(super) fn load(&self, provider: &CryptoProvider) -> Result<Arc<CertifiedKey>, TlsError> {
         let chain = certificates(&self.certificate)?;
-        let key = private_key(&self.key)?;
+        let (key, metadata) = private_key(&self.key)?;
         self.check_dates(&chain)?;
         let certified = CertifiedKey::from_der(chain, key, provider);
-        certified.map(Arc::new).map_err(|error| match error {
+        let certified = certified.map(Arc::new).map_err(|error| match error {
             rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => {
                 TlsError::KeyMismatch {
                     certificate: self.certificate.clone(),
@@ -37,7 +37,9 @@ impl Files {
                 }
             }
             error => self.unusable(&error),
-        })
+        })?;
+        warn_of_others(&self.key, &metadata);
+        Ok(certified)
     }
 
     /// The verifier of a client looks at the dates first. Whom it trusts does not matter then.
@@ -136,14 +138,15 @@ fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     }
 }
 
-fn private_key(file: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
+/// The key, and whose file it is in.
+fn private_key(file: &Path) -> Result<(PrivateKeyDer<'static>, Metadata), TlsError> {
     let (bytes, metadata) = read(file)?;
-    warn_of_others(file, &metadata);
-    PrivateKeyDer::from_pem_slice(&bytes).map_err(|error| match error {
+    let key = PrivateKeyDer::from_pem_slice(&bytes).map_err(|error| match error {
         _ if is_encrypted(&bytes) => TlsError::EncryptedKey(file.to_owned()),
         pem::Error::NoItemsFound => TlsError::NoKey(file.to_owned()),
         error => not_pem(file, &error),
-    })
+    })?;
+    Ok((key, metadata))
 }
 
 fn not_pem(file: &Path, error: &pem::Error) -> TlsError {
