@@ -6,17 +6,20 @@
 use crate::support::c::Program;
 use crate::support::child::{self, Child};
 use crate::support::descriptors::unchanged;
-use crate::support::{DEADLINE, host, limit, within};
-use evconn::{Connection, Listener, State};
+use crate::support::process::{EVCONN, Evconn};
+use crate::support::{DEADLINE, connect, exchange, host, limit, listen, within};
+use evconn::{Connection, Limits, Listener, Service, Shutdown, State, guests};
+use rustix::process::Signal;
 use rustix::time::{ClockId, clock_gettime};
 use std::fmt;
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{Ipv4Addr, TcpStream};
+use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::runtime::Handle;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
 /// How many connections the child can keep.
 const ROOM: usize = 8;
@@ -123,6 +126,111 @@ fn outcome(mut child: Child) -> Outcome {
         served: served.parse().expect("a number"),
         errors_at_end: errors_at_end.parse().expect("a number"),
     }
+}
+
+/// What serving one takes is had before it is accepted.
+#[test]
+fn whoever_is_accepted_is_served() {
+    let _open = unchanged();
+    Child::of_test("emfile::child_that_serves_with_few_descriptors").dismiss();
+}
+
+/// Its clients are here, too: they are connected before there is a limit.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "the child of the test above"]
+async fn child_that_serves_with_few_descriptors() {
+    if !child::is_one() {
+        return;
+    }
+    let service = Service::new(host(), guests::ECHO).expect("a service");
+    let listener = listen(Ipv4Addr::LOCALHOST.into()).await;
+    let mut clients = Vec::new();
+    for _ in 0..12 {
+        clients.push(connect(listener.local_addr()).await);
+    }
+    limit::leave_room_for(4);
+    let (stop, stopped) = oneshot::channel::<()>();
+    let (limits, shutdown) = (Limits::default(), Shutdown::on(stopped));
+    let serving = tokio::spawn(evconn::serve(listener, service, limits, shutdown));
+    for client in clients {
+        assert_eq!(exchange(client, b"hello").await, b"hello");
+    }
+    drop(stop);
+    let served = within("the end", serving).await.expect("no panic");
+    let served = served.expect("no error");
+    assert_eq!((served.connections, served.failed), (12, 0));
+    child::dismissed().await;
+}
+
+/// To be told who a peer is takes none.
+#[cfg(target_os = "linux")]
+#[test]
+fn the_peer_of_a_unix_socket_is_known() {
+    let _open = unchanged();
+    Child::of_test("emfile::child_that_knows_its_peer").dismiss();
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "the child of the test above"]
+async fn child_that_knows_its_peer() {
+    if !child::is_one() {
+        return;
+    }
+    use std::os::linux::net::SocketAddrExt;
+    use std::os::unix::net::{SocketAddr, UnixStream};
+    let name = format!("evconn-test-{}-peer", std::process::id());
+    let source = format!("unix:@{name}").parse().expect("a source");
+    let listeners = Listener::listen(host(), &source).await.expect("a listener");
+    let (sender, mut connections) = mpsc::unbounded_channel();
+    listeners[0].set_callback(move |_, connection| {
+        assert!(sender.send(connection).is_ok(), "the test waits for it");
+    });
+    let address = SocketAddr::from_abstract_name(name).expect("an address");
+    let _client = UnixStream::connect_addr(&address).expect("connected");
+    let connection = within("a connection", connections.recv()).await;
+    let _none_left = limit::NoMoreDescriptors::new();
+    let peer = connection.expect("a connection").peer_credentials();
+    let peer = peer.expect("known").expect("a Unix socket");
+    assert_eq!(peer.pid, i32::try_from(std::process::id()).ok());
+    child::dismissed().await;
+}
+
+/// Many come at once, and `echo` has few descriptors: whom it accepts it serves.
+#[test]
+fn echo_resets_nobody_for_want_of_descriptors() {
+    let _open = unchanged();
+    let mut command = Command::new("sh");
+    command
+        .args([
+            "-c",
+            r#"ulimit -n 64; exec "$@""#,
+            "sh",
+            EVCONN,
+            "echo",
+            "0",
+        ])
+        .args(["--address", "127.0.0.1"]);
+    let evconn = Evconn::start_by(&mut command);
+    let address = evconn.address();
+    // All of them are there when it looks for the first.
+    evconn.signal(Signal::STOP);
+    let connect = |_| TcpStream::connect_timeout(&address, DEADLINE).expect("connected");
+    let clients: Vec<_> = (0..120).map(connect).collect();
+    evconn.signal(Signal::CONT);
+    for mut client in clients {
+        client.set_read_timeout(Some(DEADLINE)).expect("a timeout");
+        client.write_all(b"hello").expect("sent");
+        client.shutdown(std::net::Shutdown::Write).expect("ended");
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).expect("a regular end");
+        assert_eq!(answer, "hello");
+    }
+    evconn.signal(Signal::TERM);
+    let ended = evconn.wait();
+    assert_eq!(ended.status.code(), Some(0), "{}", ended.stderr);
+    assert!(ended.stderr.contains(" 0 failed"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("was lowered to"), "{}", ended.stderr);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

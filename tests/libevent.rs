@@ -2,7 +2,9 @@
 
 use crate::support::child::{self, Child};
 use crate::support::descriptors::unchanged;
-use crate::support::{connect, descriptors, host, limit, listen, over_both_families, within};
+use crate::support::{
+    connect, descriptors, host, limit, listen, over_both_families, wait_for_close, within,
+};
 use evconn::{Connection, ErrorCode, Listener, Recovery, State, StopReason};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -219,22 +221,64 @@ async fn disable_in_thread(ip: IpAddr) {
     assert!(calls.try_recv().is_err(), "the second client stays queued");
 }
 
-/// The same in the error callback.
+/// The same in the error callback, for an error that leaves the listener enabled: no descriptor is left,
+/// and it would try again.
 async fn disable_in_thread_error(ip: IpAddr) {
-    let (sender, mut errors) = mpsc::unbounded_channel();
+    let family = if ip.is_ipv4() { "ipv4" } else { "ipv6" };
+    let name = format!("libevent::child_of_disable_in_thread_error_{family}");
+    let mut child = Child::of_test(&name);
+    let address = child.hear("listening").parse().expect("an address");
+    // Each attempt to accept it fails.
+    let mut client = connect(address).await;
+    child.hear("disabled");
+    // It is enabled again, and has descriptors.
+    wait_for_close(&mut client).await;
+    child.hear("accepted");
+    child.dismiss();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "the child of the test above"]
+async fn child_of_disable_in_thread_error_ipv4() {
+    disabled_in_its_error_callback(std::net::Ipv4Addr::LOCALHOST.into()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "the child of the test above"]
+async fn child_of_disable_in_thread_error_ipv6() {
+    disabled_in_its_error_callback(std::net::Ipv6Addr::LOCALHOST.into()).await;
+}
+
+async fn disabled_in_its_error_callback(ip: IpAddr) {
+    if !child::is_one() {
+        return;
+    }
     let listener = listen(ip).await;
+    let (sender, mut errors) = mpsc::unbounded_channel();
     listener.set_error_callback(move |listener, error| {
+        assert!(matches!(listener.state(), State::BackingOff(_)));
         disable_elsewhere(listener);
         sender.send(error).expect("the test waits for it");
     });
-    listener.set_callback(|_, _| {});
-    descriptors::break_listening(listener.local_addr());
+    let (sender, mut accepted) = mpsc::unbounded_channel();
+    listener.set_callback(move |_, connection| {
+        drop(connection);
+        sender.send(()).expect("the test waits for it");
+    });
+    let none_left = limit::NoMoreDescriptors::new();
+    child::say(format_args!("listening {}", listener.local_addr()));
     let error = within("the error callback", errors.recv()).await;
-    assert_eq!(error.expect("an error").recovery, Recovery::Stopped);
+    let recovery = error.expect("an error").recovery;
+    assert!(matches!(recovery, Recovery::Retrying(_)), "{recovery:?}");
     within("nothing is left to wait for", listener.idle()).await;
-    assert!(listener.enable().is_err(), "it has stopped for good");
-    listener.close();
-    within("the listener closes", listener.closed()).await;
+    assert_eq!(listener.state(), State::Disabled);
+    assert!(errors.try_recv().is_err(), "it does not try again");
+    drop(none_left);
+    child::say("disabled");
+    listener.enable().expect("it has not stopped");
+    within("a connection", accepted.recv()).await;
+    child::say("accepted");
+    child::dismissed().await;
 }
 
 fn disable_elsewhere(listener: &Listener) {

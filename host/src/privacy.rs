@@ -2,12 +2,15 @@
 //! or even run.
 
 use std::fs::Metadata;
+#[cfg(unix)]
+use std::os::unix::fs::MetadataExt;
+
+#[cfg(unix)]
+const WRITABLE_BY_OTHERS: u32 = 0o022;
 
 /// What is wrong with a file, or a directory, that is to be this user's alone, or root's.
 #[cfg(unix)]
 pub(crate) fn problem(metadata: &Metadata) -> Option<&'static str> {
-    use std::os::unix::fs::MetadataExt;
-    const WRITABLE_BY_OTHERS: u32 = 0o022;
     let owner = metadata.uid();
     if owner != 0 && owner != rustix::process::geteuid().as_raw() {
         return Some("it belongs to another user");
@@ -18,8 +21,59 @@ pub(crate) fn problem(metadata: &Metadata) -> Option<&'static str> {
     None
 }
 
+/// What is wrong with a file whose content nobody else is to know. One that a group may read is fine:
+/// somebody has chosen that group.
+#[cfg(all(unix, feature = "tls"))]
+pub(crate) fn problem_of_secret(metadata: &Metadata) -> Option<&'static str> {
+    const READABLE_BY_ALL: u32 = 0o004;
+    match metadata.mode() {
+        mode if mode & WRITABLE_BY_OTHERS != 0 => Some("other users can write to it"),
+        mode if mode & READABLE_BY_ALL != 0 => Some("all users can read it"),
+        _ => None,
+    }
+}
+
+/// The user's files are the user's alone there.
+#[cfg(all(not(unix), feature = "tls"))]
+pub(crate) fn problem_of_secret(_metadata: &Metadata) -> Option<&'static str> {
+    None
+}
+
 /// The user's files are the user's alone there.
 #[cfg(not(unix))]
 pub(crate) fn problem(_metadata: &Metadata) -> Option<&'static str> {
     None
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+    use crate::source::Scratch;
+    use std::fs::{Permissions, set_permissions};
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn who_may_write_and_who_may_read() {
+        let scratch = Scratch::private();
+        let path = scratch.join("file");
+        std::fs::write(&path, "").expect("written");
+        for (mode, is_private, is_secret) in [
+            (0o600, true, true),
+            (0o640, true, true),
+            (0o644, true, false),
+            (0o660, false, false),
+            (0o606, false, false),
+        ] {
+            set_permissions(&path, Permissions::from_mode(mode)).expect("its mode");
+            let metadata = path.metadata().expect("it is there");
+            assert_eq!(problem(&metadata).is_none(), is_private, "{mode:o}");
+            #[cfg(feature = "tls")]
+            assert_eq!(
+                problem_of_secret(&metadata).is_none(),
+                is_secret,
+                "{mode:o}"
+            );
+            let _ = is_secret;
+        }
+    }
 }

@@ -108,6 +108,37 @@ fn a_cache_that_cannot_be_made_is_done_without() {
     assert!(log.contains("compiled code is not kept in "), "{log}");
 }
 
+/// Each entry is looked at, not the directory alone.
+#[test]
+fn entries_that_others_can_change_are_compiled_again() {
+    let _open = unchanged();
+    let scratch = Scratch::new();
+    let cache = scratch.join("caches");
+    serve(&cache, &[]);
+    let compiled = entries(&cache);
+    let mut problems = vec!["other users can write to it"; compiled.len()];
+    for (number, path) in compiled.keys().enumerate() {
+        let mode = [0o620, 0o606][number % 2];
+        std::fs::set_permissions(path, Permissions::from_mode(mode)).expect("its mode");
+        // Only root can give files to others.
+        if number == 0 && std::os::unix::fs::chown(path, Some(65_534), None).is_ok() {
+            problems[0] = "it belongs to another user";
+        }
+    }
+    let log = serve(&cache, &[]);
+    for problem in problems {
+        let note = format!("is not used: {problem}");
+        assert!(log.contains(&note), "{note}: {log}");
+    }
+    let again = entries(&cache);
+    assert!(again.keys().eq(compiled.keys()), "{again:?}");
+    for (path, number) in &again {
+        assert_ne!(compiled[path], *number, "{}", path.display());
+        let metadata = std::fs::metadata(path).expect("it is there");
+        assert_eq!(metadata.mode() & 0o777, 0o600);
+    }
+}
+
 /// What is in there runs unchecked.
 #[test]
 fn a_cache_that_others_can_write_to_is_not_used() {

@@ -47,6 +47,35 @@ async fn its_file_may_be_written_over_while_it_is_served() {
     echoes(service).await;
 }
 
+#[cfg(unix)]
+#[test]
+fn a_file_that_others_can_write_to_is_refused() {
+    use std::os::unix::fs::PermissionsExt;
+    let _open = unchanged();
+    let scratch = Scratch::new();
+    let path = scratch.join("app.cwasm");
+    std::fs::write(&path, host().precompile(guests::ECHO).expect("compiled")).expect("written");
+    for (mode, is_refused) in [(0o666, true), (0o664, true), (0o644, false)] {
+        let permissions = std::fs::Permissions::from_mode(mode);
+        std::fs::set_permissions(&path, permissions).expect("its mode");
+        // SAFETY: as above.
+        let loaded = unsafe { Service::from_precompiled_file(host(), &path) };
+        match is_refused {
+            false => drop(loaded.expect("a service")),
+            true => {
+                let error = problem(loaded).to_string();
+                assert!(error.contains("other users can write to it"), "{error}");
+                assert!(error.contains("chmod go-w"), "{error}");
+            }
+        }
+    }
+    // A component is checked when it is compiled, whoever has written it.
+    std::fs::write(&path, guests::ECHO).expect("written");
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o666)).expect("its mode");
+    // SAFETY: as above.
+    drop(unsafe { Service::from_precompiled_file(host(), &path) }.expect("a service"));
+}
+
 #[test]
 fn it_is_refused_where_a_component_is_expected() {
     let _open = unchanged();

@@ -4,6 +4,7 @@ mod bad_input;
 mod flags;
 mod life;
 mod reload;
+mod start;
 mod systemd;
 
 use crate::support::DEADLINE;

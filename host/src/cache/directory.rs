@@ -98,6 +98,10 @@ impl Directory {
         Ok(())
     }
 
+    #[allow(
+        clippy::unnecessary_cast,
+        reason = "the types of a time differ from one system to another"
+    )]
     fn files(&self) -> io::Result<Vec<Found>> {
         let mut files = Vec::new();
         for entry in Dir::read_from(&self.0)? {

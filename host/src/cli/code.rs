@@ -8,7 +8,7 @@ use evconn::CodeCache;
 #[command(next_help_heading = "Code")]
 pub struct CacheArgs {
     /// Compile at each start, rather than keep compiled code in the user's cache directory
-    /// ($XDG_CACHE_HOME/evconn, or else ~/.cache/evconn).
+    /// ($XDG_CACHE_HOME/evconn, or else ~/.cache/evconn). What others can write to there is not used.
     #[arg(long)]
     no_cache: bool,
 }

@@ -83,7 +83,7 @@ mod tls {
         /// SIGHUP reads it and the key again, for new connections.
         #[arg(long, requires = "tls_key", value_name = "FILE")]
         tls_cert: Option<PathBuf>,
-        /// The certificate's private key, in a PEM file.
+        /// The certificate's private key, in a PEM file. If all users can read it, the log warns of it.
         #[arg(long, requires = "tls_cert", value_name = "FILE")]
         tls_key: Option<PathBuf>,
         /// A protocol to agree on with clients that offer some (ALPN). May be repeated, with the

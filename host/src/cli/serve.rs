@@ -42,7 +42,7 @@ pub struct Serve {
     #[command(flatten)]
     listen: Listen,
     /// Let APP be compiled code. It runs unchecked, with all that this process may do: it has to be what
-    /// `evconn compile` made, in a file that nobody else can change.
+    /// `evconn compile` made. A file that other users than root can write to, or have, is refused.
     #[arg(long, help_heading = "Code")]
     allow_precompiled: bool,
     #[command(flatten)]

@@ -1,6 +1,7 @@
 //! A certificate and its key, from files in PEM, checked before anyone connects.
 
 use super::TlsError;
+use crate::privacy;
 use rustls::client::verify_server_cert_signed_by_trust_anchor;
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::{self, PemObject};
@@ -8,7 +9,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::sign::CertifiedKey;
 use rustls::{CertificateError, InconsistentKeys, RootCertStore};
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -25,10 +26,10 @@ impl Files {
     /// Read and check them, as of now.
     pub(super) fn load(&self, provider: &CryptoProvider) -> Result<Arc<CertifiedKey>, TlsError> {
         let chain = certificates(&self.certificate)?;
-        let key = private_key(&self.key)?;
+        let (key, metadata) = private_key(&self.key)?;
         self.check_dates(&chain)?;
         let certified = CertifiedKey::from_der(chain, key, provider);
-        certified.map(Arc::new).map_err(|error| match error {
+        let certified = certified.map(Arc::new).map_err(|error| match error {
             rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => {
                 TlsError::KeyMismatch {
                     certificate: self.certificate.clone(),
@@ -36,7 +37,9 @@ impl Files {
                 }
             }
             error => self.unusable(&error),
-        })
+        })?;
+        warn_of_others(&self.key, &metadata);
+        Ok(certified)
     }
 
     /// The verifier of a client looks at the dates first. Whom it trusts does not matter then.
@@ -96,26 +99,36 @@ fn time(time: UnixTime) -> SystemTime {
 /// More than any certificate has with all that it was signed by.
 const LARGEST: u64 = 1 << 20;
 
-fn read(file: &Path) -> Result<Vec<u8>, TlsError> {
+fn read(file: &Path) -> Result<(Vec<u8>, Metadata), TlsError> {
     read_all(file).map_err(|cause| TlsError::Unreadable {
         file: file.to_owned(),
         cause,
     })
 }
 
-fn read_all(file: &Path) -> io::Result<Vec<u8>> {
+/// What is in a file, and whose it is.
+fn read_all(file: &Path) -> io::Result<(Vec<u8>, Metadata)> {
     let mut bytes = Vec::new();
-    File::open(file)?
-        .take(LARGEST + 1)
-        .read_to_end(&mut bytes)?;
+    let file = File::open(file)?;
+    let metadata = file.metadata()?;
+    file.take(LARGEST + 1).read_to_end(&mut bytes)?;
     match bytes.len() as u64 > LARGEST {
         true => Err(io::Error::other("it is longer than 1 MiB")),
-        false => Ok(bytes),
+        false => Ok((bytes, metadata)),
+    }
+}
+
+/// A key that others have is no secret, and one that they can replace is theirs. It is used all the same:
+/// there are systems that hand out keys so, to those who are alone on their machine.
+fn warn_of_others(file: &Path, metadata: &Metadata) {
+    if let Some(problem) = privacy::problem_of_secret(metadata) {
+        let file = file.display();
+        tracing::warn!("the private key {file} is not private: {problem} (chmod 600)");
     }
 }
 
 fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let bytes = read(file)?;
+    let (bytes, _) = read(file)?;
     let chain: Vec<_> = CertificateDer::pem_slice_iter(&bytes)
         .collect::<Result<_, _>>()
         .map_err(|error| not_pem(file, &error))?;
@@ -125,13 +138,15 @@ fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     }
 }
 
-fn private_key(file: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
-    let bytes = read(file)?;
-    PrivateKeyDer::from_pem_slice(&bytes).map_err(|error| match error {
+/// The key, and whose file it is in.
+fn private_key(file: &Path) -> Result<(PrivateKeyDer<'static>, Metadata), TlsError> {
+    let (bytes, metadata) = read(file)?;
+    let key = PrivateKeyDer::from_pem_slice(&bytes).map_err(|error| match error {
         _ if is_encrypted(&bytes) => TlsError::EncryptedKey(file.to_owned()),
         pem::Error::NoItemsFound => TlsError::NoKey(file.to_owned()),
         error => not_pem(file, &error),
-    })
+    })?;
+    Ok((key, metadata))
 }
 
 fn not_pem(file: &Path, error: &pem::Error) -> TlsError {
