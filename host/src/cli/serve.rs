@@ -107,7 +107,7 @@ impl Serve {
 
     /// Everything that can be wrong is found here, and before anything is bound if that is possible.
     async fn start(&self) -> anyhow::Result<(App, Server, Shutdown)> {
-        let limits = self.fit(self.limits.limits());
+        let limits = self.fit(self.limits.limits(), 1);
         let mut host = Host::builder().limits(&limits).cache(self.cache.cache());
         if let Some(count) = self.workers.map(usize::from).and_then(NonZero::new) {
             host = host.workers(count);
@@ -119,8 +119,9 @@ impl Serve {
             edge: self.edge.edge()?,
             grants: self.grants.grants()?,
         };
-        let mut builder = Server::builder(&app.load()?)
-            .limits(limits)
+        let service = app.load()?;
+        let mut builder = Server::builder(&service)
+            .limits(self.fit_service(limits, &service))
             .peers(self.peers.filter()?)
             .reuse(self.reuse.reuse());
         if let Some(time) = self.life.shutdown_after_idle {
@@ -134,8 +135,23 @@ impl Serve {
         Ok((app, server, shutdown))
     }
 
+    /// Lower what there is no room for if each connection takes several memories.
+    fn fit_service(&self, limits: Limits, service: &Service) -> Limits {
+        let (asked, capacity) = (limits.max_connections, service.max_connections());
+        let mut limits = self.fit(limits, service.memories());
+        if capacity < limits.max_connections {
+            limits.max_connections = capacity;
+            tracing::warn!(
+                "--max-connections {asked} was lowered to {capacity}: there is address space for so many \
+                 instances with {} memories each",
+                service.memories()
+            );
+        }
+        limits
+    }
+
     /// Lower what this machine has no room for.
-    fn fit(&self, mut limits: Limits) -> Limits {
+    fn fit(&self, mut limits: Limits, memories_each: usize) -> Limits {
         if let Err(error) = machine::raise_descriptor_limit() {
             tracing::warn!("the limit of descriptors (ulimit -n) cannot be raised: {error}");
         }
@@ -146,6 +162,7 @@ impl Serve {
                 true => 2,
                 false => 1,
             },
+            memories_each,
             listeners: self.listen.sources.len(),
         });
         limits.max_connections = fit.max_connections;
