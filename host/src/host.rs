@@ -102,7 +102,10 @@ impl Host {
     /// How many instances with so many memories there is room for at a time, at most
     /// [`max_connections`](Self::max_connections).
     pub(crate) fn instances(&self, memories: u32) -> usize {
-        self.0.services.instances(memories).min(self.max_connections())
+        self.0
+            .services
+            .instances(memories)
+            .min(self.max_connections())
     }
 
     /// Whether instances come from a pool, rather than be made one by one.

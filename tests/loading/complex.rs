@@ -15,7 +15,12 @@ fn nested() -> Vec<u8> {
     let mut component = header.to_vec();
     for _ in 0..10_000 {
         let len = component.len();
-        let section = [4, len as u8 | 0x80, (len >> 7) as u8 | 0x80, (len >> 14) as u8];
+        let section = [
+            4,
+            len as u8 | 0x80,
+            (len >> 7) as u8 | 0x80,
+            (len >> 14) as u8,
+        ];
         component = [&header[..], &section, &component].concat();
     }
     component
@@ -99,7 +104,10 @@ fn nothing_is_compiled_that_cannot_be_served() {
     let text = echo_text();
     let open = text.trim_end().strip_suffix(')').expect("its end");
     let problem = refused(host(), format!("{open}{import}{wrong})"));
-    assert!(problem.starts_with("it imports what is not provided: wasi:http/types"), "{problem}");
+    assert!(
+        problem.starts_with("it imports what is not provided: wasi:http/types"),
+        "{problem}"
+    );
     let larger = "(core module $m (memory 9999)) (core instance (instantiate $m))";
     let problem = refused(host(), format!("{open}{larger}{wrong})"));
     assert!(problem.ends_with("(--max-memory)"), "{problem}");

@@ -7,7 +7,9 @@ use crate::support::host;
 use evconn::{Error, Program};
 
 fn module(inside: &str) -> String {
-    echo_with(&format!("(core module $more {inside}) (core instance (instantiate $more))"))
+    echo_with(&format!(
+        "(core module $more {inside}) (core instance (instantiate $more))"
+    ))
 }
 
 #[test]

@@ -51,7 +51,11 @@ async fn a_memory_ends_where_it_ends() {
         (start $main))
         (core instance (instantiate $beyond))";
     is_reset(modules).await;
-    assert!(log.text().contains("out of bounds memory access"), "{}", log.text());
+    assert!(
+        log.text().contains("out of bounds memory access"),
+        "{}",
+        log.text()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -81,7 +85,11 @@ async fn an_exception_that_nobody_catches_resets_the_connection() {
         (start $main))
         (core instance (instantiate $throws))";
     is_reset(modules).await;
-    assert!(log.text().contains("thrown Wasm exception"), "{}", log.text());
+    assert!(
+        log.text().contains("thrown Wasm exception"),
+        "{}",
+        log.text()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

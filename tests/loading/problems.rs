@@ -218,8 +218,9 @@ fn what_needs_more_than_it_may_have_is_refused() {
     let host = Host::builder().limits(&limits).build().expect("a host");
     let module =
         |inside: &str| format!("(core module $more {inside}) (core instance (instantiate $more))");
-    let again =
-        |inside: &str| format!("(core module $again {inside}) (core instance (instantiate $again))");
+    let again = |inside: &str| {
+        format!("(core module $again {inside}) (core instance (instantiate $again))")
+    };
     let instances = format!(
         "(core module $more) {}",
         "(core instance (instantiate $more))".repeat(10)

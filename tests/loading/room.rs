@@ -97,13 +97,19 @@ fn no_connection_lacks_what_another_one_has() {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_service_with_many_memories_has_fewer_connections() {
-    let path = concat!(module_path!(), "::a_service_with_many_memories_has_fewer_connections");
+    let path = concat!(
+        module_path!(),
+        "::a_service_with_many_memories_has_fewer_connections"
+    );
     alone(path, || {
         let limits = Limits {
             max_connections: 4_000,
             ..Limits::default()
         };
-        let host = evconn::Host::builder().limits(&limits).build().expect("a host");
+        let host = evconn::Host::builder()
+            .limits(&limits)
+            .build()
+            .expect("a host");
         let simple = Service::new(&host, guests::ECHO).expect("a service");
         assert_eq!(simple.max_connections(), 4_000);
         let chain = Service::new(&host, chain().as_bytes()).expect("a service");
@@ -112,7 +118,10 @@ fn a_service_with_many_memories_has_fewer_connections() {
         runtime.block_on(async {
             let bound = evconn::Server::builder(&chain).limits(limits).bind().await;
             let error = bound.err().expect("there is no room").to_string();
-            assert!(error.contains("9 memories, of which there are enough for 2000"), "{error}");
+            assert!(
+                error.contains("9 memories, of which there are enough for 2000"),
+                "{error}"
+            );
             let server = evconn::Server::builder(&simple).limits(limits).bind().await;
             let handle = server.expect("there is room").handle();
             handle.reload(&chain).expect_err("there is no room");
@@ -130,7 +139,10 @@ fn a_service_with_many_memories_lowers_the_limit_of_connections() {
     let evconn = serve_limited(&path, "true", &["--max-connections", "10000"]);
     let _peers = open_at_once(&evconn, 2);
     let log = log_now(evconn);
-    assert!(log.contains("--max-connections 10000 was lowered to "), "{log}");
+    assert!(
+        log.contains("--max-connections 10000 was lowered to "),
+        "{log}"
+    );
 }
 
 fn echo_file(scratch: &Scratch) -> std::path::PathBuf {

@@ -124,7 +124,10 @@ async fn none_is_kept_of_a_service_that_was_replaced() {
     let server = start(100, LONG).await;
     assert_eq!(count(&server).await, 1);
     assert_eq!(count(&server).await, 2);
-    server.handle.reload(&super::service()).expect("there is room");
+    server
+        .handle
+        .reload(&super::service())
+        .expect("there is room");
     assert_eq!(count(&server).await, 1);
     server.stop().await;
 }

@@ -352,8 +352,14 @@ mod tests {
 
     #[test]
     fn a_handler_of_another_version_is_told_apart() {
-        let check =
-            |names: &[&str]| check_exports(&names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>());
+        let check = |names: &[&str]| {
+            check_exports(
+                &names
+                    .iter()
+                    .map(|&name| name.to_owned())
+                    .collect::<Vec<_>>(),
+            )
+        };
         assert!(check(&[HANDLER]).is_ok());
         assert!(check(&["evconn:tcp/handler@0.1.7"]).is_ok());
         for name in ["evconn:tcp/handler@0.2.0", "evconn:tcp/handler"] {

@@ -2,8 +2,8 @@
 
 use super::Served;
 use super::connections::Connections;
-use crate::{Error, Service};
 use crate::service::{Instances, Reuse};
+use crate::{Error, Service};
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 

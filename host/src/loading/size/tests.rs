@@ -23,7 +23,12 @@ fn nested(levels: usize) -> Vec<u8> {
     for _ in 0..levels {
         let len = component.len();
         // Its length, in LEB128.
-        let mut section = vec![4, len as u8 | 0x80, (len >> 7) as u8 | 0x80, (len >> 14) as u8];
+        let mut section = vec![
+            4,
+            len as u8 | 0x80,
+            (len >> 7) as u8 | 0x80,
+            (len >> 14) as u8,
+        ];
         section.append(&mut component);
         component = wasm(&section);
     }
@@ -86,8 +91,14 @@ fn components_may_be_nested_so_deep() {
 
 #[test]
 fn there_may_be_so_many_parts() {
-    let why = too_complex(&binary(&format!("(component {})", "(core module)".repeat(1_000))));
-    assert_eq!(why, "it has more than 1000 components and core modules in it");
+    let why = too_complex(&binary(&format!(
+        "(component {})",
+        "(core module)".repeat(1_000)
+    )));
+    assert_eq!(
+        why,
+        "it has more than 1000 components and core modules in it"
+    );
 }
 
 #[test]
@@ -95,7 +106,10 @@ fn a_small_component_that_is_instantiated_millions_of_times_is_too_complex() {
     assert_eq!(size(&doubled(10)).core_instances, 1 << 10);
     for times in [20, 40, 200] {
         let why = too_complex(&binary(&doubled(times)));
-        assert!(why.starts_with("it instantiates its components so often"), "{why}");
+        assert!(
+            why.starts_with("it instantiates its components so often"),
+            "{why}"
+        );
     }
 }
 
@@ -108,7 +122,10 @@ fn what_instantiates_a_component_that_it_is_given_is_too_complex() {
             (component $empty)
             (instance (instantiate $c (with "c" (component $empty)))))"#,
     ));
-    assert!(why.contains("only those that are defined in it are supported"), "{why}");
+    assert!(
+        why.contains("only those that are defined in it are supported"),
+        "{why}"
+    );
 }
 
 #[test]
