@@ -18,7 +18,7 @@ pub struct Limits {
     /// the address that it announces counts. Peers that come by a Unix socket are not counted.
     pub max_connections_per_peer: Option<usize>,
     /// The most linear memory that the instance of one connection may have, in bytes: all of its
-    /// memories together. Default: 64 MiB.
+    /// memories together, and the objects of a guest whose language is garbage-collected. Default: 64 MiB.
     ///
     /// What would exceed it fails in the guest (`memory.grow` returns -1), which for most
     /// languages ends in a trap. A service that begins with more is refused when it is loaded, if the host

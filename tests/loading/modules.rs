@@ -20,6 +20,7 @@ async fn a_memory_that_two_modules_grow_gives_each_page_to_one_of_them() {
     serves(
         r#"(core module $owner
             (memory (export "memory") 1)
+            (global i32 (i32.const 0))
             (func (export "grow") (result i32) (memory.grow (i32.const 1))))
         (core instance $owner (instantiate $owner))
         (core module $adapter
@@ -46,6 +47,7 @@ async fn a_memory_ends_where_it_ends() {
     let log = Log::start();
     let modules = "(core module $beyond
         (memory 1)
+        (global i32 (i32.const 0))
         (func (drop (memory.grow (i32.const 1))))
         (func $main (i32.store (i32.const 65536) (i32.const 1)))
         (start $main))
