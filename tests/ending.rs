@@ -1,5 +1,5 @@
 //! How connections end: what finishes ends in a regular way (FIN), with everything that was written;
-//! what is killed ends in a reset (RST), so that the peer knows that it did not get all.
+//! what fails or is killed ends in a reset (RST), so that the peer knows that it did not get all.
 
 use crate::support::{
     Server, TEST_GUEST, connect, host, listen, over_both_families, read_line, within,
@@ -14,8 +14,12 @@ use tokio::sync::mpsc;
 
 over_both_families!(
     a_handler_that_returns_ends_in_fin,
-    a_handler_that_gives_up_ends_in_fin,
+    a_handler_that_gives_up_ends_in_rst,
     a_guest_that_traps_ends_in_rst,
+    the_outcome_decides_whatever_was_dropped_before,
+    an_exit_ends_like_a_return_or_an_error,
+    a_guest_that_goes_on_holds_back_the_end,
+    what_is_unsent_is_sent_before_the_reset,
     a_guest_that_takes_too_much_memory_ends_in_rst,
     a_connection_that_the_shutdown_ends_gets_rst,
     what_nobody_has_read_does_not_make_it_a_reset,
@@ -49,9 +53,89 @@ async fn a_handler_that_returns_ends_in_fin(ip: IpAddr) {
     assert_eq!(answer, Ok(b"grown\n".to_vec()));
 }
 
-async fn a_handler_that_gives_up_ends_in_fin(ip: IpAddr) {
+async fn a_handler_that_gives_up_ends_in_rst(ip: IpAddr) {
     let answer = answer_to(ip, b"error\n", Limits::default()).await;
-    assert_eq!(answer, Ok(vec![]));
+    assert_eq!(answer, Err(ErrorKind::ConnectionReset));
+}
+
+/// What a peer gets for `end HOW half of it`.
+async fn half_of_it(ip: IpAddr, how: &str) -> (Vec<u8>, Option<ErrorKind>) {
+    let server = Server::start(ip, TEST_GUEST, Limits::default()).await;
+    let mut peer = server.connect().await;
+    let request = format!("end {how} half of it\n");
+    peer.write_all(request.as_bytes()).await.expect("sent");
+    let answer = all_and_the_end(&mut peer).await;
+    server.stop().await;
+    answer
+}
+
+/// What the peer reads, and the error that it ends with, if it does.
+async fn all_and_the_end(peer: &mut TcpStream) -> (Vec<u8>, Option<ErrorKind>) {
+    let mut answer = Vec::new();
+    let end = within("the end", peer.read_to_end(&mut answer)).await;
+    (answer, end.err().map(|error| error.kind()))
+}
+
+fn half(end: Option<ErrorKind>) -> (Vec<u8>, Option<ErrorKind>) {
+    (b"half of it".to_vec(), end)
+}
+
+async fn the_outcome_decides_whatever_was_dropped_before(ip: IpAddr) {
+    let reset = Some(ErrorKind::ConnectionReset);
+    for (how, end) in [
+        ("drop-and-return", None),
+        ("drop-and-give-up", reset),
+        ("drop-and-trap", reset),
+        ("give-up", reset),
+    ] {
+        assert_eq!(half_of_it(ip, how).await, half(end), "{how}");
+    }
+}
+
+async fn an_exit_ends_like_a_return_or_an_error(ip: IpAddr) {
+    let reset = Some(ErrorKind::ConnectionReset);
+    assert_eq!(half_of_it(ip, "exit").await, half(None));
+    assert_eq!(half_of_it(ip, "exit-with-failure").await, half(reset));
+}
+
+/// Nor does it end while the guest goes on, unless that has said so.
+async fn a_guest_that_goes_on_holds_back_the_end(ip: IpAddr) {
+    let server = with_no_grace(ip).await;
+    let mut peers = Vec::new();
+    for how in ["drop-and-go-on", "shutdown-and-go-on"] {
+        let mut peer = server.connect().await;
+        let request = format!("end {how} half of it\n");
+        peer.write_all(request.as_bytes()).await.expect("sent");
+        let mut answer = [0; 10];
+        within("an answer", peer.read_exact(&mut answer))
+            .await
+            .expect("half of it");
+        peers.push(peer);
+    }
+    assert_eq!(to_the_end(&mut peers[1]).await, Ok(vec![]));
+    // By now, it would be there.
+    let nothing = peers[0].try_read(&mut [0]).map_err(|error| error.kind());
+    assert_eq!(nothing, Err(ErrorKind::WouldBlock));
+    assert_eq!(server.stop().await.killed, 2);
+    assert_eq!(
+        to_the_end(&mut peers[0]).await,
+        Err(ErrorKind::ConnectionReset)
+    );
+}
+
+/// Bytes that the kernel has are not lost by the reset, and neither are those that it has not.
+async fn what_is_unsent_is_sent_before_the_reset(ip: IpAddr) {
+    let server = Server::start(ip, TEST_GUEST, Limits::default()).await;
+    for command in ["burst-and-give-up", "burst-and-trap"] {
+        let mut peer = narrow(&server).await;
+        let request = format!("{command} 65536\n");
+        peer.write_all(request.as_bytes()).await.expect("sent");
+        within("readable", peer.readable()).await.expect("readable");
+        let (answer, end) = all_and_the_end(&mut peer).await;
+        assert_eq!(answer.len(), 65536, "{command}");
+        assert_eq!(end, Some(ErrorKind::ConnectionReset), "{command}");
+    }
+    server.stop().await;
 }
 
 async fn a_guest_that_traps_ends_in_rst(ip: IpAddr) {
@@ -84,7 +168,7 @@ async fn with_no_grace(ip: IpAddr) -> Server {
 /// The kernel resets a connection that is closed with bytes in it that nobody has read.
 async fn what_nobody_has_read_does_not_make_it_a_reset(ip: IpAddr) {
     let server = Server::start(ip, TEST_GUEST, Limits::default()).await;
-    let mut request = b"error\n".to_vec();
+    let mut request = b"env\n".to_vec();
     request.resize(100_000, b'x');
     for _ in 0..20 {
         let mut peer = server.connect().await;

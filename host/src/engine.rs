@@ -6,7 +6,7 @@
 use crate::Limits;
 use std::time::Duration;
 use wasmtime::{
-    Cache, Config, Enabled, Engine, EngineWeak, InstanceAllocationStrategy, PoolingAllocationConfig,
+    Config, Enabled, Engine, EngineWeak, InstanceAllocationStrategy, PoolingAllocationConfig,
 };
 
 /// How long a guest computes before others get their turn.
@@ -46,8 +46,8 @@ pub(crate) struct Services {
 
 impl Services {
     /// With room for as many instances as `room` says, each as large as it says.
-    pub fn new(room: &Limits, cache: Option<&Cache>) -> wasmtime::Result<Self> {
-        let mut config = base_config(cache);
+    pub fn new(room: &Limits) -> wasmtime::Result<Self> {
+        let mut config = base_config();
         config.epoch_interruption(true);
         config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(room)));
         let (engine, pooled_memories) = match Engine::new(&config) {
@@ -85,8 +85,8 @@ impl Services {
 
     /// The engine in which listeners are instantiated, a few of them: where there is little room, they
     /// are to take little, too.
-    pub fn acceptors(&self, cache: Option<&Cache>) -> wasmtime::Result<Engine> {
-        let mut config = base_config(cache);
+    pub fn acceptors(&self) -> wasmtime::Result<Engine> {
+        let mut config = base_config();
         if !self.has_pool() {
             on_demand(&mut config);
         }
@@ -94,12 +94,11 @@ impl Services {
     }
 }
 
-fn base_config(cache: Option<&Cache>) -> Config {
+fn base_config() -> Config {
     let mut config = Config::new();
     // WASI 0.2 has no use for it, and each call is cheaper without.
     config.concurrency_support(false);
     config.async_stack_size(STACK);
-    config.cache(cache.cloned());
     config
 }
 

@@ -16,6 +16,8 @@ pub struct Needs {
     pub memories_each: usize,
     /// How many sources it listens on.
     pub listeners: usize,
+    /// How many threads serve connections, each with an event loop of its own.
+    pub workers: usize,
 }
 
 /// What there is room for.
@@ -61,10 +63,13 @@ struct Machine {
     mappings: Option<u64>,
 }
 
-/// Descriptors of the process that are for no connection, and those of a source: two sockets, and a
-/// connection of each that was accepted ahead.
-const DESCRIPTORS_RESERVED: u64 = 100;
+/// Descriptors of the process that are for no connection: its standard streams, the event loops of its
+/// runtimes, what its instances begin with, files that are read again, directories that are granted.
+const DESCRIPTORS_RESERVED: u64 = 40;
+/// Those of a source: two sockets, and a connection of each that was accepted ahead.
 const DESCRIPTORS_OF_SOURCE: u64 = 4;
+/// Those of a worker's event loop: two for what is ready, one to be woken by, one for signals.
+const DESCRIPTORS_OF_WORKER: u64 = 4;
 
 /// An instance in the pool splits it into mappings: for each memory what is initialized of it, the rest of
 /// it, what is beyond its end, and what is kept of it; besides, its stack with a guard.
@@ -107,7 +112,9 @@ impl Machine {
 
     fn by_descriptors(&self, needs: Needs) -> Option<(u64, String)> {
         let limit = self.descriptors?;
-        let reserved = DESCRIPTORS_RESERVED + DESCRIPTORS_OF_SOURCE * needs.listeners as u64;
+        let reserved = DESCRIPTORS_RESERVED
+            + DESCRIPTORS_OF_SOURCE * needs.listeners as u64
+            + DESCRIPTORS_OF_WORKER * needs.workers as u64;
         let room = limit.saturating_sub(reserved) / (needs.descriptors_each as u64).max(1);
         Some((
             room,
@@ -167,6 +174,7 @@ mod tests {
         descriptors_each: 1,
         memories_each: 1,
         listeners: 1,
+        workers: 2,
     };
 
     #[test]
@@ -182,7 +190,7 @@ mod tests {
             ..Machine::default()
         };
         let fit = machine.fit(NEEDS);
-        assert_eq!(fit.max_connections, 10_136);
+        assert_eq!(fit.max_connections, 10_188);
         assert_eq!(
             fit.reasons,
             ["at most 10240 descriptors are allowed (ulimit -n)"]
@@ -191,9 +199,14 @@ mod tests {
             descriptors_each: 2,
             ..NEEDS
         };
-        assert_eq!(machine.fit(connecting).max_connections, 5_068);
+        assert_eq!(machine.fit(connecting).max_connections, 5_094);
+        let many_workers = Needs {
+            workers: 100,
+            ..NEEDS
+        };
+        assert_eq!(machine.fit(many_workers).max_connections, 9_796);
         let few = Needs {
-            max_connections: 10_136,
+            max_connections: 10_188,
             ..NEEDS
         };
         assert_eq!(machine.fit(few).reasons, [""; 0]);

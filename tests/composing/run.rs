@@ -7,13 +7,14 @@ use super::{
 use crate::support::descriptors::unchanged;
 use crate::support::process::{Ended, Evconn};
 use crate::support::scratch::Scratch;
-use crate::support::{Server, connect, exchange, has_ipv6, wait_for_close};
+use crate::support::{Server, connect, exchange, has_ipv6, wait_for_close, within};
 use crate::support::{connect_once_it_listens, free_port};
 use evconn::{Limits, guests};
 use rustix::process::Signal;
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::process::ExitStatusExt;
+use tokio::io::AsyncReadExt;
 
 /// A directory with this component in it, as `app`.
 fn with(app: impl AsRef<[u8]>) -> Scratch {
@@ -188,6 +189,29 @@ async fn its_standard_streams_are_those_of_the_command() {
     assert_eq!(ended.status.code(), Some(0));
     assert_eq!(ended.stdout, "call: dropped\nended: NothingLeft\n");
     assert_eq!(ended.stderr, "");
+}
+
+/// A failure is not to look like the end of an answer.
+#[tokio::test]
+async fn what_is_open_when_it_ends_is_reset_unless_it_succeeds() {
+    let _open = unchanged();
+    let scratch = with(CASES);
+    for (case, status, end) in [
+        ("traps_with_it_open", 134, Some(ErrorKind::ConnectionReset)),
+        ("fails_with_it_open", 1, Some(ErrorKind::ConnectionReset)),
+        ("succeeds_with_it_open", 0, None),
+    ] {
+        let run = ["run", "--listen", "127.0.0.1:0", "app", case, "127.0.0.1"];
+        let evconn = evconn(&scratch, &run);
+        let line = evconn.line();
+        let address = line.strip_prefix("listening: ").expect("where it listens");
+        let mut peer = connect(address.parse().expect("an address")).await;
+        let mut answer = Vec::new();
+        let read = within("the end", peer.read_to_end(&mut answer)).await;
+        assert_eq!(answer, b"half of it", "{case}");
+        assert_eq!(read.err().map(|error| error.kind()), end, "{case}");
+        assert_eq!(evconn.wait().status.code(), Some(status), "{case}");
+    }
 }
 
 /// The manual's program, as it is: it listens on every interface.

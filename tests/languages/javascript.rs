@@ -1,7 +1,7 @@
 //! The statistics, by jco.
 
 use super::page::Page;
-use super::{answer, answers};
+use super::{answer, answers, failures_are_resets, instances_are_used_again};
 use std::collections::BTreeMap;
 
 const PAGE: Page = Page {
@@ -11,6 +11,12 @@ const PAGE: Page = Page {
         include_str!("../../guest/examples/javascript/statistics.js"),
     ),
     tool: "jco",
+};
+
+/// A service that fails, made by the same commands.
+const FAILING: Page = Page {
+    source: ("statistics.js", include_str!("failing.js")),
+    ..PAGE
 };
 
 const NOT_UNDERSTOOD: &str = r#"{"error":"it is no JSON array of numbers"}"#;
@@ -48,4 +54,18 @@ async fn the_statistics_are_served() {
     let deep = [&[b'['; 4096][..], b"\n"].concat();
     assert_eq!(answer(&serving, &deep).await, format!("{NOT_UNDERSTOOD}\n"));
     serving.stop();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_that_a_bug_cuts_off_ends_in_a_reset() {
+    if let Some(serving) = FAILING.serve() {
+        failures_are_resets(serving).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_instance_is_used_again_though_it_drops_nothing() {
+    if let Some(serving) = FAILING.serve_with("--reuse 100") {
+        instances_are_used_again(serving).await;
+    }
 }

@@ -4,9 +4,11 @@ mod javascript;
 mod page;
 mod python;
 
-use crate::support::{ask, connect, exchange};
+use crate::support::{ask, connect, exchange, within};
 use page::Serving;
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
+use tokio::io::AsyncReadExt;
 
 /// What the service answers to all that a peer says.
 async fn answer(serving: &Serving, request: &[u8]) -> String {
@@ -34,4 +36,29 @@ async fn answers(serving: &Serving, dialogue: &BTreeMap<&str, &str>) {
     let requests: String = dialogue.keys().map(|line| format!("{line}\n")).collect();
     let expected: String = dialogue.values().map(|line| format!("{line}\n")).collect();
     assert_eq!(answer(serving, requests.as_bytes()).await, expected);
+}
+
+/// Whatever its language's `with` or `finally` has dropped by then, half an answer does not look whole.
+async fn failures_are_resets(serving: Serving) {
+    for (what, end) in [
+        ("bug\n", Some(ErrorKind::ConnectionReset)),
+        ("give up\n", Some(ErrorKind::ConnectionReset)),
+        ("nothing\n", None),
+    ] {
+        let mut peer = connect(serving.address).await;
+        page::send(&mut peer, what.as_bytes()).await;
+        let mut answer = Vec::new();
+        let read = within("the end", peer.read_to_end(&mut answer)).await;
+        assert_eq!(answer, b"half of it", "{what}");
+        assert_eq!(read.err().map(|error| error.kind()), end, "{what}");
+    }
+    let log = serving.log();
+    assert!(log.contains("it gives up"), "{log}");
+}
+
+async fn instances_are_used_again(serving: Serving) {
+    for expected in ["1\n", "2\n", "3\n"] {
+        assert_eq!(answer(&serving, b"count\n").await, expected);
+    }
+    serving.stop();
 }

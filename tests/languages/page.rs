@@ -33,6 +33,11 @@ pub struct Page {
 impl Page {
     /// Build the service and serve it. None where the tool is not installed, which is said.
     pub fn serve(&self) -> Option<Serving> {
+        self.serve_with("")
+    }
+
+    /// The same with more flags.
+    pub fn serve_with(&self, flags: &str) -> Option<Serving> {
         let [install, build, serve, talk] = self.blocks();
         if !self.has_tool(install) {
             return None;
@@ -47,7 +52,7 @@ impl Page {
         let output = output.expect("the shell runs");
         assert!(output.status.success(), "{output:?}");
         let serve = commands(serve).replace(ADDRESS, "127.0.0.1:0");
-        let mut command = shell(&format!("exec {serve}"), &scratch);
+        let mut command = shell(&format!("exec {serve} {flags}"), &scratch);
         let evconn = Evconn::start_by(command.stdin(Stdio::null()));
         Some(Serving {
             address: evconn.address_of_a_large_one(),
@@ -140,10 +145,15 @@ impl Serving {
     pub fn stop(self) {
         self.evconn.signal(Signal::TERM);
         let log = self.evconn.wait().stderr;
-        let none =
-            "of which 0 were refused, 0 failed, 0 timed out and 0 were ended by the shutdown";
+        let none = "of which 0 were refused, 0 failed, 0 lost their peer, 0 timed out and 0 were ended by the shutdown";
         assert_eq!(log.lines().count(), 2, "{log}");
         assert!(log.contains("ending: ") && log.contains(none), "{log}");
+    }
+
+    /// Let it end. What it has logged.
+    pub fn log(self) -> String {
+        self.evconn.signal(Signal::TERM);
+        self.evconn.wait().stderr
     }
 }
 

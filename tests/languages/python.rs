@@ -1,7 +1,7 @@
 //! The calculator, by componentize-py.
 
 use super::page::Page;
-use super::{answer, answers};
+use super::{answer, answers, failures_are_resets, instances_are_used_again};
 use std::collections::BTreeMap;
 
 const PAGE: Page = Page {
@@ -11,6 +11,12 @@ const PAGE: Page = Page {
         include_str!("../../guest/examples/python/calculator.py"),
     ),
     tool: "componentize-py",
+};
+
+/// A service that fails, made by the same commands.
+const FAILING: Page = Page {
+    source: ("calculator.py", include_str!("failing.py")),
+    ..PAGE
 };
 
 const NOT_UNDERSTOOD: &str =
@@ -53,4 +59,18 @@ async fn the_calculator_is_served() {
     let too_long = [&[b' '; 1023][..], b"7\n"].concat();
     assert_eq!(answer(&serving, &too_long).await, NO_LINE);
     serving.stop();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_that_a_bug_cuts_off_ends_in_a_reset() {
+    if let Some(serving) = FAILING.serve() {
+        failures_are_resets(serving).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_instance_is_used_again_though_it_drops_nothing() {
+    if let Some(serving) = FAILING.serve_with("--reuse 100") {
+        instances_are_used_again(serving).await;
+    }
 }

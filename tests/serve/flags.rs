@@ -139,7 +139,7 @@ fn the_log_may_be_json() {
     let evconn = start(&["--log-format", "json"]);
     let mut peer = connect(evconn.address());
     peer.write_all(b"error \x1b[31m\"it\"\n").expect("sent");
-    rest(&mut peer).expect("a regular end");
+    rest(&mut peer).expect_err("a reset");
     evconn.signal(Signal::TERM);
     let log = evconn.wait().stderr;
     let line = log.lines().find(|line| line.contains("connection failed"));

@@ -2,8 +2,9 @@
 
 use super::{Running, eventually};
 use crate::support::descriptors::unchanged;
+use crate::support::log::Log;
 use crate::support::{ask, exchange, wait_for_close};
-use evconn::Reuse;
+use evconn::{Limits, Reuse};
 use std::num::NonZeroU32;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
@@ -89,23 +90,60 @@ async fn one_whose_handler_returned_an_error_is_used_again() {
     let _open = unchanged();
     let server = start(100, LONG).await;
     assert_eq!(count(&server).await, 1);
-    exchange(server.connect().await, b"error no luck\n").await;
+    let mut peer = server.connect().await;
+    peer.write_all(b"error no luck\n").await.expect("sent");
+    wait_for_close(&mut peer).await;
     free(&server, 0).await;
     assert_eq!(count(&server).await, 3);
     assert_eq!(server.stop().await.failed, 1);
 }
 
-/// Otherwise the connection would be open for as long as the instance is kept.
 #[tokio::test]
-async fn one_that_keeps_its_connection_is_not_used_again() {
+async fn one_that_keeps_its_connection_is_used_again_without_it() {
     let _open = unchanged();
     let server = start(100, LONG).await;
     assert_eq!(count(&server).await, 1);
-    let answer = exchange(server.connect().await, b"leak last words\n").await;
-    assert_eq!(answer, b"last words");
-    free(&server, 0).await;
-    assert_eq!(count(&server).await, 1);
+    for _ in 0..3 {
+        let answer = exchange(server.connect().await, b"leak last words\n").await;
+        assert_eq!(answer, b"last words");
+        free(&server, 0).await;
+    }
+    assert_eq!(count(&server).await, 5);
     server.stop().await;
+}
+
+/// It would run out of them.
+#[tokio::test]
+async fn one_that_keeps_too_many_handles_is_not_used_again() {
+    let log = Log::start();
+    let limits = Limits {
+        max_handles: 20,
+        ..Limits::default()
+    };
+    let reuse = Reuse {
+        connections: NonZeroU32::new(100).expect("some"),
+        idle_timeout: LONG,
+    };
+    let server = Running::start(|builder| builder.reuse(reuse).limits(limits)).await;
+    for round in 0..2 {
+        for _ in 0..4 {
+            let answer = exchange(server.connect().await, b"leak last words\n").await;
+            assert_eq!(answer, b"last words");
+            free(&server, 0).await;
+        }
+        assert_eq!(count(&server).await, 1, "round {round}");
+        // So that the next round begins with a fresh one, too.
+        server
+            .handle
+            .reload(&super::service())
+            .expect("there is room");
+    }
+    server.stop().await;
+    assert!(
+        log.text().contains("not drop its handles"),
+        "{}",
+        log.text()
+    );
 }
 
 #[tokio::test]

@@ -19,7 +19,7 @@ pub use error::{LoadError, LoadProblem};
 
 use crate::service::ConnectionState;
 use crate::store::StoreState;
-use crate::{Error, Host, Service, sockets};
+use crate::{Error, Host, Service, privacy, sockets};
 use content::Content;
 use error::one_line;
 use outline::Outline;
@@ -81,10 +81,12 @@ impl Service {
     /// The same with a file. It is read once: it may be replaced, or written over, afterwards.
     ///
     /// # Errors
-    /// As [`Service::from_precompiled`], and if the file cannot be read.
+    /// As [`Service::from_precompiled`], and if the file cannot be read; [`LoadProblem::NotPrivate`] if it is
+    /// compiled code, and other users than this process's and root can write to the file, or have it.
     ///
     /// # Safety
-    /// As [`Service::from_precompiled`]: nobody else may be able to change the file.
+    /// As [`Service::from_precompiled`]: nobody else may be able to change the file, nor to put another one
+    /// in its place.
     pub unsafe fn from_precompiled_file(
         host: &Host,
         path: impl AsRef<Path>,
@@ -118,7 +120,15 @@ impl Host {
 
 fn from_file(host: &Host, path: &Path, precompiled: Precompiled) -> Result<Service, Error> {
     let name = path.display().to_string();
-    let service = read(path).and_then(|bytes| load(host, &name, &bytes, precompiled));
+    let service = content::read_with_metadata(path).and_then(|(bytes, metadata)| {
+        if precompiled == Precompiled::Trusted
+            && let Content::Compiled = Content::of(&bytes)?
+            && let Some(problem) = privacy::problem(&metadata)
+        {
+            return Err(LoadProblem::NotPrivate(problem));
+        }
+        load(host, &name, &bytes, precompiled)
+    });
     Ok(service.map_err(|problem| LoadError::of_file(path, problem))?)
 }
 
@@ -142,7 +152,13 @@ fn load(
         }
         Content::Compiled => return Err(LoadProblem::Precompiled),
     };
-    prepare(host, &component)
+    let service = prepare(host, &component)?;
+    // Otherwise the first instance would open a descriptor for it, when a connection was accepted that
+    // would have to be given up if there is none.
+    component
+        .initialize_copy_on_write_image()
+        .map_err(|error| LoadProblem::NoImage(one_line(&error)))?;
+    Ok(service)
 }
 
 fn precompile(host: &Host, name: &str, bytes: &[u8]) -> Result<Vec<u8>, LoadProblem> {
@@ -160,7 +176,7 @@ fn precompile(host: &Host, name: &str, bytes: &[u8]) -> Result<Vec<u8>, LoadProb
 fn compile_service(host: &Host, name: &str, binary: &[u8]) -> Result<Component, LoadProblem> {
     check_interfaces(binary, contract::check)?;
     contract::check_size(&Size::of(binary)?, host.room())?;
-    compile(host.services(), name, binary, |error| {
+    compile(host, host.services(), name, binary, |error| {
         contract::too_large(error, host.room())
     })
 }
@@ -178,12 +194,13 @@ fn check_interfaces(
 }
 
 fn compile(
+    host: &Host,
     engine: &Engine,
     name: &str,
     binary: &[u8],
     too_large: impl Fn(&wasmtime::Error) -> Option<LoadProblem>,
 ) -> Result<Component, LoadProblem> {
-    progress::told(name, || Component::from_binary(engine, binary)).map_err(|error| {
+    progress::told(name, || host.code().compile(engine, binary)).map_err(|error| {
         too_large(&error)
             .or_else(|| features::unsupported(binary))
             .unwrap_or_else(|| invalid(&error))
@@ -217,12 +234,13 @@ pub(crate) fn component(bytes: &[u8]) -> Result<Cow<'_, [u8]>, LoadProblem> {
 
 /// Compile a command, check it, and link it.
 pub(crate) fn command(
-    engine: &Engine,
+    host: &Host,
     name: &str,
     binary: &[u8],
 ) -> Result<CommandPre<StoreState>, LoadProblem> {
+    let engine = host.programs();
     check_interfaces(binary, contract::check_command)?;
-    let component = compile(engine, name, binary, |_| None)?;
+    let component = compile(host, engine, name, binary, |_| None)?;
     let unlinkable = |error| LoadProblem::Unlinkable(one_line(&error));
     let mut linker = Linker::<StoreState>::new(engine);
     sockets::add_to_linker(&mut linker)

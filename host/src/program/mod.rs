@@ -8,7 +8,7 @@ mod denials;
 use crate::compose::{Composer, wants_listener};
 use crate::loading::{self, LoadError, LoadProblem};
 use crate::store::StoreState;
-use crate::{Error, Grants, Host};
+use crate::{Error, Grants, Host, sockets};
 use denials::Denials;
 use std::path::Path;
 use std::sync::Arc;
@@ -73,7 +73,7 @@ impl Program {
             false => binary.into_owned(),
         };
         Ok(Self {
-            pre: loading::command(host.programs(), name, &linked)?,
+            pre: loading::command(host, name, &linked)?,
             grants: Grants::none(),
         })
     }
@@ -93,6 +93,8 @@ impl Program {
     /// gives it back only when it waits: what may compute for long is to be run on a thread of its own. When
     /// the future is dropped, the program is gone, and whatever it had open is closed.
     ///
+    /// A connection that is open when the program ends is closed if its status is 0, and reset if not.
+    ///
     /// # Errors
     /// [`Error::Program`] if it traps.
     pub async fn run(&self) -> Result<u8, Error> {
@@ -108,14 +110,24 @@ impl Program {
             let command = self.pre.instantiate_async(&mut store).await?;
             command.wasi_cli_run().call_run(&mut store).await
         };
-        match ended.await {
-            Ok(Ok(())) => Ok(0),
-            Ok(Err(())) => Ok(1),
-            Err(error) => match error.downcast_ref::<I32Exit>() {
-                // As the kernel does with the status of a process.
-                Some(I32Exit(status)) => Ok(status.to_le_bytes()[0]),
-                None => Err(Error::Program(error.into())),
-            },
+        let status = status(ended.await);
+        if !matches!(status, Ok(0)) {
+            // Their peers are to know that they did not get all.
+            sockets::reset_all(&mut store.data_mut().table);
         }
+        status
+    }
+}
+
+/// The exit status, or why there is none.
+fn status(ended: wasmtime::Result<Result<(), ()>>) -> Result<u8, Error> {
+    match ended {
+        Ok(Ok(())) => Ok(0),
+        Ok(Err(())) => Ok(1),
+        Err(error) => match error.downcast_ref::<I32Exit>() {
+            // As the kernel does with the status of a process.
+            Some(I32Exit(status)) => Ok(status.to_le_bytes()[0]),
+            None => Err(Error::Program(error.into())),
+        },
     }
 }

@@ -4,20 +4,20 @@
 use super::end::End;
 use super::peers::{Counted, PeerCounts, PeerFilter};
 use super::served::Counters;
-use super::watch::{Cut, Watch};
+use super::watch::{Cut, Watch, Watching};
 use crate::connection::{Parts, Peer};
 use crate::limits::Limits;
 use crate::listener::{ConnectionCallback, OnRelease};
-use crate::service::{self, Instances, Meter};
+use crate::service::{self, Failure, Instances, Meter};
 use crate::sockets::Endpoint;
 use std::convert::Infallible;
-use std::future::poll_fn;
-use std::pin::pin;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
 use std::sync::{Arc, PoisonError, RwLock};
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
-use tokio::time::sleep;
+use tokio::time::{Sleep, sleep};
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
@@ -47,7 +47,7 @@ impl Connections {
             limits,
             peers,
             permits: Arc::new(Semaphore::new(limits.max_connections)),
-            per_peer: PeerCounts::default(),
+            per_peer: PeerCounts::new(limits.peer_ipv6_prefix),
             instances: RwLock::new(Arc::new(instances)),
             tasks: TaskTracker::new(),
             watch: Watch::new(limits.idle_timeout),
@@ -143,33 +143,36 @@ impl Connections {
         drop(place);
     }
 
-    /// Until its service is done with it, or something else ends it before.
+    /// Until its service is done with it and all that was written is sent, or something else ends it before.
     async fn to_some_end(&self, endpoint: &Arc<Endpoint>, number: u64, place: &Arc<Place>) -> End {
-        let mut watching = self.watch.add(endpoint);
-        let limit = self.limits.timeout;
-        let mut timeout = limit.map(|limit| (limit, Box::pin(sleep(limit))));
-        let mut to_its_end = pin!(self.to_its_end(endpoint, number, place));
-        // All of this is asked whenever the guest is: a select! would cost more.
-        poll_fn(|cx| {
-            // A connection that ends as it is cut short was served.
-            if let Poll::Ready(end) = to_its_end.as_mut().poll(cx) {
-                return Poll::Ready(end);
+        let mut cuts = Cuts {
+            watching: self.watch.add(endpoint),
+            timeout: self
+                .limits
+                .timeout
+                .map(|limit| (limit, Box::pin(sleep(limit)))),
+            peer_gone: pin!(endpoint.plain().failed()),
+            limits: &self.limits,
+        };
+        let end = match cuts.unless(self.to_its_end(endpoint, number, place)).await {
+            // Its handler says no more than that.
+            Ok(End::Failed(Failure::Handler(_))) if endpoint.plain().has_failed() => End::PeerGone,
+            Ok(end) => end,
+            Err(cut) => {
+                endpoint.reset();
+                return cut;
             }
-            let end = if let Poll::Ready(cut) = watching.poll_cut_short(cx) {
-                self.end_of_cut(cut)
-            } else if let Some((limit, sleep)) = &mut timeout
-                && sleep.as_mut().poll(cx).is_ready()
-            {
-                End::Timeout(*limit)
-            } else {
-                return Poll::Pending;
-            };
-            endpoint.reset();
-            Poll::Ready(end)
-        })
-        .await
+        };
+        match cuts.unless(linger(endpoint, &end)).await {
+            Ok(()) => end,
+            Err(cut) => {
+                endpoint.reset();
+                end.or(cut)
+            }
+        }
     }
 
+    /// Until its service is done with it.
     async fn to_its_end(&self, endpoint: &Arc<Endpoint>, number: u64, place: &Arc<Place>) -> End {
         // Wherever its guest goes on for a while, it is here that it is woken.
         if let Err(error) = endpoint.register() {
@@ -178,10 +181,10 @@ impl Connections {
         }
         let instances = self.instances();
         let edge = instances.service().edge();
-        if let Err(refused) = edge.prepare(endpoint).await {
+        if let Err(refused) = edge.identify(endpoint).await {
             return End::Refused(refused);
         }
-        // A proxy may have said that it is somebody else.
+        // It is known who it is: whoever may not connect is not let into a handshake.
         let _counted = match self.admit(endpoint) {
             Ok(counted) => counted,
             Err(end) => {
@@ -189,6 +192,10 @@ impl Connections {
                 return end;
             }
         };
+        if let Err(refused) = edge.encrypt(endpoint).await {
+            return End::Refused(refused);
+        }
+        endpoint.hold_end();
         let meter = Arc::new(Meter::new(self.limits.cpu_timeout));
         let host = instances.service().host().clone();
         let guest = {
@@ -196,13 +203,10 @@ impl Connections {
             let place = Arc::clone(place);
             Box::pin(instances.serve(place, endpoint, number, meter))
         };
-        let end = match service::run(guest, meter, host.background()).await {
+        match service::run(guest, meter, host.background()).await {
             Ok(()) => End::Done,
             Err(failure) => End::Failed(failure),
-        };
-        // The instance is gone. Its last bytes may still be on their way, unless they were given up.
-        endpoint.is_sent().await;
-        end
+        }
     }
 
     /// Whether the peer may be served, and that it is.
@@ -222,10 +226,64 @@ impl Connections {
             },
         }
     }
+}
+
+/// The instance is gone. Its last bytes may still be on their way.
+async fn linger(endpoint: &Arc<Endpoint>, end: &End) {
+    match end {
+        End::Done => endpoint.finish().await,
+        End::Failed(_) => endpoint.abort().await,
+        End::PeerGone => endpoint.reset(),
+        // It has had its end already.
+        _ => {}
+    }
+}
+
+/// What may cut a connection short.
+struct Cuts<'a, F> {
+    watching: Watching<'a>,
+    timeout: Option<(Duration, Pin<Box<Sleep>>)>,
+    /// Done when the peer has reset the connection, or is out of reach.
+    peer_gone: Pin<&'a mut F>,
+    limits: &'a Limits,
+}
+
+impl<F: Future<Output = ()>> Cuts<'_, F> {
+    /// What comes of something, unless the connection is cut short before.
+    async fn unless<T>(&mut self, something: impl Future<Output = T>) -> Result<T, End> {
+        let mut something = pin!(something);
+        // All of this is asked whenever the guest is: a select! would cost more.
+        poll_fn(|cx| {
+            // A connection that ends as it is cut short was served.
+            if let Poll::Ready(output) = something.as_mut().poll(cx) {
+                return Poll::Ready(Ok(output));
+            }
+            self.poll_cut(cx).map(Err)
+        })
+        .await
+    }
+
+    fn poll_cut(&mut self, cx: &mut Context<'_>) -> Poll<End> {
+        if let Poll::Ready(cut) = self.watching.poll_cut_short(cx) {
+            return Poll::Ready(self.end_of_cut(cut));
+        }
+        if self
+            .watching
+            .poll_peer_gone(self.peer_gone.as_mut())
+            .is_ready()
+        {
+            return Poll::Ready(End::PeerGone);
+        }
+        match &mut self.timeout {
+            Some((limit, sleep)) => sleep.as_mut().poll(cx).map(|()| End::Timeout(*limit)),
+            None => Poll::Pending,
+        }
+    }
 
     fn end_of_cut(&self, cut: Cut) -> End {
         match (cut, self.limits.idle_timeout) {
             (Cut::Idle, Some(limit)) => End::Idle(limit),
+            (Cut::HungUp, _) => End::PeerGone,
             (Cut::Idle, None) | (Cut::Shutdown, _) => End::Shutdown,
         }
     }

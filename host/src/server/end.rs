@@ -23,6 +23,8 @@ pub(super) enum End {
     Refused(Refused),
     /// The service was not done with it.
     Failed(Failure),
+    /// Its peer has reset it, is out of reach, or has hung up, before the service was done with it.
+    PeerGone,
     /// It has lasted as long as it may.
     Timeout(Duration),
     /// Nobody has sent anything for as long as that is allowed.
@@ -39,8 +41,19 @@ impl End {
                 Kind::Refused
             }
             Self::Failed(_) => Kind::Failed,
+            Self::PeerGone => Kind::PeerGone,
             Self::Timeout(_) | Self::Idle(_) => Kind::TimedOut,
             Self::Shutdown => Kind::Killed,
+        }
+    }
+
+    /// After this one, a connection that was still sending was cut short. Whether it was served or not was
+    /// known by then, and a peer that is gone makes no difference.
+    pub fn or(self, cut: Self) -> Self {
+        match (self, cut) {
+            (Self::Done, Self::PeerGone) => Self::Done,
+            (Self::Done, cut) => cut,
+            (end, _) => end,
         }
     }
 
@@ -49,6 +62,8 @@ impl End {
     pub fn tell(&self, number: u64, peer: &Peer) {
         match self {
             Self::Done => debug!(number, %peer, "connection done"),
+            // Peers do so any time.
+            Self::PeerGone => debug!(number, %peer, "connection {self}"),
             // That is how many a health check looks.
             Self::Refused(Refused::Closed) => debug!(number, %peer, "connection {self}"),
             Self::Failed(Failure::Trap { error, .. }) => {
@@ -75,6 +90,7 @@ impl fmt::Display for End {
             Self::NoEventLoop(error) => write!(f, "refused: it cannot be waited for: {error}"),
             Self::Refused(refused) => write!(f, "refused: {refused}"),
             Self::Failed(failure) => write!(f, "failed: {failure}"),
+            Self::PeerGone => write!(f, "ended: its peer is gone"),
             Self::Timeout(limit) => write!(f, "ended: it has lasted for {limit:?}"),
             Self::Idle(limit) => write!(f, "ended: no byte either way for {limit:?}"),
             Self::Shutdown => write!(f, "ended by the shutdown"),

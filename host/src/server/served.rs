@@ -16,6 +16,8 @@ pub struct Served {
     /// Connections that did not get as far as the service: their peer may not connect, or has too many
     /// already, their TLS handshake failed, say, or their proxy is not trusted.
     pub refused: u64,
+    /// Connections whose peer was gone before the service was done with them: it has reset them, say.
+    pub peer_gone: u64,
     /// Connections that took too long: [`Limits::timeout`](crate::Limits::timeout) or
     /// [`Limits::idle_timeout`](crate::Limits::idle_timeout).
     pub timed_out: u64,
@@ -38,8 +40,13 @@ impl fmt::Display for Served {
         };
         write!(
             f,
-            "served {} connection{s}, of which {} were refused, {} failed, {} timed out and {} were ended by the shutdown",
-            self.connections, self.refused, self.failed, self.timed_out, self.killed
+            "served {} connection{s}, of which {} were refused, {} failed, {} lost their peer, {} timed out and {} were ended by the shutdown",
+            self.connections,
+            self.refused,
+            self.failed,
+            self.peer_gone,
+            self.timed_out,
+            self.killed
         )
     }
 }
@@ -49,6 +56,7 @@ impl fmt::Display for Served {
 pub(super) enum Kind {
     Done,
     Failed,
+    PeerGone,
     Refused,
     TimedOut,
     Killed,
@@ -60,6 +68,7 @@ pub(super) struct Counters {
     /// Those that were reset by their listener, and never began.
     turned_away: AtomicU64,
     failed: AtomicU64,
+    peer_gone: AtomicU64,
     refused: AtomicU64,
     timed_out: AtomicU64,
     killed: AtomicU64,
@@ -84,6 +93,7 @@ impl Counters {
         let counter = match kind {
             Kind::Done => return,
             Kind::Failed => &self.failed,
+            Kind::PeerGone => &self.peer_gone,
             Kind::Refused => &self.refused,
             Kind::TimedOut => &self.timed_out,
             Kind::Killed => &self.killed,
@@ -97,6 +107,7 @@ impl Counters {
         Served {
             connections: self.begun() + turned_away,
             failed: read(&self.failed),
+            peer_gone: read(&self.peer_gone),
             refused: read(&self.refused) + turned_away,
             timed_out: read(&self.timed_out),
             killed: read(&self.killed),

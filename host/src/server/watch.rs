@@ -5,19 +5,25 @@
 //! its guest is.
 
 use crate::sockets::Endpoint;
+use futures_util::future::join;
 use futures_util::task::AtomicWaker;
 use slab::Slab;
 use std::convert::Infallible;
-use std::future::pending;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::future::{Future, pending};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 use tokio::time::{MissedTickBehavior, interval};
 
 /// How often it is looked within the idle timeout. A connection lasts longer than that by two looks at
 /// most: the one that finds its last byte, and the one that finds it silent for long enough.
 const LOOKS: u32 = 16;
+
+/// How often it is looked who has hung up. A connection whose peer has lasts until the second look that finds
+/// it so: its guest may have something left to do.
+const HANG_UPS: Duration = Duration::from_secs(5);
 
 /// Timers are no finer.
 const SHORTEST_LOOK: Duration = Duration::from_millis(1);
@@ -41,6 +47,8 @@ struct Entry {
     activity: u64,
     /// Since when it has not changed, as far as is known.
     since: Instant,
+    /// Its peer had hung up when it was looked last.
+    has_hung_up: bool,
 }
 
 /// One connection, as it is seen by its own task and by the one that looks after all.
@@ -49,6 +57,8 @@ struct Watched {
     /// A [`Cut`], or [`NOT_CUT`].
     cut: AtomicU8,
     task: AtomicWaker,
+    /// Whether the peer is gone is to be asked again.
+    asks_for_peer: AtomicBool,
 }
 
 const NOT_CUT: u8 = 0;
@@ -61,6 +71,8 @@ pub(super) enum Cut {
     Idle = 1,
     /// The server ends now.
     Shutdown = 2,
+    /// Nothing can be sent any more, and nothing is left to be read.
+    HungUp = 3,
 }
 
 impl Watch {
@@ -77,11 +89,13 @@ impl Watch {
             endpoint: Arc::clone(endpoint),
             cut: AtomicU8::new(NOT_CUT),
             task: AtomicWaker::new(),
+            asks_for_peer: AtomicBool::new(true),
         });
         let entry = Entry {
             watched: Arc::clone(&watched),
             activity: endpoint.activity(),
             since: Instant::now(),
+            has_hung_up: false,
         };
         let mut state = self.state();
         if state.killed {
@@ -108,6 +122,30 @@ impl Watch {
 
     /// Look after the connections.
     pub async fn run(&self) -> Infallible {
+        join(self.end_silent(), self.end_hung_up()).await.0
+    }
+
+    async fn end_hung_up(&self) -> Infallible {
+        let mut looks = interval(HANG_UPS);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            looks.tick().await;
+            self.look_for_hang_ups();
+        }
+    }
+
+    fn look_for_hang_ups(&self) {
+        for (_, entry) in &mut self.state().entries {
+            let endpoint = &entry.watched.endpoint;
+            let has_hung_up = endpoint.plain().has_hung_up() && !endpoint.has_unread();
+            if has_hung_up && entry.has_hung_up {
+                entry.watched.cut(Cut::HungUp);
+            }
+            entry.has_hung_up = has_hung_up;
+        }
+    }
+
+    async fn end_silent(&self) -> Infallible {
         let Some(limit) = self.idle_timeout else {
             return pending().await;
         };
@@ -160,8 +198,17 @@ impl Watched {
         match self.cut.load(Ordering::Acquire) {
             NOT_CUT => None,
             cut if cut == Cut::Idle as u8 => Some(Cut::Idle),
+            cut if cut == Cut::HungUp as u8 => Some(Cut::HungUp),
             _ => Some(Cut::Shutdown),
         }
+    }
+}
+
+/// The peer may be gone.
+impl Wake for Watched {
+    fn wake(self: Arc<Self>) {
+        self.asks_for_peer.store(true, Ordering::Release);
+        self.task.wake();
     }
 }
 
@@ -192,6 +239,19 @@ impl Watching<'_> {
             Some(cut) => Poll::Ready(cut),
             None => Poll::Pending,
         }
+    }
+}
+
+impl Watching<'_> {
+    /// Wait until the peer is gone, as `gone` has it, which is asked only if something has happened. To be
+    /// called after [`poll_cut_short`](Self::poll_cut_short), which has the task woken.
+    pub fn poll_peer_gone(&self, gone: Pin<&mut impl Future<Output = ()>>) -> Poll<()> {
+        if !self.watched.asks_for_peer.load(Ordering::Relaxed) {
+            return Poll::Pending;
+        }
+        self.watched.asks_for_peer.store(false, Ordering::Release);
+        let waker = Waker::from(Arc::clone(&self.watched));
+        gone.poll(&mut Context::from_waker(&waker))
     }
 }
 

@@ -10,6 +10,9 @@ pub(crate) enum Failure {
     /// The handler returned an error. It is the guest's text: escaped, and cut.
     #[error("the service gave up: \"{}\"", escaped(.0))]
     Handler(String),
+    /// It has exited with a status that is not 0.
+    #[error("the service exited with status {0}")]
+    Exited(i32),
     /// It has computed for as long as it may.
     #[error("its service has computed for more than {0:?}")]
     CpuTimeout(Duration),

@@ -11,12 +11,15 @@ use crate::limits::Limits;
 use crate::sockets::{Endpoint, round};
 use std::sync::Arc;
 use wasmtime::{Store, UpdateDeadline};
+use wasmtime_wasi::I32Exit;
 
 pub(super) struct Instance {
     store: Store<ConnectionState>,
     exports: Exports,
     /// How many connections it has served.
     pub served: u32,
+    /// The handles of the connection that it serves: input, output, socket.
+    given: [u32; 3],
 }
 
 impl Instance {
@@ -45,6 +48,7 @@ impl Instance {
                 store,
                 exports,
                 served: 0,
+                given: [0; 3],
             }),
             Err(error) => Err(explain(&mut store, limits, error)),
         }
@@ -61,7 +65,14 @@ impl Instance {
         let state = self.store.data_mut();
         state.meter = meter;
         state.console.begin(origin);
-        state.connection(endpoint)
+        state.is_settled = false;
+        let connection = state.connection(endpoint)?;
+        self.given = [
+            connection.input.rep(),
+            connection.output.rep(),
+            connection.socket.rep(),
+        ];
+        Ok(connection)
     }
 
     /// Have the guest serve a connection. This is the future of the call itself: whatever is around it
@@ -74,16 +85,67 @@ impl Instance {
         handler.call_handle(&mut self.store, connection)
     }
 
-    /// It is done with the connection. A failure that is not the handler's own is the end of the
-    /// instance.
+    /// It is done with the connection. What it has not dropped of it is taken away.
     pub fn end(
         &mut self,
+        endpoint: &Arc<Endpoint>,
         result: wasmtime::Result<Result<(), String>>,
         limits: &Limits,
-    ) -> Result<Result<(), String>, Failure> {
-        self.store.data().console.end();
-        result.map_err(|error| explain(&mut self.store, limits, error))
+    ) -> Outcome {
+        let state = self.store.data_mut();
+        state.console.end();
+        let handles = state.revoke(self.given, endpoint);
+        let outcome = match result {
+            Ok(result) => Outcome {
+                result: result.map_err(Failure::Handler),
+                spent: (handles > limits.max_handles / 2).then_some(Spent::Handles(handles)),
+            },
+            Err(error) => self.end_of_instance(error, limits),
+        };
+        if outcome.result.is_ok() {
+            self.settle();
+        }
+        outcome
     }
+
+    /// Nothing that it has open is to be reset.
+    pub fn settle(&mut self) {
+        self.store.data_mut().is_settled = true;
+    }
+
+    /// What it means that the handler did not return.
+    fn end_of_instance(&mut self, error: wasmtime::Error, limits: &Limits) -> Outcome {
+        let (result, spent) = match error.downcast_ref() {
+            Some(I32Exit(0)) => (Ok(()), Spent::Exited),
+            Some(I32Exit(status)) => (Err(Failure::Exited(*status)), Spent::Exited),
+            None => {
+                let failure = explain(&mut self.store, limits, error);
+                (Err(failure), Spent::Failed)
+            }
+        };
+        Outcome {
+            result,
+            spent: Some(spent),
+        }
+    }
+}
+
+/// What has come of a connection.
+pub(super) struct Outcome {
+    pub result: Result<(), Failure>,
+    /// Why its instance can serve no other.
+    pub spent: Option<Spent>,
+}
+
+/// Why an instance cannot be used again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Spent {
+    /// It trapped, or ran into a limit.
+    Failed,
+    /// It called `wasi:cli/exit`.
+    Exited,
+    /// So many handles were never dropped.
+    Handles(usize),
 }
 
 fn explain(store: &mut Store<ConnectionState>, limits: &Limits, error: wasmtime::Error) -> Failure {
@@ -95,19 +157,4 @@ fn explain(store: &mut Store<ConnectionState>, limits: &Limits, error: wasmtime:
     }
     let refused = store.data_mut().allowance.take_refused();
     Failure::Trap { error, refused }
-}
-
-/// Resets a connection whose instance trapped, or was given up: it owns nothing else.
-pub(super) struct ResetOnDrop<'a>(pub &'a Endpoint);
-
-impl ResetOnDrop<'_> {
-    pub fn disarm(self) {
-        std::mem::forget(self);
-    }
-}
-
-impl Drop for ResetOnDrop<'_> {
-    fn drop(&mut self) {
-        self.0.reset();
-    }
 }

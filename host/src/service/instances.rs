@@ -1,21 +1,23 @@
 //! Where the instances for connections come from: a fresh one for each, or one that has served others
 //! before.
 
-use super::instance::{Instance, ResetOnDrop};
+use super::instance::{Instance, Outcome, Spent};
 use super::{Failure, Meter, Origin, Service};
 use crate::connection::Peer;
 use crate::limits::Limits;
 use crate::sockets::Endpoint;
 use std::collections::VecDeque;
 use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 /// How often an instance is used.
 ///
 /// An instance that is used again serves the next connection faster, but what it has in its memory
-/// then passes from one peer to the next. One that trapped, or that has kept hold of its connection,
-/// is never used again.
+/// then passes from one peer to the next. What it has not dropped of its connection when its handler returns
+/// is taken away. One that trapped or exited is never used again, and one that has more handles than half of
+/// [`Limits::max_handles`](crate::Limits::max_handles) by then is not, either.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reuse {
     /// How many connections it serves, one after the other. 1: each connection gets a fresh one.
@@ -47,6 +49,8 @@ pub(crate) struct Instances {
     limits: Limits,
     reuse: Reuse,
     idle: Mutex<Idle>,
+    /// It was said that instances are not used again.
+    told_spent: AtomicBool,
 }
 
 #[derive(Default)]
@@ -66,6 +70,7 @@ impl Instances {
             limits,
             reuse,
             idle: Mutex::default(),
+            told_spent: AtomicBool::new(false),
         }
     }
 
@@ -73,11 +78,8 @@ impl Instances {
         &self.service
     }
 
-    /// Have an instance serve a connection, which has this number.
-    ///
-    /// The connection is closed when this is done and all else that holds it is dropped: in a regular
-    /// way, or by a reset if the instance failed or this was given up. What it takes up, its `_place`,
-    /// is kept until then.
+    /// Have an instance serve a connection, which has this number, and whose end is held. What it takes up,
+    /// its `_place`, is kept until this is done.
     pub async fn serve(
         self: Arc<Self>,
         _place: impl Send,
@@ -87,7 +89,6 @@ impl Instances {
     ) -> Result<(), Failure> {
         let peer = Peer::of(&endpoint);
         let origin = Origin { number, peer };
-        let unserved = ResetOnDrop(&endpoint);
         let mut instance = match self.take_idle() {
             Some(instance) => instance,
             None => {
@@ -96,20 +97,38 @@ impl Instances {
                 Box::pin(Instance::new(&self.service, &self.limits, origin, meter)).await?
             }
         };
-        unserved.disarm();
-        // Dropped before the store: the end of the streams in there would be a regular one.
-        let unfinished = ResetOnDrop(&endpoint);
         let result = match instance.begin(&endpoint, origin, meter) {
             Ok(connection) => instance.handle(connection).await,
             Err(error) => Err(error),
         };
-        let result = instance.end(result, &self.limits)?;
-        unfinished.disarm();
-        // Otherwise the connection would be open for as long as the instance is kept.
-        if endpoint.is_released() && instance.served < self.reuse.connections.get() {
-            self.keep(instance);
+        let Outcome { result, spent } = instance.end(&endpoint, result, &self.limits);
+        if instance.served < self.reuse.connections.get() {
+            match spent {
+                None => self.keep(instance),
+                Some(spent) => self.tell_spent(spent),
+            }
         }
-        result.map_err(Failure::Handler)
+        result
+    }
+
+    /// Say once that instances are not used again, though that was asked for.
+    fn tell_spent(&self, spent: Spent) {
+        if spent == Spent::Failed || self.told_spent.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        match spent {
+            // The connection's end says so.
+            Spent::Failed => {}
+            Spent::Exited => {
+                tracing::warn!(
+                    "instances are not used again, since the service ends them (wasi:cli/exit)"
+                );
+            }
+            Spent::Handles(handles) => tracing::warn!(
+                handles,
+                "an instance is not used again, since its service does not drop its handles"
+            ),
+        }
     }
 
     /// Keep no instance any more.
@@ -139,7 +158,8 @@ impl Instances {
         }
     }
 
-    fn keep(self: Arc<Self>, instance: Instance) {
+    fn keep(self: Arc<Self>, mut instance: Instance) {
+        instance.settle();
         let mut idle = self.idle();
         if idle.retired {
             return;

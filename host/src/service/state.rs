@@ -6,7 +6,9 @@ use super::meter::Meter;
 use crate::Grants;
 use crate::bindings::service::evconn::tcp::connection::Connection as WitConnection;
 use crate::limits::Limits;
-use crate::sockets::{Endpoint, Input, Output, TcpCtx, TcpCtxView, TcpSocket, TcpView, streams};
+use crate::sockets::{
+    self, Endpoint, Input, Output, TcpCtx, TcpCtxView, TcpSocket, TcpView, streams,
+};
 use std::sync::Arc;
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
@@ -26,6 +28,8 @@ pub(crate) struct ConnectionState {
     pub(super) console: Arc<Console>,
     /// Of the connection that is being served.
     pub meter: Arc<Meter>,
+    /// Whether it came to a regular end with the last connection.
+    pub(super) is_settled: bool,
 }
 
 impl ConnectionState {
@@ -41,6 +45,16 @@ impl ConnectionState {
             allowance: Allowance::new(limits),
             console,
             meter,
+            is_settled: true,
+        }
+    }
+
+    /// Take away what the guest has not dropped of a connection; `given` are its handles. Returns how many
+    /// handles the guest has, if it has not dropped all of these.
+    pub fn revoke(&mut self, given: [u32; 3], endpoint: &Arc<Endpoint>) -> usize {
+        match sockets::revoke(&mut self.table, given, endpoint) {
+            true => self.table.iter_mut().count(),
+            false => 0,
         }
     }
 
@@ -57,6 +71,15 @@ impl ConnectionState {
             socket,
             peer_address: endpoint.peer_address().into(),
         })
+    }
+}
+
+impl Drop for ConnectionState {
+    /// Whoever a guest has connected to is to know that what it was sent may not be all.
+    fn drop(&mut self) {
+        if !self.is_settled {
+            sockets::reset_all(&mut self.table);
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! This side of a connection: what its socket, its two streams and the host have in common.
 
 use super::buffers::Received;
+use super::closing::Closing;
 use super::plain::Plain;
 use super::round;
 use super::sending::{SendingGuard, SendingLock, rest_of};
@@ -18,23 +19,12 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll};
-use std::time::Duration;
-use tokio::sync::Notify;
 use wasmtime_wasi::p2::bindings::sockets::network::IpAddressFamily;
 
-/// How long a connection whose owner is done with it goes on sending what was written. What is unsent
-/// then is dropped, and the peer reset.
-pub(crate) const LINGER: Duration = Duration::from_secs(10);
-
-/// How much of what a peer has sent, and nobody has read, is read when its connection ends: closing
-/// with unread bytes would be a reset, which may cost the peer the last bytes of its answer.
-const DISCARDED: usize = 256 << 10;
-
-/// An open connection. Its end, when the last holder drops it, is a regular one (FIN), unless
-/// [`reset`](Self::reset) was called.
+/// An open connection. How it ends is in [`closing`](super::closing).
 #[derive(Debug)]
 pub(crate) struct Endpoint {
-    transport: Transport,
+    pub(super) transport: Transport,
     local_address: Option<SocketAddr>,
     peer_address: SocketAddr,
     /// Who a proxy says that the peer is.
@@ -43,21 +33,15 @@ pub(crate) struct Endpoint {
     family: IpAddressFamily,
     sending: SendingLock,
     /// Woken when nothing is sent in the background any more: who waits to write.
-    writer: AtomicWaker,
+    pub(super) writer: AtomicWaker,
     /// Its input was ready once. From then on the kernel's word is reliable.
     was_ready: AtomicBool,
     /// What went wrong while nobody read: the next read says so.
     receive_failure: Mutex<Option<io::Error>>,
     has_failed: AtomicBool,
     /// The peer has ended its side, or nobody wants to hear more of it.
-    received_all: AtomicBool,
-    reset: AtomicBool,
-    /// The streams are being taken from it, to be made anew elsewhere: their end is not its end.
-    moving: AtomicBool,
-    /// The socket and its streams are dropped: nobody can write or read any more.
-    released: AtomicBool,
-    /// Notified when `released` or `reset` changes, and when nothing is sent in the background any more.
-    changed: Notify,
+    pub(super) received_all: AtomicBool,
+    pub(super) closing: Closing,
 }
 
 impl Endpoint {
@@ -74,10 +58,7 @@ impl Endpoint {
             receive_failure: Mutex::default(),
             has_failed: AtomicBool::new(false),
             received_all: AtomicBool::new(false),
-            reset: AtomicBool::new(false),
-            moving: AtomicBool::new(false),
-            released: AtomicBool::new(false),
-            changed: Notify::new(),
+            closing: Closing::default(),
         }
     }
 
@@ -209,6 +190,11 @@ impl Endpoint {
     /// Whether to wait is as good as to try: what waits is woken for all that a receive could say.
     pub fn is_told_of_input(&self) -> bool {
         !self.has_failed.load(Ordering::Acquire) && self.transport.is_told_of_input()
+    }
+
+    /// Whether something was received that nobody has read.
+    pub fn has_unread(&self) -> bool {
+        !self.received_all.load(Ordering::Relaxed) && self.transport.has_unread()
     }
 
     /// Wait until a receive may find something.
@@ -395,155 +381,6 @@ impl Endpoint {
                 }
                 result => return Poll::Ready(result),
             }
-        }
-    }
-
-    /// Send no more, and tell the peer so when all that was written is sent: in the background, if that
-    /// takes time. Once the socket is [`release`](Self::release)d, it may take no longer than
-    /// [`LINGER`].
-    pub fn end_sending(self: &Arc<Self>) {
-        if self.moving.load(Ordering::Relaxed) {
-            return;
-        }
-        self.sending().end(&self.transport);
-        self.send_in_background();
-    }
-
-    /// Have a rest sent by a task of its own, if there is one: its owner may have other things to do
-    /// than to ask for it.
-    pub fn send_in_background(self: &Arc<Self>) {
-        if !self.sending().begin_background() {
-            return;
-        }
-        match tokio::runtime::Handle::try_current() {
-            Ok(runtime) => drop(runtime.spawn(Arc::clone(self).send_rest())),
-            // A store may be dropped after its runtime: then nobody is there to send it.
-            Err(_) => {
-                self.reset();
-                self.sending().end_background(Ok(()));
-                self.writer.wake();
-            }
-        }
-    }
-
-    /// Tell the peer that no more is sent. To be called when nothing is left to be sent.
-    pub fn finish_sending(&self) {
-        self.sending().end(&self.transport);
-    }
-
-    async fn send_rest(self: Arc<Self>) {
-        tokio::select! {
-            () = poll_fn(|cx| {
-                let mut sending = self.sending();
-                let result = std::task::ready!(sending.poll_push(&self.transport, cx));
-                sending.end_background(result);
-                Poll::Ready(())
-            }) => {}
-            () = self.is_reset() => self.sending().end_background(Ok(())),
-            () = self.has_lingered() => {
-                let peer = self.peer_address();
-                tracing::debug!(%peer, "reset: what was written to it could not be sent");
-                self.reset();
-                self.sending().end_background(Ok(()));
-            }
-        }
-        self.writer.wake();
-        self.changed.notify_waiters();
-    }
-
-    /// Wait until nothing is being sent in the background.
-    pub async fn is_sent(&self) {
-        self.until(|| !self.sending().is_in_background()).await;
-        // A TLS session may have taken more than the kernel has.
-        if self.transport.is_encrypted() {
-            let flushed = poll_fn(|cx| self.transport.poll_flush(cx));
-            if tokio::time::timeout(LINGER, flushed).await.is_err() {
-                self.reset();
-            }
-        }
-    }
-
-    /// The socket was dropped, and with it the streams.
-    pub fn release(&self) {
-        if !self.moving.load(Ordering::Relaxed) {
-            self.released.store(true, Ordering::Relaxed);
-            self.changed.notify_waiters();
-        }
-    }
-
-    /// Whether the socket was dropped.
-    pub fn is_released(&self) -> bool {
-        self.released.load(Ordering::Relaxed)
-    }
-
-    async fn has_lingered(&self) {
-        self.until(|| self.is_released()).await;
-        tokio::time::sleep(LINGER).await;
-    }
-
-    async fn is_reset(&self) {
-        self.until(|| self.reset.load(Ordering::Relaxed)).await;
-    }
-
-    async fn until(&self, condition: impl Fn() -> bool) {
-        while !condition() {
-            let changed = self.changed.notified();
-            // It may have changed in between.
-            if condition() {
-                return;
-            }
-            changed.await;
-        }
-    }
-
-    /// End it with a reset, as soon as its holders drop it: the peer is to know that it did not get
-    /// all.
-    pub fn reset(&self) {
-        if !self.reset.swap(true, Ordering::Relaxed) {
-            self.transport.reset_on_close();
-            self.give_up();
-            self.changed.notify_waiters();
-        }
-    }
-
-    fn give_up(&self) {
-        let mut sending = self.sending();
-        if sending.is_kept() {
-            // To whoever wrote it, it counts as sent.
-            sending.push_unseen(&self.transport);
-        }
-        sending.give_up();
-    }
-
-    /// The streams will be dropped, and others made for the same connection.
-    pub fn begin_move(&self) {
-        self.moving.store(true, Ordering::Relaxed);
-    }
-
-    pub fn end_move(&self) {
-        self.moving.store(false, Ordering::Relaxed);
-    }
-
-    /// Read what the peer has sent and nobody has read.
-    fn discard_input(&self) {
-        let mut buffer = [MaybeUninit::uninit(); 16 << 10];
-        for _ in 0..DISCARDED / buffer.len() {
-            match self.plain().recv_now(&mut buffer) {
-                Ok(count) if count == buffer.len() => {}
-                _ => return,
-            }
-        }
-    }
-}
-
-impl Drop for Endpoint {
-    fn drop(&mut self) {
-        if !self.sending().push_unseen(&self.transport) {
-            // Whoever was to send it is gone, with the runtime.
-            self.reset();
-        }
-        if !*self.reset.get_mut() && !*self.received_all.get_mut() {
-            self.discard_input();
         }
     }
 }

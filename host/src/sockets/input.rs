@@ -29,7 +29,8 @@ const AT_ONCE: fn(&mut Context<'_>) -> Poll<StreamResult<()>> = |_| Poll::Ready(
 /// little memory: what fills the expectation raises it, what falls short of it by far lowers it. A
 /// read may always return less than was asked for.
 pub(crate) struct Input {
-    endpoint: Arc<Endpoint>,
+    /// None: it was [revoked](Self::revoke).
+    endpoint: Option<Arc<Endpoint>>,
     expected: usize,
     ended: bool,
 }
@@ -37,21 +38,40 @@ pub(crate) struct Input {
 impl Input {
     pub fn new(endpoint: Arc<Endpoint>) -> Self {
         Self {
-            endpoint,
+            endpoint: Some(endpoint),
             expected: SMALLEST,
             ended: false,
         }
     }
 
+    /// Take it away from whoever has not dropped it: to them, it has ended.
+    pub(super) fn revoke(&mut self) {
+        self.endpoint = None;
+        self.ended = true;
+    }
+
+    /// Whether it is this connection's.
+    pub(super) fn is_of(&self, connection: &Arc<Endpoint>) -> bool {
+        let endpoint = self.endpoint.as_ref();
+        endpoint.is_some_and(|endpoint| Arc::ptr_eq(endpoint, connection))
+    }
+
     /// What says when it is ready.
     pub(super) fn pollable(&self) -> SocketPollable {
-        SocketPollable::Input(Arc::clone(&self.endpoint))
+        match &self.endpoint {
+            Some(endpoint) => SocketPollable::Input(Arc::clone(endpoint)),
+            None => SocketPollable::Revoked,
+        }
+    }
+
+    fn endpoint(&self) -> StreamResult<&Arc<Endpoint>> {
+        self.endpoint.as_ref().ok_or(StreamError::Closed)
     }
 
     /// What is there for a guest: nothing, it may be.
     pub(super) fn read_now(&mut self, size: usize) -> StreamResult<Option<Incoming>> {
         if let Some(count) = self.at_hand(size) {
-            return Ok(Some(Incoming::AtHand(Arc::clone(&self.endpoint), count)));
+            return Ok(Some(Incoming::AtHand(Arc::clone(self.endpoint()?), count)));
         }
         let received = self.receive_now(size)?.inspect(keep_too);
         Ok(received.map(Incoming::Received))
@@ -99,7 +119,7 @@ impl Input {
         if size == 0 {
             return Ok(None);
         }
-        match self.receive(size) {
+        match self.receive(self.endpoint()?, size) {
             Ok(received) if received.is_empty() => {
                 self.ended = true;
                 Err(StreamError::Closed)
@@ -123,7 +143,7 @@ impl Input {
         if self.ended || size < MUCH {
             return None;
         }
-        let count = self.endpoint.at_hand(size);
+        let count = self.endpoint.as_ref()?.at_hand(size);
         (count > 0).then(|| {
             self.has_received(count);
             count
@@ -141,12 +161,13 @@ impl Input {
             return Err(StreamError::Closed);
         }
         if size == 0 {
+            let endpoint = self.endpoint()?;
             // An error of the socket is what the next read says.
-            let _ = poll_fn(|cx| self.endpoint.poll_readable(cx)).await;
+            let _ = poll_fn(|cx| endpoint.poll_readable(cx)).await;
             return Ok(None);
         }
         // Where the event loop knows nothing of the socket, mostly the peer has sent something by now.
-        let mut try_now = !self.endpoint.is_told_of_input();
+        let mut try_now = !self.endpoint()?.is_told_of_input();
         poll_fn(|cx| {
             loop {
                 if try_now {
@@ -158,23 +179,23 @@ impl Input {
                 // Whoever is woken is so because there is something.
                 try_now = true;
                 // An error of the socket is what the next read says.
-                let _ = ready!(self.endpoint.poll_readable(cx));
+                let _ = ready!(self.endpoint()?.poll_readable(cx));
             }
         })
         .await
     }
 
-    fn receive(&mut self, size: usize) -> io::Result<Received> {
-        match self.endpoint.take_receive_failure() {
+    fn receive(&self, endpoint: &Endpoint, size: usize) -> io::Result<Received> {
+        match endpoint.take_receive_failure() {
             Some(error) => Err(error),
-            None => buffers::fill(size.min(self.expected), |buffer| {
-                self.endpoint.try_recv(buffer)
-            }),
+            None => buffers::fill(size.min(self.expected), |buffer| endpoint.try_recv(buffer)),
         }
     }
 
     fn has_received(&mut self, count: usize) {
-        self.endpoint.set_was_ready();
+        if let Some(endpoint) = &self.endpoint {
+            endpoint.set_was_ready();
+        }
         self.expect(count);
         turn::charge(count);
     }
@@ -211,7 +232,9 @@ impl InputStream for Input {
 #[async_trait]
 impl Pollable for Input {
     async fn ready(&mut self) {
-        poll_fn(|cx| self.endpoint.poll_input_ready(cx)).await;
+        if let Some(endpoint) = &self.endpoint {
+            poll_fn(|cx| endpoint.poll_input_ready(cx)).await;
+        }
         // However often it is asked, others get their turn. What is not ready costs nothing of that.
         tokio::task::coop::consume_budget().await;
     }

@@ -96,6 +96,15 @@ fn is_a_socket(answer: &[u8]) -> io::Result<bool> {
     }
 }
 
+/// Whether a TCP socket has sent, or is about to, what its peer has not acknowledged (tcp(7), SIOCOUTQ).
+pub(super) fn has_unacknowledged(socket: BorrowedFd<'_>) -> bool {
+    let mut count: libc::c_int = 0;
+    // SAFETY: the descriptor is open for as long as it is borrowed; the kernel writes an int, to one that
+    // lives across the call.
+    let result = unsafe { libc::ioctl(socket.as_raw_fd(), libc::TIOCOUTQ, &raw mut count) };
+    result == 0 && count > 0
+}
+
 fn set_tcp_option(socket: BorrowedFd<'_>, option: libc::c_int, value: u32) -> io::Result<()> {
     let value = libc::c_int::try_from(value).unwrap_or(libc::c_int::MAX);
     // SAFETY: the descriptor is open for as long as it is borrowed; `value` is an int, lives across

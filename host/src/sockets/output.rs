@@ -13,9 +13,10 @@ use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError, StreamResult};
 pub(super) const PERMIT: usize = 512 << 10;
 
 /// Tries the socket first and keeps what it does not take: nothing more may be written until that is
-/// sent. Dropping it ends the sending direction, and never waits: see [`Endpoint::end_sending`].
+/// sent. Dropping it closes the sending direction, and never waits: see [`closing`](super::closing).
 pub(crate) struct Output {
-    endpoint: Arc<Endpoint>,
+    /// None: it was [revoked](Self::revoke).
+    endpoint: Option<Arc<Endpoint>>,
     /// What `check_write` last allowed.
     permit: usize,
 }
@@ -23,25 +24,45 @@ pub(crate) struct Output {
 impl Output {
     pub fn new(endpoint: Arc<Endpoint>) -> Self {
         Self {
-            endpoint,
+            endpoint: Some(endpoint),
             permit: 0,
         }
     }
 
+    /// Take it away from whoever has not dropped it: to them, it is closed.
+    pub(super) fn revoke(&mut self) {
+        if let Some(endpoint) = self.endpoint.take() {
+            endpoint.output_dropped();
+        }
+    }
+
+    /// Whether it is this connection's.
+    pub(super) fn is_of(&self, connection: &Arc<Endpoint>) -> bool {
+        let endpoint = self.endpoint.as_ref();
+        endpoint.is_some_and(|endpoint| Arc::ptr_eq(endpoint, connection))
+    }
+
     /// What says when it is ready.
     pub(super) fn pollable(&self) -> SocketPollable {
-        SocketPollable::Output(Arc::clone(&self.endpoint))
+        match &self.endpoint {
+            Some(endpoint) => SocketPollable::Output(Arc::clone(endpoint)),
+            None => SocketPollable::Revoked,
+        }
+    }
+
+    fn endpoint(&self) -> StreamResult<&Arc<Endpoint>> {
+        self.endpoint.as_ref().ok_or(StreamError::Closed)
     }
 
     /// How much may be written now.
     pub(super) fn permit(&mut self) -> StreamResult<usize> {
-        let mut sending = self.endpoint.sending();
+        let mut sending = self.endpoint()?.sending();
         sending.check_open().map_err(failure)?;
         let is_idle = sending.is_idle();
         drop(sending);
         self.permit = match is_idle {
             true => PERMIT,
-            false => match self.endpoint.push() {
+            false => match self.endpoint()?.push() {
                 Ok(()) => PERMIT,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
                 Err(error) => return Err(failure(error)),
@@ -54,7 +75,8 @@ impl Output {
     pub(super) async fn permitted(&mut self) -> StreamResult<usize> {
         // However fast the peer is, others get their turn.
         tokio::task::coop::consume_budget().await;
-        let permitted = poll_fn(|cx| self.endpoint.poll_permitted(cx)).await;
+        let endpoint = self.endpoint()?;
+        let permitted = poll_fn(|cx| endpoint.poll_permitted(cx)).await;
         permitted.map_err(failure)?;
         self.permit = PERMIT;
         Ok(PERMIT)
@@ -64,13 +86,13 @@ impl Output {
     pub(super) fn take_permit(&mut self, count: usize) -> StreamResult<Arc<Endpoint>> {
         check_permit(count, self.permit)?;
         self.permit = 0;
-        Ok(Arc::clone(&self.endpoint))
+        Ok(Arc::clone(self.endpoint()?))
     }
 
     /// What an input is to be spliced to. That takes the permit, whatever comes of it.
-    pub(super) fn lend(&mut self) -> Arc<Endpoint> {
+    pub(super) fn lend(&mut self) -> StreamResult<Arc<Endpoint>> {
         self.permit = 0;
-        Arc::clone(&self.endpoint)
+        Ok(Arc::clone(self.endpoint()?))
     }
 }
 
@@ -84,7 +106,7 @@ impl OutputStream for Output {
     /// What was written is on its way: the kernel is given it at the end of the round at the latest, and
     /// takes it as soon as it can.
     fn flush(&mut self) -> StreamResult<()> {
-        self.endpoint.sending().check_open().map_err(failure)
+        self.endpoint()?.sending().check_open().map_err(failure)
     }
 
     fn check_write(&mut self) -> StreamResult<usize> {
@@ -103,14 +125,16 @@ impl OutputStream for Output {
             let endpoint = self.take_permit(part.len())?;
             endpoint.send(&part).map_err(failure)?;
         }
-        self.endpoint.flushed().await.map_err(failure)
+        self.endpoint()?.flushed().await.map_err(failure)
     }
 }
 
 #[async_trait]
 impl Pollable for Output {
     async fn ready(&mut self) {
-        poll_fn(|cx| self.endpoint.poll_output_ready(cx)).await;
+        if let Some(endpoint) = &self.endpoint {
+            poll_fn(|cx| endpoint.poll_output_ready(cx)).await;
+        }
         // However often it is asked, others get their turn. What is not ready costs nothing of that.
         tokio::task::coop::consume_budget().await;
     }
@@ -118,7 +142,7 @@ impl Pollable for Output {
 
 impl Drop for Output {
     fn drop(&mut self) {
-        self.endpoint.end_sending();
+        self.revoke();
     }
 }
 

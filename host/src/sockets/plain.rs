@@ -2,6 +2,7 @@
 
 use super::readiness::Readiness;
 use crate::PeerCredentials;
+use futures_util::FutureExt;
 use rustix::net::{RecvFlags, SendFlags, Shutdown};
 use socket2::{SockRef, Socket};
 use std::io;
@@ -170,6 +171,37 @@ impl Plain {
         if let Err(error) = self.options().set_linger(Some(Duration::ZERO)) {
             tracing::debug!("a connection cannot be reset: {error}");
         }
+    }
+
+    /// Whether something was sent that the peer has yet to acknowledge. Where nobody can tell, nothing is;
+    /// nor is it of a Unix socket, whose peer has it at once.
+    pub fn has_unacknowledged(&self) -> bool {
+        #[cfg(target_os = "linux")]
+        if !self.is_unix {
+            use std::os::fd::AsFd;
+            return super::linux::has_unacknowledged(self.socket.as_fd());
+        }
+        false
+    }
+
+    /// Whether something was received that nobody has read.
+    pub fn has_unread(&self) -> bool {
+        rustix::io::ioctl_fionread(&self.socket).is_ok_and(|count| count > 0)
+    }
+
+    /// Wait until the connection has failed: its peer has reset it, say, or is out of reach.
+    pub async fn failed(&self) {
+        self.readiness.failed(&self.socket).await;
+    }
+
+    /// Whether it has failed by now, as far as the event loop knows.
+    pub fn has_failed(&self) -> bool {
+        self.failed().now_or_never().is_some()
+    }
+
+    /// Whether both sides have ended it, or it has failed, as far as the event loop knows.
+    pub fn has_hung_up(&self) -> bool {
+        self.readiness.has_hung_up(&self.socket)
     }
 
     /// Who the peer of a Unix socket is. Of TCP nothing more is known than the address.

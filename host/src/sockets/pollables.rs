@@ -23,6 +23,8 @@ pub(super) enum SocketPollable {
     Input(Arc<Endpoint>),
     Output(Arc<Endpoint>),
     Listener(Arc<Listener>),
+    /// The stream that it waited for was taken away.
+    Revoked,
 }
 
 impl SocketPollable {
@@ -31,6 +33,15 @@ impl SocketPollable {
             Self::Input(endpoint) => endpoint.poll_input_ready(cx),
             Self::Output(endpoint) => endpoint.poll_output_ready(cx),
             Self::Listener(listener) => listener.poll_ready(cx),
+            Self::Revoked => Poll::Ready(()),
+        }
+    }
+
+    /// Whether it waits for this connection.
+    pub fn is_of(&self, connection: &Arc<Endpoint>) -> bool {
+        match self {
+            Self::Input(endpoint) | Self::Output(endpoint) => Arc::ptr_eq(endpoint, connection),
+            Self::Listener(_) | Self::Revoked => false,
         }
     }
 }

@@ -1,11 +1,12 @@
 //! Whether a socket is ready. The event loop says so in which that is asked first: from then on the
 //! socket is with it.
 
+use futures_util::FutureExt;
 use socket2::Socket;
 use std::io;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
-use tokio::io::Interest;
+use tokio::io::{Interest, Ready};
 use tokio::runtime::Handle;
 
 #[cfg(not(unix))]
@@ -72,11 +73,35 @@ impl Readiness {
         system::poll_writable(self.of(socket)?, cx)
     }
 
+    /// Wait until it counts as failed, whoever else waits for what. One that is with no event loop never
+    /// does.
+    pub async fn failed(&self, socket: &Arc<Socket>) {
+        let failed = match self.of(socket) {
+            Ok(registration) => system::failed(registration).await,
+            Err(error) => Err(error),
+        };
+        if failed.is_err() {
+            std::future::pending().await
+        }
+    }
+
+    /// Whether nothing can be received or sent any more, as far as the event loop knows.
+    pub fn has_hung_up(&self, socket: &Arc<Socket>) -> bool {
+        let closed = |registration| system::is_closed(registration);
+        self.of(socket).is_ok_and(closed)
+    }
+
     /// The same, also while other tasks wait.
     #[cfg(feature = "tls")]
     pub async fn writable(&self, socket: &Arc<Socket>) -> io::Result<()> {
         system::writable(self.of(socket)?).await
     }
+}
+
+const EITHER_WAY: Interest = Interest::READABLE.add(Interest::WRITABLE);
+
+fn is_closed_both_ways(ready: Ready) -> bool {
+    ready.is_read_closed() && ready.is_write_closed()
 }
 
 /// Where sockets are file descriptors.
@@ -120,6 +145,15 @@ mod of_unix {
     pub async fn writable(registration: &Registration) -> io::Result<()> {
         registration.writable().await.map(|_| ())
     }
+
+    pub async fn failed(registration: &Registration) -> io::Result<()> {
+        registration.ready(Interest::ERROR).await.map(|_| ())
+    }
+
+    pub fn is_closed(registration: &Registration) -> bool {
+        let known = registration.ready(EITHER_WAY).now_or_never();
+        known.is_some_and(|ready| ready.is_ok_and(|guard| is_closed_both_ways(guard.ready())))
+    }
 }
 
 /// Where they are not, a second handle of the socket is with the event loop.
@@ -159,5 +193,14 @@ mod of_others {
     #[cfg(feature = "tls")]
     pub async fn writable(registration: &Registration) -> io::Result<()> {
         registration.writable().await
+    }
+
+    pub async fn failed(registration: &Registration) -> io::Result<()> {
+        registration.ready(Interest::ERROR).await.map(|_| ())
+    }
+
+    pub fn is_closed(registration: &Registration) -> bool {
+        let known = registration.ready(EITHER_WAY).now_or_never();
+        known.is_some_and(|ready| ready.is_ok_and(is_closed_both_ways))
     }
 }

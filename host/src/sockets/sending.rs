@@ -28,6 +28,8 @@ pub(super) struct Sending {
 enum State {
     #[default]
     Open,
+    /// No more is taken. The peer is not told so yet.
+    Closed,
     /// No more is taken. The peer is told so when the rest is sent.
     Ending,
     /// The peer was told, or is gone.
@@ -163,9 +165,17 @@ impl Sending {
         }
     }
 
+    /// Take no more, and leave it open whether the peer is told so: the rest is sent in any case.
+    pub fn close(&mut self, transport: &Transport) {
+        if self.is_open() {
+            self.state = State::Closed;
+            self.push_unseen(transport);
+        }
+    }
+
     /// Take no more, and tell the peer so after the rest: now, if the kernel takes that.
     pub fn end(&mut self, transport: &Transport) {
-        if self.is_open() {
+        if matches!(self.state, State::Open | State::Closed) {
             self.state = State::Ending;
             match self.rest.is_empty() {
                 true => self.end_now(transport),

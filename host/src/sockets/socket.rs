@@ -117,6 +117,11 @@ impl TcpSocket {
         }
     }
 
+    /// Take the connection away from whoever has not dropped it: to them, it is closed.
+    pub(super) fn revoke(&mut self) {
+        self.state = State::Closed;
+    }
+
     pub(super) fn start_bind(&mut self, local: SocketAddr) -> Result<()> {
         let State::Unbound(socket) = &self.state else {
             return Err(self.cannot_start());
@@ -408,7 +413,7 @@ impl TcpSocket {
 impl Drop for TcpSocket {
     fn drop(&mut self) {
         if let State::Connected(endpoint) = &self.state {
-            endpoint.release();
+            endpoint.socket_dropped();
         }
     }
 }

@@ -426,7 +426,7 @@ async fn blocking_splice(
     from: &InputResource,
     count: usize,
 ) -> StreamResult<usize> {
-    if let Some(output) = socket_output(table, to)?.map(Output::lend)
+    if let Some(output) = socket_output(table, to)?.map(Output::lend).transpose()?
         && let Some(input) = socket_input(table, from)?
     {
         return input.splice(&output, count).await;

@@ -160,6 +160,15 @@ impl Transport {
         }
     }
 
+    /// Whether there is something to be received that nobody has read.
+    pub fn has_unread(&self) -> bool {
+        #[cfg(feature = "tls")]
+        if self.tls.get().is_some_and(TlsSession::has_unread) {
+            return true;
+        }
+        self.plain.has_unread()
+    }
+
     /// Who the peer of a Unix socket is.
     pub fn peer_credentials(&self) -> io::Result<Option<PeerCredentials>> {
         self.plain.peer_credentials()

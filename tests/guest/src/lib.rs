@@ -1,6 +1,7 @@
 //! A service that does what the peer's first line says, so that the tests can have every kind of
 //! guest with one component.
 
+mod ends;
 mod granted;
 mod limits;
 mod outward;
@@ -26,12 +27,23 @@ impl Guest for TestGuest {
             "args" => say(&connection.output, &granted::arguments()),
             "addresses" => say(&connection.output, &addresses(&connection)),
             "echo" => echo(&connection),
-            "burst" => burst(
-                &connection,
-                argument
-                    .parse()
-                    .map_err(|_| "burst takes a number of bytes")?,
-            ),
+            "error-at-the-end" => {
+                echo(&connection);
+                return Err("it is the end".to_owned());
+            }
+            "burst" | "burst-and-give-up" | "burst-and-trap" => {
+                burst(
+                    &connection,
+                    argument
+                        .parse()
+                        .map_err(|_| "burst takes a number of bytes")?,
+                );
+                match command {
+                    "burst-and-give-up" => return Err("it gives up".to_owned()),
+                    "burst-and-trap" => std::process::abort(),
+                    _ => {}
+                }
+            }
             "answer" => answer(
                 &connection,
                 argument
@@ -48,6 +60,7 @@ impl Guest for TestGuest {
                 say(&connection.output, &outward::be_denied(times));
             }
             "drop-socket-first" => drop_socket_first(connection),
+            "end" => return ends::end(connection, argument),
             "env" => say(&connection.output, &granted::environment()),
             "eprint" | "print" => {
                 granted::print(command == "eprint", &unescaped(argument));
@@ -92,6 +105,7 @@ impl Guest for TestGuest {
             }
             "pour" => limits::pour(&connection.output),
             "probe" => say(&connection.output, &probe()),
+            "read-late" => ends::read_late(&connection, argument)?,
             "recurse" => say(&connection.output, &format!("{}\n", limits::recurse(1))),
             "resolve" => say(&connection.output, &outward::resolve(argument)),
             "spin" => {

@@ -131,3 +131,26 @@ pub fn dropped_with_output(ip: IpAddr) {
 pub fn panics(_: IpAddr) {
     panic!("it was told to");
 }
+
+/// The program ends so, and has not dropped its connection.
+fn with_it_open(ip: IpAddr, end: fn()) {
+    one_peer(ip, move |mut connection| {
+        connection.set_nonblocking(false);
+        connection.write_all(b"half of it").expect("written");
+        connection.flush().expect("flushed");
+        std::mem::forget(connection);
+        end();
+    });
+}
+
+pub fn traps_with_it_open(ip: IpAddr) {
+    with_it_open(ip, || std::process::abort());
+}
+
+pub fn fails_with_it_open(ip: IpAddr) {
+    with_it_open(ip, || evconn_guest::wasi::cli::exit::exit(Err(())));
+}
+
+pub fn succeeds_with_it_open(ip: IpAddr) {
+    with_it_open(ip, || evconn_guest::wasi::cli::exit::exit(Ok(())));
+}

@@ -45,7 +45,8 @@ fn main(arguments: Vec<String>) -> Result<(), String> {
             closed_in_its_read_callback closed_by_another_one callbacks_replaced input_looked_at
             without_an_event_callback reset_by_the_peer base_dropped;
         closing: peers_that_never_read given_up full refused_upload endless_upload;
-        connection: would_block blocking outgoing socket_options dropped_with_output panics;
+        connection: would_block blocking outgoing socket_options dropped_with_output panics
+            traps_with_it_open fails_with_it_open succeeds_with_it_open;
         watch: watched_echo disabled_in_its_closure both_directions timed_out
             connection_dropped_in_its_closure handle_dropped one_call_of_two given_a_buffer
             watched_base_dropped many_writers peer_gone;

@@ -71,6 +71,13 @@ impl TlsSession {
             .with_state(|state, plain| state.receive_input(plain))
     }
 
+    /// Whether it holds bytes that nobody has taken.
+    pub(crate) fn has_unread(&self) -> bool {
+        let mut state = self.shared.lock();
+        let mut reader = state.tls.reader();
+        reader.fill_buf().is_ok_and(|bytes| !bytes.is_empty())
+    }
+
     /// Take bytes to be sent: no more than there is room for. `WouldBlock` while the kernel has not
     /// taken what was given before.
     pub(crate) fn try_send(&self, bytes: &[u8]) -> io::Result<usize> {
