@@ -12,16 +12,14 @@ use wasmtime::{
 /// How long a guest computes before others get their turn.
 pub(crate) const SLICE: Duration = Duration::from_millis(10);
 
-/// The most memories and tables that a component may have. A simple one has one memory and two
-/// tables, and each component that is composed with it adds as many.
-pub(crate) const MEMORIES: u32 = 2;
-pub(crate) const TABLES: u32 = 8;
+/// Maximum number of memories in a pool, unless there are more connections than half of that.
+///
+/// At 4 GiB and a guard each, they take 79 TiB, of the 128 TiB that a process has on most machines, and of
+/// the 85 that Linux leaves in one piece.
+const MEMORIES: u32 = 20_000;
 
 /// What is reserved for each memory, with wasmtime's guard of 32 MiB behind it: as much as 32 bits
 /// can address, so that compiled code needs no checks of bounds.
-///
-/// 10,000 connections take 79 TiB so, of the 128 TiB that a process has on most machines, and of the 85
-/// that Linux leaves in one piece.
 const MEMORY: usize = 4 << 30;
 
 /// What is kept of an instance's memory for the next one in its slot, rather than given back to
@@ -42,8 +40,8 @@ const GUARD: u64 = 64 << 10;
 /// The engine in which services are instantiated.
 pub(crate) struct Services {
     pub engine: Engine,
-    /// Whether its instances come from a pool.
-    pub has_pool: bool,
+    /// How many memories there are in the pool that its instances come from. None: there is no pool.
+    pooled_memories: Option<u32>,
 }
 
 impl Services {
@@ -52,8 +50,8 @@ impl Services {
         let mut config = base_config();
         config.epoch_interruption(true);
         config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(room)));
-        let (engine, has_pool) = match Engine::new(&config) {
-            Ok(engine) => (engine, true),
+        let (engine, pooled_memories) = match Engine::new(&config) {
+            Ok(engine) => (engine, Some(pooled_memories(room))),
             Err(error) => {
                 let engine = Engine::new(on_demand(&mut config))?;
                 tracing::warn!(
@@ -62,18 +60,34 @@ impl Services {
                     room.max_connections,
                     error.root_cause()
                 );
-                (engine, false)
+                (engine, None)
             }
         };
         start_clock(engine.weak())?;
-        Ok(Self { engine, has_pool })
+        Ok(Self {
+            engine,
+            pooled_memories,
+        })
+    }
+
+    /// Whether its instances come from a pool.
+    pub fn has_pool(&self) -> bool {
+        self.pooled_memories.is_some()
+    }
+
+    /// How many instances with so many memories there is room for at a time.
+    pub fn instances(&self, memories: u32) -> usize {
+        match self.pooled_memories {
+            Some(pooled) => (pooled / memories_taken(memories)) as usize,
+            None => usize::MAX,
+        }
     }
 
     /// The engine in which listeners are instantiated, a few of them: where there is little room, they
     /// are to take little, too.
     pub fn acceptors(&self) -> wasmtime::Result<Engine> {
         let mut config = base_config();
-        if !self.has_pool {
+        if !self.has_pool() {
             on_demand(&mut config);
         }
         Engine::new(&config)
@@ -91,27 +105,47 @@ fn base_config() -> Config {
 /// Room for each connection's instance. Of tables, all of it is accessible, but the kernel gives memory
 /// for none of it before it is touched.
 fn pool(room: &Limits) -> PoolingAllocationConfig {
-    // More than that are too many anyway.
-    let saturated = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
     let count = saturated(room.max_connections);
     let core_instances = saturated(room.max_core_instances);
+    let memories = saturated(room.max_memories);
+    let tables = saturated(room.max_tables);
     let mut pool = PoolingAllocationConfig::default();
     pool.total_component_instances(count)
         .total_stacks(count)
         .max_core_instances_per_component(core_instances)
         .total_core_instances(count.saturating_mul(core_instances))
-        .max_memories_per_component(MEMORIES)
-        .max_memories_per_module(MEMORIES)
-        .total_memories(count.saturating_mul(MEMORIES))
+        .max_memories_per_component(memories)
+        .max_memories_per_module(memories)
+        .total_memories(pooled_memories(room))
+        .total_gc_heaps(count)
         .max_memory_size(MEMORY)
         .linear_memory_keep_resident(KEPT_RESIDENT)
-        .max_tables_per_component(TABLES)
-        .max_tables_per_module(TABLES)
-        .total_tables(count.saturating_mul(TABLES))
+        .max_tables_per_component(tables)
+        .max_tables_per_module(tables)
+        .total_tables(count.saturating_mul(tables))
         .table_elements(room.max_table_elements)
         .table_keep_resident(KEPT_RESIDENT)
         .pagemap_scan(Enabled::Auto);
     pool
+}
+
+/// More than that are too many anyway.
+fn saturated(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
+}
+
+/// How many memories the pool has: enough for each connection to have as many as it may, or else as many
+/// as there can be, but at least two for each.
+fn pooled_memories(room: &Limits) -> u32 {
+    let count = saturated(room.max_connections);
+    let wanted = count.saturating_mul(memories_taken(saturated(room.max_memories)));
+    wanted.min(MEMORIES.max(count.saturating_mul(memories_taken(1))))
+}
+
+/// How many memories of the pool an instance with so many of its own takes: the objects of a guest whose
+/// language is garbage-collected are in another one.
+fn memories_taken(own: u32) -> u32 {
+    own.saturating_add(1)
 }
 
 /// Instances that are made one by one reserve hardly more than they use: it is where there is little
@@ -138,4 +172,26 @@ fn start_clock(engine: EngineWeak) -> std::io::Result<()> {
             }
         })?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pooled(max_connections: usize, max_memories: usize) -> u32 {
+        pooled_memories(&Limits {
+            max_connections,
+            max_memories,
+            ..Limits::default()
+        })
+    }
+
+    #[test]
+    fn there_are_as_many_memories_as_connections_may_have_or_as_there_can_be() {
+        assert_eq!(pooled(1_000, 1), 2_000);
+        assert_eq!(pooled(1_000, 9), 10_000);
+        assert_eq!(pooled(10_000, 9), 20_000);
+        assert_eq!(pooled(15_000, 9), 30_000);
+        assert_eq!(pooled(usize::MAX, usize::MAX), u32::MAX);
+    }
 }

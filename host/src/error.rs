@@ -57,6 +57,19 @@ pub enum Error {
         /// `HostBuilder::max_connections`.
         capacity: usize,
     },
+    /// More connections at a time were asked for than there are pooled memories for.
+    #[error(
+        "an instance of the service has {memories} memories, of which there are enough for {capacity} \
+         connections at a time, but {asked} were asked for: lower max_connections"
+    )]
+    TooManyMemories {
+        /// `Limits::max_connections`.
+        asked: usize,
+        /// `Service::max_connections`.
+        capacity: usize,
+        /// `Service::memories`.
+        memories: usize,
+    },
     /// A connection was to be allowed more than the host has room for.
     #[error(
         "{limit} is at most {capacity} on this host, but {asked} was asked for: make the host with \

@@ -81,6 +81,8 @@ impl Host {
                 limits.max_table_elements,
                 room.max_table_elements,
             ),
+            ("max_memories", limits.max_memories, room.max_memories),
+            ("max_tables", limits.max_tables, room.max_tables),
             (
                 "max_core_instances",
                 limits.max_core_instances,
@@ -100,9 +102,18 @@ impl Host {
         }
     }
 
+    /// How many instances with so many memories there is room for at a time, at most
+    /// [`max_connections`](Self::max_connections).
+    pub(crate) fn instances(&self, memories: u32) -> usize {
+        self.0
+            .services
+            .instances(memories)
+            .min(self.max_connections())
+    }
+
     /// Whether instances come from a pool, rather than be made one by one.
     pub(crate) fn has_pool(&self) -> bool {
-        self.0.services.has_pool
+        self.0.services.has_pool()
     }
 
     pub(crate) fn acceptor(&self) -> &AcceptorPre {
@@ -158,14 +169,15 @@ pub struct HostBuilder {
 impl HostBuilder {
     /// The most that servers on this host are going to allow, in those of the limits that take room:
     /// [`max_connections`](Limits::max_connections), [`max_memory`](Limits::max_memory),
-    /// [`max_table_elements`](Limits::max_table_elements) and
-    /// [`max_core_instances`](Limits::max_core_instances). Default: [`Limits::default`].
+    /// [`max_table_elements`](Limits::max_table_elements), [`max_memories`](Limits::max_memories),
+    /// [`max_tables`](Limits::max_tables) and [`max_core_instances`](Limits::max_core_instances). Default:
+    /// [`Limits::default`].
     ///
-    /// Room is address space, reserved for a pool of instances: for each connection two memories of 4
-    /// GiB, so that guests need not check their bounds, eight tables, and a stack of 1 MiB. The kernel
+    /// Room is address space, reserved for a pool of instances: for each connection its memories, of 4 GiB
+    /// each, so that guests need not check their bounds, its tables, and a stack of 1 MiB. The kernel
     /// gives memory for none of it until it is touched; but it counts mappings, of which a connection
-    /// takes six (see [`machine::fit`](crate::machine::fit)). On Linux with its usual settings there is room
-    /// for about 10,000 connections.
+    /// takes six, and more if it has several memories (see [`machine::fit`](crate::machine::fit)). On Linux
+    /// with its usual settings there is room for about 10,000 connections.
     ///
     /// Where there is less, instances are made one by one, and check the bounds of their memory: that
     /// is logged. It is slower, and code from [`Host::precompile`] on a host with a pool does not fit.

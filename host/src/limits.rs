@@ -24,11 +24,7 @@ pub struct Limits {
     /// who can use all addresses in it.
     pub peer_ipv6_prefix: u8,
     /// The most linear memory that the instance of one connection may have, in bytes: all of its
-    /// memories together. Default: 64 MiB.
-    ///
-    /// A guest that grows its memory begins with 128 KiB more than it knows of, which count: its first
-    /// steps are answered out of those, without the kernel. (So an access that is beyond the end of its
-    /// memory, but within those, does not trap.)
+    /// memories together, and the objects of a guest whose language is garbage-collected. Default: 64 MiB.
     ///
     /// What would exceed it fails in the guest (`memory.grow` returns -1), which for most
     /// languages ends in a trap. A service that begins with more is refused when it is loaded, if the host
@@ -40,10 +36,24 @@ pub struct Limits {
     /// They are mostly pointers to functions. What would exceed it fails in the guest
     /// (`table.grow` returns -1).
     pub max_table_elements: usize,
-    /// The most core instances that one connection's component may be made of. Default: 20.
+    /// The most memories that one connection's instance may have. Default: 9.
     ///
-    /// A simple component is made of three. What needs more is treated as with
-    /// [`max_memory`](Self::max_memory).
+    /// A simple component has one, and each component that is composed with it adds its own: the default is
+    /// enough for a service behind a chain of eight.
+    ///
+    /// A host reserves address space for one more than this for each connection, and for 20,000 in all if
+    /// that is less. So 10,000 connections at a time can have one memory each, and the objects of a guest
+    /// whose language is garbage-collected, which take another. A service that has more is served to
+    /// fewer connections at a time: see [`Service::max_connections`](crate::Service::max_connections).
+    pub max_memories: usize,
+    /// The most tables that one connection's instance may have. Default: 32.
+    ///
+    /// A simple component has two or three.
+    pub max_tables: usize,
+    /// The most core instances that one connection's component may be made of. Default: 100.
+    ///
+    /// A simple component is made of three to five, and each component that is composed with it adds as many.
+    /// What needs more is treated as with [`max_memory`](Self::max_memory).
     pub max_core_instances: usize,
     /// The most handles that a guest may have at a time: sockets, streams, pollables, errors, open
     /// files. Default: 1,024.
@@ -71,7 +81,9 @@ impl Default for Limits {
             peer_ipv6_prefix: 64,
             max_memory: 64 << 20,
             max_table_elements: 20_000,
-            max_core_instances: 20,
+            max_memories: 9,
+            max_tables: 32,
+            max_core_instances: 100,
             max_handles: 1_024,
             timeout: None,
             idle_timeout: Some(Duration::from_secs(600)),

@@ -12,6 +12,8 @@ pub struct Needs {
     pub max_connections: usize,
     /// How many descriptors each of them may take: 1, or 2 if its service connects to others.
     pub descriptors_each: usize,
+    /// How many memories each of their instances has: 1, or more if it is composed of several components.
+    pub memories_each: usize,
     /// How many sources it listens on.
     pub listeners: usize,
     /// How many threads serve connections, each with an event loop of its own.
@@ -69,9 +71,10 @@ const DESCRIPTORS_OF_SOURCE: u64 = 4;
 /// Those of a worker's event loop: two for what is ready, one to be woken by, one for signals.
 const DESCRIPTORS_OF_WORKER: u64 = 4;
 
-/// A simple instance in the pool splits it into six mappings: its memory, what is initialized of it,
-/// what is beyond its end, and its stack with a guard.
-const MAPPINGS_EACH: u64 = 6;
+/// An instance in the pool splits it into mappings: for each memory what is initialized of it, the rest of
+/// it, what is beyond its end, and what is kept of it; besides, its stack with a guard.
+const MAPPINGS_OF_MEMORY: u64 = 4;
+const MAPPINGS_OF_STACK: u64 = 2;
 const MAPPINGS_RESERVED: u64 = 1_000;
 
 /// A simple instance outside of a pool takes a stack of 1 MiB, its memory, and what it may grow by.
@@ -92,7 +95,7 @@ impl Machine {
         let wanted = needs.max_connections;
         let bounds = [
             self.by_descriptors(needs),
-            self.by_mappings(),
+            self.by_mappings(needs),
             self.by_address_space(),
         ];
         let short: Vec<_> = bounds
@@ -119,11 +122,12 @@ impl Machine {
         ))
     }
 
-    fn by_mappings(&self) -> Option<(u64, String)> {
+    fn by_mappings(&self, needs: Needs) -> Option<(u64, String)> {
         let limit = self.mappings?;
-        let room = limit.saturating_sub(MAPPINGS_RESERVED) / MAPPINGS_EACH;
+        let each = MAPPINGS_OF_STACK + MAPPINGS_OF_MEMORY * (needs.memories_each as u64).max(1);
+        let room = limit.saturating_sub(MAPPINGS_RESERVED) / each;
         let reason = format!(
-            "a process has at most {limit} mappings, and a connection takes {MAPPINGS_EACH} (sysctl \
+            "a process has at most {limit} mappings, and a connection takes {each} (sysctl \
              vm.max_map_count)"
         );
         Some((room, reason))
@@ -168,6 +172,7 @@ mod tests {
     const NEEDS: Needs = Needs {
         max_connections: 50_000,
         descriptors_each: 1,
+        memories_each: 1,
         listeners: 1,
         workers: 2,
     };
@@ -216,6 +221,11 @@ mod tests {
         let fit = machine.fit(NEEDS);
         assert_eq!(fit.max_connections, 10_755);
         assert!(fit.reasons[0].contains("vm.max_map_count"), "{fit:?}");
+        let composed = Needs {
+            memories_each: 9,
+            ..NEEDS
+        };
+        assert_eq!(machine.fit(composed).max_connections, 1_698);
     }
 
     #[test]

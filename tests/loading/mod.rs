@@ -3,6 +3,9 @@
 
 mod cache;
 mod command;
+mod complex;
+mod features;
+mod modules;
 mod precompiled;
 mod problems;
 mod room;

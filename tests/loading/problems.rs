@@ -7,7 +7,7 @@ use crate::support::scratch::Scratch;
 use evconn::{Error, Host, Limits, LoadProblem, Service, guests};
 
 /// Why it cannot be loaded: one line.
-fn refused(host: &Host, component: impl AsRef<[u8]>) -> String {
+pub(super) fn refused(host: &Host, component: impl AsRef<[u8]>) -> String {
     let Err(error) = Service::new(host, component.as_ref()) else {
         panic!("it was loaded");
     };
@@ -76,11 +76,7 @@ fn what_is_no_component_is_said_to_be_so() {
 #[test]
 fn what_is_wrong_is_said_of_the_file_as_it_is() {
     let _open = unchanged();
-    // It grows its memory, and so would begin with more of it.
-    let component = r#"(component (core module
-        (memory 1) (global i32 (i32.const 0))
-        (func (drop (memory.grow (i32.const 1))))
-        (func (result i32) (i64.const 77))))"#;
+    let component = echo_with("(core module (func (result i32) (i64.const 77)))");
     let component = wat::parse_str(component).expect("it can be parsed");
     let constant = [0x42, 77 | 0x80, 0];
     let place = component.windows(3).position(|bytes| bytes == constant);
@@ -178,7 +174,8 @@ fn everything_that_is_missing_is_named_at_once() {
         refused(host(), component),
         "it imports what is not provided: evconn:tcp/listener@0.1.0 (a service gets its connections from \
          the host's listener; a component that listens is to be composed with it); \
-         wasi:http/outgoing-handler@0.2.0 (this host has TCP, and no HTTP client); \
+         wasi:http/outgoing-handler@0.2.0 (this host has TCP, and no HTTP client; a JavaScript component is \
+         built without it by `jco componentize --disable http --disable fetch-event`); \
          wasi:io/poll@0.3.0 (this host has version 0.2 of it); evconn:tcp/connection@0.9.0 (this host has \
          version 0.1.0 of evconn:tcp); acme:kv/store@1.0.0; log"
     );
@@ -213,12 +210,17 @@ fn what_needs_more_than_it_may_have_is_refused() {
         max_connections: 4,
         max_memory: 8 << 20,
         max_table_elements: 1_000,
+        max_memories: 2,
+        max_tables: 8,
         max_core_instances: 10,
         ..Limits::default()
     };
     let host = Host::builder().limits(&limits).build().expect("a host");
     let module =
         |inside: &str| format!("(core module $more {inside}) (core instance (instantiate $more))");
+    let again = |inside: &str| {
+        format!("(core module $again {inside}) (core instance (instantiate $again))")
+    };
     let instances = format!(
         "(core module $more) {}",
         "(core instance (instantiate $more))".repeat(10)
@@ -226,32 +228,41 @@ fn what_needs_more_than_it_may_have_is_refused() {
     for (definitions, expected) in [
         (
             module("(memory 129)"),
-            "a memory of it begins with more than 8388608 bytes (--max-memory)",
+            "begins with 8585216 bytes of memory, and 8388608 are allowed (--max-memory)",
+        ),
+        // Each of them is small enough.
+        (
+            module("(memory 64)") + &again("(memory 65)"),
+            "begins with 8585216 bytes of memory, and 8388608 are allowed (--max-memory)",
         ),
         (
             module("(table 1001 funcref)"),
-            "a table of it begins with more than 1000 elements (--max-table-elements)",
+            "begins with 1008 table elements, and 1000 are allowed (--max-table-elements)",
+        ),
+        (
+            module("(table 500 funcref) (table 501 funcref)"),
+            "begins with 1008 table elements, and 1000 are allowed (--max-table-elements)",
         ),
         (
             instances,
-            "it is made of more than 10 core instances (--max-core-instances)",
+            "begins with 13 core instances, and 10 are allowed (--max-core-instances)",
         ),
         (
             module("(memory 1) (memory 1)"),
-            "it has more than 2 memories",
+            "begins with 3 memories, and 2 are allowed (--max-memories)",
         ),
         (
             module(&"(table 1 funcref)".repeat(8)),
-            "it has more than 8 tables",
+            "begins with 10 tables, and 8 are allowed (--max-tables)",
         ),
     ] {
         let problem = refused(&host, echo_with(&definitions));
         assert_eq!(
             problem,
-            format!("it needs more than it may have: {expected}")
+            format!("it needs more than it may have: an instance of it {expected}")
         );
     }
-    let just = module("(memory 128) (table 1000 funcref)");
+    let just = module("(memory 126) (table 900 funcref)");
     Service::new(&host, echo_with(&just).as_bytes()).expect("a service");
 }
 

@@ -2,6 +2,7 @@
 
 use super::LOCALHOST;
 use super::command::{echoes, serve_limited};
+use crate::support::alone::alone;
 use crate::support::descriptors::unchanged;
 use crate::support::process::Evconn;
 use crate::support::scratch::Scratch;
@@ -28,7 +29,17 @@ async fn a_server_allows_no_more_than_the_host_was_made_for() {
         max_core_instances: default.max_core_instances + 1,
         ..default
     };
+    let more_memories = Limits {
+        max_memories: default.max_memories + 1,
+        ..default
+    };
+    let more_tables = Limits {
+        max_tables: default.max_tables + 1,
+        ..default
+    };
     for (limits, name) in [
+        (more_memories, "max_memories"),
+        (more_tables, "max_tables"),
         (more_memory, "max_memory"),
         (more_elements, "max_table_elements"),
         (more_instances, "max_core_instances"),
@@ -41,6 +52,97 @@ async fn a_server_allows_no_more_than_the_host_was_made_for() {
             "{error}"
         );
     }
+}
+
+/// The echo service behind a chain of eight components, each of which has its own memory, three tables and
+/// four core instances.
+fn chain() -> String {
+    super::echo_with(&format!(
+        "(component $link
+            (core module $main (memory 1) (table 1 funcref) (table 1 funcref) (table 1 funcref))
+            (core module $helper)
+            (core instance (instantiate $main))
+            (core instance (instantiate $helper))
+            (core instance (instantiate $helper))
+            (core instance (instantiate $helper)))
+        {}",
+        "(instance (instantiate $link))".repeat(8)
+    ))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_chain_of_eight_is_served_by_default() {
+    let _open = unchanged();
+    let service = Service::new(host(), chain().as_bytes()).expect("a service");
+    assert_eq!(service.memories(), 9);
+    assert_eq!(service.max_connections(), host().max_connections());
+    super::echoes(service).await;
+}
+
+/// As many as it was made for at a time, each with all that it may have.
+#[test]
+fn no_connection_lacks_what_another_one_has() {
+    let _open = unchanged();
+    let scratch = Scratch::new();
+    let path = scratch.join("chain.wat");
+    std::fs::write(&path, chain()).expect("written");
+    let few = ["--max-connections", "20"];
+    let evconn = serve_limited(&path, "true", &few);
+    let _peers = open_at_once(&evconn, 20);
+    let log = log_now(evconn);
+    assert!(!log.contains("failed"), "{log}");
+}
+
+/// The address space of a process has not room for two hosts of this size.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_service_with_many_memories_has_fewer_connections() {
+    let path = concat!(
+        module_path!(),
+        "::a_service_with_many_memories_has_fewer_connections"
+    );
+    alone(path, || {
+        let limits = Limits {
+            max_connections: 4_000,
+            ..Limits::default()
+        };
+        let host = evconn::Host::builder()
+            .limits(&limits)
+            .build()
+            .expect("a host");
+        let simple = Service::new(&host, guests::ECHO).expect("a service");
+        assert_eq!(simple.max_connections(), 4_000);
+        let chain = Service::new(&host, chain().as_bytes()).expect("a service");
+        assert_eq!(chain.max_connections(), 2_000);
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        runtime.block_on(async {
+            let bound = evconn::Server::builder(&chain).limits(limits).bind().await;
+            let error = bound.err().expect("there is no room").to_string();
+            assert!(
+                error.contains("9 memories, of which there are enough for 2000"),
+                "{error}"
+            );
+            let server = evconn::Server::builder(&simple).limits(limits).bind().await;
+            let handle = server.expect("there is room").handle();
+            handle.reload(&chain).expect_err("there is no room");
+            handle.reload(&simple).expect("there is room");
+        });
+    });
+}
+
+#[test]
+fn a_service_with_many_memories_lowers_the_limit_of_connections() {
+    let _open = unchanged();
+    let scratch = Scratch::new();
+    let path = scratch.join("chain.wat");
+    std::fs::write(&path, chain()).expect("written");
+    let evconn = serve_limited(&path, "true", &["--max-connections", "10000"]);
+    let _peers = open_at_once(&evconn, 2);
+    let log = log_now(evconn);
+    assert!(
+        log.contains("--max-connections 10000 was lowered to "),
+        "{log}"
+    );
 }
 
 fn echo_file(scratch: &Scratch) -> std::path::PathBuf {

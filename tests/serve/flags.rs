@@ -60,6 +60,7 @@ fn limits_refuse_a_component_that_begins_with_more() {
     let _open = unchanged();
     for flag in [
         "--max-table-elements",
+        "--max-tables",
         "--max-core-instances",
         "--max-memory",
     ] {

@@ -13,7 +13,7 @@ async fn new_connections_get_the_new_one_and_old_ones_keep_the_old() {
     assert_eq!(ask(&mut old, "echo\nhello\n").await, "hello\n");
 
     let echo = Service::new(host(), guests::ECHO).expect("a service");
-    server.handle.reload(&echo);
+    server.handle.reload(&echo).expect("there is room");
     // The new one echoes the command as well.
     let answer = exchange(server.connect().await, b"peer\n").await;
     assert_eq!(answer, b"peer\n");
@@ -41,9 +41,9 @@ async fn no_connection_fails_while_it_is_replaced() {
     });
     let clients: Vec<_> = clients.collect();
     for _ in 0..50 {
-        server.handle.reload(&echo);
+        server.handle.reload(&echo).expect("there is room");
         tokio::task::yield_now().await;
-        server.handle.reload(&test);
+        server.handle.reload(&test).expect("there is room");
     }
     for client in clients {
         client.await.expect("every connection was served");

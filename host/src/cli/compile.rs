@@ -46,6 +46,8 @@ fn compiler() -> Result<Host, evconn::Error> {
         max_connections: 1,
         max_memory: usize::MAX,
         max_table_elements: 1 << 24,
+        max_memories: 1_000,
+        max_tables: 1_000,
         max_core_instances: 10_000,
         ..Limits::default()
     };

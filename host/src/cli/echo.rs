@@ -112,6 +112,7 @@ impl Echo {
         let needs = Needs {
             max_connections: limits.max_connections,
             descriptors_each: 1,
+            memories_each: 1,
             listeners,
             workers: room::default_workers(),
         };

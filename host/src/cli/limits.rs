@@ -29,6 +29,13 @@ pub struct LimitArgs {
     /// The most elements that the tables of one connection's instance may have.
     #[arg(long, value_name = "N", default_value_t = Limits::default().max_table_elements as u32)]
     max_table_elements: u32,
+    /// The most memories that one connection's instance may have: one for each component that it is
+    /// composed of.
+    #[arg(long, value_name = "N", default_value_t = Limits::default().max_memories as u32, value_parser = value_parser!(u32).range(1..))]
+    max_memories: u32,
+    /// The most tables that one connection's instance may have.
+    #[arg(long, value_name = "N", default_value_t = Limits::default().max_tables as u32, value_parser = value_parser!(u32).range(1..))]
+    max_tables: u32,
     /// The most core instances that one connection's component may be made of.
     #[arg(long, value_name = "N", default_value_t = Limits::default().max_core_instances as u32, value_parser = value_parser!(u32).range(1..))]
     max_core_instances: u32,
@@ -59,6 +66,8 @@ impl LimitArgs {
                 .unwrap_or(Limits::default().peer_ipv6_prefix),
             max_memory: self.max_memory,
             max_table_elements: self.max_table_elements as usize,
+            max_memories: self.max_memories as usize,
+            max_tables: self.max_tables as usize,
             max_core_instances: self.max_core_instances as usize,
             max_handles: self.max_handles as usize,
             timeout: self.timeout,

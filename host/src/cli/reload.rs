@@ -37,12 +37,12 @@ async fn certificate(edge: &Edge) {
 }
 
 async fn component(app: &App, server: &ServerHandle) {
-    let app = app.clone();
-    let loading = tokio::task::spawn_blocking(move || app.load().map_err(anyhow::Error::from));
-    let loaded = loading.await;
-    match loaded.map_err(anyhow::Error::from).flatten() {
-        Ok(service) => {
-            server.reload(&service);
+    let (app, server) = (app.clone(), server.clone());
+    let loading = tokio::task::spawn_blocking(move || -> anyhow::Result<()> {
+        Ok(server.reload(&app.load()?)?)
+    });
+    match loading.await.map_err(anyhow::Error::from).flatten() {
+        Ok(()) => {
             tracing::info!("the component was read again: new connections get the new one");
         }
         Err(error) => tracing::error!("the old component stays in use: {error:#}"),

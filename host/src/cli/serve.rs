@@ -141,7 +141,7 @@ impl Serve {
 
     /// What takes time: compile the component, and make room for its instances.
     fn prepare(&self) -> anyhow::Result<(App, ServerBuilder)> {
-        let limits = self.fit(self.limits.limits());
+        let limits = self.fit(self.limits.limits(), 1);
         let mut host = Host::builder().limits(&limits).cache(self.cache.cache());
         if let Some(count) = self.workers.map(usize::from).and_then(NonZero::new) {
             host = host.workers(count);
@@ -153,8 +153,9 @@ impl Serve {
             edge: self.edge.edge()?,
             grants: self.grants.grants()?,
         };
-        let mut builder = Server::builder(&app.load()?)
-            .limits(limits)
+        let service = app.load()?;
+        let mut builder = Server::builder(&service)
+            .limits(self.fit_service(limits, &service))
             .peers(self.peers.filter()?)
             .reuse(self.reuse.reuse());
         if let Some(time) = self.life.shutdown_after_idle {
@@ -163,14 +164,30 @@ impl Serve {
         Ok((app, self.accept.apply(builder)))
     }
 
+    /// Lower what there is no room for if each connection takes several memories.
+    fn fit_service(&self, limits: Limits, service: &Service) -> Limits {
+        let (asked, capacity) = (limits.max_connections, service.max_connections());
+        let mut limits = self.fit(limits, service.memories());
+        if capacity < limits.max_connections {
+            limits.max_connections = capacity;
+            tracing::warn!(
+                "--max-connections {asked} was lowered to {capacity}: there is address space for so many \
+                 instances with {} memories each",
+                service.memories()
+            );
+        }
+        limits
+    }
+
     /// Lower what this machine has no room for.
-    fn fit(&self, limits: Limits) -> Limits {
+    fn fit(&self, limits: Limits, memories_each: usize) -> Limits {
         let needs = Needs {
             max_connections: limits.max_connections,
             descriptors_each: match self.grants.may_connect() {
                 true => 2,
                 false => 1,
             },
+            memories_each,
             listeners: self.listen.sources.len(),
             workers: self.workers.map_or_else(room::default_workers, usize::from),
         };

@@ -1,6 +1,7 @@
 //! What some bytes are.
 
 use super::LoadProblem;
+use super::size::Size;
 use std::borrow::Cow;
 use std::fs::{File, Metadata};
 use std::io::{self, Read};
@@ -83,7 +84,10 @@ fn component(binary: Cow<'_, [u8]>) -> Result<Content<'_>, LoadProblem> {
     }
     match binary[LAYER] {
         0 => Err(LoadProblem::CoreModule),
-        _ => Ok(Content::Component(binary)),
+        _ => {
+            Size::of(&binary)?;
+            Ok(Content::Component(binary))
+        }
     }
 }
 

@@ -4,9 +4,10 @@
 
 use super::LoadProblem;
 use super::error::one_line;
+use super::outline::Outline;
+use super::size::Size;
 use crate::Limits;
 use crate::bindings::service::evconn::tcp::connection::Connection;
-use crate::engine::{MEMORIES, TABLES};
 use std::fmt;
 use wasmtime::Engine;
 use wasmtime::component::Component;
@@ -142,7 +143,10 @@ impl Missing {
                  to be composed with it",
             ),
             ("evconn:tcp", _) => Some("this host has version 0.1.0 of evconn:tcp"),
-            ("wasi:http", _) => Some("this host has TCP, and no HTTP client"),
+            ("wasi:http", _) => Some(
+                "this host has TCP, and no HTTP client; a JavaScript component is built without it by \
+                 `jco componentize --disable http --disable fetch-event`",
+            ),
             _ => None,
         }
     }
@@ -158,47 +162,39 @@ impl fmt::Display for Missing {
 }
 
 /// Check what a service exports and imports.
-pub(super) fn check(component: &Component) -> Result<(), LoadProblem> {
-    check_exports(exports(component))?;
-    check_imports(component)
+pub(super) fn check(outline: &Outline) -> Result<(), LoadProblem> {
+    check_exports(&outline.exports)?;
+    check_imports(outline)
 }
 
 /// Check what a command exports and imports.
-pub(super) fn check_command(component: &Component) -> Result<(), LoadProblem> {
-    let exports = exports(component);
-    if !exports.iter().any(|export| is_run(export)) {
-        return Err(LoadProblem::NoCommand(exports));
+pub(super) fn check_command(outline: &Outline) -> Result<(), LoadProblem> {
+    if !outline.exports.iter().any(|export| is_run(export)) {
+        return Err(LoadProblem::NoCommand(outline.exports.clone()));
     }
-    check_imports(component)
+    check_imports(outline)
 }
 
-fn exports(component: &Component) -> Vec<String> {
-    let of_component = component.component_type();
-    let exports = of_component.exports(component.engine());
-    exports.map(|(name, _)| name.to_owned()).collect()
-}
-
-fn check_imports(component: &Component) -> Result<(), LoadProblem> {
-    let engine = component.engine();
-    let of_component = component.component_type();
-    let missing = of_component
-        .imports(engine)
-        .filter(|(name, import)| has_functions(engine, &import.ty) && !is_provided(name));
-    let missing: Vec<_> = missing.map(|(name, _)| Missing(name.to_owned())).collect();
+fn check_imports(outline: &Outline) -> Result<(), LoadProblem> {
+    let missing = outline
+        .imports
+        .iter()
+        .filter(|import| import.has_functions && !is_provided(&import.name));
+    let missing: Vec<_> = missing.map(|import| Missing(import.name.clone())).collect();
     match missing.is_empty() {
         true => Ok(()),
         false => Err(LoadProblem::Imports(missing)),
     }
 }
 
-fn check_exports(exports: Vec<String>) -> Result<(), LoadProblem> {
+fn check_exports(exports: &[String]) -> Result<(), LoadProblem> {
     if exports.iter().any(|export| is_handler(export)) {
         return Ok(());
     }
     let is_other = |name: &&String| name.split('@').next() == HANDLER.split('@').next();
     match exports.iter().find(is_other) {
         Some(other) => Err(LoadProblem::OtherHandler(other.clone())),
-        None => Err(LoadProblem::NoHandler(exports)),
+        None => Err(LoadProblem::NoHandler(exports.to_vec())),
     }
 }
 
@@ -217,21 +213,6 @@ fn is_run(export: &str) -> bool {
 
 fn is_provided(import: &str) -> bool {
     Name::parse(import).is_some_and(|name| matches!(name.provided(), Provided::Yes))
-}
-
-/// Whether someone has to provide it: an import of types alone, such as `evconn:tcp/connection`, only
-/// names them.
-fn has_functions(engine: &Engine, item: &ComponentItem) -> bool {
-    match item {
-        ComponentItem::ComponentInstance(instance) => instance
-            .exports(engine)
-            .any(|(_, export)| has_functions(engine, &export.ty)),
-        ComponentItem::ComponentFunc(_)
-        | ComponentItem::CoreFunc(_)
-        | ComponentItem::Module(_)
-        | ComponentItem::Component(_) => true,
-        ComponentItem::Type(_) | ComponentItem::Resource(_) => false,
-    }
 }
 
 /// Check that the handler is the function that is going to be called. The types are those of a component
@@ -256,52 +237,77 @@ pub(super) fn check_handler(
     }
 }
 
-/// Check that its instances begin with no more than they may have.
-pub(super) fn check_room(component: &Component, room: &Limits) -> Result<(), LoadProblem> {
+/// Check that an instance takes no more than it may have.
+pub(super) fn check_size(size: &Size, room: &Limits) -> Result<(), LoadProblem> {
+    for (takes, unit, allowed, flag) in [
+        (
+            size.memory,
+            "bytes of memory",
+            room.max_memory,
+            "--max-memory",
+        ),
+        (
+            size.table_elements,
+            "table elements",
+            room.max_table_elements,
+            "--max-table-elements",
+        ),
+        (
+            size.memories,
+            "memories",
+            room.max_memories,
+            "--max-memories",
+        ),
+        (size.tables, "tables", room.max_tables, "--max-tables"),
+        (
+            size.core_instances,
+            "core instances",
+            room.max_core_instances,
+            "--max-core-instances",
+        ),
+    ] {
+        if takes > allowed as u64 {
+            return Err(LoadProblem::TooLarge(format!(
+                "an instance of it begins with {takes} {unit}, and {allowed} are allowed ({flag})"
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// The same of compiled code, as far as it can be known: each memory and each table by itself.
+pub(super) fn check_compiled(component: &Component, room: &Limits) -> Result<(), LoadProblem> {
     // None: it imports core modules, which nobody provides.
     let Some(needed) = component.resources_required() else {
         return Ok(());
     };
     let pages = needed.max_initial_memory_size.unwrap_or(0);
-    if pages.saturating_mul(PAGE) > room.max_memory as u64 {
-        return Err(LoadProblem::TooLarge(format!(
-            "a memory of it begins with more than {} bytes (--max-memory)",
-            room.max_memory
-        )));
-    }
-    if needed.max_initial_table_size > Some(room.max_table_elements as u64) {
-        return Err(too_many_elements(room));
-    }
-    Ok(())
+    let size = Size {
+        memories: needed.num_memories.into(),
+        memory: pages.saturating_mul(PAGE),
+        tables: needed.num_tables.into(),
+        table_elements: needed.max_initial_table_size.unwrap_or(0),
+        ..Size::default()
+    };
+    check_size(&size, room)
 }
 
-/// The pool of instances refuses a component that has no room in it, in words of its own.
+/// The compiler puts core instances between components, which are counted only when it has made them;
+/// the pool then refuses the component in words of its own.
 pub(super) fn too_large(error: &wasmtime::Error, room: &Limits) -> Option<LoadProblem> {
     let text = one_line(error);
     if !text.contains("pooling allocator") {
         return None;
     }
-    let problem = if text.contains("core module instances") {
-        format!(
-            "it is made of more than {} core instances (--max-core-instances)",
-            room.max_core_instances
-        )
-    } else if text.contains("linear memories") || text.contains("defined memories count") {
-        format!("it has more than {MEMORIES} memories")
-    } else if text.contains("tables, which") || text.contains("defined tables count") {
-        format!("it has more than {TABLES} tables")
-    } else if text.contains("minimum element size") {
-        return Some(too_many_elements(room));
-    } else {
-        text
-    };
-    Some(LoadProblem::TooLarge(problem))
-}
-
-fn too_many_elements(room: &Limits) -> LoadProblem {
-    LoadProblem::TooLarge(format!(
-        "a table of it begins with more than {} elements (--max-table-elements)",
-        room.max_table_elements
+    Some(LoadProblem::TooLarge(
+        match text.contains("core module instances, which exceeds") {
+            true => format!(
+                "an instance of it begins with more than {} core instances, those between its components \
+                 included (--max-core-instances)",
+                room.max_core_instances
+            ),
+            false => text,
+        },
     ))
 }
 
@@ -346,8 +352,14 @@ mod tests {
 
     #[test]
     fn a_handler_of_another_version_is_told_apart() {
-        let check =
-            |names: &[&str]| check_exports(names.iter().map(|&name| name.to_owned()).collect());
+        let check = |names: &[&str]| {
+            check_exports(
+                &names
+                    .iter()
+                    .map(|&name| name.to_owned())
+                    .collect::<Vec<_>>(),
+            )
+        };
         assert!(check(&[HANDLER]).is_ok());
         assert!(check(&["evconn:tcp/handler@0.1.7"]).is_ok());
         for name in ["evconn:tcp/handler@0.2.0", "evconn:tcp/handler"] {

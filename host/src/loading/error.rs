@@ -82,7 +82,19 @@ pub enum LoadProblem {
     /// It is WebAssembly text with a mistake: where, and which.
     #[error("its WebAssembly text is wrong: {0}")]
     Text(String),
-    /// It is WebAssembly, but cut off, or not valid, or with features that are not supported.
+    /// It is valid, and uses features of WebAssembly that this host does not support: their names.
+    #[error("it uses what this host does not support: {}", .0.join(", "))]
+    Unsupported(Vec<&'static str>),
+    /// It uses async functions, streams or futures.
+    #[error(
+        "it was built for WASI 0.3 (async functions, streams and futures), which this host does not \
+         support: build it for WASI 0.2"
+    )]
+    Async,
+    /// It would take more time and memory to compile than its size suggests: why.
+    #[error("it is too complex: {0}")]
+    TooComplex(String),
+    /// It is WebAssembly, but cut off, or not valid.
     #[error("it is not valid WebAssembly, or not all of it: {0}")]
     Invalid(String),
     /// It is a core module.

@@ -7,7 +7,10 @@
 mod content;
 mod contract;
 mod error;
-mod spare;
+mod features;
+mod outline;
+mod progress;
+mod size;
 
 pub(crate) use content::read;
 pub(crate) use contract::LISTENER;
@@ -19,10 +22,16 @@ use crate::store::StoreState;
 use crate::{Error, Host, Service, privacy, sockets};
 use content::Content;
 use error::one_line;
+use outline::Outline;
+use size::Size;
 use std::borrow::Cow;
 use std::path::Path;
+use wasmtime::Engine;
 use wasmtime::component::{Component, Linker};
 use wasmtime_wasi::p2::bindings::CommandPre;
+
+/// What the log calls a component that does not come from a file.
+pub(crate) const UNNAMED: &str = "the component";
 
 /// Whether compiled code may be loaded.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -43,7 +52,7 @@ impl Service {
     /// `evconn:tcp/handler@0.1.0`, if it imports what this host does not provide, or if it needs more
     /// room than the host was made with.
     pub fn new(host: &Host, component: &[u8]) -> Result<Self, Error> {
-        Ok(load(host, component, Precompiled::Refused).map_err(LoadError::of_bytes)?)
+        Ok(load(host, UNNAMED, component, Precompiled::Refused).map_err(LoadError::of_bytes)?)
     }
 
     /// The same with a file. It may have any name.
@@ -66,7 +75,7 @@ impl Service {
     /// Compiled code runs unchecked, with all that this process may do: the bytes must be, unchanged,
     /// what [`Host::precompile`] or `evconn compile` made.
     pub unsafe fn from_precompiled(host: &Host, code: &[u8]) -> Result<Self, Error> {
-        Ok(load(host, code, Precompiled::Trusted).map_err(LoadError::of_bytes)?)
+        Ok(load(host, UNNAMED, code, Precompiled::Trusted).map_err(LoadError::of_bytes)?)
     }
 
     /// The same with a file. It is read once: it may be replaced, or written over, afterwards.
@@ -94,7 +103,7 @@ impl Host {
     /// # Errors
     /// As [`Service::new`]: what would not load later is not compiled.
     pub fn precompile(&self, component: &[u8]) -> Result<Vec<u8>, Error> {
-        Ok(precompile(self, component).map_err(LoadError::of_bytes)?)
+        Ok(precompile(self, UNNAMED, component).map_err(LoadError::of_bytes)?)
     }
 
     /// The same with a file.
@@ -103,12 +112,14 @@ impl Host {
     /// As [`Service::from_file`].
     pub fn precompile_file(&self, path: impl AsRef<Path>) -> Result<Vec<u8>, Error> {
         let path = path.as_ref();
-        let code = read(path).and_then(|bytes| precompile(self, &bytes));
+        let name = path.display().to_string();
+        let code = read(path).and_then(|bytes| precompile(self, &name, &bytes));
         Ok(code.map_err(|problem| LoadError::of_file(path, problem))?)
     }
 }
 
 fn from_file(host: &Host, path: &Path, precompiled: Precompiled) -> Result<Service, Error> {
+    let name = path.display().to_string();
     let service = content::read_with_metadata(path).and_then(|(bytes, metadata)| {
         if precompiled == Precompiled::Trusted
             && let Content::Compiled = Content::of(&bytes)?
@@ -116,21 +127,28 @@ fn from_file(host: &Host, path: &Path, precompiled: Precompiled) -> Result<Servi
         {
             return Err(LoadProblem::NotPrivate(problem));
         }
-        load(host, &bytes, precompiled)
+        load(host, &name, &bytes, precompiled)
     });
     Ok(service.map_err(|problem| LoadError::of_file(path, problem))?)
 }
 
-fn load(host: &Host, bytes: &[u8], precompiled: Precompiled) -> Result<Service, LoadProblem> {
+fn load(
+    host: &Host,
+    name: &str,
+    bytes: &[u8],
+    precompiled: Precompiled,
+) -> Result<Service, LoadProblem> {
     let component = match Content::of(bytes)? {
-        Content::Component(binary) => compile(host, &binary)?,
+        Content::Component(binary) => compile_service(host, name, &binary)?,
         Content::Compiled if precompiled == Precompiled::Trusted => {
             // SAFETY: whoever called `from_precompiled` or `from_precompiled_file` has promised that
             // this is unchanged code of wasmtime.
             let code = unsafe { Component::deserialize(host.services(), bytes) };
             // Not by mapping the file: whoever writes the next version over it would change code that
             // runs.
-            code.map_err(|error| incompatible(host, &error))?
+            let component = code.map_err(|error| incompatible(host, &error))?;
+            contract::check(&Outline::of_compiled(&component))?;
+            component
         }
         Content::Compiled => return Err(LoadProblem::Precompiled),
     };
@@ -143,32 +161,55 @@ fn load(host: &Host, bytes: &[u8], precompiled: Precompiled) -> Result<Service, 
     Ok(service)
 }
 
-fn precompile(host: &Host, bytes: &[u8]) -> Result<Vec<u8>, LoadProblem> {
+fn precompile(host: &Host, name: &str, bytes: &[u8]) -> Result<Vec<u8>, LoadProblem> {
     let Content::Component(binary) = Content::of(bytes)? else {
         return Err(LoadProblem::Precompiled);
     };
-    let component = compile(host, &binary)?;
+    let component = compile_service(host, name, &binary)?;
     prepare(host, &component)?;
     component
         .serialize()
         .map_err(|error| LoadProblem::Invalid(one_line(&error)))
 }
 
-fn compile(host: &Host, binary: &[u8]) -> Result<Component, LoadProblem> {
-    let with_spare_memory = spare::with_spare_memory(binary, host.room().max_memory);
-    let code = host.code();
-    code.compile(host.services(), &with_spare_memory)
-        // What is wrong, and where, is to be said of the component as it is.
-        .or_else(|_| code.compile(host.services(), binary))
-        .map_err(|error| {
-            contract::too_large(&error, host.room()).unwrap_or_else(|| invalid(&error))
-        })
+/// Whatever can be wrong with it is found before it is compiled, if that is possible.
+fn compile_service(host: &Host, name: &str, binary: &[u8]) -> Result<Component, LoadProblem> {
+    check_interfaces(binary, contract::check)?;
+    contract::check_size(&Size::of(binary)?, host.room())?;
+    compile(host, host.services(), name, binary, |error| {
+        contract::too_large(error, host.room())
+    })
+}
+
+fn check_interfaces(
+    binary: &[u8],
+    contract: fn(&Outline) -> Result<(), LoadProblem>,
+) -> Result<(), LoadProblem> {
+    features::check_is_sync(binary)?;
+    match Outline::of_binary(binary) {
+        Some(outline) => contract(&outline),
+        // It is not valid: the compiler says where.
+        None => Ok(()),
+    }
+}
+
+fn compile(
+    host: &Host,
+    engine: &Engine,
+    name: &str,
+    binary: &[u8],
+    too_large: impl Fn(&wasmtime::Error) -> Option<LoadProblem>,
+) -> Result<Component, LoadProblem> {
+    progress::told(name, || host.code().compile(engine, binary)).map_err(|error| {
+        too_large(&error)
+            .or_else(|| features::unsupported(binary))
+            .unwrap_or_else(|| invalid(&error))
+    })
 }
 
 /// Check it, and link it.
 fn prepare(host: &Host, component: &Component) -> Result<Service, LoadProblem> {
-    contract::check(component)?;
-    contract::check_room(component, host.room())?;
+    contract::check_compiled(component, host.room())?;
     let mut linker = Linker::<ConnectionState>::new(host.services());
     let unlinkable = |error| LoadProblem::Unlinkable(one_line(&error));
     sockets::add_to_linker(&mut linker)
@@ -192,11 +233,14 @@ pub(crate) fn component(bytes: &[u8]) -> Result<Cow<'_, [u8]>, LoadProblem> {
 }
 
 /// Compile a command, check it, and link it.
-pub(crate) fn command(host: &Host, binary: &[u8]) -> Result<CommandPre<StoreState>, LoadProblem> {
+pub(crate) fn command(
+    host: &Host,
+    name: &str,
+    binary: &[u8],
+) -> Result<CommandPre<StoreState>, LoadProblem> {
     let engine = host.programs();
-    let compiled = host.code().compile(engine, binary);
-    let component = compiled.map_err(|error| invalid(&error))?;
-    contract::check_command(&component)?;
+    check_interfaces(binary, contract::check_command)?;
+    let component = compile(host, engine, name, binary, |_| None)?;
     let unlinkable = |error| LoadProblem::Unlinkable(one_line(&error));
     let mut linker = Linker::<StoreState>::new(engine);
     sockets::add_to_linker(&mut linker)

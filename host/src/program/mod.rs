@@ -52,7 +52,7 @@ impl Program {
     /// [`Error::Load`] if the bytes are no component, if it does not export `wasi:cli/run` of WASI 0.2,
     /// or if it imports what this host does not provide.
     pub fn new(host: &Host, component: &[u8]) -> Result<Self, Error> {
-        Ok(Self::load(host, component).map_err(LoadError::of_bytes)?)
+        Ok(Self::load(host, loading::UNNAMED, component).map_err(LoadError::of_bytes)?)
     }
 
     /// The same with a file.
@@ -61,18 +61,19 @@ impl Program {
     /// As [`Program::new`], and if the file cannot be read.
     pub fn from_file(host: &Host, path: impl AsRef<Path>) -> Result<Self, Error> {
         let path = path.as_ref();
-        let program = loading::read(path).and_then(|bytes| Self::load(host, &bytes));
+        let name = path.display().to_string();
+        let program = loading::read(path).and_then(|bytes| Self::load(host, &name, &bytes));
         Ok(program.map_err(|problem| LoadError::of_file(path, problem))?)
     }
 
-    fn load(host: &Host, bytes: &[u8]) -> Result<Self, LoadProblem> {
+    fn load(host: &Host, name: &str, bytes: &[u8]) -> Result<Self, LoadProblem> {
         let binary = loading::component(bytes)?;
         let linked = match wants_listener(&binary) {
             true => Composer::new().link(&binary)?.into_binary(),
             false => binary.into_owned(),
         };
         Ok(Self {
-            pre: loading::command(host, &linked)?,
+            pre: loading::command(host, name, &linked)?,
             grants: Grants::none(),
         })
     }

@@ -112,7 +112,8 @@ impl ServerBuilder {
     /// Listen. Peers can connect from now on; they are served when [`Server::run`] is.
     ///
     /// # Errors
-    /// [`Error::TooManyConnections`] or [`Error::LimitTooHigh`] if the host has no room for the limits;
+    /// [`Error::TooManyConnections`], [`Error::TooManyMemories`] or [`Error::LimitTooHigh`] if the host has
+    /// no room for the limits;
     /// [`Error::Source`] or [`Error::Listen`] if a source cannot be had; otherwise as
     /// [`Listener::bind`]. Nothing is left open then.
     ///
@@ -121,6 +122,7 @@ impl ServerBuilder {
     pub async fn bind(mut self) -> Result<Server, Error> {
         let host = self.service.host().clone();
         host.check_room(&self.limits)?;
+        self.service.check_room(self.limits.max_connections)?;
         let mut listeners = std::mem::take(&mut self.listeners);
         let counters = Arc::<Counters>::default();
         for source in &self.sources {

@@ -2,8 +2,8 @@
 
 use super::Served;
 use super::connections::Connections;
-use crate::Service;
 use crate::service::{Instances, Reuse};
+use crate::{Error, Service};
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
@@ -28,10 +28,16 @@ impl ServerHandle {
     /// served to their end by the one that they have.
     ///
     /// It has to be of the same [`Host`](crate::Host), which has the room for its instances.
-    pub fn reload(&self, service: &Service) {
+    ///
+    /// # Errors
+    /// [`Error::TooManyMemories`] if there is less room for it than for the one that it replaces. That one
+    /// then stays in use.
+    pub fn reload(&self, service: &Service) -> Result<(), Error> {
         let limits = self.connections.limits();
+        service.check_room(limits.max_connections)?;
         let instances = Instances::new(service.clone(), limits, self.reuse);
         self.connections.replace(instances);
+        Ok(())
     }
 
     /// What serving has come to so far.

@@ -10,6 +10,8 @@ pub(super) struct Allowance {
     memory: Budget,
     elements: Budget,
     core_instances: usize,
+    memories: usize,
+    tables: usize,
     /// What it was refused last: mostly the reason of the trap that follows.
     refused: Option<Refused>,
 }
@@ -41,15 +43,14 @@ fn size(bytes: usize) -> String {
     }
 }
 
-/// As many as any component may have: the pool has its own limits.
-const MANY: usize = 10_000;
-
 impl Allowance {
     pub fn new(limits: &Limits) -> Self {
         Self {
             memory: Budget::new(limits.max_memory),
             elements: Budget::new(limits.max_table_elements),
             core_instances: limits.max_core_instances,
+            memories: limits.max_memories,
+            tables: limits.max_tables,
             refused: None,
         }
     }
@@ -125,11 +126,11 @@ impl ResourceLimiter for Allowance {
     }
 
     fn tables(&self) -> usize {
-        MANY
+        self.tables
     }
 
     fn memories(&self) -> usize {
-        MANY
+        self.memories
     }
 }
 

@@ -21,7 +21,7 @@ pub use instances::Reuse;
 pub(crate) use meter::Meter;
 
 use crate::bindings::service::ServicePre;
-use crate::{Edge, Grants, Host};
+use crate::{Edge, Error, Grants, Host};
 pub(crate) use state::ConnectionState;
 use wasmtime::component::InstancePre;
 
@@ -34,6 +34,8 @@ pub struct Service {
     pre: ServicePre<ConnectionState>,
     edge: Edge,
     grants: Grants,
+    /// How many memories an instance has.
+    memories: u32,
 }
 
 impl Service {
@@ -42,8 +44,11 @@ impl Service {
         host: &Host,
         pre: InstancePre<ConnectionState>,
     ) -> wasmtime::Result<Self> {
+        // None: it imports core modules, which nobody provides.
+        let resources = pre.component().resources_required();
         Ok(Self {
             host: host.clone(),
+            memories: resources.map_or(0, |resources| resources.num_memories),
             pre: ServicePre::new(pre)?,
             edge: Edge::new(),
             grants: Grants::none(),
@@ -60,6 +65,31 @@ impl Service {
     pub fn with_grants(mut self, grants: Grants) -> Self {
         self.grants = grants;
         self
+    }
+
+    /// How many memories an instance has: a simple component has one, and each that is composed with it
+    /// adds its own.
+    pub fn memories(&self) -> usize {
+        self.memories as usize
+    }
+
+    /// How many connections its host has room for at a time: as many as the host was made for, or fewer if
+    /// an instance has several memories (see [`Limits::max_memories`](crate::Limits::max_memories)).
+    pub fn max_connections(&self) -> usize {
+        self.host.instances(self.memories)
+    }
+
+    /// Check that its host has room for as many connections.
+    pub(crate) fn check_room(&self, asked: usize) -> Result<(), Error> {
+        let capacity = self.max_connections();
+        match asked > capacity {
+            true => Err(Error::TooManyMemories {
+                asked,
+                capacity,
+                memories: self.memories(),
+            }),
+            false => Ok(()),
+        }
     }
 
     pub(crate) fn edge(&self) -> &Edge {
