@@ -38,6 +38,7 @@ mod shutdown;
 pub mod sockets;
 mod source;
 mod store;
+mod trap;
 mod workers;
 
 pub use cache::CodeCache;
@@ -60,3 +61,4 @@ pub use server::{PeerFilter, Served, Server, ServerBuilder, ServerHandle, serve,
 pub use service::{Reuse, Service};
 pub use shutdown::Shutdown;
 pub use source::{ListenSource, Opened, PeerCredentials, SocketFile, SourceError, UnixSource};
+pub use trap::GuestTrap;

@@ -16,6 +16,7 @@ pub use error::{LoadError, LoadProblem};
 
 use crate::service::ConnectionState;
 use crate::store::StoreState;
+use crate::trap::Lines;
 use crate::{Error, Host, Service, sockets};
 use content::Content;
 use error::one_line;
@@ -113,8 +114,12 @@ fn from_file(host: &Host, path: &Path, precompiled: Precompiled) -> Result<Servi
 }
 
 fn load(host: &Host, bytes: &[u8], precompiled: Precompiled) -> Result<Service, LoadProblem> {
+    let mut lines = Lines::default();
     let component = match Content::of(bytes)? {
-        Content::Component(binary) => compile(host, &binary)?,
+        Content::Component(binary) => {
+            lines = Lines::of(&binary);
+            compile(host, &binary)?
+        }
         Content::Compiled if precompiled == Precompiled::Trusted => {
             // SAFETY: whoever called `from_precompiled` or `from_precompiled_file` has promised that
             // this is unchanged code of wasmtime.
@@ -125,7 +130,7 @@ fn load(host: &Host, bytes: &[u8], precompiled: Precompiled) -> Result<Service, 
         }
         Content::Compiled => return Err(LoadProblem::Precompiled),
     };
-    prepare(host, &component)
+    Ok(prepare(host, &component)?.with_lines(lines))
 }
 
 fn precompile(host: &Host, bytes: &[u8]) -> Result<Vec<u8>, LoadProblem> {

@@ -8,7 +8,7 @@ use super::watch::{Cut, Watch, Watching};
 use crate::connection::{Parts, Peer};
 use crate::limits::Limits;
 use crate::listener::{ConnectionCallback, OnRelease};
-use crate::service::{self, Instances, Meter};
+use crate::service::{self, Failure, Instances, Meter};
 use crate::sockets::Endpoint;
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
@@ -200,6 +200,8 @@ impl Connections {
         };
         match service::run(guest, meter, host.background()).await {
             Ok(()) => End::Done,
+            // Clients do so any time; the service has been told that its input may not be all of it.
+            Err(failure @ Failure::Handler(_)) if endpoint.was_cut() => End::HungUp(failure),
             Err(failure) => End::Failed(failure),
         }
     }
@@ -227,7 +229,7 @@ impl Connections {
 async fn linger(endpoint: &Arc<Endpoint>, end: &End) {
     match end {
         End::Done => endpoint.finish().await,
-        End::Failed(_) => endpoint.abort().await,
+        End::Failed(_) | End::HungUp(_) => endpoint.abort().await,
         // It has had its end already.
         _ => {}
     }

@@ -21,6 +21,7 @@ pub use instances::Reuse;
 pub(crate) use meter::Meter;
 
 use crate::bindings::service::ServicePre;
+use crate::trap::Lines;
 use crate::{Edge, Grants, Host};
 pub(crate) use state::ConnectionState;
 use wasmtime::component::InstancePre;
@@ -34,6 +35,7 @@ pub struct Service {
     pre: ServicePre<ConnectionState>,
     edge: Edge,
     grants: Grants,
+    lines: Lines,
 }
 
 impl Service {
@@ -47,7 +49,14 @@ impl Service {
             pre: ServicePre::new(pre)?,
             edge: Edge::new(),
             grants: Grants::none(),
+            lines: Lines::default(),
         })
+    }
+
+    /// With the lines of its source, for what is said of its traps.
+    pub(crate) fn with_lines(mut self, lines: Lines) -> Self {
+        self.lines = lines;
+        self
     }
 
     /// Take each connection through this before an instance gets it. Default: nothing.
