@@ -49,9 +49,13 @@ fn cells(line: &str) -> Vec<&str> {
 fn measured(work: &str, column: &str, server: &str) -> &'static str {
     let results = include_str!("../docs/benchmarks/results.md");
     let mut sections = results.split("\n## ").skip(1);
-    let section = sections.find(|section| section.lines().next().is_some_and(|l| l.ends_with(work)));
+    let section =
+        sections.find(|section| section.lines().next().is_some_and(|l| l.ends_with(work)));
     let section = section.unwrap_or_else(|| panic!("nothing is measured of {work:?}"));
-    let mut lines = section.lines().filter(|line| line.starts_with('|')).map(cells);
+    let mut lines = section
+        .lines()
+        .filter(|line| line.starts_with('|'))
+        .map(cells);
     let head = lines.next().expect("a table");
     let place = head.iter().position(|cell| *cell == column).expect(column);
     let row = lines.find(|row| row[0] == server);

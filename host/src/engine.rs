@@ -7,8 +7,8 @@ use crate::Limits;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 use wasmtime::{
-    Cache, Config, Enabled, Engine, EngineWeak, InstanceAllocationStrategy, PoolingAllocationConfig,
-    WasmBacktraceDetails,
+    Cache, Config, Enabled, Engine, EngineWeak, InstanceAllocationStrategy,
+    PoolingAllocationConfig, WasmBacktraceDetails,
 };
 
 /// How long a guest computes before others get their turn.

@@ -14,7 +14,7 @@ pub(crate) use contract::LISTENER;
 pub use contract::Missing;
 pub use error::{LoadError, LoadProblem};
 
-use crate::service::ConnectionState;
+use crate::service::{self, ConnectionState};
 use crate::store::StoreState;
 use crate::trap::Lines;
 use crate::{Error, Host, Service, sockets};
@@ -162,6 +162,7 @@ fn prepare(host: &Host, component: &Component) -> Result<Service, LoadProblem> {
     let unlinkable = |error| LoadProblem::Unlinkable(one_line(&error));
     sockets::add_to_linker(&mut linker)
         .and_then(|()| sockets::add_names_to_linker(&mut linker))
+        .and_then(|()| service::add_random_to_linker(&mut linker))
         .map_err(unlinkable)?;
     let linked = linker.instantiate_pre(component).map_err(unlinkable)?;
     let of_component = linker

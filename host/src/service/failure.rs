@@ -20,19 +20,13 @@ pub(crate) enum Failure {
         "its service has computed for more than {limit:?}: raise the limit with --cpu-timeout (in the \
          library, Limits::cpu_timeout)"
     )]
-    CpuTimeout {
-        limit: Duration,
-        trap: GuestTrap,
-    },
+    CpuTimeout { limit: Duration, trap: GuestTrap },
     /// It has asked for more handles than it may have.
     #[error(
         "its service has more than {limit} handles: drop those that are not needed, or raise the limit \
          with --max-handles (in the library, Limits::max_handles)"
     )]
-    TooManyHandles {
-        limit: usize,
-        trap: GuestTrap,
-    },
+    TooManyHandles { limit: usize, trap: GuestTrap },
     /// A trap, or no instance could be made.
     #[error("{trap}{}", after(.refused))]
     Trap {

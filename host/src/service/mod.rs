@@ -10,6 +10,7 @@ mod fair;
 mod instance;
 mod instances;
 mod meter;
+mod random;
 mod state;
 
 use console::Origin;
@@ -19,6 +20,7 @@ pub(crate) use fair::{Background, run};
 pub(crate) use instances::Instances;
 pub use instances::Reuse;
 pub(crate) use meter::Meter;
+pub(crate) use random::add_random_to_linker;
 
 use crate::bindings::service::ServicePre;
 use crate::trap::Lines;

@@ -64,7 +64,9 @@ impl Lines {
             0 => Self::default(),
             1..=LARGEST => Self(Some(modules.into())),
             _ => {
-                tracing::debug!("traps are told without lines: {size} bytes of line tables are too many");
+                tracing::debug!(
+                    "traps are told without lines: {size} bytes of line tables are too many"
+                );
                 Self::default()
             }
         }
@@ -202,7 +204,9 @@ impl<'a> Search<'a> {
             return;
         }
         for (address, place) in self.addresses.iter().zip(self.places.iter_mut()) {
-            if address.is_some_and(|address| (row.address..end).contains(&address)) && place.is_none() {
+            if address.is_some_and(|address| (row.address..end).contains(&address))
+                && place.is_none()
+            {
                 *place = row.place(header, strings);
             }
         }

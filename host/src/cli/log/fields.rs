@@ -6,18 +6,25 @@ use tracing_subscriber::field::{RecordFields, VisitOutput};
 use tracing_subscriber::fmt::FormatFields;
 use tracing_subscriber::fmt::format::{DefaultVisitor, Writer};
 
+/// The field that takes several lines.
+const BACKTRACE: &str = "backtrace";
+
 /// Those of tracing's own format, apart from the field `backtrace`.
 pub struct Fields;
 
 impl<'writer> FormatFields<'writer> for Fields {
-    fn format_fields<R: RecordFields>(&self, mut writer: Writer<'writer>, fields: R) -> fmt::Result {
+    fn format_fields<R: RecordFields>(
+        &self,
+        mut writer: Writer<'writer>,
+        fields: R,
+    ) -> fmt::Result {
         let mut visitor = Visitor {
             in_line: DefaultVisitor::new(writer.by_ref(), true),
-            backtrace: None,
+            backtrace: String::new(),
         };
         fields.record(&mut visitor);
-        let backtrace = visitor.backtrace.unwrap_or_default();
-        visitor.in_line.finish()?;
+        let Visitor { in_line, backtrace } = visitor;
+        in_line.finish()?;
         backtrace
             .lines()
             .try_for_each(|line| writer.write_str(&indented(line)))
@@ -31,12 +38,15 @@ pub fn indented(line: &str) -> String {
 
 struct Visitor<'a> {
     in_line: DefaultVisitor<'a>,
-    backtrace: Option<String>,
+    backtrace: String,
 }
 
 impl Visit for Visitor<'_> {
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.in_line.record_str(field, value);
+        match field.name() {
+            BACKTRACE => self.backtrace = value.to_owned(),
+            _ => self.in_line.record_str(field, value),
+        }
     }
 
     fn record_error(&mut self, field: &Field, value: &(dyn std::error::Error + 'static)) {
@@ -44,9 +54,6 @@ impl Visit for Visitor<'_> {
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        match field.name() {
-            "backtrace" => self.backtrace = Some(format!("{value:?}")),
-            _ => self.in_line.record_debug(field, value),
-        }
+        self.in_line.record_debug(field, value);
     }
 }
