@@ -24,7 +24,7 @@ fn the_server_is_the_serve_example() {
 #[test]
 fn the_program_is_that_of_the_guide() {
     let guide = include_str!("../guest/sdk/docs/guide.md");
-    let start = README.find("use evconn_guest").expect("a program");
+    let start = README.find("use evconn_guest::{").expect("a program");
     let program = README[start..].split("```").next().expect("its end");
     assert!(guide.contains(program));
 }

@@ -67,6 +67,17 @@ fn a_trap_is_told_with_where_it_was_and_a_status_of_its_own() {
 }
 
 #[test]
+fn endless_recursion_is_told_with_the_size_of_the_stack() {
+    let _open = unchanged();
+    let ended = run(&with(run_component("call $run")), &[], &[]);
+    assert_eq!(ended.status.code(), Some(134));
+    let why = "call stack exhausted: a guest's stack has 512 KiB: recurse less deep";
+    assert!(ended.stderr.contains(why), "{}", ended.stderr);
+    // What is beyond 20 functions is left out.
+    assert_eq!(ended.stderr.lines().count(), 21, "{}", ended.stderr);
+}
+
+#[test]
 fn what_a_panic_says_reaches_standard_error() {
     let _open = unchanged();
     let ended = run(&with(CASES), &[], &["panics", "127.0.0.1"]);

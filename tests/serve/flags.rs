@@ -136,9 +136,7 @@ fn the_flags_of_a_listener_are_taken() {
 fn the_log_may_be_json() {
     let _open = unchanged();
     let evconn = start(&["--log-format", "json"]);
-    let mut peer = connect(evconn.address());
-    peer.write_all(b"error \x1b[31m\"it\"\n").expect("sent");
-    rest(&mut peer).expect("a regular end");
+    is_reset(evconn.address(), "error \x1b[31m\"it\"\n");
     evconn.signal(Signal::TERM);
     let log = evconn.wait().stderr;
     let line = log.lines().find(|line| line.contains("connection failed"));

@@ -62,7 +62,8 @@ async fn a_trap_names_its_remedy() {
         ),
         (
             "recurse",
-            "call stack exhausted: a guest's stack has 512 KiB: recurse less deep",
+            "out of bounds memory access: a function is many times on the stack, which may have run out of \
+             its memory: recurse less deep",
         ),
         (
             "grow 16000000",

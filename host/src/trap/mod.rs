@@ -7,7 +7,10 @@ use backtrace::Backtrace;
 pub(crate) use lines::Lines;
 use std::fmt;
 use wasmtime::component::ResourceTableError;
-use wasmtime::{Trap, WasmBacktrace};
+use wasmtime::{FrameInfo, Trap, WasmBacktrace};
+
+/// As often is a function on the stack in a recursion that has run out of it, of the frames that are kept.
+const MANY_CALLS: usize = 5;
 
 /// Why a guest trapped, in one line, with the remedy where there is one; where it did is its
 /// [`backtrace`](Self::backtrace).
@@ -54,16 +57,33 @@ impl GuestTrap {
     /// What would be right instead, if that can be said. What the host's own functions return says it
     /// itself.
     fn remedy(&self) -> &'static str {
-        if let Some(Trap::StackOverflow) = self.error.downcast_ref() {
-            return ": a guest's stack has 512 KiB: recurse less deep, or limit how deep a peer's input nests";
-        }
-        match self.error.downcast_ref() {
-            Some(ResourceTableError::HasChildren) => {
+        match (self.error.downcast_ref(), self.error.downcast_ref()) {
+            (Some(Trap::StackOverflow), _) => {
+                ": a guest's stack has 512 KiB: recurse less deep, or limit how deep a peer's input nests"
+            }
+            (Some(Trap::MemoryOutOfBounds), _) if self.recurses() => {
+                ": a function is many times on the stack, which may have run out of its memory: recurse less \
+                 deep, or link the component with a larger stack"
+            }
+            (_, Some(ResourceTableError::HasChildren)) => {
                 ": drop what was made of a resource before the resource itself, pollables before their stream \
                  or socket, and streams before their socket"
             }
             _ => "",
         }
+    }
+
+    /// Whether some function has called itself, directly or not, and more than a few times.
+    fn recurses(&self) -> bool {
+        let trace: Option<&WasmBacktrace> = self.error.downcast_ref();
+        let frames = trace.map_or(&[][..], WasmBacktrace::frames);
+        let calls = |of: &FrameInfo| {
+            let same = frames
+                .iter()
+                .filter(|frame| frame.func_index() == of.func_index());
+            same.count()
+        };
+        frames.iter().any(|frame| calls(frame) >= MANY_CALLS)
     }
 }
 
