@@ -63,7 +63,7 @@ fn a_trap_is_told_with_where_it_was_and_a_status_of_its_own() {
         .generate_dwarf(wat::GenerateDwarf::Full)
         .parse_str(Some("it.wat".as_ref()), run_component("\nunreachable"));
     let ended = run(&with(component.expect("it can be parsed")), &[], &[]);
-    assert_eq!(ended.stderr, format!("{why}    0: run at it.wat:3:1\n"));
+    assert_eq!(ended.stderr, format!("{why}    0: run at ./it.wat:3:1\n"));
 }
 
 #[test]
