@@ -68,8 +68,10 @@ async fn the_guest_is_told_the_announced_address() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_an_announced_address_the_guest_is_told_the_real_one() {
     let _open = unchanged();
-    let (said, own) = peer_after(b"PROXY UNKNOWN\r\n").await;
-    assert_eq!(said, told(own));
+    for header in [&b"PROXY UNKNOWN\r\n"[..], b"PROXY UNKNOWN caf\xe9 \xff\r\n"] {
+        let (said, own) = peer_after(header).await;
+        assert_eq!(said, told(own));
+    }
     let (said, own) = peer_after(&[V2, b"\x20\0\0\0"].concat()).await;
     assert_eq!(said, told(own));
 }
@@ -80,10 +82,10 @@ async fn a_header_that_is_not_right_is_refused() {
     let server = serve(edge("127.0.0.0/8")).await;
     let long = [b"PROXY UNKNOWN ", &[b'x'; 200][..]].concat();
     let wrong: [&[u8]; 5] = [
-        // Truncated, too long twice, malformed, none.
+        // Truncated, too long, of no known version, malformed, none.
         b"PROXY TCP4 192.0.2.1 19",
         &long,
-        &[V2, b"\x21\x11\xff\xff"].concat(),
+        &[V2, b"\x31\x11\xff\xff"].concat(),
         b"PROXY TCP4 192.0.2.1 nowhere 8080 80\r\npeer\n",
         b"peer\n",
     ];

@@ -121,6 +121,50 @@ async fn megabytes_pass_through_a_guests_memory() {
     assert_eq!(server.stop().await.failed, 0);
 }
 
+/// It sends a line, and says what comes back and how that ends.
+const TO_THE_END: &str = "import socket, ssl, sys
+context = ssl.create_default_context(cafile=sys.argv[2])
+address = ('127.0.0.1', int(sys.argv[1]))
+s = context.wrap_socket(socket.create_connection(address, 60), server_hostname='localhost',
+    suppress_ragged_eofs=False)
+s.sendall(sys.argv[3].encode() + b'\\n')
+received = b''
+try:
+    while data := s.recv(4096):
+        received += data
+    print(received.decode(), 'and the end')
+except OSError as error:
+    # Not which one: a reset is an error of TLS here.
+    print(received.decode(), 'cut off')";
+
+/// With `close_notify` only if the handler was done with it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_outcome_decides_how_it_ends() {
+    let _open = unchanged();
+    let certificate = Certificate::new();
+    let service = Service::new(host(), TEST_GUEST).expect("a service");
+    let service = service.with_edge(edge(&certificate));
+    let ip = Ipv4Addr::LOCALHOST.into();
+    let server = Server::start_service(ip, service, Limits::default(), DEADLINE).await;
+    let (port, cert) = (server.address.port().to_string(), certificate.cert());
+    for (how, end) in [
+        ("drop-and-return", "and the end"),
+        ("drop-and-give-up", "cut off"),
+        ("drop-and-trap", "cut off"),
+        ("exit", "and the end"),
+    ] {
+        let line = format!("end {how} half of it");
+        let mut client = Command::new("python3");
+        client.args(["-c", TO_THE_END, &port, &cert, &line]);
+        let client = tokio::task::spawn_blocking(move || tool::run(&mut client, b""));
+        let output = within("the client ends", client).await.expect("no panic");
+        let Some(output) = output else { return };
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert_eq!(said, format!("half of it {end}\n"), "{how}: {output:?}");
+    }
+    server.stop().await;
+}
+
 /// Megabytes come back, and the connection comes to its proper end. The client says what was agreed on.
 fn there_and_back(address: SocketAddr, certificate: &Certificate, agreed: &str) {
     let port = address.port().to_string();

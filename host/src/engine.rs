@@ -7,8 +7,8 @@ use crate::Limits;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 use wasmtime::{
-    Cache, Config, Enabled, Engine, EngineWeak, InstanceAllocationStrategy,
-    PoolingAllocationConfig, WasmBacktraceDetails,
+    Config, Enabled, Engine, EngineWeak, InstanceAllocationStrategy, PoolingAllocationConfig,
+    WasmBacktraceDetails,
 };
 
 /// How long a guest computes before others get their turn.
@@ -53,8 +53,8 @@ pub(crate) struct Services {
 
 impl Services {
     /// With room for as many instances as `room` says, each as large as it says.
-    pub fn new(room: &Limits, cache: Option<&Cache>) -> wasmtime::Result<Self> {
-        let mut config = base_config(cache);
+    pub fn new(room: &Limits) -> wasmtime::Result<Self> {
+        let mut config = base_config();
         config.epoch_interruption(true);
         config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(room)));
         let (engine, has_pool) = match Engine::new(&config) {
@@ -76,8 +76,8 @@ impl Services {
 
     /// The engine in which listeners are instantiated, a few of them: where there is little room, they
     /// are to take little, too.
-    pub fn acceptors(&self, cache: Option<&Cache>) -> wasmtime::Result<Engine> {
-        let mut config = base_config(cache);
+    pub fn acceptors(&self) -> wasmtime::Result<Engine> {
+        let mut config = base_config();
         if !self.has_pool {
             on_demand(&mut config);
         }
@@ -85,7 +85,7 @@ impl Services {
     }
 }
 
-fn base_config(cache: Option<&Cache>) -> Config {
+fn base_config() -> Config {
     let mut config = Config::new();
     // WASI 0.2 has no use for it, and each call is cheaper without.
     config.concurrency_support(false);
@@ -93,7 +93,6 @@ fn base_config(cache: Option<&Cache>) -> Config {
     config.wasm_backtrace_max_frames(FRAMES);
     // Whatever the environment says: a guest's debug information is read elsewhere, and with care.
     config.wasm_backtrace_details(WasmBacktraceDetails::Disable);
-    config.cache(cache.cloned());
     config
 }
 

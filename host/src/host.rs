@@ -5,6 +5,7 @@
 //! [`Service`](crate::Service)'s.
 
 use crate::acceptor::AcceptorPre;
+use crate::cache::CodeStore;
 use crate::engine::Services;
 use crate::service::Background;
 use crate::workers::Workers;
@@ -12,6 +13,7 @@ use crate::{CodeCache, Error, Limits};
 use std::num::NonZero;
 use std::sync::Arc;
 use wasmtime::Engine;
+use wasmtime::component::Component;
 
 /// Everything that listeners and services share: compiled code, room for instances, and the threads that
 /// serve connections.
@@ -27,6 +29,7 @@ use wasmtime::Engine;
 pub struct Host(Arc<Inner>);
 
 struct Inner {
+    code: Code,
     acceptor: AcceptorPre,
     services: Services,
     background: Background,
@@ -110,6 +113,11 @@ impl Host {
         &self.0.services.engine
     }
 
+    /// What components are compiled by.
+    pub(crate) fn code(&self) -> &Code {
+        &self.0.code
+    }
+
     /// Programs run where acceptors do: a few of them, each for long.
     pub(crate) fn programs(&self) -> &Engine {
         self.0.acceptor.engine()
@@ -123,6 +131,19 @@ impl Host {
     /// Where guests go on that compute a lot.
     pub(crate) fn background(&self) -> &Background {
         &self.0.background
+    }
+}
+
+/// Compiles components, with a cache or without one.
+pub(crate) struct Code(Option<CodeStore>);
+
+impl Code {
+    /// Compile this binary, unless that was done before, and kept.
+    pub fn compile(&self, engine: &Engine, binary: &[u8]) -> wasmtime::Result<Component> {
+        match &self.0 {
+            Some(store) => store.compile(engine, binary),
+            None => Component::from_binary(engine, binary),
+        }
     }
 }
 
@@ -183,10 +204,12 @@ impl HostBuilder {
     /// [`Error::Engine`] if no engine can be had on this machine.
     pub fn build(self) -> Result<Host, Error> {
         let cache = self.cache.open();
+        let code = Code(cache);
         let inner = || {
-            let services = Services::new(&self.room, cache.as_ref())?;
+            let services = Services::new(&self.room)?;
             Ok(Inner {
-                acceptor: AcceptorPre::new(&services.acceptors(cache.as_ref())?)?,
+                acceptor: AcceptorPre::new(&services.acceptors()?, &code)?,
+                code,
                 services,
                 background: Background::new()?,
                 workers: Workers::start(self.workers)?,

@@ -31,6 +31,7 @@ mod loading;
 mod log;
 pub mod machine;
 mod networks;
+mod privacy;
 mod program;
 mod server;
 mod service;

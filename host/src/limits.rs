@@ -12,11 +12,17 @@ pub struct Limits {
     /// The next one is accepted when one of them ends: until then peers wait in the kernel's
     /// queue, whose length is the listener's backlog.
     pub max_connections: usize,
-    /// The most connections that are open at a time from one IP address. Default: no limit.
+    /// The most connections that are open at a time from one peer: an address of IPv4, or a network of
+    /// IPv6 of the length [`peer_ipv6_prefix`](Self::peer_ipv6_prefix). Default: no limit.
     ///
-    /// Further ones are reset, before anything of them is read. Where a proxy announces its peers,
-    /// the address that it announces counts. Peers that come by a Unix socket are not counted.
+    /// Further ones are reset, before anything of them is read, TLS handshakes included. Where a proxy
+    /// announces its peers, the address that it announces counts, as soon as its header is there. Peers
+    /// that come by a Unix socket are not counted.
     pub max_connections_per_peer: Option<usize>,
+    /// How many bits the addresses of IPv6 have in common that count as one peer, from 0 to 128; more
+    /// counts as 128. Default: 64, the smallest network that an internet provider gives to a customer,
+    /// who can use all addresses in it.
+    pub peer_ipv6_prefix: u8,
     /// The most linear memory that the instance of one connection may have, in bytes: all of its
     /// memories together. Default: 64 MiB.
     ///
@@ -62,6 +68,7 @@ impl Default for Limits {
         Self {
             max_connections: 1_000,
             max_connections_per_peer: None,
+            peer_ipv6_prefix: 64,
             max_memory: 64 << 20,
             max_table_elements: 20_000,
             max_core_instances: 20,

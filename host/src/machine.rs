@@ -14,6 +14,8 @@ pub struct Needs {
     pub descriptors_each: usize,
     /// How many sources it listens on.
     pub listeners: usize,
+    /// How many threads serve connections, each with an event loop of its own.
+    pub workers: usize,
 }
 
 /// What there is room for.
@@ -59,10 +61,13 @@ struct Machine {
     mappings: Option<u64>,
 }
 
-/// Descriptors of the process that are for no connection, and those of a source: two sockets, and a
-/// connection of each that was accepted ahead.
-const DESCRIPTORS_RESERVED: u64 = 100;
+/// Descriptors of the process that are for no connection: its standard streams, the event loops of its
+/// runtimes, what its instances begin with, files that are read again, directories that are granted.
+const DESCRIPTORS_RESERVED: u64 = 40;
+/// Those of a source: two sockets, and a connection of each that was accepted ahead.
 const DESCRIPTORS_OF_SOURCE: u64 = 4;
+/// Those of a worker's event loop: two for what is ready, one to be woken by, one for signals.
+const DESCRIPTORS_OF_WORKER: u64 = 4;
 
 /// A simple instance in the pool splits it into six mappings: its memory, what is initialized of it,
 /// what is beyond its end, and its stack with a guard.
@@ -104,7 +109,9 @@ impl Machine {
 
     fn by_descriptors(&self, needs: Needs) -> Option<(u64, String)> {
         let limit = self.descriptors?;
-        let reserved = DESCRIPTORS_RESERVED + DESCRIPTORS_OF_SOURCE * needs.listeners as u64;
+        let reserved = DESCRIPTORS_RESERVED
+            + DESCRIPTORS_OF_SOURCE * needs.listeners as u64
+            + DESCRIPTORS_OF_WORKER * needs.workers as u64;
         let room = limit.saturating_sub(reserved) / (needs.descriptors_each as u64).max(1);
         Some((
             room,
@@ -162,6 +169,7 @@ mod tests {
         max_connections: 50_000,
         descriptors_each: 1,
         listeners: 1,
+        workers: 2,
     };
 
     #[test]
@@ -177,7 +185,7 @@ mod tests {
             ..Machine::default()
         };
         let fit = machine.fit(NEEDS);
-        assert_eq!(fit.max_connections, 10_136);
+        assert_eq!(fit.max_connections, 10_188);
         assert_eq!(
             fit.reasons,
             ["at most 10240 descriptors are allowed (ulimit -n)"]
@@ -186,9 +194,14 @@ mod tests {
             descriptors_each: 2,
             ..NEEDS
         };
-        assert_eq!(machine.fit(connecting).max_connections, 5_068);
+        assert_eq!(machine.fit(connecting).max_connections, 5_094);
+        let many_workers = Needs {
+            workers: 100,
+            ..NEEDS
+        };
+        assert_eq!(machine.fit(many_workers).max_connections, 9_796);
         let few = Needs {
-            max_connections: 10_136,
+            max_connections: 10_188,
             ..NEEDS
         };
         assert_eq!(machine.fit(few).reasons, [""; 0]);

@@ -3,7 +3,7 @@
 use super::{cut_everywhere, exchange_by_bytes, expect, run, said, send, start};
 use crate::support::descriptors::unchanged;
 use crate::support::process::Evconn;
-use crate::support::{Server, connect, exchange};
+use crate::support::{Server, connect, exchange, until_reset};
 use rustix::process::Signal;
 use std::process::Command;
 
@@ -34,7 +34,10 @@ async fn python(server: &Server, program: &str) -> Option<String> {
 
 /// The replies to all that a client says, without the first one.
 async fn replies(server: &Server, request: &str) -> String {
-    let replies = exchange(server.connect().await, request.as_bytes()).await;
+    without_greeting(exchange(server.connect().await, request.as_bytes()).await)
+}
+
+fn without_greeting(replies: Vec<u8>) -> String {
     let replies = String::from_utf8(replies).expect("text");
     let replies = replies.strip_prefix(GREETING).expect("a greeting");
     replies.replace("\r\n", "\n")
@@ -42,7 +45,16 @@ async fn replies(server: &Server, request: &str) -> String {
 
 /// The codes of these replies.
 async fn codes(server: &Server, request: &str) -> Vec<u32> {
-    let replies = replies(server, request).await;
+    codes_of(&replies(server, request).await)
+}
+
+/// The same, where the connection then ends in a reset.
+async fn codes_until_reset(server: &Server, request: &str) -> Vec<u32> {
+    let replies = until_reset(server.address, request.as_bytes()).await;
+    codes_of(&without_greeting(replies))
+}
+
+fn codes_of(replies: &str) -> Vec<u32> {
     let last_lines = replies.lines().filter(|line| line.as_bytes()[3] == b' ');
     last_lines
         .map(|line| line[..3].parse().expect("a code"))
@@ -294,7 +306,8 @@ async fn a_client_that_leaves_within_a_message_has_failed() {
         [250, 250]
     );
     let session = format!("{ANNOUNCED}hello\r\n");
-    assert_eq!(codes(&server, &session).await, [250, 250, 250, 354]);
+    let codes = codes_until_reset(&server, &session).await;
+    assert_eq!(codes, [250, 250, 250, 354]);
     let served = server.stop().await;
     assert_eq!((served.connections, served.failed), (2, 1));
 }

@@ -60,11 +60,11 @@ fn log(evconn: Evconn) -> String {
 fn too_few_descriptors_lower_the_limit_and_are_named() {
     let _open = unchanged();
     let scratch = Scratch::new();
-    let many = ["--max-connections", "5000"];
+    let many = ["--max-connections", "5000", "--workers", "2"];
     let evconn = serve_limited(&echo_file(&scratch), "ulimit -n 300", &many);
     echoes(&evconn);
     let log = log(evconn);
-    let note = "--max-connections 5000 was lowered to 196: at most 300 descriptors are allowed (ulimit -n)";
+    let note = "--max-connections 5000 was lowered to 248: at most 300 descriptors are allowed (ulimit -n)";
     assert!(log.contains(note), "{log}");
 }
 

@@ -185,7 +185,7 @@ fn a_trap_is_logged_with_where_it_was() {
 
 fn log_of_a_trap(flags: &[&str]) -> String {
     let evconn = start(flags);
-    is_reset(evconn.address(), "trap\n");
+    is_reset(evconn.address(), "recurse\n");
     evconn.signal(Signal::TERM);
     evconn.wait().stderr
 }

@@ -52,11 +52,14 @@ async fn a_reset_ends_an_instance_that_was_used_before() {
 async fn a_reset_is_no_failure_of_the_guest() {
     let _open = unchanged();
     let server = Running::start(|builder| builder).await;
-    let mut peer = server.connect().await;
-    assert_eq!(ask(&mut peer, "echo\nhello\n").await, "hello\n");
-    reset(peer);
-    none_is_open(&server).await;
-    assert_eq!(server.stop().await.failed, 0);
+    for command in ["echo\nhello\n", "error-at-the-end\nhello\n"] {
+        let mut peer = server.connect().await;
+        assert_eq!(ask(&mut peer, command).await, "hello\n");
+        reset(peer);
+        none_is_open(&server).await;
+    }
+    let served = server.stop().await;
+    assert_eq!((served.connections, served.failed), (2, 0));
 }
 
 #[tokio::test]

@@ -43,7 +43,11 @@ impl Running {
         shutdown: impl FnOnce(Shutdown) -> Shutdown,
     ) -> Self {
         let builder = Server::builder(&service()).listen("127.0.0.1:0".parse().expect("a source"));
-        let server = configure(builder).bind().await.expect("a server");
+        Self::run(configure(builder), shutdown).await
+    }
+
+    async fn run(builder: ServerBuilder, shutdown: impl FnOnce(Shutdown) -> Shutdown) -> Self {
+        let server = builder.bind().await.expect("a server");
         let (begin, begun) = oneshot::channel();
         let (now, is_now) = oneshot::channel();
         let shutdown = shutdown(Shutdown::on(begun).now_on(is_now));

@@ -14,7 +14,7 @@ pub mod tool;
 
 use evconn::{Error, Host, Limits, Listener, Served, Service, Shutdown};
 use std::future::Future;
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -175,6 +175,25 @@ pub async fn exchange(stream: impl AsyncRead + AsyncWrite, request: &[u8]) -> Ve
         answer
     })
     .await
+}
+
+/// What a server answers to a request before it resets the connection: it may do so at any time.
+pub async fn until_reset(address: SocketAddr, request: &[u8]) -> Vec<u8> {
+    let mut answer = Vec::new();
+    let asked = async {
+        let mut stream = TcpStream::connect(address).await?;
+        stream.write_all(request).await?;
+        stream.shutdown().await?;
+        stream.read_to_end(&mut answer).await
+    };
+    let end = within("the reset", asked).await.expect_err("a reset");
+    let is_reset = [
+        ErrorKind::ConnectionReset,
+        ErrorKind::BrokenPipe,
+        ErrorKind::NotConnected,
+    ];
+    assert!(is_reset.contains(&end.kind()), "{end}");
+    answer
 }
 
 /// Send one line, and read one back.

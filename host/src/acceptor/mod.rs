@@ -15,6 +15,7 @@ pub(crate) use run::run;
 use crate::bindings::provider::exports::evconn::tcp::listener as wit;
 use crate::bindings::provider::{Provider, ProviderPre};
 use crate::connection::Parts;
+use crate::host::Code;
 use crate::listener::{AcceptError, OnRelease, Recovery, Stats};
 use crate::sockets::{Policy, TcpCtx, TcpOptions, TcpSocket};
 use crate::source::SocketFile;
@@ -22,7 +23,7 @@ use crate::store::StoreState;
 use crate::{Error, ErrorCode, Opened, SourceError, guests, sockets};
 use std::net::SocketAddr;
 use std::time::Duration;
-use wasmtime::component::{Component, Resource, ResourceAny};
+use wasmtime::component::{Resource, ResourceAny};
 use wasmtime::{Engine, Store};
 use wasmtime_wasi::WasiCtx;
 use wasmtime_wasi::p2::DynPollable;
@@ -37,8 +38,8 @@ const CALLBACK: wit::Callback = 0;
 pub(crate) struct AcceptorPre(ProviderPre<StoreState>);
 
 impl AcceptorPre {
-    pub fn new(engine: &Engine) -> wasmtime::Result<Self> {
-        let component = Component::new(engine, guests::LISTENER)?;
+    pub fn new(engine: &Engine, code: &Code) -> wasmtime::Result<Self> {
+        let component = code.compile(engine, guests::LISTENER)?;
         let linker = imports::linker(engine)?;
         Ok(Self(ProviderPre::new(linker.instantiate_pre(&component)?)?))
     }

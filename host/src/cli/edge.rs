@@ -36,14 +36,6 @@ impl EdgeArgs {
         })
     }
 
-    /// Whether there are files that may be read again.
-    pub fn has_certificate(&self) -> bool {
-        #[cfg(feature = "tls")]
-        return self.tls.has_certificate();
-        #[cfg(not(feature = "tls"))]
-        false
-    }
-
     fn trusted_proxies(&self) -> anyhow::Result<Option<TrustedProxies>> {
         if !self.proxy_protocol {
             return Ok(None);
@@ -104,10 +96,6 @@ mod tls {
     }
 
     impl TlsArgs {
-        pub fn has_certificate(&self) -> bool {
-            self.tls_cert.is_some()
-        }
-
         pub fn config(&self) -> anyhow::Result<Option<TlsConfig>> {
             let (Some(certificate), Some(key)) = (&self.tls_cert, &self.tls_key) else {
                 return Ok(None);

@@ -14,10 +14,15 @@ pub struct LimitArgs {
     /// one of them ends.
     #[arg(long, value_name = "N", default_value_t = Limits::default().max_connections as u32, value_parser = value_parser!(u32).range(1..))]
     max_connections: u32,
-    /// The most connections that are open at a time from one IP address; further ones are reset. No
-    /// limit if this is not given, and none for peers that come by a Unix socket.
+    /// The most connections that are open at a time from one peer: an address of IPv4, or a network of
+    /// IPv6 (see --peer-ipv6-prefix). Further ones are reset, before a TLS handshake. No limit if this is
+    /// not given, and none for peers that come by a Unix socket.
     #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..))]
     max_connections_per_peer: Option<u32>,
+    /// How many bits the addresses of IPv6 have in common that count as one peer: 64 if this is not
+    /// given.
+    #[arg(long, value_name = "BITS", value_parser = value_parser!(u8).range(1..=128), allow_negative_numbers = true, requires = "max_connections_per_peer")]
+    peer_ipv6_prefix: Option<u8>,
     /// The most memory that one connection's instance may have, in bytes, or with K, M or G.
     #[arg(long, value_name = "BYTES", default_value = "64M", value_parser = bytes, allow_negative_numbers = true)]
     max_memory: usize,
@@ -49,6 +54,9 @@ impl LimitArgs {
         Limits {
             max_connections: self.max_connections as usize,
             max_connections_per_peer: self.max_connections_per_peer.map(|most| most as usize),
+            peer_ipv6_prefix: self
+                .peer_ipv6_prefix
+                .unwrap_or(Limits::default().peer_ipv6_prefix),
             max_memory: self.max_memory,
             max_table_elements: self.max_table_elements as usize,
             max_core_instances: self.max_core_instances as usize,
@@ -95,8 +103,8 @@ impl AcceptArgs {
 pub struct ReuseArgs {
     /// Let an instance serve up to so many connections, one after the other, rather than make a fresh
     /// one for each. It is faster; but what is in the guest's memory then passes from one peer to the
-    /// next: use it only for services that you trust to keep them apart. An instance that traps is
-    /// never used again.
+    /// next: use it only for services that you trust to keep them apart. An instance that traps or exits
+    /// is never used again.
     #[arg(long, value_name = "N", default_value = "1", value_parser = count, allow_negative_numbers = true)]
     reuse: NonZeroU32,
     /// How many seconds an instance that serves nobody is kept for the next connection: 10 if this is
@@ -122,7 +130,8 @@ impl ReuseArgs {
 pub struct PeerArgs {
     /// Let only peers of this network connect, and of others that are named so: an address, or a
     /// network such as 10.0.0.0/8. Others are reset before anything of them is read. Peers that come by
-    /// a Unix socket always may: the mode of its file is about them. May be repeated.
+    /// a Unix socket always may: the mode of its file is about them. ::ffff:10.0.0.0/104 is 10.0.0.0/8,
+    /// and ::/0 is all of IPv6 and none of IPv4. May be repeated.
     #[arg(long, value_name = "CIDR", value_parser = network)]
     allow_peer: Vec<String>,
     /// Let no peer of this network connect, even if it is in one that is allowed. May be repeated.

@@ -11,14 +11,17 @@ mod listen;
 mod log;
 mod output;
 mod reload;
+mod room;
 mod run;
 mod serve;
+mod signals;
 mod systemd;
 mod tcp;
 mod values;
 mod wit;
 
 use clap::{Parser, Subcommand};
+use signals::Signals;
 use std::process::ExitCode;
 use tokio::runtime::Builder;
 
@@ -54,13 +57,7 @@ pub fn parse() -> Cli {
 
 /// Do what the command line says. Errors have been printed when this returns.
 pub fn run(cli: Cli) -> ExitCode {
-    let way = match &cli.command {
-        Command::Serve(_) | Command::Echo(_) => log::Way::ByThread,
-        _ => log::Way::AtOnce,
-    };
-    let result = log::start(cli.log_format, way)
-        .map_err(Into::into)
-        .and_then(|()| execute(cli.command));
+    let result = execute(cli);
     log::flush();
     match result {
         Ok(code) => code,
@@ -71,14 +68,37 @@ pub fn run(cli: Cli) -> ExitCode {
     }
 }
 
-fn execute(command: Command) -> anyhow::Result<ExitCode> {
-    match command {
-        Command::Compile(compile) => Ok(compile.run()),
-        Command::Compose(compose) => Ok(compose.run()),
-        Command::Wit(wit) => Ok(wit.run()),
-        Command::Run(run) => block_on(async { Ok(run.run().await) }),
-        Command::Serve(serve) => block_on(serve.run()),
-        Command::Echo(echo) => block_on(echo.run()),
+fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
+    let format = cli.log_format;
+    let log = |way| log::start(format, way);
+    match cli.command {
+        Command::Compile(compile) => {
+            log(log::Way::AtOnce)?;
+            Ok(compile.run())
+        }
+        Command::Compose(compose) => {
+            log(log::Way::AtOnce)?;
+            Ok(compose.run())
+        }
+        Command::Wit(wit) => {
+            log(log::Way::AtOnce)?;
+            Ok(wit.run())
+        }
+        Command::Run(run) => block_on(async {
+            signals::ignore_users()?;
+            log(log::Way::AtOnce)?;
+            Ok(run.run().await)
+        }),
+        Command::Serve(serve) => block_on(async {
+            let signals = Signals::watch()?;
+            log(log::Way::ByThread)?;
+            serve.run(signals).await
+        }),
+        Command::Echo(echo) => block_on(async {
+            let signals = Signals::watch()?;
+            log(log::Way::ByThread)?;
+            echo.run(signals).await
+        }),
     }
 }
 

@@ -114,10 +114,12 @@ fn replace(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     name.push(path.file_name().unwrap_or_default());
     name.push(format!(".{}", std::process::id()));
     let unfinished = path.with_file_name(name);
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .open(&unfinished)?;
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    // Nobody else is to write to what is going to be run, whatever the umask leaves.
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o644);
+    let mut file = options.open(&unfinished)?;
     let written = file
         .write_all(bytes)
         .and_then(|()| file.sync_all())

@@ -2,18 +2,15 @@
 //! used leaves the old in use.
 
 use super::serve::App;
+use super::signals::Hangups;
 use super::systemd;
 use evconn::{Edge, ServerHandle};
-use std::io;
 
-/// Read the certificate again at each SIGHUP, if there is one, and the component, if one is served.
-/// From here on, SIGHUP no longer ends the process.
-#[cfg(unix)]
-pub fn on_hangup(edge: Edge, served: Option<(App, ServerHandle)>) -> io::Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut hangups = signal(SignalKind::hangup())?;
+/// Read the certificate again at each SIGHUP, if there is one, and the component, if one is served: also
+/// for one that came before.
+pub fn on_hangup(mut hangups: Hangups, edge: Edge, served: Option<(App, ServerHandle)>) {
     tokio::spawn(async move {
-        while hangups.recv().await.is_some() {
+        while hangups.next().await.is_some() {
             systemd::reloading();
             certificate(&edge).await;
             if let Some((app, server)) = &served {
@@ -22,17 +19,9 @@ pub fn on_hangup(edge: Edge, served: Option<(App, ServerHandle)>) -> io::Result<
             systemd::ready();
         }
     });
-    Ok(())
-}
-
-/// There is no such signal.
-#[cfg(not(unix))]
-pub fn on_hangup(_edge: Edge, _served: Option<(App, ServerHandle)>) -> io::Result<()> {
-    Ok(())
 }
 
 /// Where it may block: a file may be somewhere else, and take its time.
-#[cfg(unix)]
 async fn certificate(edge: &Edge) {
     #[cfg(feature = "tls")]
     if let Some(config) = edge.tls_config().cloned() {
@@ -47,7 +36,6 @@ async fn certificate(edge: &Edge) {
     let _ = edge;
 }
 
-#[cfg(unix)]
 async fn component(app: &App, server: &ServerHandle) {
     let app = app.clone();
     let loading = tokio::task::spawn_blocking(move || app.load().map_err(anyhow::Error::from));

@@ -18,6 +18,7 @@ use std::process::ExitCode;
 /// It has the standard streams of this command, and of the network just what is granted here: a program
 /// that listens on port 9876 of every interface takes `--listen :9876`. What it was refused is logged, with
 /// the flag that grants it. The exit status is the program's, 134 if it traps, and 2 if it could not be run.
+/// SIGINT, SIGTERM and SIGHUP end it; SIGUSR1 and SIGUSR2 do nothing.
 #[derive(Args)]
 #[command(override_usage = "evconn run [OPTIONS] <APP.wasm> [ARGS]...")]
 pub struct Run {

@@ -8,22 +8,26 @@ use super::limits::{AcceptArgs, LimitArgs, PeerArgs, ReuseArgs};
 use super::listen::Listen;
 use super::log;
 use super::reload;
+use super::room;
+use super::signals::Signals;
 use super::systemd;
 use super::values::{seconds, some_seconds};
 use clap::Args;
-use evconn::machine::{self, Needs};
-use evconn::{Edge, Error, Grants, Host, Limits, Server, Service, Shutdown};
+use evconn::machine::Needs;
+use evconn::{Edge, Error, Grants, Host, Limits, Server, ServerBuilder, Service};
 use std::num::NonZero;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Serve a component: each connection gets an instance of its own, and no instance more than is
 /// granted here.
 ///
-/// Ctrl-C or SIGTERM stops accepting and lets open connections finish; a second one resets them.
-/// SIGHUP reads the component again, for new connections. The exit status is 0 if every connection
-/// could finish, 1 if some had to be reset or the listeners failed, and 2 if it could not start.
+/// Ctrl-C or SIGTERM stops accepting and lets open connections finish; a second one resets them. One that
+/// comes while it starts ends it. SIGHUP reads the component again, for new connections; SIGUSR1 and
+/// SIGUSR2 do nothing. The exit status is 0 if every connection could finish, 1 if some had to be reset or
+/// the listeners failed, and 2 if it could not start.
 #[derive(Args)]
 // Not `mut_arg`, which would move it to the end of the help.
 #[command(mut_args(|arg| match arg.get_id() == "sources" {
@@ -80,9 +84,14 @@ struct LifeArgs {
 
 impl Serve {
     /// Serve until a signal says to stop.
-    pub async fn run(self) -> anyhow::Result<ExitCode> {
-        let (app, server, shutdown) = match self.start().await {
-            Ok(started) => started,
+    pub async fn run(self, signals: Signals) -> anyhow::Result<ExitCode> {
+        let command = Arc::new(self);
+        let (app, server) = match Self::start(Arc::clone(&command), &signals).await {
+            Ok(Some(started)) => started,
+            Ok(None) => {
+                tracing::info!("ended by a signal, before it served");
+                return Ok(ExitCode::SUCCESS);
+            }
             Err(error) => {
                 log::flush();
                 eprintln!("evconn: {error:#}");
@@ -90,7 +99,15 @@ impl Serve {
             }
         };
         let handle = server.handle();
-        reload::on_hangup(app.edge.clone(), Some((app, handle.clone())))?;
+        let shutdown = signals
+            .shutdown()
+            .grace(command.life.grace)
+            .drain_delay(command.life.drain_delay);
+        reload::on_hangup(
+            signals.hangups,
+            app.edge.clone(),
+            Some((app, handle.clone())),
+        );
         Listen::announce(server.listeners())?;
         systemd::ready();
         tokio::spawn(async move {
@@ -106,7 +123,24 @@ impl Serve {
     }
 
     /// Everything that can be wrong is found here, and before anything is bound if that is possible.
-    async fn start(&self) -> anyhow::Result<(App, Server, Shutdown)> {
+    /// Nothing, if a signal has said meanwhile that it is to end.
+    async fn start(command: Arc<Self>, signals: &Signals) -> anyhow::Result<Option<(App, Server)>> {
+        let preparing = {
+            let command = Arc::clone(&command);
+            // Signals are heard meanwhile.
+            tokio::task::spawn_blocking(move || command.prepare())
+        };
+        let Some(prepared) = signals.unless_ended(preparing).await else {
+            return Ok(None);
+        };
+        let (app, builder) = prepared??;
+        let binding = command.listen.bind(builder);
+        let bound = signals.unless_ended_for_long(binding).await;
+        Ok(bound.transpose()?.map(|server| (app, server)))
+    }
+
+    /// What takes time: compile the component, and make room for its instances.
+    fn prepare(&self) -> anyhow::Result<(App, ServerBuilder)> {
         let limits = self.fit(self.limits.limits());
         let mut host = Host::builder().limits(&limits).cache(self.cache.cache());
         if let Some(count) = self.workers.map(usize::from).and_then(NonZero::new) {
@@ -126,37 +160,21 @@ impl Serve {
         if let Some(time) = self.life.shutdown_after_idle {
             builder = builder.shutdown_after_idle(time);
         }
-        // A signal up to here ends the process at once: nothing is open yet.
-        let shutdown = Shutdown::on_signals()?
-            .grace(self.life.grace)
-            .drain_delay(self.life.drain_delay);
-        let server = self.listen.bind(self.accept.apply(builder)).await?;
-        Ok((app, server, shutdown))
+        Ok((app, self.accept.apply(builder)))
     }
 
     /// Lower what this machine has no room for.
-    fn fit(&self, mut limits: Limits) -> Limits {
-        if let Err(error) = machine::raise_descriptor_limit() {
-            tracing::warn!("the limit of descriptors (ulimit -n) cannot be raised: {error}");
-        }
-        let asked = limits.max_connections;
-        let fit = machine::fit(Needs {
-            max_connections: asked,
+    fn fit(&self, limits: Limits) -> Limits {
+        let needs = Needs {
+            max_connections: limits.max_connections,
             descriptors_each: match self.grants.may_connect() {
                 true => 2,
                 false => 1,
             },
             listeners: self.listen.sources.len(),
-        });
-        limits.max_connections = fit.max_connections;
-        if fit.max_connections < asked {
-            let reasons = fit.reasons.join("; ");
-            tracing::warn!(
-                "--max-connections {asked} was lowered to {}: {reasons}",
-                fit.max_connections
-            );
-        }
-        limits
+            workers: self.workers.map_or_else(room::default_workers, usize::from),
+        };
+        room::fit("--max-connections", limits, needs)
     }
 }
 

@@ -1,7 +1,8 @@
 //! The edge: what happens to a connection after it was accepted and before its service gets it.
 //!
 //! The order is fixed: a header of the PROXY protocol comes in plain text before the first byte of
-//! TLS. Where it ends: whoever accepts connections has each prepared in a task of its own, since a
+//! TLS. In between, when it is known who the peer is, a server decides whether it may connect. Each of
+//! the two has a deadline of its own. Where it ends: whoever accepts connections has each prepared in a task of its own, since a
 //! peer may take its time, and logs and closes what was refused.
 
 mod proxy;
@@ -83,51 +84,60 @@ impl Edge {
     /// that comes from no trusted proxy, `TimedOut`, `UnexpectedEof` if the peer closed it,
     /// `InvalidData` for what is no header or no TLS, or those of the operating system.
     pub async fn accept(&self, connection: Connection) -> io::Result<Connection> {
-        self.prepare(connection.endpoint()).await?;
+        self.identify(connection.endpoint()).await?;
+        self.encrypt(connection.endpoint()).await?;
         Ok(connection)
     }
 
-    /// Make a connection, of which nothing was read yet, ready for its service.
+    /// Learn who the peer of a connection is, of which nothing was read yet: from here on, its address is
+    /// the right one.
+    pub(crate) async fn identify(&self, endpoint: &Endpoint) -> Result<(), Refused> {
+        match &self.proxy {
+            None => Ok(()),
+            // In a box: a connection that needs none of it is not to carry the room for it.
+            Some(proxy) => Box::pin(announce(proxy, endpoint)).await,
+        }
+    }
+
+    /// Have a connection, whose peer was identified, encrypted if it is to be.
     ///
     /// The peer of what is refused has been told so, where there is a way to; closing it is left to
     /// the caller.
-    pub(crate) async fn prepare(&self, endpoint: &Endpoint) -> Result<(), Refused> {
-        match self.does_nothing() {
-            true => Ok(()),
-            // In a box: a connection that needs none of it is not to carry the room for it.
-            false => Box::pin(self.do_prepare(endpoint)).await,
+    #[cfg(feature = "tls")]
+    pub(crate) async fn encrypt(&self, endpoint: &Endpoint) -> Result<(), Refused> {
+        match &self.tls {
+            None => Ok(()),
+            Some(config) => Box::pin(encrypt(config, endpoint)).await,
         }
+    }
+
+    /// There is nothing to encrypt with.
+    #[cfg(not(feature = "tls"))]
+    pub(crate) async fn encrypt(&self, _endpoint: &Endpoint) -> Result<(), Refused> {
+        Ok(())
     }
 
     /// Whether peers are announced by a proxy, rather than be who connects.
     pub(crate) fn has_proxy(&self) -> bool {
         self.proxy.is_some()
     }
+}
 
-    fn does_nothing(&self) -> bool {
-        #[cfg(feature = "tls")]
-        if self.tls.is_some() {
-            return false;
-        }
-        self.proxy.is_none()
+async fn announce(proxy: &ProxyProtocol, endpoint: &Endpoint) -> Result<(), Refused> {
+    let proxy_address = endpoint.peer_address();
+    let announced = proxy.announced(endpoint.plain(), proxy_address).await?;
+    if let Some(peer) = announced {
+        tracing::debug!(%peer, proxy = %proxy_address, "announced by its proxy");
+        endpoint.announce_peer(peer);
     }
+    Ok(())
+}
 
-    async fn do_prepare(&self, endpoint: &Endpoint) -> Result<(), Refused> {
-        if let Some(proxy) = &self.proxy {
-            let proxy_address = endpoint.peer_address();
-            let announced = proxy.announced(endpoint.plain(), proxy_address).await?;
-            if let Some(peer) = announced {
-                tracing::debug!(%peer, proxy = %proxy_address, "announced by its proxy");
-                endpoint.announce_peer(peer);
-            }
-        }
-        #[cfg(feature = "tls")]
-        if let Some(config) = &self.tls {
-            let session = tls::handshake(endpoint.plain(), config).await?;
-            let peer = endpoint.peer_address();
-            tracing::debug!(%peer, "handshake done: {}", tls::described(&session));
-            endpoint.encrypt(session);
-        }
-        Ok(())
-    }
+#[cfg(feature = "tls")]
+async fn encrypt(config: &TlsConfig, endpoint: &Endpoint) -> Result<(), Refused> {
+    let session = tls::handshake(endpoint.plain(), config).await?;
+    let peer = endpoint.peer_address();
+    tracing::debug!(%peer, "handshake done: {}", tls::described(&session));
+    endpoint.encrypt(session);
+    Ok(())
 }

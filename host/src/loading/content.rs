@@ -2,7 +2,7 @@
 
 use super::LoadProblem;
 use std::borrow::Cow;
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{self, Read};
 use std::path::Path;
 use wasmtime::{Engine, Precompiled};
@@ -50,25 +50,31 @@ const MAX_FILE: u64 = 1 << 30;
 
 /// Read a file.
 pub(crate) fn read(path: &Path) -> Result<Vec<u8>, LoadProblem> {
-    let bytes = read_some(path, MAX_FILE + 1).map_err(|error| match error.kind() {
+    read_with_metadata(path).map(|(bytes, _)| bytes)
+}
+
+/// Read a file, and learn whose it is: this one, whatever has its path by then.
+pub(super) fn read_with_metadata(path: &Path) -> Result<(Vec<u8>, Metadata), LoadProblem> {
+    let read = read_some(path, MAX_FILE + 1).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => LoadProblem::Missing,
         io::ErrorKind::IsADirectory => LoadProblem::Directory,
         _ => LoadProblem::Unreadable(error),
     })?;
-    match bytes.len() as u64 {
-        ..=MAX_FILE => Ok(bytes),
+    match read.0.len() as u64 {
+        ..=MAX_FILE => Ok(read),
         _ => Err(LoadProblem::TooLong),
     }
 }
 
-fn read_some(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+fn read_some(path: &Path, most: u64) -> io::Result<(Vec<u8>, Metadata)> {
     let file = File::open(path)?;
-    let size = file.metadata()?.len().min(most);
+    let metadata = file.metadata()?;
+    let size = metadata.len().min(most);
     let mut bytes = Vec::new();
     // One more than there are, so that the end is found without growing.
     bytes.try_reserve_exact(size as usize + 1)?;
     file.take(most).read_to_end(&mut bytes)?;
-    Ok(bytes)
+    Ok((bytes, metadata))
 }
 
 fn component(binary: Cow<'_, [u8]>) -> Result<Content<'_>, LoadProblem> {

@@ -138,6 +138,10 @@ pub enum LoadProblem {
     /// It can be linked only with something else than what this host provides.
     #[error("it does not fit this host: {0}")]
     Unlinkable(String),
+    /// The operating system has nothing to keep what its memory begins with: descriptors are mostly what
+    /// there are too few of.
+    #[error("what its memory begins with cannot be kept: {0}")]
+    NoImage(String),
     /// It needs more than the host was made with.
     #[error("it needs more than it may have: {0}")]
     TooLarge(String),
@@ -148,6 +152,12 @@ pub enum LoadProblem {
         "it is compiled already; compiled code runs unchecked, and is served with --allow-precompiled only"
     )]
     Precompiled,
+    /// It is compiled code, and others can change it: how.
+    #[error(
+        "it is compiled code, which runs unchecked, and {0}: it has to be this user's or root's, and nobody \
+         else may write to it (chmod go-w)"
+    )]
+    NotPrivate(&'static str),
     /// It is compiled code, where a component is wanted.
     #[error("it is compiled code: name the component that it was compiled from")]
     PrecompiledProgram,

@@ -17,12 +17,11 @@ pub use error::{LoadError, LoadProblem};
 use crate::service::{self, ConnectionState};
 use crate::store::StoreState;
 use crate::trap::Lines;
-use crate::{Error, Host, Service, sockets};
+use crate::{Error, Host, Service, privacy, sockets};
 use content::Content;
 use error::one_line;
 use std::borrow::Cow;
 use std::path::Path;
-use wasmtime::Engine;
 use wasmtime::component::{Component, Linker};
 use wasmtime_wasi::p2::bindings::CommandPre;
 
@@ -74,10 +73,12 @@ impl Service {
     /// The same with a file. It is read once: it may be replaced, or written over, afterwards.
     ///
     /// # Errors
-    /// As [`Service::from_precompiled`], and if the file cannot be read.
+    /// As [`Service::from_precompiled`], and if the file cannot be read; [`LoadProblem::NotPrivate`] if it is
+    /// compiled code, and other users than this process's and root can write to the file, or have it.
     ///
     /// # Safety
-    /// As [`Service::from_precompiled`]: nobody else may be able to change the file.
+    /// As [`Service::from_precompiled`]: nobody else may be able to change the file, nor to put another one
+    /// in its place.
     pub unsafe fn from_precompiled_file(
         host: &Host,
         path: impl AsRef<Path>,
@@ -109,7 +110,15 @@ impl Host {
 }
 
 fn from_file(host: &Host, path: &Path, precompiled: Precompiled) -> Result<Service, Error> {
-    let service = read(path).and_then(|bytes| load(host, &bytes, precompiled));
+    let service = content::read_with_metadata(path).and_then(|(bytes, metadata)| {
+        if precompiled == Precompiled::Trusted
+            && let Content::Compiled = Content::of(&bytes)?
+            && let Some(problem) = privacy::problem(&metadata)
+        {
+            return Err(LoadProblem::NotPrivate(problem));
+        }
+        load(host, &bytes, precompiled)
+    });
     Ok(service.map_err(|problem| LoadError::of_file(path, problem))?)
 }
 
@@ -130,7 +139,13 @@ fn load(host: &Host, bytes: &[u8], precompiled: Precompiled) -> Result<Service, 
         }
         Content::Compiled => return Err(LoadProblem::Precompiled),
     };
-    Ok(prepare(host, &component)?.with_lines(lines))
+    let service = prepare(host, &component)?;
+    // Otherwise the first instance would open a descriptor for it, when a connection was accepted that
+    // would have to be given up if there is none.
+    component
+        .initialize_copy_on_write_image()
+        .map_err(|error| LoadProblem::NoImage(one_line(&error)))?;
+    Ok(service.with_lines(lines))
 }
 
 fn precompile(host: &Host, bytes: &[u8]) -> Result<Vec<u8>, LoadProblem> {
@@ -146,9 +161,10 @@ fn precompile(host: &Host, bytes: &[u8]) -> Result<Vec<u8>, LoadProblem> {
 
 fn compile(host: &Host, binary: &[u8]) -> Result<Component, LoadProblem> {
     let with_spare_memory = spare::with_spare_memory(binary, host.room().max_memory);
-    Component::from_binary(host.services(), &with_spare_memory)
+    let code = host.code();
+    code.compile(host.services(), &with_spare_memory)
         // What is wrong, and where, is to be said of the component as it is.
-        .or_else(|_| Component::from_binary(host.services(), binary))
+        .or_else(|_| code.compile(host.services(), binary))
         .map_err(|error| {
             contract::too_large(&error, host.room()).unwrap_or_else(|| invalid(&error))
         })
@@ -182,11 +198,10 @@ pub(crate) fn component(bytes: &[u8]) -> Result<Cow<'_, [u8]>, LoadProblem> {
 }
 
 /// Compile a command, check it, and link it.
-pub(crate) fn command(
-    engine: &Engine,
-    binary: &[u8],
-) -> Result<CommandPre<StoreState>, LoadProblem> {
-    let component = Component::from_binary(engine, binary).map_err(|error| invalid(&error))?;
+pub(crate) fn command(host: &Host, binary: &[u8]) -> Result<CommandPre<StoreState>, LoadProblem> {
+    let engine = host.programs();
+    let compiled = host.code().compile(engine, binary);
+    let component = compiled.map_err(|error| invalid(&error))?;
     contract::check_command(&component)?;
     let unlinkable = |error| LoadProblem::Unlinkable(one_line(&error));
     let mut linker = Linker::<StoreState>::new(engine);

@@ -74,7 +74,7 @@ impl Program {
             false => binary.into_owned(),
         };
         Ok(Self {
-            pre: loading::command(host.programs(), &linked)?,
+            pre: loading::command(host, &linked)?,
             grants: Grants::none(),
             lines: Lines::of(&linked),
         })

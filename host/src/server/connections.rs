@@ -47,7 +47,7 @@ impl Connections {
             limits,
             peers,
             permits: Arc::new(Semaphore::new(limits.max_connections)),
-            per_peer: PeerCounts::default(),
+            per_peer: PeerCounts::new(limits.peer_ipv6_prefix),
             instances: RwLock::new(Arc::new(instances)),
             tasks: TaskTracker::new(),
             watch: Watch::new(limits.idle_timeout),
@@ -155,6 +155,8 @@ impl Connections {
             limits: &self.limits,
         };
         let end = match cuts.unless(self.to_its_end(endpoint, number, place)).await {
+            // Its handler says no more than that.
+            Ok(End::Failed(Failure::Handler(_))) if endpoint.plain().has_failed() => End::PeerGone,
             Ok(end) => end,
             Err(cut) => {
                 endpoint.reset();
@@ -179,10 +181,10 @@ impl Connections {
         }
         let instances = self.instances();
         let edge = instances.service().edge();
-        if let Err(refused) = edge.prepare(endpoint).await {
+        if let Err(refused) = edge.identify(endpoint).await {
             return End::Refused(refused);
         }
-        // A proxy may have said that it is somebody else.
+        // It is known who it is: whoever may not connect is not let into a handshake.
         let _counted = match self.admit(endpoint) {
             Ok(counted) => counted,
             Err(end) => {
@@ -190,6 +192,9 @@ impl Connections {
                 return end;
             }
         };
+        if let Err(refused) = edge.encrypt(endpoint).await {
+            return End::Refused(refused);
+        }
         endpoint.hold_end();
         let meter = Arc::new(Meter::new(self.limits.cpu_timeout));
         let host = instances.service().host().clone();
@@ -230,6 +235,7 @@ async fn linger(endpoint: &Arc<Endpoint>, end: &End) {
     match end {
         End::Done => endpoint.finish().await,
         End::Failed(_) | End::HungUp(_) => endpoint.abort().await,
+        End::PeerGone => endpoint.reset(),
         // It has had its end already.
         _ => {}
     }

@@ -11,6 +11,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// allowed, all others may not. Peers that come by a Unix socket always may: the mode of the socket's
 /// file is about them.
 ///
+/// A network of IPv4-mapped addresses, such as `::ffff:10.0.0.0/104`, is the one of IPv4 that it stands
+/// for. `::/0` is all of IPv6 and none of IPv4; a smaller network that has the mapped addresses in it
+/// (`::ffff:0:0/95`) is refused, since it would not be clear who is meant.
+///
 /// ```
 /// use evconn::PeerFilter;
 ///
@@ -64,9 +68,13 @@ impl PeerFilter {
     }
 }
 
-/// How many connections each peer has.
-#[derive(Clone, Default)]
-pub(super) struct PeerCounts(Arc<Mutex<HashMap<IpAddr, usize>>>);
+/// How many connections each peer has. One of IPv4 is an address; one of IPv6 is a network, since who has
+/// one address there mostly has all that begin as it does.
+#[derive(Clone)]
+pub(super) struct PeerCounts {
+    ipv6_prefix: u8,
+    counts: Arc<Mutex<HashMap<IpAddr, usize>>>,
+}
 
 /// One of a peer's connections. It ends when this is dropped.
 pub(super) struct Counted {
@@ -75,9 +83,17 @@ pub(super) struct Counted {
 }
 
 impl PeerCounts {
+    /// Addresses of IPv6 whose first `ipv6_prefix` bits are the same are one peer.
+    pub fn new(ipv6_prefix: u8) -> Self {
+        Self {
+            ipv6_prefix: ipv6_prefix.min(128),
+            counts: Arc::default(),
+        }
+    }
+
     /// Count one more, unless there are `most` already.
     pub fn add(&self, peer: IpAddr, most: usize) -> Option<Counted> {
-        let peer = peer.to_canonical();
+        let peer = self.counted_as(peer);
         let mut counts = self.lock();
         let count = counts.entry(peer).or_default();
         if *count >= most {
@@ -94,9 +110,20 @@ impl PeerCounts {
         })
     }
 
+    /// What stands for a peer.
+    fn counted_as(&self, peer: IpAddr) -> IpAddr {
+        match peer.to_canonical() {
+            IpAddr::V4(address) => IpAddr::V4(address),
+            IpAddr::V6(address) => {
+                let mask = u128::MAX.checked_shl(128 - u32::from(self.ipv6_prefix));
+                IpAddr::V6((address.to_bits() & mask.unwrap_or(0)).into())
+            }
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
         // Nothing in there panics halfway.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -145,7 +172,7 @@ mod tests {
 
     #[test]
     fn a_peer_has_as_many_as_it_may() {
-        let counts = PeerCounts::default();
+        let counts = PeerCounts::new(64);
         let one = counts.add(ip("127.0.0.1"), 2);
         let two = counts.add(ip("::ffff:127.0.0.1"), 2);
         assert!(one.is_some() && two.is_some());
@@ -157,5 +184,32 @@ mod tests {
         assert!(counts.lock().is_empty());
         assert!(counts.add(ip("127.0.0.1"), 0).is_none());
         assert!(counts.lock().is_empty());
+    }
+
+    #[test]
+    fn addresses_of_one_network_of_ipv6_are_one_peer() {
+        for (prefix, same, other) in [
+            (64, "2001:db8::ffff:2", "2001:db8:0:1::1"),
+            (48, "2001:db8:0:ffff::2", "2001:db8:1::1"),
+            (128, "2001:db8::1", "2001:db8::2"),
+            (0, "fe80::1", "192.0.2.1"),
+        ] {
+            let counts = PeerCounts::new(prefix);
+            let first = counts.add(ip("2001:db8::1"), 1);
+            assert!(first.is_some());
+            assert!(counts.add(ip(same), 1).is_none(), "/{prefix} {same}");
+            assert!(counts.add(ip(other), 1).is_some(), "/{prefix} {other}");
+            drop(first);
+            assert!(counts.add(ip(same), 1).is_some(), "/{prefix} {same}");
+            assert!(counts.lock().is_empty());
+        }
+    }
+
+    #[test]
+    fn peers_of_ipv4_are_addresses_even_if_they_are_mapped() {
+        let counts = PeerCounts::new(64);
+        let _one = counts.add(ip("::ffff:192.0.2.1"), 1);
+        assert!(counts.add(ip("192.0.2.1"), 1).is_none());
+        assert!(counts.add(ip("::ffff:192.0.2.2"), 1).is_some());
     }
 }

@@ -2,6 +2,7 @@
 
 use super::readiness::Readiness;
 use crate::PeerCredentials;
+use futures_util::FutureExt;
 use rustix::net::{RecvFlags, SendFlags, Shutdown};
 use socket2::{SockRef, Socket};
 use std::io;
@@ -191,6 +192,11 @@ impl Plain {
     /// Wait until the connection has failed: its peer has reset it, say, or is out of reach.
     pub async fn failed(&self) {
         self.readiness.failed(&self.socket).await;
+    }
+
+    /// Whether it has failed by now, as far as the event loop knows.
+    pub fn has_failed(&self) -> bool {
+        self.failed().now_or_never().is_some()
     }
 
     /// Whether both sides have ended it, or it has failed, as far as the event loop knows.

@@ -60,11 +60,15 @@ pub enum SourceError {
         /// The path, or the abstract name with an `@` before it.
         name: String,
     },
-    /// Another program is about to make a socket in this directory, and does not get done.
-    #[error("the directory {directory:?} is locked by another program")]
+    /// Another process of this user is about to make a socket with this path, and does not get done.
+    #[error(
+        "another process is about to listen on {path:?}, and has been for 2 seconds: it has locked {lock:?}"
+    )]
     Locked {
-        /// The directory.
-        directory: PathBuf,
+        /// The path.
+        path: PathBuf,
+        /// The file that is locked.
+        lock: PathBuf,
     },
     /// The operating system refuses.
     #[error("cannot {what}: {}", reason(.error))]

@@ -20,6 +20,8 @@ mod platform;
 
 pub use error::SourceError;
 pub(crate) use name::look_up;
+#[cfg(all(test, unix))]
+pub(crate) use platform::Scratch;
 pub use platform::{PeerCredentials, SocketFile};
 
 use std::fmt;
@@ -159,8 +161,8 @@ impl ListenSource {
     /// [`ListenerBuilder::listen_on`](crate::ListenerBuilder::listen_on), which does all that is to be
     /// done about a source.
     ///
-    /// It may wait for up to 2 seconds for another program that makes a socket in the same
-    /// directory, and as long as the resolver takes for a name. Of a name, each address has the port
+    /// It may wait for up to 2 seconds for another process of this user that makes a socket with the same
+    /// path, and as long as the resolver takes for a name. Of a name, each address has the port
     /// that was asked for, also if that is 0. A Unix socket that it makes queues up to 4,096
     /// connections, or as many as the kernel allows.
     ///

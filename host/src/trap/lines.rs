@@ -102,7 +102,13 @@ fn modules(component: &[u8]) -> Vec<Module> {
     let payloads = Parser::new(0).parse_all(component);
     for payload in payloads.map_while(Result::ok) {
         match (payload, modules.last_mut()) {
-            (Payload::Version { encoding, .. }, _) if encoding == Encoding::Module => {
+            (
+                Payload::Version {
+                    encoding: Encoding::Module,
+                    ..
+                },
+                _,
+            ) => {
                 modules.push(Module::default());
             }
             (Payload::CodeSectionStart { range, .. }, Some(module)) => module.code = range,

@@ -27,6 +27,10 @@ impl Guest for TestGuest {
             "args" => say(&connection.output, &granted::arguments()),
             "addresses" => say(&connection.output, &addresses(&connection)),
             "echo" => echo(&connection),
+            "error-at-the-end" => {
+                echo(&connection);
+                return Err("it is the end".to_owned());
+            }
             "burst" | "burst-and-give-up" | "burst-and-trap" => {
                 burst(
                     &connection,

@@ -13,6 +13,7 @@ pub fn that_fit(works: &[Work]) -> (Vec<Work>, Vec<String>) {
             max_connections: work.connections() as usize,
             descriptors_each: 1,
             listeners: 1,
+            workers: std::thread::available_parallelism().map_or(1, Into::into),
         });
         let room = found.max_connections as u32;
         let fitted = if room < work.connections() {

@@ -9,14 +9,11 @@ use std::str::FromStr;
 /// The most bytes of a header of version 1, its end of line included: the specification's bound.
 pub(super) const MAX_V1: usize = 107;
 
-/// The most bytes of a header of version 2 that is accepted. The addresses take 232 at most, the
-/// rest is for fields, which are skipped.
-pub(super) const MAX_V2: usize = 4096;
-
 /// What no header of version 1 is shorter than. One of version 2 is longer.
 const SHORTEST: usize = b"PROXY UNKNOWN\r\n".len();
 
 const V1: &[u8] = b"PROXY ";
+const UNKNOWN: &[u8] = b"PROXY UNKNOWN";
 const V2: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
 /// The signature of version 2, then version and command, address family, and a length.
 const V2_FIXED: usize = 16;
@@ -46,8 +43,6 @@ pub(super) enum Flaw {
     Absent,
     #[error("its line has more than {MAX_V1} bytes")]
     LongLine,
-    #[error("it has {0} bytes, and at most {MAX_V2} are accepted")]
-    Long(usize),
     #[error("{0}")]
     Malformed(&'static str),
 }
@@ -83,11 +78,13 @@ fn parse_line(line: &[u8]) -> Result<Source, Flaw> {
     let line = line
         .strip_suffix(b"\r\n")
         .ok_or(Flaw::Malformed("its line does not end with CR LF"))?;
+    // What follows the word is to be ignored, whatever its bytes.
+    if line == UNKNOWN || line.starts_with(&[UNKNOWN, b" "].concat()) {
+        return Ok(Source::AsAccepted);
+    }
     let line = str::from_utf8(line).map_err(|_| Flaw::Malformed("its line is not ASCII"))?;
     let words: Vec<&str> = line.split(' ').collect();
     match words[..] {
-        // What follows is to be ignored.
-        [_, "UNKNOWN", ..] => Ok(Source::AsAccepted),
         [_, "TCP4", source, destination, from, to] => {
             announced([source, destination].map(ip::<Ipv4Addr>), [from, to])
         }
@@ -135,9 +132,6 @@ fn parse_v2(bytes: &[u8]) -> Result<Progress, Flaw> {
         _ => return Err(Flaw::Malformed("its version is not 2")),
     };
     let length = usize::from(u16::from_be_bytes(length));
-    if V2_FIXED + length > MAX_V2 {
-        return Err(Flaw::Long(V2_FIXED + length));
-    }
     match length.checked_sub(rest.len()) {
         None => Err(Flaw::Malformed("bytes were read beyond its end")),
         Some(0) if is_local => Ok(Progress::Complete(Source::AsAccepted)),
@@ -258,6 +252,17 @@ mod tests {
     }
 
     #[test]
+    fn what_follows_unknown_is_ignored_whatever_its_bytes() {
+        says(
+            b"PROXY UNKNOWN \xff\xfe\0\r caf\xe9\r\n",
+            Source::AsAccepted,
+        );
+        says(b"PROXY UNKNOWN \r\n", Source::AsAccepted);
+        assert!(matches!(flaw(b"PROXY UNKNOWN\xff\r\n"), Flaw::Malformed(_)));
+        assert!(matches!(flaw(b"PROXY TCP4 \xff\r\n"), Flaw::Malformed(_)));
+    }
+
+    #[test]
     fn version_1_is_read_strictly() {
         for line in [
             "PROXY TCP4 192.0.2.1 192.0.2.2 8080\r\n",
@@ -305,7 +310,8 @@ mod tests {
     fn fields_of_version_2_are_skipped() {
         let fields = [&IPV4[..], &[0x02, 0, 3], b"abc"].concat();
         says(&v2(0x21, 0x11, &fields), announced("192.0.2.1:8080"));
-        let many = [&ipv6()[..], &[0; MAX_V2 - 16 - 36]].concat();
+        // As many as the length, which has 16 bits, can say.
+        let many = [&ipv6()[..], &[0; 65_535 - 36]].concat();
         says(&v2(0x21, 0x21, &many), announced("[2001:db8::1]:8080"));
     }
 
@@ -332,11 +338,6 @@ mod tests {
         ] {
             assert!(matches!(flaw(&header), Flaw::Malformed(_)), "{header:?}");
         }
-    }
-
-    #[test]
-    fn a_header_of_version_2_has_a_bound() {
-        assert_eq!(flaw(&v2(0x21, 0x11, &[0; MAX_V2 - 15])), Flaw::Long(4097));
     }
 
     #[test]
@@ -380,7 +381,7 @@ mod tests {
         ) {
             let input = [&header[..], &[b'x'; 500]].concat();
             let (outcome, count) = read(&input, chunk);
-            prop_assert!(count <= MAX_V2);
+            prop_assert!(count <= V2_FIXED + usize::from(u16::MAX));
             let (again, same) = read(&input, 1);
             prop_assert_eq!(&outcome, &again);
             if let Ok(Progress::Complete(_)) = outcome {

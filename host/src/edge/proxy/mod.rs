@@ -20,7 +20,7 @@ use std::time::Duration;
 ///
 /// The header is read from the connection to its last byte, and no further. Its fields besides the
 /// addresses, a checksum among them, are skipped. A header of version 1 has at most 107 bytes, one
-/// of version 2 at most 4,096.
+/// of version 2 at most 65,551: the bounds of the specification.
 ///
 /// A header is only as good as whoever sends it: connections from addresses that are not among the
 /// [`TrustedProxies`] are refused, and so are those whose header is missing, incomplete, malformed
@@ -93,10 +93,14 @@ fn refuse(flaw: &Flaw, bytes: &[u8]) -> Refused {
     })
 }
 
+/// The most bytes that memory is taken for before they are there: a header may announce far more, and not
+/// send them.
+const PIECE: usize = 4096;
+
 /// Append what comes next, at most `count` bytes. Returns how many, 0 at the end.
 async fn receive(plain: &Plain, bytes: &mut Vec<u8>, count: usize) -> io::Result<usize> {
     let start = bytes.len();
-    bytes.resize(start + count, 0);
+    bytes.resize(start + count.min(PIECE), 0);
     let received = when_ready(plain, || plain.try_recv(uninit(&mut bytes[start..]))).await?;
     bytes.truncate(start + received);
     Ok(received)

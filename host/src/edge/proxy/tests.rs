@@ -61,6 +61,23 @@ async fn a_header_may_arrive_byte_by_byte() {
 }
 
 #[tokio::test]
+async fn the_longest_header_of_the_specification_is_taken() {
+    let (plain, mut peer, address) = pair().await;
+    let addresses = b"\xc0\0\x02\x01\xc0\0\x02\x02\x1f\x90\0\x50";
+    let fields = [0; 65_535 - 12];
+    let fixed = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\xff\xff";
+    let bytes = [&fixed[..], addresses, &fields, b"hello"].concat();
+    let send = async { peer.write_all(&bytes).await.expect("sent") };
+    let proxy = from_loopback();
+    let (announced, ()) = tokio::join!(proxy.announced(&plain, address), send);
+    let expected = "192.0.2.1:8080".parse().expect("an address");
+    assert_eq!(announced.expect("a header"), Some(expected));
+    let mut rest = [0; 8];
+    let count = plain.recv_now(uninit(&mut rest)).expect("the rest");
+    assert_eq!(&rest[..count], b"hello");
+}
+
+#[tokio::test]
 async fn a_local_connection_keeps_its_address() {
     let (plain, mut peer, address) = pair().await;
     let header = b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0";
@@ -84,7 +101,7 @@ async fn each_refusal_says_why() {
         ),
         (
             b"\r\n\r\n\0\r\nQUIT\n\x21\x11\xff\xff",
-            "PROXY header: it has 65551 bytes, and at most 4096 are accepted",
+            "PROXY header: it ends before its end",
         ),
     ] {
         assert_eq!(refusal(input).await, cause);

@@ -3,6 +3,7 @@
 
 mod file;
 mod inherited;
+mod lock;
 mod name;
 mod path;
 mod peer;
@@ -13,6 +14,8 @@ pub use file::SocketFile;
 pub(super) use inherited::take;
 pub(super) use name::write_name;
 pub use peer::PeerCredentials;
+#[cfg(test)]
+pub(crate) use scratch::Scratch;
 
 use super::{Opened, SourceError, UnixName, UnixSource};
 use rustix::net::SocketAddrUnix;

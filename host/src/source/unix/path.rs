@@ -3,29 +3,29 @@
 //! # One at a time
 //! A path that was left behind, by a process that was killed, looks like that of a process which has
 //! bound it and is about to listen: connecting is refused. Two that start at a time could each take
-//! the other's for such a one. So all is done under a lock of the directory, up to listen(2). The
-//! kernel lets go of it with the process, and it leaves no file. (Binding another name and renaming
-//! it would let the second of two replace the first, and both would believe that they serve. It
+//! the other's for such a one. So all is done under a [`Lock`], up to listen(2). (Binding another name and
+//! renaming it would let the second of two replace the first, and both would believe that they serve. It
 //! would also be that name which the socket and its peers see.) Programs that do not know of the
 //! lock find a socket that listens a few microseconds after it was bound.
 //!
 //! # Who may connect
-//! The mode is set between bind(2) and listen(2), when connecting is still refused: nobody gets in
-//! that the mode would keep out. The umask, which is that of all threads, is left alone.
+//! The mode is right before listen(2), when connecting is still refused: nobody gets in that the mode
+//! would keep out. The umask, which is that of all threads, is left alone.
+//!
+//! # Whose file it is
+//! Who can write to the directory can put something else at the path at any time, a link for instance.
+//! So whatever is done to the file is done to that which was looked at, and not to what has the path.
 
-use super::file::{Found, SocketFile, look};
+use super::file::{Found, Made, SocketFile, look, remove};
+use super::lock::Lock;
 use super::{Opened, SourceError, bind_to, failed, listen, name, socket};
-use rustix::fs::{FlockOperation, Mode, OFlags, flock};
+use rustix::fs::Mode;
 use rustix::io::Errno;
 use rustix::net::SocketAddrUnix;
 use std::num::NonZeroU32;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
-use std::time::{Duration, Instant};
-
-/// How long another program may have the directory. It needs it for far less.
-const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Make a socket that has this path and this mode, and listens.
 pub(super) fn bind(
@@ -38,16 +38,10 @@ pub(super) fn bind(
     let address = SocketAddrUnix::new(path)
         .map_err(|error| failed(format!("use the path {path:?}"), error))?;
     let socket = socket()?;
-    let _lock = lock(directory(path))?;
+    let mode = mode.map(|mode| Mode::from_raw_mode(mode as _));
+    let _lock = Lock::take(path)?;
     make_way(path, &address, &shown)?;
-    bind_to(&socket, &address, &shown)?;
-    let file = SocketFile::at(path)
-        .map_err(|error| failed(format!("find unix:{shown}, which was just made"), error))?;
-    if let Some(mode) = mode {
-        let mode = Mode::from_raw_mode(mode as _);
-        rustix::fs::chmod(path, mode)
-            .map_err(|error| failed(format!("set the mode of {path:?}"), error))?;
-    }
+    let file = make(path, &socket, &address, mode, &shown)?;
     listen(&socket, &format!("unix:{shown}"), backlog)?;
     Ok(Opened::Unix {
         file: Some(file),
@@ -56,50 +50,45 @@ pub(super) fn bind(
     })
 }
 
-/// The directory that a path is in.
-fn directory(path: &Path) -> &Path {
-    match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
+/// Give the socket its path and its mode.
+fn make(
+    path: &Path,
+    socket: &OwnedFd,
+    address: &SocketAddrUnix,
+    mode: Option<Mode>,
+    shown: &str,
+) -> Result<SocketFile, SourceError> {
+    // The file begins with what the umask leaves of the socket's mode: with no more than it is to have.
+    #[cfg(target_os = "linux")]
+    if let Some(mode) = mode {
+        rustix::fs::fchmod(socket, mode)
+            .map_err(|error| failed(format!("set the mode of unix:{shown}"), error))?;
     }
-}
-
-/// Keep others that do the same out of a directory. It ends when what this returns is dropped.
-fn lock(directory: &Path) -> Result<OwnedFd, SourceError> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let opened = rustix::fs::open(directory, flags, Mode::empty())
-        .map_err(|error| failed(format!("open the directory {directory:?}"), error))?;
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        match flock(&opened, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => return Ok(opened),
-            Err(Errno::INTR) => {}
-            Err(Errno::WOULDBLOCK) if Instant::now() < deadline => {
-                std::thread::sleep(Duration::from_millis(5));
-            }
-            Err(Errno::WOULDBLOCK) => {
-                return Err(SourceError::Locked {
-                    directory: directory.to_owned(),
-                });
-            }
-            Err(error) => return Err(failed(format!("lock the directory {directory:?}"), error)),
-        }
+    bind_to(socket, address, shown)?;
+    let made = Made::find(path)
+        .map_err(|error| failed(format!("find unix:{shown}, which was just made"), error))?;
+    if let Some(mode) = mode {
+        made.set_mode(mode)
+            .map_err(|error| failed(format!("set the mode of {path:?}"), error))?;
     }
+    made.into_file()
+        .map_err(|error| failed(format!("find the directory of unix:{shown}"), error))
 }
 
 /// Take a socket away that nobody serves any more. Whatever else is there stays.
 fn make_way(path: &Path, address: &SocketAddrUnix, shown: &str) -> Result<(), SourceError> {
-    match look(path).map_err(|error| failed(format!("look at {path:?}"), error))? {
+    let found = look(path).map_err(|error| failed(format!("look at {path:?}"), error))?;
+    let identity = match found {
         Found::Nothing => return Ok(()),
-        Found::Socket => {}
+        Found::Socket(identity) => identity,
         Found::Other(what) => {
             let path = path.to_owned();
             return Err(SourceError::NotASocketFile { path, what });
         }
-    }
+    };
     match rustix::net::connect(&socket()?, address) {
         // Nobody has it open, or nobody listens.
-        Err(Errno::CONNREFUSED) => std::fs::remove_file(path)
+        Err(Errno::CONNREFUSED) => remove(path, identity)
             .map_err(|error| failed(format!("remove {path:?}, which nobody serves"), error)),
         // It went away meanwhile.
         Err(Errno::NOENT) => Ok(()),

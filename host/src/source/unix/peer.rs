@@ -42,7 +42,41 @@ impl PeerCredentials {
         })
     }
 
+    /// Those of the peer of a Unix socket that is connected. It takes no descriptor: there may be none
+    /// left.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn of_socket(socket: &Socket) -> io::Result<Self> {
+        use std::os::fd::AsRawFd;
+        // Not rustix's `socket_peercred`: it has no way to say that a process cannot be seen from here.
+        let mut found = libc::ucred {
+            pid: 0,
+            uid: 0,
+            gid: 0,
+        };
+        let mut length = size_of::<libc::ucred>() as libc::socklen_t;
+        // SAFETY: both structures live across the call, no more than `length` bytes are written to the
+        // first, and any bytes are a valid value of it.
+        let result = unsafe {
+            libc::getsockopt(
+                socket.as_raw_fd(),
+                libc::SOL_SOCKET,
+                libc::SO_PEERCRED,
+                (&raw mut found).cast(),
+                &raw mut length,
+            )
+        };
+        match result {
+            0 => Ok(Self {
+                pid: Some(found.pid).filter(|pid| *pid > 0),
+                uid: found.uid,
+                gid: found.gid,
+            }),
+            _ => Err(io::Error::last_os_error()),
+        }
+    }
+
     /// Those of the peer of a Unix socket that is connected. To be called within a tokio runtime.
+    #[cfg(not(target_os = "linux"))]
     pub(crate) fn of_socket(socket: &Socket) -> io::Result<Self> {
         let stream = std::os::unix::net::UnixStream::from(socket.try_clone()?);
         Self::of(&UnixStream::from_std(stream)?)

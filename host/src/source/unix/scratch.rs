@@ -16,6 +16,15 @@ impl Scratch {
         Self(path)
     }
 
+    /// One that others cannot even look into.
+    pub fn private() -> Self {
+        use std::os::unix::fs::PermissionsExt;
+        let scratch = Self::new();
+        let permissions = std::fs::Permissions::from_mode(0o700);
+        std::fs::set_permissions(scratch.path(), permissions).expect("its mode");
+        scratch
+    }
+
     pub fn path(&self) -> &Path {
         &self.0
     }

@@ -223,15 +223,109 @@ fn a_directory_that_cannot_be_written_is_named() {
     }
 }
 
+/// Everybody who may list a directory can lock it.
 #[test]
-fn a_directory_that_another_program_locks_is_named() {
+fn who_locks_the_directory_holds_nobody_up() {
     let scratch = Scratch::new();
-    let _lock = lock(scratch.path()).expect("a lock");
+    let directory = std::fs::File::open(scratch.path()).expect("a directory");
+    let exclusive = rustix::fs::FlockOperation::NonBlockingLockExclusive;
+    rustix::fs::flock(&directory, exclusive).expect("a lock");
+    let opened = bind_at(&scratch.join("a.sock")).expect("a socket");
+    drop(opened);
+    assert_eq!(scratch.contents(), Vec::<String>::new());
+}
+
+#[test]
+fn a_path_that_another_process_is_about_to_take_is_named() {
+    let scratch = Scratch::new();
+    let path = scratch.join("a.sock");
+    let lock = Lock::take(&path).expect("a lock");
+    assert!(lock.is_some());
+    assert_eq!(scratch.contents(), [".a.sock.lock"]);
     let expected = format!(
-        "the directory {:?} is locked by another program",
-        scratch.path()
+        "another process is about to listen on {path:?}, and has been for 2 seconds: it has locked {:?}",
+        scratch.join(".a.sock.lock")
     );
-    assert_eq!(refused(&scratch.join("a.sock")), expected);
+    assert_eq!(refused(&path), expected);
+    // Another path is another matter.
+    drop(bind_at(&scratch.join("b.sock")).expect("a socket"));
+    drop(lock);
+    drop(bind_at(&path).expect("a socket"));
+    assert_eq!(scratch.contents(), Vec::<String>::new());
+}
+
+#[test]
+fn a_lock_that_was_left_behind_is_no_lock() {
+    let scratch = Scratch::new();
+    let path = scratch.join("a.sock");
+    std::fs::write(scratch.join(".a.sock.lock"), "").expect("written");
+    drop(bind_at(&path).expect("a socket"));
+    assert_eq!(scratch.contents(), Vec::<String>::new());
+}
+
+/// Who can write to the directory can put it there, and lock it.
+#[test]
+fn a_lock_of_somebody_else_holds_nobody_up() {
+    let scratch = Scratch::new();
+    let path = scratch.join("a.sock");
+    let theirs = scratch.join(".a.sock.lock");
+    let file = std::fs::File::create(&theirs).expect("a file");
+    let anybodys = std::fs::Permissions::from_mode(0o666);
+    std::fs::set_permissions(&theirs, anybodys).expect("its mode");
+    let exclusive = rustix::fs::FlockOperation::NonBlockingLockExclusive;
+    rustix::fs::flock(&file, exclusive).expect("a lock");
+    drop(bind_at(&path).expect("a socket"));
+    assert_eq!(scratch.contents(), [".a.sock.lock"]);
+}
+
+/// A link is put in the place of the file that was just made: what it leads to keeps its mode.
+#[test]
+fn the_mode_of_no_other_file_is_set() {
+    let scratch = Scratch::new();
+    let (path, precious) = (scratch.join("a.sock"), scratch.join("precious"));
+    std::fs::write(&precious, "").expect("written");
+    let private = std::fs::Permissions::from_mode(0o600);
+    std::fs::set_permissions(&precious, private).expect("its mode");
+    let mode_of = |path: &Path| path.metadata().expect("it is there").permissions().mode();
+
+    let _socket = UnixListener::bind(&path).expect("a socket");
+    let made = Made::find(&path).expect("it is there");
+    std::fs::rename(&path, scratch.join("moved")).expect("moved");
+    std::os::unix::fs::symlink(&precious, &path).expect("a link");
+    made.set_mode(Mode::from_raw_mode(0o666)).expect("set");
+    assert_eq!(mode_of(&precious) & 0o777, 0o600);
+    assert_eq!(mode_of(&scratch.join("moved")) & 0o777, 0o666);
+    // Nor is the link taken for what was made.
+    let error = Made::find(&path).err().expect("it is a link");
+    assert!(error.to_string().contains("another file"), "{error}");
+}
+
+/// It has no more than it is to have, from the beginning.
+#[cfg(target_os = "linux")]
+#[test]
+fn the_mode_is_right_when_the_file_is_made() {
+    let scratch = Scratch::new();
+    let path = scratch.join("a.sock");
+    let socket = socket().expect("a socket");
+    rustix::fs::fchmod(&socket, Mode::from_raw_mode(0o600)).expect("its mode");
+    let address = SocketAddrUnix::new(&path).expect("an address");
+    rustix::net::bind(&socket, &address).expect("bound");
+    let mode = path.metadata().expect("it is there").permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+}
+
+#[test]
+fn what_has_taken_the_place_of_a_stale_socket_stays() {
+    let scratch = Scratch::new();
+    let path = scratch.join("a.sock");
+    stale(&path);
+    let Ok(Found::Socket(identity)) = look(&path) else {
+        panic!("a socket");
+    };
+    std::fs::rename(&path, scratch.join("moved")).expect("moved");
+    std::fs::write(&path, "precious").expect("written");
+    remove(&path, identity).expect("nothing to be done");
+    assert_eq!(std::fs::read_to_string(&path).expect("text"), "precious");
 }
 
 #[test]

@@ -1,17 +1,28 @@
 //! Compiled code on disk, so that the next start need not compile.
 //!
-//! Where it ends: what is in there, and for how long, is wasmtime's. An entry that is damaged is compiled
-//! again. Nothing ever fails for want of a cache.
+//! What is in there runs unchecked. So an entry is used only if nobody else can change it: not before it
+//! is opened, and not while it is read. (wasmtime has a cache of its own, which looks at no owners.) An
+//! entry that is damaged is compiled again. Nothing ever fails for want of a cache.
+
+#[cfg(unix)]
+mod directory;
+#[cfg(not(unix))]
+#[path = "elsewhere.rs"]
+mod directory;
+mod store;
+
+pub(crate) use store::CodeStore;
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use wasmtime::{Cache, CacheConfig};
 
 /// Where compiled code is kept between one process and the next.
 ///
-/// What is in there runs unchecked. So a directory that is made is the user's alone, and one that
-/// others can write to, or that belongs to another user than root, is not used.
+/// What is in there runs unchecked. So a directory that is made is the user's alone, as is each file in
+/// it; and what others can write to, or belongs to another user than root, is not used: neither such a
+/// directory, nor such a file. Up to 512 MiB are kept: beyond that, what was not used for the longest time
+/// goes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum CodeCache {
     /// Nowhere: each process compiles.
@@ -26,7 +37,7 @@ pub enum CodeCache {
 
 impl CodeCache {
     /// None if there is to be none, or none can be had: that is logged.
-    pub(crate) fn open(&self) -> Option<Cache> {
+    pub(crate) fn open(&self) -> Option<CodeStore> {
         let directory = match self {
             Self::Off => return None,
             Self::User => user_directory().map(|caches| caches.join("evconn")),
@@ -37,7 +48,7 @@ impl CodeCache {
             return None;
         };
         match open(&directory) {
-            Ok(cache) => Some(cache),
+            Ok(store) => Some(store),
             Err(why) => {
                 tracing::info!(
                     "compiled code is not kept in {}: {why}",
@@ -49,13 +60,10 @@ impl CodeCache {
     }
 }
 
-fn open(directory: &Path) -> Result<Cache, String> {
+fn open(directory: &Path) -> Result<CodeStore, String> {
     let directory = std::path::absolute(directory).map_err(|error| error.to_string())?;
     create(&directory).map_err(|error| error.to_string())?;
-    check_is_private(&directory)?;
-    let mut config = CacheConfig::new();
-    config.with_directory(directory);
-    Cache::new(config).map_err(|error| error.root_cause().to_string())
+    CodeStore::open(&directory)
 }
 
 fn create(directory: &Path) -> io::Result<()> {
@@ -69,38 +77,6 @@ fn create(directory: &Path) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         created => created,
     }
-}
-
-#[cfg(unix)]
-fn check_is_private(directory: &Path) -> Result<(), String> {
-    use std::os::unix::fs::MetadataExt;
-    const WRITABLE_BY_OTHERS: u32 = 0o022;
-    let metadata = fs::metadata(directory).map_err(|error| error.to_string())?;
-    if !metadata.is_dir() {
-        return Err("it is not a directory".to_owned());
-    }
-    let owner = metadata.uid();
-    if owner != 0 && owner != rustix::process::geteuid().as_raw() {
-        return Err("it belongs to another user".to_owned());
-    }
-    if metadata.mode() & WRITABLE_BY_OTHERS != 0 {
-        return Err("other users can write to it".to_owned());
-    }
-    // Code that is there already is used all the same.
-    if let Err(error) = rustix::fs::access(directory, rustix::fs::Access::WRITE_OK) {
-        let error = io::Error::from(error);
-        tracing::info!(
-            "no more compiled code is kept in {}: {error}",
-            directory.display()
-        );
-    }
-    Ok(())
-}
-
-/// The user's directories are the user's alone there.
-#[cfg(not(unix))]
-fn check_is_private(_directory: &Path) -> Result<(), String> {
-    Ok(())
 }
 
 /// Where programs keep what they can make again.
