@@ -178,6 +178,32 @@ fn there_and_back(address: SocketAddr, certificate: &Certificate, agreed: &str) 
     assert_eq!(String::from_utf8_lossy(&output.stdout), agreed);
 }
 
+/// It just closes its socket, as many clients do.
+const HANGS_UP: &str = "import socket, ssl, sys
+context = ssl.create_default_context(cafile=sys.argv[2])
+address = ('127.0.0.1', int(sys.argv[1]))
+s = context.wrap_socket(socket.create_connection(address, 60), server_hostname='localhost')
+s.sendall(b'x')
+assert s.recv(1) == b'x', 'another byte'
+s.close()";
+
+#[test]
+fn a_client_that_hangs_up_has_not_made_its_connection_fail() {
+    let _open = unchanged();
+    let certificate = Certificate::new();
+    let evconn = start(&certificate, &[]);
+    let port = evconn.address().port().to_string();
+    let mut client = Command::new("python3");
+    client.args(["-c", HANGS_UP, &port, &certificate.cert()]);
+    let Some(output) = tool::run(&mut client, b"") else {
+        return;
+    };
+    assert!(output.status.success(), "{output:?}");
+    let log = log_of(evconn);
+    assert!(!log.contains("connection failed"), "{log}");
+    assert!(log.contains(" 0 failed, 1 lost their peer"), "{log}");
+}
+
 #[tokio::test]
 async fn a_client_that_speaks_plain_text_gets_an_alert() {
     let _open = unchanged();

@@ -4,9 +4,11 @@
 //! at a time. Where that much is not to be had, they are made one by one.
 
 use crate::Limits;
+use std::num::NonZeroUsize;
 use std::time::Duration;
 use wasmtime::{
     Config, Enabled, Engine, EngineWeak, InstanceAllocationStrategy, PoolingAllocationConfig,
+    WasmBacktraceDetails,
 };
 
 /// How long a guest computes before others get their turn.
@@ -36,6 +38,9 @@ const GROWTH: u64 = 1 << 20;
 
 /// What is kept free behind such a memory. Bounds are checked, but not for small offsets.
 const GUARD: u64 = 64 << 10;
+
+/// The most frames of a guest's stack that are captured when it traps.
+const FRAMES: Option<NonZeroUsize> = NonZeroUsize::new(20);
 
 /// The engine in which services are instantiated.
 pub(crate) struct Services {
@@ -99,6 +104,9 @@ fn base_config() -> Config {
     // WASI 0.2 has no use for it, and each call is cheaper without.
     config.concurrency_support(false);
     config.async_stack_size(STACK);
+    config.wasm_backtrace_max_frames(FRAMES);
+    // Whatever the environment says: a guest's debug information is read elsewhere, and with care.
+    config.wasm_backtrace_details(WasmBacktraceDetails::Disable);
     config
 }
 

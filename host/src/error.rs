@@ -1,6 +1,6 @@
 //! What can go wrong, in the words of the people who can mend it.
 
-use crate::{ListenSource, LoadError, SourceError};
+use crate::{GuestTrap, ListenSource, LoadError, SourceError};
 use std::fmt;
 use std::net::SocketAddr;
 use wasmtime_wasi::p2::bindings::sockets::network::ErrorCode as WasiErrorCode;
@@ -40,9 +40,9 @@ pub enum Error {
     /// The listener component itself failed. Its listener is closed.
     #[error("the listener component failed: {0}")]
     Acceptor(String),
-    /// A program trapped. Where in it that happened is in the error's causes, in many lines.
-    #[error("the program failed: {}", .0.root_cause())]
-    Program(anyhow::Error),
+    /// A program trapped. Where in it that happened is its [`backtrace`](Self::backtrace).
+    #[error("the program failed: {0}")]
+    Program(GuestTrap),
     /// The listener was closed while it was still needed.
     #[error("the listener is closed")]
     Closed,
@@ -83,6 +83,16 @@ pub enum Error {
         /// Its value in `HostBuilder::limits`.
         capacity: usize,
     },
+}
+
+impl Error {
+    /// Where in the program it trapped ([`GuestTrap::backtrace`]). None if it is no error of a program.
+    pub fn backtrace(&self) -> Option<String> {
+        match self {
+            Self::Program(trap) => trap.backtrace(),
+            _ => None,
+        }
+    }
 }
 
 /// An error of a socket: the codes of `wasi:sockets/network` that a listener can meet.

@@ -39,6 +39,7 @@ mod shutdown;
 pub mod sockets;
 mod source;
 mod store;
+mod trap;
 mod workers;
 
 pub use cache::CodeCache;
@@ -61,3 +62,4 @@ pub use server::{PeerFilter, Served, Server, ServerBuilder, ServerHandle, serve,
 pub use service::{Reuse, Service};
 pub use shutdown::Shutdown;
 pub use source::{ListenSource, Opened, PeerCredentials, SocketFile, SourceError, UnixSource};
+pub use trap::GuestTrap;

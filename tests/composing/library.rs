@@ -89,6 +89,8 @@ async fn a_program_returns_its_status() {
         error.to_string(),
         "the program failed: wasm trap: wasm `unreachable` instruction executed"
     );
+    let backtrace = error.backtrace().expect("a function was running");
+    assert!(backtrace.starts_with("0: run at 0x"), "{backtrace}");
 }
 
 /// All of this has one thread: while the program waits, others go on.

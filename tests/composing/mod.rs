@@ -87,7 +87,7 @@ fn bad_input(evconn: Evconn) -> String {
 fn run_component(body: &str) -> String {
     format!(
         r#"(component
-            (core module $m (func (export "run") (result i32) {body}))
+            (core module $m (func $run (export "run") (result i32) {body}))
             (core instance $m (instantiate $m))
             (func $run (result (result)) (canon lift (core func $m "run")))
             (instance $i (export "run" (func $run)))

@@ -46,21 +46,35 @@ fn its_exit_status_is_the_programs() {
     }
 }
 
+/// With its place in the source, where the component has debug information.
 #[test]
-fn a_trap_is_one_line_and_a_status_of_its_own() {
+fn a_trap_is_told_with_where_it_was_and_a_status_of_its_own() {
     let _open = unchanged();
-    let scratch = with(run_component("unreachable"));
-    let ended = run(&scratch, &[], &[]);
+    let why =
+        "evconn: app: the program failed: wasm trap: wasm `unreachable` instruction executed\n";
+    let ended = run(&with(run_component("\nunreachable")), &[], &[]);
     assert_eq!(ended.status.code(), Some(134));
     assert_eq!(ended.stdout, "");
-    let line =
-        "evconn: app: the program failed: wasm trap: wasm `unreachable` instruction executed\n";
-    assert_eq!(ended.stderr, line);
-    // Whoever wants to know where it was can.
-    let mut traced = command(&scratch, &["run", "app"]);
-    let ended = Evconn::start_by(traced.env("RUST_LOG", "evconn=debug")).wait();
-    assert!(ended.stderr.contains(line), "{}", ended.stderr);
-    assert!(ended.stderr.contains("backtrace"), "{}", ended.stderr);
+    let place = ended.stderr.strip_prefix(why).expect(&ended.stderr);
+    assert!(place.starts_with("    0: run at 0x"), "{place}");
+    assert_eq!(place.lines().count(), 1, "{place}");
+
+    let component = wat::Parser::new()
+        .generate_dwarf(wat::GenerateDwarf::Full)
+        .parse_str(Some("it.wat".as_ref()), run_component("\nunreachable"));
+    let ended = run(&with(component.expect("it can be parsed")), &[], &[]);
+    assert_eq!(ended.stderr, format!("{why}    0: run at ./it.wat:3:1\n"));
+}
+
+#[test]
+fn endless_recursion_is_told_with_the_size_of_the_stack() {
+    let _open = unchanged();
+    let ended = run(&with(run_component("call $run")), &[], &[]);
+    assert_eq!(ended.status.code(), Some(134));
+    let why = "call stack exhausted: a guest's stack has 512 KiB: recurse less deep";
+    assert!(ended.stderr.contains(why), "{}", ended.stderr);
+    // What is beyond 20 functions is left out.
+    assert_eq!(ended.stderr.lines().count(), 21, "{}", ended.stderr);
 }
 
 #[test]
@@ -69,7 +83,7 @@ fn what_a_panic_says_reaches_standard_error() {
     let ended = run(&with(CASES), &[], &["panics", "127.0.0.1"]);
     assert_eq!(ended.status.code(), Some(134));
     let lines: Vec<_> = ended.stderr.lines().collect();
-    let [place, message, trap] = lines[..] else {
+    let [place, message, trap, ..] = lines[..] else {
         panic!("{}", ended.stderr);
     };
     assert!(place.starts_with("panicked at "), "{place}");

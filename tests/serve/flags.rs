@@ -137,9 +137,7 @@ fn the_flags_of_a_listener_are_taken() {
 fn the_log_may_be_json() {
     let _open = unchanged();
     let evconn = start(&["--log-format", "json"]);
-    let mut peer = connect(evconn.address());
-    peer.write_all(b"error \x1b[31m\"it\"\n").expect("sent");
-    rest(&mut peer).expect_err("a reset");
+    is_reset(evconn.address(), "error \x1b[31m\"it\"\n");
     evconn.signal(Signal::TERM);
     let log = evconn.wait().stderr;
     let line = log.lines().find(|line| line.contains("connection failed"));
@@ -157,4 +155,38 @@ fn a_service_listens_in_several_places() {
         let mut peer = echoing(evconn.address());
         ask(&mut peer, "again\n", "again\n");
     }
+}
+
+/// In the log as text, where it was is in lines of their own below the one that says what; as JSON, it is a
+/// field.
+#[test]
+fn a_trap_is_logged_with_where_it_was() {
+    let _open = unchanged();
+    let log = log_of_a_trap(&[]);
+    let mut lines = log
+        .lines()
+        .skip_while(|line| !line.contains("connection failed"));
+    let line = lines.next().unwrap_or_else(|| panic!("{log}"));
+    assert!(
+        line.contains("WARN") && line.contains("number=1 peer="),
+        "{log}"
+    );
+    let frame = lines.next().unwrap_or_else(|| panic!("{log}"));
+    assert!(frame.starts_with("    0: function "), "{log}");
+    assert!(frame.contains(" at 0x"), "{log}");
+
+    let log = log_of_a_trap(&["--log-format", "json"]);
+    let line = log.lines().find(|line| line.contains("connection failed"));
+    let record: serde_json::Value =
+        serde_json::from_str(line.unwrap_or_else(|| panic!("{log}"))).expect("JSON");
+    let backtrace = record["fields"]["backtrace"].as_str().expect("a field");
+    assert!(backtrace.starts_with("0: function "), "{log}");
+    assert!(backtrace.contains("\n1: function "), "{log}");
+}
+
+fn log_of_a_trap(flags: &[&str]) -> String {
+    let evconn = start(flags);
+    is_reset(evconn.address(), "recurse\n");
+    evconn.signal(Signal::TERM);
+    evconn.wait().stderr
 }

@@ -8,6 +8,7 @@ mod peers;
 mod reload;
 mod reuse;
 mod rounds;
+mod traps;
 
 use crate::support::{DEADLINE, TEST_GUEST, connect, host, within};
 use evconn::{Error, Served, Server, ServerBuilder, ServerHandle, Service, Shutdown};

@@ -3,6 +3,7 @@
 use super::BAD_INPUT;
 use super::code::CacheArgs;
 use super::grants::GrantArgs;
+use super::log;
 use anyhow::Context;
 use clap::Args;
 use evconn::sockets::Policy;
@@ -56,9 +57,9 @@ impl Run {
         match program.run().await {
             Ok(status) => ExitCode::from(status),
             Err(error) => {
-                eprintln!("evconn: {}: {error}", self.path().display());
-                // With where in the program it happened.
-                tracing::debug!("{error:?}");
+                let backtrace = error.backtrace().unwrap_or_default();
+                let backtrace: String = backtrace.lines().map(log::indented).collect();
+                eprintln!("evconn: {}: {error}{backtrace}", self.path().display());
                 ExitCode::from(TRAPPED)
             }
         }

@@ -17,8 +17,9 @@ pub(crate) use contract::LISTENER;
 pub use contract::Missing;
 pub use error::{LoadError, LoadProblem};
 
-use crate::service::ConnectionState;
+use crate::service::{self, ConnectionState};
 use crate::store::StoreState;
+use crate::trap::Lines;
 use crate::{Error, Host, Service, privacy, sockets};
 use content::Content;
 use error::one_line;
@@ -138,8 +139,12 @@ fn load(
     bytes: &[u8],
     precompiled: Precompiled,
 ) -> Result<Service, LoadProblem> {
+    let mut lines = Lines::default();
     let component = match Content::of(bytes)? {
-        Content::Component(binary) => compile_service(host, name, &binary)?,
+        Content::Component(binary) => {
+            lines = Lines::of(&binary);
+            compile_service(host, name, &binary)?
+        }
         Content::Compiled if precompiled == Precompiled::Trusted => {
             // SAFETY: whoever called `from_precompiled` or `from_precompiled_file` has promised that
             // this is unchanged code of wasmtime.
@@ -158,7 +163,7 @@ fn load(
     component
         .initialize_copy_on_write_image()
         .map_err(|error| LoadProblem::NoImage(one_line(&error)))?;
-    Ok(service)
+    Ok(service.with_lines(lines))
 }
 
 fn precompile(host: &Host, name: &str, bytes: &[u8]) -> Result<Vec<u8>, LoadProblem> {
@@ -214,6 +219,7 @@ fn prepare(host: &Host, component: &Component) -> Result<Service, LoadProblem> {
     let unlinkable = |error| LoadProblem::Unlinkable(one_line(&error));
     sockets::add_to_linker(&mut linker)
         .and_then(|()| sockets::add_names_to_linker(&mut linker))
+        .and_then(|()| service::add_random_to_linker(&mut linker))
         .map_err(unlinkable)?;
     let linked = linker.instantiate_pre(component).map_err(unlinkable)?;
     let of_component = linker

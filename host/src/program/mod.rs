@@ -8,7 +8,8 @@ mod denials;
 use crate::compose::{Composer, wants_listener};
 use crate::loading::{self, LoadError, LoadProblem};
 use crate::store::StoreState;
-use crate::{Error, Grants, Host, sockets};
+use crate::trap::Lines;
+use crate::{Error, Grants, GuestTrap, Host, sockets};
 use denials::Denials;
 use std::path::Path;
 use std::sync::Arc;
@@ -42,6 +43,7 @@ use wasmtime_wasi::{I32Exit, WasiCtx};
 pub struct Program {
     pre: CommandPre<StoreState>,
     grants: Grants,
+    lines: Lines,
 }
 
 impl Program {
@@ -75,6 +77,7 @@ impl Program {
         Ok(Self {
             pre: loading::command(host, name, &linked)?,
             grants: Grants::none(),
+            lines: Lines::of(&linked),
         })
     }
 
@@ -110,7 +113,7 @@ impl Program {
             let command = self.pre.instantiate_async(&mut store).await?;
             command.wasi_cli_run().call_run(&mut store).await
         };
-        let status = status(ended.await);
+        let status = status(ended.await, &self.lines);
         if !matches!(status, Ok(0)) {
             // Their peers are to know that they did not get all.
             sockets::reset_all(&mut store.data_mut().table);
@@ -120,14 +123,14 @@ impl Program {
 }
 
 /// The exit status, or why there is none.
-fn status(ended: wasmtime::Result<Result<(), ()>>) -> Result<u8, Error> {
+fn status(ended: wasmtime::Result<Result<(), ()>>, lines: &Lines) -> Result<u8, Error> {
     match ended {
         Ok(Ok(())) => Ok(0),
         Ok(Err(())) => Ok(1),
         Err(error) => match error.downcast_ref::<I32Exit>() {
             // As the kernel does with the status of a process.
             Some(I32Exit(status)) => Ok(status.to_le_bytes()[0]),
-            None => Err(Error::Program(error.into())),
+            None => Err(Error::Program(GuestTrap::new(error).within(lines))),
         },
     }
 }

@@ -214,6 +214,8 @@ impl Connections {
         };
         match service::run(guest, meter, host.background()).await {
             Ok(()) => End::Done,
+            // Clients do so any time; the service has been told that its input may not be all of it.
+            Err(failure @ Failure::Handler(_)) if endpoint.was_cut() => End::HungUp(failure),
             Err(failure) => End::Failed(failure),
         }
     }
@@ -241,7 +243,7 @@ impl Connections {
 async fn linger(endpoint: &Arc<Endpoint>, end: &End) {
     match end {
         End::Done => endpoint.finish().await,
-        End::Failed(_) => endpoint.abort().await,
+        End::Failed(_) | End::HungUp(_) => endpoint.abort().await,
         End::PeerGone => endpoint.reset(),
         // It has had its end already.
         _ => {}

@@ -25,6 +25,8 @@ pub(super) enum End {
     Failed(Failure),
     /// Its peer has reset it, is out of reach, or has hung up, before the service was done with it.
     PeerGone,
+    /// Its peer has closed it without the end that TLS has for that, and the service gave up on it then.
+    HungUp(Failure),
     /// It has lasted as long as it may.
     Timeout(Duration),
     /// Nobody has sent anything for as long as that is allowed.
@@ -41,7 +43,7 @@ impl End {
                 Kind::Refused
             }
             Self::Failed(_) => Kind::Failed,
-            Self::PeerGone => Kind::PeerGone,
+            Self::PeerGone | Self::HungUp(_) => Kind::PeerGone,
             Self::Timeout(_) | Self::Idle(_) => Kind::TimedOut,
             Self::Shutdown => Kind::Killed,
         }
@@ -63,16 +65,13 @@ impl End {
         match self {
             Self::Done => debug!(number, %peer, "connection done"),
             // Peers do so any time.
-            Self::PeerGone => debug!(number, %peer, "connection {self}"),
+            Self::PeerGone | Self::HungUp(_) => debug!(number, %peer, "connection {self}"),
             // That is how many a health check looks.
             Self::Refused(Refused::Closed) => debug!(number, %peer, "connection {self}"),
-            Self::Failed(Failure::Trap { error, .. }) => {
-                warn!(number, %peer, "connection {self}");
-                debug!(number, %peer, "{error:?}");
-            }
-            Self::NoEventLoop(_)
-            | Self::Failed(Failure::CpuTimeout(_) | Failure::TooManyHandles(_)) => {
-                warn!(number, %peer, "connection {self}");
+            Self::NoEventLoop(_) => warn!(number, %peer, "connection {self}"),
+            Self::Failed(failure) if let Some(trap) = failure.trap() => {
+                let backtrace = trap.backtrace();
+                warn!(number, %peer, backtrace, "connection {self}");
             }
             _ => info!(number, %peer, "connection {self}"),
         }
@@ -91,6 +90,10 @@ impl fmt::Display for End {
             Self::Refused(refused) => write!(f, "refused: {refused}"),
             Self::Failed(failure) => write!(f, "failed: {failure}"),
             Self::PeerGone => write!(f, "ended: its peer is gone"),
+            Self::HungUp(failure) => write!(
+                f,
+                "ended: its peer hung up without the end of TLS (close_notify), and {failure}"
+            ),
             Self::Timeout(limit) => write!(f, "ended: it has lasted for {limit:?}"),
             Self::Idle(limit) => write!(f, "ended: no byte either way for {limit:?}"),
             Self::Shutdown => write!(f, "ended by the shutdown"),

@@ -16,7 +16,8 @@ pub struct Served {
     /// Connections that did not get as far as the service: their peer may not connect, or has too many
     /// already, their TLS handshake failed, say, or their proxy is not trusted.
     pub refused: u64,
-    /// Connections whose peer was gone before the service was done with them: it has reset them, say.
+    /// Connections whose peer was gone before the service was done with them: it has reset them, say, or
+    /// closed them without TLS's `close_notify`.
     pub peer_gone: u64,
     /// Connections that took too long: [`Limits::timeout`](crate::Limits::timeout) or
     /// [`Limits::idle_timeout`](crate::Limits::idle_timeout).

@@ -27,11 +27,20 @@ pub(crate) enum Refused {
 
 impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (what, limit) = match *self {
-            Self::Memory(bytes) => ("memory", size(bytes)),
-            Self::TableElements(count) => ("table elements", count.to_string()),
+        let (what, limit, flag, field) = match *self {
+            Self::Memory(bytes) => ("memory", size(bytes), "memory", "memory"),
+            Self::TableElements(count) => (
+                "table elements",
+                count.to_string(),
+                "table-elements",
+                "table_elements",
+            ),
         };
-        write!(f, "it was refused more {what} than its limit of {limit}")
+        write!(
+            f,
+            "it was refused more {what} than its limit of {limit}: raise that with --max-{flag} (in the \
+             library, Limits::max_{field})"
+        )
     }
 }
 
@@ -180,8 +189,8 @@ mod tests {
     #[test]
     fn a_limit_is_told_as_somebody_would_write_it() {
         let told = |bytes| Refused::Memory(bytes).to_string();
-        assert!(told(64 << 20).ends_with("its limit of 64 MiB"));
-        assert!(told(192 << 10).ends_with("its limit of 192 KiB"));
-        assert!(told(100_000).ends_with("its limit of 100000 bytes"));
+        assert!(told(64 << 20).contains("its limit of 64 MiB: raise that with --max-memory (in"));
+        assert!(told(192 << 10).contains("its limit of 192 KiB: "));
+        assert!(told(100_000).contains("its limit of 100000 bytes: "));
     }
 }

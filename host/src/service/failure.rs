@@ -1,6 +1,8 @@
 //! Why a service was not done with a connection, in one line for the log.
 
 use super::allowance::Refused;
+use crate::GuestTrap;
+use crate::trap::Lines;
 use std::time::Duration;
 use wasmtime::component::ResourceTableError;
 
@@ -14,18 +16,46 @@ pub(crate) enum Failure {
     #[error("the service exited with status {0}")]
     Exited(i32),
     /// It has computed for as long as it may.
-    #[error("its service has computed for more than {0:?}")]
-    CpuTimeout(Duration),
+    #[error(
+        "its service has computed for more than {limit:?}: raise the limit with --cpu-timeout (in the \
+         library, Limits::cpu_timeout)"
+    )]
+    CpuTimeout { limit: Duration, trap: GuestTrap },
     /// It has asked for more handles than it may have.
-    #[error("its service has more than {0} handles")]
-    TooManyHandles(usize),
-    /// A trap, or no instance could be made. Where in the guest it happened is left out here: that
-    /// takes many lines.
-    #[error("{}{}", .error.root_cause(), after(.refused))]
+    #[error(
+        "its service has more than {limit} handles: drop those that are not needed, or raise the limit \
+         with --max-handles (in the library, Limits::max_handles)"
+    )]
+    TooManyHandles { limit: usize, trap: GuestTrap },
+    /// A trap, or no instance could be made.
+    #[error("{trap}{}", after(.refused))]
     Trap {
-        error: wasmtime::Error,
+        trap: GuestTrap,
         refused: Option<Refused>,
     },
+}
+
+impl Failure {
+    /// It happened in a component whose source has these lines.
+    pub fn within(mut self, lines: &Lines) -> Self {
+        if let Self::CpuTimeout { trap, .. }
+        | Self::TooManyHandles { trap, .. }
+        | Self::Trap { trap, .. } = &mut self
+        {
+            trap.set_lines(lines);
+        }
+        self
+    }
+
+    /// What ended the instance. None: the handler returned.
+    pub fn trap(&self) -> Option<&GuestTrap> {
+        match self {
+            Self::Handler(_) | Self::Exited(_) => None,
+            Self::CpuTimeout { trap, .. }
+            | Self::TooManyHandles { trap, .. }
+            | Self::Trap { trap, .. } => Some(trap),
+        }
+    }
 }
 
 /// The trap of a guest that may compute no more.

@@ -5,6 +5,7 @@ use super::console::Origin;
 use super::failure::{self, Failure, OutOfTime};
 use super::meter::{Meter, Tick};
 use super::state::ConnectionState;
+use crate::GuestTrap;
 use crate::bindings::service::Service as Exports;
 use crate::bindings::service::evconn::tcp::connection::Connection as WitConnection;
 use crate::limits::Limits;
@@ -149,12 +150,16 @@ pub(super) enum Spent {
 }
 
 fn explain(store: &mut Store<ConnectionState>, limits: &Limits, error: wasmtime::Error) -> Failure {
-    if let (true, Some(limit)) = (error.is::<OutOfTime>(), limits.cpu_timeout) {
-        return Failure::CpuTimeout(limit);
+    let is_out_of_time = error.is::<OutOfTime>();
+    let is_for_handles = failure::is_for_handles(&error);
+    let trap = GuestTrap::new(error);
+    if let (true, Some(limit)) = (is_out_of_time, limits.cpu_timeout) {
+        return Failure::CpuTimeout { limit, trap };
     }
-    if failure::is_for_handles(&error) {
-        return Failure::TooManyHandles(limits.max_handles);
+    if is_for_handles {
+        let limit = limits.max_handles;
+        return Failure::TooManyHandles { limit, trap };
     }
     let refused = store.data_mut().allowance.take_refused();
-    Failure::Trap { error, refused }
+    Failure::Trap { trap, refused }
 }

@@ -102,6 +102,7 @@ impl Instances {
             Err(error) => Err(error),
         };
         let Outcome { result, spent } = instance.end(&endpoint, result, &self.limits);
+        let result = result.map_err(|failure| failure.within(&self.service.lines));
         if instance.served < self.reuse.connections.get() {
             match spent {
                 None => self.keep(instance),

@@ -10,6 +10,7 @@ mod fair;
 mod instance;
 mod instances;
 mod meter;
+mod random;
 mod state;
 
 use console::Origin;
@@ -19,8 +20,10 @@ pub(crate) use fair::{Background, run};
 pub(crate) use instances::Instances;
 pub use instances::Reuse;
 pub(crate) use meter::Meter;
+pub(crate) use random::add_random_to_linker;
 
 use crate::bindings::service::ServicePre;
+use crate::trap::Lines;
 use crate::{Edge, Error, Grants, Host};
 pub(crate) use state::ConnectionState;
 use wasmtime::component::InstancePre;
@@ -36,6 +39,7 @@ pub struct Service {
     grants: Grants,
     /// How many memories an instance has.
     memories: u32,
+    lines: Lines,
 }
 
 impl Service {
@@ -52,7 +56,14 @@ impl Service {
             pre: ServicePre::new(pre)?,
             edge: Edge::new(),
             grants: Grants::none(),
+            lines: Lines::default(),
         })
+    }
+
+    /// With the lines of its source, for what is said of its traps.
+    pub(crate) fn with_lines(mut self, lines: Lines) -> Self {
+        self.lines = lines;
+        self
     }
 
     /// Take each connection through this before an instance gets it. Default: nothing.

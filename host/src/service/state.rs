@@ -3,6 +3,7 @@
 use super::allowance::Allowance;
 use super::console::{Console, Origin, Output as ConsoleOutput};
 use super::meter::Meter;
+use super::random;
 use crate::Grants;
 use crate::bindings::service::evconn::tcp::connection::Connection as WitConnection;
 use crate::limits::Limits;
@@ -104,11 +105,9 @@ impl WasiView for ConnectionState {
 }
 
 fn wasi(grants: &Grants, console: &Arc<Console>) -> WasiCtx {
-    // More takes so long that others would notice.
-    const MAX_RANDOM: u64 = 1 << 20;
     let mut builder = WasiCtx::builder();
     builder
-        .max_random_size(MAX_RANDOM)
+        .max_random_size(random::MOST)
         .stdout(ConsoleOutput::stdout(console))
         .stderr(ConsoleOutput::stderr(console));
     grants.finish(builder)

@@ -126,6 +126,11 @@ impl Endpoint {
         self.transport.options()
     }
 
+    /// Whether the peer has ended its side of a session without saying so.
+    pub fn was_cut(&self) -> bool {
+        self.transport.was_cut()
+    }
+
     /// Receive what is there. 0: the peer has ended its side, or it was agreed to hear no more.
     pub fn try_recv(&self, buffer: &mut [MaybeUninit<u8>]) -> io::Result<usize> {
         if self.received_all.load(Ordering::Relaxed) {

@@ -150,7 +150,8 @@ impl Drop for Output {
 pub(crate) fn check_permit(count: usize, permit: usize) -> StreamResult<()> {
     match count > permit {
         true => Err(StreamError::trap(&format!(
-            "{count} bytes were written, but check-write allowed {permit}"
+            "{count} bytes were written, but check-write allowed {permit}: call check-write before each \
+             write, and write no more than it allows (blocking-write-and-flush does both, for up to 4096 bytes)"
         ))),
         false => Ok(()),
     }

@@ -67,7 +67,10 @@ pub async fn poll(
     pollables: Vec<Resource<DynPollable>>,
 ) -> wasmtime::Result<Vec<u32>> {
     if pollables.is_empty() {
-        wasmtime::bail!("empty poll list: there is nothing to wait for");
+        wasmtime::bail!(
+            "empty poll list: poll takes one pollable at least, and a program that has nothing to wait for does \
+             not call it"
+        );
     }
     // However often it asks, others get their turn; but within one look all are asked.
     coop::consume_budget().await;

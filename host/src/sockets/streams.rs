@@ -189,7 +189,7 @@ fn add_writes<T: TcpView + 'static>(streams: &mut LinkerInstance<'_, T>) -> wasm
         "[method]output-stream.write-zeroes",
         |mut store, (stream, count): (OutputResource, u64)| {
             let table = table(&mut store);
-            let result = output(table, &stream).and_then(|o| o.write_zeroes(limited(count)));
+            let result = write_zeroes(table, &stream, limited(count));
             returned(table, result)
         },
     )?;
@@ -374,6 +374,16 @@ async fn blocking_write<T: TcpView>(
     }
 }
 
+fn write_zeroes(
+    table: &mut ResourceTable,
+    stream: &OutputResource,
+    count: usize,
+) -> StreamResult<()> {
+    let output = output(table, stream)?;
+    check_permit(count, output.check_write()?)?;
+    output.write_zeroes(count)
+}
+
 async fn blocking_write_zeroes(
     table: &mut ResourceTable,
     stream: &OutputResource,
@@ -389,7 +399,9 @@ async fn blocking_write_zeroes(
 fn check_at_once(count: usize, function: &str) -> StreamResult<()> {
     match count > MOST_AT_ONCE {
         true => Err(StreamError::trap(&format!(
-            "{function} takes {MOST_AT_ONCE} bytes at most, not {count}"
+            "{function} takes {MOST_AT_ONCE} bytes at most, not {count}: call it with pieces of that size, or \
+             check-write, write of what that permits, and blocking-flush (in Rust, evconn-guest's Connection \
+             has write_all)"
         ))),
         false => Ok(()),
     }

@@ -77,6 +77,15 @@ impl Transport {
         false
     }
 
+    /// Whether the peer has ended its side without saying so, as it should at the end of a session: what came
+    /// before may have been cut off.
+    pub fn was_cut(&self) -> bool {
+        #[cfg(feature = "tls")]
+        return self.tls.get().is_some_and(TlsSession::was_cut);
+        #[cfg(not(feature = "tls"))]
+        false
+    }
+
     /// Receive what is there. 0: the peer has ended its side. `WouldBlock`: nothing is there.
     pub fn try_recv(&self, buffer: &mut [MaybeUninit<u8>]) -> io::Result<usize> {
         self.count(on!(self, top => top.try_recv(buffer)))

@@ -106,6 +106,7 @@ impl Guest for TestGuest {
             "pour" => limits::pour(&connection.output),
             "probe" => say(&connection.output, &probe()),
             "read-late" => ends::read_late(&connection, argument)?,
+            "random" => limits::random(&connection.output, argument)?,
             "recurse" => say(&connection.output, &format!("{}\n", limits::recurse(1))),
             "resolve" => say(&connection.output, &outward::resolve(argument)),
             "spin" => {
@@ -116,6 +117,9 @@ impl Guest for TestGuest {
             }
             "wait" => limits::wait(&connection.output, argument)?,
             "trap" => std::process::abort(),
+            "write-at-once" => limits::write_at_once(&connection.output, argument)?,
+            "write-unasked" => limits::write_unasked(&connection.output, argument)?,
+            "zeroes-unasked" => limits::zeroes_unasked(&connection.output, argument)?,
             "write" => {
                 let (path, text) = argument.split_once(' ').unwrap_or((argument, ""));
                 say(&connection.output, &granted::overwrite(path, text));

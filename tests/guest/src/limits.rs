@@ -51,3 +51,42 @@ pub fn wait(output: &OutputStream, argument: &str) -> Result<(), String> {
     say(output, "waited\n");
     Ok(())
 }
+
+/// Write that many bytes without asking whether that many may be written.
+pub fn write_unasked(output: &OutputStream, argument: &str) -> Result<(), String> {
+    let count: usize = argument
+        .parse()
+        .map_err(|_| "write-unasked takes a number")?;
+    // Not reached. Otherwise the peer is told, and the test notices.
+    let result = output.write(&vec![b'x'; count]);
+    say(output, &format!("{result:?}\n"));
+    Ok(())
+}
+
+/// The same with zeroes.
+pub fn zeroes_unasked(output: &OutputStream, argument: &str) -> Result<(), String> {
+    let count = argument
+        .parse()
+        .map_err(|_| "zeroes-unasked takes a number")?;
+    let result = output.write_zeroes(count);
+    say(output, &format!("{result:?}\n"));
+    Ok(())
+}
+
+/// Write and flush that many bytes in one call.
+pub fn write_at_once(output: &OutputStream, argument: &str) -> Result<(), String> {
+    let count: usize = argument
+        .parse()
+        .map_err(|_| "write-at-once takes a number")?;
+    let result = output.blocking_write_and_flush(&vec![b'x'; count]);
+    say(output, &format!("{result:?}\n"));
+    Ok(())
+}
+
+/// Ask for that many random bytes.
+pub fn random(output: &OutputStream, argument: &str) -> Result<(), String> {
+    let count = argument.parse().map_err(|_| "random takes a number")?;
+    let bytes = crate::wasi::random::random::get_random_bytes(count);
+    say(output, &format!("{}\n", bytes.len()));
+    Ok(())
+}

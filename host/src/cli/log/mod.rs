@@ -1,7 +1,9 @@
 //! The log, on standard error.
 
+mod fields;
 mod writer;
 
+pub use fields::indented;
 pub use writer::flush;
 
 use clap::ValueEnum;
@@ -45,7 +47,7 @@ pub fn start(format: Format, way: Way) -> io::Result<()> {
         .with_ansi(stderr().is_terminal())
         .with_target(false);
     let lines = match format {
-        Format::Human => lines.boxed(),
+        Format::Human => lines.fmt_fields(fields::Fields).boxed(),
         Format::Json => lines.json().boxed(),
     };
     tracing_subscriber::registry()

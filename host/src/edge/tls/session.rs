@@ -78,6 +78,13 @@ impl TlsSession {
         reader.fill_buf().is_ok_and(|bytes| !bytes.is_empty())
     }
 
+    /// Whether the peer has ended its side without saying so.
+    pub(crate) fn was_cut(&self) -> bool {
+        let mut state = self.shared.lock();
+        let found = state.tls.reader().fill_buf().map(<[u8]>::len);
+        matches!(found, Err(error) if error.kind() == ErrorKind::UnexpectedEof)
+    }
+
     /// Take bytes to be sent: no more than there is room for. `WouldBlock` while the kernel has not
     /// taken what was given before.
     pub(crate) fn try_send(&self, bytes: &[u8]) -> io::Result<usize> {

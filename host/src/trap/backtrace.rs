@@ -1,0 +1,184 @@
+//! Where in a guest a trap happened, in lines for the log.
+//!
+//! The names of functions and files are the guest's text: they are escaped and cut.
+
+use super::lines::{Lines, Place};
+use std::fmt::{self, Write};
+use wasmtime::{FrameInfo, WasmBacktrace};
+
+/// The most characters of a name that are shown.
+const NAME: usize = 200;
+
+/// A guest's stack at the trap, a line for each function, the innermost first. How many there are is
+/// bounded by the engine's settings.
+pub(super) struct Backtrace<'a> {
+    frames: &'a [FrameInfo],
+    places: Vec<Option<Place>>,
+}
+
+impl<'a> Backtrace<'a> {
+    pub fn new(trace: &'a WasmBacktrace, lines: &Lines) -> Self {
+        let frames = trace.frames();
+        let offsets: Vec<_> = frames.iter().map(FrameInfo::module_offset).collect();
+        Self {
+            frames,
+            places: lines.places(&offsets),
+        }
+    }
+}
+
+impl fmt::Display for Backtrace<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (number, (frame, place)) in self.frames.iter().zip(&self.places).enumerate() {
+            let separator = if number == 0 { "" } else { "\n" };
+            write!(f, "{separator}{number}: ")?;
+            write_function(f, frame)?;
+            match (place, frame.module_offset()) {
+                (Some(place), _) => write_place(f, place)?,
+                (None, Some(offset)) => write!(f, " at {offset:#x}")?,
+                (None, None) => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The name that the name section has. Rust's are as they are in the source; those of C++ stay as they are:
+/// `c++filt` reads them.
+fn write_function(f: &mut fmt::Formatter<'_>, frame: &FrameInfo) -> fmt::Result {
+    let Some(name) = frame.func_name() else {
+        return write!(f, "function {}", frame.func_index());
+    };
+    match rustc_demangle::try_demangle(name) {
+        // Without the hash.
+        Ok(name) => write!(f, "{}", Shown(format_args!("{name:#}"))),
+        Err(_) => write!(f, "{}", Shown(name)),
+    }
+}
+
+fn write_place(f: &mut fmt::Formatter<'_>, place: &Place) -> fmt::Result {
+    write!(f, " at {}:{}", Shown(&place.file), place.line)?;
+    match place.column {
+        0 => Ok(()),
+        column => write!(f, ":{column}"),
+    }
+}
+
+/// A guest's text, escaped and cut. What is beyond the cut is not even looked at: what a mangled name
+/// stands for can be far longer than the name.
+struct Shown<T>(T);
+
+impl<T: fmt::Display> fmt::Display for Shown<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut cut = Cut { f, left: NAME };
+        match (write!(cut, "{}", self.0), cut.left) {
+            // The error is the cut's own.
+            (Err(_), 0) => f.write_char('…'),
+            (result, _) => result,
+        }
+    }
+}
+
+struct Cut<'a, 'b> {
+    f: &'a mut fmt::Formatter<'b>,
+    left: usize,
+}
+
+impl Write for Cut<'_, '_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for c in text.chars() {
+            self.left = self.left.checked_sub(1).ok_or(fmt::Error)?;
+            write!(self.f, "{}", c.escape_debug())?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::GuestTrap;
+    use super::*;
+    use wasmtime::{Engine, Instance, Module, Store};
+
+    /// What is shown of a trap in a module.
+    fn traps(binary: &[u8]) -> String {
+        let engine = Engine::default();
+        let module = Module::new(&engine, binary).expect("a module");
+        let mut store = Store::new(&engine, ());
+        let instance = Instance::new(&mut store, &module, &[]).expect("an instance");
+        let function = instance.get_typed_func::<(), ()>(&mut store, "f");
+        let trap = function
+            .expect("f")
+            .call(&mut store, ())
+            .expect_err("a trap");
+        let trap = GuestTrap::new(trap).within(&Lines::of(binary));
+        trap.backtrace().expect("there is one")
+    }
+
+    fn of(wat: &str) -> String {
+        let binary = wat::Parser::new()
+            .generate_dwarf(wat::GenerateDwarf::Full)
+            .parse_str(Some("dir/it.wat".as_ref()), wat);
+        traps(&binary.expect("it can be parsed"))
+    }
+
+    /// The same without debug information.
+    fn of_stripped(wat: &str) -> String {
+        traps(&wat::parse_str(wat).expect("it can be parsed"))
+    }
+
+    #[test]
+    fn each_function_is_a_line_with_its_place() {
+        let wat = "(module\n(func $inner\nunreachable)\n(func $outer (export \"f\")\ncall $inner))";
+        assert_eq!(
+            of(wat),
+            "0: inner at dir/it.wat:3:1\n1: outer at dir/it.wat:5:1"
+        );
+    }
+
+    #[test]
+    fn without_debug_information_it_is_the_offset() {
+        let wat = "(module (func $_ZN4some4name17h0123456789abcdefE (export \"f\") unreachable))";
+        let shown = of_stripped(wat);
+        let offset = shown.strip_prefix("0: some::name at 0x").expect(&shown);
+        assert!(u64::from_str_radix(offset, 16).is_ok(), "{shown}");
+        let nameless = of_stripped("(module (func unreachable) (func (export \"f\") call 0))");
+        assert!(nameless.starts_with("0: function 0 at 0x"), "{nameless}");
+    }
+
+    #[test]
+    fn the_guests_text_cannot_look_like_more_of_the_log() {
+        let wat = r#"(module (func $"a\n1: \1b[31mb" (export "f") unreachable))"#;
+        for shown in [of_stripped(wat), of(wat)] {
+            assert!(shown.starts_with(r"0: a\n1: \u{1b}[31mb at "), "{shown}");
+            assert_eq!(shown.lines().count(), 1, "{shown}");
+        }
+        let name = "ü".repeat(10_000);
+        let shown = of_stripped(&format!(
+            "(module (func ${name:?} (export \"f\") unreachable))"
+        ));
+        let start = format!("0: {}… at 0x", "ü".repeat(NAME));
+        assert!(shown.starts_with(&start), "{shown}");
+    }
+
+    /// Each prefix of them, and each with a byte that is another one.
+    #[test]
+    fn broken_line_tables_are_no_matter() {
+        let wat = "(module (func (export \"f\")\nunreachable))";
+        let binary = wat::Parser::new()
+            .generate_dwarf(wat::GenerateDwarf::Full)
+            .parse_str(None, wat)
+            .expect("it can be parsed");
+        let code = wat::parse_str(wat).expect("it can be parsed").len();
+        for at in code..binary.len() {
+            for (end, flipped) in [(at, 0), (binary.len(), 0xff), (binary.len(), 1)] {
+                let mut broken = binary[..end].to_vec();
+                if let Some(byte) = broken.get_mut(at) {
+                    *byte ^= flipped;
+                }
+                let lines = Lines::of(&broken);
+                lines.places(&[Some(0), None, Some(code - 2), Some(usize::MAX)]);
+            }
+        }
+    }
+}

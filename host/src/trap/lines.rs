@@ -1,0 +1,265 @@
+//! Which line of the source an instruction comes from: DWARF's line tables, of all modules of a component.
+//!
+//! They are the guest's own, and may be anything. So they are read as a stream when a trap asks for them,
+//! without recursion, and nothing is kept of them but what was asked for.
+
+use gimli::{AttributeValue, DebugLine, DebugLineOffset, DebugLineStr, DebugStr, EndianSlice};
+use gimli::{IncompleteLineProgram, LineProgramHeader, LineRow, LineRows, LittleEndian};
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+use wasmparser::{Encoding, Parser, Payload};
+
+/// The most bytes of line tables that a trap is worth: it takes some 20 ms to read them.
+const LARGEST: usize = 4 << 20;
+
+/// The most bytes of a path that are kept.
+const PATH: usize = 1 << 10;
+
+/// WebAssembly's addresses have 32 bits here.
+const ADDRESS_SIZE: u8 = 4;
+
+type Slice<'a> = EndianSlice<'a, LittleEndian>;
+
+/// The line tables of a component. Cheap to clone. By default, and of a component without debug information,
+/// there are none.
+#[derive(Clone, Default)]
+pub(crate) struct Lines(Option<Arc<[Module]>>);
+
+/// Those of a module.
+#[derive(Default)]
+struct Module {
+    /// Where its code section is in the component.
+    code: Range<usize>,
+    /// The section `.debug_line`.
+    tables: Box<[u8]>,
+    /// `.debug_line_str` and `.debug_str`, in which tables of DWARF 5 have their paths.
+    line_strings: Box<[u8]>,
+    strings: Box<[u8]>,
+}
+
+/// The sections with strings.
+#[derive(Clone, Copy)]
+struct Strings<'a> {
+    of_lines: DebugLineStr<Slice<'a>>,
+    of_all: DebugStr<Slice<'a>>,
+}
+
+/// A place in the source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    pub file: String,
+    pub line: u64,
+    /// 0: not known.
+    pub column: u64,
+}
+
+impl Lines {
+    /// Those of a component's binary. What cannot be read has none: whoever compiles it says why.
+    pub fn of(component: &[u8]) -> Self {
+        let mut modules = modules(component);
+        modules.retain(|module| !module.tables.is_empty());
+        let size: usize = modules.iter().map(|module| module.tables.len()).sum();
+        match size {
+            0 => Self::default(),
+            1..=LARGEST => Self(Some(modules.into())),
+            _ => {
+                tracing::debug!(
+                    "traps are told without lines: {size} bytes of line tables are too many"
+                );
+                Self::default()
+            }
+        }
+    }
+
+    /// The places of instructions, which are at these offsets in the component.
+    pub(super) fn places(&self, offsets: &[Option<usize>]) -> Vec<Option<Place>> {
+        let mut places = vec![None; offsets.len()];
+        for module in self.0.iter().flat_map(|modules| modules.iter()) {
+            let address = |offset: &Option<usize>| {
+                let offset = offset.filter(|offset| module.code.contains(offset))?;
+                Some((offset - module.code.start) as u64)
+            };
+            let mut search = Search::new(offsets.iter().map(address).collect(), &mut places);
+            if search.looks_for_any() {
+                // What is broken is the guest's own: what was found before is found.
+                let _ = search.read(module);
+            }
+        }
+        places
+    }
+}
+
+impl fmt::Debug for Lines {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let modules = self.0.as_ref().map_or(0, |modules| modules.len());
+        write!(f, "Lines(of {modules} modules)")
+    }
+}
+
+fn modules(component: &[u8]) -> Vec<Module> {
+    let mut modules = Vec::new();
+    let payloads = Parser::new(0).parse_all(component);
+    for payload in payloads.map_while(Result::ok) {
+        match (payload, modules.last_mut()) {
+            (
+                Payload::Version {
+                    encoding: Encoding::Module,
+                    ..
+                },
+                _,
+            ) => {
+                modules.push(Module::default());
+            }
+            (Payload::CodeSectionStart { range, .. }, Some(module)) => module.code = range,
+            (Payload::CustomSection(section), Some(module)) => match section.name() {
+                ".debug_line" => module.tables = section.data().into(),
+                ".debug_line_str" => module.line_strings = limited(section.data()),
+                ".debug_str" => module.strings = limited(section.data()),
+                _ => {}
+            },
+            _ => {}
+        }
+    }
+    modules
+}
+
+/// A section, if it is not too large to be kept.
+fn limited(section: &[u8]) -> Box<[u8]> {
+    match section.len() {
+        0..=LARGEST => section.into(),
+        _ => Box::default(),
+    }
+}
+
+/// A search for the rows of some addresses.
+struct Search<'a> {
+    addresses: Vec<Option<u64>>,
+    /// The first and the last of them.
+    bounds: Option<(u64, u64)>,
+    places: &'a mut [Option<Place>],
+}
+
+/// What a row says of the addresses from its own to that of the next one.
+struct Row {
+    address: u64,
+    file: u64,
+    line: u64,
+    column: u64,
+}
+
+impl<'a> Search<'a> {
+    fn new(addresses: Vec<Option<u64>>, places: &'a mut [Option<Place>]) -> Self {
+        let known = || addresses.iter().flatten().copied();
+        Self {
+            bounds: known().min().zip(known().max()),
+            addresses,
+            places,
+        }
+    }
+
+    fn looks_for_any(&self) -> bool {
+        self.bounds.is_some()
+    }
+
+    /// Go through the tables of a module, one after the other.
+    fn read(&mut self, module: &Module) -> gimli::Result<()> {
+        let tables = DebugLine::new(&module.tables, LittleEndian);
+        let strings = Strings {
+            of_lines: DebugLineStr::new(&module.line_strings, LittleEndian),
+            of_all: DebugStr::new(&module.strings, LittleEndian),
+        };
+        let mut offset = 0;
+        while offset < module.tables.len() {
+            let program = tables.program(DebugLineOffset(offset), ADDRESS_SIZE, None, None)?;
+            let header = program.header();
+            let length = header.unit_length() + usize::from(header.format().initial_length_size());
+            self.read_table(program.rows(), strings)?;
+            offset += length.max(1);
+        }
+        Ok(())
+    }
+
+    fn read_table<'s>(
+        &mut self,
+        mut rows: LineRows<Slice<'s>, IncompleteLineProgram<Slice<'s>>>,
+        strings: Strings<'s>,
+    ) -> gimli::Result<()> {
+        let mut last: Option<Row> = None;
+        while let Some((header, row)) = rows.next_row()? {
+            if let Some(last) = last {
+                self.look_at(&last, row.address(), header, strings);
+            }
+            last = (!row.end_sequence()).then(|| Row::of(row));
+        }
+        Ok(())
+    }
+
+    /// Whether one of the addresses is within this row.
+    fn look_at<'s>(
+        &mut self,
+        row: &Row,
+        end: u64,
+        header: &LineProgramHeader<Slice<'s>>,
+        strings: Strings<'s>,
+    ) {
+        let Some((first, last)) = self.bounds else {
+            return;
+        };
+        if end <= first || last < row.address {
+            return;
+        }
+        for (address, place) in self.addresses.iter().zip(self.places.iter_mut()) {
+            if address.is_some_and(|address| (row.address..end).contains(&address))
+                && place.is_none()
+            {
+                *place = row.place(header, strings);
+            }
+        }
+    }
+}
+
+impl Row {
+    fn of(row: &LineRow) -> Self {
+        Self {
+            address: row.address(),
+            file: row.file_index(),
+            line: row.line().map_or(0, Into::into),
+            column: match row.column() {
+                gimli::ColumnType::LeftEdge => 0,
+                gimli::ColumnType::Column(column) => column.into(),
+            },
+        }
+    }
+
+    /// None if it belongs to no line.
+    fn place<'s>(
+        &self,
+        header: &LineProgramHeader<Slice<'s>>,
+        strings: Strings<'s>,
+    ) -> Option<Place> {
+        let file = header.file(self.file).filter(|_| self.line > 0)?;
+        let mut path = String::new();
+        let directory = file.directory(header).and_then(|it| text(it, strings));
+        let name = text(file.path_name(), strings)?;
+        if let Some(directory) = directory.filter(|it| !it.is_empty() && !name.starts_with('/')) {
+            path = directory + "/";
+        }
+        Some(Place {
+            file: path + &name,
+            line: self.line,
+            column: self.column,
+        })
+    }
+}
+
+fn text<'s>(value: AttributeValue<Slice<'s>>, strings: Strings<'s>) -> Option<String> {
+    let text = match value {
+        AttributeValue::String(text) => text,
+        AttributeValue::DebugLineStrRef(offset) => strings.of_lines.get_str(offset).ok()?,
+        AttributeValue::DebugStrRef(offset) => strings.of_all.get_str(offset).ok()?,
+        _ => return None,
+    };
+    let start = text.slice().get(..PATH).unwrap_or(text.slice());
+    Some(String::from_utf8_lossy(start).into_owned())
+}
