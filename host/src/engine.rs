@@ -24,6 +24,12 @@ pub(crate) const TABLES: u32 = 8;
 /// that Linux leaves in one piece.
 const MEMORY: usize = 4 << 30;
 
+/// The guard behind each of them, which is wasmtime's default.
+const MEMORY_GUARD: usize = 32 << 20;
+
+/// The address space that the memories of one instance take of the pool.
+pub(crate) const MEMORIES_OF_INSTANCE: u64 = MEMORIES as u64 * (MEMORY + MEMORY_GUARD) as u64;
+
 /// What is kept of an instance's memory for the next one in its slot, rather than given back to
 /// the kernel. It pays to be close to what a small guest touches, and costs beyond it.
 const KEPT_RESIDENT: usize = 128 << 10;
@@ -51,6 +57,7 @@ impl Services {
     pub fn new(room: &Limits, cache: Option<&Cache>) -> wasmtime::Result<Self> {
         let mut config = base_config(cache);
         config.epoch_interruption(true);
+        config.memory_guard_size(MEMORY_GUARD as u64);
         config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(room)));
         let (engine, has_pool) = match Engine::new(&config) {
             Ok(engine) => (engine, true),

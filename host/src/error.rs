@@ -13,7 +13,7 @@ pub enum Error {
     #[error(transparent)]
     Socket(#[from] ErrorCode),
     /// One of the places that a server was to listen on cannot be had.
-    #[error("cannot listen on {place}: {code}")]
+    #[error("cannot listen on {place}: {code}{}", help(.place.port(), *.code))]
     Listen {
         /// Where it was to listen.
         place: ListenSource,
@@ -21,7 +21,7 @@ pub enum Error {
         code: ErrorCode,
     },
     /// The same, of one of several addresses that were to be listened on.
-    #[error("{address}: {code}")]
+    #[error("{address}: {code}{}", help(Some(.address.port()), *.code))]
     Address {
         /// The address, with the port that was tried.
         address: SocketAddr,
@@ -41,7 +41,7 @@ pub enum Error {
     #[error("the listener component failed: {0}")]
     Acceptor(String),
     /// A program trapped. Where in it that happened is in the error's causes, in many lines.
-    #[error("the program failed: {}", .0.root_cause())]
+    #[error("the program failed: {}", why(.0))]
     Program(anyhow::Error),
     /// The listener was closed while it was still needed.
     #[error("the listener is closed")]
@@ -70,6 +70,30 @@ pub enum Error {
         /// Its value in `HostBuilder::limits`.
         capacity: usize,
     },
+}
+
+/// What helps against a refused port.
+fn help(port: Option<u16>, code: ErrorCode) -> &'static str {
+    match (port, code) {
+        (Some(1..1024), ErrorCode::AccessDenied) => {
+            ": take a port from 1024 on, or allow lower ones with `setcap cap_net_bind_service=+ep` on the \
+             program's file or with `sysctl net.ipv4.ip_unprivileged_port_start`, or have systemd pass the \
+             socket"
+        }
+        _ => "",
+    }
+}
+
+/// What the trap of a program is due to, where its own words do not say.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct LimitReached(pub String);
+
+fn why(error: &anyhow::Error) -> String {
+    match error.downcast_ref::<LimitReached>() {
+        Some(limit) => limit.to_string(),
+        None => error.root_cause().to_string(),
+    }
 }
 
 /// An error of a socket: the codes of `wasi:sockets/network` that a listener can meet.
@@ -178,5 +202,34 @@ impl From<ErrorCode> for std::io::Error {
             ErrorCode::NewSocketLimit | ErrorCode::Unknown => ErrorKind::Other,
         };
         Self::new(kind, code)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn listen(place: &str, code: ErrorCode) -> String {
+        let place = place.parse().expect("a source");
+        Error::Listen { place, code }.to_string()
+    }
+
+    #[test]
+    fn what_helps_against_a_low_port_is_said_where_it_helps() {
+        for place in ["127.0.0.1:80", ":443", "localhost:1023"] {
+            let text = listen(place, ErrorCode::AccessDenied);
+            assert!(text.contains(": Permission denied: take a port"), "{text}");
+            assert!(text.contains("cap_net_bind_service") && !text.contains('\n'));
+        }
+        for (place, code) in [
+            ("127.0.0.1:1024", ErrorCode::AccessDenied),
+            ("unix:/run/a", ErrorCode::AccessDenied),
+            ("127.0.0.1:80", ErrorCode::AddressInUse),
+        ] {
+            assert_eq!(
+                listen(place, code),
+                format!("cannot listen on {place}: {code}")
+            );
+        }
     }
 }

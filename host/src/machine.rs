@@ -3,6 +3,7 @@
 //! Where it ends: it is known before anything is made. What is too much all the same fails for the one
 //! connection that it is too much for.
 
+use crate::engine::MEMORIES_OF_INSTANCE;
 use std::io;
 
 /// What a server is going to need.
@@ -57,6 +58,8 @@ struct Machine {
     descriptors: Option<u64>,
     address_space: Option<u64>,
     mappings: Option<u64>,
+    /// What can be reserved at a time.
+    in_one_piece: Option<u64>,
 }
 
 /// Descriptors of the process that are for no connection, and those of a source: two sockets, and a
@@ -74,12 +77,17 @@ const ADDRESS_SPACE_EACH: u64 = 8 << 20;
 /// The allocator alone reserves a GiB at a time.
 const ADDRESS_SPACE_RESERVED: u64 = 3 << 29;
 
+/// What Linux leaves of the 128 TiB of a process: two thirds are below its program, less what a random
+/// offset takes. Without as much for all memories of the pool, there is none, and each connection is slower.
+const IN_ONE_PIECE: u64 = 85 << 40;
+
 impl Machine {
     fn this() -> Self {
         Self {
             descriptors: descriptors(),
             address_space: address_space(),
             mappings: mappings(),
+            in_one_piece: Some(IN_ONE_PIECE),
         }
     }
 
@@ -89,6 +97,7 @@ impl Machine {
             self.by_descriptors(needs),
             self.by_mappings(),
             self.by_address_space(),
+            self.by_pool(),
         ];
         let short: Vec<_> = bounds
             .into_iter()
@@ -130,6 +139,15 @@ impl Machine {
             room,
             format!("the address space is limited to {mib} MiB (ulimit -v)"),
         ))
+    }
+
+    fn by_pool(&self) -> Option<(u64, String)> {
+        let limit = self.in_one_piece?;
+        let (tib, gib) = (limit >> 40, MEMORIES_OF_INSTANCE >> 30);
+        let reason = format!(
+            "an instance reserves {gib} GiB of addresses, of which a process has {tib} TiB in one piece"
+        );
+        Some((limit / MEMORIES_OF_INSTANCE, reason))
     }
 }
 
@@ -206,11 +224,23 @@ mod tests {
     }
 
     #[test]
+    fn the_pool_has_to_fit_into_the_address_space() {
+        let machine = Machine {
+            in_one_piece: Some(IN_ONE_PIECE),
+            ..Machine::default()
+        };
+        let fit = machine.fit(NEEDS);
+        assert_eq!(fit.max_connections, 10_795);
+        assert!(fit.reasons[0].contains("85 TiB"), "{fit:?}");
+    }
+
+    #[test]
     fn all_that_is_short_is_named_and_the_least_counts() {
         let machine = Machine {
             descriptors: Some(1_024),
             mappings: Some(65_530),
             address_space: Some(4 << 30),
+            ..Machine::default()
         };
         let fit = machine.fit(NEEDS);
         assert_eq!(fit.max_connections, 320);

@@ -50,7 +50,7 @@ async fn certificate(edge: &Edge) {
 #[cfg(unix)]
 async fn component(app: &App, server: &ServerHandle) {
     let app = app.clone();
-    let loading = tokio::task::spawn_blocking(move || app.load().map_err(anyhow::Error::from));
+    let loading = tokio::task::spawn_blocking(move || app.load_again());
     let loaded = loading.await;
     match loaded.map_err(anyhow::Error::from).flatten() {
         Ok(service) => {

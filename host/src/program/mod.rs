@@ -6,7 +6,9 @@
 mod denials;
 
 use crate::compose::{Composer, wants_listener};
+use crate::error::LimitReached;
 use crate::loading::{self, LoadError, LoadProblem};
+use crate::service::{Allowance, is_for_handles};
 use crate::store::StoreState;
 use crate::{Error, Grants, Host};
 use denials::Denials;
@@ -42,6 +44,8 @@ use wasmtime_wasi::{I32Exit, WasiCtx};
 pub struct Program {
     pre: CommandPre<StoreState>,
     grants: Grants,
+    max_memory: Option<usize>,
+    max_handles: Option<usize>,
 }
 
 impl Program {
@@ -74,6 +78,8 @@ impl Program {
         Ok(Self {
             pre: loading::command(host.programs(), &linked)?,
             grants: Grants::none(),
+            max_memory: None,
+            max_handles: None,
         })
     }
 
@@ -82,6 +88,20 @@ impl Program {
     /// Default: nothing.
     pub fn with_grants(mut self, grants: Grants) -> Self {
         self.grants = grants;
+        self
+    }
+
+    /// The most linear memory that it may have, in bytes: all of its memories together. What would exceed
+    /// it fails in the program (`memory.grow` returns -1). Default: no limit but that of its own memories.
+    pub fn with_max_memory(mut self, bytes: usize) -> Self {
+        self.max_memory = Some(bytes);
+        self
+    }
+
+    /// The most handles that it may have at a time: sockets, streams, pollables, errors, open files. The
+    /// one that would be too many is a trap. Default: no limit but that of this process's descriptors.
+    pub fn with_max_handles(mut self, count: usize) -> Self {
+        self.max_handles = Some(count);
         self
     }
 
@@ -95,14 +115,7 @@ impl Program {
     /// # Errors
     /// [`Error::Program`] if it traps.
     pub async fn run(&self) -> Result<u8, Error> {
-        let mut builder = WasiCtx::builder();
-        builder.inherit_stdio();
-        let denials = Arc::new(Denials::new(self.grants.clone()));
-        let state = StoreState::new(
-            self.grants.finish(builder),
-            self.grants.sockets().clone().on_denied(denials),
-        );
-        let mut store = Store::new(self.pre.engine(), state);
+        let mut store = self.store();
         let ended = async {
             let command = self.pre.instantiate_async(&mut store).await?;
             command.wasi_cli_run().call_run(&mut store).await
@@ -113,8 +126,39 @@ impl Program {
             Err(error) => match error.downcast_ref::<I32Exit>() {
                 // As the kernel does with the status of a process.
                 Some(I32Exit(status)) => Ok(status.to_le_bytes()[0]),
-                None => Err(Error::Program(error.into())),
+                None => Err(self.explain(&mut store, error)),
             },
         }
+    }
+
+    fn store(&self) -> Store<StoreState> {
+        let mut builder = WasiCtx::builder();
+        builder.inherit_stdio();
+        let denials = Arc::<Denials>::default();
+        let wasi = self.grants.finish(builder, denials.clone());
+        let sockets = self.grants.sockets().clone().for_program(denials);
+        let mut state = StoreState::new(wasi, sockets);
+        if let Some(bytes) = self.max_memory {
+            state.allowance = Allowance::of_memory(bytes);
+        }
+        if let Some(count) = self.max_handles {
+            state.table.set_max_capacity(count);
+        }
+        let mut store = Store::new(self.pre.engine(), state);
+        store.limiter(|state| &mut state.allowance);
+        store
+    }
+
+    /// Say which limit it was that ended it, if it was one.
+    fn explain(&self, store: &mut Store<StoreState>, error: wasmtime::Error) -> Error {
+        let refused = store.data_mut().allowance.take_refused();
+        let limit = match (self.max_handles, refused) {
+            (Some(count), _) if is_for_handles(&error) => {
+                format!("it has more than {count} handles")
+            }
+            (_, Some(refused)) => format!("{}, after {refused}", error.root_cause()),
+            _ => return Error::Program(error.into()),
+        };
+        Error::Program(anyhow::Error::from(error).context(LimitReached(limit)))
     }
 }

@@ -6,7 +6,7 @@ use wasmtime::ResourceLimiter;
 
 /// Counts down what is left to an instance: its memories together, and its tables together.
 #[derive(Debug)]
-pub(super) struct Allowance {
+pub(crate) struct Allowance {
     memory: Budget,
     elements: Budget,
     core_instances: usize,
@@ -51,6 +51,24 @@ impl Allowance {
             elements: Budget::new(limits.max_table_elements),
             core_instances: limits.max_core_instances,
             refused: None,
+        }
+    }
+
+    /// As much as there is of everything.
+    pub fn unlimited() -> Self {
+        Self {
+            memory: Budget::new(usize::MAX),
+            elements: Budget::new(usize::MAX),
+            core_instances: MANY,
+            refused: None,
+        }
+    }
+
+    /// The same, but for so many bytes of memory.
+    pub fn of_memory(bytes: usize) -> Self {
+        Self {
+            memory: Budget::new(bytes),
+            ..Self::unlimited()
         }
     }
 
