@@ -20,8 +20,8 @@ pub(crate) const TABLES: u32 = 8;
 /// What is reserved for each memory, with wasmtime's guard of 32 MiB behind it: as much as 32 bits
 /// can address, so that compiled code needs no checks of bounds.
 ///
-/// 10,000 connections take 79 TiB so, of the 128 TiB that a process has on most machines, and of the 85
-/// that Linux leaves in one piece.
+/// 10,000 connections take 78.7 TiB so, of the 128 TiB that a process has on most machines, and of the 79
+/// that it has in one piece (see [`machine`](crate::machine)).
 const MEMORY: usize = 4 << 30;
 
 /// The guard behind each of them, which is wasmtime's default.

@@ -76,8 +76,8 @@ pub enum Error {
 fn help(port: Option<u16>, code: ErrorCode) -> &'static str {
     match (port, code) {
         (Some(1..1024), ErrorCode::AccessDenied) => {
-            ": take a port from 1024 on, or allow lower ones with `setcap cap_net_bind_service=+ep` on the \
-             program's file or with `sysctl net.ipv4.ip_unprivileged_port_start`, or have systemd pass the \
+            ": take a port from 1024 on, or allow lower ones with `setcap cap_net_bind_service=+ep` on \
+             evconn's file or with `sysctl net.ipv4.ip_unprivileged_port_start`, or have systemd pass the \
              socket"
         }
         _ => "",

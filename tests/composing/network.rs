@@ -1,18 +1,24 @@
 //! `evconn run`: what a program may do of the network, and what its limits are.
 
-use super::{SOCKETS, command, evconn, write};
+use super::{EVCONN, SOCKETS, command, evconn, write};
 use crate::support::descriptors::unchanged;
 use crate::support::process::{Ended, Evconn};
 use crate::support::scratch::Scratch;
-use crate::support::{DEADLINE, has_ipv6};
+use crate::support::{DEADLINE, has_ipv6, skip, tool};
 use std::io::{ErrorKind, PipeWriter, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::time::Duration;
 
-fn program() -> Scratch {
+/// The first argument is the case, which is the name of the file as well: by custom, the first argument is
+/// the program's name.
+fn program(case: &str) -> Scratch {
     let scratch = Scratch::new();
-    write(&scratch, "app", SOCKETS);
+    write(&scratch, &app(case), SOCKETS);
     scratch
+}
+
+fn app(case: &str) -> String {
+    format!("granted::{case}")
 }
 
 /// The program's case, with these flags and addresses, and a line of input when it is wanted.
@@ -23,15 +29,15 @@ fn start(
     addresses: &[&str],
 ) -> (Evconn, PipeWriter) {
     let (reader, writer) = std::io::pipe().expect("a pipe");
-    let case = format!("granted::{case}");
-    let app = [&["app", &case], addresses].concat();
+    let app = app(case);
+    let app = [&[&*app], addresses].concat();
     let mut command = command(scratch, &[&["run"], flags, &app].concat());
     (Evconn::start_by(command.stdin(reader)), writer)
 }
 
 /// The same to its end.
 fn run(flags: &[&str], case: &str, addresses: &[&str]) -> Ended {
-    let scratch = program();
+    let scratch = program(case);
     let (evconn, mut input) = start(&scratch, flags, case, addresses);
     // It may not want it.
     let _ = input.write_all(b"\n");
@@ -135,7 +141,7 @@ fn a_program_has_a_pair_of_sockets_of_its_own() {
             assert_eq!(ended.stderr, "");
             assert_eq!(
                 ended.stdout,
-                "bind: ok\nlisten: ok\npeer: same\nreceived: hello\n"
+                "bind: ok\nlisten: ok\npeer: the same\nreceived: hello\n"
             );
         }
     }
@@ -144,13 +150,13 @@ fn a_program_has_a_pair_of_sockets_of_its_own() {
 #[test]
 fn nobody_else_connects_to_a_listener_that_was_not_granted() {
     let _open = unchanged();
-    let scratch = program();
+    let scratch = program("waits");
     let (evconn, mut input) = start(&scratch, &[], "waits", &["127.0.0.1"]);
     let address = listening(&evconn.line());
     let mut other = TcpStream::connect_timeout(&address, DEADLINE).expect("the kernel answers");
     other.set_read_timeout(Some(DEADLINE)).expect("a timeout");
     input.write_all(b"\n").expect("a pipe");
-    assert_eq!(evconn.line(), "peer: same");
+    assert_eq!(evconn.line(), "peer: the same");
     let ended = other.read(&mut [0]).expect_err("a reset");
     assert_eq!(ended.kind(), ErrorKind::ConnectionReset);
     let ended = evconn.wait();
@@ -166,7 +172,7 @@ fn nobody_else_connects_to_a_listener_that_was_not_granted() {
 #[test]
 fn whoever_may_listen_lets_others_connect() {
     let _open = unchanged();
-    let scratch = program();
+    let scratch = program("listens");
     let flags = ["--listen", "127.0.0.1:0"];
     let (evconn, input) = start(&scratch, &flags, "listens", &["127.0.0.1", "127.0.0.1:0"]);
     let address = listening(&evconn.line());
@@ -303,7 +309,7 @@ fn a_denial_of_datagrams_is_told_with_the_flag() {
 #[test]
 fn who_receives_datagrams_may_answer_them() {
     let _open = unchanged();
-    let scratch = program();
+    let scratch = program("answers");
     let flags = ["--listen-udp", "127.0.0.1:0"];
     let (evconn, _input) = start(&scratch, &flags, "answers", &["127.0.0.1", "127.0.0.1:0"]);
     let line = evconn.line();
@@ -323,7 +329,7 @@ fn who_receives_datagrams_may_answer_them() {
 #[test]
 fn the_backlog_is_what_is_said() {
     let _open = unchanged();
-    let scratch = program();
+    let scratch = program("listens");
     for (flags, all) in [(&["--backlog", "1"][..], false), (&[], true)] {
         let flags = [&["--listen", "127.0.0.1:0"], flags].concat();
         let (evconn, input) = start(&scratch, &flags, "listens", &["127.0.0.1", "127.0.0.1:0"]);
@@ -346,7 +352,7 @@ fn limits_end_a_program_and_say_which() {
     assert_eq!(ended.stdout, "grown: yes\n", "{}", ended.stderr);
     let ended = run(&["--max-handles", "200"], "holds", &["127.0.0.1"]);
     assert_eq!(ended.status.code(), Some(134));
-    let said = "evconn: app: the program failed: it has more than 200 handles\n";
+    let said = "evconn: granted::holds: the program failed: it has more than 200 handles\n";
     assert_eq!(ended.stderr, said);
     let ended = run(&["--max-handles", "500"], "holds", &["127.0.0.1"]);
     assert_eq!(ended.stdout, "held: 100\n", "{}", ended.stderr);
@@ -365,7 +371,7 @@ fn limits_end_a_program_and_say_which() {
 #[test]
 fn other_habits_are_told_the_flag() {
     let _open = unchanged();
-    let scratch = program();
+    let scratch = program("pairs");
     for (flags, flag) in [
         (&["-S", "inherit-env"][..], "--env NAME"),
         (&["-Stcp"], "--listen"),
@@ -373,9 +379,36 @@ fn other_habits_are_told_the_flag() {
         (&["--addr", "127.0.0.1:80"], "--listen 127.0.0.1:80"),
     ] {
         for run in ["run", "serve"] {
-            let ended = evconn(&scratch, &[&[run], flags, &["app"]].concat()).wait();
+            let ended = evconn(&scratch, &[&[run], flags, &["granted::pairs"]].concat()).wait();
             assert_eq!(ended.status.code(), Some(2), "{flags:?}: {}", ended.stderr);
             assert!(ended.stderr.contains(flag), "{flags:?}: {}", ended.stderr);
         }
     }
+}
+
+/// What the operating system refuses is no denial of ours: it is said what helps.
+#[test]
+fn a_port_that_this_process_may_not_bind_is_told_with_what_helps() {
+    let _open = unchanged();
+    let scratch = program("listens");
+    let mut command = std::process::Command::new("setpriv");
+    command
+        .args([
+            "--bounding-set=-net_bind_service",
+            "--inh-caps=-net_bind_service",
+            EVCONN,
+        ])
+        .args(["run", "--listen", "127.0.0.1:80", "granted::listens"])
+        .args(["127.0.0.1", "127.0.0.1:80"])
+        .current_dir(scratch.join("."));
+    let Some(output) = tool::run(&mut command, b"\n") else {
+        return;
+    };
+    let said = String::from_utf8_lossy(&output.stdout);
+    if said.starts_with("listening") || said.contains("in-use") {
+        return skip("any process may bind port 80 here");
+    }
+    assert_eq!(said, "bind 127.0.0.1: access-denied\n");
+    let log = String::from_utf8_lossy(&output.stderr);
+    assert!(log.contains("cap_net_bind_service"), "{log}");
 }

@@ -39,6 +39,7 @@ impl OnDenied for Denials {
             }
             Denial::Connect(_)
             | Denial::LookUp(_)
+            | Denial::LowPort(_)
             | Denial::AnyUdpSocket
             | Denial::UdpBind(_)
             | Denial::UdpSend(_) => tracing::warn!("the program {denial}"),

@@ -6,6 +6,7 @@ use super::place::Place;
 use super::udp::UdpRules;
 use super::{Denial, OnDenied, Policy, TcpOptions, Use, option};
 use socket2::SockRef;
+use std::io;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -170,6 +171,14 @@ impl TcpCtx {
 
     fn as_asked(&self, address: SocketAddr) -> SocketAddr {
         self.own().map_or(address, |own| own.as_asked(address))
+    }
+
+    /// The operating system does not let this process bind what the guest may.
+    pub(super) fn bind_failed(&self, address: SocketAddr, error: &io::Error) {
+        let is_low = (1..1024).contains(&address.port());
+        if is_low && error.kind() == io::ErrorKind::PermissionDenied {
+            self.tell(Denial::LowPort(address));
+        }
     }
 
     /// What is to be remembered of a socket that was bound.

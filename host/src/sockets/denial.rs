@@ -15,6 +15,8 @@ pub(crate) enum Denial<'a> {
     LookUp(&'a str),
     /// Somebody else's connection to a listener that was not granted, at this address.
     Accept(SocketAddr),
+    /// It may bind to this, but the operating system does not let this process.
+    LowPort(SocketAddr),
     /// It is granted nothing that takes a socket for datagrams.
     AnyUdpSocket,
     UdpBind(SocketAddr),
@@ -66,6 +68,12 @@ impl fmt::Display for Denial<'_> {
                 write!(f, "may not look {name} up{}", connect(&value))
             }
             Self::Accept(address) => write!(f, "may have no peers but itself on {address}"),
+            Self::LowPort(address) => write!(
+                f,
+                "cannot bind a socket to {address}: Permission denied: this process may not; give it a port \
+                 from 1024 on, or allow lower ones with `setcap cap_net_bind_service=+ep` on evconn's file or \
+                 with `sysctl net.ipv4.ip_unprivileged_port_start`"
+            ),
             Self::AnyUdpSocket => write!(f, "may have no UDP sockets{}", udp(&"HOST:PORT")),
             Self::UdpBind(address) => write!(
                 f,

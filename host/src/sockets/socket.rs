@@ -136,6 +136,7 @@ impl TcpSocket {
             .map_err(|error| errors::code_of(&error))?;
         socket
             .bind(&local.into())
+            .inspect_err(|error| self.ctx.bind_failed(local, error))
             .map_err(|error| errors::code_of_bind(&error))?;
         self._chosen = self.ctx.bound(local, &SockRef::from(socket));
         self.advance(|state| match state {
