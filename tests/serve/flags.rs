@@ -136,13 +136,14 @@ fn the_flags_of_a_listener_are_taken() {
 #[test]
 fn the_forms_of_an_address_are_taken() {
     let _open = unchanged();
-    let zone = match has_ipv6() && cfg!(target_os = "linux") {
-        true => &["--listen", "[::1%lo]:0"][..],
+    let of_ipv6 = match has_ipv6() && cfg!(target_os = "linux") {
+        true => &["--listen", "*:0", "--listen", "[::1%lo]:0"][..],
         false => &[],
     };
-    let others = ["--listen", "tcp://127.0.0.1:0", "--listen", "*:0"];
-    let evconn = start(&[&others, zone].concat());
-    for _ in 0..4 + zone.len() / 2 {
+    let flags = [&["--listen", "tcp://127.0.0.1:0"], of_ipv6].concat();
+    let evconn = start(&flags);
+    // One that it has anyway.
+    for _ in 0..1 + flags.len() / 2 {
         let listening = evconn.listening_on().parse::<SocketAddr>();
         let mut address = listening.expect("an address");
         if address.ip().is_unspecified() {
@@ -171,7 +172,7 @@ fn a_level_that_is_none_is_said_and_not_used() {
         said.contains("RUST_LOG") && said.contains("\"inof\" is no level"),
         "{log}"
     );
-    assert!(rest.contains("served 1 connections"), "{log}");
+    assert!(rest.contains("served 1 connection,"), "{log}");
 }
 
 #[test]
