@@ -24,6 +24,12 @@ const MEMORIES: u32 = 20_000;
 /// can address, so that compiled code needs no checks of bounds.
 const MEMORY: usize = 4 << 30;
 
+/// The guard behind each of them, which is wasmtime's default.
+const MEMORY_GUARD: usize = 32 << 20;
+
+/// The address space that the pool has for each instance at least: for two memories.
+pub(crate) const MEMORIES_OF_INSTANCE: u64 = 2 * (MEMORY + MEMORY_GUARD) as u64;
+
 /// What is kept of an instance's memory for the next one in its slot, rather than given back to
 /// the kernel. It pays to be close to what a small guest touches, and costs beyond it.
 const KEPT_RESIDENT: usize = 128 << 10;
@@ -54,6 +60,7 @@ impl Services {
     pub fn new(room: &Limits) -> wasmtime::Result<Self> {
         let mut config = base_config();
         config.epoch_interruption(true);
+        config.memory_guard_size(MEMORY_GUARD as u64);
         config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(room)));
         let (engine, pooled_memories) = match Engine::new(&config) {
             Ok(engine) => (engine, Some(pooled_memories(room))),

@@ -13,7 +13,7 @@ pub enum Error {
     #[error(transparent)]
     Socket(#[from] ErrorCode),
     /// One of the places that a server was to listen on cannot be had.
-    #[error("cannot listen on {place}: {code}")]
+    #[error("cannot listen on {place}: {code}{}", help(.place.port(), *.code))]
     Listen {
         /// Where it was to listen.
         place: ListenSource,
@@ -21,7 +21,7 @@ pub enum Error {
         code: ErrorCode,
     },
     /// The same, of one of several addresses that were to be listened on.
-    #[error("{address}: {code}")]
+    #[error("{address}: {code}{}", help(Some(.address.port()), *.code))]
     Address {
         /// The address, with the port that was tried.
         address: SocketAddr,
@@ -92,6 +92,18 @@ impl Error {
             Self::Program(trap) => trap.backtrace(),
             _ => None,
         }
+    }
+}
+
+/// What helps against a refused port.
+fn help(port: Option<u16>, code: ErrorCode) -> &'static str {
+    match (port, code) {
+        (Some(1..1024), ErrorCode::AccessDenied) => {
+            ": take a port from 1024 on, or allow lower ones with `setcap cap_net_bind_service=+ep` on \
+             evconn's file or with `sysctl net.ipv4.ip_unprivileged_port_start`, or have systemd pass the \
+             socket"
+        }
+        _ => "",
     }
 }
 
@@ -201,5 +213,34 @@ impl From<ErrorCode> for std::io::Error {
             ErrorCode::NewSocketLimit | ErrorCode::Unknown => ErrorKind::Other,
         };
         Self::new(kind, code)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn listen(place: &str, code: ErrorCode) -> String {
+        let place = place.parse().expect("a source");
+        Error::Listen { place, code }.to_string()
+    }
+
+    #[test]
+    fn what_helps_against_a_low_port_is_said_where_it_helps() {
+        for place in ["127.0.0.1:80", ":443", "localhost:1023"] {
+            let text = listen(place, ErrorCode::AccessDenied);
+            assert!(text.contains(": Permission denied: take a port"), "{text}");
+            assert!(text.contains("cap_net_bind_service") && !text.contains('\n'));
+        }
+        for (place, code) in [
+            ("127.0.0.1:1024", ErrorCode::AccessDenied),
+            ("unix:/run/a", ErrorCode::AccessDenied),
+            ("127.0.0.1:80", ErrorCode::AddressInUse),
+        ] {
+            assert_eq!(
+                listen(place, code),
+                format!("cannot listen on {place}: {code}")
+            );
+        }
     }
 }

@@ -3,6 +3,7 @@
 //! Where it ends: it is known before anything is made. What is too much all the same fails for the one
 //! connection that it is too much for.
 
+use crate::engine::MEMORIES_OF_INSTANCE;
 use std::io;
 
 /// What a server is going to need.
@@ -61,6 +62,8 @@ struct Machine {
     descriptors: Option<u64>,
     address_space: Option<u64>,
     mappings: Option<u64>,
+    /// What can be reserved at a time.
+    in_one_piece: Option<u64>,
 }
 
 /// Descriptors of the process that are for no connection: its standard streams, the event loops of its
@@ -82,12 +85,18 @@ const ADDRESS_SPACE_EACH: u64 = 8 << 20;
 /// The allocator alone reserves a GiB at a time.
 const ADDRESS_SPACE_RESERVED: u64 = 3 << 29;
 
+/// What is left of the 128 TiB of a process: two thirds are below its program on Linux, and the allocator has
+/// its first arena somewhere in the lowest 6 TiB. Where all memories of the pool do not fit into it, there is
+/// no pool, and each connection is slower.
+const IN_ONE_PIECE: u64 = 79 << 40;
+
 impl Machine {
     fn this() -> Self {
         Self {
             descriptors: descriptors(),
             address_space: address_space(),
             mappings: mappings(),
+            in_one_piece: Some(IN_ONE_PIECE),
         }
     }
 
@@ -97,6 +106,7 @@ impl Machine {
             self.by_descriptors(needs),
             self.by_mappings(needs),
             self.by_address_space(),
+            self.by_pool(),
         ];
         let short: Vec<_> = bounds
             .into_iter()
@@ -141,6 +151,15 @@ impl Machine {
             room,
             format!("the address space is limited to {mib} MiB (ulimit -v)"),
         ))
+    }
+
+    fn by_pool(&self) -> Option<(u64, String)> {
+        let limit = self.in_one_piece?;
+        let (tib, gib) = (limit >> 40, MEMORIES_OF_INSTANCE >> 30);
+        let reason = format!(
+            "an instance reserves {gib} GiB of addresses, of which a process has {tib} TiB in one piece"
+        );
+        Some((limit / MEMORIES_OF_INSTANCE, reason))
     }
 }
 
@@ -229,11 +248,23 @@ mod tests {
     }
 
     #[test]
+    fn the_pool_has_to_fit_into_the_address_space() {
+        let machine = Machine {
+            in_one_piece: Some(IN_ONE_PIECE),
+            ..Machine::default()
+        };
+        let fit = machine.fit(NEEDS);
+        assert_eq!(fit.max_connections, 10_033);
+        assert!(fit.reasons[0].contains("79 TiB"), "{fit:?}");
+    }
+
+    #[test]
     fn all_that_is_short_is_named_and_the_least_counts() {
         let machine = Machine {
             descriptors: Some(1_024),
             mappings: Some(65_530),
             address_space: Some(4 << 30),
+            ..Machine::default()
         };
         let fit = machine.fit(NEEDS);
         assert_eq!(fit.max_connections, 320);

@@ -1,5 +1,6 @@
 //! What the store of a component holds that runs for long: an acceptor, a program.
 
+use crate::service::Allowance;
 use crate::sockets::{TcpCtx, TcpCtxView, TcpView};
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
@@ -8,6 +9,8 @@ pub(crate) struct StoreState {
     wasi: WasiCtx,
     tcp: TcpCtx,
     pub table: ResourceTable,
+    /// What it may take of memory, where somebody asks.
+    pub allowance: Allowance,
 }
 
 impl StoreState {
@@ -16,6 +19,7 @@ impl StoreState {
             wasi,
             tcp,
             table: ResourceTable::new(),
+            allowance: Allowance::unlimited(),
         }
     }
 

@@ -1,7 +1,9 @@
 //! `evconn compose`, `evconn run` and `evconn wit`, and what the library has for them.
 
 mod compose;
+mod input;
 mod library;
+mod network;
 mod refused;
 mod run;
 mod wit;
@@ -14,6 +16,7 @@ use std::process::{Command, Stdio};
 const CASES: &[u8] = include_bytes!(env!("EVCONN_TEST_SDK"));
 const ECHO_COMMAND: &[u8] = include_bytes!(env!("EVCONN_EXAMPLE_ECHO_COMMAND"));
 const FILTER: &[u8] = include_bytes!(env!("EVCONN_EXAMPLE_FILTER"));
+const SOCKETS: &[u8] = include_bytes!(env!("EVCONN_TEST_SOCKETS"));
 const FORWARD: &[u8] = include_bytes!(env!("EVCONN_EXAMPLE_FORWARD"));
 
 /// The listener's name in components.

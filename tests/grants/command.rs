@@ -109,6 +109,33 @@ async fn each_flag_grants_what_it_says() {
     serving.stop();
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_service_is_granted_networks_and_ports_or_all_of_them() {
+    let upstream = std::net::TcpListener::bind("127.0.0.1:0").expect("bound");
+    let port = upstream.local_addr().expect("its address").port();
+    let answering = std::thread::spawn(move || {
+        use std::io::Write;
+        for _ in 0..3 {
+            let (mut stream, _) = upstream.accept().expect("a connection");
+            stream.write_all(b"welcome\n").expect("sent");
+            std::io::copy(&mut stream, &mut std::io::sink()).expect("its end");
+        }
+    });
+    let command = format!("connect 127.0.0.1 {port} hello");
+    for (flags, expected) in [
+        (&["--allow-connect", "127.0.0.0/8:*"][..], "welcome\n"),
+        (&["--allow-connect", "127.0.0.1:1-65535"], "welcome\n"),
+        (&["--inherit-network"], "welcome\n"),
+        (&["--allow-connect", "128.0.0.0/8:*"], "access-denied\n"),
+        (&["--allow-udp", "127.0.0.0/8:*"], "access-denied\n"),
+    ] {
+        let serving = Serving::start(flags);
+        assert_eq!(serving.answer(&command).await, expected, "{flags:?}");
+        serving.stop();
+    }
+    answering.join().expect("no panic");
+}
+
 /// One line says what is wrong, and nothing was bound: no line says where it listens.
 #[test]
 fn what_cannot_be_granted_is_refused_at_the_start() {
@@ -169,6 +196,9 @@ fn the_help_lists_them_together() {
         "--arg",
         "--dir",
         "--allow-connect",
+        "--allow-udp",
+        "--listen-udp",
+        "--inherit-network",
         "--inherit-stderr",
     ] {
         assert!(grants.contains(flag), "{flag}: {help}");

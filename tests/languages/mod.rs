@@ -1,5 +1,6 @@
 //! Services in other languages, made and served as the pages about them say, where their tools are.
 
+mod asyncio;
 mod javascript;
 mod page;
 mod python;

@@ -18,8 +18,8 @@ const ADDRESS: &str = "127.0.0.1:9876";
 
 /// Where the commands are run, and where they put what they do not keep. jco cannot build in a
 /// directory that has the latter in it.
-const HERE: &str = "here";
-const TEMPORARY: &str = "temporary";
+pub const HERE: &str = "here";
+pub const TEMPORARY: &str = "temporary";
 
 /// A page, and what it is about.
 pub struct Page {
@@ -99,7 +99,7 @@ fn answers(block: &str) -> String {
 }
 
 /// Commands for a shell that finds `evconn`.
-fn shell(commands: &str, scratch: &Scratch) -> Command {
+pub fn shell(commands: &str, scratch: &Scratch) -> Command {
     let evconn = Path::new(EVCONN).parent().expect("its directory");
     let mut path = evconn.as_os_str().to_owned();
     path.push(":");

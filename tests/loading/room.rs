@@ -170,6 +170,24 @@ fn too_few_descriptors_lower_the_limit_and_are_named() {
     assert!(log.contains(note), "{log}");
 }
 
+/// What is left fits into the pool.
+#[cfg(target_os = "linux")]
+#[test]
+fn more_than_fit_into_the_address_space_are_lowered_to_what_does() {
+    let _open = unchanged();
+    let scratch = Scratch::new();
+    let many = ["--max-connections", "1000000"];
+    let evconn = serve_limited(&echo_file(&scratch), "true", &many);
+    echoes(&evconn);
+    let log = log(evconn);
+    assert!(
+        log.contains("--max-connections 1000000 was lowered to "),
+        "{log}"
+    );
+    assert!(log.contains("79 TiB in one piece"), "{log}");
+    assert!(!log.contains("no room for a pool"), "{log}");
+}
+
 #[test]
 fn the_soft_limit_of_descriptors_is_raised() {
     let _open = unchanged();

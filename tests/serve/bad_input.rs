@@ -88,7 +88,7 @@ fn an_address_of_a_kind_that_nobody_listens_on_is_named() {
     for (address, hint) in [
         ("[::ffff:127.0.0.1]:0", "write 127.0.0.1:0"),
         ("224.0.0.1:0", "multicast"),
-        ("[fe80::1]:0", "[fe80::1%2]:0"),
+        ("[fe80::1]:0", "[fe80::1%eth0]:0"),
     ] {
         refused_in_a_line(&[TEST_GUEST, "--listen", address], hint);
     }

@@ -1,9 +1,9 @@
 //! What the flags say reaches the library.
 
 use super::{ask, connect, echoing, rest, start};
-use crate::support::DEADLINE;
 use crate::support::descriptors::unchanged;
 use crate::support::process::Evconn;
+use crate::support::{DEADLINE, has_ipv6};
 use rustix::process::Signal;
 use std::io::{ErrorKind, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -131,6 +131,49 @@ fn the_flags_of_a_listener_are_taken() {
     ];
     let evconn = start(&flags);
     drop(echoing(evconn.address()));
+}
+
+/// However it is written.
+#[test]
+fn the_forms_of_an_address_are_taken() {
+    let _open = unchanged();
+    let of_ipv6 = match has_ipv6() && cfg!(target_os = "linux") {
+        true => &["--listen", "*:0", "--listen", "[::1%lo]:0"][..],
+        false => &[],
+    };
+    let flags = [&["--listen", "tcp://127.0.0.1:0"], of_ipv6].concat();
+    let evconn = start(&flags);
+    // One that it has anyway.
+    for _ in 0..1 + flags.len() / 2 {
+        let listening = evconn.listening_on().parse::<SocketAddr>();
+        let mut address = listening.expect("an address");
+        if address.ip().is_unspecified() {
+            let is_ipv4 = address.is_ipv4();
+            address.set_ip(match is_ipv4 {
+                true => std::net::Ipv4Addr::LOCALHOST.into(),
+                false => std::net::Ipv6Addr::LOCALHOST.into(),
+            });
+        }
+        drop(echoing(address));
+    }
+}
+
+/// A misspelt level is not silence.
+#[test]
+fn a_level_that_is_none_is_said_and_not_used() {
+    let _open = unchanged();
+    let arguments = ["serve", super::TEST_GUEST, "--listen", "127.0.0.1:0"];
+    let mut command = std::process::Command::new(crate::support::process::EVCONN);
+    let evconn = Evconn::start_by(command.args(arguments).env("RUST_LOG", "inof"));
+    drop(echoing(evconn.address()));
+    evconn.signal(Signal::TERM);
+    let log = evconn.wait().stderr;
+    let (said, rest) = log.split_once('\n').expect("a line");
+    assert!(
+        said.contains("RUST_LOG") && said.contains("\"inof\" is no level"),
+        "{log}"
+    );
+    assert!(rest.contains("served 1 connection,"), "{log}");
 }
 
 #[test]

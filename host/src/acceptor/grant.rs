@@ -2,15 +2,15 @@
 
 use crate::sockets::{Policy, Use};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::atomic::{AtomicU16, Ordering};
 
 /// What is needed to make a listener on `address`, as far as `policy` allows it.
 ///
 /// A dual-stack listener needs a second socket, on the address of IPv4 that means the same.
 pub(super) fn listening(address: SocketAddr, dual_stack: bool, policy: Policy) -> Policy {
     let second = dual_stack.then(|| counterpart(address)).flatten();
-    Policy::new(move |used, used_for| {
-        may_listen(address, second, used, used_for) && policy.allows(used, used_for)
-    })
+    let grant = Grant::new(address, second);
+    Policy::new(move |used, used_for| grant.allows(used, used_for) && policy.allows(used, used_for))
 }
 
 /// What is needed to accept from sockets that listen already, as far as `policy` allows it.
@@ -32,24 +32,51 @@ fn counterpart(address: SocketAddr) -> Option<SocketAddr> {
     Some(SocketAddr::new(ip.into(), address.port()))
 }
 
-fn may_listen(
+/// The addresses of a listener.
+struct Grant {
     first: SocketAddr,
     second: Option<SocketAddr>,
-    used: SocketAddr,
-    used_for: Use,
-) -> bool {
-    // Where port 0 is granted, the kernel chooses one.
-    let chosen = |granted: SocketAddr| {
-        granted.ip() == used.ip() && (granted.port() == used.port() || granted.port() == 0)
-    };
-    match used_for {
-        // The address as it was asked for: of the second socket, with the port of the first.
-        Use::Bind => used == first || second.is_some_and(chosen),
-        // The address that it became.
-        Use::Listen => chosen(first) || second.is_some_and(chosen),
-        // The peer's address. Whom to refuse is not decided here.
-        Use::Accept => true,
-        Use::Connect => false,
+    /// The port on which the first socket listens; 0 until it does.
+    port: AtomicU16,
+}
+
+impl Grant {
+    fn new(first: SocketAddr, second: Option<SocketAddr>) -> Self {
+        let port = AtomicU16::new(first.port());
+        Self {
+            first,
+            second,
+            port,
+        }
+    }
+
+    fn allows(&self, used: SocketAddr, used_for: Use) -> bool {
+        match used_for {
+            // The address as it was asked for: of the second socket, with the port of the first.
+            Use::Bind => used == self.first || self.is_second(used),
+            // The address that it became.
+            Use::Listen => self.listens_first(used) || self.is_second(used),
+            // The peer's address. Whom to refuse is not decided here.
+            Use::Accept => true,
+            Use::Connect => false,
+        }
+    }
+
+    /// Whether the first socket listens here. Where it was bound to port 0, which is all that it may be
+    /// bound to then, the system has chosen the port.
+    fn listens_first(&self, used: SocketAddr) -> bool {
+        let is_port = [0, used.port()].contains(&self.first.port());
+        let is_first = used.ip() == self.first.ip() && is_port;
+        if is_first {
+            self.port.store(used.port(), Ordering::Relaxed);
+        }
+        is_first
+    }
+
+    fn is_second(&self, used: SocketAddr) -> bool {
+        let port = self.port.load(Ordering::Relaxed);
+        let is_ip = |second: SocketAddr| second.ip() == used.ip();
+        self.second.is_some_and(is_ip) && used.port() == port && port != 0
     }
 }
 
@@ -64,7 +91,7 @@ mod tests {
     /// Whether `used` is granted where `first` is, with its counterpart if there is one.
     fn granted(first: &str, used: &str, used_for: Use) -> bool {
         let first = address(first);
-        may_listen(first, counterpart(first), address(used), used_for)
+        Grant::new(first, counterpart(first)).allows(address(used), used_for)
     }
 
     #[test]
@@ -90,10 +117,24 @@ mod tests {
         assert!(granted("[::]:80", "0.0.0.0:80", Use::Bind));
         assert!(!granted("[::]:80", "0.0.0.0:81", Use::Bind));
         assert!(!granted("[::]:80", "127.0.0.1:80", Use::Bind));
-        assert!(granted("[::1]:0", "127.0.0.1:40000", Use::Bind));
         assert!(!granted("[::2]:0", "0.0.0.0:40000", Use::Bind));
         let first = address("[::]:80");
-        assert!(!may_listen(first, None, address("0.0.0.0:80"), Use::Bind));
+        assert!(!Grant::new(first, None).allows(address("0.0.0.0:80"), Use::Bind));
+    }
+
+    #[test]
+    fn the_second_half_has_the_port_that_was_chosen_for_the_first() {
+        let grant = Grant::new(address("[::1]:0"), counterpart(address("[::1]:0")));
+        let allows = |used, used_for| grant.allows(address(used), used_for);
+        for early in ["127.0.0.1:0", "127.0.0.1:40000"] {
+            assert!(!allows(early, Use::Bind));
+        }
+        assert!(allows("[::1]:0", Use::Bind) && allows("[::1]:40000", Use::Listen));
+        assert!(allows("127.0.0.1:40000", Use::Bind) && allows("127.0.0.1:40000", Use::Listen));
+        assert!(!allows("127.0.0.1:40001", Use::Bind) && !allows("127.0.0.1:0", Use::Bind));
+        // That one was not free for the second: another one is tried.
+        assert!(allows("[::1]:0", Use::Bind) && allows("[::1]:40001", Use::Listen));
+        assert!(!allows("127.0.0.1:40000", Use::Bind) && allows("127.0.0.1:40001", Use::Bind));
     }
 
     #[test]

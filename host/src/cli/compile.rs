@@ -1,6 +1,7 @@
 //! `evconn compile`: what a start would compile, ahead of time.
 
 use super::BAD_INPUT;
+use super::input::Input;
 use super::output::Output;
 use clap::Args;
 use evconn::{Host, Limits};
@@ -13,7 +14,7 @@ use std::process::ExitCode;
 /// is checked first that it is a service: what this refuses, `evconn serve` would refuse, too.
 #[derive(Args)]
 pub struct Compile {
-    /// The component, or its text (WAT).
+    /// The component, or its text (WAT); `-` is standard input.
     #[arg(value_name = "APP.wasm")]
     app: PathBuf,
     /// Where the compiled code goes; APP.cwasm in the current directory if this is not given, and
@@ -35,7 +36,11 @@ impl Compile {
 
     fn compile(&self) -> anyhow::Result<()> {
         let output = Output::new(&[&self.app], self.output.as_deref(), "cwasm")?;
-        let code = compiler()?.precompile_file(&self.app)?;
+        let host = compiler()?;
+        let code = Input::open(&self.app)?.load(
+            |path| host.precompile_file(path),
+            |bytes| host.precompile(bytes),
+        )?;
         output.write(&code)
     }
 }

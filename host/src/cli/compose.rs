@@ -1,6 +1,7 @@
 //! `evconn compose`: the listener, put into a component that imports one.
 
 use super::BAD_INPUT;
+use super::input::Input;
 use super::output::Output;
 use clap::Args;
 use evconn::{Composer, Composition};
@@ -11,7 +12,7 @@ use std::process::ExitCode;
 /// runtime of WASI 0.2 that has sockets.
 #[derive(Args)]
 pub struct Compose {
-    /// The component, or its text (WAT).
+    /// The component, or its text (WAT); `-` is standard input.
     #[arg(value_name = "APP.wasm")]
     app: PathBuf,
     /// Where the composition goes; APP.composed.wasm in the current directory if this is not given, and
@@ -46,7 +47,10 @@ impl Compose {
         for middleware in &self.through {
             composer = composer.through_file(middleware)?;
         }
-        let composition = composer.compose_file(&self.app)?;
+        let composition = Input::open(&self.app)?.load(
+            |path| composer.compose_file(path),
+            |bytes| composer.compose(bytes),
+        )?;
         output.write(composition.binary())?;
         output.tell(&self.summary(&output, &composition))
     }

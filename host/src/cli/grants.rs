@@ -1,8 +1,9 @@
 //! The flags for what a service is granted.
 
+use super::habits::HabitArgs;
 use clap::Args;
 use evconn::sockets::{Destination, InvalidDestination};
-use evconn::{DirAccess, GrantError, Grants, GrantsBuilder};
+use evconn::{DirAccess, GrantError, Grants, GrantsBuilder, ListenGrant};
 use std::path::PathBuf;
 
 /// To be flattened into the arguments of each command that runs components.
@@ -17,10 +18,26 @@ pub struct GrantArgs {
     /// for it, or HOST if only that is given. With :ro behind, it is only to be read. May be repeated.
     #[arg(long, value_name = "HOST[::GUEST][:ro]", value_parser = directory)]
     dir: Vec<Directory>,
-    /// Let the component connect to this by TCP, such as db.example:5432, 192.0.2.1:80 or
-    /// [2001:db8::1]:443; if it is a name, let it have that resolved, and no other. May be repeated.
+    /// Let the component connect to this by TCP. HOST is a name, such as db.example, which it may then
+    /// have resolved, and no other; an address, such as 192.0.2.1 or [2001:db8::1]; or a network, such as
+    /// 10.0.0.0/8 or [2001:db8::]/32. PORT is a number, a range, such as 8000-8100, or * for every port.
+    /// May be repeated.
     #[arg(long, value_name = "HOST:PORT", value_parser = destination)]
     allow_connect: Vec<Destination>,
+    /// Let the component send datagrams (UDP) to this, and receive them from it, by sockets on any free
+    /// port. HOST:PORT is as with --allow-connect. May be repeated.
+    #[arg(long, value_name = "HOST:PORT", value_parser = destination)]
+    allow_udp: Vec<Destination>,
+    /// Let the component bind a socket for datagrams (UDP) here, receive them from anyone, and answer.
+    /// May be repeated.
+    #[arg(long, value_name = "[IP]:PORT")]
+    listen_udp: Vec<ListenGrant>,
+    /// Let the component use the network as this process may: listen, connect, send datagrams, and
+    /// resolve any name.
+    #[arg(long)]
+    inherit_network: bool,
+    #[command(flatten)]
+    habits: HabitArgs,
 }
 
 /// What is granted to services only, which have no arguments and no standard streams otherwise.
@@ -51,9 +68,13 @@ impl ServiceGrantArgs {
         grants.build()
     }
 
-    /// Whether it may have connections of its own, besides the one that it serves.
-    pub fn may_connect(&self) -> bool {
-        !self.grants.allow_connect.is_empty()
+    /// Whether it may have sockets of its own, besides the connection that it serves.
+    pub fn has_network(&self) -> bool {
+        let grants = &self.grants;
+        let destinations = [&grants.allow_connect, &grants.allow_udp];
+        destinations.iter().any(|granted| !granted.is_empty())
+            || !grants.listen_udp.is_empty()
+            || grants.inherits_network()
     }
 }
 
@@ -74,7 +95,17 @@ impl GrantArgs {
         for destination in &self.allow_connect {
             grants = grants.connect(destination.clone());
         }
-        grants
+        for destination in &self.allow_udp {
+            grants = grants.udp(destination.clone());
+        }
+        for place in &self.listen_udp {
+            grants = grants.listen_udp(*place);
+        }
+        grants.inherit_network(self.inherits_network())
+    }
+
+    fn inherits_network(&self) -> bool {
+        self.inherit_network || self.habits.inherit_network()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::tcp::TcpArgs;
 use clap::Args;
-use evconn::{Error, Host, ListenSource, Listener, Server, ServerBuilder, SourceError};
+use evconn::{Error, ErrorCode, Host, ListenSource, Listener, Server, ServerBuilder, SourceError};
 use std::io::Write;
 
 /// Flags of every command that listens.
@@ -10,9 +10,9 @@ use std::io::Write;
 pub struct Listen {
     /// Listen on this; may be given more than once.
     ///
-    /// 127.0.0.1:9876 or [::1]:9876 is an address, :9876 is any interface, with IPv6 and IPv4, and
-    /// localhost:9876 is every address that the name stands for; [::]:9876 is any interface with IPv6
-    /// alone.
+    /// 127.0.0.1:9876 or [::1]:9876 is an address, and [fe80::1%eth0]:9876 one of an interface; :9876 or
+    /// *:9876 is any interface, with IPv6 and IPv4, and localhost:9876 is every address that the name
+    /// stands for; [::]:9876 is any interface with IPv6 alone. tcp:// may be in front.
     /// unix:PATH is a Unix socket, and unix:PATH,mode=660 gives its file a mode; unix:@NAME is one
     /// without a file. fd:3 is a listening socket that is inherited as descriptor 3; systemd is all
     /// that systemd passes, and systemd:NAME those of a name.
@@ -34,11 +34,13 @@ impl Listen {
         for source in sources {
             let opened = builder.listen_on(source).await;
             listeners.extend(opened.map_err(|error| match error {
-                // Of several, somebody has to know which.
-                Error::Socket(code) if sources.len() > 1 => Error::Listen {
-                    place: source.clone(),
-                    code,
-                },
+                // Of several, somebody has to know which; and it says what helps.
+                Error::Socket(code) if sources.len() > 1 || code == ErrorCode::AccessDenied => {
+                    Error::Listen {
+                        place: source.clone(),
+                        code,
+                    }
+                }
                 error => error,
             })?);
         }

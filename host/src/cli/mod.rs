@@ -6,6 +6,8 @@ mod compose;
 mod echo;
 mod edge;
 mod grants;
+mod habits;
+mod input;
 mod limits;
 mod listen;
 mod log;

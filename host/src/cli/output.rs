@@ -1,5 +1,6 @@
 //! What a command writes: a file that it makes of others, or its standard output.
 
+use super::input::is_stdin;
 use anyhow::{Context, bail, ensure};
 use std::ffi::OsString;
 use std::fmt;
@@ -41,6 +42,10 @@ impl Output {
         }
         let input = inputs.first().copied().unwrap_or(Path::new(""));
         let output = match (named, input.file_name()) {
+            (None, _) if is_stdin(input) => bail!(
+                "what is made of standard input has no name: say where it goes, with -o FILE, or -o - for \
+                 standard output"
+            ),
             (Some(output), _) => output.to_owned(),
             (None, Some(name)) => Path::new(name).with_extension(extension),
             (None, None) => bail!("{}: it is a directory, and no file", input.display()),

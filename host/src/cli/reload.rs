@@ -39,7 +39,7 @@ async fn certificate(edge: &Edge) {
 async fn component(app: &App, server: &ServerHandle) {
     let (app, server) = (app.clone(), server.clone());
     let loading = tokio::task::spawn_blocking(move || -> anyhow::Result<()> {
-        Ok(server.reload(&app.load()?)?)
+        Ok(server.reload(&app.load_again()?)?)
     });
     match loading.await.map_err(anyhow::Error::from).flatten() {
         Ok(()) => {

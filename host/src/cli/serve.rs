@@ -4,6 +4,7 @@ use super::BAD_INPUT;
 use super::code::CacheArgs;
 use super::edge::EdgeArgs;
 use super::grants::ServiceGrantArgs;
+use super::input::Input;
 use super::limits::{AcceptArgs, LimitArgs, PeerArgs, ReuseArgs};
 use super::listen::Listen;
 use super::log;
@@ -14,7 +15,7 @@ use super::systemd;
 use super::values::{seconds, some_seconds};
 use clap::Args;
 use evconn::machine::Needs;
-use evconn::{Edge, Error, Grants, Host, Limits, Server, ServerBuilder, Service};
+use evconn::{Edge, Grants, Host, Limits, Server, ServerBuilder, Service};
 use std::num::NonZero;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -36,7 +37,7 @@ use std::time::Duration;
 }))]
 pub struct Serve {
     /// The component: a binary, its text (WAT), or with --allow-precompiled what `evconn compile` made
-    /// of it.
+    /// of it. With `-`, it is read from standard input, once: SIGHUP does not read it again.
     #[arg(value_name = "APP.wasm")]
     app: PathBuf,
     #[command(flatten)]
@@ -148,7 +149,7 @@ impl Serve {
         }
         let app = App {
             host: host.build()?,
-            path: self.app.clone(),
+            input: Input::open(&self.app)?,
             allow_precompiled: self.allow_precompiled,
             edge: self.edge.edge()?,
             grants: self.grants.grants()?,
@@ -183,7 +184,7 @@ impl Serve {
     fn fit(&self, limits: Limits, memories_each: usize) -> Limits {
         let needs = Needs {
             max_connections: limits.max_connections,
-            descriptors_each: match self.grants.may_connect() {
+            descriptors_each: match self.grants.has_network() {
                 true => 2,
                 false => 1,
             },
@@ -199,7 +200,7 @@ impl Serve {
 #[derive(Clone)]
 pub struct App {
     host: Host,
-    path: PathBuf,
+    input: Input,
     allow_precompiled: bool,
     edge: Edge,
     grants: Grants,
@@ -207,14 +208,32 @@ pub struct App {
 
 impl App {
     /// Read and compile it. It takes a while, and blocks.
-    pub fn load(&self) -> Result<Service, Error> {
+    pub fn load(&self) -> anyhow::Result<Service> {
+        let host = &self.host;
         let service = match self.allow_precompiled {
-            // SAFETY: whoever gave the flag vouches for the file, as its help says.
-            true => unsafe { Service::from_precompiled_file(&self.host, &self.path) }?,
-            false => Service::from_file(&self.host, &self.path)?,
+            true => self.input.load(
+                // SAFETY: whoever gave the flag vouches for the file, as its help says.
+                |path| unsafe { Service::from_precompiled_file(host, path) },
+                // SAFETY: likewise for what was sent through the pipe.
+                |bytes| unsafe { Service::from_precompiled(host, bytes) },
+            ),
+            false => self.input.load(
+                |path| Service::from_file(host, path),
+                |bytes| Service::new(host, bytes),
+            ),
         };
-        Ok(service
+        Ok(service?
             .with_edge(self.edge.clone())
             .with_grants(self.grants.clone()))
+    }
+
+    /// The same again, later.
+    pub fn load_again(&self) -> anyhow::Result<Service> {
+        match self.input {
+            Input::File(_) => self.load(),
+            Input::Stdin(_) => anyhow::bail!(
+                "it was read from standard input, which ends: serve a file to have it read again"
+            ),
+        }
     }
 }

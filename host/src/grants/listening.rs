@@ -1,15 +1,17 @@
 //! Where a guest may listen by itself.
 
-use crate::ListenSource;
-use crate::sockets::Use;
+use crate::sockets::{Place, PlaceHost, scope_of};
+use crate::{ListenSource, SourceError};
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 use std::str::FromStr;
 
 /// Where a guest may listen: an address, or a port of every interface.
 ///
-/// It is made from text, in the form that [`ListenSource`] has: `127.0.0.1:9876`, `[::1]:0`, or `:9876`
-/// for every interface with IPv6 and IPv4. With port 0, the port is any that the system chooses.
+/// It is made from text, in the form that [`ListenSource`] has: `127.0.0.1:9876`, `[::1]:0`,
+/// `localhost:9876` for `127.0.0.1` and `::1`, or `:9876` for every interface with IPv6 and IPv4. With
+/// port 0, the system chooses the port: the guest asks for port 0, and no other; for the other address of a
+/// dual-stack pair, such as `127.0.0.1` with `::1`, it may ask for the port that was chosen for the first.
 ///
 /// An address is granted itself, and nothing that has it in it: to listen on `0.0.0.0:9876` or `[::]:9876`
 /// takes `:9876`, or just that address.
@@ -23,82 +25,69 @@ use std::str::FromStr;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ListenGrant {
-    /// None: every interface.
-    ip: Option<IpAddr>,
-    port: u16,
-}
+pub struct ListenGrant(Place);
 
-/// This is no place where a guest can be allowed to listen.
+/// This is no place where a guest can be allowed to listen. Its text says what would be right.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "it takes an address with a port, such as 127.0.0.1:9876 or [::1]:9876, or :9876 for any interface"
-)]
-pub struct InvalidListenGrant;
+#[error("{0}")]
+pub struct InvalidListenGrant(String);
 
 impl ListenGrant {
-    /// What would grant this address to a guest that has those already. Every interface's means the same
-    /// as none, and then its counterpart of a dual-stack pair is granted, too.
-    ///
-    /// Whoever may have the first half of such a pair on any port asks for the second one on the port that
-    /// the system has chosen, which is another one each time.
-    pub(super) fn missing(address: SocketAddr, granted: &[Self]) -> Self {
-        let ip = address.ip();
-        let is_first_half = |place: &Self| place.ip.is_some_and(|first| is_pair(first, ip));
-        let was_chosen = granted
-            .iter()
-            .any(|place| place.port == 0 && is_first_half(place));
-        Self {
-            ip: (!ip.is_unspecified()).then_some(ip),
-            port: if was_chosen { 0 } else { address.port() },
-        }
+    /// What grants this address. Every interface's means the same as none, and then its counterpart of a
+    /// dual-stack pair is granted, too.
+    pub(super) fn of(address: SocketAddr) -> Self {
+        let (ip, port) = (address.ip(), address.port());
+        let scope = scope_of(address);
+        let host = match ip.is_unspecified() {
+            true => PlaceHost::Any,
+            false => PlaceHost::Ip { ip, scope },
+        };
+        Self(Place { host, port })
     }
 
-    /// Whether a socket may be used so.
-    pub(super) fn covers(&self, address: SocketAddr, used_for: Use) -> bool {
-        let is_ip = self
-            .ip
-            .is_none_or(|ip| ip.to_canonical() == address.ip().to_canonical());
-        match used_for {
-            // Port 0 is what is asked for if any will do.
-            Use::Bind | Use::Listen => is_ip && (address.port() == self.port || self.port == 0),
-            // Whoever comes to a place where it may listen.
-            Use::Accept => true,
-            Use::Connect => false,
-        }
+    pub(super) fn place(&self) -> Place {
+        self.0
     }
 }
 
-/// The two addresses of a dual-stack listener, in the order in which it binds them.
-fn is_pair(first: IpAddr, second: IpAddr) -> bool {
-    let (IpAddr::V6(first), IpAddr::V4(second)) = (first, second) else {
-        return false;
-    };
-    (first.is_unspecified() && second.is_unspecified())
-        || (first.is_loopback() && second == Ipv4Addr::LOCALHOST)
-}
+/// What a guest can bind is an address: it makes its sockets itself.
+const EXPECTED: &str = "a program listens on an address with a port, such as 127.0.0.1:9876, [::1]:9876 or \
+                        localhost:9876, or :9876 for any interface";
 
 impl FromStr for ListenGrant {
     type Err = InvalidListenGrant;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text.parse::<ListenSource>() {
-            Ok(ListenSource::Address(address)) => Ok(Self {
-                ip: Some(address.ip()),
-                port: address.port(),
-            }),
-            Ok(ListenSource::AnyInterface(port)) => Ok(Self { ip: None, port }),
-            // It binds sockets itself, and knows no names.
-            Ok(_) | Err(_) => Err(InvalidListenGrant),
-        }
+        let (host, port) = match text.parse::<ListenSource>() {
+            Ok(ListenSource::Address(address)) => {
+                let (ip, scope) = (address.ip(), scope_of(address));
+                (PlaceHost::Ip { ip, scope }, address.port())
+            }
+            Ok(ListenSource::AnyInterface(port)) => (PlaceHost::Any, port),
+            Ok(ListenSource::Name { host, port }) if host.eq_ignore_ascii_case("localhost") => {
+                (PlaceHost::Localhost, port)
+            }
+            Ok(_) => return Err(InvalidListenGrant(EXPECTED.to_owned())),
+            Err(SourceError::Invalid { problem, .. }) => {
+                return Err(InvalidListenGrant(problem));
+            }
+            Err(error) => return Err(InvalidListenGrant(error.to_string())),
+        };
+        Ok(Self(Place { host, port }))
     }
 }
 
 impl fmt::Display for ListenGrant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.ip {
-            Some(ip) => write!(f, "{}", SocketAddr::new(ip, self.port)),
-            None => write!(f, ":{}", self.port),
+        let Place { host, port } = self.0;
+        match host {
+            PlaceHost::Any => write!(f, ":{port}"),
+            PlaceHost::Localhost => write!(f, "localhost:{port}"),
+            PlaceHost::Ip {
+                ip: IpAddr::V6(ip),
+                scope,
+            } => write!(f, "{}", SocketAddrV6::new(ip, port, 0, scope)),
+            PlaceHost::Ip { ip, .. } => write!(f, "{}", SocketAddr::new(ip, port)),
         }
     }
 }
@@ -107,82 +96,46 @@ impl fmt::Display for ListenGrant {
 mod tests {
     use super::*;
 
-    fn covers(grant: &str, address: &str, used_for: Use) -> bool {
-        let grant: ListenGrant = grant.parse().expect("a grant");
-        grant.covers(address.parse().expect("an address"), used_for)
+    fn grant(text: &str) -> ListenGrant {
+        text.parse().unwrap_or_else(|error| panic!("{error}"))
     }
 
     #[test]
-    fn an_address_is_itself_alone() {
-        for used_for in [Use::Bind, Use::Listen] {
-            assert!(covers("127.0.0.1:80", "127.0.0.1:80", used_for));
-            assert!(!covers("127.0.0.1:80", "127.0.0.1:81", used_for));
-            assert!(!covers("127.0.0.1:80", "127.0.0.1:0", used_for));
-            assert!(!covers("127.0.0.1:80", "0.0.0.0:80", used_for));
-            assert!(!covers("127.0.0.1:80", "[::1]:80", used_for));
-        }
-        assert!(!covers("127.0.0.1:80", "127.0.0.1:80", Use::Connect));
-    }
-
-    #[test]
-    fn any_interface_is_each_of_them() {
-        for address in ["0.0.0.0:80", "[::]:80", "127.0.0.1:80", "[::1]:80"] {
-            assert!(covers(":80", address, Use::Bind));
-        }
-        assert!(!covers(":80", "0.0.0.0:81", Use::Bind));
-    }
-
-    #[test]
-    fn what_would_grant_an_address_does() {
-        for (address, grant) in [
+    fn what_grants_an_address_does() {
+        for (address, expected) in [
             ("127.0.0.1:80", "127.0.0.1:80"),
             ("[::1]:0", "[::1]:0"),
+            ("[fe80::1%2]:80", "[fe80::1%2]:80"),
             ("0.0.0.0:80", ":80"),
             ("[::]:80", ":80"),
         ] {
-            assert_eq!(missing(address, &[]), grant);
-            assert!(covers(grant, address, Use::Bind));
+            let address = address.parse().expect("an address");
+            assert_eq!(ListenGrant::of(address).to_string(), expected);
+            assert!(grant(expected).place().allows_bind(address, None));
         }
     }
 
-    fn missing(address: &str, granted: &[&str]) -> String {
-        let place = |text: &&str| text.parse().expect("a grant");
-        let granted: Vec<_> = granted.iter().map(place).collect();
-        let address = address.parse().expect("an address");
-        ListenGrant::missing(address, &granted).to_string()
+    #[test]
+    fn what_is_displayed_is_the_same_grant() {
+        for text in ["127.0.0.1:80", "[::1]:0", ":80", "localhost:80"] {
+            assert_eq!(grant(text).to_string(), text);
+        }
+        assert_eq!(grant("LocalHost:80"), grant("localhost:80"));
     }
 
     #[test]
-    fn the_port_of_a_second_half_is_chosen_with_that_of_the_first() {
-        for (address, granted, expected) in [
-            ("127.0.0.1:40000", "[::1]:0", "127.0.0.1:0"),
-            ("0.0.0.0:40000", "[::]:0", ":0"),
-            // It was asked for.
-            ("127.0.0.1:40000", "[::1]:40000", "127.0.0.1:40000"),
-            ("127.0.0.1:40000", "[::]:0", "127.0.0.1:40000"),
-            ("127.0.0.2:40000", "[::1]:0", "127.0.0.2:40000"),
-            ("[::1]:40000", "127.0.0.1:0", "[::1]:40000"),
+    fn what_a_guest_cannot_bind_is_refused_with_what_would_be_right() {
+        for (text, hint) in [
+            ("", "such as 127.0.0.1:9876"),
+            ("80", "write :80"),
+            ("127.0.0.1", "127.0.0.1:9876"),
+            ("a.example:80", "a program listens on an address"),
+            ("unix:/x", "a program listens on an address"),
+            ("fd:3", "a program listens on an address"),
+            ("systemd", "a program listens on an address"),
         ] {
-            assert_eq!(missing(address, &[":1", granted]), expected);
-            assert!(covers(expected, address, Use::Bind));
-        }
-    }
-
-    #[test]
-    fn port_zero_is_what_the_system_chooses() {
-        assert!(covers("127.0.0.1:0", "127.0.0.1:0", Use::Bind));
-        assert!(covers("127.0.0.1:0", "127.0.0.1:40000", Use::Listen));
-        assert!(!covers("127.0.0.1:0", "127.0.0.2:40000", Use::Listen));
-    }
-
-    #[test]
-    fn what_a_guest_cannot_bind_is_refused() {
-        for text in ["", "80", "localhost:80", "unix:/x", "fd:3", "systemd"] {
-            assert_eq!(
-                text.parse::<ListenGrant>(),
-                Err(InvalidListenGrant),
-                "{text:?}"
-            );
+            let error = text.parse::<ListenGrant>().expect_err("no place");
+            assert!(error.to_string().contains(hint), "{text:?}: {error}");
         }
     }
 }

@@ -12,10 +12,11 @@ pub use error::GrantError;
 pub use files::DirAccess;
 pub use listening::{InvalidListenGrant, ListenGrant};
 
-use crate::sockets::{Destination, Destinations, Policy, TcpCtx};
+use crate::sockets::{Destination, Destinations, OnDenied, Policy, Protocol, TcpCtx, UdpRules};
 use files::Directory;
 use std::fmt;
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::sync::Arc;
 use wasmtime_wasi::filesystem::WasiFilesystemCtx;
@@ -62,13 +63,12 @@ impl Grants {
     }
 
     fn new(files: WasiFilesystemCtx, builder: GrantsBuilder) -> Self {
-        let policy = policy(&builder);
-        let destinations = Destinations::new(&builder.destinations);
+        let sockets = sockets(&builder);
         Self(Arc::new(Granted {
             variables: builder.variables.clone(),
             arguments: builder.arguments.clone(),
             files,
-            sockets: TcpCtx::new(policy).with_destinations(destinations),
+            sockets,
             inherit_stderr: builder.inherit_stderr,
             builder,
         }))
@@ -79,9 +79,9 @@ impl Grants {
         &self.0.sockets
     }
 
-    /// What would let it listen on an address where it may not.
-    pub(crate) fn missing_place(&self, address: SocketAddr) -> ListenGrant {
-        ListenGrant::missing(address, &self.0.builder.listening)
+    /// What would let a guest listen on an address where it may not.
+    pub(crate) fn missing_place(address: SocketAddr) -> ListenGrant {
+        ListenGrant::of(address)
     }
 
     /// Whether what is printed goes to standard error as it is, rather than to the log.
@@ -89,26 +89,40 @@ impl Grants {
         self.0.inherit_stderr
     }
 
-    /// All else, for one instance.
-    pub(crate) fn finish(&self, mut builder: WasiCtxBuilder) -> WasiCtx {
+    /// All else, for one instance. `on_denied` is told of datagrams that it may not send, and the like.
+    pub(crate) fn finish(
+        &self,
+        mut builder: WasiCtxBuilder,
+        on_denied: Arc<dyn OnDenied>,
+    ) -> WasiCtx {
         builder.envs(&self.0.variables).args(&self.0.arguments);
+        self.0.sockets.udp().apply(&mut builder, on_denied);
         let mut wasi = builder.build();
         wasi.filesystem().clone_from(&self.0.files);
         wasi
     }
 }
 
-/// The rule of the builder, and where it may listen.
-fn policy(builder: &GrantsBuilder) -> Policy {
-    let policy = builder.policy.clone().unwrap_or_else(Policy::deny_all);
-    let places = builder.listening.clone();
-    match places.is_empty() {
-        true => policy,
-        false => Policy::new(move |address, used_for| {
-            let granted = places.iter().any(|place| place.covers(address, used_for));
-            granted || policy.allows(address, used_for)
-        }),
-    }
+/// What the builder grants of the network.
+fn sockets(builder: &GrantsBuilder) -> TcpCtx {
+    let policy = match (&builder.policy, builder.inherit_network) {
+        (_, true) => Policy::allow_all(),
+        (Some(policy), false) => policy.clone(),
+        (None, false) => Policy::deny_all(),
+    };
+    let tcp = builder.destinations.iter().map(|to| (Protocol::Tcp, to));
+    let udp = builder.udp.iter().map(|to| (Protocol::Udp, to));
+    let destinations = Destinations::new(tcp.chain(udp)).with_all_names(builder.inherit_network);
+    let places = |grants: &[ListenGrant]| grants.iter().map(ListenGrant::place).collect::<Vec<_>>();
+    TcpCtx::new(policy)
+        .with_destinations(destinations.clone())
+        .with_places(places(&builder.listening))
+        .with_backlog(builder.backlog)
+        .with_udp(UdpRules {
+            destinations,
+            places: places(&builder.listening_udp).into(),
+            everything: builder.inherit_network,
+        })
 }
 
 impl Default for Grants {
@@ -132,6 +146,10 @@ pub struct GrantsBuilder {
     directories: Vec<Directory>,
     destinations: Vec<Destination>,
     listening: Vec<ListenGrant>,
+    udp: Vec<Destination>,
+    listening_udp: Vec<ListenGrant>,
+    inherit_network: bool,
+    backlog: Option<NonZeroU32>,
     policy: Option<Policy>,
     inherit_stderr: bool,
 }
@@ -186,8 +204,43 @@ impl GrantsBuilder {
 
     /// It may make a socket listen there, and accept whoever connects. A service seldom needs this, and a
     /// program that is a server does.
+    ///
+    /// Whoever listens on a loopback address may connect to it, too. And who is granted anything of the
+    /// network, or is a [`Program`](crate::Program), may bind port 0 of `127.0.0.1` and `::1`, listen there
+    /// and connect to itself: nobody else is let in, unless that was granted. Python's asyncio, for one,
+    /// does not run without.
     pub fn listen(mut self, place: ListenGrant) -> Self {
         self.listening.push(place);
+        self
+    }
+
+    /// How many connections the kernel may hold that were not yet accepted, of each socket that listens by
+    /// itself, whatever the component asks for. The kernel has a limit of its own. Default: what the
+    /// component says, or 4,096.
+    pub fn backlog(mut self, count: NonZeroU32) -> Self {
+        self.backlog = Some(count);
+        self
+    }
+
+    /// It may send datagrams (UDP) to this and receive them from it, by sockets that have any port that is
+    /// free. If it is a name, it may have that looked up, as with [`connect`](Self::connect).
+    pub fn udp(mut self, destination: Destination) -> Self {
+        self.udp.push(destination);
+        self
+    }
+
+    /// It may bind a socket for datagrams there, receive from anyone, and answer.
+    ///
+    /// Whom it may answer are the latest peers that have sent to it: some thousand.
+    pub fn listen_udp(mut self, place: ListenGrant) -> Self {
+        self.listening_udp.push(place);
+        self
+    }
+
+    /// It may use the network as this process may: listen, connect, exchange datagrams, look up any name.
+    /// Default: false.
+    pub fn inherit_network(mut self, inherit: bool) -> Self {
+        self.inherit_network = inherit;
         self
     }
 
@@ -242,6 +295,10 @@ impl fmt::Debug for GrantsBuilder {
             .field("directories", &self.directories)
             .field("destinations", &self.destinations)
             .field("listening", &self.listening)
+            .field("udp", &self.udp)
+            .field("listening_udp", &self.listening_udp)
+            .field("inherit_network", &self.inherit_network)
+            .field("backlog", &self.backlog)
             .field("policy", &self.policy)
             .field("inherit_stderr", &self.inherit_stderr)
             .finish()

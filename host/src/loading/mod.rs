@@ -218,7 +218,7 @@ fn prepare(host: &Host, component: &Component) -> Result<Service, LoadProblem> {
     let mut linker = Linker::<ConnectionState>::new(host.services());
     let unlinkable = |error| LoadProblem::Unlinkable(one_line(&error));
     sockets::add_to_linker(&mut linker)
-        .and_then(|()| sockets::add_names_to_linker(&mut linker))
+        .and_then(|()| sockets::add_granted_to_linker(&mut linker))
         .and_then(|()| service::add_random_to_linker(&mut linker))
         .map_err(unlinkable)?;
     let linked = linker.instantiate_pre(component).map_err(unlinkable)?;
@@ -250,7 +250,7 @@ pub(crate) fn command(
     let unlinkable = |error| LoadProblem::Unlinkable(one_line(&error));
     let mut linker = Linker::<StoreState>::new(engine);
     sockets::add_to_linker(&mut linker)
-        .and_then(|()| sockets::add_names_to_linker(&mut linker))
+        .and_then(|()| sockets::add_granted_to_linker(&mut linker))
         .and_then(|()| CommandPre::new(linker.instantiate_pre(&component)?))
         .map_err(unlinkable)
 }

@@ -7,20 +7,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 /// The most denials that are told. A program may try again and again.
 const TOLD: u32 = 10;
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Denials {
-    grants: Grants,
     told: AtomicU32,
-}
-
-impl Denials {
-    /// Of a program that has these grants.
-    pub fn new(grants: Grants) -> Self {
-        Self {
-            grants,
-            told: AtomicU32::new(0),
-        }
-    }
 }
 
 impl OnDenied for Denials {
@@ -36,12 +25,24 @@ impl OnDenied for Denials {
                 "the program may have no sockets: grant it with --listen :PORT or --allow-connect \
                  HOST:PORT (in the library, GrantsBuilder::listen and connect)"
             ),
-            Denial::Bind(address) | Denial::Listen(address) => tracing::warn!(
-                "the program {denial}: grant it with --listen {} before the component's name (in the \
-                 library, GrantsBuilder::listen)",
-                self.grants.missing_place(address)
-            ),
-            Denial::Connect(_) | Denial::LookUp(_) => tracing::warn!("the program {denial}"),
+            Denial::Bind(address) | Denial::Listen(address) | Denial::Accept(address) => {
+                let mut address = address;
+                if matches!(denial, Denial::Accept(_)) {
+                    // The system has chosen the port.
+                    address.set_port(0);
+                }
+                tracing::warn!(
+                    "the program {denial}: grant it with --listen {} before the component's name (in the \
+                     library, GrantsBuilder::listen)",
+                    Grants::missing_place(address)
+                );
+            }
+            Denial::Connect(_)
+            | Denial::LookUp(_)
+            | Denial::LowPort(_)
+            | Denial::AnyUdpSocket
+            | Denial::UdpBind(_)
+            | Denial::UdpSend(_) => tracing::warn!("the program {denial}"),
         }
     }
 }

@@ -7,6 +7,7 @@ mod denials;
 
 use crate::compose::{Composer, wants_listener};
 use crate::loading::{self, LoadError, LoadProblem};
+use crate::service::{Allowance, is_for_handles};
 use crate::store::StoreState;
 use crate::trap::Lines;
 use crate::{Error, Grants, GuestTrap, Host, sockets};
@@ -44,6 +45,8 @@ pub struct Program {
     pre: CommandPre<StoreState>,
     grants: Grants,
     lines: Lines,
+    max_memory: Option<usize>,
+    max_handles: Option<usize>,
 }
 
 impl Program {
@@ -78,6 +81,8 @@ impl Program {
             pre: loading::command(host, name, &linked)?,
             grants: Grants::none(),
             lines: Lines::of(&linked),
+            max_memory: None,
+            max_handles: None,
         })
     }
 
@@ -86,6 +91,20 @@ impl Program {
     /// Default: nothing.
     pub fn with_grants(mut self, grants: Grants) -> Self {
         self.grants = grants;
+        self
+    }
+
+    /// The most linear memory that it may have, in bytes: all of its memories together. What would exceed
+    /// it fails in the program (`memory.grow` returns -1). Default: no limit but that of its own memories.
+    pub fn with_max_memory(mut self, bytes: usize) -> Self {
+        self.max_memory = Some(bytes);
+        self
+    }
+
+    /// The most handles that it may have at a time: sockets, streams, pollables, errors, open files. The
+    /// one that would be too many is a trap. Default: no limit but that of this process's descriptors.
+    pub fn with_max_handles(mut self, count: usize) -> Self {
+        self.max_handles = Some(count);
         self
     }
 
@@ -101,36 +120,65 @@ impl Program {
     /// # Errors
     /// [`Error::Program`] if it traps.
     pub async fn run(&self) -> Result<u8, Error> {
-        let mut builder = WasiCtx::builder();
-        builder.inherit_stdio();
-        let denials = Arc::new(Denials::new(self.grants.clone()));
-        let state = StoreState::new(
-            self.grants.finish(builder),
-            self.grants.sockets().clone().on_denied(denials),
-        );
-        let mut store = Store::new(self.pre.engine(), state);
+        let mut store = self.store();
         let ended = async {
             let command = self.pre.instantiate_async(&mut store).await?;
             command.wasi_cli_run().call_run(&mut store).await
         };
-        let status = status(ended.await, &self.lines);
+        let ended = ended.await;
+        let status = self.status(&mut store, ended);
         if !matches!(status, Ok(0)) {
             // Their peers are to know that they did not get all.
             sockets::reset_all(&mut store.data_mut().table);
         }
         status
     }
-}
 
-/// The exit status, or why there is none.
-fn status(ended: wasmtime::Result<Result<(), ()>>, lines: &Lines) -> Result<u8, Error> {
-    match ended {
-        Ok(Ok(())) => Ok(0),
-        Ok(Err(())) => Ok(1),
-        Err(error) => match error.downcast_ref::<I32Exit>() {
-            // As the kernel does with the status of a process.
-            Some(I32Exit(status)) => Ok(status.to_le_bytes()[0]),
-            None => Err(Error::Program(GuestTrap::new(error).within(lines))),
-        },
+    /// The exit status, or why there is none.
+    fn status(
+        &self,
+        store: &mut Store<StoreState>,
+        ended: wasmtime::Result<Result<(), ()>>,
+    ) -> Result<u8, Error> {
+        match ended {
+            Ok(Ok(())) => Ok(0),
+            Ok(Err(())) => Ok(1),
+            Err(error) => match error.downcast_ref::<I32Exit>() {
+                // As the kernel does with the status of a process.
+                Some(I32Exit(status)) => Ok(status.to_le_bytes()[0]),
+                None => Err(Error::Program(self.explain(store, error))),
+            },
+        }
+    }
+
+    fn store(&self) -> Store<StoreState> {
+        let mut builder = WasiCtx::builder();
+        builder.inherit_stdio();
+        let denials = Arc::<Denials>::default();
+        let wasi = self.grants.finish(builder, denials.clone());
+        let sockets = self.grants.sockets().clone().for_program(denials);
+        let mut state = StoreState::new(wasi, sockets);
+        if let Some(bytes) = self.max_memory {
+            state.allowance = Allowance::of_memory(bytes);
+        }
+        if let Some(count) = self.max_handles {
+            state.table.set_max_capacity(count);
+        }
+        let mut store = Store::new(self.pre.engine(), state);
+        store.limiter(|state| &mut state.allowance);
+        store
+    }
+
+    /// Say which limit it was that ended it, if it was one.
+    fn explain(&self, store: &mut Store<StoreState>, error: wasmtime::Error) -> GuestTrap {
+        let refused = store.data_mut().allowance.take_refused();
+        let limit = match (self.max_handles, refused) {
+            (Some(count), _) if is_for_handles(&error) => Some(format!(
+                "it has more than {count} handles: raise the limit with --max-handles"
+            )),
+            (_, Some(refused)) => Some(format!("{}, after {refused}", error.root_cause())),
+            _ => None,
+        };
+        GuestTrap::new(error).within(&self.lines).due_to(limit)
     }
 }

@@ -6,7 +6,7 @@ use wasmtime::ResourceLimiter;
 
 /// Counts down what is left to an instance: its memories together, and its tables together.
 #[derive(Debug)]
-pub(super) struct Allowance {
+pub(crate) struct Allowance {
     memory: Budget,
     elements: Budget,
     core_instances: usize,
@@ -61,6 +61,26 @@ impl Allowance {
             memories: limits.max_memories,
             tables: limits.max_tables,
             refused: None,
+        }
+    }
+
+    /// As much as there is of everything.
+    pub fn unlimited() -> Self {
+        Self {
+            memory: Budget::new(usize::MAX),
+            elements: Budget::new(usize::MAX),
+            core_instances: usize::MAX,
+            memories: usize::MAX,
+            tables: usize::MAX,
+            refused: None,
+        }
+    }
+
+    /// The same, but for so many bytes of memory.
+    pub fn of_memory(bytes: usize) -> Self {
+        Self {
+            memory: Budget::new(bytes),
+            ..Self::unlimited()
         }
     }
 

@@ -79,7 +79,7 @@ fn after(refused: &Option<Refused>) -> String {
 }
 
 /// Whether a trap is due to a full table of handles.
-pub(super) fn is_for_handles(error: &wasmtime::Error) -> bool {
+pub(crate) fn is_for_handles(error: &wasmtime::Error) -> bool {
     matches!(
         error.downcast_ref::<ResourceTableError>(),
         Some(ResourceTableError::Full)

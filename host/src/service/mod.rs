@@ -13,9 +13,10 @@ mod meter;
 mod random;
 mod state;
 
+pub(crate) use allowance::Allowance;
 use console::Origin;
 pub(crate) use console::flush as flush_printed;
-pub(crate) use failure::Failure;
+pub(crate) use failure::{Failure, is_for_handles};
 pub(crate) use fair::{Background, run};
 pub(crate) use instances::Instances;
 pub use instances::Reuse;

@@ -41,7 +41,7 @@ impl ConnectionState {
         Self {
             grants: grants.clone(),
             wasi: None,
-            tcp: grants.sockets().clone().on_denied(console.clone()),
+            tcp: grants.sockets().clone().for_guest(console.clone()),
             table,
             allowance: Allowance::new(limits),
             console,
@@ -110,5 +110,5 @@ fn wasi(grants: &Grants, console: &Arc<Console>) -> WasiCtx {
         .max_random_size(random::MOST)
         .stdout(ConsoleOutput::stdout(console))
         .stderr(ConsoleOutput::stderr(console));
-    grants.finish(builder)
+    grants.finish(builder, console.clone())
 }

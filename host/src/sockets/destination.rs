@@ -1,36 +1,57 @@
-//! A place that a service may connect to: `HOST:PORT`.
+//! A place that a guest may connect to, or exchange datagrams with: `HOST:PORT`.
 
+use ipnet::IpNet;
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::num::NonZeroU16;
+use std::ops::RangeInclusive;
 use std::str::FromStr;
 
-/// A place that a guest may connect to, such as `db.example:5432`, `192.0.2.1:80` or
-/// `[2001:db8::1]:443`.
+/// A place that a guest may connect to: `HOST:PORT`.
 ///
-/// A name stands for the addresses that the host resolves it to, at the time when the guest asks for
-/// them or connects; it is also the only name that the guest can have resolved. An address stands for
-/// itself.
+/// | text | meaning |
+/// | --- | --- |
+/// | `db.example:5432` | the addresses that the host resolves this name to |
+/// | `192.0.2.1:80`, `[2001:db8::1]:443` | this address |
+/// | `10.0.0.0/8:5432`, `[2001:db8::]/32:443` | each address of this network |
+/// | `HOST:8000-8100` | these ports and those between them |
+/// | `HOST:*` | every port |
+///
+/// A name is resolved at the time when the guest asks for its addresses or connects; it is also the only
+/// name that the guest can have resolved.
 ///
 /// ```
 /// use evconn::sockets::Destination;
 ///
 /// let destination: Destination = "DB.example.:5432".parse()?;
 /// assert_eq!(destination.to_string(), "db.example:5432");
+/// let network: Destination = "10.0.0.0/8:8000-8100".parse()?;
 /// # Ok::<(), evconn::sockets::InvalidDestination>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Destination {
-    pub(super) host: Host,
-    pub(super) port: u16,
+    pub(super) target: Target,
+    pub(super) ports: RangeInclusive<u16>,
 }
 
 /// This is no [`Destination`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("it takes HOST:PORT, such as db.example:5432, 192.0.2.1:80 or [2001:db8::1]:443")]
+#[error(
+    "it takes HOST:PORT: a name, an address or a network with a port, a range of ports or *, such as \
+     db.example:5432, 192.0.2.1:8000-8100, [2001:db8::1]:443, 10.0.0.0/8:* or [2001:db8::]/32:443"
+)]
 pub struct InvalidDestination;
 
-/// What is in front of the port.
+/// Which addresses a [`Destination`] stands for.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Target {
+    /// An address is a network of one.
+    Net(IpNet),
+    /// In ASCII and lower case, without a dot at its end.
+    Name(String),
+}
+
+/// A host, as it is written in front of a port.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Host {
     Ip(IpAddr),
@@ -40,6 +61,9 @@ pub(super) enum Host {
 
 /// No name is longer, in whatever script it is written.
 const LONGEST: usize = 1024;
+
+/// Every port that something can be connected to.
+const ALL_PORTS: RangeInclusive<u16> = 1..=u16::MAX;
 
 impl Host {
     /// Names in other scripts are converted to ASCII, as wasi-sockets wants it.
@@ -67,16 +91,57 @@ impl Host {
     }
 }
 
+impl Target {
+    fn parse(text: &str) -> Option<Self> {
+        match text.rsplit_once('/') {
+            Some((address, length)) => network(address, length).map(Self::Net),
+            None => Some(match Host::parse(text)? {
+                Host::Ip(ip) => Self::Net(ip.into()),
+                Host::Name(name) => Self::Name(name),
+            }),
+        }
+    }
+}
+
+/// A network, whose address is in brackets if it is one of IPv6: `10.0.0.0/8`, `[2001:db8::]/32`.
+fn network(address: &str, length: &str) -> Option<IpNet> {
+    let inner = address.strip_prefix('[').and_then(|a| a.strip_suffix(']'));
+    let ip = match inner {
+        Some(inner) => IpAddr::V6(inner.parse().ok()?),
+        None => IpAddr::V4(address.parse().ok()?),
+    };
+    let length = number::<u8>(length)?;
+    // What is mapped is an address of IPv4, and so are those of the network.
+    let (ip, length) = match (ip.to_canonical(), ip) {
+        (IpAddr::V4(ip), IpAddr::V6(_)) => (IpAddr::V4(ip), length.checked_sub(96)?),
+        (ip, _) => (ip, length),
+    };
+    IpNet::new(ip, length).ok().map(|network| network.trunc())
+}
+
+fn ports(text: &str) -> Option<RangeInclusive<u16>> {
+    if text == "*" {
+        return Some(ALL_PORTS);
+    }
+    let (first, last) = text.split_once('-').unwrap_or((text, text));
+    let (first, last): (NonZeroU16, NonZeroU16) = (number(first)?, number(last)?);
+    (first <= last).then(|| first.get()..=last.get())
+}
+
+/// A number without a sign, which `parse` would take.
+fn number<T: FromStr>(text: &str) -> Option<T> {
+    let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().ok().filter(|_| is_number)
+}
+
 impl FromStr for Destination {
     type Err = InvalidDestination;
 
     fn from_str(text: &str) -> Result<Self, InvalidDestination> {
         let (host, port) = text.rsplit_once(':').ok_or(InvalidDestination)?;
-        let is_number = port.bytes().all(|byte| byte.is_ascii_digit());
-        let port = port.parse::<NonZeroU16>().ok().filter(|_| is_number);
         Ok(Self {
-            host: Host::parse(host).ok_or(InvalidDestination)?,
-            port: port.ok_or(InvalidDestination)?.get(),
+            target: Target::parse(host).ok_or(InvalidDestination)?,
+            ports: ports(port).ok_or(InvalidDestination)?,
         })
     }
 }
@@ -84,17 +149,30 @@ impl FromStr for Destination {
 impl From<SocketAddr> for Destination {
     fn from(address: SocketAddr) -> Self {
         Self {
-            host: Host::Ip(address.ip().to_canonical()),
-            port: address.port(),
+            target: Target::Net(address.ip().to_canonical().into()),
+            ports: address.port()..=address.port(),
         }
     }
 }
 
 impl fmt::Display for Destination {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.host {
-            Host::Ip(ip) => write!(f, "{}", SocketAddr::new(*ip, self.port)),
-            Host::Name(name) => write!(f, "{name}:{}", self.port),
+        match &self.target {
+            Target::Name(name) => f.write_str(name)?,
+            Target::Net(network) => {
+                match network.addr() {
+                    IpAddr::V4(ip) => write!(f, "{ip}")?,
+                    IpAddr::V6(ip) => write!(f, "[{ip}]")?,
+                }
+                if network.prefix_len() < network.max_prefix_len() {
+                    write!(f, "/{}", network.prefix_len())?;
+                }
+            }
+        }
+        match (self.ports.start(), self.ports.end()) {
+            _ if self.ports == ALL_PORTS => f.write_str(":*"),
+            (first, last) if first == last => write!(f, ":{first}"),
+            (first, last) => write!(f, ":{first}-{last}"),
         }
     }
 }
@@ -123,22 +201,62 @@ mod tests {
     }
 
     #[test]
+    fn it_may_have_many_ports() {
+        for (text, same) in [
+            ("localhost:*", "localhost:*"),
+            ("[::1]:1-65535", "[::1]:*"),
+            ("192.0.2.1:8000-8100", "192.0.2.1:8000-8100"),
+            ("db.example:80-80", "db.example:80"),
+        ] {
+            assert_eq!(shown(text).as_deref(), Ok(same));
+        }
+    }
+
+    #[test]
+    fn it_may_be_a_network() {
+        for (text, same) in [
+            ("10.0.0.0/8:5432", "10.0.0.0/8:5432"),
+            ("10.1.2.3/8:*", "10.0.0.0/8:*"),
+            ("[2001:db8::]/32:1-2", "[2001:db8::]/32:1-2"),
+            ("0.0.0.0/0:53", "0.0.0.0/0:53"),
+            ("192.0.2.1/32:80", "192.0.2.1:80"),
+            ("[::ffff:10.0.0.0]/104:80", "10.0.0.0/8:80"),
+        ] {
+            assert_eq!(shown(text).as_deref(), Ok(same));
+        }
+    }
+
+    #[test]
     fn anything_else_is_refused() {
         for text in [
             "",
             "localhost",
             "localhost:",
             "localhost:0",
+            "localhost:0-1",
+            "localhost:2-1",
+            "localhost:1-",
+            "localhost:1-2-3",
             "localhost:65536",
             "localhost:+1",
-            "localhost:*",
+            "localhost:**",
             ":80",
             ".:80",
+            "*:80",
             "*.example:80",
             "::1:80",
             "[::1]",
             "http://localhost:80",
             "local host:80",
+            "10.0.0.0/33:80",
+            "10.0.0.0/:80",
+            "10.0.0.0/+8:80",
+            "10.0.0.0/8",
+            "2001:db8::/32:80",
+            "[2001:db8::]/129:80",
+            "[10.0.0.0]/8:80",
+            "[::ffff:10.0.0.0]/8:80",
+            "db.example/8:80",
         ] {
             assert_eq!(shown(text), Err(InvalidDestination), "{text:?}");
         }

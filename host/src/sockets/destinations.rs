@@ -1,23 +1,37 @@
 //! Which places a guest may connect to, and which names it may have looked up.
 
-use super::destination::{Destination, Host};
+use super::destination::{Destination, Target};
 use super::lookup::{Lookup, Name};
+use ipnet::IpNet;
 use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 /// All [`Destination`]s of a guest. Cheap to clone; the clones share what they know of names.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Destinations(Arc<Vec<Place>>);
+pub(crate) struct Destinations {
+    entries: Arc<Vec<Entry>>,
+    /// Whether any name may be looked up, also if it is none of these.
+    all_names: bool,
+}
+
+/// What a destination is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Protocol {
+    Tcp,
+    Udp,
+}
 
 #[derive(Debug)]
-struct Place {
+struct Entry {
+    protocol: Protocol,
     who: Who,
-    port: u16,
+    ports: RangeInclusive<u16>,
 }
 
 #[derive(Debug)]
 enum Who {
-    Ip(IpAddr),
+    Net(IpNet),
     Name(Arc<Name>),
 }
 
@@ -37,40 +51,57 @@ pub(super) struct Check {
 }
 
 impl Destinations {
-    pub fn new<'a>(destinations: impl IntoIterator<Item = &'a Destination>) -> Self {
-        let mut places: Vec<Place> = Vec::new();
-        for destination in destinations {
-            let who = match &destination.host {
-                Host::Ip(ip) => Who::Ip(*ip),
-                Host::Name(text) => Who::Name(match find(&places, text) {
+    pub fn new<'a>(destinations: impl IntoIterator<Item = (Protocol, &'a Destination)>) -> Self {
+        let mut entries: Vec<Entry> = Vec::new();
+        for (protocol, Destination { target, ports }) in destinations {
+            let who = match target {
+                Target::Net(network) => Who::Net(*network),
+                Target::Name(text) => Who::Name(match find(&entries, text) {
                     Some(name) => Arc::clone(name),
                     None => Arc::new(Name::new(text.clone())),
                 }),
             };
-            let port = destination.port;
-            places.push(Place { who, port });
+            let ports = ports.clone();
+            entries.push(Entry {
+                protocol,
+                who,
+                ports,
+            });
         }
-        Self(Arc::new(places))
+        Self {
+            entries: Arc::new(entries),
+            all_names: false,
+        }
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+    /// The same, and any name may be looked up.
+    pub fn with_all_names(mut self, all: bool) -> Self {
+        self.all_names = all;
+        self
+    }
+
+    pub(super) fn has(&self, protocol: Protocol) -> bool {
+        self.entries.iter().any(|entry| entry.protocol == protocol)
     }
 
     /// The name, if it may be looked up.
-    pub(super) fn name(&self, text: &str) -> Option<&Arc<Name>> {
-        find(&self.0, text)
+    pub(super) fn name(&self, text: &str) -> Option<Arc<Name>> {
+        let other = || self.all_names.then(|| Arc::new(Name::any(text.to_owned())));
+        find(&self.entries, text).cloned().or_else(other)
     }
 
-    /// Whether a guest may connect to `address`. If it takes a look-up to know, that is begun.
-    pub(super) fn check(&self, address: SocketAddr) -> Verdict {
+    /// Whether a guest may connect to `address`, or send to it. If it takes a look-up to know, that is
+    /// begun.
+    pub(super) fn check(&self, protocol: Protocol, address: SocketAddr) -> Verdict {
         let ip = address.ip().to_canonical();
+        let is_for =
+            |entry: &&Entry| entry.protocol == protocol && entry.ports.contains(&address.port());
         let mut names = Vec::new();
-        for place in self.0.iter().filter(|place| place.port == address.port()) {
-            match &place.who {
-                Who::Ip(allowed) if *allowed == ip => return Verdict::Allowed,
+        for entry in self.entries.iter().filter(is_for) {
+            match &entry.who {
+                Who::Net(network) if network.contains(&ip) => return Verdict::Allowed,
                 Who::Name(name) if name.remembers(ip) => return Verdict::Allowed,
-                Who::Ip(_) => {}
+                Who::Net(_) => {}
                 Who::Name(name) => names.push(name),
             }
         }
@@ -84,10 +115,10 @@ impl Destinations {
     }
 }
 
-fn find<'a>(places: &'a [Place], text: &str) -> Option<&'a Arc<Name>> {
-    places.iter().find_map(|place| match &place.who {
+fn find<'a>(entries: &'a [Entry], text: &str) -> Option<&'a Arc<Name>> {
+    entries.iter().find_map(|entry| match &entry.who {
         Who::Name(name) if name.as_str() == text => Some(name),
-        Who::Name(_) | Who::Ip(_) => None,
+        Who::Name(_) | Who::Net(_) => None,
     })
 }
 
@@ -125,11 +156,11 @@ mod tests {
             .iter()
             .map(|text| text.parse().expect("a destination"))
             .collect();
-        Destinations::new(&all)
+        Destinations::new(all.iter().map(|destination| (Protocol::Tcp, destination)))
     }
 
     async fn allows(destinations: &Destinations, address: &str) -> bool {
-        match destinations.check(address.parse().expect("an address")) {
+        match destinations.check(Protocol::Tcp, address.parse().expect("an address")) {
             Verdict::Allowed => true,
             Verdict::Refused => false,
             Verdict::Unknown(check) => {
@@ -142,9 +173,9 @@ mod tests {
     #[tokio::test]
     async fn nothing_is_allowed_but_what_is_named() {
         let none = Destinations::default();
-        assert!(none.is_empty() && !allows(&none, "127.0.0.1:80").await);
+        assert!(!none.has(Protocol::Tcp) && !allows(&none, "127.0.0.1:80").await);
         let some = destinations(&["192.0.2.1:80", "[2001:db8::1]:81"]);
-        assert!(!some.is_empty());
+        assert!(some.has(Protocol::Tcp) && !some.has(Protocol::Udp));
         assert!(allows(&some, "192.0.2.1:80").await);
         assert!(allows(&some, "[2001:db8::1]:81").await);
         for address in ["192.0.2.1:81", "192.0.2.2:80", "[2001:db8::1]:80"] {
@@ -163,11 +194,42 @@ mod tests {
     #[test]
     fn a_name_with_two_ports_is_one_name() {
         let some = destinations(&["localhost:80", "localhost:81", "other.example:80"]);
-        let names: Vec<_> = some.0.iter().map(|place| &place.who).collect();
+        let names: Vec<_> = some.entries.iter().map(|entry| &entry.who).collect();
         let [Who::Name(one), Who::Name(same), Who::Name(_)] = names[..] else {
             panic!("{names:?}");
         };
         assert!(Arc::ptr_eq(one, same));
         assert!(some.name("localhost").is_some() && some.name("192.0.2.1").is_none());
+    }
+
+    #[tokio::test]
+    async fn a_network_has_its_addresses_and_a_range_its_ports() {
+        let some = destinations(&["10.0.0.0/8:8000-8100", "[2001:db8::]/32:*"]);
+        for address in ["10.0.0.1:8000", "10.255.0.1:8100", "[2001:db8:1::1]:1"] {
+            assert!(allows(&some, address).await, "{address}");
+        }
+        for address in ["10.0.0.1:7999", "11.0.0.1:8000", "[2001:db9::1]:1"] {
+            assert!(!allows(&some, address).await, "{address}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_for_datagrams_is_not_for_connections() {
+        let destination = "192.0.2.1:53".parse().expect("a destination");
+        let some = Destinations::new([(Protocol::Udp, &destination)]);
+        assert!(!allows(&some, "192.0.2.1:53").await && !some.has(Protocol::Tcp));
+        let address = "192.0.2.1:53".parse().expect("an address");
+        assert!(matches!(
+            some.check(Protocol::Udp, address),
+            Verdict::Allowed
+        ));
+    }
+
+    #[test]
+    fn any_name_may_be_looked_up_where_that_is_granted() {
+        let all = destinations(&["localhost:80"]).with_all_names(true);
+        assert!(all.name("other.example").is_some());
+        let (one, same) = (all.name("localhost"), all.name("localhost"));
+        assert!(Arc::ptr_eq(&one.expect("granted"), &same.expect("granted")));
     }
 }

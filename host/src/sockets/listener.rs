@@ -2,7 +2,8 @@
 
 use super::ending::Ending;
 use super::listening::Listening;
-use super::{Endpoint, TcpCtx};
+use super::own::Claim;
+use super::{Endpoint, Policy, TcpCtx};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use wasmtime_wasi::p2::bindings::sockets::network::ErrorCode;
@@ -11,7 +12,10 @@ use wasmtime_wasi::p2::bindings::sockets::network::ErrorCode;
 #[derive(Debug)]
 pub(super) struct Listener {
     listening: Listening,
-    ctx: TcpCtx,
+    /// Whom it takes.
+    policy: Policy,
+    /// Say, as long as they are there, that the guest listens here.
+    _claims: Vec<Claim>,
     state: Mutex<State>,
 }
 
@@ -25,9 +29,15 @@ struct State {
 
 impl Listener {
     pub fn new(listening: Listening, ctx: &TcpCtx) -> Self {
+        // One that listens has an address; where it has none, nothing depends on it.
+        let (claims, policy) = match listening.local_address() {
+            Ok(address) if !listening.is_unix() => ctx.listens(address),
+            Ok(_) | Err(_) => (Vec::new(), ctx.rules.policy.clone()),
+        };
         Self {
             listening,
-            ctx: ctx.clone(),
+            policy,
+            _claims: claims,
             state: Mutex::default(),
         }
     }
@@ -60,7 +70,7 @@ impl Listener {
         state: &mut State,
         cx: &mut Context<'_>,
     ) -> Poll<Result<Endpoint, ErrorCode>> {
-        let policy = &self.ctx.rules.policy;
+        let policy = &self.policy;
         match &mut state.ending {
             None => self.listening.poll_accept(policy, cx),
             Some(ending) => ending.accept(&self.listening, policy),

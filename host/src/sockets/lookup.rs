@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use wasmtime_wasi::p2::bindings::sockets::network::ErrorCode;
 
 /// For how long the outcome of a look-up is good enough for the next one who asks.
@@ -20,6 +20,10 @@ const REMEMBERED: Duration = Duration::from_secs(600);
 /// The most addresses of one name that are remembered: the latest.
 const MOST_REMEMBERED: usize = 256;
 
+/// How many names are looked up at a time that were not granted one by one. Each takes a thread, and a
+/// guest that may look up any may ask for any number of them.
+static OTHERS: Semaphore = Semaphore::const_new(64);
+
 /// The addresses of a name, in the order of preference, or why there are none.
 pub(super) type Outcome = Result<Arc<[IpAddr]>, ErrorCode>;
 
@@ -27,6 +31,8 @@ pub(super) type Outcome = Result<Arc<[IpAddr]>, ErrorCode>;
 #[derive(Debug)]
 pub(super) struct Name {
     text: String,
+    /// Whether it was granted by itself, so that there are not many of them.
+    is_granted: bool,
     state: Mutex<State>,
 }
 
@@ -41,7 +47,16 @@ impl Name {
     pub fn new(text: String) -> Self {
         Self {
             text,
+            is_granted: true,
             state: Mutex::default(),
+        }
+    }
+
+    /// One of those that may be looked up because any name may.
+    pub fn any(text: String) -> Self {
+        Self {
+            is_granted: false,
+            ..Self::new(text)
         }
     }
 
@@ -78,13 +93,25 @@ impl Name {
         // guest that asks and goes away, again and again, would have any number of threads wait for it.
         let name = Arc::clone(self);
         tokio::spawn(async move {
-            let outcome = resolve(&name.text).await;
+            let outcome = name.resolve().await;
             if let Ok(addresses) = &outcome {
                 name.remember(addresses, Instant::now());
             }
             sender.send_replace(Some(outcome));
         });
         lookup
+    }
+
+    async fn resolve(&self) -> Outcome {
+        let _permit = match self.is_granted {
+            true => None,
+            false => Some(
+                OTHERS
+                    .try_acquire()
+                    .map_err(|_| ErrorCode::TemporaryResolverFailure)?,
+            ),
+        };
+        resolve(&self.text).await
     }
 
     fn remember(&self, addresses: &[IpAddr], now: Instant) {

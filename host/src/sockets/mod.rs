@@ -36,13 +36,14 @@
 //! ```
 //!
 //! Where it ends: UDP and all the rest of WASI are wasmtime-wasi's; so is name look-up, but for what a
-//! [`Service`](crate::Service) is granted. Accepting in a loop, with backoff and the like, is
+//! [`Service`](crate::Service) or a [`Program`](crate::Program) is granted. Accepting in a loop, with backoff and the like, is
 //! `listener.wasm`'s.
 
 mod address;
 pub mod bindings;
 mod buffers;
 mod closing;
+mod ctx;
 mod denial;
 mod destination;
 mod destinations;
@@ -59,6 +60,8 @@ mod lookup;
 mod names;
 mod option;
 mod output;
+mod own;
+mod place;
 mod plain;
 mod policy;
 pub(crate) mod pollables;
@@ -71,15 +74,18 @@ mod socket;
 pub(crate) mod streams;
 mod transport;
 mod turn;
+mod udp;
 mod wit;
 
+pub use ctx::TcpCtx;
 pub(crate) use denial::{Denial, OnDenied};
 pub use destination::{Destination, InvalidDestination};
-pub(crate) use destinations::Destinations;
+pub(crate) use destinations::{Destinations, Protocol};
 pub(crate) use endpoint::Endpoint;
 pub(crate) use input::Input;
 pub use names::ResolveAddressStream;
 pub(crate) use output::{Output, check_permit};
+pub(crate) use place::{Place, PlaceHost, scope_of};
 pub(crate) use plain::Plain;
 pub use policy::{Policy, Refusals, Use};
 pub use pollables::{delete_pollable, poll};
@@ -87,119 +93,12 @@ pub(crate) use revoking::{reset_all, revoke};
 pub use setup::{KeepAlive, TcpOptions};
 pub use socket::TcpSocket;
 pub use streams::delete_streams;
+pub(crate) use udp::UdpRules;
 
-use destinations::Verdict;
-use std::net::SocketAddr;
-use std::sync::Arc;
 use wasmtime::component::{HasData, Linker, ResourceTable};
 use wasmtime_wasi::WasiView;
 use wasmtime_wasi::p2::bindings::io;
 use wasmtime_wasi::p2::bindings::sockets::{instance_network, network};
-
-/// What a store has for its TCP sockets, besides the resource table.
-///
-/// Cheap to clone; the clones share the policy's counters.
-#[derive(Clone, Debug)]
-pub struct TcpCtx {
-    rules: Arc<Rules>,
-    /// Who is told of what the guest may not have.
-    on_denied: Option<Arc<dyn OnDenied>>,
-}
-
-#[derive(Clone, Debug)]
-struct Rules {
-    policy: Policy,
-    /// Where the guest may connect to, besides.
-    destinations: Destinations,
-    options: TcpOptions,
-}
-
-impl TcpCtx {
-    /// Sockets that may do what `policy` allows, set up with the defaults of [`TcpOptions`].
-    pub fn new(policy: Policy) -> Self {
-        Self {
-            rules: Arc::new(Rules {
-                policy,
-                destinations: Destinations::default(),
-                options: TcpOptions::default(),
-            }),
-            on_denied: None,
-        }
-    }
-
-    /// How the sockets are set up.
-    pub fn options(mut self, options: TcpOptions) -> Self {
-        Arc::make_mut(&mut self.rules).options = options;
-        self
-    }
-
-    /// Where the sockets may connect to, whatever the policy says.
-    pub(crate) fn with_destinations(mut self, destinations: Destinations) -> Self {
-        Arc::make_mut(&mut self.rules).destinations = destinations;
-        self
-    }
-
-    pub(crate) fn on_denied(mut self, on_denied: Arc<dyn OnDenied>) -> Self {
-        self.on_denied = Some(on_denied);
-        self
-    }
-
-    fn destinations(&self) -> &Destinations {
-        &self.rules.destinations
-    }
-
-    fn tell(&self, denial: Denial<'_>) {
-        if let Some(on_denied) = &self.on_denied {
-            on_denied.denied(denial);
-        }
-    }
-
-    /// Whether the guest may have sockets at all.
-    fn allows_sockets(&self) -> bool {
-        let allowed = !self.rules.destinations.is_empty() || self.rules.policy.allows_sockets();
-        if !allowed {
-            self.tell(Denial::AnySocket);
-        }
-        allowed
-    }
-
-    fn allows_bind(&self, address: SocketAddr) -> bool {
-        let allowed = self.rules.policy.allows(address, Use::Bind);
-        if !allowed {
-            self.tell(Denial::Bind(address));
-        }
-        allowed
-    }
-
-    fn allows_listen(&self, address: SocketAddr) -> bool {
-        let allowed = self.rules.policy.allows(address, Use::Listen);
-        if !allowed {
-            self.tell(Denial::Listen(address));
-        }
-        allowed
-    }
-
-    /// Whether the guest may connect, if that is known already.
-    fn check_connect(&self, address: SocketAddr) -> Verdict {
-        match self.rules.destinations.check(address) {
-            // Then it does not have to wait.
-            Verdict::Unknown(_) if self.rules.policy.permits(address, Use::Connect) => {
-                Verdict::Allowed
-            }
-            Verdict::Refused if self.policy_allows_connect(address) => Verdict::Allowed,
-            verdict => verdict,
-        }
-    }
-
-    /// Whether the policy lets the guest connect to what is no destination of its own.
-    fn policy_allows_connect(&self, address: SocketAddr) -> bool {
-        let allowed = self.rules.policy.allows(address, Use::Connect);
-        if !allowed {
-            self.tell(Denial::Connect(address));
-        }
-        allowed
-    }
-}
 
 /// What the interfaces work on.
 pub struct TcpCtxView<'a> {
@@ -250,12 +149,13 @@ pub fn add_to_linker<T: TcpView + 'static>(linker: &mut Linker<T>) -> wasmtime::
 }
 
 /// Replace wasmtime-wasi's name look-up in a linker, so that names are resolved which are destinations,
-/// and no others.
-pub(crate) fn add_names_to_linker<T: TcpView + 'static>(
+/// and no others; and have it told that a guest wants UDP sockets and may have none.
+pub(crate) fn add_granted_to_linker<T: TcpView + 'static>(
     linker: &mut Linker<T>,
 ) -> wasmtime::Result<()> {
     linker.allow_shadowing(true);
     bindings::wasi::sockets::ip_name_lookup::add_to_linker::<T, Tcp>(linker, T::tcp)?;
+    udp::add_to_linker(linker)?;
     linker.allow_shadowing(false);
     Ok(())
 }

@@ -7,6 +7,7 @@
 use super::destinations::{Check, Verdict};
 use super::listener::Listener;
 use super::listening::Listening;
+use super::own::Claim;
 use super::plain::Plain;
 use super::{Endpoint, Input, Output, TcpCtx, address, errors, option};
 use rustix::net::Shutdown;
@@ -33,6 +34,8 @@ pub struct TcpSocket {
     family: IpAddressFamily,
     backlog: i32,
     ctx: TcpCtx,
+    /// Says, as long as it is there, that the system has chosen the port.
+    _chosen: Option<Claim>,
 }
 
 #[derive(Debug)]
@@ -106,6 +109,7 @@ impl TcpSocket {
             family,
             backlog: DEFAULT_BACKLOG,
             ctx: ctx.clone(),
+            _chosen: None,
         }
     }
 
@@ -137,7 +141,9 @@ impl TcpSocket {
             .map_err(|error| errors::code_of(&error))?;
         socket
             .bind(&local.into())
+            .inspect_err(|error| self.ctx.bind_failed(local, error))
             .map_err(|error| errors::code_of_bind(&error))?;
+        self._chosen = self.ctx.bound(local, &SockRef::from(socket));
         self.advance(|state| match state {
             State::Unbound(socket) => State::BindInProgress(socket),
             other => other,
@@ -166,7 +172,11 @@ impl TcpSocket {
         };
         address::check_remote(remote, self.family)?;
         self.state = match self.ctx.check_connect(remote) {
-            Verdict::Allowed => State::ConnectInProgress(connect(socket, remote)?, remote),
+            Verdict::Allowed => {
+                let stream = connect(socket, remote)?;
+                self.ctx.connects(&stream.options(), remote);
+                State::ConnectInProgress(stream, remote)
+            }
             Verdict::Refused => return Err(ErrorCode::AccessDenied),
             Verdict::Unknown(check) => State::ConnectChecked(socket, remote, check),
         };
@@ -241,7 +251,7 @@ impl TcpSocket {
                 return Ok(None);
             }
             self.ctx.rules.options.apply_before_listen(&options)?;
-            socket.listen(self.backlog)?;
+            socket.listen(self.ctx.backlog(self.backlog))?;
             Ok(Some(()))
         };
         listen()
@@ -357,7 +367,7 @@ impl TcpSocket {
             State::ListenInProgress(listener) | State::Listening(listener) => listener
                 .listening()
                 .options()
-                .listen(backlog)
+                .listen(self.ctx.backlog(backlog))
                 .map_err(|_| ErrorCode::NotSupported)?,
             State::ConnectChecked(..)
             | State::ConnectInProgress(..)

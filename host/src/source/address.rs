@@ -25,8 +25,8 @@ fn of_ipv6(address: SocketAddrV6) -> Option<String> {
     if address.ip().is_unicast_link_local() && address.scope_id() == 0 {
         let (ip, port) = (address.ip(), address.port());
         return Some(format!(
-            "each interface has addresses such as this: write which one it is, by its number, as in \
-             [{ip}%2]:{port} (`ip link` has the numbers)"
+            "each interface has addresses such as this: write which one it is, by its name or number, as \
+             in [{ip}%eth0]:{port} (`ip link` has them)"
         ));
     }
     None
@@ -62,7 +62,7 @@ mod tests {
             ("[ff02::1]:80", "multicast"),
             ("255.255.255.255:80", "broadcast"),
             ("[::ffff:127.0.0.1]:80", "write 127.0.0.1:80"),
-            ("[fe80::1]:80", "[fe80::1%2]:80"),
+            ("[fe80::1]:80", "[fe80::1%eth0]:80"),
         ] {
             let problem = problem_of(text).expect("a problem");
             assert!(problem.contains(part), "{text}: {problem}");

@@ -9,6 +9,7 @@ mod error;
 mod name;
 mod parse;
 mod systemd;
+mod zone;
 
 // All that is Unix's alone is in `unix`; `elsewhere` has the same names, and refuses.
 #[cfg(not(unix))]
@@ -36,7 +37,8 @@ use std::path::{Path, PathBuf};
 /// | text | meaning |
 /// | --- | --- |
 /// | `127.0.0.1:9876`, `[::1]:0` | this address; with port 0 the system chooses a free one |
-/// | `:9876` | any interface, IPv6 and IPv4 |
+/// | `[fe80::1%eth0]:9876`, `[fe80::1%2]:9876` | this address of this interface |
+/// | `:9876`, `*:9876` | any interface, IPv6 and IPv4 |
 /// | `localhost:9876` | every address that the name stands for, with one port |
 /// | `unix:/run/app.sock` | a Unix socket with this path |
 /// | `unix:/run/app.sock,mode=660` | the same, with this mode, in octal |
@@ -44,6 +46,8 @@ use std::path::{Path, PathBuf};
 /// | `fd:3` | the listening socket that was passed as this descriptor |
 /// | `systemd` | all listening sockets that systemd has passed |
 /// | `systemd:web` | those with this name (`FileDescriptorName=`) |
+///
+/// `tcp://` may be in front of an address.
 ///
 /// ```
 /// use evconn::ListenSource;
@@ -157,6 +161,15 @@ pub enum Opened {
 }
 
 impl ListenSource {
+    /// The port that it asks for, if it is an address of TCP.
+    pub(crate) fn port(&self) -> Option<u16> {
+        match self {
+            Self::Address(address) => Some(address.port()),
+            Self::AnyInterface(port) | Self::Name { port, .. } => Some(*port),
+            Self::Unix(_) | Self::Fd(_) | Self::Systemd(_) => None,
+        }
+    }
+
     /// Make the socket, or take the ones that were passed: at least one. See
     /// [`ListenerBuilder::listen_on`](crate::ListenerBuilder::listen_on), which does all that is to be
     /// done about a source.

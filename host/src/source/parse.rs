@@ -1,6 +1,6 @@
 //! Sources as text, from the command line or a file of settings.
 
-use super::{ListenSource, SourceError, UnixName, UnixSource, name};
+use super::{ListenSource, SourceError, UnixName, UnixSource, name, zone};
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
@@ -34,12 +34,20 @@ fn parse(text: &str) -> Result<ListenSource, String> {
             name => Ok(ListenSource::Systemd(Some(name.to_owned()))),
         };
     }
-    if let Some(port) = text.strip_prefix(':')
+    tcp(text.strip_prefix("tcp://").unwrap_or(text))
+}
+
+/// Some addresses of TCP.
+fn tcp(text: &str) -> Result<ListenSource, String> {
+    if let Some(port) = text.strip_prefix("*:").or(text.strip_prefix(':'))
         && let Some(port) = decimal(port)
     {
         return Ok(ListenSource::AnyInterface(port));
     }
     if let Ok(address) = text.parse() {
+        return Ok(ListenSource::Address(address));
+    }
+    if let Some(address) = zone::parse(text)? {
         return Ok(ListenSource::Address(address));
     }
     if let Some((host, port)) = text.rsplit_once(':')
@@ -68,9 +76,12 @@ fn not_an_address(text: &str) -> String {
         None if decimal::<u16>(text).is_some() => {
             format!("for port {text} of any interface, write :{text}")
         }
+        None if text == "*" => "it has no port: *:9876, for one".to_owned(),
         None if text.contains('/') => format!("for a Unix socket, write unix:{text}"),
         None if name::is_one(text) => format!("it has no port: {text}:9876, for one"),
-        Some(host) if host.is_empty() || host.parse::<IpAddr>().is_ok() || is_ipv6(host) => {
+        Some(host)
+            if ["", "*"].contains(&host) || host.parse::<IpAddr>().is_ok() || is_ipv6(host) =>
+        {
             "its port is not a number from 0 to 65535".to_owned()
         }
         Some(host) if name::is_one(host) => "its port is not a number from 0 to 65535".to_owned(),
@@ -202,6 +213,14 @@ mod tests {
         }
         assert_eq!(source(":0"), ListenSource::AnyInterface(0));
         assert_eq!(source(":9876"), ListenSource::AnyInterface(9876));
+        assert_eq!(source("*:9876"), ListenSource::AnyInterface(9876));
+    }
+
+    #[test]
+    fn an_address_may_say_that_it_is_one_of_tcp() {
+        for text in ["127.0.0.1:9876", "[::1]:0", ":80", "*:80", "localhost:80"] {
+            assert_eq!(source(&format!("tcp://{text}")), source(text));
+        }
     }
 
     #[test]
@@ -282,7 +301,13 @@ mod tests {
             ("[::1]:", "0 to 65535"),
             ("[::1]", "such as 127.0.0.1:9876"),
             ("/run/a.sock", "write unix:/run/a.sock"),
-            ("tcp://a:80", "such as 127.0.0.1:9876"),
+            ("0.0.0.0", "0.0.0.0:9876"),
+            ("*", "*:9876"),
+            ("*:x", "0 to 65535"),
+            ("tcp://", "such as 127.0.0.1:9876"),
+            ("tcp://9876", "write :9876"),
+            ("tcp://127.0.0.1", "127.0.0.1:9876"),
+            ("udp://a:80", "such as 127.0.0.1:9876"),
             (" 127.0.0.1:80", "such as 127.0.0.1:9876"),
         ] {
             let problem = problem(text);

@@ -18,6 +18,8 @@ const MANY_CALLS: usize = 5;
 pub struct GuestTrap {
     error: wasmtime::Error,
     lines: Lines,
+    /// What it is due to, where wasmtime does not know.
+    limit: Option<String>,
 }
 
 impl GuestTrap {
@@ -25,12 +27,19 @@ impl GuestTrap {
         Self {
             error,
             lines: Lines::default(),
+            limit: None,
         }
     }
 
     /// It happened in a component whose source has these lines.
     pub(crate) fn within(mut self, lines: &Lines) -> Self {
         self.set_lines(lines);
+        self
+    }
+
+    /// It is due to this limit, if it is to one.
+    pub(crate) fn due_to(mut self, limit: Option<String>) -> Self {
+        self.limit = limit;
         self
     }
 
@@ -89,6 +98,9 @@ impl GuestTrap {
 
 impl fmt::Display for GuestTrap {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(limit) = &self.limit {
+            return f.write_str(limit);
+        }
         // The backtrace is the outermost context.
         let backtrace = usize::from(self.error.is::<WasmBacktrace>());
         let mut separator = "";

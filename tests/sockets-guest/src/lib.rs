@@ -7,6 +7,7 @@
 mod addresses;
 mod bind;
 mod connect;
+mod granted;
 mod limits;
 mod listen;
 mod net;
@@ -34,10 +35,11 @@ use net::Run;
 /// A case, under the name of its module and its own.
 type Case = (&'static str, fn(&Run));
 
-const THEMES: [(&str, &[Case]); 11] = [
+const THEMES: [(&str, &[Case]); 12] = [
     ("addresses", addresses::CASES),
     ("bind", bind::CASES),
     ("connect", connect::CASES),
+    ("granted", granted::CASES),
     ("limits", limits::CASES),
     ("listen", listen::CASES),
     ("options", options::CASES),

@@ -61,9 +61,68 @@ fn wanted() -> Targets {
     let default = Targets::new().with_default(LevelFilter::INFO);
     match std::env::var("RUST_LOG").as_deref() {
         Err(_) | Ok("") => default,
-        Ok(text) => text.parse().unwrap_or_else(|error| {
-            eprintln!("evconn: RUST_LOG is not used: {text:?} is no level such as debug: {error}");
+        Ok(text) => targets(text).unwrap_or_else(|problem| {
+            eprintln!(
+                "evconn: RUST_LOG is not used, and the log is what it is without: {problem}; it takes a level \
+                 (error, warn, info, debug, trace or off), or one of a part, such as evconn=debug"
+            );
             default
         }),
+    }
+}
+
+/// Who may be asked for without a level.
+const PARTS: [&str; 8] = [
+    "cranelift",
+    "evconn",
+    "mio",
+    "rustls",
+    "tokio",
+    "tracing",
+    "wasmtime",
+    "wiggle",
+];
+
+/// What the text asks for. A word alone is taken for the name of a part, whatever it is: a misspelt level
+/// would silence the log.
+fn targets(text: &str) -> Result<Targets, String> {
+    let is_level = |word: &str| word.parse::<LevelFilter>().is_ok();
+    let is_part = |word: &str| PARTS.iter().any(|part| word.starts_with(part));
+    let mut words = text.split(',').map(str::trim);
+    match words.find(|word| !word.contains('=') && !is_level(word) && !is_part(word)) {
+        Some(word) => Err(format!("{word:?} is no level")),
+        None => text.parse().map_err(|error| format!("{text:?}: {error}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn levels_and_parts_are_taken() {
+        for text in [
+            "debug",
+            "OFF",
+            "evconn",
+            "evconn=debug",
+            "info,wasmtime_wasi=trace",
+            "evconn::sockets,warn",
+            "other=debug",
+        ] {
+            assert!(targets(text).is_ok(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_misspelt_level_is_said_to_be_one() {
+        for (text, word) in [
+            ("inof", "\"inof\""),
+            ("warn,debgu", "\"debgu\""),
+            ("evconn=inof", "evconn=inof"),
+        ] {
+            let problem = targets(text).expect_err("no level");
+            assert!(problem.contains(word), "{problem}");
+        }
     }
 }
