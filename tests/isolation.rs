@@ -163,7 +163,7 @@ async fn a_service_has_no_network_files_environment_or_arguments() {
     let answer = exchange(server.connect().await, b"probe\n").await;
     assert_eq!(
         String::from_utf8(answer).expect("text"),
-        "tcp=access-denied udp=access-denied names=access-denied \
+        "tcp=access-denied udp=access-denied names=permanent-resolver-failure \
          directories=0 environment=0 arguments=0\n"
     );
     server.stop().await;

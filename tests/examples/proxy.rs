@@ -279,7 +279,7 @@ async fn the_log_says_why_it_gave_up() {
         ),
         (
             &["--arg", "a.invalid:80", "--allow-connect", "b.invalid:80"],
-            "a.invalid:80\\\": its name cannot be looked up: access-denied".to_owned(),
+            "a.invalid:80\\\": its name cannot be looked up: permanent-resolver-failure".to_owned(),
         ),
         (
             &["--arg", "a.invalid:80", "--allow-connect", "a.invalid:80"],

@@ -92,7 +92,7 @@ async fn each_flag_grants_what_it_says() {
         ("write /data/new mine", "4 bytes\n"),
         (&format!("cat {host}/new"), "mine"),
         (&format!("write {host}/new mine"), "not-permitted\n"),
-        ("resolve example.com", "access-denied\n"),
+        ("resolve example.com", "permanent-resolver-failure\n"),
     ] {
         assert_eq!(serving.answer(command).await, expected, "{command}");
     }

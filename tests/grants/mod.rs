@@ -54,7 +54,7 @@ async fn without_grants_there_is_nothing() {
         ("env", ""),
         ("args", ""),
         ("ls /", "no-entry\n"),
-        ("resolve localhost", "access-denied\n"),
+        ("resolve localhost", "permanent-resolver-failure\n"),
         ("connect 127.0.0.1 80 hello", "access-denied\n"),
     ] {
         assert_eq!(answer(&server, command).await, expected, "{command}");

@@ -165,9 +165,9 @@ async fn no_other_name_is_resolved() {
     let _open = unchanged();
     let server = start(to("localhost", 1)).await;
     for (name, expected) in [
-        ("example.com", "access-denied\n"),
-        ("sub.localhost", "access-denied\n"),
-        ("local", "access-denied\n"),
+        ("example.com", "permanent-resolver-failure\n"),
+        ("sub.localhost", "permanent-resolver-failure\n"),
+        ("local", "permanent-resolver-failure\n"),
         // Not a name: nobody is asked.
         ("192.0.2.1", "192.0.2.1\n"),
         ("::1", "::1\n"),

@@ -161,8 +161,11 @@ async fn inherited_it_is_as_it_was_written_after_the_number() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_denial_names_the_flag_that_would_grant_it() {
     let serving = Serving::start(&["--allow-connect", "192.0.2.1:80"]);
-    for command in ["connect 192.0.2.2 81 hello", "resolve db.example"] {
-        assert_eq!(serving.answer(command).await, "access-denied\n");
+    for (command, expected) in [
+        ("connect 192.0.2.2 81 hello", "access-denied\n"),
+        ("resolve db.example", "permanent-resolver-failure\n"),
+    ] {
+        assert_eq!(serving.answer(command).await, expected);
     }
     let log = serving.stop();
     let connect = line(

@@ -31,6 +31,17 @@ pub async fn refused_addresses(case: Case) {
     case.says(&lines.each_ref().map(String::as_str)).await;
 }
 
+/// wasmtime's test program `p2_tcp_connect` asks a second time, too.
+pub async fn after_refused_addresses(case: Case) {
+    case.says(&[
+        "port 0: invalid-argument",
+        "of the other family: invalid-argument",
+        "again: invalid-argument",
+        "another: ok",
+    ])
+    .await;
+}
+
 pub async fn unreachable(case: Case) {
     case.says(&["connect: remote-unreachable"]).await;
 }

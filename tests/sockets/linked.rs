@@ -1,4 +1,4 @@
-//! `tests/sockets-guest`, linked with either implementation of the sockets.
+//! `tests/sockets-guest`, or another program, linked with either implementation of the sockets.
 
 use crate::support::DEADLINE;
 use evconn::sockets::{Policy, TcpCtx, TcpCtxView, TcpView, Use as TcpUse};
@@ -122,10 +122,15 @@ pub struct Compiled {
 
 impl Compiled {
     pub fn new() -> Self {
+        Self::of(PROGRAM)
+    }
+
+    /// Another program.
+    pub fn of(program: &[u8]) -> Self {
         let mut config = Config::new();
         config.concurrency_support(false).epoch_interruption(true);
         let engine = Engine::new(&config).expect("an engine");
-        let component = Component::new(&engine, PROGRAM).expect("a component");
+        let component = Component::new(&engine, program).expect("a component");
         Self { engine, component }
     }
 

@@ -12,6 +12,7 @@ mod case;
 mod connect;
 mod differences;
 mod document;
+mod libc;
 mod limits;
 mod linked;
 mod listen;
@@ -113,6 +114,7 @@ tests! {
             live,
             refused,
             refused_addresses,
+            after_refused_addresses,
             bound_first,
             bound_to_a_used_port,
             after_failure,
@@ -202,10 +204,14 @@ tests! {
             connect_in_progress,
             bound_connect_in_progress,
             resolved_connect_in_progress,
+            failed_connect_in_progress,
+            denied_connect_in_progress,
+            unbound_after_start_connect,
+            bound_after_start_connect,
             connected,
             accepted,
             closed,
-            closed_by_start_connect,
+            closed_by_denial,
             closed_by_listen,
         ]
         ipv4 []
@@ -230,6 +236,7 @@ tests! {
             nothing_to_write,
             echo,
             many_writes,
+            urgent_data,
             flushed,
         ]
         ipv4 []

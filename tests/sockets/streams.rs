@@ -230,3 +230,22 @@ pub async fn flushed(case: Case) {
     assert_eq!(bytes.len(), written);
     program.ends(&[]).await;
 }
+
+/// What is urgent is not the stream's, and what follows it comes, though nothing more does.
+pub async fn urgent_data(case: Case) {
+    let (mut program, mut peer) = started(&case).await;
+    let (first, rest) = (vec![1; 6], vec![2; 30_000]);
+    for round in 0..3 {
+        send(&mut peer, &first).await;
+        assert_eq!(number(&mut program, "round").await, round);
+        let sent = socket2::SockRef::from(&peer).send_out_of_band(b"!");
+        assert_eq!(sent.expect("sent"), 1);
+        send(&mut peer, &rest).await;
+        program.tell().await;
+        let mut bytes = vec![0; first.len() + rest.len()];
+        let read = within("all of it", peer.read_exact(&mut bytes)).await;
+        read.expect("as many");
+        assert!(bytes == [&first[..], &rest].concat());
+    }
+    program.ends(&[]).await;
+}

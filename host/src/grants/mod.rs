@@ -192,8 +192,9 @@ impl GrantsBuilder {
         self
     }
 
-    /// The service may connect to this by TCP. If it is a name, the service may have it looked up; any
-    /// other name is `access-denied`, and so is an address that is nobody's here.
+    /// The service may connect to this by TCP. If it is a name, the service may have it looked up; to
+    /// look any other name up is a `permanent-resolver-failure`, and to connect to an address that is
+    /// nobody's here is `access-denied`.
     ///
     /// A name's addresses are those that it resolves to when the service asks for them or connects,
     /// and those that it had in the last ten minutes.

@@ -215,12 +215,16 @@ impl Endpoint {
         while !self.has_failed.load(Ordering::Acquire) {
             // An error of the socket is what the next read says.
             let _ = std::task::ready!(self.poll_readable(cx));
-            if self.was_ready.load(Ordering::Relaxed) {
+            if self.was_ready.load(Ordering::Relaxed) && !self.plain().has_urgent() {
                 break;
             }
-            // A socket may count as readable until a first attempt has failed (tokio from 1.54 on).
+            // A socket may count as readable until a first attempt has failed (tokio from 1.54 on), and
+            // for urgent data, which is not received.
             match self.has_input() {
-                Ok(true) => self.set_was_ready(),
+                Ok(true) => {
+                    self.set_was_ready();
+                    break;
+                }
                 Ok(false) => {}
                 Err(error) => self.fail_to_receive(error),
             }

@@ -337,6 +337,28 @@ mod tests {
         }
     }
 
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    #[tokio::test]
+    async fn urgent_data_is_nothing_to_be_ready_for() {
+        let (mut input, mut peer) = accepted().await;
+        peer.write_all(b"one").await.expect("sent");
+        input.ready().await;
+        assert_eq!(next(&mut input).await.expect("bytes"), b"one");
+        let sent = socket2::SockRef::from(&peer).send_out_of_band(b"!");
+        assert_eq!(sent.expect("sent"), 1);
+        let told = async {
+            while !input.endpoint.plain().has_urgent() {
+                tokio::task::yield_now().await;
+            }
+        };
+        let told = tokio::time::timeout(Duration::from_secs(60), told);
+        told.await.expect("the event loop tells of it");
+        assert!(futures_util::poll!(std::pin::pin!(input.ready())).is_pending());
+        peer.write_all(b"two").await.expect("sent");
+        input.ready().await;
+        assert_eq!(next(&mut input).await.expect("bytes"), b"two");
+    }
+
     /// The kernel says it once, be it to a look or to a read.
     #[tokio::test]
     async fn a_reset_that_is_waited_for_is_no_regular_end() {

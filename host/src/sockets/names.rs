@@ -48,7 +48,7 @@ impl ResolveAddressStream {
 }
 
 impl ip_name_lookup::Host for TcpCtxView<'_> {
-    /// What may not be resolved is `access-denied`.
+    /// What may not be resolved is `permanent-resolver-failure`, as wasmtime-wasi has it.
     fn resolve_addresses(
         &mut self,
         network: Resource<Network>,
@@ -61,7 +61,7 @@ impl ip_name_lookup::Host for TcpCtxView<'_> {
                 Some(name) => Source::Name(name.look_up()),
                 None => {
                     self.ctx.tell(Denial::LookUp(&name));
-                    return Err(ErrorCode::AccessDenied.into());
+                    return Err(ErrorCode::PermanentResolverFailure.into());
                 }
             },
         };

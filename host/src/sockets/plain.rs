@@ -13,9 +13,9 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::Interest;
 
-/// Whether a read or a write that does less than it could shows that the socket has no more to give
-/// or to take, so that the next attempt need not ask the kernel. With epoll and kqueue it does
-/// (epoll(7), "Questions and answers", 9).
+/// Whether a send that does less than it could shows that the socket takes no more, so that the next
+/// attempt need not ask the kernel, and a receive, if [nothing else](Plain::is_drained) has ended it,
+/// that there is no more. With epoll and kqueue it does (epoll(7), "Questions and answers", 9).
 const SHORT_MEANS_DONE: bool = cfg!(any(
     target_os = "linux",
     target_os = "android",
@@ -71,9 +71,8 @@ impl Plain {
     /// peer has ended its side. `WouldBlock`: nothing is there.
     pub fn try_recv(&self, buffer: &mut [MaybeUninit<u8>]) -> io::Result<usize> {
         let capacity = buffer.len();
-        self.try_io(Interest::READABLE, capacity, || {
-            self.recv(buffer, RecvFlags::empty())
-        })
+        let io = || self.recv(buffer, RecvFlags::empty());
+        self.try_io(Interest::READABLE, capacity, io, Self::is_drained)
     }
 
     /// The same, whatever the event loop knows.
@@ -84,11 +83,17 @@ impl Plain {
     /// How many bytes a receive would find, up to `most`. Who is told of some has to receive them, all of
     /// them: to the event loop they count as received. 0: none, or a receive knows more.
     pub fn at_hand(&self, most: usize) -> usize {
-        let counted = self.try_io(Interest::READABLE, most, || {
-            let count = rustix::io::ioctl_fionread(&self.socket)?;
-            Ok(most.min(usize::try_from(count).unwrap_or(usize::MAX)))
-        });
+        let io = || Ok(most.min(self.unread()?));
+        // The kernel counts up to urgent data, but whatever else ends a receive.
+        let are_all = |plain: &Self| !plain.has_urgent();
+        let counted = self.try_io(Interest::READABLE, most, io, are_all);
         counted.unwrap_or(0)
+    }
+
+    /// How many bytes the kernel has, up to urgent data.
+    fn unread(&self) -> io::Result<usize> {
+        let count = rustix::io::ioctl_fionread(&self.socket)?;
+        Ok(usize::try_from(count).unwrap_or(usize::MAX))
     }
 
     /// Receive what is at hand.
@@ -106,19 +111,35 @@ impl Plain {
     /// kernel forgets it.
     pub fn has_input(&self) -> io::Result<bool> {
         let mut byte = [MaybeUninit::uninit()];
-        let looked = self.try_io(Interest::READABLE, 0, || {
-            self.recv(&mut byte, RecvFlags::PEEK).map(|_| 0)
-        });
-        match looked {
+        let io = || self.recv(&mut byte, RecvFlags::PEEK).map(|_| 0);
+        match self.try_io(Interest::READABLE, 0, io, |_| false) {
             Ok(_) => Ok(true),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
             Err(error) => Err(error),
         }
     }
 
+    /// Whether the peer has sent urgent data, or may have: the event loop says so before it is
+    /// received. It is left out of what is received, and each receive ends where it was, although more
+    /// is there (tcp(7)). Where the event loop counts the socket as readable, there may be nothing else.
+    pub fn has_urgent(&self) -> bool {
+        self.readiness.has_urgent()
+    }
+
+    /// Whether a receive that was short has left nothing, rather than ended early. Of Unix sockets, it
+    /// does so behind descriptors that were passed, and where another process has sent what follows
+    /// (unix(7)). There, and where urgent data is not told of, the kernel is asked.
+    fn is_drained(&self) -> bool {
+        match Readiness::TELLS_OF_URGENT && !self.is_unix {
+            true => !self.has_urgent(),
+            false => matches!(self.unread(), Ok(0)),
+        }
+    }
+
     /// Send as much as the kernel takes. `WouldBlock`: it takes nothing.
     pub fn try_send(&self, bytes: &[u8]) -> io::Result<usize> {
-        self.try_io(Interest::WRITABLE, bytes.len(), || self.send(bytes))
+        let io = || self.send(bytes);
+        self.try_io(Interest::WRITABLE, bytes.len(), io, |_| true)
     }
 
     /// The same for several pieces.
@@ -126,11 +147,12 @@ impl Plain {
     pub fn try_send_vectored(&self, pieces: &[io::IoSlice<'_>]) -> io::Result<usize> {
         use rustix::net::{SendAncillaryBuffer, sendmsg};
         let possible = pieces.iter().map(|piece| piece.len()).sum();
-        self.try_io(Interest::WRITABLE, possible, || {
+        let io = || {
             let mut nothing = SendAncillaryBuffer::default();
             let sent = sendmsg(&self.socket, pieces, &mut nothing, SendFlags::NOSIGNAL)?;
             Ok(sent)
-        })
+        };
+        self.try_io(Interest::WRITABLE, possible, io, |_| true)
     }
 
     /// Wait until a receive may find something. One task can wait at a time.
@@ -236,25 +258,26 @@ impl Plain {
     }
 
     /// Do something if the socket may be ready for it. If it would block, or comes to less than
-    /// `possible`, the socket counts as ready no more until the kernel says so.
+    /// `possible` and this `is_done`, the socket counts as ready no more until the kernel says so.
     fn try_io(
         &self,
         interest: Interest,
         possible: usize,
         mut io: impl FnMut() -> io::Result<usize>,
+        is_done: impl Fn(&Self) -> bool,
     ) -> io::Result<usize> {
-        let is_short = |count| SHORT_MEANS_DONE && 0 < count && count < possible;
+        let is_short = |count| SHORT_MEANS_DONE && 0 < count && count < possible && is_done(self);
         let knows = match interest.is_readable() {
             true => &self.knows_input,
             false => &self.knows_output,
         };
         if !knows.load(Ordering::Relaxed) {
             let result = io();
-            let is_done = match &result {
+            let is_unready = match &result {
                 Ok(count) => is_short(*count),
                 Err(error) => error.kind() == io::ErrorKind::WouldBlock,
             };
-            knows.store(is_done, Ordering::Relaxed);
+            knows.store(is_unready, Ordering::Relaxed);
             return result;
         }
         let mut short = None;
@@ -270,3 +293,6 @@ impl Plain {
         short.map_or(result, Ok)
     }
 }
+
+#[cfg(all(test, unix))]
+mod tests;

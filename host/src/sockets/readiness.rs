@@ -55,6 +55,15 @@ impl Readiness {
         system::try_io(self.of(socket)?, interest, io)
     }
 
+    /// Whether urgent data is [told of](Self::has_urgent).
+    pub const TELLS_OF_URGENT: bool = cfg!(any(target_os = "linux", target_os = "android"));
+
+    /// Whether urgent data has come since it is with an event loop, or its peer has ended. Both stay so:
+    /// nobody is told when urgent data is over.
+    pub fn has_urgent(&self) -> bool {
+        self.0.get().is_some_and(system::has_urgent)
+    }
+
     /// Wait until it counts as ready to be read from. One task can wait at a time.
     pub fn poll_readable(
         &self,
@@ -112,11 +121,29 @@ mod of_unix {
 
     pub type Registration = AsyncFd<Arc<Socket>>;
 
+    const READ_AND_WRITE: Interest = Interest::READABLE.add(Interest::WRITABLE);
+
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    const ALL: Interest = READ_AND_WRITE.add(Interest::PRIORITY);
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    const ALL: Interest = READ_AND_WRITE;
+
     pub fn register(socket: &Arc<Socket>) -> io::Result<Registration> {
         // SAFETY: the socket is open for as long as this has a share in it, and it is always the same
         // descriptor.
-        let registered = unsafe { AsyncFd::register(Arc::clone(socket)) };
+        let registered = unsafe { AsyncFd::register_with_interest(Arc::clone(socket), ALL) };
         Ok(registered?)
+    }
+
+    /// It asks nobody: what the event loop has said once is never taken back.
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    pub fn has_urgent(registration: &Registration) -> bool {
+        registration.try_io(Interest::PRIORITY, |_| Ok(())).is_ok()
+    }
+
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    pub fn has_urgent(_: &Registration) -> bool {
+        false
     }
 
     pub fn try_io<R>(
@@ -166,6 +193,10 @@ mod of_others {
 
     pub fn register(socket: &Arc<Socket>) -> io::Result<Registration> {
         TcpStream::from_std(socket.try_clone()?.into())
+    }
+
+    pub fn has_urgent(_: &Registration) -> bool {
+        false
     }
 
     pub fn try_io<R>(

@@ -4,7 +4,9 @@
 //! A call in a state that it is not for fails and changes nothing. Binding and listening are done as
 //! they are started: to finish them just says so.
 
-use super::destinations::{Check, Verdict};
+mod connect;
+
+use super::destinations::Check;
 use super::listener::Listener;
 use super::listening::Listening;
 use super::own::Claim;
@@ -51,7 +53,9 @@ enum State {
     /// Connecting has failed, and the guest does not know yet.
     ConnectFailed(ErrorCode),
     Connected(Arc<Endpoint>),
-    Closed,
+    /// Closed by this failure, which is what getters and options say: a C library takes
+    /// `invalid-state` for a fault of its own.
+    Closed(ErrorCode),
 }
 
 impl TcpSocket {
@@ -123,7 +127,7 @@ impl TcpSocket {
 
     /// Take the connection away from whoever has not dropped it: to them, it is closed.
     pub(super) fn revoke(&mut self) {
-        self.state = State::Closed;
+        self.state = State::Closed(ErrorCode::ConnectionAborted);
     }
 
     pub(super) fn start_bind(&mut self, local: SocketAddr) -> Result<()> {
@@ -163,74 +167,6 @@ impl TcpSocket {
     }
 
     /// From here on, a failure closes the socket.
-    pub(super) fn start_connect(&mut self, remote: SocketAddr) -> Result<()> {
-        if !matches!(self.state, State::Unbound(_) | State::Bound(_)) {
-            return Err(self.cannot_start());
-        }
-        let (State::Unbound(socket) | State::Bound(socket)) = self.take() else {
-            return Err(ErrorCode::InvalidState);
-        };
-        address::check_remote(remote, self.family)?;
-        self.state = match self.ctx.check_connect(remote) {
-            Verdict::Allowed => {
-                let stream = connect(socket, remote)?;
-                self.ctx.connects(&stream.options(), remote);
-                State::ConnectInProgress(stream, remote)
-            }
-            Verdict::Refused => return Err(ErrorCode::AccessDenied),
-            Verdict::Unknown(check) => State::ConnectChecked(socket, remote, check),
-        };
-        Ok(())
-    }
-
-    /// Connect, if it has become known whether the address is allowed.
-    fn connect_if_checked(&mut self) {
-        let State::ConnectChecked(_, remote, check) = &self.state else {
-            return;
-        };
-        let Some(allowed) = check.outcome() else {
-            return;
-        };
-        let allowed = allowed || self.ctx.policy_allows_connect(*remote);
-        self.advance(|state| match state {
-            State::ConnectChecked(socket, remote, _) if allowed => match connect(socket, remote) {
-                Ok(stream) => State::ConnectInProgress(stream, remote),
-                Err(code) => State::ConnectFailed(code),
-            },
-            State::ConnectChecked(..) => State::ConnectFailed(ErrorCode::AccessDenied),
-            other => other,
-        });
-    }
-
-    pub(super) fn finish_connect(&mut self) -> Result<(Input, Output)> {
-        self.connect_if_checked();
-        let stream = match &self.state {
-            State::ConnectInProgress(stream, _) => stream,
-            State::ConnectChecked(..) => return Err(ErrorCode::WouldBlock),
-            State::ConnectFailed(code) => {
-                let code = *code;
-                self.state = State::Closed;
-                return Err(code);
-            }
-            _ => return Err(ErrorCode::NotInProgress),
-        };
-        let mut nobody = Context::from_waker(Waker::noop());
-        if stream.poll_writable(&mut nobody).is_pending() {
-            return Err(ErrorCode::WouldBlock);
-        }
-        let State::ConnectInProgress(stream, remote) = self.take() else {
-            return Err(ErrorCode::NotInProgress);
-        };
-        let failed = stream.options().take_error().unwrap_or_else(Some);
-        if let Some(error) = failed {
-            return Err(errors::code_of_connect(&error));
-        }
-        let endpoint = Arc::new(Endpoint::new(stream, remote));
-        self.state = State::Connected(Arc::clone(&endpoint));
-        Ok((Input::new(Arc::clone(&endpoint)), Output::new(endpoint)))
-    }
-
-    /// From here on, a failure closes the socket.
     pub(super) fn start_listen(&mut self) -> Result<()> {
         if !matches!(self.state, State::Bound(_)) {
             return Err(self.cannot_start());
@@ -238,7 +174,7 @@ impl TcpSocket {
         let State::Bound(socket) = self.take() else {
             return Err(ErrorCode::InvalidState);
         };
-        let listening = self.listen(socket)?;
+        let listening = self.listen(socket).map_err(|code| self.close(code))?;
         self.state = State::ListenInProgress(Arc::new(Listener::new(listening, &self.ctx)));
         Ok(())
     }
@@ -320,12 +256,11 @@ impl TcpSocket {
 
     pub(super) fn local_address(&self) -> Result<SocketAddr> {
         match &self.state {
-            State::Unbound(_)
-            | State::BindInProgress(_)
-            | State::ConnectChecked(..)
-            | State::ConnectFailed(_)
-            | State::Closed => return Err(ErrorCode::InvalidState),
-            State::Bound(socket) => option::local_address(&SockRef::from(socket)),
+            State::Unbound(_) | State::BindInProgress(_) => return Err(ErrorCode::InvalidState),
+            State::ConnectFailed(code) | State::Closed(code) => return Err(*code),
+            State::Bound(socket) | State::ConnectChecked(socket, ..) => {
+                option::local_address(&SockRef::from(socket))
+            }
             State::ListenInProgress(listener) | State::Listening(listener) => {
                 listener.listening().local_address()
             }
@@ -336,8 +271,11 @@ impl TcpSocket {
     }
 
     pub(super) fn remote_address(&self) -> Result<SocketAddr> {
-        let endpoint = self.endpoint().ok_or(ErrorCode::InvalidState)?;
-        Ok(endpoint.peer_address())
+        match &self.state {
+            State::Connected(endpoint) => Ok(endpoint.peer_address()),
+            State::ConnectFailed(code) | State::Closed(code) => Err(*code),
+            _ => Err(ErrorCode::InvalidState),
+        }
     }
 
     pub(super) fn is_listening(&self) -> bool {
@@ -369,17 +307,16 @@ impl TcpSocket {
                 .options()
                 .listen(self.ctx.backlog(backlog))
                 .map_err(|_| ErrorCode::NotSupported)?,
-            State::ConnectChecked(..)
-            | State::ConnectInProgress(..)
-            | State::ConnectFailed(_)
-            | State::Connected(_)
-            | State::Closed => return Err(ErrorCode::InvalidState),
+            State::ConnectFailed(code) | State::Closed(code) => return Err(*code),
+            State::ConnectChecked(..) | State::ConnectInProgress(..) | State::Connected(_) => {
+                return Err(ErrorCode::InvalidState);
+            }
         }
         self.backlog = backlog;
         Ok(())
     }
 
-    /// For socket options, in every state but `closed`.
+    /// For socket options, in every state but `closed`: there, why it is.
     pub(super) fn options(&self) -> Result<SockRef<'_>> {
         Ok(match &self.state {
             State::Unbound(socket)
@@ -391,7 +328,7 @@ impl TcpSocket {
             }
             State::ConnectInProgress(stream, _) => stream.options(),
             State::Connected(endpoint) => endpoint.options(),
-            State::ConnectFailed(_) | State::Closed => return Err(ErrorCode::InvalidState),
+            State::ConnectFailed(code) | State::Closed(code) => return Err(*code),
         })
     }
 
@@ -407,12 +344,18 @@ impl TcpSocket {
             | State::Bound(_)
             | State::Listening(_)
             | State::Connected(_)
-            | State::Closed => ErrorCode::InvalidState,
+            | State::Closed(_) => ErrorCode::InvalidState,
         }
     }
 
     fn take(&mut self) -> State {
-        std::mem::replace(&mut self.state, State::Closed)
+        std::mem::replace(&mut self.state, State::Closed(ErrorCode::Unknown))
+    }
+
+    /// This failure is the end of it.
+    fn close(&mut self, code: ErrorCode) -> ErrorCode {
+        self.state = State::Closed(code);
+        code
     }
 
     fn advance(&mut self, next: impl FnOnce(State) -> State) {
@@ -440,8 +383,9 @@ impl Pollable for TcpSocket {
         match &self.state {
             State::Listening(listener) => poll_fn(|cx| listener.poll_ready(cx)).await,
             State::ConnectInProgress(stream, _) => {
-                // An error is what `finish-connect` says.
+                // An error of the event loop is what `finish-connect` says.
                 let _ = poll_fn(|cx| stream.poll_writable(cx)).await;
+                self.fail_if_failed();
             }
             State::Unbound(_)
             | State::BindInProgress(_)
@@ -450,7 +394,7 @@ impl Pollable for TcpSocket {
             | State::ConnectChecked(..)
             | State::ConnectFailed(_)
             | State::Connected(_)
-            | State::Closed => {
+            | State::Closed(_) => {
                 // However often it is asked, others get their turn.
                 tokio::task::coop::consume_budget().await;
             }
@@ -470,23 +414,4 @@ fn new_socket(ctx: &TcpCtx, family: IpAddressFamily) -> io::Result<Socket> {
     }
     ctx.rules.options.apply_to_new(&SockRef::from(&socket))?;
     Ok(socket)
-}
-
-/// Begin to connect. When the socket is writable, it has succeeded or failed.
-fn connect(socket: Socket, remote: SocketAddr) -> Result<Plain> {
-    let begin = || {
-        match socket.connect(&remote.into()) {
-            Err(error) if !is_in_progress(&error) => return Err(error),
-            Ok(()) | Err(_) => {}
-        }
-        let stream = Plain::tcp(socket);
-        stream.register()?;
-        Ok(stream)
-    };
-    begin().map_err(|error| errors::code_of_connect(&error))
-}
-
-fn is_in_progress(error: &io::Error) -> bool {
-    error.kind() == io::ErrorKind::WouldBlock
-        || rustix::io::Errno::from_io_error(error) == Some(rustix::io::Errno::INPROGRESS)
 }

@@ -21,7 +21,12 @@ pub fn resolve(name: &str) -> String {
 
 /// Ask for a name that is not granted, again and again.
 pub fn be_denied(times: u32) -> String {
-    let is_denied = |_: &u32| matches!(addresses("db.example"), Err(ErrorCode::AccessDenied));
+    let is_denied = |_: &u32| {
+        matches!(
+            addresses("db.example"),
+            Err(ErrorCode::PermanentResolverFailure)
+        )
+    };
     format!("{} times\n", (0..times).filter(is_denied).count())
 }
 

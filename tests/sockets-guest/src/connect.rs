@@ -9,6 +9,7 @@ crate::cases!(
     live,
     refused,
     refused_addresses,
+    after_refused_addresses,
     unreachable,
     bound_first,
     bound_to_a_used_port,
@@ -52,6 +53,22 @@ fn refused_addresses(run: &Run) {
         };
         line(&what, outcome(&connect(&run.socket(), address)));
     }
+}
+
+/// The socket is as it was, and takes another address.
+fn after_refused_addresses(run: &Run) {
+    let live = run.listening();
+    let socket = run.socket();
+    let other_family = SocketAddr::new(run.choose("::1", "127.0.0.1"), local(&live).port());
+    line("port 0", outcome(&connect(&socket, run.any_port())));
+    line(
+        "of the other family",
+        outcome(&connect(&socket, other_family)),
+    );
+    line("again", outcome(&connect(&socket, other_family)));
+    let connected = connect(&socket, local(&live));
+    line("another", outcome(&connected));
+    drop(connected);
 }
 
 /// To be run where there is no network.

@@ -19,10 +19,14 @@ crate::cases!(
     connect_in_progress,
     bound_connect_in_progress,
     resolved_connect_in_progress,
+    failed_connect_in_progress,
+    denied_connect_in_progress,
+    unbound_after_start_connect,
+    bound_after_start_connect,
     connected,
     accepted,
     closed,
-    closed_by_start_connect,
+    closed_by_denial,
     closed_by_listen
 );
 
@@ -239,6 +243,38 @@ fn resolved_connect_in_progress(run: &Run) {
     });
 }
 
+/// All but refused: nobody listens there.
+fn failed_connect_in_progress(run: &Run) {
+    each_call(run, |run, _| {
+        let socket = started(run.socket(), run.deserted());
+        socket.subscribe().block();
+        socket
+    });
+}
+
+/// All but denied: port 1 is not granted.
+fn denied_connect_in_progress(run: &Run) {
+    each_call(run, |run, _| {
+        let socket = started(run.socket(), run.port(1));
+        socket.subscribe().block();
+        socket
+    });
+}
+
+/// What is refused for its address has not begun: there is no port 0.
+fn unbound_after_start_connect(run: &Run) {
+    each_call(run, |run, _| refused(run, run.socket()));
+}
+
+fn bound_after_start_connect(run: &Run) {
+    each_call(run, |run, _| refused(run, run.bound()));
+}
+
+fn refused(run: &Run, socket: TcpSocket) -> TcpSocket {
+    start_connect(&socket, run.any_port()).expect_err("port 0");
+    socket
+}
+
 fn started(socket: TcpSocket, live: SocketAddr) -> TcpSocket {
     start_connect(&socket, live).expect("connect started");
     socket
@@ -260,11 +296,11 @@ fn closed(run: &Run) {
     });
 }
 
-/// By `start-connect` itself: port 0 is refused at once.
-fn closed_by_start_connect(run: &Run) {
+/// Port 1 is not granted.
+fn closed_by_denial(run: &Run) {
     each_call(run, |run, _| {
         let socket = run.socket();
-        connect(&socket, run.any_port()).expect_err("port 0");
+        connect(&socket, run.port(1)).expect_err("it is denied");
         socket
     });
 }

@@ -20,6 +20,7 @@ crate::cases!(
     nothing_to_write,
     echo,
     many_writes,
+    urgent_data,
     flushed
 );
 
@@ -230,4 +231,17 @@ fn flushed(run: &Run) {
     line("flush", stream_outcome(&server.output.blocking_flush()));
     line("written", permitted);
     wait_for_host();
+}
+
+/// The host sends 6 bytes, one of urgent data, and 30,000; then nothing, until it has them all back.
+fn urgent_data(run: &Run) {
+    let server = run.serve_one();
+    for round in 0..3 {
+        // Told of the first ones, and then of the others: nobody is told once more.
+        server.input.subscribe().block();
+        line("round", round);
+        wait_for_host();
+        let received = server.receive(30_006);
+        received.chunks(4096).for_each(|chunk| server.send(chunk));
+    }
 }

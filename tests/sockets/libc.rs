@@ -1,0 +1,147 @@
+//! The same matrix of states and calls through wasi-libc: what C, Rust's standard library and Python call.
+//!
+//! wasi-libc keeps a state of its own for each socket, and aborts the program if the host says that a
+//! call it makes is `invalid-state` or `not-in-progress`. [tests/libc-guest](../libc-guest) makes one
+//! call in one state; it runs on both implementations, and wasmtime-wasi says what is right.
+
+use super::linked::{Compiled, Grant, Implementation};
+use crate::support::{has_ipv6, skip, within};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+use tokio::io::AsyncReadExt;
+use wasmtime_wasi::cli::{AsyncStdinStream, AsyncStdoutStream};
+
+const TARGET: &str = "wasm32-wasip2";
+
+/// What is said for the program if wasi-libc ends it.
+const ABORTS: &str = "aborts";
+
+/// What it comes to on the host and on wasmtime-wasi, where that is not the same, or wasi-libc aborts.
+fn difference(state: &str, call: &str) -> Option<(&'static str, &'static str)> {
+    let asks_for_an_address = call == "getsockname";
+    let is_about_an_option = call.starts_with("get ") || call.starts_with("set ");
+    match state {
+        "connecting" | "bound-connecting" if asks_for_an_address || is_about_an_option => {
+            Some(("ok", ABORTS))
+        }
+        "listen-failed" if asks_for_an_address || is_about_an_option || call == "listen" => {
+            Some(("Address in use (os error 3)", "Not supported (os error 58)"))
+        }
+        // To wasi-libc it is bound still.
+        "listen-failed" if call.starts_with("connect") => Some((ABORTS, ABORTS)),
+        _ => None,
+    }
+}
+
+/// Built once; or why it cannot be here.
+fn program() -> Option<&'static Compiled> {
+    static PROGRAM: OnceLock<Option<Compiled>> = OnceLock::new();
+    let program = PROGRAM.get_or_init(|| {
+        is_installed().then(|| Compiled::of(&std::fs::read(build()).expect("the program")))
+    });
+    if program.is_none() {
+        skip(&format!(
+            "there is no target {TARGET}: `rustup target add {TARGET}` installs it"
+        ));
+    }
+    program.as_ref()
+}
+
+fn workspace() -> &'static Path {
+    let host = Path::new(env!("CARGO_MANIFEST_DIR"));
+    host.parent().expect("the workspace")
+}
+
+fn is_installed() -> bool {
+    let mut rustc = Command::new("rustc");
+    rustc.args(["--print", "target-libdir", "--target", TARGET]);
+    let output = rustc.current_dir(workspace()).output();
+    output.is_ok_and(|output| {
+        let folder = String::from_utf8_lossy(&output.stdout).into_owned();
+        output.status.success() && Path::new(folder.trim()).is_dir()
+    })
+}
+
+fn build() -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("libc-guest");
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo
+        .args(["build", "--quiet", "--locked", "--release"])
+        .args(["--package", "evconn-test-libc", "--target", TARGET])
+        .arg("--target-dir")
+        .arg(&folder)
+        .current_dir(workspace())
+        // What cargo was told for the host does not hold for the program.
+        .env("CARGO_ENCODED_RUSTFLAGS", "")
+        .env_remove("RUSTC_WORKSPACE_WRAPPER")
+        .env_remove("CARGO_BUILD_TARGET");
+    let output = cargo.output().expect("cargo runs");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{errors}");
+    folder.join(TARGET).join("release/evconn-test-libc.wasm")
+}
+
+/// What it prints with these arguments.
+async fn run(program: &Compiled, on: Implementation, arguments: &[&str]) -> String {
+    let (stdout, mut printed) = tokio::io::duplex(1 << 16);
+    let stdin = AsyncStdinStream::new(tokio::io::empty());
+    let stdout = AsyncStdoutStream::new(1 << 16, stdout);
+    let mut all = vec!["evconn-test-libc".to_owned()];
+    all.extend(arguments.iter().map(|argument| (*argument).to_owned()));
+    let run = program.run(on, all, Grant::NotPort1, stdin, stdout);
+    let mut text = String::new();
+    let (ended, read) = within("it ends", async {
+        tokio::join!(run, printed.read_to_string(&mut text))
+    })
+    .await;
+    read.expect("text");
+    match ended {
+        Ok(()) => text.trim_end().to_owned(),
+        Err(trap) => {
+            let trap = format!("{trap:?}");
+            assert!(trap.contains("!abort"), "{arguments:?}: {text}{trap}");
+            ABORTS.to_owned()
+        }
+    }
+}
+
+async fn each_call_in_each_state(ip: &str) {
+    let Some(program) = program() else { return };
+    let names = run(program, Implementation::Own, &[ip]).await;
+    let named = |kind: &str| -> Vec<String> {
+        let names = names.lines().filter_map(|line| line.strip_prefix(kind));
+        names.map(str::to_owned).collect()
+    };
+    let (states, calls) = (named("state "), named("call "));
+    assert!(states.len() > 10 && calls.len() > 20, "{names}");
+    for state in &states {
+        for call in &calls {
+            let own = run(program, Implementation::Own, &[ip, state, call]).await;
+            let wasmtime = run(program, Implementation::Wasmtime, &[ip, state, call]).await;
+            let (said_own, said_wasmtime) = match difference(state, call) {
+                Some(different) => different,
+                None => (wasmtime.as_str(), wasmtime.as_str()),
+            };
+            assert_eq!(
+                (own.as_str(), wasmtime.as_str()),
+                (said_own, said_wasmtime),
+                "{state}: {call}"
+            );
+            let is_known = difference(state, call).is_some();
+            assert!(own != ABORTS || is_known, "{state}: {call} aborts");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_call_in_each_state_over_ipv4() {
+    each_call_in_each_state("127.0.0.1").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_call_in_each_state_over_ipv6() {
+    if has_ipv6() {
+        each_call_in_each_state("::1").await;
+    }
+}
