@@ -347,7 +347,8 @@ mod tests {
         let sent = socket2::SockRef::from(&peer).send_out_of_band(b"!");
         assert_eq!(sent.expect("sent"), 1);
         let told = async {
-            while !input.endpoint.plain().has_urgent() {
+            let endpoint = input.endpoint.clone().expect("it is open");
+            while !endpoint.plain().has_urgent() {
                 tokio::task::yield_now().await;
             }
         };

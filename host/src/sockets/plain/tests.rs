@@ -199,7 +199,8 @@ async fn a_look_takes_nothing() {
 
 /// The peer reads all that the kernel has taken, and then there is room again.
 async fn goes_on(plain: &Plain, peer: &mut impl Read) {
-    let bytes = vec![1; 8 << 20];
+    // More than both ends have room for, however much the kernel makes.
+    let bytes = vec![1; 64 << 20];
     for _ in 0..3 {
         let ready = poll_fn(|cx| plain.poll_writable(cx));
         let ready = tokio::time::timeout(Duration::from_secs(60), ready).await;
