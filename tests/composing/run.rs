@@ -14,7 +14,7 @@ use rustix::process::Signal;
 use std::io::{ErrorKind, Write};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::process::ExitStatusExt;
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// A directory with this component in it, as `app`.
 fn with(app: impl AsRef<[u8]>) -> Scratch {
@@ -222,6 +222,7 @@ async fn what_is_open_when_it_ends_is_reset_unless_it_succeeds() {
         let line = evconn.line();
         let address = line.strip_prefix("listening: ").expect("where it listens");
         let mut peer = connect(address.parse().expect("an address")).await;
+        peer.write_all(b"x").await.expect("sent");
         let mut answer = Vec::new();
         let read = within("the end", peer.read_to_end(&mut answer)).await;
         assert_eq!(answer, b"half of it", "{case}");

@@ -132,10 +132,11 @@ pub fn panics(_: IpAddr) {
     panic!("it was told to");
 }
 
-/// The program ends so, and has not dropped its connection.
+/// When its peer has said something, the program ends so, and has not dropped its connection.
 fn with_it_open(ip: IpAddr, end: fn()) {
     one_peer(ip, move |mut connection| {
         connection.set_nonblocking(false);
+        connection.read_exact(&mut [0]).expect("a byte");
         connection.write_all(b"half of it").expect("written");
         connection.flush().expect("flushed");
         std::mem::forget(connection);
