@@ -12,6 +12,7 @@ pub fn that_fit(works: &[Work]) -> (Vec<Work>, Vec<String>) {
         let found = machine::fit(Needs {
             max_connections: work.connections() as usize,
             descriptors_each: 1,
+            memories_each: 1,
             listeners: 1,
             workers: std::thread::available_parallelism().map_or(1, Into::into),
         });
