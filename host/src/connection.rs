@@ -2,9 +2,8 @@
 //!
 //! Where it ends: a connection that is for a service stays in [`Parts`] on its way there.
 
-use crate::PeerCredentials;
 use crate::listener::OnRelease;
-use crate::sockets::Endpoint;
+use crate::sockets::{Endpoint, PeerCredentials};
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
@@ -28,33 +27,6 @@ pub(crate) struct Parts {
     pub endpoint: Arc<Endpoint>,
     /// To be dropped when all else is.
     pub on_release: OnRelease,
-}
-
-/// Who a connection is from, for the log.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Peer {
-    Address(SocketAddr),
-    Unix(PeerCredentials),
-}
-
-impl Peer {
-    /// Who is at the other end.
-    pub fn of(endpoint: &Endpoint) -> Self {
-        match endpoint.peer_credentials() {
-            // Unless a proxy has said who it really is.
-            Ok(Some(credentials)) if !endpoint.has_peer_address() => Self::Unix(credentials),
-            Ok(_) | Err(_) => Self::Address(endpoint.peer_address()),
-        }
-    }
-}
-
-impl fmt::Display for Peer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Address(address) => write!(f, "{address}"),
-            Self::Unix(credentials) => write!(f, "unix ({credentials})"),
-        }
-    }
 }
 
 impl Connection {

@@ -61,5 +61,6 @@ pub use program::Program;
 pub use server::{PeerFilter, Served, Server, ServerBuilder, ServerHandle, serve, serve_all};
 pub use service::{Reuse, Service};
 pub use shutdown::Shutdown;
-pub use source::{ListenSource, Opened, PeerCredentials, SocketFile, SourceError, UnixSource};
+pub use sockets::PeerCredentials;
+pub use source::{ListenSource, Opened, SocketFile, SourceError, UnixSource};
 pub use trap::GuestTrap;

@@ -14,8 +14,6 @@ mod tls;
 pub use proxy::{ProxyProtocol, TrustedProxies};
 pub(crate) use refused::Refused;
 #[cfg(feature = "tls")]
-pub(crate) use tls::TlsSession;
-#[cfg(feature = "tls")]
 pub use tls::{TlsConfig, TlsError};
 
 use crate::Connection;

@@ -3,7 +3,6 @@
 use crate::sockets::Plain;
 use std::future::poll_fn;
 use std::io::{self, ErrorKind};
-use std::mem::MaybeUninit;
 
 /// Call `receive` until it does not block. One task can do so at a time.
 pub(super) async fn when_ready(
@@ -19,11 +18,4 @@ pub(super) async fn when_ready(
             result => return result,
         }
     }
-}
-
-/// A buffer that was initialised, as one that may not have been.
-pub(super) fn uninit(buffer: &mut [u8]) -> &mut [MaybeUninit<u8>] {
-    // SAFETY: the layout is the same, and whoever has the result only writes bytes of a socket to
-    // it: those are initialised.
-    unsafe { &mut *(std::ptr::from_mut(buffer) as *mut [MaybeUninit<u8>]) }
 }

@@ -1,9 +1,9 @@
 //! How a connection has ended, and what the log says of it.
 
 use super::served::Kind;
-use crate::connection::Peer;
 use crate::edge::Refused;
 use crate::service::Failure;
+use crate::sockets::Peer;
 use std::fmt;
 use std::io;
 use std::time::Duration;

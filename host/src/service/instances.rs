@@ -3,9 +3,9 @@
 
 use super::instance::{Instance, Outcome, Spent};
 use super::{Failure, Meter, Origin, Service};
-use crate::connection::Peer;
 use crate::limits::Limits;
 use crate::sockets::Endpoint;
+use crate::sockets::Peer;
 use std::collections::VecDeque;
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicBool, Ordering};

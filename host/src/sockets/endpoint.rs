@@ -1,5 +1,6 @@
 //! This side of a connection: what its socket, its two streams and the host have in common.
 
+use super::PeerCredentials;
 use super::buffers::Received;
 use super::closing::Closing;
 use super::plain::Plain;
@@ -7,7 +8,6 @@ use super::round;
 use super::sending::{SendingGuard, SendingLock, rest_of};
 use super::transport::Transport;
 use super::turn;
-use crate::PeerCredentials;
 use bytes::Bytes;
 use futures_util::task::AtomicWaker;
 use rustix::net::Shutdown;

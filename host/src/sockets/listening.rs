@@ -1,11 +1,11 @@
 //! A listening socket: it accepts, asks the policy about each peer, and says when there is one.
 
 use super::errors::code_of_accept;
+use super::peer::Peer;
 use super::plain::Plain;
 use super::policy::{Policy, Use};
 use super::readiness::Readiness;
 use super::{Endpoint, address, option};
-use crate::connection::Peer;
 use socket2::{SockRef, Socket};
 use std::io;
 #[cfg(unix)]

@@ -1,7 +1,7 @@
 //! A stream socket of the operating system, TCP or Unix, that never blocks.
 
+use super::PeerCredentials;
 use super::readiness::Readiness;
-use crate::PeerCredentials;
 use futures_util::FutureExt;
 use rustix::net::{RecvFlags, SendFlags, Shutdown};
 use socket2::{SockRef, Socket};

@@ -1,9 +1,9 @@
 //! What a connection's bytes travel through: its socket, or a TLS session on top of it.
 
+use super::PeerCredentials;
 use super::plain::Plain;
-use crate::PeerCredentials;
 #[cfg(feature = "tls")]
-use crate::edge::TlsSession;
+use super::tls::TlsSession;
 use rustix::net::Shutdown;
 use socket2::SockRef;
 use std::io;

@@ -23,7 +23,7 @@ pub use error::SourceError;
 pub(crate) use name::look_up;
 #[cfg(all(test, unix))]
 pub(crate) use platform::Scratch;
-pub use platform::{PeerCredentials, SocketFile};
+pub use platform::SocketFile;
 
 use std::fmt;
 use std::net::{Ipv6Addr, SocketAddr};

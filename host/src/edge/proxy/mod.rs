@@ -7,9 +7,9 @@ mod trusted;
 
 pub use trusted::TrustedProxies;
 
-use super::receive::{uninit, when_ready};
+use super::receive::when_ready;
 use super::refused::{Refused, shown};
-use crate::sockets::Plain;
+use crate::sockets::{Plain, uninit};
 use header::{Flaw, Progress, Source};
 use std::io;
 use std::net::SocketAddr;

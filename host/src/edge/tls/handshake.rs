@@ -1,10 +1,9 @@
 //! The beginning of a session: until both sides have its keys, or one gives up.
 
 use super::TlsConfig;
-use super::wire::Wire;
-use crate::edge::receive::{uninit, when_ready};
+use crate::edge::receive::when_ready;
 use crate::edge::refused::{Refused, shown};
-use crate::sockets::Plain;
+use crate::sockets::{Plain, Wire, uninit};
 use rustix::net::Shutdown;
 use rustls::ServerConnection;
 use std::io::{self, ErrorKind};

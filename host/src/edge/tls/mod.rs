@@ -5,15 +5,12 @@
 mod error;
 mod files;
 mod handshake;
-mod session;
-mod wire;
 
 #[cfg(test)]
 mod tests;
 
 pub use error::TlsError;
 pub(crate) use handshake::{described, handshake};
-pub(crate) use session::TlsSession;
 
 use files::Files;
 use rustls::ServerConfig;

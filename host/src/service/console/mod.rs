@@ -11,7 +11,7 @@ mod printer;
 pub(super) use output::Output;
 pub(crate) use printer::flush;
 
-use crate::connection::Peer;
+use crate::sockets::Peer;
 use crate::sockets::{Denial, OnDenied};
 use budget::{Budget, Fate};
 use lines::{Line, Lines, Overlong};

@@ -1,19 +1,16 @@
-//! What only Unix has: sockets with a path ([`path`]), sockets of another program ([`inherited`]),
-//! and who the peer of a Unix socket is ([`peer`]).
+//! What only Unix has: sockets with a path ([`path`]), and sockets of another program ([`inherited`]).
 
 mod file;
 mod inherited;
 mod lock;
 mod name;
 mod path;
-mod peer;
 #[cfg(test)]
 mod scratch;
 
 pub use file::SocketFile;
 pub(super) use inherited::take;
 pub(super) use name::write_name;
-pub use peer::PeerCredentials;
 #[cfg(test)]
 pub(crate) use scratch::Scratch;
 

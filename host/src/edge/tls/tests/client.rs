@@ -1,9 +1,8 @@
 //! A client, its certificates, and both ends of a connection.
 
-use crate::edge::receive::uninit;
 use crate::edge::refused::Refused;
-use crate::edge::tls::{TlsConfig, TlsSession, handshake};
-use crate::sockets::Plain;
+use crate::edge::tls::{TlsConfig, handshake};
+use crate::sockets::{Plain, TlsSession, uninit};
 use rcgen::{CertificateParams, KeyPair};
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{

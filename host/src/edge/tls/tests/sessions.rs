@@ -2,7 +2,8 @@
 
 use super::client::{Client, client, configs, echo, meet, readable, receive, send};
 use super::client::{try_recv, within, writable};
-use crate::edge::tls::{TlsConfig, TlsSession};
+use crate::edge::tls::TlsConfig;
+use crate::sockets::TlsSession;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::Shutdown;
 use tokio::task::JoinHandle;

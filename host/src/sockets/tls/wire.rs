@@ -1,13 +1,13 @@
 //! The socket below a session, as what rustls reads from and writes to.
 
-use crate::edge::receive::uninit;
-use crate::sockets::Plain;
+use super::super::Plain;
+use super::super::uninit::uninit;
 #[cfg(unix)]
 use std::io::IoSlice;
 use std::io::{self, Read, Write};
 
 /// Reads and writes without waiting: `WouldBlock` comes through.
-pub(super) struct Wire<'a>(pub &'a Plain);
+pub(crate) struct Wire<'a>(pub &'a Plain);
 
 impl Read for Wire<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {

@@ -4,8 +4,8 @@
 //! either. Bytes that it has taken but the kernel has not are sent by a task of their own, so that
 //! they get there whatever the owner does next.
 
+use super::super::Plain;
 use super::wire::Wire;
-use crate::sockets::Plain;
 use rustix::net::Shutdown;
 use rustls::ServerConnection;
 use std::fmt;

@@ -3,11 +3,13 @@
 use socket2::Socket;
 use std::fmt;
 use std::io;
+#[cfg(unix)]
 use tokio::net::UnixStream;
 
 /// Who is at the other end of a Unix socket: what the kernel knew when it connected.
 ///
 /// ```
+/// # #[cfg(unix)]
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> std::io::Result<()> {
 /// let (_ours, theirs) = tokio::net::UnixStream::pair()?;
@@ -15,6 +17,8 @@ use tokio::net::UnixStream;
 /// assert_eq!(peer.pid, i32::try_from(std::process::id()).ok());
 /// # Ok(())
 /// # }
+/// # #[cfg(not(unix))]
+/// # fn main() {}
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -33,6 +37,7 @@ impl PeerCredentials {
     ///
     /// # Errors
     /// What the operating system says; none is expected.
+    #[cfg(unix)]
     pub fn of(stream: &UnixStream) -> io::Result<Self> {
         let credentials = stream.peer_cred()?;
         Ok(Self {
@@ -76,10 +81,16 @@ impl PeerCredentials {
     }
 
     /// Those of the peer of a Unix socket that is connected. To be called within a tokio runtime.
-    #[cfg(not(target_os = "linux"))]
+    #[cfg(all(unix, not(target_os = "linux")))]
     pub(crate) fn of_socket(socket: &Socket) -> io::Result<Self> {
         let stream = std::os::unix::net::UnixStream::from(socket.try_clone()?);
         Self::of(&UnixStream::from_std(stream)?)
+    }
+
+    /// There are no Unix sockets on this system, and no credentials of their peers.
+    #[cfg(not(unix))]
+    pub(crate) fn of_socket(_socket: &Socket) -> io::Result<Self> {
+        Err(io::ErrorKind::Unsupported.into())
     }
 }
 
