@@ -6,7 +6,7 @@ use evconn::Limits;
 use std::net::Ipv4Addr;
 use tokio::io::AsyncWriteExt;
 
-const GREET: &[u8] = include_bytes!(env!("EVCONN_EXAMPLE_GREET"));
+const GREET: &[u8] = evconn_artifacts::GREET;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn it_greets_whoever_says_a_name() {

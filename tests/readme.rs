@@ -13,7 +13,7 @@ fn the_services_are_the_examples() {
 
 #[test]
 fn the_server_is_the_serve_example() {
-    let example = include_str!("../host/examples/serve.rs");
+    let example = include_str!("../host/evconn/examples/serve.rs");
     let code = example
         .find("use evconn")
         .map(|start| &example[start..])

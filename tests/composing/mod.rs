@@ -13,11 +13,11 @@ use crate::support::scratch::Scratch;
 use evconn::guests;
 use std::process::{Command, Stdio};
 
-const CASES: &[u8] = include_bytes!(env!("EVCONN_TEST_SDK"));
-const ECHO_COMMAND: &[u8] = include_bytes!(env!("EVCONN_EXAMPLE_ECHO_COMMAND"));
-const FILTER: &[u8] = include_bytes!(env!("EVCONN_EXAMPLE_FILTER"));
-const SOCKETS: &[u8] = include_bytes!(env!("EVCONN_TEST_SOCKETS"));
-const FORWARD: &[u8] = include_bytes!(env!("EVCONN_EXAMPLE_FORWARD"));
+const CASES: &[u8] = evconn_artifacts::SDK;
+const ECHO_COMMAND: &[u8] = evconn_artifacts::ECHO_COMMAND;
+const FILTER: &[u8] = evconn_artifacts::FILTER;
+const SOCKETS: &[u8] = evconn_artifacts::SOCKETS;
+const FORWARD: &[u8] = evconn_artifacts::FORWARD;
 
 /// The listener's name in components.
 const LISTENER: &str = "evconn:tcp/listener@0.1.0";

@@ -14,10 +14,10 @@ use std::path::Path;
 use std::process::Output;
 
 /// The manual's echo server.
-const ECHO_COMMAND: &str = env!("EVCONN_EXAMPLE_ECHO_COMMAND");
+const ECHO_COMMAND: &str = evconn_artifacts::ECHO_COMMAND_PATH;
 
 /// What turns peers away.
-const FILTER: &str = env!("EVCONN_EXAMPLE_FILTER");
+const FILTER: &str = evconn_artifacts::FILTER_PATH;
 
 /// The echo server with the listener in it, and with these components between them.
 fn compose(scratch: &Scratch, through: &[&str]) -> String {

@@ -8,7 +8,7 @@ use std::time::SystemTime;
 #[path = "../../guest/examples/daytime/src/date.rs"]
 mod date;
 
-const DAYTIME: &[u8] = include_bytes!(env!("EVCONN_EXAMPLE_DAYTIME"));
+const DAYTIME: &[u8] = evconn_artifacts::DAYTIME;
 
 fn now() -> String {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);

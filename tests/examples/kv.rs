@@ -6,7 +6,7 @@ use crate::support::{Server, exchange, wait_for_close};
 use std::fmt::Write;
 use std::process::Command;
 
-const KV: &[u8] = include_bytes!(env!("EVCONN_EXAMPLE_KV"));
+const KV: &[u8] = evconn_artifacts::KV;
 
 /// What the arguments of one request may have together.
 const MAX_REQUEST: usize = 1 << 20;

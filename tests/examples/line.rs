@@ -5,7 +5,7 @@ use crate::support::descriptors::unchanged;
 use crate::support::exchange;
 use std::fmt::Write;
 
-const LINE: &[u8] = include_bytes!(env!("EVCONN_EXAMPLE_LINE"));
+const LINE: &[u8] = evconn_artifacts::LINE;
 
 const HELP: &str = "ADD number number, COUNT, ECHO text, HELP, QUIT";
 

@@ -13,9 +13,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 /// The component's file.
-const FILE: &str = env!("EVCONN_EXAMPLE_PROXY");
+const FILE: &str = evconn_artifacts::PROXY_PATH;
 
-const PROXY: &[u8] = include_bytes!(env!("EVCONN_EXAMPLE_PROXY"));
+const PROXY: &[u8] = evconn_artifacts::PROXY;
 
 /// The proxy, which is told to connect there, and may if that is a server's address.
 async fn proxy_to(upstream: &str) -> Server {

@@ -8,9 +8,9 @@ use rustix::process::Signal;
 use std::process::Command;
 
 /// The component's file.
-const FILE: &str = env!("EVCONN_EXAMPLE_SMTP_SINK");
+const FILE: &str = evconn_artifacts::SMTP_SINK_PATH;
 
-const SMTP_SINK: &[u8] = include_bytes!(env!("EVCONN_EXAMPLE_SMTP_SINK"));
+const SMTP_SINK: &[u8] = evconn_artifacts::SMTP_SINK;
 
 const GREETING: &str = "220 localhost ESMTP, where nothing is kept\r\n";
 

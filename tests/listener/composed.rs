@@ -13,7 +13,7 @@ use wasmtime_wasi::p2::bindings::CommandPre;
 use wasmtime_wasi::p2::bindings::sockets::network::ErrorCode;
 use wasmtime_wasi::p2::pipe::MemoryOutputPipe;
 
-const MISUSE: &[u8] = include_bytes!(env!("EVCONN_TEST_MISUSE"));
+const MISUSE: &[u8] = evconn_artifacts::MISUSE;
 
 /// Which addresses a program is granted.
 #[derive(Clone, Copy)]

@@ -33,15 +33,15 @@ impl Name {
 
     fn component(self) -> Vec<u8> {
         match self {
-            Self::Cases => compose(include_bytes!(env!("EVCONN_TEST_SDK"))),
-            Self::Chat => compose(include_bytes!(env!("EVCONN_EXAMPLE_CHAT"))),
+            Self::Cases => compose(evconn_artifacts::SDK),
+            Self::Chat => compose(evconn_artifacts::CHAT),
             Self::EchoCommand => compose(ECHO_COMMAND),
             Self::FilteredEcho => {
-                let filter = include_bytes!(env!("EVCONN_EXAMPLE_FILTER"));
+                let filter = evconn_artifacts::FILTER;
                 plugged(ECHO_COMMAND, &compose(filter))
             }
-            Self::Forward => compose(include_bytes!(env!("EVCONN_EXAMPLE_FORWARD"))),
-            Self::HelloWorld => compose(include_bytes!(env!("EVCONN_EXAMPLE_HELLO_WORLD"))),
+            Self::Forward => compose(evconn_artifacts::FORWARD),
+            Self::HelloWorld => compose(evconn_artifacts::HELLO_WORLD),
         }
     }
 
@@ -64,7 +64,7 @@ impl Name {
     }
 }
 
-const ECHO_COMMAND: &[u8] = include_bytes!(env!("EVCONN_EXAMPLE_ECHO_COMMAND"));
+const ECHO_COMMAND: &[u8] = evconn_artifacts::ECHO_COMMAND;
 
 /// A case of `tests/sdk-guest`.
 pub fn case(name: &str, ip: IpAddr) -> Program {

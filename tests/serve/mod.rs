@@ -13,7 +13,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 
 /// The service that does what its peer's first line says: see `tests/guest`.
-const TEST_GUEST: &str = env!("EVCONN_TEST_GUEST");
+const TEST_GUEST: &str = evconn_artifacts::HANDLER_PATH;
 
 /// Serve the test guest on a free port.
 fn start(flags: &[&str]) -> Evconn {

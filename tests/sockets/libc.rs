@@ -49,8 +49,8 @@ fn program() -> Option<&'static Compiled> {
 }
 
 fn workspace() -> &'static Path {
-    let host = Path::new(env!("CARGO_MANIFEST_DIR"));
-    host.parent().expect("the workspace")
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    package.ancestors().nth(2).expect("the workspace")
 }
 
 fn is_installed() -> bool {

@@ -12,7 +12,7 @@ use wasmtime_wasi::p2::bindings::CommandPre;
 use wasmtime_wasi::sockets::SocketAddrUse;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
-const PROGRAM: &[u8] = include_bytes!(env!("EVCONN_TEST_SOCKETS"));
+const PROGRAM: &[u8] = evconn_artifacts::SOCKETS;
 
 /// Whose sockets they are.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -20,7 +20,10 @@ impl Program {
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let file = format!("{name}-{}-{number}", std::process::id());
         let program = Self(Path::new(env!("CARGO_TARGET_TMPDIR")).join(file));
-        let source = format!("{}/../tests/libevent/{name}.c", env!("CARGO_MANIFEST_DIR"));
+        let source = format!(
+            "{}/../../tests/libevent/{name}.c",
+            env!("CARGO_MANIFEST_DIR")
+        );
         let output = Command::new("cc")
             .args(["-std=gnu11", "-O2", "-Wall", "-Wextra", "-o"])
             .arg(&program.0)

@@ -28,10 +28,10 @@ use tokio::task::JoinHandle;
 pub const DEADLINE: Duration = Duration::from_secs(60);
 
 /// The service that does what its peer's first line says: see `tests/guest`.
-pub const TEST_GUEST: &[u8] = include_bytes!(env!("EVCONN_TEST_GUEST"));
+pub const TEST_GUEST: &[u8] = evconn_artifacts::HANDLER;
 
 /// The service that reads what comes into its memory, and writes it from there.
-pub const ECHO_COPY: &[u8] = include_bytes!(env!("EVCONN_EXAMPLE_ECHO_COPY"));
+pub const ECHO_COPY: &[u8] = evconn_artifacts::ECHO_COPY;
 
 /// Define tests that run once over IPv4 and once over IPv6: async functions that take the address.
 macro_rules! over_both_families {

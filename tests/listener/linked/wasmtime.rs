@@ -22,7 +22,7 @@ pub const SENDS_IN_BACKGROUND: bool = false;
 
 pub mod bindings {
     wasmtime::component::bindgen!({
-        path: "../wit",
+        path: "../../wit",
         world: "evconn:tcp/provider",
         exports: { default: async },
         with: {

@@ -1,0 +1,142 @@
+//! What the servers are made of: components, a program that is compiled on the spot, directories.
+
+use super::peers::libevent;
+use super::peers::wasmtime;
+use anyhow::{Context, Result, ensure};
+use evconn::guests;
+use std::fs;
+use std::io::ErrorKind;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// The components, by the names of their files.
+pub const ECHO: &str = "echo.wasm";
+pub const ECHO_COPY: &str = "echo-copy.wasm";
+pub const ECHO_COMMAND: &str = "echo-command.wasm";
+
+/// In the target directory, and the same in each run, so that nothing adds up.
+pub struct Kit {
+    /// The command that is measured.
+    pub evconn: PathBuf,
+    directory: PathBuf,
+    /// A tool that is missing, or why it is.
+    pub libevent: Result<libevent::Program, String>,
+    pub wasmtime: Result<wasmtime::Program, String>,
+    logs: AtomicU32,
+}
+
+impl Kit {
+    /// With this command, or with one that is built now.
+    pub fn prepare(evconn: Option<&Path>) -> Result<Self> {
+        let target = target_directory()?;
+        let evconn = match evconn {
+            Some(evconn) => evconn.to_owned(),
+            None => build_evconn(&target).context("the command evconn")?,
+        };
+        let directory = target.join("tmp/compare");
+        let prepare = || -> Result<()> {
+            remove(&directory)?;
+            fs::create_dir_all(&directory)?;
+            fs::write(directory.join(ECHO), guests::ECHO)?;
+            let copy = evconn_artifacts::ECHO_COPY;
+            fs::write(directory.join(ECHO_COPY), copy)?;
+            let command = evconn_artifacts::ECHO_COMMAND;
+            fs::write(directory.join(ECHO_COMMAND), command)?;
+            Ok(())
+        };
+        prepare().with_context(|| format!("{}", directory.display()))?;
+        Ok(Self {
+            libevent: libevent::Program::compile(&directory)?,
+            wasmtime: wasmtime::Program::find(&evconn, &directory)?,
+            evconn,
+            directory,
+            logs: AtomicU32::new(0),
+        })
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.directory.join(name)
+    }
+
+    /// A file for what the next server prints.
+    pub fn log(&self) -> PathBuf {
+        // A few are enough to look at.
+        const KEPT: u32 = 64;
+        let number = self.logs.fetch_add(1, Ordering::Relaxed) % KEPT;
+        self.path(&format!("server-{number}.log"))
+    }
+
+    /// A program that keeps what it has compiled does so in the benchmark's own directory, which is
+    /// emptied before if it is to start as on the first day.
+    pub fn with_cache(&self, command: &mut Command, cached: bool) -> Result<()> {
+        let cache = self.path(if cached { "cache" } else { "no-cache" });
+        if !cached {
+            remove(&cache)?;
+        }
+        fs::create_dir_all(&cache)?;
+        command.env("XDG_CACHE_HOME", cache);
+        Ok(())
+    }
+}
+
+/// Cargo's, in which this program is: `target/release/deps/compare-…`.
+fn target_directory() -> Result<PathBuf> {
+    let program = std::env::current_exe().context("this program")?;
+    let target = program.ancestors().nth(3);
+    target.map(Path::to_owned).context("no target directory")
+}
+
+/// Builds the command as this program is built by `cargo bench`: its package is another one's, which cargo
+/// builds no programs of.
+fn build_evconn(target: &Path) -> Result<PathBuf> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut build = Command::new(cargo);
+    build.args(["build", "--profile", "bench", "--package", "evconn-cli"]);
+    build.arg("--target-dir").arg(target);
+    build.current_dir(env!("CARGO_MANIFEST_DIR"));
+    ensure!(build.status()?.success(), "{build:?} failed");
+    Ok(target.join("release/evconn"))
+}
+
+fn remove(directory: &Path) -> Result<()> {
+    match fs::remove_dir_all(directory) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("{}", directory.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A free port, for a server that has to be told one.
+pub fn free_port() -> Result<SocketAddr> {
+    // Below those that the kernel gives to clients.
+    const FIRST: u16 = 15_000;
+    const COUNT: u16 = 15_000;
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let start = std::process::id().wrapping_mul(97);
+    for _ in 0..COUNT {
+        let number = start.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
+        let port = FIRST + (number % u32::from(COUNT)) as u16;
+        if TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).is_ok() {
+            return Ok((Ipv4Addr::LOCALHOST, port).into());
+        }
+    }
+    anyhow::bail!("no port from {FIRST} on is free")
+}
+
+/// Run a tool to its end, which is to be a good one. Its standard output, or why there is no such tool.
+pub fn run(command: &mut Command) -> Result<Result<String, String>> {
+    let output = match command.output() {
+        Ok(output) => output,
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            let program = command.get_program().to_string_lossy();
+            return Ok(Err(format!("{program} is not installed")));
+        }
+        Err(error) => return Err(error).with_context(|| format!("{command:?}")),
+    };
+    let errors = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{command:?}: {errors}");
+    Ok(Ok(String::from_utf8_lossy(&output.stdout).into_owned()))
+}

@@ -1,0 +1,84 @@
+//! What the benchmark does, from the command line to the report.
+
+#![cfg(target_os = "linux")]
+
+mod client;
+mod kit;
+mod machine;
+mod options;
+mod peers;
+mod placement;
+mod process;
+mod report;
+mod rounds;
+mod sample;
+mod usage;
+mod work;
+
+use anyhow::{Context, Result};
+use kit::Kit;
+use machine::Machine;
+use options::Asked;
+use report::{Report, Settings};
+use rounds::Bench;
+use std::env;
+use std::io;
+use std::num::NonZero;
+use std::process::ExitCode;
+use tokio::runtime::{Builder, Runtime};
+
+/// Runs the benchmark, or one of the servers that it compares.
+pub fn main() -> ExitCode {
+    let mut arguments = env::args().skip(1);
+    if arguments.next().as_deref() == Some(peers::SUBCOMMAND) {
+        return exit_code(peers::serve_as(arguments).map(|()| true));
+    }
+    match options::parse() {
+        Ok(asked) => exit_code(run(&asked)),
+        Err(code) => code,
+    }
+}
+
+fn exit_code(outcome: Result<bool>) -> ExitCode {
+    match outcome {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Measure all that is asked for, and report it. Returns whether nothing failed.
+fn run(asked: &Asked) -> Result<bool> {
+    // Before anything is started: the servers inherit it.
+    work::raise_descriptor_limit().context("the limit of descriptors")?;
+    let kit = Kit::prepare(asked.evconn.as_deref())?;
+    let (peers, skipped) = peers::available(&asked.peers, &kit);
+    let settings = Settings::new(&asked.plan);
+    let (works, notes) = work::that_fit(&asked.works);
+    let mut report = Report::new(Machine::this(&kit), settings, skipped, notes);
+    report.print_header();
+    let bench = Bench::new(kit, peers, &asked.plan)?;
+    for works in work::interleaved(&works) {
+        let measured = bench.measure(works);
+        report.add(measured);
+    }
+    report.print_growth();
+    report.write(&asked.outputs)?;
+    Ok(report.is_complete())
+}
+
+/// How many workers each server has, and the client.
+fn workers() -> usize {
+    std::thread::available_parallelism().map_or(1, NonZero::get)
+}
+
+/// A runtime of tokio as `#[tokio::main]` makes it.
+fn runtime() -> io::Result<Runtime> {
+    Builder::new_multi_thread()
+        .worker_threads(workers())
+        .enable_all()
+        .build()
+}

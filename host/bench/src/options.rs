@@ -1,0 +1,247 @@
+//! What is asked for on the command line.
+
+use super::peers::Peer;
+use super::work::Work;
+use clap::Parser;
+use clap::error::ErrorKind;
+use std::fs::{self, OpenOptions};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+const BAD_INPUT: u8 = 2;
+
+/// Measure echo over TCP: evconn in its several ways to run, beside native servers.
+#[derive(Parser)]
+#[command(name = "compare", bin_name = "cargo bench --")]
+struct Options {
+    /// The most telling works and servers, in fewer and shorter rounds: less than a minute, and less exact.
+    #[arg(long)]
+    quick: bool,
+    /// Only this work, or those whose names begin so (`connect`); may be given more than once.
+    #[arg(long, value_name = "NAME", value_parser = works)]
+    work: Vec<Vec<Work>>,
+    /// Only this server; may be given more than once. Ratios are to `tokio`, and missing without it.
+    #[arg(long, value_name = "NAME", value_parser = peer)]
+    peer: Vec<Peer>,
+    /// How many rounds, after a warm-up: 5 by default, 3 with --quick.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    rounds: Option<u32>,
+    /// Name the works and the servers, and measure nothing.
+    #[arg(long)]
+    list: bool,
+    /// Write all figures to this file. This and the next two: a path that is not absolute begins at the
+    /// repository. When everything is measured, they go to target/benchmark by default.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Write the tables to this file, in Markdown.
+    #[arg(long, value_name = "FILE")]
+    markdown: Option<PathBuf>,
+    /// Write plots to this directory, as SVG.
+    #[arg(long, value_name = "DIR")]
+    plots: Option<PathBuf>,
+    /// Measure this command, rather than build one: a path that is not absolute begins at the repository.
+    #[arg(long, value_name = "FILE")]
+    evconn: Option<PathBuf>,
+    /// What cargo says to every benchmark.
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+/// What is measured, how, and where it goes.
+pub struct Asked {
+    pub works: Vec<Work>,
+    pub peers: Vec<Peer>,
+    pub plan: Plan,
+    pub outputs: Outputs,
+    /// The command to measure, unless it is to be built.
+    pub evconn: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy)]
+pub struct Plan {
+    /// How many times each server is measured under each work, after a warm-up.
+    pub rounds: u32,
+    /// How many turns each of them has in a round under those [works](Work::turns) that tell the most.
+    pub turns: u32,
+    /// How long each time, where the time is not what is measured.
+    pub duration: Duration,
+}
+
+/// Where the figures go, besides standard output.
+#[derive(Default)]
+pub struct Outputs {
+    pub json: Option<PathBuf>,
+    pub markdown: Option<PathBuf>,
+    pub plots: Option<PathBuf>,
+}
+
+const DEFAULT: Plan = Plan {
+    rounds: 5,
+    turns: 3,
+    duration: Duration::from_millis(300),
+};
+
+const QUICK: Plan = Plan {
+    rounds: 3,
+    turns: 1,
+    duration: Duration::from_millis(200),
+};
+
+const QUICK_WORKS: [&str; 5] = [
+    "connect-50",
+    "round-64-50",
+    "bulk-1024k-8",
+    "start-cached",
+    "open-1000",
+];
+
+/// Who is left out of a quick run.
+const NOT_QUICK: [Peer; 2] = [Peer::Epoll, Peer::Wasmtime];
+
+impl Options {
+    fn into_asked(self) -> Asked {
+        let is_whole = !self.quick && self.work.is_empty() && self.peer.is_empty();
+        let plan = if self.quick { QUICK } else { DEFAULT };
+        let asked: Vec<Work> = self.work.concat();
+        // In their own order, and each once.
+        let works = Work::ALL.into_iter().filter(|work| match asked.is_empty() {
+            true => !self.quick || QUICK_WORKS.contains(&&*work.name()),
+            false => asked.contains(work),
+        });
+        let peers = Peer::ALL
+            .into_iter()
+            .filter(|peer| match self.peer.is_empty() {
+                true => !self.quick || !NOT_QUICK.contains(peer),
+                false => self.peer.contains(peer),
+            });
+        let outputs = Outputs {
+            json: self.json,
+            markdown: self.markdown,
+            plots: self.plots,
+        };
+        Asked {
+            works: works.collect(),
+            peers: peers.collect(),
+            plan: Plan {
+                rounds: self.rounds.unwrap_or(plan.rounds),
+                ..plan
+            },
+            outputs: outputs.or_defaults(is_whole).below(&repository()),
+            evconn: self.evconn.map(|path| repository().join(path)),
+        }
+    }
+}
+
+impl Outputs {
+    /// If everything is measured, it is kept, too.
+    fn or_defaults(self, is_whole: bool) -> Self {
+        if !is_whole {
+            return self;
+        }
+        let directory = Path::new("target/benchmark");
+        let or = |path: Option<PathBuf>, name| path.or_else(|| Some(directory.join(name)));
+        Self {
+            json: or(self.json, "results.json"),
+            markdown: or(self.markdown, "results.md"),
+            plots: or(self.plots, ""),
+        }
+    }
+
+    fn below(self, directory: &Path) -> Self {
+        let below = |path: Option<PathBuf>| path.map(|path| directory.join(path));
+        Self {
+            json: below(self.json),
+            markdown: below(self.markdown),
+            plots: below(self.plots),
+        }
+    }
+
+    /// Make the files and directories, so that what cannot be written is known before it is measured.
+    fn prepare(&self) -> Result<(), String> {
+        for file in [&self.json, &self.markdown].into_iter().flatten() {
+            if let Some(directory) = file.parent() {
+                make(directory)?;
+            }
+            // What is in it stays until there is something new.
+            let opened = OpenOptions::new().append(true).create(true).open(file);
+            opened.map_err(|error| format!("{} cannot be written: {error}", file.display()))?;
+        }
+        match &self.plots {
+            Some(directory) => make(directory),
+            None => Ok(()),
+        }
+    }
+}
+
+fn make(directory: &Path) -> Result<(), String> {
+    let made = fs::create_dir_all(directory);
+    made.map_err(|error| format!("{} cannot be made: {error}", directory.display()))
+}
+
+/// Cargo runs a benchmark in its package's directory, which nobody thinks of.
+fn repository() -> PathBuf {
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    package.ancestors().nth(2).unwrap_or(package).to_owned()
+}
+
+fn works(name: &str) -> Result<Vec<Work>, String> {
+    let is_meant = |work: &Work| {
+        let rest = work.name();
+        let rest = rest.strip_prefix(name);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+    };
+    let exact = Work::ALL.into_iter().find(|work| work.name() == name);
+    let meant: Vec<Work> = match exact {
+        Some(work) => vec![work],
+        None => Work::ALL.into_iter().filter(is_meant).collect(),
+    };
+    match meant.is_empty() {
+        false => Ok(meant),
+        true => Err("there is no such work; --list names all".to_owned()),
+    }
+}
+
+fn peer(name: &str) -> Result<Peer, String> {
+    let found = Peer::ALL.into_iter().find(|peer| peer.name() == name);
+    found.ok_or_else(|| "there is no such server; --list names all".to_owned())
+}
+
+/// What is to be done, or what to exit with.
+pub fn parse() -> Result<Asked, ExitCode> {
+    let options = match Options::try_parse() {
+        Ok(options) => options,
+        Err(help) if help.kind() == ErrorKind::DisplayHelp => {
+            print!("{help}");
+            return Err(ExitCode::SUCCESS);
+        }
+        Err(error) => {
+            // After the first line comes the usage, of which there is too little to repeat it.
+            eprintln!("{}", error.to_string().lines().next().unwrap_or_default());
+            return Err(ExitCode::from(BAD_INPUT));
+        }
+    };
+    if options.list {
+        list();
+        return Err(ExitCode::SUCCESS);
+    }
+    let asked = options.into_asked();
+    match asked.outputs.prepare() {
+        Ok(()) => Ok(asked),
+        Err(problem) => {
+            eprintln!("error: {problem}");
+            Err(ExitCode::from(BAD_INPUT))
+        }
+    }
+}
+
+fn list() {
+    println!("works:");
+    for work in Work::ALL {
+        println!("  {:<16} {}", work.name(), work.title());
+    }
+    println!("servers:");
+    for peer in Peer::ALL {
+        println!("  {:<16} {}", peer.name(), peer.about());
+    }
+}

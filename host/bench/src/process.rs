@@ -1,0 +1,177 @@
+//! A server that is being measured: a process, which ends with the benchmark, whatever ends that.
+
+use crate::usage::{self, Memory};
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Signal, set_parent_process_death_signal};
+use std::fs::{self, File};
+use std::io::{ErrorKind, Read};
+use std::net::{SocketAddr, TcpStream};
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How long a server may take to listen.
+const DEADLINE: Duration = Duration::from_secs(20);
+
+/// How often one that does not say so is asked whether it listens.
+const LOOK: Duration = Duration::from_micros(200);
+
+/// What a server that says where it listens puts before the address.
+pub const READY: &str = "Listening on ";
+
+/// How a server and its client come to know of the same address.
+pub enum Address {
+    /// The server chooses it, and says it in its first line.
+    Said,
+    /// The server was told, and does not say when it listens there.
+    Told(SocketAddr),
+}
+
+pub struct Process {
+    child: Child,
+    address: SocketAddr,
+    started: Instant,
+    /// What it prints after its first line goes nowhere, but must not fail.
+    _stdout: Option<ChildStdout>,
+    /// Where its standard error goes.
+    log: PathBuf,
+}
+
+impl Process {
+    /// Start it, and wait until it listens. To be called by the main thread: when the thread that
+    /// started it ends, the process does, too.
+    pub fn start(mut command: Command, address: Address, log: PathBuf) -> Result<Self> {
+        command
+            .stdin(Stdio::null())
+            .stdout(match address {
+                Address::Said => Stdio::piped(),
+                Address::Told(_) => Stdio::null(),
+            })
+            .stderr(File::create(&log).with_context(|| format!("{}", log.display()))?);
+        // SAFETY: between fork and exec there is nothing but a system call.
+        unsafe {
+            command.pre_exec(|| Ok(set_parent_process_death_signal(Some(Signal::KILL))?));
+        }
+        let started = Instant::now();
+        let mut child = command.spawn().with_context(|| format!("{command:?}"))?;
+        let stdout = child.stdout.take();
+        let mut process = Self {
+            child,
+            address: ([127, 0, 0, 1], 0).into(),
+            started,
+            _stdout: None,
+            log,
+        };
+        let listens = match (address, stdout) {
+            (Address::Told(address), _) => process.wait_until_it_listens(address),
+            (Address::Said, Some(stdout)) => process.hear(stdout),
+            (Address::Said, None) => Err(anyhow!("it has no standard output")),
+        };
+        match listens {
+            Ok(()) => Ok(process),
+            Err(error) => Err(error).context(process.last_words()),
+        }
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// When it was started.
+    pub fn started(&self) -> Instant {
+        self.started
+    }
+
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub fn cpu_time(&self) -> Result<Duration> {
+        usage::cpu_time(self.child.id())
+    }
+
+    pub fn memory(&self) -> Result<Memory> {
+        Memory::of(self.child.id())
+    }
+
+    /// What it has said of itself, for when something is wrong: the end of its standard error, and
+    /// whether it runs.
+    pub fn last_words(&mut self) -> String {
+        const LINES: usize = 5;
+        let state = match self.child.try_wait() {
+            Ok(Some(status)) => format!("the server ended ({status})"),
+            Ok(None) => "the server was running".to_owned(),
+            Err(error) => format!("the server cannot be asked: {error}"),
+        };
+        let log = match fs::read(&self.log) {
+            Ok(log) => String::from_utf8_lossy(&log).into_owned(),
+            Err(error) => format!("{}: {error}", self.log.display()),
+        };
+        let mut lines: Vec<&str> = log.lines().rev().take(LINES).collect();
+        if lines.is_empty() {
+            return state;
+        }
+        lines.reverse();
+        format!("{state}, and said {:?}", lines.join(" / "))
+    }
+
+    fn hear(&mut self, mut stdout: ChildStdout) -> Result<()> {
+        let line = first_line(&mut stdout)?;
+        let address = line
+            .strip_prefix(READY)
+            .with_context(|| format!("its first line is {line:?}"))?;
+        self.address = address.parse().with_context(|| format!("{address:?}"))?;
+        self._stdout = Some(stdout);
+        Ok(())
+    }
+
+    fn wait_until_it_listens(&mut self, address: SocketAddr) -> Result<()> {
+        self.address = address;
+        let deadline = Instant::now() + DEADLINE;
+        loop {
+            match TcpStream::connect(address) {
+                Ok(_) => return Ok(()),
+                Err(error) if error.kind() == ErrorKind::ConnectionRefused => {}
+                Err(error) => return Err(error.into()),
+            }
+            ensure!(self.child.try_wait()?.is_none(), "it does not listen");
+            ensure!(
+                Instant::now() < deadline,
+                "it does not listen after {DEADLINE:?}"
+            );
+            thread::sleep(LOOK);
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have ended already: then there is nothing to do.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Up to the end of the line, and perhaps of a later one, which is left out.
+fn first_line(stdout: &mut ChildStdout) -> Result<String> {
+    let deadline = Instant::now() + DEADLINE;
+    let mut text = Vec::new();
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let timeout = Timespec::try_from(left)?;
+        let readable = poll(&mut [PollFd::new(stdout, PollFlags::IN)], Some(&timeout))?;
+        ensure!(readable > 0, "it says nothing after {DEADLINE:?}");
+        let mut part = [0; 256];
+        match stdout.read(&mut part)? {
+            0 => bail!("it ended without a word"),
+            count => text.extend_from_slice(&part[..count]),
+        }
+        if let Some(end) = text.iter().position(|&byte| byte == b'\n') {
+            text.truncate(end);
+            return Ok(String::from_utf8(text)?);
+        }
+    }
+}

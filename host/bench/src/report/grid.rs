@@ -1,0 +1,163 @@
+//! Tables, as text for a terminal and as Markdown.
+
+use super::number::{median, spread};
+use super::row::{Block, Row};
+use crate::peers::Peer;
+use crate::sample::Spread;
+use crate::work::{Work, thousands};
+
+pub struct Grid {
+    title: String,
+    head: Vec<String>,
+    rows: Vec<Vec<String>>,
+}
+
+/// A column: its head, and what a row has there.
+type Column<'a> = (String, Box<dyn Fn(&Row<'_>) -> String + 'a>);
+
+impl Grid {
+    /// A work's: a row for each server, with the columns that there are figures for.
+    pub fn of(block: &Block<'_>) -> Self {
+        let columns = columns(block);
+        let row = |row: &Row<'_>| match row.error {
+            Some(_) => vec![row.peer.name().to_owned(), "failed".to_owned()],
+            None => columns.iter().map(|(_, cell)| cell(row)).collect(),
+        };
+        Self {
+            title: format!("{}: {}", block.work.name(), block.work.title()),
+            rows: block.rows.iter().map(row).collect(),
+            head: columns.iter().map(|(head, _)| head.clone()).collect(),
+        }
+    }
+
+    pub fn text(&self) -> String {
+        let widths: Vec<usize> = (0..self.head.len())
+            .map(|column| {
+                let lines = self.lines().filter_map(|line| line.get(column));
+                lines.map(|cell| cell.chars().count()).max().unwrap_or(0)
+            })
+            .collect();
+        let mut text = format!("{}\n", self.title);
+        for line in self.lines() {
+            let cells = line.iter().zip(&widths);
+            let cells: Vec<_> = cells
+                .map(|(cell, width)| format!("{cell:<width$}"))
+                .collect();
+            text += &format!("  {}\n", cells.join("  ").trim_end());
+        }
+        text
+    }
+
+    pub fn markdown(&self) -> String {
+        let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
+        let rule = vec!["---".to_owned(); self.head.len()];
+        let mut text = format!("## {}\n\n{}{}", self.title, line(&self.head), line(&rule));
+        for row in &self.rows {
+            text += &line(row);
+        }
+        text
+    }
+
+    fn lines(&self) -> impl Iterator<Item = &Vec<String>> {
+        std::iter::once(&self.head).chain(&self.rows)
+    }
+}
+
+fn columns<'a>(block: &Block<'_>) -> Vec<Column<'a>> {
+    let (unit, scale) = block.work.unit();
+    let operation = block.work.operation();
+    let has = |of: fn(&Row<'_>) -> Option<Spread>| block.rows.iter().any(|row| of(row).is_some());
+    let mut columns: Vec<Column<'a>> = vec![
+        (
+            "server".to_owned(),
+            Box::new(|row| row.peer.name().to_owned()),
+        ),
+        (
+            unit.to_owned(),
+            Box::new(move |row| spread(row.value.map(|value| value.scaled(scale)))),
+        ),
+        ("to tokio".to_owned(), Box::new(|row| spread(row.ratio))),
+    ];
+    if has(|row| row.p50) {
+        columns.push(("p50 µs".to_owned(), Box::new(|row| median(row.p50))));
+        columns.push(("p99 µs".to_owned(), Box::new(|row| median(row.p99))));
+        columns.push(("p99.9 µs".to_owned(), Box::new(|row| median(row.p999))));
+        columns.push((
+            "p99 to tokio".to_owned(),
+            Box::new(|row| spread(row.p99_ratio)),
+        ));
+    }
+    if has(|row| row.server_cpu) {
+        let head = |who| format!("{who} µs/{operation}");
+        columns.push((head("server"), Box::new(|row| median(row.server_cpu))));
+        columns.push((head("client"), Box::new(|row| median(row.client_cpu))));
+    }
+    if has(|row| row.memory) {
+        columns.push(("RSS KiB".to_owned(), Box::new(|row| median(row.resident))));
+        columns.push((
+            "page tables".to_owned(),
+            Box::new(|row| median(row.page_tables)),
+        ));
+        columns.push(("both KiB".to_owned(), Box::new(|row| spread(row.memory))));
+    }
+    columns
+}
+
+/// How the cost of a connection grows with the number of those that are open: the time that one takes,
+/// with many open to few open.
+pub fn growth(blocks: &[Block<'_>]) -> Option<Grid> {
+    let open: Vec<(u32, &Block<'_>)> = blocks
+        .iter()
+        .filter_map(|block| match block.work {
+            Work::Open { idle } => Some((idle, block)),
+            _ => None,
+        })
+        .collect();
+    let [(fewest, first), more @ ..] = &open[..] else {
+        return None;
+    };
+    if more.is_empty() {
+        return None;
+    }
+    let count = |idle: &u32| thousands(*idle);
+    let mut head = vec!["server".to_owned()];
+    head.extend(
+        open.iter()
+            .map(|(idle, _)| format!("k/s, {} open", count(idle))),
+    );
+    head.extend(
+        more.iter()
+            .map(|(idle, _)| format!("cost, {} to {}", count(idle), count(fewest))),
+    );
+    head.extend(
+        open.iter()
+            .map(|(idle, _)| format!("KiB each, {}", count(idle))),
+    );
+    let row = |peer: Peer| {
+        let of = |block: &Block<'_>| block.row(peer).and_then(|row| row.value);
+        let memory = |block: &Block<'_>| block.row(peer).and_then(|row| row.memory);
+        let mut cells = vec![peer.name().to_owned()];
+        cells.extend(
+            open.iter()
+                .map(|(_, block)| median(of(block).map(|it| it.scaled(1e-3)))),
+        );
+        cells.extend(
+            more.iter()
+                .map(|(_, block)| spread(cost(first, block, peer))),
+        );
+        cells.extend(open.iter().map(|(_, block)| median(memory(block))));
+        cells
+    };
+    Some(Grid {
+        title: "growth: the same, by the number of connections that are open".to_owned(),
+        head,
+        rows: first.rows.iter().map(|it| row(it.peer)).collect(),
+    })
+}
+
+/// How much longer a connection takes, in each round.
+fn cost(few: &Block<'_>, many: &Block<'_>, peer: Peer) -> Option<Spread> {
+    let (few, many) = (few.row(peer)?, many.row(peer)?);
+    let neighbours = few.samples.iter().zip(many.samples);
+    Spread::of(neighbours.map(|(few, many)| few.value / many.value))
+}

@@ -1,0 +1,59 @@
+//! Plots, as SVG: one file a subject, if there are figures for it.
+
+mod axis;
+mod bars;
+mod canvas;
+mod growth;
+mod latency;
+mod memory;
+mod ratios;
+mod start;
+
+use super::row::Block;
+use crate::work::Work;
+use anyhow::{Context, Result};
+use std::path::{Path, PathBuf};
+
+/// Draws some of the blocks to a file.
+type Plot = fn(&[&Block<'_>], &Path) -> Result<()>;
+
+/// The name of a file, what draws it, which works it is about, and how many of them it takes.
+type Subject = (&'static str, Plot, fn(Work) -> bool, usize);
+
+/// Draw all that there are figures for. Returns what was written.
+pub fn all(blocks: &[Block<'_>], directory: &Path) -> Result<Vec<PathBuf>> {
+    let plots: [Subject; 5] = [
+        ("ratios", ratios::draw, has_rate, 1),
+        ("latency", latency::draw, is_round_trip, 1),
+        ("start", start::draw, is_start, 1),
+        ("memory", memory::draw, is_open, 1),
+        ("growth", growth::draw, is_open, 2),
+    ];
+    let mut written = Vec::new();
+    for (name, draw, is_wanted, least) in plots {
+        let wanted = blocks.iter().filter(|block| is_wanted(block.work));
+        let wanted: Vec<_> = wanted.collect();
+        if wanted.len() >= least {
+            let path = directory.join(name).with_extension("svg");
+            draw(&wanted, &path).with_context(|| format!("{}", path.display()))?;
+            written.push(path);
+        }
+    }
+    Ok(written)
+}
+
+fn has_rate(work: Work) -> bool {
+    !is_start(work) && !is_open(work) && !matches!(work, Work::Beside { .. })
+}
+
+fn is_round_trip(work: Work) -> bool {
+    matches!(work, Work::RoundTrips { .. } | Work::Beside { .. })
+}
+
+fn is_start(work: Work) -> bool {
+    matches!(work, Work::Start { .. })
+}
+
+fn is_open(work: Work) -> bool {
+    matches!(work, Work::Open { .. })
+}

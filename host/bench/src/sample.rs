@@ -1,0 +1,102 @@
+//! What one measurement finds, and what several of them come to.
+
+use crate::usage::Memory;
+use serde::Serialize;
+use std::time::Duration;
+
+/// What was measured of one server in one round.
+#[derive(Clone, Debug, Serialize)]
+pub struct Sample {
+    /// How much was done, in the work's unit: operations or megabytes a second, or how many
+    /// milliseconds it took.
+    pub value: f64,
+    pub latency: Option<Latency>,
+    pub cpu: Option<Cpu>,
+    pub memory: Option<Memory>,
+}
+
+impl Sample {
+    /// A server took so long until it served.
+    pub fn of_start(elapsed: Duration) -> Self {
+        Self {
+            value: elapsed.as_secs_f64() * 1e3,
+            latency: None,
+            cpu: None,
+            memory: None,
+        }
+    }
+}
+
+/// How long an operation took, in microseconds: half of them no longer than the first, and so on.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Latency {
+    pub p50: f64,
+    pub p99: f64,
+    pub p999: f64,
+}
+
+impl Latency {
+    /// Of these times, in nanoseconds; nothing if there are none.
+    pub fn of(mut times: Vec<u32>) -> Option<Self> {
+        times.sort_unstable();
+        let last = times.len().checked_sub(1)?;
+        let at = |part: f64| f64::from(times[(last as f64 * part).round() as usize]) / 1e3;
+        Some(Self {
+            p50: at(0.5),
+            p99: at(0.99),
+            p999: at(0.999),
+        })
+    }
+}
+
+/// How long the processors were at work for an operation, in microseconds.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Cpu {
+    pub server: f64,
+    pub client: f64,
+}
+
+impl Cpu {
+    pub fn of(server: Duration, client: Duration, operations: f64) -> Self {
+        let each = |time: Duration| time.as_secs_f64() * 1e6 / operations;
+        Self {
+            server: each(server),
+            client: each(client),
+        }
+    }
+}
+
+/// Where several values lie.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Spread {
+    pub median: f64,
+    pub min: f64,
+    pub max: f64,
+}
+
+impl Spread {
+    /// Of these values; nothing if there are none.
+    pub fn of(values: impl IntoIterator<Item = f64>) -> Option<Self> {
+        let mut values: Vec<f64> = values.into_iter().collect();
+        values.sort_by(f64::total_cmp);
+        let middle = values.len() / 2;
+        let median = match values.len() {
+            0 => return None,
+            odd if odd % 2 == 1 => values[middle],
+            _ => values[middle - 1].midpoint(values[middle]),
+        };
+        Some(Self {
+            median,
+            min: *values.first()?,
+            max: *values.last()?,
+        })
+    }
+
+    pub fn scaled(self, by: f64) -> Self {
+        Self {
+            median: self.median * by,
+            min: self.min * by,
+            max: self.max * by,
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! Which of the works this machine has room for.
+
+use super::{CONNECTORS, Work};
+use std::io;
+
+/// Mappings that a pooled instance splits the address space into, with one memory: those of the memory,
+/// and those of the stack.
+const MAPPINGS_EACH: u64 = 6;
+
+/// Descriptors and mappings of a process that are for no connection.
+const DESCRIPTORS_RESERVED: u64 = 60;
+const MAPPINGS_RESERVED: u64 = 1_000;
+
+/// Raises this process's limit of open descriptors, which servers inherit, to the hard limit.
+pub fn raise_descriptor_limit() -> io::Result<()> {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        ..limit
+    };
+    Ok(setrlimit(Resource::Nofile, raised)?)
+}
+
+/// The most connections that a server can have here, and what limits them.
+fn most() -> Option<(u64, &'static str)> {
+    let descriptors = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    let mappings = std::fs::read_to_string("/proc/sys/vm/max_map_count");
+    let mappings: Option<u64> = mappings.ok().and_then(|text| text.trim().parse().ok());
+    let by_descriptors = descriptors.map(|limit| {
+        let connections = limit.saturating_sub(DESCRIPTORS_RESERVED);
+        (connections, "the limit of descriptors (ulimit -n)")
+    });
+    let by_mappings = mappings.map(|limit| {
+        let connections = limit.saturating_sub(MAPPINGS_RESERVED) / MAPPINGS_EACH;
+        (
+            connections,
+            "the limit of mappings (sysctl vm.max_map_count)",
+        )
+    });
+    by_descriptors.into_iter().chain(by_mappings).min()
+}
+
+/// Those of the works that client and servers have room for, with fewer idle connections where that
+/// helps; and what there is to say about the others.
+pub fn that_fit(works: &[Work]) -> (Vec<Work>, Vec<String>) {
+    let mut fit: Vec<Work> = Vec::new();
+    let mut notes = Vec::new();
+    for &work in works {
+        let fitted = match most() {
+            Some((most, limit)) if most < u64::from(work.connections()) => {
+                let fitted = fewer(work, most).filter(|work| !fit.contains(work));
+                let instead = fitted.map_or("left out".to_owned(), |work| {
+                    format!("{} instead", work.name())
+                });
+                notes.push(format!("{}: {instead}: {limit}", work.name()));
+                fitted
+            }
+            _ => Some(work),
+        };
+        fit.extend(fitted);
+    }
+    (fit, notes)
+}
+
+/// The same with a round number of idle connections that there is room for.
+fn fewer(work: Work, most: u64) -> Option<Work> {
+    let Work::Open { .. } = work else {
+        return None;
+    };
+    let most = u32::try_from(most).unwrap_or(u32::MAX);
+    let idle = most.saturating_sub(CONNECTORS + 1) / 100 * 100;
+    (idle > 0).then_some(Work::Open { idle })
+}

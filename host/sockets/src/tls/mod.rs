@@ -1,0 +1,9 @@
+//! TLS between a connection and its socket.
+//!
+//! Where it ends: the handshake, and with which certificate, is decided by whoever accepts.
+
+mod session;
+mod wire;
+
+pub use session::TlsSession;
+pub use wire::Wire;
