@@ -6,7 +6,7 @@ use crate::support::tool::Tool;
 use crate::support::{
     DEADLINE, Server, TEST_GUEST, connect, exchange, host, listen, wait_for_close, within,
 };
-use evconn::{Edge, Limits, ProxyProtocol, Service, TrustedProxies};
+use evconn::{Ingress, Limits, ProxyProtocol, Service, TrustedProxies};
 use rustix::process::Signal;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::fd::OwnedFd;
@@ -17,20 +17,26 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 const V2: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
 
-fn edge(network: &str) -> Edge {
+fn ingress(network: &str) -> Ingress {
     let trusted = TrustedProxies::none().network(network).expect("a network");
-    Edge::new().proxy_protocol(ProxyProtocol::new(trusted))
+    Ingress::new().proxy_protocol(ProxyProtocol::new(trusted))
 }
 
-async fn serve(edge: Edge) -> Server {
+async fn serve(ingress: Ingress) -> Server {
     let service = Service::new(host(), TEST_GUEST).expect("a service");
     let ip = Ipv4Addr::LOCALHOST.into();
-    Server::start_service(ip, service.with_edge(edge), Limits::default(), DEADLINE).await
+    Server::start_service(
+        ip,
+        service.with_ingress(ingress),
+        Limits::default(),
+        DEADLINE,
+    )
+    .await
 }
 
 /// What the guest says of its peer when this is sent before its first line.
 async fn peer_after(header: &[u8]) -> (String, SocketAddr) {
-    let server = serve(edge("127.0.0.0/8")).await;
+    let server = serve(ingress("127.0.0.0/8")).await;
     let stream = server.connect().await;
     let own = stream.local_addr().expect("an address");
     let answer = exchange(stream, &[header, b"peer\n"].concat()).await;
@@ -79,7 +85,7 @@ async fn without_an_announced_address_the_guest_is_told_the_real_one() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_header_that_is_not_right_is_refused() {
     let _open = unchanged();
-    let server = serve(edge("127.0.0.0/8")).await;
+    let server = serve(ingress("127.0.0.0/8")).await;
     let long = [b"PROXY UNKNOWN ", &[b'x'; 200][..]].concat();
     let wrong: [&[u8]; 5] = [
         // Truncated, too long, of no known version, malformed, none.
@@ -108,7 +114,7 @@ async fn a_header_that_does_not_come_is_given_up() {
     let _open = unchanged();
     let trusted = TrustedProxies::none().network("127.0.0.1").expect("one");
     let proxy = ProxyProtocol::new(trusted).timeout(Duration::from_millis(50));
-    let server = serve(Edge::new().proxy_protocol(proxy)).await;
+    let server = serve(Ingress::new().proxy_protocol(proxy)).await;
     wait_for_close(&mut server.connect().await).await;
     assert_eq!(server.stop().await.refused, 1);
 }
@@ -118,11 +124,11 @@ async fn a_native_callback_gets_the_announced_address() {
     let _open = unchanged();
     let listener = listen(Ipv4Addr::LOCALHOST.into()).await;
     let (sender, mut peers) = tokio::sync::mpsc::unbounded_channel();
-    let edge = edge("127.0.0.0/8");
+    let ingress = ingress("127.0.0.0/8");
     listener.set_async_callback(move |_listener, connection| {
-        let (edge, sender) = (edge.clone(), sender.clone());
+        let (ingress, sender) = (ingress.clone(), sender.clone());
         async move {
-            let connection = edge.accept(connection).await;
+            let connection = ingress.accept(connection).await;
             let _ = sender.send(connection.map(|connection| connection.peer_addr()));
         }
     });
@@ -174,7 +180,7 @@ fn flags_that_lack_another_are_a_mistake_of_usage() {
 async fn haproxy_announces_its_clients() {
     let _open = unchanged();
     for option in ["send-proxy", "send-proxy-v2"] {
-        through_haproxy(edge("127.0.0.0/8"), option).await;
+        through_haproxy(ingress("127.0.0.0/8"), option).await;
     }
 }
 
@@ -184,16 +190,16 @@ async fn haproxy_announces_its_clients_before_it_encrypts() {
     let _open = unchanged();
     let certificate = crate::support::certificate::Certificate::new();
     let tls = evconn::TlsConfig::from_files(certificate.cert(), certificate.key());
-    let edge = edge("127.0.0.0/8").tls(tls.expect("usable"));
+    let ingress = ingress("127.0.0.0/8").tls(tls.expect("usable"));
     let cert = certificate.cert();
     let option =
         format!("send-proxy-v2 ssl ca-file {cert} sni str(localhost) verifyhost localhost");
-    through_haproxy(edge, &option).await;
+    through_haproxy(ingress, &option).await;
 }
 
 /// The guest is told the address of haproxy's client.
-async fn through_haproxy(edge: Edge, option: &str) {
-    let server = serve(edge).await;
+async fn through_haproxy(ingress: Ingress, option: &str) {
+    let server = serve(ingress).await;
     if let Some((_haproxy, address)) = Haproxy::start(server.address, option) {
         let stream = connect(address).await;
         let own = stream.local_addr().expect("an address");

@@ -7,7 +7,7 @@ use crate::support::tool::{self, Tool};
 use crate::support::{
     DEADLINE, ECHO_COPY, Server, TEST_GUEST, connect, exchange, host, wait_for_close, within,
 };
-use evconn::{Edge, Limits, Listener, Service, TlsConfig};
+use evconn::{Ingress, Limits, Listener, Service, TlsConfig};
 use rustix::process::Signal;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
@@ -111,7 +111,7 @@ async fn megabytes_pass_through_a_guests_memory() {
     let _open = unchanged();
     let certificate = Certificate::new();
     let service = Service::new(host(), ECHO_COPY).expect("a service");
-    let service = service.with_edge(edge(&certificate));
+    let service = service.with_ingress(ingress(&certificate));
     let ip = Ipv4Addr::LOCALHOST.into();
     let server = Server::start_service(ip, service, Limits::default(), DEADLINE).await;
     let address = server.address;
@@ -143,7 +143,7 @@ async fn the_outcome_decides_how_it_ends() {
     let _open = unchanged();
     let certificate = Certificate::new();
     let service = Service::new(host(), TEST_GUEST).expect("a service");
-    let service = service.with_edge(edge(&certificate));
+    let service = service.with_ingress(ingress(&certificate));
     let ip = Ipv4Addr::LOCALHOST.into();
     let server = Server::start_service(ip, service, Limits::default(), DEADLINE).await;
     let (port, cert) = (server.address.port().to_string(), certificate.cert());
@@ -371,9 +371,9 @@ fn a_certificate_that_does_not_come_holds_nobody_up() {
     assert!(log.contains("served "), "{log}");
 }
 
-fn edge(certificate: &Certificate) -> Edge {
+fn ingress(certificate: &Certificate) -> Ingress {
     let config = TlsConfig::from_files(certificate.cert(), certificate.key()).expect("usable");
-    Edge::new().tls(config)
+    Ingress::new().tls(config)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -381,7 +381,7 @@ async fn a_service_knows_nothing_of_it() {
     let _open = unchanged();
     let certificate = Certificate::new();
     let service = Service::new(host(), TEST_GUEST).expect("a service");
-    let service = service.with_edge(edge(&certificate));
+    let service = service.with_ingress(ingress(&certificate));
     let ip = Ipv4Addr::LOCALHOST.into();
     let server = Server::start_service(ip, service, Limits::default(), DEADLINE).await;
     let mut client = s_client(server.address, &certificate.cert());
@@ -410,7 +410,7 @@ async fn a_guest_that_traps_does_not_look_like_an_end() {
     let _open = unchanged();
     let certificate = Certificate::new();
     let service = Service::new(host(), TEST_GUEST).expect("a service");
-    let service = service.with_edge(edge(&certificate));
+    let service = service.with_ingress(ingress(&certificate));
     let ip = Ipv4Addr::LOCALHOST.into();
     let server = Server::start_service(ip, service, Limits::default(), DEADLINE).await;
     let program = "import socket, ssl, sys
@@ -439,14 +439,14 @@ async fn a_native_callback_reads_the_plain_text() {
     let certificate = Certificate::new();
     let listener = Listener::bind(host(), (Ipv4Addr::LOCALHOST, 0).into());
     let listener = listener.await.expect("a listener");
-    let edge = edge(&certificate);
+    let ingress = ingress(&certificate);
     let (sender, mut lines) = tokio::sync::mpsc::unbounded_channel();
     listener.set_async_callback(move |_listener, connection| {
-        let (edge, sender) = (edge.clone(), sender.clone());
+        let (ingress, sender) = (ingress.clone(), sender.clone());
         async move {
             let line = async {
                 let mut line = [0; 6];
-                let mut connection = edge.accept(connection).await?;
+                let mut connection = ingress.accept(connection).await?;
                 connection.read_exact(&mut line).await?;
                 Ok::<_, std::io::Error>(line)
             };
@@ -472,7 +472,7 @@ async fn a_shutdown_waits_for_no_handshake_for_ever() {
     let _open = unchanged();
     let certificate = Certificate::new();
     let service = Service::new(host(), TEST_GUEST).expect("a service");
-    let service = service.with_edge(edge(&certificate));
+    let service = service.with_ingress(ingress(&certificate));
     let ip = Ipv4Addr::LOCALHOST.into();
     let grace = Duration::from_millis(50);
     let server = Server::start_service(ip, service, Limits::default(), grace).await;

@@ -4,7 +4,7 @@ use super::Running;
 use super::limits::{connect_from, from, is_refused};
 use crate::support::descriptors::unchanged;
 use crate::support::{DEADLINE, ask, wait_for_close};
-use evconn::{Edge, Limits, PeerFilter, ProxyProtocol, ServerBuilder, TrustedProxies};
+use evconn::{Ingress, Limits, PeerFilter, ProxyProtocol, ServerBuilder, TrustedProxies};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
@@ -67,14 +67,17 @@ async fn peers_that_a_proxy_announces_are_reset() {
     assert_eq!((served.connections, served.refused), (3, 2));
 }
 
-fn behind_a_proxy() -> Edge {
+fn behind_a_proxy() -> Ingress {
     let trusted = TrustedProxies::none().network("127.0.0.1");
-    Edge::new().proxy_protocol(ProxyProtocol::new(trusted.expect("a network")))
+    Ingress::new().proxy_protocol(ProxyProtocol::new(trusted.expect("a network")))
 }
 
-/// A server with this edge.
-async fn start_at(edge: Edge, configure: impl FnOnce(ServerBuilder) -> ServerBuilder) -> Running {
-    let builder = evconn::Server::builder(&super::service().with_edge(edge));
+/// A server with this ingress.
+async fn start_at(
+    ingress: Ingress,
+    configure: impl FnOnce(ServerBuilder) -> ServerBuilder,
+) -> Running {
+    let builder = evconn::Server::builder(&super::service().with_ingress(ingress));
     let listening = builder.listen("127.0.0.1:0".parse().expect("a source"));
     Running::run(configure(listening), |shutdown| shutdown.grace(DEADLINE)).await
 }
@@ -131,10 +134,10 @@ mod tls {
     use crate::support::certificate::Certificate;
     use crate::support::within;
 
-    fn encrypted(edge: Edge, certificate: &Certificate) -> Edge {
+    fn encrypted(ingress: Ingress, certificate: &Certificate) -> Ingress {
         let config = evconn::TlsConfig::from_files(certificate.cert(), certificate.key());
         // The test is over before this is.
-        edge.tls(config.expect("usable").handshake_timeout(10 * DEADLINE))
+        ingress.tls(config.expect("usable").handshake_timeout(10 * DEADLINE))
     }
 
     /// Wait until so many are open, and one was refused. Which one it is of those that come at about the
@@ -149,8 +152,8 @@ mod tls {
     async fn a_peer_that_begins_no_handshake_has_no_more_connections_than_others() {
         let _open = unchanged();
         let certificate = Certificate::new();
-        let edge = encrypted(Edge::new(), &certificate);
-        let server = start_at(edge, |builder| builder.limits(two_for_each_peer(64))).await;
+        let ingress = encrypted(Ingress::new(), &certificate);
+        let server = start_at(ingress, |builder| builder.limits(two_for_each_peer(64))).await;
         let mut silent = Vec::new();
         for _ in 0..3 {
             // The one that is refused may be so before it knows that it is connected.
@@ -168,8 +171,8 @@ mod tls {
     async fn behind_a_proxy_a_peer_is_counted_before_its_handshake() {
         let _open = unchanged();
         let certificate = Certificate::new();
-        let edge = encrypted(behind_a_proxy(), &certificate);
-        let server = start_at(edge, |builder| builder.limits(two_for_each_peer(64))).await;
+        let ingress = encrypted(behind_a_proxy(), &certificate);
+        let server = start_at(ingress, |builder| builder.limits(two_for_each_peer(64))).await;
         let mut silent = Vec::new();
         for port in 1..=3 {
             silent.push(announced(&server, "192.0.2.7", port).await);

@@ -117,7 +117,7 @@ impl Server {
         Self::start_service(ip, service, limits, grace).await
     }
 
-    /// The service may have an edge.
+    /// The service may have an ingress.
     pub async fn start_service(
         ip: IpAddr,
         service: Service,

@@ -2,7 +2,6 @@
 //!
 //! Where it ends: a connection that is for a service stays in [`Parts`] on its way there.
 
-use crate::listener::OnRelease;
 use crate::sockets::{Endpoint, PeerCredentials};
 use std::fmt;
 use std::io;
@@ -20,6 +19,22 @@ pub struct Connection {
     // The order matters: whoever waits for a free descriptor is told last.
     endpoint: Arc<Endpoint>,
     _on_release: OnRelease,
+}
+
+/// Calls a function whenever a clone of it is dropped.
+#[derive(Clone)]
+pub(crate) struct OnRelease(Arc<dyn Fn() + Send + Sync>);
+
+impl OnRelease {
+    pub fn new(function: impl Fn() + Send + Sync + 'static) -> Self {
+        Self(Arc::new(function))
+    }
+}
+
+impl Drop for OnRelease {
+    fn drop(&mut self) {
+        (self.0)();
+    }
 }
 
 /// What a connection consists of.

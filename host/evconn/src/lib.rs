@@ -14,52 +14,47 @@
 
 #![deny(missing_docs)]
 
-mod acceptor;
+mod address;
 mod bindings;
-mod cache;
 mod compose;
 mod connection;
-mod edge;
-mod engine;
 mod error;
-mod grants;
 pub mod guests;
-mod host;
+mod ingress;
+mod interfaces;
 mod limits;
 mod listener;
-mod loading;
 mod log;
 mod networks;
 mod privacy;
-mod program;
+mod runtime;
+#[cfg(all(test, unix))]
+mod scratch;
 mod server;
 mod service;
 mod shutdown;
-mod source;
 mod store;
 mod trap;
-mod workers;
 
-pub use cache::CodeCache;
-pub use compose::{Composer, Composition};
+pub use address::{ListenSource, Opened, SocketFile, SourceError, UnixSource};
+pub use compose::{Composer, Composition, Program};
 pub use connection::Connection;
-pub use edge::{Edge, ProxyProtocol, TrustedProxies};
-#[cfg(feature = "tls")]
-pub use edge::{TlsConfig, TlsError};
-pub use error::{Error, ErrorCode};
+pub use error::{Error, ErrorCode, LoadError, LoadProblem};
 pub use evconn_sockets as sockets;
-pub use grants::{DirAccess, GrantError, Grants, GrantsBuilder, InvalidListenGrant, ListenGrant};
-pub use host::{Host, HostBuilder};
+pub use ingress::{Ingress, ProxyProtocol, TrustedProxies};
+#[cfg(feature = "tls")]
+pub use ingress::{TlsConfig, TlsError};
+pub use interfaces::Missing;
 pub use limits::Limits;
 pub use listener::{
     AcceptError, AcceptRate, Listener, ListenerBuilder, Recovery, State, Stats, StopReason,
 };
-pub use loading::{LoadError, LoadProblem, Missing};
 pub use networks::InvalidNetwork;
-pub use program::Program;
+pub use runtime::{CodeCache, Host, HostBuilder};
 pub use server::{PeerFilter, Served, Server, ServerBuilder, ServerHandle, serve, serve_all};
-pub use service::{Reuse, Service};
+pub use service::{
+    DirAccess, GrantError, Grants, GrantsBuilder, InvalidListenGrant, ListenGrant, Reuse, Service,
+};
 pub use shutdown::Shutdown;
 pub use sockets::PeerCredentials;
-pub use source::{ListenSource, Opened, SocketFile, SourceError, UnixSource};
 pub use trap::GuestTrap;

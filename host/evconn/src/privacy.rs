@@ -48,7 +48,7 @@ pub(crate) fn problem(_metadata: &Metadata) -> Option<&'static str> {
 #[cfg(all(test, unix))]
 mod tests {
     use super::*;
-    use crate::source::Scratch;
+    use crate::scratch::Scratch;
     use std::fs::{Permissions, set_permissions};
     use std::os::unix::fs::PermissionsExt;
 

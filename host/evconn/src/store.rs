@@ -1,6 +1,6 @@
 //! What the store of a component holds that runs for long: an acceptor, a program.
 
-use crate::service::Allowance;
+use crate::limits::Allowance;
 use crate::sockets::{TcpCtx, TcpCtxView, TcpView};
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};

@@ -1,7 +1,7 @@
 //! `evconn echo`: the demo of libevent's manual, as two components.
 
 use super::code::CacheArgs;
-use super::edge::EdgeArgs;
+use super::ingress::EdgeArgs;
 use super::listen::Listen;
 use super::log;
 use super::reload;
@@ -10,7 +10,7 @@ use super::signals::Signals;
 use super::values::seconds;
 use crate::machine::Needs;
 use clap::Args;
-use evconn::{Edge, Error, Host, Limits, ListenSource, Listener, Service, guests};
+use evconn::{Error, Host, Ingress, Limits, ListenSource, Listener, Service, guests};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -42,7 +42,7 @@ pub struct Echo {
     #[command(flatten)]
     cache: CacheArgs,
     #[command(flatten)]
-    edge: EdgeArgs,
+    ingress: EdgeArgs,
 }
 
 impl Echo {
@@ -63,7 +63,7 @@ impl Echo {
         };
         let (
             Ready {
-                edge,
+                ingress,
                 service,
                 limits,
                 ..
@@ -80,7 +80,7 @@ impl Echo {
         };
         Listen::announce(&listeners)?;
         let shutdown = signals.shutdown().grace(command.grace);
-        reload::on_hangup(signals.hangups, edge, None);
+        reload::on_hangup(signals.hangups, ingress, None);
         let served = evconn::serve_all(listeners, service, limits, shutdown).await?;
         tracing::info!("{served}");
         Ok(ExitCode::SUCCESS)
@@ -117,15 +117,15 @@ impl Echo {
             workers: room::default_workers(),
         };
         let limits = room::fit("the limit of connections", limits, needs);
-        let edge = self.edge.edge()?;
+        let ingress = self.ingress.ingress()?;
         let host = Host::builder()
             .limits(&limits)
             .cache(self.cache.cache())
             .build()?;
-        let service = Service::new(&host, guests::ECHO)?.with_edge(edge.clone());
+        let service = Service::new(&host, guests::ECHO)?.with_ingress(ingress.clone());
         Ok(Ready {
             host,
-            edge,
+            ingress,
             service,
             limits,
         })
@@ -135,7 +135,7 @@ impl Echo {
 /// All that it takes but listeners.
 struct Ready {
     host: Host,
-    edge: Edge,
+    ingress: Ingress,
     service: Service,
     limits: Limits,
 }

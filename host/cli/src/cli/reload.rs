@@ -4,15 +4,15 @@
 use super::serve::App;
 use super::signals::Hangups;
 use super::systemd;
-use evconn::{Edge, ServerHandle};
+use evconn::{Ingress, ServerHandle};
 
 /// Read the certificate again at each SIGHUP, if there is one, and the component, if one is served: also
 /// for one that came before.
-pub fn on_hangup(mut hangups: Hangups, edge: Edge, served: Option<(App, ServerHandle)>) {
+pub fn on_hangup(mut hangups: Hangups, ingress: Ingress, served: Option<(App, ServerHandle)>) {
     tokio::spawn(async move {
         while hangups.next().await.is_some() {
             systemd::reloading();
-            certificate(&edge).await;
+            certificate(&ingress).await;
             if let Some((app, server)) = &served {
                 component(app, server).await;
             }
@@ -22,9 +22,9 @@ pub fn on_hangup(mut hangups: Hangups, edge: Edge, served: Option<(App, ServerHa
 }
 
 /// Where it may block: a file may be somewhere else, and take its time.
-async fn certificate(edge: &Edge) {
+async fn certificate(ingress: &Ingress) {
     #[cfg(feature = "tls")]
-    if let Some(config) = edge.tls_config().cloned() {
+    if let Some(config) = ingress.tls_config().cloned() {
         let loading =
             tokio::task::spawn_blocking(move || config.reload().map_err(anyhow::Error::from));
         match loading.await.map_err(anyhow::Error::from).flatten() {
@@ -33,7 +33,7 @@ async fn certificate(edge: &Edge) {
         }
     }
     #[cfg(not(feature = "tls"))]
-    let _ = edge;
+    let _ = ingress;
 }
 
 async fn component(app: &App, server: &ServerHandle) {

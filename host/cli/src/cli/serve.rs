@@ -2,8 +2,8 @@
 
 use super::BAD_INPUT;
 use super::code::CacheArgs;
-use super::edge::EdgeArgs;
 use super::grants::ServiceGrantArgs;
+use super::ingress::EdgeArgs;
 use super::input::Input;
 use super::limits::{AcceptArgs, LimitArgs, PeerArgs, ReuseArgs};
 use super::listen::Listen;
@@ -15,7 +15,7 @@ use super::systemd;
 use super::values::{seconds, some_seconds};
 use crate::machine::Needs;
 use clap::Args;
-use evconn::{Edge, Grants, Host, Limits, Server, ServerBuilder, Service};
+use evconn::{Grants, Host, Ingress, Limits, Server, ServerBuilder, Service};
 use std::num::NonZero;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -63,7 +63,7 @@ pub struct Serve {
     #[command(flatten)]
     limits: LimitArgs,
     #[command(flatten)]
-    edge: EdgeArgs,
+    ingress: EdgeArgs,
     #[command(flatten)]
     grants: ServiceGrantArgs,
 }
@@ -106,7 +106,7 @@ impl Serve {
             .drain_delay(command.life.drain_delay);
         reload::on_hangup(
             signals.hangups,
-            app.edge.clone(),
+            app.ingress.clone(),
             Some((app, handle.clone())),
         );
         Listen::announce(server.listeners())?;
@@ -151,7 +151,7 @@ impl Serve {
             host: host.build()?,
             input: Input::open(&self.app)?,
             allow_precompiled: self.allow_precompiled,
-            edge: self.edge.edge()?,
+            ingress: self.ingress.ingress()?,
             grants: self.grants.grants()?,
         };
         let service = app.load()?;
@@ -202,7 +202,7 @@ pub struct App {
     host: Host,
     input: Input,
     allow_precompiled: bool,
-    edge: Edge,
+    ingress: Ingress,
     grants: Grants,
 }
 
@@ -223,7 +223,7 @@ impl App {
             ),
         };
         Ok(service?
-            .with_edge(self.edge.clone())
+            .with_ingress(self.ingress.clone())
             .with_grants(self.grants.clone()))
     }
 

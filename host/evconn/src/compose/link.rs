@@ -1,8 +1,10 @@
 //! One step of a composition: two components become one.
 
 use super::Composition;
+use crate::error::LoadProblem;
 use crate::guests;
-use crate::loading::{LISTENER, LoadProblem, component};
+use crate::interfaces::LISTENER;
+use crate::service::component;
 use wac_graph::types::{Package, World};
 use wac_graph::{CompositionGraph, EncodeOptions, PackageId, PlugError, plug};
 

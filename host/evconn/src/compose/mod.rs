@@ -1,11 +1,15 @@
 //! Composition: the listener component, put into a component that imports one.
 //!
 //! What comes of it is a component that needs no evconn: any runtime of WASI 0.2 runs it. Where it ends:
-//! running one here is the [`program`](crate::program)'s.
+//! running one here is the [`program`](crate::compose::program)'s.
 
 mod link;
+mod program;
 
-use crate::loading::{LoadError, LoadProblem, read};
+pub use program::Program;
+
+use crate::error::{LoadError, LoadProblem};
+use crate::service::read;
 use crate::{Error, guests};
 use std::path::Path;
 

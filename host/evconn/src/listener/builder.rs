@@ -1,14 +1,14 @@
 //! How a listener is to be made.
 
+use super::acceptor::{self, Acceptor, AcceptorPre, BindOptions, DeferredAccept, Pace};
 use super::addresses;
 use super::callback::OneAtATime;
 use super::{
-    AcceptError, AcceptRate, ConnectionCallback, Control, Handle, Listener, OnRelease, Status,
+    AcceptError, AcceptRate, ConnectionCallback, Control, Handle, Listener, Owner, Status,
 };
-use crate::acceptor::{self, Acceptor, BindOptions, DeferredAccept, Pace};
 use crate::log::with_log;
 use crate::sockets::{Policy, TcpOptions};
-use crate::{Connection, Error, ErrorCode, Host, ListenSource, Opened, source};
+use crate::{Connection, Error, ErrorCode, Host, ListenSource, Opened, address};
 use std::future::Future;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroU32;
@@ -157,7 +157,7 @@ impl ListenerBuilder {
     /// Outside a tokio runtime with I/O and time.
     pub async fn bind(self, address: SocketAddr) -> Result<Listener, Error> {
         let options = self.options();
-        let acceptor = Acceptor::bind(self.host.acceptor(), address, options)?;
+        let acceptor = Acceptor::bind(&AcceptorPre::new(&self.host)?, address, options)?;
         self.start(acceptor, None)
     }
 
@@ -194,12 +194,12 @@ impl ListenerBuilder {
     /// [`dual_stack`]: Self::dual_stack
     pub async fn listen_on(&self, source: &ListenSource) -> Result<Vec<Listener>, Error> {
         if let ListenSource::Name { host, port } = source {
-            let addresses = source::look_up(host, *port).await?;
+            let addresses = address::look_up(host, *port).await?;
             let builder = self.clone().dual_stack(false);
             return addresses::bind_all(&builder, &addresses).await;
         }
         let backlog = match self.backlog {
-            None => source::BACKLOG,
+            None => address::BACKLOG,
             Some(backlog) => NonZeroU32::new(backlog).ok_or(ErrorCode::InvalidArgument)?,
         };
         let mut listeners = Vec::new();
@@ -252,8 +252,8 @@ impl ListenerBuilder {
             }
             adopted => {
                 let name = adopted.to_string();
-                let pre = self.host.acceptor();
-                let acceptor = Acceptor::adopt(pre, adopted, self.options())?;
+                let pre = AcceptorPre::new(&self.host)?;
+                let acceptor = Acceptor::adopt(&pre, adopted, self.options())?;
                 self.start(acceptor, Some(name))
             }
         }
@@ -261,8 +261,8 @@ impl ListenerBuilder {
 
     /// Bind IPv6 and IPv4. For any interface, IPv4 alone will do where the machine has no IPv6.
     fn bind_both(&self, address: SocketAddr) -> Result<Acceptor, Error> {
-        let pre = self.host.acceptor();
-        match Acceptor::bind(pre, address, self.options()) {
+        let pre = AcceptorPre::new(&self.host)?;
+        match Acceptor::bind(&pre, address, self.options()) {
             Err(Error::Socket(
                 code @ (ErrorCode::NotSupported | ErrorCode::AddressNotBindable),
             )) if address.ip().is_unspecified() => {
@@ -272,7 +272,7 @@ impl ListenerBuilder {
                     ..self.options()
                 };
                 let address = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), address.port());
-                Acceptor::bind(pre, address, options)
+                Acceptor::bind(&pre, address, options)
             }
             result => result,
         }
@@ -305,7 +305,7 @@ impl ListenerBuilder {
             name: name.unwrap_or_else(|| local_addrs[0].to_string()),
             local_addrs,
         });
-        let owner = OnRelease::new(Arc::downgrade(&handle));
+        let owner = Owner(Arc::downgrade(&handle));
         let task = acceptor::run(acceptor, wanted, commands, reports, owner, self.pace);
         tokio::spawn(with_log(task));
         Ok(Listener(handle))

@@ -1,8 +1,8 @@
 //! The handle to a listener, for native code.
 //!
-//! Where it ends: the component that accepts and the task that drives it are the
-//! [`acceptor`](crate::acceptor)'s.
+//! The component that accepts and the task that drives it are in [`acceptor`].
 
+mod acceptor;
 mod addresses;
 mod builder;
 mod callback;
@@ -11,13 +11,14 @@ mod rate;
 mod state;
 
 pub use builder::ListenerBuilder;
-pub(crate) use callback::{ConnectionCallback, TaskCallback};
-pub(crate) use control::{Control, Status, Wanted};
+pub(crate) use callback::ConnectionCallback;
 pub use rate::AcceptRate;
 pub use state::{AcceptError, Recovery, State, Stats, StopReason};
 
+use crate::connection::OnRelease;
 use crate::{Connection, Error, ErrorCode, Host, ListenSource};
-use callback::OneAtATime;
+use callback::{OneAtATime, TaskCallback};
+use control::{Control, Status, Wanted};
 use std::fmt;
 use std::future::Future;
 use std::net::SocketAddr;
@@ -356,25 +357,22 @@ impl Handle {
     }
 }
 
-/// Tells a listener that a descriptor has become free.
-#[derive(Clone)]
-pub(crate) struct OnRelease(Weak<Handle>);
+/// The way to a listener's handle, which does not keep it.
+struct Owner(Weak<Handle>);
 
-impl OnRelease {
-    pub fn new(handle: Weak<Handle>) -> Self {
-        Self(handle)
-    }
-
+impl Owner {
     /// The listener, unless its last handle is gone.
-    pub fn listener(&self) -> Option<Listener> {
+    fn listener(&self) -> Option<Listener> {
         self.0.upgrade().map(Listener)
     }
-}
 
-impl Drop for OnRelease {
-    fn drop(&mut self) {
-        if let Some(handle) = self.0.upgrade() {
-            handle.retry();
-        }
+    /// Tells the listener that a descriptor has become free.
+    fn on_release(&self) -> OnRelease {
+        let handle = Weak::clone(&self.0);
+        OnRelease::new(move || {
+            if let Some(handle) = handle.upgrade() {
+                handle.retry();
+            }
+        })
     }
 }

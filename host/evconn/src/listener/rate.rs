@@ -1,6 +1,6 @@
 //! How many connections may be accepted in a second: a token bucket.
 //!
-//! Where it ends: who takes a token for what is the [`acceptor`](crate::acceptor)'s.
+//! Where it ends: who takes a token for what is the [`acceptor`](crate::listener::acceptor)'s.
 
 use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -162,7 +162,7 @@ impl ServerBuilder {
             builder = builder.max_accepts_per_turn(count);
         }
         // Who connects is known when it is accepted, unless a proxy does.
-        if self.peers.refuses_some() && !self.service.edge().has_proxy() {
+        if self.peers.refuses_some() && !self.service.ingress().has_proxy() {
             builder = builder.policy(accepting_from(self.peers.clone(), Arc::clone(counters)));
         }
         builder

@@ -5,10 +5,11 @@ use super::end::End;
 use super::peers::{Counted, PeerCounts, PeerFilter};
 use super::served::Counters;
 use super::watch::{Cut, Watch, Watching};
-use crate::connection::Parts;
+use crate::connection::{OnRelease, Parts};
 use crate::limits::Limits;
-use crate::listener::{ConnectionCallback, OnRelease};
-use crate::service::{self, Failure, Instances, Meter};
+use crate::listener::ConnectionCallback;
+use crate::runtime::{self, Meter};
+use crate::service::{Failure, Instances};
 use crate::sockets::{Endpoint, Peer};
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
@@ -189,8 +190,8 @@ impl Connections {
             return End::NoEventLoop(error);
         }
         let instances = self.instances();
-        let edge = instances.service().edge();
-        if let Err(refused) = edge.identify(endpoint).await {
+        let ingress = instances.service().ingress();
+        if let Err(refused) = ingress.identify(endpoint).await {
             return End::Refused(refused);
         }
         // It is known who it is: whoever may not connect is not let into a handshake.
@@ -201,7 +202,7 @@ impl Connections {
                 return end;
             }
         }
-        if let Err(refused) = edge.encrypt(endpoint).await {
+        if let Err(refused) = ingress.encrypt(endpoint).await {
             return End::Refused(refused);
         }
         endpoint.hold_end();
@@ -212,7 +213,7 @@ impl Connections {
             let place = Arc::clone(place);
             Box::pin(instances.serve(place, endpoint, number, meter))
         };
-        match service::run(guest, meter, host.background()).await {
+        match runtime::run(guest, meter, host.background()).await {
             Ok(()) => End::Done,
             // Clients do so any time; the service has been told that its input may not be all of it.
             Err(failure @ Failure::Handler(_)) if endpoint.was_cut() => End::HungUp(failure),

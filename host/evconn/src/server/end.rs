@@ -1,7 +1,7 @@
 //! How a connection has ended, and what the log says of it.
 
 use super::served::Kind;
-use crate::edge::Refused;
+use crate::ingress::Refused;
 use crate::service::Failure;
 use crate::sockets::Peer;
 use std::fmt;
@@ -19,7 +19,7 @@ pub(super) enum End {
     TooManyOfPeer(usize),
     /// The operating system does not say when it is ready.
     NoEventLoop(io::Error),
-    /// It did not get through the edge.
+    /// It did not get through the ingress.
     Refused(Refused),
     /// The service was not done with it.
     Failed(Failure),

@@ -24,7 +24,7 @@ impl ServerHandle {
         }
     }
 
-    /// Have new connections served by this service, and by what is its edge. Those that are open are
+    /// Have new connections served by this service, and by what is its ingress. Those that are open are
     /// served to their end by the one that they have.
     ///
     /// It has to be of the same [`Host`](crate::Host), which has the room for its instances.

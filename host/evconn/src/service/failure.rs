@@ -1,7 +1,7 @@
 //! Why a service was not done with a connection, in one line for the log.
 
-use super::allowance::Refused;
 use crate::GuestTrap;
+use crate::limits::Refused;
 use crate::trap::Lines;
 use std::time::Duration;
 use wasmtime::component::ResourceTableError;

@@ -3,12 +3,12 @@
 use super::Service;
 use super::console::Origin;
 use super::failure::{self, Failure, OutOfTime};
-use super::meter::{Meter, Tick};
 use super::state::ConnectionState;
 use crate::GuestTrap;
 use crate::bindings::service::Service as Exports;
 use crate::bindings::service::evconn::tcp::connection::Connection as WitConnection;
 use crate::limits::Limits;
+use crate::runtime::{Meter, Tick};
 use crate::sockets::{Endpoint, round};
 use std::sync::Arc;
 use wasmtime::{Store, UpdateDeadline};

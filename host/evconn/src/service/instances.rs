@@ -2,8 +2,9 @@
 //! before.
 
 use super::instance::{Instance, Outcome, Spent};
-use super::{Failure, Meter, Origin, Service};
+use super::{Failure, Origin, Service};
 use crate::limits::Limits;
+use crate::runtime::Meter;
 use crate::sockets::Endpoint;
 use crate::sockets::Peer;
 use std::collections::VecDeque;

@@ -1,31 +1,28 @@
 //! A component that serves connections: compiled once, instantiated for each connection or used again.
 //!
-//! Where it ends: where it comes from is [`loading`](crate::loading)'s; which connections, and how many
-//! at a time, is the [`server`](crate::server)'s.
+//! Where it ends: which connections, and how many
+//! at a time, is a server's.
 
-mod allowance;
 mod console;
 mod failure;
-mod fair;
+mod grants;
 mod instance;
 mod instances;
-mod meter;
+mod loading;
 mod random;
 mod state;
 
-pub(crate) use allowance::Allowance;
 use console::Origin;
 pub(crate) use console::flush as flush_printed;
 pub(crate) use failure::{Failure, is_for_handles};
-pub(crate) use fair::{Background, run};
+pub use grants::{DirAccess, GrantError, Grants, GrantsBuilder, InvalidListenGrant, ListenGrant};
 pub(crate) use instances::Instances;
 pub use instances::Reuse;
-pub(crate) use meter::Meter;
-pub(crate) use random::add_random_to_linker;
+pub(crate) use loading::{UNNAMED, command, component, read};
 
 use crate::bindings::service::ServicePre;
 use crate::trap::Lines;
-use crate::{Edge, Error, Grants, Host};
+use crate::{Error, Host, Ingress};
 pub(crate) use state::ConnectionState;
 use wasmtime::component::InstancePre;
 
@@ -36,7 +33,7 @@ use wasmtime::component::InstancePre;
 pub struct Service {
     host: Host,
     pre: ServicePre<ConnectionState>,
-    edge: Edge,
+    ingress: Ingress,
     grants: Grants,
     /// How many memories an instance has.
     memories: u32,
@@ -55,7 +52,7 @@ impl Service {
             host: host.clone(),
             memories: resources.map_or(0, |resources| resources.num_memories),
             pre: ServicePre::new(pre)?,
-            edge: Edge::new(),
+            ingress: Ingress::new(),
             grants: Grants::none(),
             lines: Lines::default(),
         })
@@ -68,8 +65,8 @@ impl Service {
     }
 
     /// Take each connection through this before an instance gets it. Default: nothing.
-    pub fn with_edge(mut self, edge: Edge) -> Self {
-        self.edge = edge;
+    pub fn with_ingress(mut self, ingress: Ingress) -> Self {
+        self.ingress = ingress;
         self
     }
 
@@ -104,8 +101,8 @@ impl Service {
         }
     }
 
-    pub(crate) fn edge(&self) -> &Edge {
-        &self.edge
+    pub(crate) fn ingress(&self) -> &Ingress {
+        &self.ingress
     }
 
     pub(crate) fn host(&self) -> &Host {

@@ -1,12 +1,11 @@
 //! What the store of an instance holds.
 
-use super::allowance::Allowance;
 use super::console::{Console, Origin, Output as ConsoleOutput};
-use super::meter::Meter;
 use super::random;
 use crate::Grants;
 use crate::bindings::service::evconn::tcp::connection::Connection as WitConnection;
-use crate::limits::Limits;
+use crate::limits::{Allowance, Limits};
+use crate::runtime::Meter;
 use crate::sockets::{
     self, Endpoint, Input, Output, TcpCtx, TcpCtxView, TcpSocket, TcpView, streams,
 };
@@ -25,7 +24,7 @@ pub(crate) struct ConnectionState {
     wasi: Option<Box<WasiCtx>>,
     tcp: TcpCtx,
     table: ResourceTable,
-    pub(super) allowance: Allowance,
+    pub(crate) allowance: Allowance,
     pub(super) console: Arc<Console>,
     /// Of the connection that is being served.
     pub meter: Arc<Meter>,

@@ -1,0 +1,54 @@
+//! What only Unix has: sockets with a path ([`path`]), and sockets of another program ([`inherited`]).
+
+mod file;
+mod inherited;
+mod lock;
+mod name;
+mod path;
+
+pub use file::SocketFile;
+pub(super) use inherited::take;
+pub(super) use name::write_name;
+
+use super::{Opened, SourceError, UnixName, UnixSource};
+use rustix::net::SocketAddrUnix;
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
+use std::io;
+use std::num::NonZeroU32;
+use std::os::fd::OwnedFd;
+
+/// Make a Unix socket that listens, and queues so many connections.
+pub(super) fn bind(source: &UnixSource, backlog: NonZeroU32) -> Result<Opened, SourceError> {
+    match &source.name {
+        UnixName::Path(path) => path::bind(path, source.mode, backlog),
+        UnixName::Abstract(name) => name::bind(name, backlog),
+    }
+}
+
+/// A Unix socket that has no name yet.
+fn socket() -> Result<OwnedFd, SourceError> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)
+        .map_err(|error| failed("make a socket".to_owned(), error))
+}
+
+/// Let peers connect to it from now on.
+fn listen(socket: &OwnedFd, source: &str, backlog: NonZeroU32) -> Result<(), SourceError> {
+    let backlog = i32::try_from(backlog.get()).unwrap_or(i32::MAX);
+    rustix::net::listen(socket, backlog)
+        .map_err(|error| failed(format!("listen on {source}"), error))
+}
+
+fn bind_to(socket: &OwnedFd, address: &SocketAddrUnix, name: &str) -> Result<(), SourceError> {
+    rustix::net::bind(socket, address).map_err(|error| match error {
+        rustix::io::Errno::ADDRINUSE => SourceError::AddressInUse {
+            name: name.to_owned(),
+        },
+        error => failed(format!("bind unix:{name}"), error),
+    })
+}
+
+fn failed(what: String, error: impl Into<io::Error>) -> SourceError {
+    let error = error.into();
+    SourceError::Io { what, error }
+}

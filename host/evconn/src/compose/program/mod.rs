@@ -1,0 +1,185 @@
+//! A command component that runs here: one that exports `wasi:cli/run`. If it imports the listener, it
+//! gets one put in.
+//!
+//! Where it ends: what it is granted is up to [`Grants`].
+
+mod denials;
+
+use super::{Composer, wants_listener};
+use crate::error::{LoadError, LoadProblem};
+use crate::limits::Allowance;
+use crate::service::{self, is_for_handles};
+use crate::store::StoreState;
+use crate::trap::Lines;
+use crate::{Error, Grants, GuestTrap, Host, sockets};
+use denials::Denials;
+use std::path::Path;
+use std::sync::Arc;
+use wasmtime::Store;
+use wasmtime_wasi::p2::bindings::CommandPre;
+use wasmtime_wasi::{I32Exit, WasiCtx};
+
+/// A command component, compiled: a program with a loop of its own, in one instance.
+///
+/// It has this process's standard input, output and error, clocks and random numbers, and what
+/// [`Grants`] give it. What it was refused is logged, with what would grant it. Cheap to clone: each
+/// [`run`](Self::run) is an instance of its own.
+///
+/// ```no_run
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// use evconn::{Grants, Host, Program};
+///
+/// let host = Host::new()?;
+/// let grants = Grants::builder()
+///     .arg("echo-command")
+///     .arg("9876")
+///     .listen("127.0.0.1:9876".parse()?)
+///     .build()?;
+/// let program = Program::from_file(&host, "echo-command.wasm")?.with_grants(grants);
+/// let status = program.run().await?;
+/// # let _: u8 = status;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Program {
+    pre: CommandPre<StoreState>,
+    grants: Grants,
+    lines: Lines,
+    max_memory: Option<usize>,
+    max_handles: Option<usize>,
+}
+
+impl Program {
+    /// Compile a component: a binary, or its text. If it imports the listener, that is put in first
+    /// ([`Composer`]).
+    ///
+    /// # Errors
+    /// [`Error::Load`] if the bytes are no component, if it does not export `wasi:cli/run` of WASI 0.2,
+    /// or if it imports what this host does not provide.
+    pub fn new(host: &Host, component: &[u8]) -> Result<Self, Error> {
+        Ok(Self::load(host, service::UNNAMED, component).map_err(LoadError::of_bytes)?)
+    }
+
+    /// The same with a file.
+    ///
+    /// # Errors
+    /// As [`Program::new`], and if the file cannot be read.
+    pub fn from_file(host: &Host, path: impl AsRef<Path>) -> Result<Self, Error> {
+        let path = path.as_ref();
+        let name = path.display().to_string();
+        let program = service::read(path).and_then(|bytes| Self::load(host, &name, &bytes));
+        Ok(program.map_err(|problem| LoadError::of_file(path, problem))?)
+    }
+
+    fn load(host: &Host, name: &str, bytes: &[u8]) -> Result<Self, LoadProblem> {
+        let binary = service::component(bytes)?;
+        let linked = match wants_listener(&binary) {
+            true => Composer::new().link(&binary)?.into_binary(),
+            false => binary.into_owned(),
+        };
+        Ok(Self {
+            pre: service::command(host, name, &linked)?,
+            grants: Grants::none(),
+            lines: Lines::of(&linked),
+            max_memory: None,
+            max_handles: None,
+        })
+    }
+
+    /// What it gets besides clocks, random numbers and this process's standard streams: its arguments
+    /// (of which the first is, by custom, its name), where it may listen and connect to, directories.
+    /// Default: nothing.
+    pub fn with_grants(mut self, grants: Grants) -> Self {
+        self.grants = grants;
+        self
+    }
+
+    /// The most linear memory that it may have, in bytes: all of its memories together. What would exceed
+    /// it fails in the program (`memory.grow` returns -1). Default: no limit but that of its own memories.
+    pub fn with_max_memory(mut self, bytes: usize) -> Self {
+        self.max_memory = Some(bytes);
+        self
+    }
+
+    /// The most handles that it may have at a time: sockets, streams, pollables, errors, open files. The
+    /// one that would be too many is a trap. Default: no limit but that of this process's descriptors.
+    pub fn with_max_handles(mut self, count: usize) -> Self {
+        self.max_handles = Some(count);
+        self
+    }
+
+    /// Run it to its end. Returns its exit status: 0 if it succeeded, and 1 if it did not. WASI 0.2 has no
+    /// others.
+    ///
+    /// While it waits, it takes no thread. While it computes, it has the one that polls this future, and
+    /// gives it back only when it waits: what may compute for long is to be run on a thread of its own. When
+    /// the future is dropped, the program is gone, and whatever it had open is closed.
+    ///
+    /// A connection that is open when the program ends is closed if its status is 0, and reset if not.
+    ///
+    /// # Errors
+    /// [`Error::Program`] if it traps.
+    pub async fn run(&self) -> Result<u8, Error> {
+        let mut store = self.store();
+        let ended = async {
+            let command = self.pre.instantiate_async(&mut store).await?;
+            command.wasi_cli_run().call_run(&mut store).await
+        };
+        let ended = ended.await;
+        let status = self.status(&mut store, ended);
+        if !matches!(status, Ok(0)) {
+            // Their peers are to know that they did not get all.
+            sockets::reset_all(&mut store.data_mut().table);
+        }
+        status
+    }
+
+    /// The exit status, or why there is none.
+    fn status(
+        &self,
+        store: &mut Store<StoreState>,
+        ended: wasmtime::Result<Result<(), ()>>,
+    ) -> Result<u8, Error> {
+        match ended {
+            Ok(Ok(())) => Ok(0),
+            Ok(Err(())) => Ok(1),
+            Err(error) => match error.downcast_ref::<I32Exit>() {
+                // As the kernel does with the status of a process.
+                Some(I32Exit(status)) => Ok(status.to_le_bytes()[0]),
+                None => Err(Error::Program(self.explain(store, error))),
+            },
+        }
+    }
+
+    fn store(&self) -> Store<StoreState> {
+        let mut builder = WasiCtx::builder();
+        builder.inherit_stdio();
+        let denials = Arc::<Denials>::default();
+        let wasi = self.grants.finish(builder, denials.clone());
+        let sockets = self.grants.sockets().clone().for_program(denials);
+        let mut state = StoreState::new(wasi, sockets);
+        if let Some(bytes) = self.max_memory {
+            state.allowance = Allowance::of_memory(bytes);
+        }
+        if let Some(count) = self.max_handles {
+            state.table.set_max_capacity(count);
+        }
+        let mut store = Store::new(self.pre.engine(), state);
+        store.limiter(|state| &mut state.allowance);
+        store
+    }
+
+    /// Say which limit it was that ended it, if it was one.
+    fn explain(&self, store: &mut Store<StoreState>, error: wasmtime::Error) -> GuestTrap {
+        let refused = store.data_mut().allowance.take_refused();
+        let limit = match (self.max_handles, refused) {
+            (Some(count), _) if is_for_handles(&error) => Some(format!(
+                "it has more than {count} handles: raise the limit with --max-handles"
+            )),
+            (_, Some(refused)) => Some(format!("{}, after {refused}", error.root_cause())),
+            _ => None,
+        };
+        GuestTrap::new(error).within(&self.lines).due_to(limit)
+    }
+}

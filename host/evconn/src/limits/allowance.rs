@@ -1,0 +1,216 @@
+//! What an instance may take of memory, tables and the like.
+
+use super::Limits;
+use std::fmt;
+use wasmtime::ResourceLimiter;
+
+/// Counts down what is left to an instance: its memories together, and its tables together.
+#[derive(Debug)]
+pub(crate) struct Allowance {
+    memory: Budget,
+    elements: Budget,
+    core_instances: usize,
+    memories: usize,
+    tables: usize,
+    /// What it was refused last: mostly the reason of the trap that follows.
+    refused: Option<Refused>,
+}
+
+/// What an instance asked for and did not get.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refused {
+    /// More memory than so many bytes.
+    Memory(usize),
+    /// More elements of tables than so many.
+    TableElements(usize),
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (what, limit, flag, field) = match *self {
+            Self::Memory(bytes) => ("memory", size(bytes), "memory", "memory"),
+            Self::TableElements(count) => (
+                "table elements",
+                count.to_string(),
+                "table-elements",
+                "table_elements",
+            ),
+        };
+        write!(
+            f,
+            "it was refused more {what} than its limit of {limit}: raise that with --max-{flag} (in the \
+             library, Limits::max_{field})"
+        )
+    }
+}
+
+fn size(bytes: usize) -> String {
+    match bytes {
+        _ if bytes.is_multiple_of(1 << 20) => format!("{} MiB", bytes >> 20),
+        _ if bytes.is_multiple_of(1 << 10) => format!("{} KiB", bytes >> 10),
+        _ => format!("{bytes} bytes"),
+    }
+}
+
+impl Allowance {
+    pub fn new(limits: &Limits) -> Self {
+        Self {
+            memory: Budget::new(limits.max_memory),
+            elements: Budget::new(limits.max_table_elements),
+            core_instances: limits.max_core_instances,
+            memories: limits.max_memories,
+            tables: limits.max_tables,
+            refused: None,
+        }
+    }
+
+    /// As much as there is of everything.
+    pub fn unlimited() -> Self {
+        Self {
+            memory: Budget::new(usize::MAX),
+            elements: Budget::new(usize::MAX),
+            core_instances: usize::MAX,
+            memories: usize::MAX,
+            tables: usize::MAX,
+            refused: None,
+        }
+    }
+
+    /// The same, but for so many bytes of memory.
+    pub fn of_memory(bytes: usize) -> Self {
+        Self {
+            memory: Budget::new(bytes),
+            ..Self::unlimited()
+        }
+    }
+
+    /// What the instance was refused since this was asked last.
+    pub fn take_refused(&mut self) -> Option<Refused> {
+        self.refused.take()
+    }
+
+    /// Remember that something was refused.
+    fn refuse(&mut self, refused: Refused) -> bool {
+        self.refused = Some(refused);
+        false
+    }
+}
+
+/// So much of something, and what is left of it.
+#[derive(Debug)]
+struct Budget {
+    most: usize,
+    left: usize,
+}
+
+impl Budget {
+    fn new(most: usize) -> Self {
+        Self { most, left: most }
+    }
+
+    /// Take the growth off what is left, if there is as much.
+    fn grow(&mut self, current: usize, desired: usize) -> bool {
+        match self.left.checked_sub(desired.saturating_sub(current)) {
+            Some(rest) => {
+                self.left = rest;
+                true
+            }
+            None => false,
+        }
+    }
+}
+
+impl ResourceLimiter for Allowance {
+    fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        let granted = match maximum {
+            // What its own maximum forbids does not count.
+            Some(maximum) if desired > maximum => false,
+            _ if self.memory.grow(current, desired) => true,
+            _ => self.refuse(Refused::Memory(self.memory.most)),
+        };
+        Ok(granted)
+    }
+
+    fn table_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        let granted = match maximum {
+            Some(maximum) if desired > maximum => false,
+            _ if self.elements.grow(current, desired) => true,
+            _ => self.refuse(Refused::TableElements(self.elements.most)),
+        };
+        Ok(granted)
+    }
+
+    fn instances(&self) -> usize {
+        self.core_instances
+    }
+
+    fn tables(&self) -> usize {
+        self.tables
+    }
+
+    fn memories(&self) -> usize {
+        self.memories
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn allowance() -> Allowance {
+        Allowance::new(&Limits {
+            max_memory: 100,
+            max_table_elements: 10,
+            ..Limits::default()
+        })
+    }
+
+    #[test]
+    fn all_memories_count_together() {
+        let mut allowance = allowance();
+        let mut grow = |current, desired| allowance.memory_growing(current, desired, None);
+        assert!(grow(0, 60).expect("an answer"));
+        assert!(!grow(0, 41).expect("an answer"));
+        assert!(grow(0, 20).expect("an answer"));
+        assert!(grow(60, 80).expect("an answer"));
+        assert!(!grow(20, 21).expect("an answer"));
+        assert_eq!(allowance.take_refused(), Some(Refused::Memory(100)));
+        assert_eq!(allowance.take_refused(), None);
+    }
+
+    #[test]
+    fn what_a_memory_forbids_itself_takes_nothing_off() {
+        let mut allowance = allowance();
+        let beyond = allowance.memory_growing(0, 60, Some(50));
+        assert!(!beyond.expect("an answer"));
+        assert_eq!(allowance.take_refused(), None);
+        assert!(allowance.memory_growing(0, 100, None).expect("an answer"));
+    }
+
+    #[test]
+    fn tables_count_by_themselves() {
+        let mut allowance = allowance();
+        assert!(allowance.table_growing(0, 10, None).expect("an answer"));
+        assert!(!allowance.table_growing(10, 11, None).expect("an answer"));
+        assert_eq!(allowance.take_refused(), Some(Refused::TableElements(10)));
+        assert!(allowance.memory_growing(0, 100, None).expect("an answer"));
+    }
+
+    #[test]
+    fn a_limit_is_told_as_somebody_would_write_it() {
+        let told = |bytes| Refused::Memory(bytes).to_string();
+        assert!(told(64 << 20).contains("its limit of 64 MiB: raise that with --max-memory (in"));
+        assert!(told(192 << 10).contains("its limit of 192 KiB: "));
+        assert!(told(100_000).contains("its limit of 100000 bytes: "));
+    }
+}

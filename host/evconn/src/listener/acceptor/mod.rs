@@ -1,0 +1,352 @@
+//! The acceptor: `listener.wasm` in a store of its own, and the task that drives it.
+//!
+//! Here are the calls on the component. [`run`] decides when to make them. Where it ends: an event
+//! leaves as the parts of a connection or an [`AcceptError`], and nothing of it stays in the store.
+
+mod drain;
+mod grant;
+mod imports;
+mod room;
+mod run;
+
+pub(super) use room::Pace;
+pub(super) use run::run;
+
+use super::{AcceptError, Recovery, Stats};
+use crate::address::SocketFile;
+use crate::bindings::provider::exports::evconn::tcp::listener as wit;
+use crate::bindings::provider::{Provider, ProviderPre};
+use crate::connection::{OnRelease, Parts};
+use crate::sockets::{Policy, TcpCtx, TcpOptions, TcpSocket};
+use crate::store::StoreState;
+use crate::{Error, ErrorCode, Host, Opened, SourceError, sockets};
+use std::net::SocketAddr;
+use std::time::Duration;
+use wasmtime::Store;
+use wasmtime::component::{Resource, ResourceAny};
+use wasmtime_wasi::WasiCtx;
+use wasmtime_wasi::p2::DynPollable;
+use wasmtime_wasi::p2::bindings::sockets::network::ErrorCode as WasiErrorCode;
+
+/// The callback that the component is given for connections and for errors. Which function it
+/// stands for is the host's to know: it may have changed since.
+const CALLBACK: wit::Callback = 0;
+
+/// The compiled listener, ready to be instantiated.
+pub(crate) struct AcceptorPre(ProviderPre<StoreState>);
+
+impl AcceptorPre {
+    pub fn new(host: &Host) -> Result<Self, Error> {
+        let component = host.listener();
+        let link = || {
+            let linker = imports::linker(component.engine())?;
+            ProviderPre::new(linker.instantiate_pre(component)?)
+        };
+        Ok(Self(link().map_err(trap)?))
+    }
+}
+
+/// What a listener starts with.
+#[derive(Clone, Debug)]
+pub(crate) struct BindOptions {
+    pub backlog: Option<u32>,
+    pub dual_stack: bool,
+    pub ipv6_only: bool,
+    pub deferred: Option<DeferredAccept>,
+    pub enabled: bool,
+    pub has_callback: bool,
+    pub tcp: TcpOptions,
+    pub policy: Policy,
+}
+
+/// The most connections that are held for their first byte, and how long each one is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct DeferredAccept {
+    pub max_held: u32,
+    pub timeout: Duration,
+}
+
+/// Something that the listener reports.
+pub(crate) enum Event {
+    Connection(Parts),
+    Error(AcceptError),
+}
+
+/// One listener and the store that it lives in.
+pub(crate) struct Acceptor {
+    // Goes before the socket that it is the file of, which is in the store.
+    file: Option<SocketFile>,
+    /// Its socket was passed here, and others may have it, too.
+    shared: bool,
+    store: Store<StoreState>,
+    provider: Provider,
+    listener: ResourceAny,
+}
+
+impl Acceptor {
+    /// Make a listener on `address`. The store may bind that address, and no other.
+    pub fn bind(
+        pre: &AcceptorPre,
+        address: SocketAddr,
+        options: BindOptions,
+    ) -> Result<Self, Error> {
+        let policy = grant::listening(address, options.dual_stack, options.policy.clone());
+        let (mut store, provider) = instantiate(pre, policy, &options)?;
+        let given = make_options(&mut store, &provider, &options)?;
+        let guest = provider.evconn_tcp_listener().listener();
+        let made = guest.call_bind(&mut store, address.into(), Some(given));
+        Self::made(store, provider, given, made)
+    }
+
+    /// Make a listener of a socket that listens already. The store may accept from it, and nothing
+    /// else.
+    pub fn adopt(pre: &AcceptorPre, opened: Opened, options: BindOptions) -> Result<Self, Error> {
+        let policy = grant::accepting(options.policy.clone());
+        let (mut store, provider) = instantiate(pre, policy, &options)?;
+        let shared = opened.is_shared();
+        let (socket, file) = into_socket(store.data().sockets(), opened)?;
+        let given = make_options(&mut store, &provider, &options)?;
+        let socket = store.data_mut().table.push(socket);
+        let socket = socket.map_err(|error| trap(error.into()))?;
+        let guest = provider.evconn_tcp_listener().listener();
+        let made = guest.call_from_sockets(&mut store, &[socket], Some(given));
+        let mut acceptor = Self::made(store, provider, given, made)?;
+        acceptor.file = file;
+        acceptor.shared = shared;
+        Ok(acceptor)
+    }
+
+    fn made(
+        mut store: Store<StoreState>,
+        provider: Provider,
+        options: ResourceAny,
+        made: wasmtime::Result<Result<ResourceAny, WasiErrorCode>>,
+    ) -> Result<Self, Error> {
+        let listener = made
+            .map_err(trap)?
+            .map_err(|code| Error::Socket(code.into()))?;
+        options.resource_drop(&mut store).map_err(trap)?;
+        Ok(Self {
+            file: None,
+            shared: false,
+            store,
+            provider,
+            listener,
+        })
+    }
+
+    pub fn local_addrs(&mut self) -> Result<Vec<SocketAddr>, Error> {
+        let (guest, store, listener) = self.split();
+        let addresses = guest
+            .call_local_addresses(store, listener)
+            .map_err(trap)?
+            .map_err(|code| Error::Socket(code.into()))?;
+        Ok(addresses.into_iter().map(SocketAddr::from).collect())
+    }
+
+    /// Enable it or disable it. One that has stopped stays as it is.
+    fn set_enabled(&mut self, enabled: bool) -> wasmtime::Result<()> {
+        let (guest, store, listener) = self.split();
+        if enabled {
+            // The error says that it has stopped, which was reported when it did.
+            let _ = guest.call_enable(store, listener)?;
+            Ok(())
+        } else {
+            guest.call_disable(store, listener)
+        }
+    }
+
+    /// Resume it or pause it.
+    fn set_has_callback(&mut self, has: bool) -> wasmtime::Result<()> {
+        let (guest, store, listener) = self.split();
+        let callback = has.then_some(CALLBACK);
+        guest.call_set_callback(store, listener, callback)
+    }
+
+    fn retry(&mut self) -> wasmtime::Result<()> {
+        let (guest, store, listener) = self.split();
+        guest.call_retry(store, listener)
+    }
+
+    /// What is left of a backoff, if there is one.
+    fn backing_off(&mut self) -> wasmtime::Result<Option<Duration>> {
+        let (guest, store, listener) = self.split();
+        Ok(match guest.call_state(store, listener)? {
+            wit::State::BackingOff(left) => Some(Duration::from_nanos(left)),
+            wit::State::Accepting
+            | wit::State::Disabled
+            | wit::State::Paused
+            | wit::State::Stopped(_) => None,
+        })
+    }
+
+    fn stats(&mut self) -> wasmtime::Result<Stats> {
+        let (guest, store, listener) = self.split();
+        Ok(guest.call_stats(store, listener)?.into())
+    }
+
+    /// Take up to `max` events, and all that belongs to them out of the store.
+    fn next_events(&mut self, max: u32, on_release: &OnRelease) -> wasmtime::Result<Vec<Event>> {
+        let (guest, store, listener) = self.split();
+        let events = guest.call_next_events(store, listener, max)?;
+        events
+            .into_iter()
+            .map(|event| self.take(event, on_release))
+            .collect()
+    }
+
+    fn take(&mut self, event: wit::Event, on_release: &OnRelease) -> wasmtime::Result<Event> {
+        let connection = match event {
+            wit::Event::Connection(event) => event.connection,
+            wit::Event::Error(event) => return Ok(Event::Error(event.into())),
+        };
+        let table = &mut self.store.data_mut().table;
+        let endpoint = table.get(&connection.socket)?.endpoint().cloned();
+        let endpoint = endpoint.ok_or_else(|| wasmtime::format_err!("it is not connected"))?;
+        endpoint.begin_move();
+        // The streams are the socket's children: they leave the table first.
+        sockets::delete_streams(table, connection.input, connection.output)?;
+        table.delete(connection.socket)?;
+        endpoint.end_move();
+
+        Ok(Event::Connection(Parts {
+            endpoint,
+            on_release: on_release.clone(),
+        }))
+    }
+
+    /// What to wait for before the next events are taken. Nothing, if the listener is idle.
+    fn subscribe(&mut self) -> wasmtime::Result<Pollables> {
+        let (guest, store, listener) = self.split();
+        Ok(Pollables(guest.call_subscribe(store, listener)?))
+    }
+
+    /// Wait until one of them is ready. It may be given up at any time, and made again.
+    ///
+    /// The host waits by itself: no guest code runs meanwhile.
+    async fn ready(&mut self, pollables: &Pollables) -> wasmtime::Result<()> {
+        if pollables.0.is_empty() {
+            return std::future::pending().await;
+        }
+        let borrowed = pollables.0.iter();
+        let borrowed = borrowed.map(|pollable| Resource::new_borrow(pollable.rep()));
+        let table = &mut self.store.data_mut().table;
+        sockets::poll(table, borrowed.collect()).await?;
+        Ok(())
+    }
+
+    /// They are right until the listener is called again, and have to go before its sockets do.
+    fn unsubscribe(&mut self, pollables: Pollables) -> wasmtime::Result<()> {
+        let table = &mut self.store.data_mut().table;
+        let mut pollables = pollables.0.into_iter();
+        pollables.try_for_each(|pollable| sockets::delete_pollable(table, pollable))
+    }
+
+    fn split(&mut self) -> (wit::GuestListener<'_>, &mut Store<StoreState>, ResourceAny) {
+        let guest = self.provider.evconn_tcp_listener().listener();
+        (guest, &mut self.store, self.listener)
+    }
+}
+
+/// What [`Acceptor::subscribe`] returned.
+struct Pollables(Vec<Resource<DynPollable>>);
+
+/// The component in a store of its own, where sockets can do what the policy says.
+fn instantiate(
+    pre: &AcceptorPre,
+    policy: Policy,
+    options: &BindOptions,
+) -> Result<(Store<StoreState>, Provider), Error> {
+    let tcp = TcpCtx::new(policy).options(options.tcp.clone());
+    let state = StoreState::new(WasiCtx::builder().build(), tcp);
+    let mut store = Store::new(pre.0.engine(), state);
+    let provider = pre.0.instantiate(&mut store).map_err(trap)?;
+    Ok((store, provider))
+}
+
+/// What the component takes for a listening TCP socket; and the file that goes with it.
+fn into_socket(ctx: &TcpCtx, opened: Opened) -> Result<(TcpSocket, Option<SocketFile>), Error> {
+    let refused = |error| SourceError::Io {
+        what: "accept from the socket".to_owned(),
+        error,
+    };
+    match opened {
+        // This is for the component to bind.
+        Opened::Address { .. } => Err(Error::Socket(ErrorCode::InvalidArgument)),
+        Opened::Tcp { listener, .. } => {
+            let socket = TcpSocket::from_tcp_listener(ctx, listener).map_err(refused)?;
+            Ok((socket, None))
+        }
+        #[cfg(unix)]
+        Opened::Unix { file, listener, .. } => {
+            let socket = TcpSocket::from_unix_listener(ctx, listener).map_err(refused)?;
+            Ok((socket, file))
+        }
+    }
+}
+
+fn make_options(
+    store: &mut Store<StoreState>,
+    provider: &Provider,
+    options: &BindOptions,
+) -> Result<ResourceAny, Error> {
+    let guest = provider.evconn_tcp_listener().options();
+    let made = guest.call_constructor(&mut *store).map_err(trap)?;
+    if let Some(backlog) = options.backlog {
+        guest
+            .call_set_backlog(&mut *store, made, backlog)
+            .map_err(trap)?
+            .map_err(|code| Error::Socket(code.into()))?;
+    }
+    if let Some(deferred) = options.deferred {
+        let timeout = u64::try_from(deferred.timeout.as_nanos()).unwrap_or(u64::MAX);
+        guest
+            .call_set_deferred_accept(&mut *store, made, deferred.max_held, timeout)
+            .map_err(trap)?
+            .map_err(|code| Error::Socket(code.into()))?;
+    }
+    let callback = options.has_callback.then_some(CALLBACK);
+    // Always: where nobody wants to be told of an error, the host logs it.
+    let error_callback = Some(CALLBACK);
+    let mut set = || {
+        guest.call_set_enabled(&mut *store, made, options.enabled)?;
+        guest.call_set_callback(&mut *store, made, callback)?;
+        guest.call_set_error_callback(&mut *store, made, error_callback)?;
+        guest.call_set_dual_stack(&mut *store, made, options.dual_stack)?;
+        guest.call_set_ipv6_only(&mut *store, made, options.ipv6_only)
+    };
+    set().map_err(trap)?;
+    Ok(made)
+}
+
+fn trap(error: wasmtime::Error) -> Error {
+    Error::Acceptor(format!("{error:#}"))
+}
+
+impl From<wit::ErrorEvent> for AcceptError {
+    fn from(event: wit::ErrorEvent) -> Self {
+        Self {
+            code: ErrorCode::from(event.code),
+            recovery: match event.recovery {
+                wit::Recovery::Retrying(after) => Recovery::Retrying(Duration::from_nanos(after)),
+                wit::Recovery::Stopped => Recovery::Stopped,
+            },
+        }
+    }
+}
+
+impl From<wit::Stats> for Stats {
+    fn from(stats: wit::Stats) -> Self {
+        Self {
+            accepted: stats.accepted,
+            aborted: stats.aborted,
+            peer_errors: stats.peer_errors,
+            resource_errors: stats.resource_errors,
+            fatal_errors: stats.fatal_errors,
+            backoff_steps: stats.backoff_steps,
+            retries: stats.retries,
+            held: stats.held,
+            timed_out: stats.timed_out,
+        }
+    }
+}

@@ -1,0 +1,376 @@
+//! The acceptor's task: it does what the handles want, takes events, and has them dealt with.
+//!
+//! It never runs anybody's code itself. A closure runs on a thread where it may block, and the task
+//! stays free to disable or close the listener meanwhile; an async function or a service gets a
+//! task of its own.
+
+use super::drain::{Drain, LOOK};
+use super::room::{Pace, Permits, Room, Tokens};
+use super::{Acceptor, Event};
+use crate::Connection;
+use crate::connection::{OnRelease, Parts};
+use crate::listener::{
+    AcceptError, ConnectionCallback, Control, Owner, Recovery, Stats, Status, StopReason,
+    TaskCallback, Wanted,
+};
+use futures_util::future::OptionFuture;
+use std::collections::VecDeque;
+use std::num::NonZeroU32;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::time::Instant;
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinHandle;
+
+/// Drive a listener until it is closed, or until its last handle is gone.
+pub(crate) async fn run(
+    acceptor: Acceptor,
+    applied: Wanted,
+    control: watch::Receiver<Control>,
+    status: watch::Sender<Status>,
+    owner: Owner,
+    pace: Pace,
+) {
+    let mut task = Task {
+        control,
+        status,
+        on_release: owner.on_release(),
+        owner,
+        applied,
+        pending: VecDeque::new(),
+        closure: None,
+        permits: Permits::default(),
+        per_turn: pace.per_turn,
+        tokens: Tokens::of(pace.rate),
+        drain: None,
+    };
+    let outcome = task.drive(acceptor).await;
+    task.finish(outcome).await;
+}
+
+/// What came of one look for events.
+enum Turn {
+    /// As many were taken as there was room for.
+    Full,
+    /// All that were there.
+    Done,
+    /// None was there, and none will be: it was to end then.
+    Drained,
+}
+
+/// How many connections were accepted, whatever became of them.
+fn accepted(stats: &Stats) -> u64 {
+    stats.accepted + stats.aborted + stats.timed_out + u64::from(stats.held)
+}
+
+struct Task {
+    control: watch::Receiver<Control>,
+    status: watch::Sender<Status>,
+    /// The way to the listener's handle.
+    owner: Owner,
+    /// Given to each connection.
+    on_release: OnRelease,
+    /// What the component was told last.
+    applied: Wanted,
+    /// Events that were taken but not dealt with: the listener was disabled in between.
+    pending: VecDeque<Event>,
+    /// The closure that is running.
+    closure: Option<JoinHandle<()>>,
+    /// Permits that no connection has used yet.
+    permits: Permits,
+    /// Tokens that no connection has used yet.
+    tokens: Tokens,
+    /// The most connections that are taken before others get their turn.
+    per_turn: NonZeroU32,
+    /// It is about to end.
+    drain: Option<Drain>,
+}
+
+impl Task {
+    async fn drive(&mut self, mut acceptor: Acceptor) -> wasmtime::Result<()> {
+        loop {
+            match self.wanted() {
+                Some(wanted) => self.apply(&mut acceptor, wanted).await?,
+                None => return Ok(()),
+            }
+            self.start_pending();
+            if self.is_drained_by_an_error() {
+                return Ok(());
+            }
+            let room = self.room();
+            if let Room::For(max) = room {
+                match self.turn(&mut acceptor, max).await? {
+                    Turn::Full => {
+                        tokio::task::yield_now().await;
+                        continue;
+                    }
+                    Turn::Drained => return Ok(()),
+                    Turn::Done => {}
+                }
+            }
+            if self.wait(&mut acceptor, room).await?.is_break() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Take up to `max` events, and have them dealt with.
+    async fn turn(&mut self, acceptor: &mut Acceptor, max: u32) -> wasmtime::Result<Turn> {
+        let drain = self.drain.as_mut();
+        let is_last = drain.is_some_and(|drain| drain.all_have_come(acceptor));
+        let events = acceptor.next_events(max, &self.on_release)?;
+        let taken = events.len();
+        let stats = acceptor.stats()?;
+        let before = self.publish(stats, &events);
+        self.tokens
+            .spend(accepted(&stats).saturating_sub(accepted(&before)));
+        self.pending.extend(events);
+        self.start_pending();
+
+        // To be asked after each look.
+        let found_nothing = self.drain.is_some() && acceptor.found_nothing();
+        Ok(match taken {
+            0 if is_last && found_nothing && stats.held == 0 => Turn::Drained,
+            _ if taken == max as usize => Turn::Full,
+            _ => Turn::Done,
+        })
+    }
+
+    /// What the handles want, or nothing if they want no more.
+    fn wanted(&mut self) -> Option<Wanted> {
+        let control = self.control.borrow_and_update();
+        (!control.closed).then(|| control.wanted())
+    }
+
+    /// Tell the component what has changed.
+    async fn apply(&mut self, acceptor: &mut Acceptor, wanted: Wanted) -> wasmtime::Result<()> {
+        if wanted.enabled != self.applied.enabled {
+            acceptor.set_enabled(wanted.enabled)?;
+        }
+        if wanted.has_callback != self.applied.has_callback {
+            acceptor.set_has_callback(wanted.has_callback)?;
+        }
+        if wanted.retries != self.applied.retries {
+            acceptor.retry()?;
+            let left = acceptor.backing_off()?;
+            let until = left.map(|left| Instant::now() + left);
+            self.status
+                .send_modify(|status| status.backing_off_until = until);
+        }
+        if wanted.draining && self.drain.is_none() {
+            self.drain = Some(Drain::begin(acceptor));
+        }
+        self.applied = wanted;
+        Ok(())
+    }
+
+    /// It is about to end, and accepts no more anyway.
+    fn is_drained_by_an_error(&self) -> bool {
+        self.drain.is_some() && self.pending.is_empty() && self.status.borrow().stopped.is_some()
+    }
+
+    /// How many events may be taken, and where each of them has a token.
+    fn room(&mut self) -> Room {
+        match self.room_for_callbacks() {
+            Room::For(max) => self.tokens.fill(max),
+            none => none,
+        }
+    }
+
+    /// How many events may be taken: none while others wait to be dealt with.
+    fn room_for_callbacks(&mut self) -> Room {
+        let control = self.control.borrow();
+        if self.closure.is_some() || !self.pending.is_empty() && !control.may_start() {
+            return Room::None;
+        }
+        match &control.on_connection {
+            // What waits in here goes first. Only for want of a permit can it be waiting still.
+            Some(ConnectionCallback::Task(TaskCallback {
+                permits: Some(semaphore),
+                ..
+            })) if !self.pending.is_empty() => Room::WaitFor(Arc::clone(semaphore)),
+            _ if !self.pending.is_empty() => Room::None,
+            None => Room::None,
+            Some(ConnectionCallback::Closure(_)) => Room::For(1),
+            Some(ConnectionCallback::Task(TaskCallback { permits: None, .. })) => {
+                Room::For(self.per_turn.get())
+            }
+            Some(ConnectionCallback::Task(TaskCallback {
+                permits: Some(semaphore),
+                ..
+            })) => self.permits.fill(semaphore, self.per_turn),
+        }
+    }
+
+    /// Say what has come of the last look for connections. Returns what there was before. Nobody is woken
+    /// for each connection: a listener's end is what others wait for, and they may do so elsewhere.
+    fn publish(&mut self, stats: Stats, events: &[Event]) -> Stats {
+        let mut before = stats;
+        self.status.send_if_modified(|status| {
+            before = std::mem::replace(&mut status.stats, stats);
+            let was_stopped = status.stopped.is_some();
+            for event in events {
+                status.backing_off_until = None;
+                match event {
+                    Event::Connection(_) => {}
+                    Event::Error(error) => match error.recovery {
+                        Recovery::Retrying(left) => {
+                            status.backing_off_until = Some(Instant::now() + left);
+                        }
+                        Recovery::Stopped => status.stopped = Some(StopReason::Socket(error.code)),
+                    },
+                }
+            }
+            status.stopped.is_some() != was_stopped
+        });
+        before
+    }
+
+    /// Deal with events in their order, for as long as that is allowed.
+    fn start_pending(&mut self) {
+        while self.closure.is_none()
+            && let Some(event) = self.pending.pop_front()
+        {
+            let left = match event {
+                Event::Connection(parts) => self.start_connection(parts).map(Event::Connection),
+                Event::Error(error) => self.start_error(error).map(Event::Error),
+            };
+            if let Some(event) = left {
+                self.pending.push_front(event);
+                return;
+            }
+        }
+    }
+
+    /// Have a connection dealt with, or return it if that is not allowed now.
+    fn start_connection(&mut self, parts: Parts) -> Option<Parts> {
+        // While this is held, no handle can change its mind: after `disable` nothing is started.
+        let control = self.control.borrow();
+        let (true, Some(callback)) = (control.may_start(), &control.on_connection) else {
+            return Some(parts);
+        };
+        let Some(listener) = self.owner.listener() else {
+            return Some(parts);
+        };
+        match callback {
+            ConnectionCallback::Closure(closure) => {
+                let closure = closure.clone();
+                self.status.send_modify(|status| status.in_closure = true);
+                self.closure = Some(tokio::task::spawn_blocking(move || {
+                    closure.call(&listener, Connection::new(parts));
+                }));
+            }
+            ConnectionCallback::Task(task) => {
+                let permit = match &task.permits {
+                    None => None,
+                    Some(semaphore) => match self.permits.one(semaphore) {
+                        Some(permit) => Some(permit),
+                        None => return Some(parts),
+                    },
+                };
+                task.start(listener, parts, permit);
+            }
+        }
+        None
+    }
+
+    /// Have an error dealt with, or return it if that is not allowed now.
+    fn start_error(&mut self, error: AcceptError) -> Option<AcceptError> {
+        let control = self.control.borrow();
+        if !control.may_start() {
+            return Some(error);
+        }
+        let listener = self.owner.listener();
+        match (&control.on_error, listener) {
+            (Some(closure), Some(listener)) => {
+                let closure = closure.clone();
+                self.status.send_modify(|status| status.in_closure = true);
+                self.closure = Some(tokio::task::spawn_blocking(move || {
+                    closure.call(&listener, error);
+                }));
+            }
+            _ => tracing::warn!("accepting a connection failed: {error}"),
+        }
+        None
+    }
+
+    /// Wait until there may be something to do. Break: no handle is left.
+    async fn wait(
+        &mut self,
+        acceptor: &mut Acceptor,
+        room: Room,
+    ) -> wasmtime::Result<ControlFlow<()>> {
+        let takes_events = match room {
+            Room::For(_) => self.closure.is_none() && self.pending.is_empty(),
+            Room::None | Room::WaitFor(_) | Room::WaitUntil(_) => false,
+        };
+        let look = (takes_events && self.drain.is_some()).then(|| tokio::time::sleep(LOOK));
+        let (semaphore, token) = match room {
+            Room::WaitFor(semaphore) => (Some(semaphore), None),
+            Room::WaitUntil(time) => (None, Some(time)),
+            Room::None | Room::For(_) => (None, None),
+        };
+        // What was not used may be what another listener waits for.
+        self.permits.give_back();
+        self.tokens.give_back();
+        let pollables = match takes_events {
+            true => Some(acceptor.subscribe()?),
+            false => None,
+        };
+        let mut flow = ControlFlow::Continue(());
+        tokio::select! {
+            changed = self.control.changed() => {
+                if changed.is_err() {
+                    flow = ControlFlow::Break(());
+                }
+            }
+            Some(_) = OptionFuture::from(self.closure.as_mut()) => self.closure_ended(),
+            Some(Ok(permit)) = OptionFuture::from(semaphore.map(Semaphore::acquire_owned)) => {
+                self.permits.add(permit);
+            }
+            Some(()) = OptionFuture::from(token.map(|time| self.tokens.wait(time))) => {}
+            Some(()) = OptionFuture::from(look) => {}
+            Some(ready) = OptionFuture::from(pollables.as_ref().map(|p| acceptor.ready(p))) => ready?,
+        }
+        if let Some(pollables) = pollables {
+            acceptor.unsubscribe(pollables)?;
+        }
+        Ok(flow)
+    }
+
+    fn closure_ended(&mut self) {
+        self.closure = None;
+        self.status.send_modify(|status| status.in_closure = false);
+    }
+
+    /// The sockets are closed: say so, and wait for the closure that is running.
+    async fn finish(mut self, outcome: wasmtime::Result<()>) {
+        // Nobody serves them, and their peers are to know.
+        for event in self.pending.drain(..) {
+            if let Event::Connection(parts) = event {
+                parts.endpoint.reset();
+            }
+        }
+        if self.drain.is_some()
+            && let Some(listener) = self.owner.listener()
+        {
+            // What the callbacks have captured goes now, this listener's handles among it: off this
+            // task, since that is anybody's code. An error would be a panic in there, or the end of
+            // the runtime.
+            let _ = tokio::task::spawn_blocking(move || listener.close()).await;
+        }
+        self.status.send_modify(|status| {
+            status.closed = true;
+            status.backing_off_until = None;
+            if let Err(trap) = outcome {
+                tracing::error!("the listener component failed: {trap:#}");
+                status.stopped = Some(StopReason::Trap(format!("{trap:#}").into()));
+            }
+        });
+        if let Some(closure) = self.closure.take() {
+            // An error would be a panic, which the closure has caught and logged itself.
+            let _ = closure.await;
+            self.closure_ended();
+        }
+    }
+}

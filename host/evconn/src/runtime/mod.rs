@@ -1,0 +1,15 @@
+//! What everything that runs WebAssembly shares: engines, compiled code, and the threads that serve.
+//!
+//! Where it ends: it knows no listener, no service and no server.
+
+mod background;
+mod cache;
+mod engine;
+mod host;
+mod meter;
+mod workers;
+
+pub(crate) use background::run;
+pub use cache::CodeCache;
+pub use host::{Host, HostBuilder};
+pub(crate) use meter::{Meter, Tick};

@@ -1,0 +1,166 @@
+//! What some bytes are.
+
+use super::size::Size;
+use crate::error::LoadProblem;
+use std::borrow::Cow;
+use std::fs::{File, Metadata};
+use std::io::{self, Read};
+use std::path::Path;
+use wasmtime::{Engine, Precompiled};
+
+/// What a service can be made of.
+pub(super) enum Content<'a> {
+    /// A component's binary; if it was text, what that means.
+    Component(Cow<'a, [u8]>),
+    /// A component that was compiled for some engine.
+    Compiled,
+}
+
+const MAGIC: &[u8] = b"\0asm";
+const ELF_MAGIC: &[u8] = b"\x7fELF";
+
+/// The magic number, the version and the layer: whether it is a component or a core module.
+const HEADER: usize = 8;
+const LAYER: usize = 6;
+
+impl<'a> Content<'a> {
+    /// Tell apart what people mistake for a component, in fewer words than the parsers would.
+    pub fn of(bytes: &'a [u8]) -> Result<Self, LoadProblem> {
+        if bytes.is_empty() {
+            return Err(LoadProblem::Empty);
+        }
+        if bytes.starts_with(MAGIC) {
+            return component(Cow::Borrowed(bytes));
+        }
+        match Engine::detect_precompiled(bytes) {
+            Some(Precompiled::Component) => return Ok(Self::Compiled),
+            Some(Precompiled::Module) => return Err(LoadProblem::PrecompiledModule),
+            None => {}
+        }
+        match std::str::from_utf8(bytes).map(without_mark) {
+            Ok(text) if is_parenthesized(text) => component(Cow::Owned(binary(text)?)),
+            Ok(_) | Err(_) => Err(LoadProblem::NotWebAssembly {
+                is_elf: bytes.starts_with(ELF_MAGIC),
+            }),
+        }
+    }
+}
+
+/// The most bytes of a file that are read: some have no end.
+const MAX_FILE: u64 = 1 << 30;
+
+/// Read a file.
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>, LoadProblem> {
+    read_with_metadata(path).map(|(bytes, _)| bytes)
+}
+
+/// Read a file, and learn whose it is: this one, whatever has its path by then.
+pub(super) fn read_with_metadata(path: &Path) -> Result<(Vec<u8>, Metadata), LoadProblem> {
+    let read = read_some(path, MAX_FILE + 1).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => LoadProblem::Missing,
+        io::ErrorKind::IsADirectory => LoadProblem::Directory,
+        _ => LoadProblem::Unreadable(error),
+    })?;
+    match read.0.len() as u64 {
+        ..=MAX_FILE => Ok(read),
+        _ => Err(LoadProblem::TooLong),
+    }
+}
+
+fn read_some(path: &Path, most: u64) -> io::Result<(Vec<u8>, Metadata)> {
+    let file = File::open(path)?;
+    let metadata = file.metadata()?;
+    let size = metadata.len().min(most);
+    let mut bytes = Vec::new();
+    // One more than there are, so that the end is found without growing.
+    bytes.try_reserve_exact(size as usize + 1)?;
+    file.take(most).read_to_end(&mut bytes)?;
+    Ok((bytes, metadata))
+}
+
+fn component(binary: Cow<'_, [u8]>) -> Result<Content<'_>, LoadProblem> {
+    if binary.len() < HEADER {
+        return Err(LoadProblem::Invalid("its header is cut off".to_owned()));
+    }
+    match binary[LAYER] {
+        0 => Err(LoadProblem::CoreModule),
+        _ => {
+            Size::of(&binary)?;
+            Ok(Content::Component(binary))
+        }
+    }
+}
+
+/// Editors on Windows begin a text with a mark of its encoding.
+fn without_mark(text: &str) -> &str {
+    text.trim_start_matches('\u{feff}')
+}
+
+/// Whether this can be meant as WebAssembly text: it begins with a parenthesis, or a comment.
+fn is_parenthesized(text: &str) -> bool {
+    let start = text.trim_start();
+    start.starts_with('(') || start.starts_with(";;")
+}
+
+fn binary(text: &str) -> Result<Vec<u8>, LoadProblem> {
+    wat::parse_str(text).map_err(|error| LoadProblem::Text(position_first(&error.to_string())))
+}
+
+/// The parser shows the line, with a mark below: what it says in one line.
+fn position_first(error: &str) -> String {
+    let mut lines = error.lines();
+    let message = lines.next().unwrap_or_default();
+    let position = lines.find_map(|line| {
+        let (_file, position) = line.trim().strip_prefix("-->")?.split_once(':')?;
+        position.split_once(':')
+    });
+    match position {
+        Some((line, column)) => format!("line {line}, column {column}: {message}"),
+        None => message.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problem(bytes: &[u8]) -> String {
+        match Content::of(bytes) {
+            Ok(_) => panic!("{bytes:?} is taken for a component"),
+            Err(problem) => problem.to_string(),
+        }
+    }
+
+    #[test]
+    fn what_is_no_component_is_told_apart() {
+        for (bytes, what) in [
+            (&b""[..], "it is empty"),
+            (b"hello\n", "neither a component, nor the text of one"),
+            (b"\xff\xfe\0\0", "neither a component, nor the text of one"),
+            (b"\x7fELF\x02\x01\x01", "nor code that evconn compiled"),
+            (b"\0asm", "its header is cut off"),
+            (b"\0asm\x0d\0\x01", "its header is cut off"),
+            (b"\0asm\x01\0\0\0", "it is a core module"),
+            (b"(module)", "it is a core module"),
+            (b"(component\n  (nonsense))", "line 2, column 4: "),
+            (b"(", "line 1, column 2: "),
+        ] {
+            let problem = problem(bytes);
+            assert!(problem.contains(what), "{problem:?} for {bytes:?}");
+            assert!(!problem.contains('\n'), "{problem:?}");
+        }
+    }
+
+    #[test]
+    fn text_is_taken_with_what_may_come_before_it() {
+        for text in [
+            "(component)",
+            "\n\t(component)",
+            ";; mine\n(component)",
+            "\u{feff}(component)",
+        ] {
+            assert!(Content::of(text.as_bytes()).is_ok(), "{text:?}");
+        }
+        assert!(Content::of(b"\0asm\x0d\0\x01\0").is_ok());
+    }
+}

@@ -1,0 +1,68 @@
+//! What a component uses of WebAssembly that this host does not support.
+//!
+//! Where it ends: it is asked for only after a component was refused. What is supported is the engine's
+//! default, so that this need not repeat it: each feature here is one that the engine may lack.
+
+use super::outline::types;
+use crate::error::LoadProblem;
+use wasmparser::{Validator, WasmFeatures};
+
+/// Features that components are built with, in the words of their proposals.
+const NAMED: [(WasmFeatures, &str); 14] = [
+    (WasmFeatures::THREADS, "threads (shared memory)"),
+    (
+        WasmFeatures::SHARED_EVERYTHING_THREADS,
+        "shared-everything threads",
+    ),
+    (
+        WasmFeatures::LEGACY_EXCEPTIONS,
+        "legacy exception handling (build it with the standard one: `-mllvm -wasm-use-legacy-eh=false`)",
+    ),
+    (WasmFeatures::WIDE_ARITHMETIC, "wide arithmetic"),
+    (WasmFeatures::CUSTOM_PAGE_SIZES, "custom page sizes"),
+    (WasmFeatures::STACK_SWITCHING, "stack switching"),
+    (WasmFeatures::MEMORY_CONTROL, "memory control"),
+    (WasmFeatures::CUSTOM_DESCRIPTORS, "custom descriptors"),
+    (WasmFeatures::COMPACT_IMPORTS, "compact import sections"),
+    (WasmFeatures::CM_VALUES, "values in components"),
+    (WasmFeatures::CM_FIXED_LENGTH_LISTS, "lists of fixed length"),
+    (WasmFeatures::CM_MAP, "maps in interfaces"),
+    (WasmFeatures::CM_GC, "garbage-collected types in interfaces"),
+    (WasmFeatures::CM64, "components with 64-bit memories"),
+];
+
+/// What WASI 0.3 is made of.
+const ASYNC: [WasmFeatures; 5] = [
+    WasmFeatures::CM_ASYNC,
+    WasmFeatures::CM_ASYNC_STACKFUL,
+    WasmFeatures::CM_MORE_ASYNC_BUILTINS,
+    WasmFeatures::CM_THREADING,
+    WasmFeatures::CM_ERROR_CONTEXT,
+];
+
+/// Refuses a component whose interfaces have async functions, streams or futures.
+pub(super) fn check_is_sync(binary: &[u8]) -> Result<(), LoadProblem> {
+    let without = ASYNC.into_iter().collect::<WasmFeatures>().complement();
+    match types(binary, without).is_none() && types(binary, WasmFeatures::all()).is_some() {
+        true => Err(LoadProblem::Async),
+        false => Ok(()),
+    }
+}
+
+/// Why the engine refused a component, if that is not because it is not valid.
+pub(super) fn unsupported(binary: &[u8]) -> Option<LoadProblem> {
+    let is_valid = |features| {
+        let mut validator = Validator::new_with_features(features);
+        validator.validate_all(binary).is_ok()
+    };
+    if !is_valid(WasmFeatures::all()) {
+        return None;
+    }
+    let is_needed = |feature| !is_valid(WasmFeatures::all().difference(feature));
+    if ASYNC.into_iter().any(is_needed) {
+        return Some(LoadProblem::Async);
+    }
+    let needed = NAMED.iter().filter(|(feature, _)| is_needed(*feature));
+    let names: Vec<_> = needed.map(|(_, name)| *name).collect();
+    (!names.is_empty()).then_some(LoadProblem::Unsupported(names))
+}

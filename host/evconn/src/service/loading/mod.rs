@@ -1,0 +1,267 @@
+//! From bytes or a file to a [`Service`]: what is in there is decided by its content, never by its name,
+//! and whatever is wrong with it is said in one line.
+//!
+//! Where it ends: what a service may import and has to export is the [`contract`]'s; what it is
+//! granted, the [`service`](crate::service)'s.
+
+mod content;
+mod contract;
+mod features;
+mod outline;
+mod progress;
+mod size;
+
+pub(crate) use content::read;
+
+use super::ConnectionState;
+use super::random::add_random_to_linker;
+use crate::error::{LoadError, LoadProblem, one_line};
+use crate::store::StoreState;
+use crate::trap::Lines;
+use crate::{Error, Host, Service, privacy, sockets};
+use content::Content;
+use outline::Outline;
+use size::Size;
+use std::borrow::Cow;
+use std::path::Path;
+use wasmtime::Engine;
+use wasmtime::component::{Component, Linker};
+use wasmtime_wasi::p2::bindings::CommandPre;
+
+/// What the log calls a component that does not come from a file.
+pub(crate) const UNNAMED: &str = "the component";
+
+/// Whether compiled code may be loaded.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Precompiled {
+    Refused,
+    Trusted,
+}
+
+/// Loading.
+impl Service {
+    /// Compile a component: a binary, or its text (WAT).
+    ///
+    /// It is granted its one connection, clocks and random numbers, and nothing else: no network,
+    /// no files, no environment, no arguments, and what it prints goes nowhere.
+    ///
+    /// # Errors
+    /// [`Error::Load`] if the bytes are not a component, if it does not export
+    /// `evconn:tcp/handler@0.1.0`, if it imports what this host does not provide, or if it needs more
+    /// room than the host was made with.
+    pub fn new(host: &Host, component: &[u8]) -> Result<Self, Error> {
+        Ok(load(host, UNNAMED, component, Precompiled::Refused).map_err(LoadError::of_bytes)?)
+    }
+
+    /// The same with a file. It may have any name.
+    ///
+    /// # Errors
+    /// As [`Service::new`], and if the file cannot be read. Of a file with compiled code the problem is
+    /// [`LoadProblem::Precompiled`]: it takes [`Service::from_precompiled_file`].
+    pub fn from_file(host: &Host, path: impl AsRef<Path>) -> Result<Self, Error> {
+        from_file(host, path.as_ref(), Precompiled::Refused)
+    }
+
+    /// As [`Service::new`], for what [`Host::precompile`] or `evconn compile` made: nothing is compiled.
+    /// A component is taken, too.
+    ///
+    /// # Errors
+    /// As [`Service::new`]; [`LoadProblem::Incompatible`] if the code was compiled by another version,
+    /// or for another processor or other settings than this host's.
+    ///
+    /// # Safety
+    /// Compiled code runs unchecked, with all that this process may do: the bytes must be, unchanged,
+    /// what [`Host::precompile`] or `evconn compile` made.
+    pub unsafe fn from_precompiled(host: &Host, code: &[u8]) -> Result<Self, Error> {
+        Ok(load(host, UNNAMED, code, Precompiled::Trusted).map_err(LoadError::of_bytes)?)
+    }
+
+    /// The same with a file. It is read once: it may be replaced, or written over, afterwards.
+    ///
+    /// # Errors
+    /// As [`Service::from_precompiled`], and if the file cannot be read; [`LoadProblem::NotPrivate`] if it is
+    /// compiled code, and other users than this process's and root can write to the file, or have it.
+    ///
+    /// # Safety
+    /// As [`Service::from_precompiled`]: nobody else may be able to change the file, nor to put another one
+    /// in its place.
+    pub unsafe fn from_precompiled_file(
+        host: &Host,
+        path: impl AsRef<Path>,
+    ) -> Result<Self, Error> {
+        from_file(host, path.as_ref(), Precompiled::Trusted)
+    }
+}
+
+/// Compiling.
+impl Host {
+    /// Compile a service ahead of time: a component, or its text. What comes of it is for
+    /// [`Service::from_precompiled`], on hosts of this version of evconn with this kind of processor.
+    ///
+    /// # Errors
+    /// As [`Service::new`]: what would not load later is not compiled.
+    pub fn precompile(&self, component: &[u8]) -> Result<Vec<u8>, Error> {
+        Ok(precompile(self, UNNAMED, component).map_err(LoadError::of_bytes)?)
+    }
+
+    /// The same with a file.
+    ///
+    /// # Errors
+    /// As [`Service::from_file`].
+    pub fn precompile_file(&self, path: impl AsRef<Path>) -> Result<Vec<u8>, Error> {
+        let path = path.as_ref();
+        let name = path.display().to_string();
+        let code = read(path).and_then(|bytes| precompile(self, &name, &bytes));
+        Ok(code.map_err(|problem| LoadError::of_file(path, problem))?)
+    }
+}
+
+fn from_file(host: &Host, path: &Path, precompiled: Precompiled) -> Result<Service, Error> {
+    let name = path.display().to_string();
+    let service = content::read_with_metadata(path).and_then(|(bytes, metadata)| {
+        if precompiled == Precompiled::Trusted
+            && let Content::Compiled = Content::of(&bytes)?
+            && let Some(problem) = privacy::problem(&metadata)
+        {
+            return Err(LoadProblem::NotPrivate(problem));
+        }
+        load(host, &name, &bytes, precompiled)
+    });
+    Ok(service.map_err(|problem| LoadError::of_file(path, problem))?)
+}
+
+fn load(
+    host: &Host,
+    name: &str,
+    bytes: &[u8],
+    precompiled: Precompiled,
+) -> Result<Service, LoadProblem> {
+    let mut lines = Lines::default();
+    let component = match Content::of(bytes)? {
+        Content::Component(binary) => {
+            lines = Lines::of(&binary);
+            compile_service(host, name, &binary)?
+        }
+        Content::Compiled if precompiled == Precompiled::Trusted => {
+            // SAFETY: whoever called `from_precompiled` or `from_precompiled_file` has promised that
+            // this is unchanged code of wasmtime.
+            let code = unsafe { Component::deserialize(host.services(), bytes) };
+            // Not by mapping the file: whoever writes the next version over it would change code that
+            // runs.
+            let component = code.map_err(|error| incompatible(host, &error))?;
+            contract::check(&Outline::of_compiled(&component))?;
+            component
+        }
+        Content::Compiled => return Err(LoadProblem::Precompiled),
+    };
+    let service = prepare(host, &component)?;
+    // Otherwise the first instance would open a descriptor for it, when a connection was accepted that
+    // would have to be given up if there is none.
+    component
+        .initialize_copy_on_write_image()
+        .map_err(|error| LoadProblem::NoImage(one_line(&error)))?;
+    Ok(service.with_lines(lines))
+}
+
+fn precompile(host: &Host, name: &str, bytes: &[u8]) -> Result<Vec<u8>, LoadProblem> {
+    let Content::Component(binary) = Content::of(bytes)? else {
+        return Err(LoadProblem::Precompiled);
+    };
+    let component = compile_service(host, name, &binary)?;
+    prepare(host, &component)?;
+    component
+        .serialize()
+        .map_err(|error| LoadProblem::Invalid(one_line(&error)))
+}
+
+/// Whatever can be wrong with it is found before it is compiled, if that is possible.
+fn compile_service(host: &Host, name: &str, binary: &[u8]) -> Result<Component, LoadProblem> {
+    check_interfaces(binary, contract::check)?;
+    contract::check_size(&Size::of(binary)?, host.room())?;
+    compile(host, host.services(), name, binary, |error| {
+        contract::too_large(error, host.room())
+    })
+}
+
+fn check_interfaces(
+    binary: &[u8],
+    contract: fn(&Outline) -> Result<(), LoadProblem>,
+) -> Result<(), LoadProblem> {
+    features::check_is_sync(binary)?;
+    match Outline::of_binary(binary) {
+        Some(outline) => contract(&outline),
+        // It is not valid: the compiler says where.
+        None => Ok(()),
+    }
+}
+
+fn compile(
+    host: &Host,
+    engine: &Engine,
+    name: &str,
+    binary: &[u8],
+    too_large: impl Fn(&wasmtime::Error) -> Option<LoadProblem>,
+) -> Result<Component, LoadProblem> {
+    progress::told(name, || host.code().compile(engine, binary)).map_err(|error| {
+        too_large(&error)
+            .or_else(|| features::unsupported(binary))
+            .unwrap_or_else(|| invalid(&error))
+    })
+}
+
+/// Check it, and link it.
+fn prepare(host: &Host, component: &Component) -> Result<Service, LoadProblem> {
+    contract::check_compiled(component, host.room())?;
+    let mut linker = Linker::<ConnectionState>::new(host.services());
+    let unlinkable = |error| LoadProblem::Unlinkable(one_line(&error));
+    sockets::add_to_linker(&mut linker)
+        .and_then(|()| sockets::add_granted_to_linker(&mut linker))
+        .and_then(|()| add_random_to_linker(&mut linker))
+        .map_err(unlinkable)?;
+    let linked = linker.instantiate_pre(component).map_err(unlinkable)?;
+    let of_component = linker
+        .substituted_component_type(component)
+        .map_err(unlinkable)?;
+    contract::check_handler(host.services(), &of_component)?;
+    Service::from_component(host, linked)
+        .map_err(|error| LoadProblem::WrongHandler(one_line(&error)))
+}
+
+/// A component's binary, of what is one or the text of one.
+pub(crate) fn component(bytes: &[u8]) -> Result<Cow<'_, [u8]>, LoadProblem> {
+    match Content::of(bytes)? {
+        Content::Component(binary) => Ok(binary),
+        Content::Compiled => Err(LoadProblem::PrecompiledProgram),
+    }
+}
+
+/// Compile a command, check it, and link it.
+pub(crate) fn command(
+    host: &Host,
+    name: &str,
+    binary: &[u8],
+) -> Result<CommandPre<StoreState>, LoadProblem> {
+    let engine = host.programs();
+    check_interfaces(binary, contract::check_command)?;
+    let component = compile(host, engine, name, binary, |_| None)?;
+    let unlinkable = |error| LoadProblem::Unlinkable(one_line(&error));
+    let mut linker = Linker::<StoreState>::new(engine);
+    sockets::add_to_linker(&mut linker)
+        .and_then(|()| sockets::add_granted_to_linker(&mut linker))
+        .and_then(|()| CommandPre::new(linker.instantiate_pre(&component)?))
+        .map_err(unlinkable)
+}
+
+fn invalid(error: &wasmtime::Error) -> LoadProblem {
+    LoadProblem::Invalid(error.root_cause().to_string().replace('\n', " "))
+}
+
+fn incompatible(host: &Host, error: &wasmtime::Error) -> LoadProblem {
+    LoadProblem::Incompatible {
+        reason: one_line(error),
+        advice: match host.has_pool() {
+            true => "compile it again, with this version of `evconn compile`",
+            false => "serve the component itself, since this host has to compile for little room",
+        },
+    }
+}
