@@ -3,7 +3,7 @@
 use super::connections::{Connections, Slot};
 use super::cuts::Cuts;
 use super::end::End;
-use super::peers::Counted;
+use super::peers::PeerConnection;
 use crate::runtime::{self, Meter};
 use crate::sockets::{Endpoint, Peer};
 use std::pin::pin;
@@ -73,7 +73,7 @@ pub(super) async fn serve(server: Arc<Connections>, accepted: Accepted) {
 }
 
 /// Decides whether the peer may be served, and counts it if it does.
-fn admit(server: &Connections, endpoint: &Endpoint) -> Result<Option<Counted>, End> {
+fn admit(server: &Connections, endpoint: &Endpoint) -> Result<Option<PeerConnection>, End> {
     if !endpoint.has_peer_address() {
         return Ok(None);
     }
