@@ -54,13 +54,13 @@ pub mod bindings;
 mod buffer;
 mod buffered;
 mod callback;
-mod closing;
 #[doc(hidden)]
 pub mod component;
 mod connection;
 mod error;
 pub mod guide;
 mod listener;
+mod permit;
 mod slab;
 #[doc(hidden)]
 pub mod stdio;

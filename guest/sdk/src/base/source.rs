@@ -1,7 +1,7 @@
 //! What the loop turns for: listeners, connections, and those that are being closed.
 
+use super::closing::Remains;
 use super::{Core, EventBase};
-use crate::closing::Remains;
 use std::rc::Rc;
 
 /// What was waited for.

@@ -1,6 +1,6 @@
 //! How a listener is to be made.
 
-use super::{AcceptError, Inner, Listener, OnConnection, OnError, duration};
+use super::handle::{AcceptError, Inner, Listener, OnConnection, OnError, duration};
 use crate::base::EventBase;
 use crate::bindings::imports::evconn::tcp::listener as wit;
 use crate::{Connection, address, error};

@@ -1,9 +1,9 @@
 //! What a watch does when the loop comes by, and how it begins and ends.
 
-use super::{Inner, Ready, Watch};
+use super::handle::{Inner, Ready, Watch};
+use crate::base::closing::Remains;
 use crate::base::source::{Interest, Source};
 use crate::base::{Core, EventBase};
-use crate::closing::Remains;
 use std::rc::{Rc, Weak};
 
 impl Inner {

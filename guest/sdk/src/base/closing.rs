@@ -17,7 +17,7 @@
 use crate::base::source::{Interest, Source};
 use crate::base::{Core, EventBase, Patience, nanoseconds};
 use crate::buffer::Buffer;
-use crate::listener::Permit;
+use crate::permit::Permit;
 use crate::slab::Key;
 use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};

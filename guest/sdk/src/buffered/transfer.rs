@@ -1,11 +1,12 @@
 //! What a buffered connection does when the loop comes by.
 
-use super::{BufferedConnection, Event, Finish, Inner, State};
+use super::Event;
+use super::handle::{BufferedConnection, Finish, Inner, OnBytes, State};
+use crate::base::closing::{Remains, Streams};
 use crate::base::source::{Interest, Source};
 use crate::base::{Core, EventBase};
 use crate::buffer::Buffer;
 use crate::callback::Callback;
-use crate::closing::{Remains, Streams};
 use crate::{Direction, error};
 use std::io;
 use std::rc::Rc;
@@ -35,7 +36,7 @@ impl Inner {
         }
     }
 
-    fn call(&self, callback: &Callback<super::OnBytes>) {
+    fn call(&self, callback: &Callback<OnBytes>) {
         if let (Some(callback), Some(this)) = (callback.get(), self.this.upgrade()) {
             (callback.borrow_mut())(&BufferedConnection(this));
         }

@@ -1,10 +1,9 @@
 //! The count of a listener's connections.
 
-use super::Inner;
 use std::rc::{Rc, Weak};
 
 /// Who counts. A trait, so that a program which has connections and no listener does not import one.
-pub(super) trait Counter {
+pub trait Counter {
     /// One less.
     fn released(self: Rc<Self>);
 }
@@ -13,9 +12,7 @@ pub(super) trait Counter {
 pub struct Permit(Weak<dyn Counter>);
 
 impl Permit {
-    pub(super) fn new(listener: &Rc<Inner>) -> Self {
-        listener.open.set(listener.open.get() + 1);
-        let counter: Weak<Inner> = Rc::downgrade(listener);
+    pub fn new(counter: Weak<dyn Counter>) -> Self {
         Self(counter)
     }
 }

@@ -1,8 +1,8 @@
 //! Connecting, without waiting.
 
+use crate::base::closing::{Remains, Streams};
 use crate::base::source::{Interest, Source};
 use crate::base::{Core, EventBase};
-use crate::closing::{Remains, Streams};
 use crate::slab::Key;
 use crate::{ErrorCode, address, error};
 use std::cell::{Cell, RefCell};
