@@ -61,6 +61,7 @@ mod error;
 pub mod guide;
 mod listener;
 mod permit;
+mod remains;
 mod slab;
 #[doc(hidden)]
 pub mod stdio;

@@ -1,14 +1,15 @@
-//! The count of a listener's connections.
+//! The count of a listener's open connections.
 
 use std::rc::{Rc, Weak};
 
-/// Who counts. A trait, so that a program which has connections and no listener does not import one.
+/// Something that counts connections. A trait, so that a program which has connections and no listener
+/// does not import a listener.
 pub trait Counter {
-    /// One less.
+    /// Called when a connection that counts is closed.
     fn released(self: Rc<Self>);
 }
 
-/// One of the connections of a listener that are open. The listener learns when it is dropped.
+/// Counts one open connection of a listener. Dropping it tells the listener.
 pub struct Permit(Weak<dyn Counter>);
 
 impl Permit {
@@ -19,8 +20,8 @@ impl Permit {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        if let Some(listener) = self.0.upgrade() {
-            listener.released();
+        if let Some(counter) = self.0.upgrade() {
+            counter.released();
         }
     }
 }

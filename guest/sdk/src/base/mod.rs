@@ -1,18 +1,21 @@
-//! The event base: what is waited for, and the loop that waits.
+//! The event base: the set of things that it waits for, and the loop that waits.
 //!
-//! Where it ends: what is done when something is ready is the business of each
-//! [`Source`](source::Source): listeners, connections, and those that are being closed.
+//! Out of scope: what happens when something is ready. Each [`Source`] decides that for itself.
 
-pub(crate) mod closing;
+mod closing;
+mod closing_limits;
+mod core;
+mod dispatch;
 mod event_base;
-mod idle;
+mod idle_timeout;
 mod polls;
-pub(crate) mod source;
 mod timer;
 mod timers;
 
-pub(crate) use event_base::Core;
-pub use event_base::{Ended, EventBase};
-pub(crate) use idle::Patience;
+pub(crate) use self::core::{Core, Interest, Source};
+pub(crate) use closing::close;
+pub use dispatch::Ended;
+pub use event_base::EventBase;
+pub(crate) use idle_timeout::IdleTimeout;
 pub use timer::Timer;
-pub(crate) use timers::{TimerKey, nanoseconds};
+pub(crate) use timers::nanoseconds;

@@ -1,31 +1,32 @@
-//! One direction of a buffered connection: whether it is wanted, and for how long it may be quiet.
+//! One half of a buffered connection: reading or writing.
 
-use crate::base::{Core, Patience};
+use crate::base::{Core, IdleTimeout};
 use crate::slab::Key;
 use std::cell::Cell;
 
+/// The read half or the write half of a buffered connection.
 #[derive(Default)]
-pub struct Side {
+pub struct Half {
     pub enabled: Cell<bool>,
-    /// Its pollable, if the loop has it.
-    pub wait: Cell<Option<Key>>,
-    /// From here on its callback is called. For the output: down to here.
+    /// The key of its pollable in the event base, while that is registered.
+    pub registered: Cell<Option<Key>>,
+    /// The low watermark, in bytes.
     pub low: Cell<usize>,
-    /// With this many bytes, reading pauses. 0: it never does.
+    /// The high watermark, in bytes. 0: none.
     pub high: Cell<usize>,
-    pub patience: Patience,
+    pub timeout: IdleTimeout,
 }
 
-impl Side {
-    /// Wait for nothing.
+impl Half {
+    /// Stops waiting, and the timeout.
     pub fn stop(&self, core: &Core) {
-        self.patience.stop(core);
-        self.stop_waiting(core);
+        self.timeout.stop(core);
+        self.deregister(core);
     }
 
-    pub fn stop_waiting(&self, core: &Core) {
-        if let Some(wait) = self.wait.take() {
-            core.unwait(wait);
+    pub fn deregister(&self, core: &Core) {
+        if let Some(key) = self.registered.take() {
+            core.deregister(key);
         }
     }
 }

@@ -1,34 +1,30 @@
-use super::Event;
-use super::half::Side;
-use crate::base::closing::{self, Streams};
-use crate::base::source::Source;
-use crate::base::{Core, EventBase, nanoseconds};
+//! The handle of a buffered connection.
+
+use super::event::Event;
+use super::shared::{BufferedShared, Finish, OnBytes, Phase};
+use crate::base::{EventBase, nanoseconds};
 use crate::buffer::Buffer;
-use crate::callback::Callback;
 use crate::connection::Attempt;
-use crate::slab::Key;
 use crate::{Connection, Direction};
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::io::{self, ErrorKind, Write};
 use std::net::SocketAddr;
-use std::rc::{Rc, Weak};
+use std::rc::Rc;
 use std::time::Duration;
-
-/// With more output than this, reading pauses. The default.
-const MAX_OUTPUT: usize = 256 << 10;
+use wasi::sockets::tcp::TcpSocket;
 
 /// A connection with an input and an output buffer: libevent's `bufferevent`.
 ///
-/// The loop reads into the one and writes from the other, and calls the callbacks. It is a cheap
-/// handle; its clones are one connection. **The event base owns it** until it is
-/// [closed](Self::close) or [aborted](Self::abort), so that a handle need not be kept.
+/// The loop reads into the input and writes from the output, and calls the callbacks. `BufferedConnection` is a
+/// cheap handle; its clones refer to one connection. **The event base owns the connection** until it is
+/// [closed](Self::close) or [aborted](Self::abort), so that the program need not keep a handle.
 ///
-/// As with libevent, writing is enabled at first and reading is not. Without an event callback
-/// it is closed at [`Event::End`], [`Event::Error`] and [`Event::TimedOut`].
+/// As with libevent, writing is enabled at first and reading is not. A connection without an event callback
+/// is closed at [`Event::End`], [`Event::Error`] and [`Event::TimedOut`].
 ///
 /// # Cost
-/// About 400 bytes, and one allocation for each closure. A message that is read and answered takes
-/// four calls of the host: poll, read, check-write and write. While nothing happens it takes none.
+/// About 400 bytes, and one allocation for each closure. Reading and answering a message makes four host calls:
+/// poll, read, check-write and write. An idle connection makes none.
 ///
 /// ```no_run
 /// use evconn_guest::{BufferedConnection, Direction, EventBase, Listener};
@@ -47,53 +43,17 @@ const MAX_OUTPUT: usize = 256 << 10;
 /// # Ok::<(), std::io::Error>(())
 /// ```
 #[derive(Clone)]
-pub struct BufferedConnection(pub(super) Rc<Inner>);
+pub struct BufferedConnection(Rc<BufferedShared>);
 
-pub type OnBytes = dyn FnMut(&BufferedConnection);
-pub type OnEvent = dyn FnMut(&BufferedConnection, Event);
-
-/// What the handles share.
-pub struct Inner {
-    pub(super) this: Weak<Inner>,
-    pub(super) core: Weak<Core>,
-    pub(super) peer: SocketAddr,
-    pub(super) state: RefCell<State>,
-    /// Among what the base owns. None once it is closed.
-    pub(super) kept: Cell<Option<Key>>,
-    pub(super) is_changed: Cell<bool>,
-    pub(super) input: RefCell<Buffer>,
-    pub(super) output: RefCell<Buffer>,
-    pub(super) reads: Side,
-    pub(super) writes: Side,
-    /// The peer has ended its side, or reading has failed.
-    pub(super) has_ended: Cell<bool>,
-    /// This side is to end, or has.
-    pub(super) finish: Cell<Finish>,
-    /// The host takes no more at the moment.
-    pub(super) is_blocked: Cell<bool>,
-    /// The output's pollable was ready, and nothing was written since.
-    pub(super) was_ready: Cell<bool>,
-    pub(super) on_read: Callback<OnBytes>,
-    pub(super) on_write: Callback<OnBytes>,
-    pub(super) on_event: Callback<OnEvent>,
-}
-
-pub enum State {
-    Connecting(Rc<Attempt>),
-    Open(Streams),
-    /// It has no streams any more, or never had.
-    Over,
-}
-
-#[derive(Clone, Copy, PartialEq)]
-pub enum Finish {
-    No,
-    WhenSent,
-    Done,
+/// Returns a callback of the shared state that calls `function` with a handle.
+fn on_bytes(mut function: impl FnMut(&BufferedConnection) + 'static) -> Rc<RefCell<OnBytes>> {
+    Rc::new(RefCell::new(move |shared: &Rc<BufferedShared>| {
+        function(&BufferedConnection(Rc::clone(shared)));
+    }))
 }
 
 impl BufferedConnection {
-    /// Give a connection buffers: `bufferevent_socket_new`.
+    /// Makes a buffered connection of a connection: `bufferevent_socket_new`.
     ///
     /// ```no_run
     /// # use evconn_guest::{BufferedConnection, Connection, EventBase};
@@ -103,16 +63,16 @@ impl BufferedConnection {
     /// ```
     pub fn new(base: &EventBase, connection: Connection) -> Self {
         let peer = connection.peer_addr();
-        let state = State::Open(connection.into_streams());
-        Self(Inner::kept(base, peer, state))
+        let phase = Phase::Open(connection.into_streams());
+        Self(BufferedShared::new(&base.0, peer, phase))
     }
 
-    /// Connect to a peer, without waiting: `bufferevent_socket_connect`. [`Event::Connected`] or
-    /// [`Event::Error`] tells what came of it. What is sent before that is sent then. The write
-    /// timeout holds for connecting, too.
+    /// Connects to a peer, without waiting: `bufferevent_socket_connect`. [`Event::Connected`] or
+    /// [`Event::Error`] reports the outcome. Output that is added before then is sent once the connection
+    /// is established. The write timeout applies to connecting, too.
     ///
     /// # Errors
-    /// If it fails at once: the address cannot be connected to, or is not granted.
+    /// Returns an error if connecting fails at once: the address cannot be connected to, or is not granted.
     ///
     /// ```no_run
     /// # use evconn_guest::{BufferedConnection, EventBase};
@@ -123,28 +83,28 @@ impl BufferedConnection {
     /// ```
     pub fn connect(base: &EventBase, address: impl Into<SocketAddr>) -> io::Result<Self> {
         let peer = address.into();
-        let inner = Inner::kept(base, peer, State::Over);
-        let weak = Rc::downgrade(&inner);
+        let shared = BufferedShared::new(&base.0, peer, Phase::Over);
+        let weak = Rc::downgrade(&shared);
         let done = move |base: &EventBase, streams| {
-            if let Some(inner) = weak.upgrade() {
-                inner.connected(base, streams);
+            if let Some(shared) = weak.upgrade() {
+                shared.connected(&base.0, streams);
             }
         };
         match Attempt::start(base, peer, Box::new(done)) {
             Ok(attempt) => {
-                inner.state.replace(State::Connecting(attempt));
-                inner.changed();
-                Ok(Self(inner))
+                shared.phase.replace(Phase::Connecting(attempt));
+                shared.schedule();
+                Ok(Self(shared))
             }
             Err(error) => {
-                Self(inner).abort();
+                Self(shared).abort();
                 Err(error)
             }
         }
     }
 
-    /// Call this function when there is input: as much as the low watermark of reading, if there is
-    /// one. It is called again when more comes, whether or not it has taken what there was.
+    /// Sets the read callback. It is called when bytes were read and the input has reached the low watermark
+    /// of reading. It is called again when more bytes are read, whether or not it has taken the input.
     ///
     /// ```no_run
     /// # use evconn_guest::BufferedConnection;
@@ -158,12 +118,12 @@ impl BufferedConnection {
     /// ```
     pub fn on_read(&self, callback: impl FnMut(&Self) + 'static) {
         if !self.is_closed() {
-            self.0.on_read.set(Some(Rc::new(RefCell::new(callback))));
+            self.0.on_read.set(Some(on_bytes(callback)));
         }
     }
 
-    /// Call this function when the output has been written, down to the low watermark of
-    /// writing: all of it, by default.
+    /// Sets the write callback. It is called when output was written and no more than the low watermark of
+    /// writing is left: by default, when all of it was written.
     ///
     /// ```no_run
     /// # use evconn_guest::BufferedConnection;
@@ -174,11 +134,11 @@ impl BufferedConnection {
     /// ```
     pub fn on_write(&self, callback: impl FnMut(&Self) + 'static) {
         if !self.is_closed() {
-            self.0.on_write.set(Some(Rc::new(RefCell::new(callback))));
+            self.0.on_write.set(Some(on_bytes(callback)));
         }
     }
 
-    /// Call this function for what happens besides: see [`Event`].
+    /// Sets the event callback: see [`Event`].
     ///
     /// ```no_run
     /// # use evconn_guest::{BufferedConnection, Event};
@@ -189,13 +149,16 @@ impl BufferedConnection {
     /// });
     /// # }
     /// ```
-    pub fn on_event(&self, callback: impl FnMut(&Self, Event) + 'static) {
+    pub fn on_event(&self, mut callback: impl FnMut(&Self, Event) + 'static) {
         if !self.is_closed() {
+            let callback = move |shared: &Rc<BufferedShared>, event| {
+                callback(&Self(Rc::clone(shared)), event);
+            };
             self.0.on_event.set(Some(Rc::new(RefCell::new(callback))));
         }
     }
 
-    /// Read, or write, from now on: `bufferevent_enable`.
+    /// Enables reading, writing or both: `bufferevent_enable`.
     ///
     /// ```no_run
     /// # use evconn_guest::{BufferedConnection, Direction};
@@ -207,8 +170,8 @@ impl BufferedConnection {
         self.set_enabled(direction, true);
     }
 
-    /// Read, or write, no more until [`enable`](Self::enable): `bufferevent_disable`. Peers feel it
-    /// once the kernel's buffers are full.
+    /// Disables reading, writing or both until [`enable`](Self::enable): `bufferevent_disable`. A peer that goes
+    /// on sending is blocked once the kernel's buffers are full.
     ///
     /// ```no_run
     /// # use evconn_guest::{BufferedConnection, Direction};
@@ -220,15 +183,15 @@ impl BufferedConnection {
         self.set_enabled(direction, false);
     }
 
-    /// Set watermarks, in bytes: `bufferevent_setwatermark`.
+    /// Sets the watermarks, in bytes: `bufferevent_setwatermark`.
     ///
     /// | direction | low | high |
     /// | --- | --- | --- |
-    /// | `Read` | the read callback is called when there is at least that much input. Default: 0 | with that much input, reading pauses until some is taken. Default: 0, which is none |
-    /// | `Write` | the write callback is called when no more output than that is left. Default: 0 | with more output than that, *reading* pauses until less is left. Default: 256 KiB. 0 is none |
+    /// | `Read` | the read callback is called when the input is at least this long. Default: 0 | reading pauses while the input is at least this long. Default: 0, which means no limit |
+    /// | `Write` | the write callback is called when no more than this is left of the output. Default: 0 | *reading* pauses while the output is longer than this. Default: 256 KiB. 0 means no limit |
     ///
-    /// The last one is back-pressure: a peer that sends requests, and does not read the answers, is
-    /// read from no more. What the last read before that has brought, 512 KiB at most, goes beyond it.
+    /// The high watermark of writing is back-pressure: no more is read from a peer that sends requests and does
+    /// not read the answers. The answers to the last read, which is up to 512 KiB, may exceed it.
     ///
     /// ```no_run
     /// # use evconn_guest::{BufferedConnection, Direction};
@@ -237,17 +200,17 @@ impl BufferedConnection {
     /// # }
     /// ```
     pub fn set_watermarks(&self, direction: Direction, low: usize, high: usize) {
-        for side in self.0.sides(direction) {
-            side.low.set(low);
-            side.high.set(high);
+        for half in self.0.halves(direction) {
+            half.low.set(low);
+            half.high.set(high);
         }
-        self.0.changed();
+        self.0.schedule();
     }
 
-    /// How long a direction may be quiet: `bufferevent_set_timeouts`. None: for ever, the default.
+    /// Sets the timeouts of reading and writing: `bufferevent_set_timeouts`. None: no limit, the default.
     ///
-    /// Reading is quiet while it is enabled and nothing comes; writing while there is output and the
-    /// host takes none. Then [`Event::TimedOut`] is reported.
+    /// The read timeout counts while reading is enabled and no bytes arrive; the write timeout while there is
+    /// output and the host accepts none of it. When one has passed, [`Event::TimedOut`] is reported.
     ///
     /// ```no_run
     /// # use evconn_guest::BufferedConnection;
@@ -258,14 +221,14 @@ impl BufferedConnection {
     /// ```
     pub fn set_timeouts(&self, read: Option<Duration>, write: Option<Duration>) {
         if let Some(core) = self.0.core.upgrade() {
-            let (reads, writes) = (&self.0.reads.patience, &self.0.writes.patience);
-            reads.set_timeout(&core, read.map(nanoseconds));
-            writes.set_timeout(&core, write.map(nanoseconds));
-            self.0.changed();
+            let (reading, writing) = (&self.0.reading.timeout, &self.0.writing.timeout);
+            reading.set_timeout(&core, read.map(nanoseconds));
+            writing.set_timeout(&core, write.map(nanoseconds));
+            self.0.schedule();
         }
     }
 
-    /// Take all of the input.
+    /// Takes the whole input.
     ///
     /// ```no_run
     /// # use evconn_guest::BufferedConnection;
@@ -275,13 +238,13 @@ impl BufferedConnection {
     /// ```
     pub fn take_input(&self) -> Buffer {
         let input = self.0.input.take();
-        self.0.input_was_used();
+        self.input_was_taken();
         input
     }
 
-    /// Take the first line of the input, up to and with its `\n`. None if there is no end of a line.
+    /// Takes the first line of the input, including its `\n`. Returns None if there is no complete line.
     ///
-    /// Where a line may not become as long as its sender pleases, look at
+    /// There is no limit on the length of a line. A program that needs one checks
     /// [`input_len`](Self::input_len).
     ///
     /// ```no_run
@@ -296,11 +259,11 @@ impl BufferedConnection {
     /// ```
     pub fn take_line(&self) -> Option<Vec<u8>> {
         let line = self.0.input.borrow_mut().take_line();
-        self.0.input_was_used();
+        self.input_was_taken();
         line
     }
 
-    /// Look at the input, and take what is complete: `bufferevent_get_input`.
+    /// Calls `function` with the input, to inspect it or to take a part of it: `bufferevent_get_input`.
     ///
     /// ```no_run
     /// # use evconn_guest::BufferedConnection;
@@ -309,16 +272,16 @@ impl BufferedConnection {
     /// # }
     /// ```
     pub fn with_input<T>(&self, function: impl FnOnce(&mut Buffer) -> T) -> T {
-        // Nothing is borrowed while it runs: it may call this connection, too.
+        // Nothing is borrowed while the function runs: it may call this connection, too.
         let mut input = self.0.input.take();
         let value = function(&mut input);
         let mut meanwhile = self.0.input.replace(input);
         self.0.input.borrow_mut().append(&mut meanwhile);
-        self.0.input_was_used();
+        self.input_was_taken();
         value
     }
 
-    /// How many bytes of input are waiting to be taken.
+    /// Returns the length of the input, in bytes.
     ///
     /// ```no_run
     /// # fn f(connection: evconn_guest::BufferedConnection) {
@@ -329,15 +292,16 @@ impl BufferedConnection {
         self.0.input.borrow().len()
     }
 
-    /// Send: `bufferevent_write`, and with a [`Buffer`] `bufferevent_write_buffer`. It is put into
-    /// the output, and the loop writes it before it waits. A connection that is closed, or has been
-    /// [finished](Self::finish), sends no more.
+    /// Appends bytes to the output: `bufferevent_write`, and with a [`Buffer`] `bufferevent_write_buffer`. The
+    /// loop writes them before it waits. Has no effect on a connection that is closed or
+    /// [finished](Self::finish).
     ///
-    /// There is no limit: see [`output_len`](Self::output_len), and the high watermark of writing.
+    /// The length of the output is not limited: see [`output_len`](Self::output_len), and the high watermark
+    /// of writing.
     ///
     /// # Cost
-    /// A `Vec<u8>`, `String` or [`Buffer`] is moved; `&str` and `&[u8]` are copied. To copy without an
-    /// allocation for each, use [`Write`].
+    /// A `Vec<u8>`, `String` or [`Buffer`] is moved; `&str` and `&[u8]` are copied. [`Write`] copies without
+    /// an allocation for each call.
     ///
     /// ```no_run
     /// # fn f(connection: evconn_guest::BufferedConnection) {
@@ -349,11 +313,11 @@ impl BufferedConnection {
     pub fn send(&self, bytes: impl Into<Buffer>) {
         if self.0.takes_output() {
             self.0.output.borrow_mut().append(&mut bytes.into());
-            self.0.changed();
+            self.0.schedule();
         }
     }
 
-    /// How many bytes of output are waiting to be written.
+    /// Returns the length of the output, in bytes.
     ///
     /// ```no_run
     /// # fn f(connection: evconn_guest::BufferedConnection) {
@@ -366,7 +330,7 @@ impl BufferedConnection {
         self.0.output.borrow().len()
     }
 
-    /// End the sending direction once the output is written. Reading goes on.
+    /// Ends the sending direction once the output is written. Reading is still possible.
     ///
     /// ```no_run
     /// # fn f(connection: evconn_guest::BufferedConnection) {
@@ -377,11 +341,11 @@ impl BufferedConnection {
     pub fn finish(&self) {
         if self.0.finish.get() == Finish::No {
             self.0.finish.set(Finish::WhenSent);
-            self.0.changed();
+            self.0.schedule();
         }
     }
 
-    /// Whether nothing more comes from the peer: it has ended its side, or the connection has failed.
+    /// Returns whether the peer has ended its sending direction, or the connection has failed.
     ///
     /// ```no_run
     /// # fn f(connection: evconn_guest::BufferedConnection) {
@@ -394,14 +358,13 @@ impl BufferedConnection {
         self.0.has_ended.get()
     }
 
-    /// Send what is in the output, and close: `bufferevent_free`, which does not send it. No callback
-    /// is called any more. Idempotent.
+    /// Closes the connection after its output is sent: `bufferevent_free`, which discards the output. No
+    /// callback is called any more. Idempotent.
     ///
-    /// It returns at once; the event base sees to the rest (see
-    /// [`EventBase::set_max_closing`]). From a peer that has much to send still, input is taken and
-    /// dropped until it ends: the kernel would reset the connection otherwise, and the peer lose what it
-    /// was sent. [`EventBase::set_linger`] says for how long. What is in the output of one that has not
-    /// connected yet is lost.
+    /// It returns at once; the event base sends the output (see [`EventBase::set_max_closing`]). If the peer
+    /// is still sending, its bytes are read and discarded until it ends: otherwise the kernel would reset the
+    /// connection, and the peer might lose what it was sent. [`EventBase::set_linger`] limits both. The output
+    /// of a connection that is not established yet is discarded.
     ///
     /// ```no_run
     /// # fn f(connection: evconn_guest::BufferedConnection) {
@@ -413,7 +376,7 @@ impl BufferedConnection {
         self.0.end(true);
     }
 
-    /// Close without sending what is in the output. What the host was given already is sent.
+    /// Closes the connection and discards its output. Bytes that the host has taken already are sent.
     /// Idempotent.
     ///
     /// ```no_run
@@ -425,7 +388,7 @@ impl BufferedConnection {
         self.0.end(false);
     }
 
-    /// Whether it was closed or aborted.
+    /// Returns whether the connection was closed or aborted.
     ///
     /// ```no_run
     /// # fn f(connection: evconn_guest::BufferedConnection) {
@@ -434,10 +397,10 @@ impl BufferedConnection {
     /// # }
     /// ```
     pub fn is_closed(&self) -> bool {
-        self.0.kept.get().is_none()
+        self.0.is_closed()
     }
 
-    /// The peer's address.
+    /// Returns the peer's address.
     ///
     /// ```no_run
     /// # fn f(connection: evconn_guest::BufferedConnection) {
@@ -448,7 +411,7 @@ impl BufferedConnection {
         self.0.peer
     }
 
-    /// Its event base: `bufferevent_get_base`. None if that is gone, and the connection closed.
+    /// Returns the event base: `bufferevent_get_base`. None if it was dropped, which has closed the connection.
     ///
     /// ```no_run
     /// # fn f(connection: evconn_guest::BufferedConnection) {
@@ -461,52 +424,57 @@ impl BufferedConnection {
         self.0.core.upgrade().map(EventBase)
     }
 
-    /// Call `function` with the socket, for its options. None if it is not connected, or closed.
+    /// Calls `function` with the socket, for its options. Returns None if the connection is not established, or
+    /// is closed.
     ///
     /// # Panics
-    /// If `function` closes the connection, whose socket it has.
+    /// Panics if `function` closes the connection.
     ///
     /// ```no_run
     /// # fn f(connection: evconn_guest::BufferedConnection) {
     /// connection.with_socket(|socket| socket.set_keep_alive_enabled(true));
     /// # }
     /// ```
-    pub fn with_socket<T>(
-        &self,
-        function: impl FnOnce(&wasi::sockets::tcp::TcpSocket) -> T,
-    ) -> Option<T> {
-        match &*self.0.state.borrow() {
-            State::Open(streams) => Some(function(&streams.socket)),
-            State::Connecting(_) | State::Over => None,
+    pub fn with_socket<T>(&self, function: impl FnOnce(&TcpSocket) -> T) -> Option<T> {
+        match &*self.0.phase.borrow() {
+            Phase::Open(streams) => Some(function(&streams.socket)),
+            Phase::Connecting(_) | Phase::Over => None,
         }
     }
 
     fn set_enabled(&self, direction: Direction, enabled: bool) {
-        for side in self.0.sides(direction) {
-            side.enabled.set(enabled);
+        for half in self.0.halves(direction) {
+            half.enabled.set(enabled);
         }
-        self.0.changed();
+        self.0.schedule();
+    }
+
+    /// Resumes reading that the high watermark has paused.
+    fn input_was_taken(&self) {
+        if self.0.reading.high.get() > 0 {
+            self.0.schedule();
+        }
     }
 }
 
-/// It copies into the output, and never waits. It fails if the connection sends no more.
+/// Copies into the output, and never waits. Fails if the connection is closed or finished.
 impl Write for &BufferedConnection {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if !self.0.takes_output() {
             return Err(ErrorKind::NotConnected.into());
         }
         self.0.output.borrow_mut().extend(bytes);
-        self.0.changed();
+        self.0.schedule();
         Ok(bytes.len())
     }
 
-    /// The loop does that.
+    /// Has no effect: the loop writes the output.
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
 }
 
-/// As for `&BufferedConnection`.
+/// The same as for `&BufferedConnection`.
 impl Write for BufferedConnection {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         (&*self).write(bytes)
@@ -517,7 +485,7 @@ impl Write for BufferedConnection {
     }
 }
 
-/// Two handles are equal if they are one connection.
+/// Two handles are equal if they refer to the same connection.
 impl PartialEq for BufferedConnection {
     fn eq(&self, other: &Self) -> bool {
         Rc::ptr_eq(&self.0, &other.0)
@@ -534,97 +502,5 @@ impl std::fmt::Debug for BufferedConnection {
             .field("output", &self.output_len())
             .field("is_closed", &self.is_closed())
             .finish()
-    }
-}
-
-impl Inner {
-    /// The base keeps it from here on.
-    pub(super) fn kept(base: &EventBase, peer: SocketAddr, state: State) -> Rc<Self> {
-        let inner = Rc::new_cyclic(|this| Self {
-            this: this.clone(),
-            core: Rc::downgrade(&base.0),
-            peer,
-            state: RefCell::new(state),
-            kept: Cell::new(None),
-            is_changed: Cell::new(false),
-            input: RefCell::default(),
-            output: RefCell::default(),
-            reads: Side::default(),
-            writes: Side::default(),
-            has_ended: Cell::new(false),
-            finish: Cell::new(Finish::No),
-            is_blocked: Cell::new(false),
-            was_ready: Cell::new(false),
-            on_read: Callback::default(),
-            on_write: Callback::default(),
-            on_event: Callback::default(),
-        });
-        inner.writes.enabled.set(true);
-        inner.writes.high.set(MAX_OUTPUT);
-        inner.kept.set(Some(base.0.keep(inner.clone())));
-        inner
-    }
-
-    pub(super) fn source(&self) -> Weak<dyn Source> {
-        self.this.clone()
-    }
-
-    pub(super) fn sides(&self, direction: Direction) -> impl Iterator<Item = &Side> {
-        let (reads, writes) = match direction {
-            Direction::Read => (true, false),
-            Direction::Write => (false, true),
-            Direction::Both => (true, true),
-        };
-        let reads = reads.then_some(&self.reads);
-        reads.into_iter().chain(writes.then_some(&self.writes))
-    }
-
-    pub(super) fn takes_output(&self) -> bool {
-        self.kept.get().is_some() && self.finish.get() == Finish::No
-    }
-
-    /// Look at what to do and what to wait for before the loop waits.
-    pub(super) fn changed(&self) {
-        if self.kept.get().is_none() || self.is_changed.replace(true) {
-            return;
-        }
-        if let Some(core) = self.core.upgrade() {
-            core.changed(self.source());
-        }
-    }
-
-    pub(super) fn input_was_used(&self) {
-        if self.reads.high.get() > 0 {
-            self.changed();
-        }
-    }
-
-    /// Close. The rest of the output is sent, or not.
-    pub(super) fn end(&self, send: bool) {
-        let (Some(kept), Some(core)) = (self.kept.take(), self.core.upgrade()) else {
-            return;
-        };
-        self.stop(&core);
-        let output = self.output.take();
-        let rest = if send { output } else { Buffer::new() };
-        match self.state.replace(State::Over) {
-            State::Connecting(attempt) => attempt.cancel(&core),
-            State::Open(streams) => closing::close(&core, streams, rest),
-            State::Over => {}
-        }
-        self.drop_callbacks();
-        core.release(kept);
-    }
-
-    /// Wait for nothing. The pollables go, which are children of the streams.
-    pub(super) fn stop(&self, core: &Core) {
-        self.reads.stop(core);
-        self.writes.stop(core);
-    }
-
-    pub(super) fn drop_callbacks(&self) {
-        self.on_read.set(None);
-        self.on_write.set(None);
-        self.on_event.set(None);
     }
 }

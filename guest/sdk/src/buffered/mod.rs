@@ -1,10 +1,11 @@
 //! A connection with buffers and callbacks: libevent's `bufferevent`.
 //!
-//! Where it ends: what is left of one that was closed is the business of [`closing`](crate::closing).
+//! Out of scope: a connection that was closed. The event base sends the rest of its output.
 
 mod event;
 mod half;
 mod handle;
+mod shared;
 mod transfer;
 
 pub use event::Event;

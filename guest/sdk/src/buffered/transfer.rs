@@ -1,98 +1,101 @@
-//! What a buffered connection does when the loop comes by.
+//! What a buffered connection does when the loop calls it: reading, writing, and reporting events.
 
-use super::Event;
-use super::handle::{BufferedConnection, Finish, Inner, OnBytes, State};
-use crate::base::closing::{Remains, Streams};
-use crate::base::source::{Interest, Source};
-use crate::base::{Core, EventBase};
+use super::event::Event;
+use super::half::Half;
+use super::shared::{BufferedShared, Finish, OnBytes, Phase};
+use crate::base::{Core, Interest, Source};
 use crate::buffer::Buffer;
 use crate::callback::Callback;
+use crate::remains::{Remains, Streams};
 use crate::{Direction, error};
 use std::io;
 use std::rc::Rc;
+use wasi::io::poll::Pollable;
 use wasi::io::streams::StreamError;
 use wasi::sockets::tcp::ShutdownType;
 
-/// What is read at a time, at most: as much as the host gives.
+/// How many bytes are read at a time, at most: as many as the host returns.
 const MAX_READ: usize = 512 << 10;
 
-/// What is written before others have their turn.
+/// How many bytes are written before other connections are called.
 const MAX_WRITTEN: usize = 1 << 20;
 
-impl Inner {
-    /// What connecting has come to.
-    pub(super) fn connected(&self, base: &EventBase, streams: io::Result<Streams>) {
+impl BufferedShared {
+    /// Handles the outcome of connecting.
+    pub fn connected(&self, core: &Core, streams: io::Result<Streams>) {
         match streams {
             Ok(streams) => {
-                self.state.replace(State::Open(streams));
-                self.writes.patience.touch(&base.0);
+                self.phase.replace(Phase::Open(streams));
+                self.writing.timeout.restart(core);
                 self.report(Event::Connected);
-                self.changed();
+                self.schedule();
             }
             Err(error) => {
-                self.state.replace(State::Over);
-                self.fail(&base.0, error);
+                self.phase.replace(Phase::Over);
+                self.fail(core, error);
             }
         }
     }
 
     fn call(&self, callback: &Callback<OnBytes>) {
         if let (Some(callback), Some(this)) = (callback.get(), self.this.upgrade()) {
-            (callback.borrow_mut())(&BufferedConnection(this));
+            (callback.borrow_mut())(&this);
         }
     }
 
-    /// Call the event callback. Without one, whatever ends a direction closes the connection.
+    /// Calls the event callback. Without one, an event that ends a direction closes the connection.
     fn report(&self, event: Event) {
         match (self.on_event.get(), self.this.upgrade()) {
             (Some(callback), Some(this)) => {
-                (callback.borrow_mut())(&BufferedConnection(this), event);
+                (callback.borrow_mut())(&this, event);
             }
             _ if matches!(event, Event::Connected) => {}
             _ => self.end(!matches!(event, Event::TimedOut(Direction::Write))),
         }
     }
 
-    /// Nothing more comes of it.
+    /// Handles an error that ends both directions.
     fn fail(&self, core: &Core, error: io::Error) {
         self.has_ended.set(true);
-        self.reads.enabled.set(false);
-        self.writes.enabled.set(false);
+        self.reading.enabled.set(false);
+        self.writing.enabled.set(false);
         self.stop(core);
         let discarded = self.output.take();
         drop(discarded);
         self.report(Event::Error(error));
     }
 
-    /// Whether it is to read now.
+    /// Whether to read now.
     fn wants_input(&self) -> bool {
-        let max_output = self.writes.high.get();
-        self.reads.enabled.get()
+        let max_output = self.writing.high.get();
+        self.reading.enabled.get()
             && !self.has_ended.get()
-            && self.room() > 0
+            && self.input_capacity() > 0
             && (max_output == 0 || self.output.borrow().len() <= max_output)
     }
 
-    /// How much may be read now.
-    fn room(&self) -> usize {
-        match self.reads.high.get() {
+    /// Returns how many bytes may be read now.
+    fn input_capacity(&self) -> usize {
+        match self.reading.high.get() {
             0 => MAX_READ,
             high => high.saturating_sub(self.input.borrow().len()).min(MAX_READ),
         }
     }
 
     fn read(&self, core: &Core) {
-        let bytes = match &*self.state.borrow() {
-            State::Open(streams) if self.wants_input() => streams.input.read(self.room() as u64),
+        let bytes = match &*self.phase.borrow() {
+            Phase::Open(streams) if self.wants_input() => {
+                streams.input.read(self.input_capacity() as u64)
+            }
             _ => return,
         };
         match bytes {
-            // Ready is a hint.
+            // Readiness is a hint.
             Ok(bytes) if bytes.is_empty() => {}
             Ok(bytes) => {
-                self.reads.patience.touch(core);
+                self.reading.timeout.restart(core);
                 self.input.borrow_mut().append(&mut Buffer::from(bytes));
-                if self.input.borrow().len() >= self.reads.low.get() {
+                if self.input.borrow().len() >= self.reading.low.get() {
                     self.call(&self.on_read);
                 }
             }
@@ -106,21 +109,21 @@ impl Inner {
         }
     }
 
-    /// Write what the host takes now.
+    /// Writes as many bytes as the host accepts now.
     fn write(&self, core: &Core) {
         let was_ready = self.was_ready.take();
         match self.write_output() {
             Ok(0) => {
-                if let Some(wait) = self.writes.wait.get()
+                if let Some(output) = self.writing.registered.get()
                     && was_ready
                     && self.is_blocked.get()
                 {
-                    core.starved(wait);
+                    core.report_starved(output);
                 }
             }
             Ok(_) => {
-                self.writes.patience.touch(core);
-                if self.output.borrow().len() <= self.writes.low.get() {
+                self.writing.timeout.restart(core);
+                if self.output.borrow().len() <= self.writing.low.get() {
                     self.call(&self.on_write);
                 }
             }
@@ -129,15 +132,15 @@ impl Inner {
         self.end_output();
     }
 
-    /// How much of the output was written.
+    /// Returns how many bytes were written.
     fn write_output(&self) -> io::Result<usize> {
-        let state = self.state.borrow();
-        let State::Open(streams) = &*state else {
+        let phase = self.phase.borrow();
+        let Phase::Open(streams) = &*phase else {
             return Ok(0);
         };
         let mut output = self.output.borrow_mut();
         let mut written = 0;
-        while self.writes.enabled.get() && !output.is_empty() && written < MAX_WRITTEN {
+        while self.writing.enabled.get() && !output.is_empty() && written < MAX_WRITTEN {
             let permit = streams.output.check_write().map_err(error::of_output)?;
             if permit == 0 {
                 self.is_blocked.set(true);
@@ -153,117 +156,111 @@ impl Inner {
         Ok(written)
     }
 
-    /// End the sending direction, if that is wanted and nothing is left to be sent.
+    /// Ends the sending direction, if [`finish`](crate::BufferedConnection::finish) was called and the
+    /// output is empty.
     fn end_output(&self) {
         if self.finish.get() == Finish::WhenSent
             && self.output.borrow().is_empty()
-            && let State::Open(streams) = &*self.state.borrow()
+            && let Phase::Open(streams) = &*self.phase.borrow()
         {
             self.finish.set(Finish::Done);
-            // A peer that has left meanwhile need not be told.
+            // An error means that the connection has failed, which the next read reports.
             let _ = streams.socket.shutdown(ShutdownType::Send);
         }
     }
 
-    /// Wait for what is wanted, and for nothing else.
-    fn wait(&self, core: &Core) {
-        let state = self.state.borrow();
-        let source = self.source();
-        let (input, output) = match &*state {
-            State::Over => (false, false),
-            State::Connecting(_) => (false, true),
-            State::Open(streams) => {
-                let input = self.wants_input();
-                match (input, self.reads.wait.get()) {
-                    (false, Some(_)) => self.reads.stop_waiting(core),
-                    (true, None) => {
-                        let pollable = streams.input.subscribe();
-                        let wait = core.wait(pollable, source.clone(), Interest::Input);
-                        self.reads.wait.set(Some(wait));
-                    }
-                    _ => {}
-                }
-                let output = self.writes.enabled.get() && !self.output.borrow().is_empty();
-                match (output && self.is_blocked.get(), self.writes.wait.get()) {
-                    (false, Some(_)) => self.writes.stop_waiting(core),
-                    (true, None) => {
-                        let pollable = streams.output.subscribe();
-                        let wait = core.wait(pollable, source.clone(), Interest::Output);
-                        self.writes.wait.set(Some(wait));
-                    }
-                    _ => {}
-                }
-                (input, output)
-            }
-        };
-        self.reads
-            .patience
-            .set_active(input, core, &source, Interest::InputTimeout);
-        self.writes
-            .patience
-            .set_active(output, core, &source, Interest::OutputTimeout);
+    /// Whether there is output to be written.
+    fn wants_output(&self) -> bool {
+        self.writing.enabled.get() && !self.output.borrow().is_empty()
     }
 
-    fn time_out(&self, core: &Core, direction: Direction) {
-        let side = match direction {
-            Direction::Read => &self.reads,
-            Direction::Write | Direction::Both => &self.writes,
+    /// Registers what is to be waited for, deregisters everything else, and sets the timeouts.
+    fn wait(&self, core: &Core) {
+        let (reads, writes) = match &*self.phase.borrow() {
+            Phase::Over => (false, false),
+            Phase::Connecting(_) => (false, true),
+            Phase::Open(streams) => self.wait_for_streams(core, streams),
         };
-        if !side.patience.has_timed_out(core) {
+        let source = self.source();
+        let (reading, writing) = (&self.reading.timeout, &self.writing.timeout);
+        reading.set_active(reads, core, &source, Interest::InputTimeout);
+        writing.set_active(writes, core, &source, Interest::OutputTimeout);
+    }
+
+    /// Returns whether there is something to be read, and to be written.
+    fn wait_for_streams(&self, core: &Core, streams: &Streams) -> (bool, bool) {
+        let (reads, writes) = (self.wants_input(), self.wants_output());
+        let input = || streams.input.subscribe();
+        self.wait_for(core, &self.reading, reads, Interest::Input, input);
+        let blocked = writes && self.is_blocked.get();
+        let output = || streams.output.subscribe();
+        self.wait_for(core, &self.writing, blocked, Interest::Output, output);
+        (reads, writes)
+    }
+
+    /// Registers or deregisters the pollable of one half.
+    fn wait_for(
+        &self,
+        core: &Core,
+        half: &Half,
+        wanted: bool,
+        interest: Interest,
+        subscribe: impl FnOnce() -> Pollable,
+    ) {
+        match (wanted, half.registered.get()) {
+            (false, Some(_)) => half.deregister(core),
+            (true, None) => {
+                let key = core.register(subscribe(), self.source(), interest);
+                half.registered.set(Some(key));
+            }
+            (false, None) | (true, Some(_)) => {}
+        }
+    }
+
+    fn time_out(&self, core: &Core, half: &Half, direction: Direction) {
+        if !half.timeout.has_expired(core) {
             return;
         }
-        side.enabled.set(false);
-        let is_connecting = matches!(&*self.state.borrow(), State::Connecting(_));
-        if is_connecting && let State::Connecting(attempt) = self.state.replace(State::Over) {
+        half.enabled.set(false);
+        let is_connecting = matches!(&*self.phase.borrow(), Phase::Connecting(_));
+        if is_connecting && let Phase::Connecting(attempt) = self.phase.replace(Phase::Over) {
             attempt.cancel(core);
         }
         self.report(Event::TimedOut(direction));
     }
 }
 
-impl Source for Inner {
-    fn ready(self: Rc<Self>, base: &EventBase, interest: Interest) {
+impl Source for BufferedShared {
+    fn ready(self: Rc<Self>, core: &Rc<Core>, interest: Interest) {
         match interest {
-            Interest::Input => self.read(&base.0),
+            Interest::Input => self.read(core),
             Interest::Output => {
                 self.is_blocked.set(false);
                 self.was_ready.set(true);
             }
-            Interest::InputTimeout => self.time_out(&base.0, Direction::Read),
-            Interest::OutputTimeout => self.time_out(&base.0, Direction::Write),
+            Interest::InputTimeout => self.time_out(core, &self.reading, Direction::Read),
+            Interest::OutputTimeout => self.time_out(core, &self.writing, Direction::Write),
         }
-        // What the callback has sent is written when all that is ready has had its turn.
-        self.changed();
+        // Output is written after the callbacks of everything that is ready.
+        self.schedule();
     }
 
-    fn settle(self: Rc<Self>, base: &EventBase) {
-        self.is_changed.set(false);
+    fn prepare(self: Rc<Self>, core: &Rc<Core>) {
+        self.is_scheduled.set(false);
         if !self.is_blocked.get() {
-            self.write(&base.0);
+            self.write(core);
         }
-        if self.kept.get().is_none() {
+        if self.is_closed() {
             return;
         }
-        self.wait(&base.0);
-        let is_left = self.writes.enabled.get() && !self.output.borrow().is_empty();
-        let is_open = matches!(&*self.state.borrow(), State::Open(_));
-        if is_left && is_open && !self.is_blocked.get() {
-            self.changed();
+        self.wait(core);
+        let is_open = matches!(&*self.phase.borrow(), Phase::Open(_));
+        if self.wants_output() && is_open && !self.is_blocked.get() {
+            self.schedule();
         }
     }
 
     fn abandon(self: Rc<Self>, core: &Core) -> Option<Remains> {
-        self.kept.set(None);
-        self.stop(core);
-        let output = self.output.take();
-        self.drop_callbacks();
-        match self.state.replace(State::Over) {
-            State::Connecting(attempt) => {
-                attempt.cancel(core);
-                None
-            }
-            State::Open(streams) => Some(Remains::new(streams, output)),
-            State::Over => None,
-        }
+        Self::abandon(&self, core)
     }
 }

@@ -1,10 +1,13 @@
-use super::{Attempt, Direction};
-use crate::base::closing::{self, Remains, Streams};
-use crate::base::{Core, EventBase};
+//! The type `Connection`.
+
+use super::attempt::Attempt;
+use super::direction::Direction;
+use super::watches::Watches;
+use crate::base::{self, Core, EventBase};
 use crate::bindings::imports::evconn::tcp::connection as wit;
 use crate::buffer::Buffer;
 use crate::permit::Permit;
-use crate::watch::Watches;
+use crate::remains::{self, Remains, Streams};
 use crate::{address, error};
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::SocketAddr;
@@ -13,19 +16,19 @@ use wasi::io::poll::Pollable;
 use wasi::io::streams::StreamError;
 use wasi::sockets::tcp::{ShutdownType, TcpSocket};
 
-/// An established connection: what libevent's callback is given as a socket.
+/// An established connection: the socket that libevent's callback is called with.
 ///
-/// It is a [`Read`] and a [`Write`] of the standard library, and so is a reference to it. One that comes from a listener is
-/// non-blocking, as with libevent: where it would have to wait, it fails with
-/// [`ErrorKind::WouldBlock`]. One that is given to a [`service!`](crate::service!) is blocking.
+/// Both `Connection` and `&Connection` implement the standard library's [`Read`] and [`Write`]. A connection
+/// from a listener is non-blocking, as with libevent: a call that would have to wait fails with
+/// [`ErrorKind::WouldBlock`]. The connection that a [`service!`](crate::service!) is called with is blocking.
 ///
-/// Dropping it closes it. One that comes from a listener or from [`connect`](Self::connect) never
-/// waits then: what the kernel has not taken yet is sent by the loop. Only after the loop has ended is
-/// that lost.
+/// Dropping a connection closes it. A connection from a listener or from [`connect`](Self::connect) never
+/// waits when it is dropped: the loop sends what the kernel has not accepted yet. These bytes are lost only
+/// if the loop has ended.
 ///
 /// # Cost
-/// Each read and write is a call of the host, or two. With many connections in one loop,
-/// [`EventBase::watch`] or a [`BufferedConnection`](crate::BufferedConnection) waits for them.
+/// Each read makes one host call, each write two. With many connections in one loop, wait for them with
+/// [`EventBase::watch`] or a [`BufferedConnection`](crate::BufferedConnection).
 ///
 /// ```no_run
 /// use evconn_guest::Connection;
@@ -39,18 +42,19 @@ use wasi::sockets::tcp::{ShutdownType, TcpSocket};
 /// }
 /// ```
 pub struct Connection {
-    /// None once it was taken apart.
+    /// None once they were taken out.
     streams: Option<Streams>,
     watches: Watches,
     peer: SocketAddr,
     nonblocking: bool,
-    home: Home,
+    closer: Closer,
 }
 
-/// Who closes it.
-enum Home {
-    /// Nobody else: dropping it may wait, and loses nothing.
-    None,
+/// What closes the connection when it is dropped.
+enum Closer {
+    /// The drop of its resources, which may wait, and loses nothing.
+    Drop,
+    /// The event base.
     Base(Weak<Core>),
 }
 
@@ -61,54 +65,53 @@ impl Connection {
         base: &EventBase,
         nonblocking: bool,
     ) -> Self {
-        Self {
-            peer: address::from_wasi(connection.peer_address),
-            streams: Some(Streams {
-                input: connection.input,
-                output: connection.output,
-                socket: connection.socket,
-                permit: Some(permit),
-            }),
-            watches: Watches::default(),
-            nonblocking,
-            home: Home::Base(Rc::downgrade(&base.0)),
-        }
+        let closer = Closer::Base(Rc::downgrade(&base.0));
+        Self::of_wit(connection, Some(permit), nonblocking, closer)
     }
 
-    pub(crate) fn connected(streams: Streams, peer: SocketAddr, base: &EventBase) -> Self {
+    fn connected(streams: Streams, peer: SocketAddr, base: &EventBase) -> Self {
         Self {
             streams: Some(streams),
             watches: Watches::default(),
             peer,
             nonblocking: true,
-            home: Home::Base(Rc::downgrade(&base.0)),
+            closer: Closer::Base(Rc::downgrade(&base.0)),
         }
     }
 
-    /// What a service is given.
+    /// Makes the connection that a service is called with.
     #[doc(hidden)]
     pub fn of_service(connection: wit::Connection) -> Self {
+        Self::of_wit(connection, None, false, Closer::Drop)
+    }
+
+    fn of_wit(
+        connection: wit::Connection,
+        permit: Option<Permit>,
+        nonblocking: bool,
+        closer: Closer,
+    ) -> Self {
         Self {
             peer: address::from_wasi(connection.peer_address),
             streams: Some(Streams {
                 input: connection.input,
                 output: connection.output,
                 socket: connection.socket,
-                permit: None,
+                permit,
             }),
             watches: Watches::default(),
-            nonblocking: false,
-            home: Home::None,
+            nonblocking,
+            closer,
         }
     }
 
-    /// Connect to a peer, without waiting: `function` is called by the loop once it is known what
-    /// came of it. [`BufferedConnection::connect`](crate::BufferedConnection::connect) is for those
-    /// who want to go on with a buffer.
+    /// Connects to a peer, without waiting. The loop calls `function` with the outcome.
+    /// [`BufferedConnection::connect`](crate::BufferedConnection::connect) does the same for a buffered
+    /// connection.
     ///
     /// # Errors
-    /// If it fails at once: the address cannot be connected to, or is not granted. `function` is
-    /// not called then.
+    /// Returns an error if connecting fails at once: the address cannot be connected to, or is not granted.
+    /// `function` is not called then.
     ///
     /// ```no_run
     /// use evconn_guest::{Connection, EventBase};
@@ -135,8 +138,8 @@ impl Connection {
         Ok(())
     }
 
-    /// Whether reading and writing fail with [`ErrorKind::WouldBlock`] where they would have to
-    /// wait. When they wait, the whole instance does, its loop included.
+    /// Sets whether reading and writing fail with [`ErrorKind::WouldBlock`] instead of waiting. A call that
+    /// waits blocks the whole instance, including its loop.
     ///
     /// ```no_run
     /// # fn f(mut connection: evconn_guest::Connection) {
@@ -147,7 +150,7 @@ impl Connection {
         self.nonblocking = nonblocking;
     }
 
-    /// The peer's address, as it was when the connection was made.
+    /// Returns the peer's address, as it was when the connection was established.
     ///
     /// ```no_run
     /// # fn f(connection: evconn_guest::Connection) {
@@ -158,10 +161,10 @@ impl Connection {
         self.peer
     }
 
-    /// The address of this side.
+    /// Returns the local address.
     ///
     /// # Errors
-    /// What the host says.
+    /// Returns the host's error.
     ///
     /// ```no_run
     /// # fn f(connection: evconn_guest::Connection) -> std::io::Result<()> {
@@ -174,10 +177,10 @@ impl Connection {
         Ok(address::from_wasi(address))
     }
 
-    /// End a direction. What was written before is sent.
+    /// Shuts down one direction, or both. Bytes that were written before are sent.
     ///
     /// # Errors
-    /// What the host says.
+    /// Returns the host's error.
     ///
     /// ```no_run
     /// # use evconn_guest::{Connection, Direction};
@@ -194,15 +197,19 @@ impl Connection {
         self.socket().shutdown(how).map_err(error::of_socket)
     }
 
-    /// Read what is there, up to `max` bytes: none is the end, as of [`read`](Read::read), unless `max` is 0.
+    /// Reads up to `max` bytes. An empty vector means the end of the stream, as with [`read`](Read::read),
+    /// unless `max` is 0.
     ///
-    /// The bytes are where the host has put them: other than with `read`, no buffer has to be made ready
-    /// before there is something to read, and nothing is copied once more. With a large `max`, such as
-    /// 512 KiB, this is the fastest way for many bytes; few take no more room than they need.
+    /// The host writes the bytes directly into the returned vector: unlike with `read`, no buffer has to be
+    /// allocated before bytes have arrived, and the bytes are not copied again. With a large `max`, such as
+    /// 512 KiB, this is the fastest way to read many bytes; the vector takes only as much memory as
+    /// the bytes that were read.
     ///
     /// # Errors
-    /// As `read`: [`ErrorKind::WouldBlock`] if it is [non-blocking](Self::set_nonblocking) and nothing is
-    /// there, [`ErrorKind::ConnectionReset`] if the peer has reset it.
+    /// The same as `read`: [`ErrorKind::WouldBlock`] if the connection is
+    /// [non-blocking](Self::set_nonblocking) and no bytes are available, and an error of the kind
+    /// [`ErrorKind::Other`] with the host's text if the stream has failed, for example because the peer has
+    /// reset the connection.
     ///
     /// ```no_run
     /// use evconn_guest::Connection;
@@ -229,7 +236,7 @@ impl Connection {
                 false => input.blocking_read(max as u64),
             };
             match bytes {
-                // A host may wake up for nothing.
+                // A host may return early without bytes.
                 Ok(bytes) if bytes.is_empty() && !self.nonblocking => {}
                 Ok(bytes) if bytes.is_empty() => return Err(ErrorKind::WouldBlock.into()),
                 Ok(bytes) => return Ok(bytes),
@@ -241,7 +248,7 @@ impl Connection {
         }
     }
 
-    /// The socket, for what this crate has no method for.
+    /// Returns the socket, for functions of wasi-sockets that this crate does not wrap.
     ///
     /// ```no_run
     /// # fn f(connection: evconn_guest::Connection) {
@@ -256,8 +263,8 @@ impl Connection {
         &self.watches
     }
 
-    /// Pollables of its input and its output, as far as they are wanted. They are to be dropped before
-    /// the streams.
+    /// Returns pollables of the input and the output, as far as `direction` includes them. They are to be
+    /// dropped before the streams.
     pub(crate) fn subscribe(&self, direction: Direction) -> (Option<Pollable>, Option<Pollable>) {
         let streams = self.streams();
         let input = (direction != Direction::Write).then(|| streams.input.subscribe());
@@ -269,7 +276,7 @@ impl Connection {
         self.streams.as_ref().expect("only its end takes them")
     }
 
-    /// What it is made of, for one who closes it as it has to be.
+    /// Takes the resources out of the connection. The caller closes them.
     pub(crate) fn into_streams(mut self) -> Streams {
         self.watches.end();
         self.streams.take().expect("only its end takes them")
@@ -317,14 +324,14 @@ impl Write for &Connection {
     }
 }
 
-/// As for `&Connection`.
+/// The same as for `&Connection`.
 impl Read for Connection {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         (&*self).read(buffer)
     }
 }
 
-/// As for `&Connection`.
+/// The same as for `&Connection`.
 impl Write for Connection {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         (&*self).write(bytes)
@@ -341,11 +348,11 @@ impl Drop for Connection {
         let Some(streams) = self.streams.take() else {
             return;
         };
-        match &self.home {
-            Home::None => drop(streams),
-            Home::Base(base) => match base.upgrade() {
-                Some(core) => closing::close(&core, streams, Buffer::new()),
-                None => closing::close_now(vec![Remains::new(streams, Buffer::new())]),
+        match &self.closer {
+            Closer::Drop => drop(streams),
+            Closer::Base(base) => match base.upgrade() {
+                Some(core) => base::close(&core, streams, Buffer::new()),
+                None => remains::close_now(vec![Remains::new(streams, Buffer::new())]),
             },
         }
     }

@@ -1,12 +1,15 @@
-//! One connection, without a buffer.
+//! An established connection, without a buffer.
 //!
-//! Where it ends: waiting for it is the business of a [`Watch`](crate::Watch); buffers are
-//! [`BufferedConnection`](crate::BufferedConnection)'s.
+//! Out of scope: waiting for it, which a [`Watch`](crate::Watch) does, and buffers, which a
+//! [`BufferedConnection`](crate::BufferedConnection) has.
 
 mod attempt;
+mod direction;
 mod established;
 mod options;
+mod watches;
 
 pub(crate) use attempt::Attempt;
+pub use direction::Direction;
 pub use established::Connection;
-pub use options::Direction;
+pub(crate) use watches::Watcher;

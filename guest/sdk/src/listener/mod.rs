@@ -1,10 +1,12 @@
 //! The listener, with closures: libevent's `evconnlistener`.
 //!
-//! Where it ends: what it does when is the business of the component that is composed in, and set
-//! out in `wit/SEMANTICS.md`. Here its events become calls.
+//! Out of scope: what the listener does in each state. The component that is composed in decides that, by the
+//! rules of `wit/SEMANTICS.md`; this module turns its events into calls.
 
 mod builder;
 mod handle;
+mod shared;
 
 pub use builder::Builder;
-pub use handle::{AcceptError, Listener, Recovery, State};
+pub use handle::{Listener, State};
+pub use shared::{AcceptError, Recovery};

@@ -1,28 +1,27 @@
-use super::subscription::Lane;
-use crate::base::{Core, EventBase, Patience, nanoseconds};
-use crate::callback::Callback;
-use crate::slab::Key;
+//! The handle of a watch.
+
+use super::shared::{Ready, WatchShared};
+use crate::base::{EventBase, nanoseconds};
+use crate::connection::Watcher;
 use crate::{Connection, Direction};
-use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
-/// Calls a closure as often as a connection can be read from, or written to: libevent's `event` with
+/// Calls a closure whenever a connection can be read from or written to: libevent's `event` with
 /// `EV_READ`, `EV_WRITE` and `EV_PERSIST`. [`EventBase::watch`] makes one.
 ///
-/// It is a cheap handle; its clones are one watch. It ends when its last handle is dropped, unless it
-/// is [detached](Self::detach); when it is [removed](Self::remove); and when the connection or the event
-/// base goes. Its closure is dropped then.
+/// `Watch` is a cheap handle; its clones refer to one watch. The watch ends when its last handle is dropped,
+/// unless it is [detached](Self::detach); when it is [removed](Self::remove); and when the connection or the
+/// event base is dropped. Its closure is dropped then.
 ///
-/// The closure is called in each turn of the loop in which the connection is ready: as long as it does
-/// not read what is there, it is called again. That a connection is ready is a hint, and reading or
-/// writing may fail with [`WouldBlock`](std::io::ErrorKind::WouldBlock) all the same. **The output is
-/// nearly always ready**: watch it while there is something to write, and [disable](Self::disable)
-/// it once there is not, or the loop never waits.
+/// The closure is called in each iteration of the loop in which the connection is ready: it is called again
+/// as long as it leaves bytes unread. Readiness is a hint: reading or writing may still fail with
+/// [`WouldBlock`](std::io::ErrorKind::WouldBlock). **The output is nearly always ready**: watch it while
+/// there is something to write, and [disable](Self::disable) the watch afterwards, or the loop never waits.
 ///
 /// # Cost
-/// About 200 bytes, two allocations, and a subscription for each direction, once. Enabling and disabling
-/// take no call of the host.
+/// About 200 bytes, two allocations, and one subscription for each direction. Enabling and disabling make no
+/// host call.
 ///
 /// ```no_run
 /// use evconn_guest::{Direction, Listener, Ready, Watch};
@@ -33,20 +32,20 @@ use std::time::Duration;
 /// let listener = Listener::builder()
 ///     .on_connection(|listener, connection| {
 ///         let connection = Rc::new(connection);
-///         let its = Rc::clone(&connection);
+///         let shared = Rc::clone(&connection);
 ///         let echo = move |watch: &Watch, _: Ready| {
 ///             let mut bytes = [0; 4096];
-///             let answered = match (&*its).read(&mut bytes) {
-///                 Ok(count) if count > 0 => (&*its).write_all(&bytes[..count]),
+///             let answered = match (&*shared).read(&mut bytes) {
+///                 Ok(count) if count > 0 => (&*shared).write_all(&bytes[..count]),
 ///                 Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(()),
 ///                 _ => return watch.remove(),
 ///             };
 ///             if answered.is_err() {
-///                 // Among them the peer that does not read: a buffer would wait for it.
+///                 // This includes a peer that does not read. A buffer would wait for it.
 ///                 watch.remove();
 ///             }
 ///         };
-///         // It lasts until it is removed. Then its closure goes, and with it the connection.
+///         // Removing the watch drops the closure, and with it the connection.
 ///         listener.base().watch(&connection, Direction::Read, echo).detach();
 ///     })
 ///     .bind(&base, ([127, 0, 0, 1], 9876))?;
@@ -54,56 +53,19 @@ use std::time::Duration;
 /// # Ok::<(), std::io::Error>(())
 /// ```
 #[derive(Clone)]
-pub struct Watch(pub(super) Rc<Inner>);
-
-/// What a [`Watch`] tells its closure.
-///
-/// ```
-/// # use evconn_guest::Ready;
-/// fn is_late(what: Ready) -> bool {
-///     what == Ready::TimedOut
-/// }
-/// # assert!(is_late(Ready::TimedOut));
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ready {
-    /// There is something to read: bytes, the end, or an error.
-    Read,
-    /// More can be written, or writing has failed.
-    Write,
-    /// Nothing of that has happened for as long as [`Watch::set_timeout`] has it.
-    TimedOut,
-}
-
-type OnReady = dyn FnMut(&Watch, Ready);
-
-/// What the handles share.
-pub struct Inner {
-    pub(super) this: Weak<Inner>,
-    pub(super) core: Weak<Core>,
-    /// Among what the base owns, if it is detached.
-    pub(super) kept: Cell<Option<Key>>,
-    pub(super) enabled: Cell<bool>,
-    pub(super) reads: Lane,
-    pub(super) writes: Lane,
-    /// The output was ready, and nobody has written since.
-    pub(super) was_writable: Cell<bool>,
-    pub(super) patience: Patience,
-    /// None once it has ended.
-    pub(super) callback: Callback<OnReady>,
-}
+pub struct Watch(Rc<WatchShared>);
 
 impl EventBase {
-    /// Call `function` whenever `connection` can be read from, or written to: `event_new` and
+    /// Calls `function` whenever `connection` can be read from or written to: `event_new` and
     /// `event_add`. It is called once for each direction that is ready.
     ///
-    /// The connection is to be non-blocking, as one from a listener is. To own it in the closure, share
-    /// it in an [`Rc`]: a `&Connection` can read and write.
+    /// The connection should be non-blocking, as those from a listener are by default. To own it in the
+    /// closure, share it in an [`Rc`]: a `&Connection` can read and write.
     ///
     /// ```no_run
     /// # use evconn_guest::{Connection, Direction, EventBase, Ready};
     /// # fn f(base: EventBase, connection: Connection) {
-    /// let watch = base.watch(&connection, Direction::Both, |_, what| match what {
+    /// let watch = base.watch(&connection, Direction::Both, |_, ready| match ready {
     ///     Ready::Read => println!("it can be read from"),
     ///     Ready::Write => println!("it can be written to"),
     ///     Ready::TimedOut => unreachable!("no timeout is set"),
@@ -115,31 +77,22 @@ impl EventBase {
         &self,
         connection: &Connection,
         direction: Direction,
-        function: impl FnMut(&Watch, Ready) + 'static,
+        mut function: impl FnMut(&Watch, Ready) + 'static,
     ) -> Watch {
-        let (input, output) = connection.subscribe(direction);
-        let inner = Rc::new_cyclic(|this| Inner {
-            this: this.clone(),
-            core: Rc::downgrade(&self.0),
-            kept: Cell::new(None),
-            enabled: Cell::new(false),
-            reads: Lane::new(input),
-            writes: Lane::new(output),
-            was_writable: Cell::new(false),
-            patience: Patience::default(),
-            callback: Callback::default(),
-        });
-        inner.callback.set(Some(Rc::new(RefCell::new(function))));
-        connection.watches().add(&inner.this);
-        let watch = Watch(inner);
-        watch.enable();
-        watch
+        let callback = move |shared: &Rc<WatchShared>, ready| {
+            function(&Watch(Rc::clone(shared)), ready);
+        };
+        let shared = WatchShared::new(&self.0, connection.subscribe(direction), callback);
+        let watcher: Weak<WatchShared> = Rc::downgrade(&shared);
+        connection.watches().add(watcher);
+        shared.enable();
+        Watch(shared)
     }
 }
 
 impl Watch {
-    /// Watch, from now on: `event_add`. Idempotent, and without effect on one that has ended. A new
-    /// watch is enabled.
+    /// Enables the watch: `event_add`. Idempotent; has no effect on a watch that has ended. A new watch is
+    /// enabled.
     ///
     /// ```no_run
     /// # fn f(watch: evconn_guest::Watch) {
@@ -147,15 +100,12 @@ impl Watch {
     /// # }
     /// ```
     pub fn enable(&self) {
-        if let Some(core) = self.0.core.upgrade()
-            && !self.has_ended()
-        {
-            self.0.start(&core);
-        }
+        self.0.enable();
     }
 
-    /// Watch no more until [`enable`](Self::enable): `event_del`. Idempotent. While it is disabled it
-    /// is nothing that the loop waits for. In its own closure, it makes it an event without `EV_PERSIST`.
+    /// Disables the watch until [`enable`](Self::enable): `event_del`. Idempotent. The loop does not wait for
+    /// a disabled watch. A closure that disables its own watch is called once, like an event without
+    /// `EV_PERSIST`.
     ///
     /// ```no_run
     /// # use evconn_guest::{Connection, Direction, EventBase, Ready, Watch};
@@ -166,12 +116,12 @@ impl Watch {
     /// # }
     /// ```
     pub fn disable(&self) {
-        if let Some(core) = self.0.core.upgrade() {
-            self.0.stop(&core);
+        if let Some(core) = self.0.core() {
+            self.0.disable(&core);
         }
     }
 
-    /// Whether it watches: `event_pending`.
+    /// Returns whether the watch is enabled: `event_pending`.
     ///
     /// ```no_run
     /// # fn f(watch: evconn_guest::Watch) {
@@ -180,18 +130,19 @@ impl Watch {
     /// # }
     /// ```
     pub fn is_enabled(&self) -> bool {
-        self.0.enabled.get()
+        self.0.is_enabled()
     }
 
-    /// How long nothing may happen while it is enabled: the timeout of `event_add`. None: for ever, the
-    /// default. Then the closure is told [`Ready::TimedOut`], and the time begins anew.
+    /// Sets how long the watch may be enabled without the connection being ready: the timeout of
+    /// `event_add`. None: no limit, the default. After this time the closure is called with
+    /// [`Ready::TimedOut`], and the time begins anew.
     ///
     /// ```no_run
     /// # use evconn_guest::{Connection, Direction, EventBase, Ready, Watch};
     /// # use std::time::Duration;
     /// # fn f(base: EventBase, connection: Connection) {
-    /// let watch = base.watch(&connection, Direction::Read, |watch: &Watch, what| {
-    ///     if what == Ready::TimedOut {
+    /// let watch = base.watch(&connection, Direction::Read, |watch: &Watch, ready| {
+    ///     if ready == Ready::TimedOut {
     ///         watch.remove();
     ///     }
     /// });
@@ -199,16 +150,11 @@ impl Watch {
     /// # }
     /// ```
     pub fn set_timeout(&self, time: Option<Duration>) {
-        if let Some(core) = self.0.core.upgrade()
-            && !self.has_ended()
-        {
-            self.0.patience.set_timeout(&core, time.map(nanoseconds));
-            self.0.await_time(&core);
-        }
+        self.0.set_timeout(time.map(nanoseconds));
     }
 
-    /// Leave it to the event base: it lasts until it is [removed](Self::remove) or its connection goes,
-    /// whether or not somebody has a handle.
+    /// Gives the watch to the event base: it lasts until it is [removed](Self::remove) or its connection is
+    /// dropped, whether or not a handle is left.
     ///
     /// A closure that owns its connection keeps it open for as long.
     ///
@@ -220,17 +166,11 @@ impl Watch {
     /// # }
     /// ```
     pub fn detach(self) {
-        if let Some(core) = self.0.core.upgrade()
-            && !self.has_ended()
-            && self.0.kept.get().is_none()
-        {
-            let kept = core.keep(Rc::<Inner>::clone(&self.0));
-            self.0.kept.set(Some(kept));
-        }
+        self.0.detach();
     }
 
-    /// End it, whoever else has a handle: `event_free`. Its closure is called no more, and dropped; if
-    /// it runs, once it has returned. Idempotent.
+    /// Ends the watch, whoever else has a handle: `event_free`. Its closure is not called any more, and is
+    /// dropped; if it is running, after it has returned. Idempotent.
     ///
     /// ```no_run
     /// # fn f(watch: evconn_guest::Watch) {
@@ -242,7 +182,7 @@ impl Watch {
         self.0.end();
     }
 
-    /// Whether it was removed, or its connection is gone.
+    /// Returns whether the watch was removed, or its connection was dropped.
     ///
     /// ```no_run
     /// # use evconn_guest::{Connection, Direction, EventBase};
@@ -253,10 +193,10 @@ impl Watch {
     /// # }
     /// ```
     pub fn has_ended(&self) -> bool {
-        !self.0.callback.is_set()
+        self.0.has_ended()
     }
 
-    /// Its event base: `event_get_base`. None if that is gone.
+    /// Returns the event base: `event_get_base`. None if it was dropped.
     ///
     /// ```no_run
     /// # use evconn_guest::{Connection, Direction, EventBase, Watch};
@@ -271,7 +211,7 @@ impl Watch {
     /// # }
     /// ```
     pub fn base(&self) -> Option<EventBase> {
-        self.0.core.upgrade().map(EventBase)
+        self.0.core().map(EventBase)
     }
 }
 
@@ -281,33 +221,5 @@ impl std::fmt::Debug for Watch {
             .field("is_enabled", &self.is_enabled())
             .field("has_ended", &self.has_ended())
             .finish()
-    }
-}
-
-/// Those that watch one connection.
-#[derive(Default)]
-pub struct Watches(RefCell<Vec<Weak<Inner>>>);
-
-impl Watches {
-    fn add(&self, watch: &Weak<Inner>) {
-        let mut watches = self.0.borrow_mut();
-        watches.retain(|watch| watch.strong_count() > 0);
-        watches.push(watch.clone());
-    }
-
-    /// The connection goes: their pollables are children of its streams.
-    pub fn end(&self) {
-        for watch in self.0.take() {
-            if let Some(watch) = watch.upgrade() {
-                watch.end();
-            }
-        }
-    }
-
-    /// The connection was written to, and has taken something or nothing.
-    pub fn written(&self, something: bool) {
-        for watch in self.0.borrow().iter().filter_map(Weak::upgrade) {
-            watch.written(something);
-        }
     }
 }

@@ -1,11 +1,11 @@
 //! Waiting for a connection without a buffer: libevent's `event` for a socket.
 //!
-//! Where it ends: it says when to read and to write; who does it is the closure. Buffers are
-//! [`BufferedConnection`](crate::BufferedConnection)'s business.
+//! Out of scope: reading and writing, which the closure does, and buffers, which a
+//! [`BufferedConnection`](crate::BufferedConnection) has.
 
 mod handle;
 mod shared;
 mod subscription;
 
-pub(crate) use handle::Watches;
-pub use handle::{Ready, Watch};
+pub use handle::Watch;
+pub use shared::Ready;

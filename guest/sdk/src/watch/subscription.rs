@@ -1,46 +1,45 @@
-//! One direction of a watch.
+//! The pollable of one stream.
 
-use crate::base::Core;
-use crate::base::source::{Interest, Source};
+use crate::base::{Core, Interest, Source};
 use crate::slab::Key;
 use std::cell::Cell;
 use std::rc::Weak;
 use wasi::io::poll::Pollable;
 
-/// The pollable of a stream: in the loop's list while it is waited for, and here otherwise. There is
-/// none if the direction is not watched.
-pub struct Lane {
+/// The pollable of one stream of a watched connection. The event base has it while the watch is enabled;
+/// otherwise it is here. A direction that is not watched has none.
+pub struct Subscription {
     idle: Cell<Option<Pollable>>,
-    wait: Cell<Option<Key>>,
+    registered: Cell<Option<Key>>,
 }
 
-impl Lane {
+impl Subscription {
     pub fn new(pollable: Option<Pollable>) -> Self {
         Self {
             idle: Cell::new(pollable),
-            wait: Cell::new(None),
+            registered: Cell::new(None),
         }
     }
 
-    pub fn enter(&self, core: &Core, source: Weak<dyn Source>, interest: Interest) {
+    pub fn register(&self, core: &Core, source: Weak<dyn Source>, interest: Interest) {
         if let Some(pollable) = self.idle.take() {
-            let wait = core.wait(pollable, source, interest);
-            self.wait.set(Some(wait));
+            let key = core.register(pollable, source, interest);
+            self.registered.set(Some(key));
         }
     }
 
-    pub fn leave(&self, core: &Core) {
-        if let Some(wait) = self.wait.take() {
-            self.idle.set(core.reclaim(wait));
+    pub fn deregister(&self, core: &Core) {
+        if let Some(key) = self.registered.take() {
+            self.idle.set(core.take_pollable(key));
         }
     }
 
-    /// Of its pollable among those that are waited for.
-    pub fn wait(&self) -> Option<Key> {
-        self.wait.get()
+    /// Returns the key of the pollable in the event base, if it is registered.
+    pub fn key(&self) -> Option<Key> {
+        self.registered.get()
     }
 
-    /// Drop the pollable, which is not waited for: what it is a child of can go.
+    /// Drops the pollable, which is not registered, so that the stream can be dropped.
     pub fn close(&self) {
         let idle = self.idle.take();
         drop(idle);
