@@ -44,12 +44,11 @@
 //! # fn main() {}
 //! ```
 
-#![deny(missing_docs, unsafe_code)]
+#![deny(missing_docs)]
 
 mod address;
 mod base;
 #[doc(hidden)]
-#[allow(missing_docs, unsafe_code, reason = "generated")]
 pub mod bindings;
 mod buffer;
 mod buffered;
