@@ -78,3 +78,8 @@ pub use wasi;
 /// What a socket's operation fails with.
 pub use wasi::sockets::network::ErrorCode;
 pub use watch::{Ready, Watch};
+
+/// Compiles the examples of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
