@@ -1,5 +1,5 @@
-//! Bindings for what is imported, the listener, and for what a service exports, the handler. The
-//! WASI half is the `wasi` crate's.
+//! Bindings of the listener, which is imported, and of the handler, which a service exports. The bindings of
+//! WASI are those of the `wasi` crate.
 
 /// The interface `evconn:tcp/listener`, imported.
 pub(crate) mod imports {
