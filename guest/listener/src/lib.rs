@@ -1,7 +1,7 @@
-//! `listener.wasm`: the connection listener of `wit/listener.wit`, over wasi-sockets.
+//! `listener.wasm`: implements the listener of `wit/listener.wit` on wasi-sockets.
 //!
-//! What the listener does when is decided in the crate `evconn-listener-state`, without a socket in
-//! sight. Here are the sockets, the clock and the bindings.
+//! The crate `evconn-listener-state` contains the state machine. This crate adds the sockets, the clock and the
+//! bindings.
 
 mod bindings;
 mod deferred;
