@@ -1,8 +1,8 @@
-//! A component that goes between the listener and an application: it exports the interface that it
-//! imports, and lets in only the peers whose IP addresses are in the environment variable
-//! `EVCONN_FILTER`, separated by commas. Without that variable it lets in everyone.
+//! A component that is composed between the listener and an application: it exports the interface that it imports,
+//! and admits only the peers whose IP addresses are in the environment variable `EVCONN_FILTER`, separated by
+//! commas. Without this variable it admits all peers.
 //!
-//! A peer that is turned away is closed. It is counted as an error of a peer, and not as accepted.
+//! The connection of a peer that is not admitted is closed. It is counted as a peer error, and not as accepted.
 
 mod peers;
 mod translate;
@@ -48,7 +48,7 @@ impl outer::Guest for Component {
     type Listener = Filter;
 }
 
-/// They are those of the listener behind.
+/// The options of the imported listener.
 struct Options(inner::Options);
 
 impl outer::GuestOptions for Options {
@@ -89,11 +89,11 @@ impl outer::GuestOptions for Options {
     }
 }
 
-/// A listener, and who is let in.
+/// The imported listener, and the peers that are admitted.
 struct Filter {
     listener: inner::Listener,
     peers: Peers,
-    turned_away: Cell<u64>,
+    rejected: Cell<u64>,
 }
 
 impl Filter {
@@ -101,20 +101,20 @@ impl Filter {
         outer::Listener::new(Self {
             listener,
             peers: Peers::from_environment(),
-            turned_away: Cell::new(0),
+            rejected: Cell::new(0),
         })
     }
 
-    /// Those that the application gets. A connection that it does not get is closed.
-    fn let_in(&self, events: Vec<inner::Event>) -> Vec<outer::Event> {
-        let is_in = |event: &inner::Event| match event {
+    /// Returns the events that the application receives. The other connections are closed.
+    fn admitted(&self, events: Vec<inner::Event>) -> Vec<outer::Event> {
+        let is_admitted = |event: &inner::Event| match event {
             inner::Event::Connection(event) => self.peers.include(&event.connection.peer_address),
             inner::Event::Error(_) => true,
         };
         let count = events.len();
-        let events: Vec<_> = events.into_iter().filter(is_in).collect();
-        let turned_away = (count - events.len()) as u64;
-        self.turned_away.set(self.turned_away.get() + turned_away);
+        let events: Vec<_> = events.into_iter().filter(is_admitted).collect();
+        let rejected = (count - events.len()) as u64;
+        self.rejected.set(self.rejected.get() + rejected);
         events.into_iter().map(outer::Event::from).collect()
     }
 }
@@ -165,17 +165,17 @@ impl outer::GuestListener for Filter {
     }
 
     fn next_events(&self, max: u32) -> Vec<outer::Event> {
-        self.let_in(self.listener.next_events(max))
+        self.admitted(self.listener.next_events(max))
     }
 
-    /// The wait goes on when all who came were turned away.
+    /// Continues to wait if no peer was admitted.
     fn wait_events(&self, max: u32, timeout: Option<Duration>) -> Vec<outer::Event> {
         let deadline = timeout.map(|timeout| monotonic_clock::now().saturating_add(timeout));
         loop {
             let left = deadline.map(|at| at.saturating_sub(monotonic_clock::now()));
             let events = self.listener.wait_events(max, left);
             let is_over = events.is_empty();
-            let events = self.let_in(events);
+            let events = self.admitted(events);
             if is_over || !events.is_empty() {
                 return events;
             }
@@ -192,8 +192,8 @@ impl outer::GuestListener for Filter {
 
     fn stats(&self) -> outer::Stats {
         let mut stats = outer::Stats::from(self.listener.stats());
-        stats.accepted -= self.turned_away.get();
-        stats.peer_errors += self.turned_away.get();
+        stats.accepted -= self.rejected.get();
+        stats.peer_errors += self.rejected.get();
         stats
     }
 }
