@@ -12,7 +12,7 @@ use wasi::io::poll;
 use wasi::io::streams::{InputStream, OutputStream, StreamError};
 use wasi::sockets::tcp::{ShutdownType, TcpSocket};
 
-/// How many bytes of input are discarded at a time. A peer that has sent more is likely to be sending
+/// The number of input bytes that are discarded at a time. A peer that has sent more is likely to be sending
 /// still, and perhaps reads only after that: see [`Unread::Much`].
 const DISCARDED: u64 = 64 << 10;
 
@@ -64,12 +64,12 @@ impl Remains {
         &self.streams
     }
 
-    /// Whether the input has to be waited for.
+    /// Returns whether to wait for input.
     pub fn reads(&self) -> bool {
         self.unread != Unread::Nothing
     }
 
-    /// Whether everything is sent, and the sending direction was shut down.
+    /// Returns whether everything is sent, and the sending direction was shut down.
     pub fn is_finished(&self) -> bool {
         self.is_finished
     }

@@ -72,7 +72,7 @@ impl Room {
 }
 
 impl Members {
-    /// Sends a line to all members but one. Members that do not read are removed, and the others are told.
+    /// Sends a line to all members but one. Members that do not read are removed, and the others receive a notice.
     fn tell(&mut self, but: Option<Seat>, line: std::fmt::Arguments<'_>) {
         let mut lines = vec![(but, format!("{line}\n"))];
         while let Some((but, line)) = lines.pop() {

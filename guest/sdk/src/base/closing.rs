@@ -104,7 +104,7 @@ impl Closing {
         };
         match is_finished {
             true => self.end(core),
-            // It ends when the host has released what it was given.
+            // It ends when the host has released the bytes that it has taken.
             false if is_over => deregister(core, &self.input),
             false => self.wait(core),
         }

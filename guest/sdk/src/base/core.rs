@@ -1,4 +1,4 @@
-//! The state that all handles of an event base share, and the traits of what it calls.
+//! The state that all handles of an event base share, and the traits of the objects that it calls.
 
 use super::closing_limits::ClosingLimits;
 use super::polls::Polls;
@@ -30,7 +30,7 @@ pub trait Source {
     fn ready(self: Rc<Self>, core: &Rc<Core>, interest: Interest);
 
     /// Called before the loop waits, once for each [`Core::schedule`]: does what can be done without
-    /// waiting, and registers what is to be waited for.
+    /// waiting, and registers the pollables to wait for.
     fn prepare(self: Rc<Self>, core: &Rc<Core>);
 
     /// Called when the event base that owns it is dropped. Returns the connection that is to be closed.
@@ -53,7 +53,7 @@ pub enum Task {
     Timeout(Weak<dyn Source>, Interest),
 }
 
-/// A source that is told when a pollable is ready.
+/// A source that is called when a pollable is ready.
 struct Waiter {
     source: Weak<dyn Source>,
     interest: Interest,
@@ -104,7 +104,7 @@ impl Core {
         drop(released);
     }
 
-    /// Registers a pollable. `source` is told of `interest` each time it is ready.
+    /// Registers a pollable. `source` is called with `interest` each time it is ready.
     pub(crate) fn register(
         &self,
         pollable: Pollable,
@@ -179,7 +179,7 @@ impl Core {
         now
     }
 
-    /// Whether the loop is to end before it calls another callback.
+    /// Returns whether the loop is to end before it calls another callback.
     pub(crate) fn is_breaking(&self) -> bool {
         self.breaks.get()
     }
@@ -211,7 +211,7 @@ impl Core {
 
 impl Drop for Core {
     fn drop(&mut self) {
-        // Pollables are dropped before their parent resources, whoever owns these; then closures, and
+        // Pollables are dropped before their parent resources, which others may own; then closures, and
         // then the connections.
         drop(std::mem::take(self.polls.get_mut()));
         let tasks = self.timers.get_mut().take_all();

@@ -58,7 +58,7 @@ impl Core {
         ended
     }
 
-    /// Polls once, and calls the callbacks. Returns None if the loop is to go on.
+    /// Polls once, and calls the callbacks. Returns None if the loop is to continue.
     fn iterate(self: &Rc<Self>, wait: bool) -> Option<Ended> {
         self.prepare();
         self.retry_starved();

@@ -50,7 +50,7 @@ impl EventBase {
         Self(Rc::default())
     }
 
-    /// Waits and calls callbacks until nothing is left to wait for, or until the loop is told to end:
+    /// Waits and calls callbacks until nothing is left to wait for, or until a call ends the loop:
     /// `event_base_dispatch`.
     ///
     /// Something is left as long as a listener accepts or backs off, a connection reads, writes,

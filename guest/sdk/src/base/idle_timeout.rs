@@ -28,7 +28,7 @@ impl IdleTimeout {
     }
 
     /// Sets whether the time counts. It begins when this changes from false to true. When the timer is
-    /// due, `source` is told of `interest`, and then calls [`has_expired`](Self::has_expired).
+    /// due, `source` is called with `interest`, and then calls [`has_expired`](Self::has_expired).
     pub fn set_active(
         &self,
         active: bool,

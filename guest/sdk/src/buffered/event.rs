@@ -3,7 +3,7 @@
 use crate::Direction;
 use std::io;
 
-/// What the event callback is called with: the `BEV_EVENT_` flags.
+/// An event of a buffered connection: libevent's `BEV_EVENT_` flags.
 ///
 /// ```no_run
 /// use evconn_guest::{BufferedConnection, Event};

@@ -25,7 +25,7 @@ pub struct BufferedShared {
     pub core: Weak<Core>,
     pub peer: SocketAddr,
     pub phase: RefCell<Phase>,
-    /// Its key among what the base owns. None once it is closed.
+    /// Its key in the event base that owns it. None once it is closed.
     owned: Cell<Option<Key>>,
     pub is_scheduled: Cell<bool>,
     pub input: RefCell<Buffer>,

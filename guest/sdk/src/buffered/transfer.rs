@@ -14,10 +14,10 @@ use wasi::io::poll::Pollable;
 use wasi::io::streams::StreamError;
 use wasi::sockets::tcp::ShutdownType;
 
-/// How many bytes are read at a time, at most: as many as the host returns.
+/// The maximum length of one read, in bytes: as much as the host returns.
 const MAX_READ: usize = 512 << 10;
 
-/// How many bytes are written before other connections are called.
+/// The maximum number of bytes that are written before other connections are called.
 const MAX_WRITTEN: usize = 1 << 20;
 
 impl BufferedShared {
@@ -65,7 +65,7 @@ impl BufferedShared {
         self.report(Event::Error(error));
     }
 
-    /// Whether to read now.
+    /// Returns whether to read now.
     fn wants_input(&self) -> bool {
         let max_output = self.writing.high.get();
         self.reading.enabled.get()
@@ -169,7 +169,7 @@ impl BufferedShared {
         }
     }
 
-    /// Whether there is output to be written.
+    /// Returns whether there is output to be written.
     fn wants_output(&self) -> bool {
         self.writing.enabled.get() && !self.output.borrow().is_empty()
     }

@@ -12,7 +12,7 @@ use std::rc::{Rc, Weak};
 use std::time::Duration;
 use wasi::clocks::monotonic_clock::Instant;
 
-/// How many events a listener takes in one iteration of the loop.
+/// The maximum number of events that a listener takes in one iteration of the loop.
 const BATCH: usize = 64;
 
 /// An error while accepting connections.
@@ -42,7 +42,7 @@ impl std::fmt::Display for AcceptError {
 
 impl std::error::Error for AcceptError {}
 
-/// What a listener does about an error.
+/// What a listener does after an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Recovery {
     /// A resource is exhausted. Accepting resumes by itself after this time, or earlier if a connection of
@@ -131,7 +131,7 @@ impl ListenerShared {
         Permit::new(counter)
     }
 
-    /// Whether to take another event, after whatever a callback has done.
+    /// Returns whether to take another event: a callback may have changed the state.
     fn goes_on(self: &Rc<Self>) -> bool {
         // The loop's own reference may be the last one.
         Rc::strong_count(self) > 1 && !self.base.0.is_breaking() && !self.is_full()

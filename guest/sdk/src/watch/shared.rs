@@ -10,7 +10,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
 use wasi::io::poll::Pollable;
 
-/// What a [`Watch`](crate::Watch) tells its closure.
+/// The argument of a [`Watch`](crate::Watch)'s closure: why it is called.
 ///
 /// ```
 /// # use evconn_guest::Ready;
@@ -35,7 +35,7 @@ pub type OnReady = dyn FnMut(&Rc<WatchShared>, Ready);
 pub struct WatchShared {
     this: Weak<Self>,
     core: Weak<Core>,
-    /// Its key among what the base owns, if it is detached.
+    /// Its key in the event base that owns it, if it is detached.
     owned: Cell<Option<Key>>,
     enabled: Cell<bool>,
     input: Subscription,
