@@ -12,7 +12,7 @@
 //! | `evtimer_new` | [`EventBase::timer`], [`Timer`] |
 //!
 //! A component that uses [`Listener`] imports `evconn:tcp/listener`. `evconn compose` links this import to
-//! `listener.wasm`; the result imports only WASI 0.2, and runs on any host that lets it bind a TCP socket. The
+//! `listener.wasm`; the result requires only WASI 0.2, and runs on any host that lets it bind a TCP socket. The
 //! [guide] leads from the first program to a chat server.
 //!
 //! The targets are `wasm32-wasip2` and `wasm32-unknown-unknown`. The crate is single-threaded, and has no
