@@ -2,8 +2,13 @@
 
 #[cfg(feature = "mimalloc")]
 mod allocator;
-mod cli;
+mod args;
+mod commands;
+mod files;
+mod log;
 mod machine;
+mod server;
+mod sys;
 
 use std::process::ExitCode;
 
@@ -12,5 +17,5 @@ use std::process::ExitCode;
 static ALLOCATOR: allocator::Allocator = allocator::Allocator;
 
 fn main() -> ExitCode {
-    cli::run(cli::parse())
+    commands::run(commands::parse())
 }

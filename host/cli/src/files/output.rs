@@ -1,6 +1,6 @@
 //! What a command writes: a file that it makes of others, or its standard output.
 
-use super::input::is_stdin;
+use super::is_stdin;
 use anyhow::{Context, bail, ensure};
 use std::ffi::OsString;
 use std::fmt;

@@ -1,29 +1,18 @@
 //! The command line. Each subcommand has a module of its own, and its work is the library's.
 
-mod code;
 mod compile;
 mod compose;
 mod echo;
-mod grants;
-mod habits;
-mod ingress;
-mod input;
-mod limits;
-mod listen;
-mod log;
-mod output;
-mod reload;
-mod room;
 mod run;
 mod serve;
-mod signals;
-mod systemd;
-mod tcp;
-mod values;
 mod wit;
 
+pub use serve::App;
+
+use crate::log;
+use crate::sys::signals::{self, Signals};
+
 use clap::{Parser, Subcommand};
-use signals::Signals;
 use std::process::ExitCode;
 use tokio::runtime::Builder;
 

@@ -1,14 +1,10 @@
 //! `evconn echo`: the demo of libevent's manual, as two components.
 
-use super::code::CacheArgs;
-use super::ingress::EdgeArgs;
-use super::listen::Listen;
-use super::log;
-use super::reload;
-use super::room;
-use super::signals::Signals;
-use super::values::seconds;
+use crate::args::{CacheArgs, IngressArgs, ListenArgs, seconds};
+use crate::log;
 use crate::machine::Needs;
+use crate::server::{capacity, reload};
+use crate::sys::signals::Signals;
 use clap::Args;
 use evconn::{Error, Host, Ingress, Limits, ListenSource, Listener, Service, guests};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -38,11 +34,11 @@ pub struct Echo {
     #[arg(long, default_value = "10", value_name = "SECONDS", value_parser = seconds, allow_negative_numbers = true)]
     grace: Duration,
     #[command(flatten)]
-    listen: Listen,
+    listen: ListenArgs,
     #[command(flatten)]
     cache: CacheArgs,
     #[command(flatten)]
-    ingress: EdgeArgs,
+    ingress: IngressArgs,
 }
 
 impl Echo {
@@ -78,7 +74,7 @@ impl Echo {
                 return Ok(ExitCode::FAILURE);
             }
         };
-        Listen::announce(&listeners)?;
+        ListenArgs::announce(&listeners)?;
         let shutdown = signals.shutdown().grace(command.grace);
         reload::on_hangup(signals.hangups, ingress, None);
         let served = evconn::serve_all(listeners, service, limits, shutdown).await?;
@@ -114,9 +110,9 @@ impl Echo {
             descriptors_each: 1,
             memories_each: 1,
             listeners,
-            workers: room::default_workers(),
+            workers: capacity::default_workers(),
         };
-        let limits = room::fit("the limit of connections", limits, needs);
+        let limits = capacity::fit("the limit of connections", limits, needs);
         let ingress = self.ingress.ingress()?;
         let host = Host::builder()
             .limits(&limits)

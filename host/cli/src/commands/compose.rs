@@ -1,8 +1,7 @@
 //! `evconn compose`: the listener, put into a component that imports one.
 
 use super::BAD_INPUT;
-use super::input::Input;
-use super::output::Output;
+use crate::files::{Input, Output};
 use clap::Args;
 use evconn::{Composer, Composition};
 use std::path::{Path, PathBuf};

@@ -1,7 +1,7 @@
 //! `evconn wit`: the contract, for the binding generators of other languages.
 
 use super::BAD_INPUT;
-use super::output;
+use crate::files;
 use anyhow::{Context, bail};
 use clap::Args;
 use evconn::guests::WIT;
@@ -23,7 +23,7 @@ impl Wit {
     pub fn run(&self) -> ExitCode {
         let result = match &self.output {
             Some(directory) => make(directory),
-            None => output::print(&document()),
+            None => files::print(&document()),
         };
         match result {
             Ok(()) => ExitCode::SUCCESS,

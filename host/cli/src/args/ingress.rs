@@ -7,7 +7,7 @@ use tls::TlsArgs;
 
 /// To be flattened into the arguments of each command that serves.
 #[derive(Args, Debug)]
-pub struct EdgeArgs {
+pub struct IngressArgs {
     #[cfg(feature = "tls")]
     #[command(flatten)]
     tls: TlsArgs,
@@ -21,7 +21,7 @@ pub struct EdgeArgs {
     proxy_from: Vec<ProxyFrom>,
 }
 
-impl EdgeArgs {
+impl IngressArgs {
     /// Make it so: the files are read and checked.
     pub fn ingress(&self) -> anyhow::Result<Ingress> {
         let ingress = Ingress::new();
@@ -70,7 +70,7 @@ fn proxy_from(text: &str) -> Result<ProxyFrom, String> {
 
 #[cfg(feature = "tls")]
 mod tls {
-    use crate::cli::values::some_seconds;
+    use crate::args::some_seconds;
     use clap::Args;
     use evconn::TlsConfig;
     use std::path::PathBuf;
@@ -125,10 +125,10 @@ mod tests {
     #[derive(Debug, Parser)]
     struct Cli {
         #[command(flatten)]
-        ingress: EdgeArgs,
+        ingress: IngressArgs,
     }
 
-    fn parse(flags: &str) -> Result<EdgeArgs, clap::Error> {
+    fn parse(flags: &str) -> Result<IngressArgs, clap::Error> {
         let words = std::iter::once("evconn").chain(flags.split_whitespace());
         Cli::try_parse_from(words).map(|cli| cli.ingress)
     }

@@ -1,9 +1,9 @@
 //! SIGHUP: what was read from files at the start is read again, for new connections. What cannot be
 //! used leaves the old in use.
 
-use super::serve::App;
-use super::signals::Hangups;
-use super::systemd;
+use crate::commands::App;
+use crate::sys::signals::Hangups;
+use crate::sys::systemd;
 use evconn::{Ingress, ServerHandle};
 
 /// Read the certificate again at each SIGHUP, if there is one, and the component, if one is served: also

@@ -1,19 +1,17 @@
 //! `evconn serve`: any component that exports `evconn:tcp/handler`, as a TCP server.
 
 use super::BAD_INPUT;
-use super::code::CacheArgs;
-use super::grants::ServiceGrantArgs;
-use super::ingress::EdgeArgs;
-use super::input::Input;
-use super::limits::{AcceptArgs, LimitArgs, PeerArgs, ReuseArgs};
-use super::listen::Listen;
-use super::log;
-use super::reload;
-use super::room;
-use super::signals::Signals;
-use super::systemd;
-use super::values::{seconds, some_seconds};
+use crate::args::{
+    AcceptArgs, CacheArgs, IngressArgs, LimitArgs, ListenArgs, PeerArgs, ReuseArgs,
+    ServiceGrantArgs,
+};
+use crate::args::{seconds, some_seconds};
+use crate::files::Input;
+use crate::log;
 use crate::machine::Needs;
+use crate::server::{capacity, reload};
+use crate::sys::signals::Signals;
+use crate::sys::systemd;
 use clap::Args;
 use evconn::{Grants, Host, Ingress, Limits, Server, ServerBuilder, Service};
 use std::num::NonZero;
@@ -41,7 +39,7 @@ pub struct Serve {
     #[arg(value_name = "APP.wasm")]
     app: PathBuf,
     #[command(flatten)]
-    listen: Listen,
+    listen: ListenArgs,
     /// Let APP be compiled code. It runs unchecked, with all that this process may do: it has to be what
     /// `evconn compile` made. A file that other users than root can write to, or have, is refused.
     #[arg(long, help_heading = "Code")]
@@ -63,7 +61,7 @@ pub struct Serve {
     #[command(flatten)]
     limits: LimitArgs,
     #[command(flatten)]
-    ingress: EdgeArgs,
+    ingress: IngressArgs,
     #[command(flatten)]
     grants: ServiceGrantArgs,
 }
@@ -109,7 +107,7 @@ impl Serve {
             app.ingress.clone(),
             Some((app, handle.clone())),
         );
-        Listen::announce(server.listeners())?;
+        ListenArgs::announce(server.listeners())?;
         systemd::ready();
         tokio::spawn(async move {
             handle.stopping().await;
@@ -190,9 +188,11 @@ impl Serve {
             },
             memories_each,
             listeners: self.listen.sources.len(),
-            workers: self.workers.map_or_else(room::default_workers, usize::from),
+            workers: self
+                .workers
+                .map_or_else(capacity::default_workers, usize::from),
         };
-        room::fit("--max-connections", limits, needs)
+        capacity::fit("--max-connections", limits, needs)
     }
 }
 

@@ -1,6 +1,6 @@
 //! The flags for what a service is granted.
 
-use super::habits::HabitArgs;
+use super::wasmtime::HabitArgs;
 use clap::Args;
 use evconn::sockets::{Destination, InvalidDestination};
 use evconn::{DirAccess, GrantError, Grants, GrantsBuilder, ListenGrant};

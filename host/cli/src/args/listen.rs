@@ -7,7 +7,7 @@ use std::io::Write;
 
 /// Flags of every command that listens.
 #[derive(Args)]
-pub struct Listen {
+pub struct ListenArgs {
     /// Listen on this; may be given more than once.
     ///
     /// 127.0.0.1:9876 or [::1]:9876 is an address, and [fe80::1%eth0]:9876 one of an interface; :9876 or
@@ -22,7 +22,7 @@ pub struct Listen {
     tcp: TcpArgs,
 }
 
-impl Listen {
+impl ListenArgs {
     /// A listener for each socket of each source, or nothing if one of them cannot be had.
     pub async fn open(
         &self,

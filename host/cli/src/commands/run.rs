@@ -1,11 +1,9 @@
 //! `evconn run`: a command component, as a program.
 
 use super::BAD_INPUT;
-use super::code::CacheArgs;
-use super::grants::GrantArgs;
-use super::input::{Input, is_stdin};
-use super::log;
-use super::values::{bytes, count};
+use crate::args::{CacheArgs, GrantArgs, bytes, count};
+use crate::files::{Input, is_stdin};
+use crate::log;
 use anyhow::Context;
 use clap::Args;
 use evconn::{Grants, Host, Limits, ListenGrant, Program};

@@ -1,8 +1,7 @@
 //! `evconn compile`: what a start would compile, ahead of time.
 
 use super::BAD_INPUT;
-use super::input::Input;
-use super::output::Output;
+use crate::files::{Input, Output};
 use clap::Args;
 use evconn::{Host, Limits};
 use std::path::PathBuf;

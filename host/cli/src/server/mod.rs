@@ -1,0 +1,4 @@
+//! A server, from its flags to its end.
+
+pub mod capacity;
+pub mod reload;
