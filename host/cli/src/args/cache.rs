@@ -1,14 +1,14 @@
-//! The flags for code: what is compiled, and kept.
+//! The flags for compiled code.
 
 use clap::Args;
 use evconn::CodeCache;
 
-/// To be flattened into the arguments of each command that runs components.
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Code")]
 pub struct CacheArgs {
-    /// Compile at each start, rather than keep compiled code in the user's cache directory
-    /// ($XDG_CACHE_HOME/evconn, or else ~/.cache/evconn). What others can write to there is not used.
+    /// Compile at each start, without the cache of compiled code
+    ///
+    /// The cache is $XDG_CACHE_HOME/evconn, or ~/.cache/evconn. It is not used if other users can write to it.
     #[arg(long)]
     no_cache: bool,
 }

@@ -1,64 +1,72 @@
-//! The flags for what a service is granted.
+//! The flags for what a component may use.
 
-use super::wasmtime::HabitArgs;
+use super::wasmtime::WasmtimeArgs;
 use clap::Args;
 use evconn::sockets::{Destination, InvalidDestination};
 use evconn::{DirAccess, GrantError, Grants, GrantsBuilder, ListenGrant};
 use std::path::PathBuf;
 
-/// To be flattened into the arguments of each command that runs components.
+/// What may be granted to every component.
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Grants")]
 pub struct GrantArgs {
-    /// Give the component an environment variable: NAME=VALUE, or NAME alone for the value that it has
-    /// here. May be repeated.
+    /// Set an environment variable, or pass on this process's value if only NAME is given
+    ///
+    /// May be repeated.
     #[arg(long, value_name = "NAME[=VALUE]", value_parser = variable)]
     env: Vec<Variable>,
-    /// Give the component a directory, with all that is below it: the directory HOST has the path GUEST
-    /// for it, or HOST if only that is given. With :ro behind, it is only to be read. May be repeated.
+    /// Grant the directory HOST and all below it, as the path GUEST
+    ///
+    /// GUEST defaults to HOST. With :ro it can only be read. May be repeated.
     #[arg(long, value_name = "HOST[::GUEST][:ro]", value_parser = directory)]
-    dir: Vec<Directory>,
-    /// Let the component connect to this by TCP. HOST is a name, such as db.example, which it may then
-    /// have resolved, and no other; an address, such as 192.0.2.1 or [2001:db8::1]; or a network, such as
-    /// 10.0.0.0/8 or [2001:db8::]/32. PORT is a number, a range, such as 8000-8100, or * for every port.
-    /// May be repeated.
+    dir: Vec<DirectoryGrant>,
+    /// Grant TCP connections to this destination
+    ///
+    /// HOST is a name, such as db.example, which the component may then look up; an address, such as 192.0.2.1
+    /// or [2001:db8::1]; or a network, such as 10.0.0.0/8 or [2001:db8::]/32. PORT is a number, a range, such
+    /// as 8000-8100, or * for every port. May be repeated.
     #[arg(long, value_name = "HOST:PORT", value_parser = destination)]
     allow_connect: Vec<Destination>,
-    /// Let the component send datagrams (UDP) to this, and receive them from it, by sockets on any free
-    /// port. HOST:PORT is as with --allow-connect. May be repeated.
+    /// Grant UDP datagrams to and from this destination, through sockets on any free port
+    ///
+    /// HOST:PORT is as with --allow-connect. May be repeated.
     #[arg(long, value_name = "HOST:PORT", value_parser = destination)]
     allow_udp: Vec<Destination>,
-    /// Let the component bind a socket for datagrams (UDP) here, receive them from anyone, and answer.
+    /// Grant a UDP socket bound to this address, which receives from anyone and answers
+    ///
     /// May be repeated.
     #[arg(long, value_name = "[IP]:PORT")]
     listen_udp: Vec<ListenGrant>,
-    /// Let the component use the network as this process may: listen, connect, send datagrams, and
-    /// resolve any name.
+    /// Grant all that this process may do on the network
+    ///
+    /// The component may listen, connect, send datagrams and look up any name.
     #[arg(long)]
     inherit_network: bool,
     #[command(flatten)]
-    habits: HabitArgs,
+    wasmtime: WasmtimeArgs,
 }
 
-/// What is granted to services only, which have no arguments and no standard streams otherwise.
+/// What may be granted to services only: programs have arguments and standard streams anyway.
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Grants")]
 pub struct ServiceGrantArgs {
     #[command(flatten)]
     grants: GrantArgs,
-    /// Give the service an argument. What it gets are these, without the name of a program in front.
-    /// May be repeated.
+    /// Pass an argument to the service
+    ///
+    /// The arguments do not begin with a program's name. May be repeated.
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     arg: Vec<String>,
-    /// Pass what the service prints, be it to stdout or stderr, to the standard error of this command
-    /// as it is, each line with the connection's number in front. Otherwise it goes to the log: escaped,
-    /// cut, and so many lines of a connection at a time.
+    /// Copy the service's stdout and stderr to standard error, unescaped
+    ///
+    /// Each line begins with the connection's number. Without this flag the lines go to the log: escaped,
+    /// truncated, and up to 100 lines of a connection in 10 seconds.
     #[arg(long)]
     inherit_stderr: bool,
 }
 
 impl ServiceGrantArgs {
-    /// Open what is to be opened.
+    /// Opens the granted directories.
     pub fn grants(&self) -> Result<Grants, GrantError> {
         let grants = self.grants.builder().inherit_stderr(self.inherit_stderr);
         let grants = self
@@ -68,7 +76,7 @@ impl ServiceGrantArgs {
         grants.build()
     }
 
-    /// Whether it may have sockets of its own, besides the connection that it serves.
+    /// Whether the service may have sockets of its own, besides its connection.
     pub fn has_network(&self) -> bool {
         let grants = &self.grants;
         let destinations = [&grants.allow_connect, &grants.allow_udp];
@@ -85,7 +93,7 @@ impl GrantArgs {
             grants = grants.env(name, value);
         }
         for directory in &self.dir {
-            let Directory {
+            let DirectoryGrant {
                 host,
                 guest,
                 access,
@@ -98,14 +106,14 @@ impl GrantArgs {
         for destination in &self.allow_udp {
             grants = grants.udp(destination.clone());
         }
-        for place in &self.listen_udp {
-            grants = grants.listen_udp(*place);
+        for address in &self.listen_udp {
+            grants = grants.listen_udp(*address);
         }
         grants.inherit_network(self.inherits_network())
     }
 
     fn inherits_network(&self) -> bool {
-        self.inherit_network || self.habits.inherit_network()
+        self.inherit_network || self.wasmtime.inherit_network()
     }
 }
 
@@ -121,7 +129,7 @@ fn variable(text: &str) -> Result<Variable, String> {
         None => (text, inherited(text)?),
     };
     if name.is_empty() {
-        return Err("it takes NAME=VALUE, or a NAME".to_owned());
+        return Err("expected NAME=VALUE or NAME".to_owned());
     }
     let name = name.to_owned();
     Ok(Variable { name, value })
@@ -129,40 +137,39 @@ fn variable(text: &str) -> Result<Variable, String> {
 
 fn inherited(name: &str) -> Result<String, String> {
     use std::env::VarError;
-    // What has no name cannot be asked for.
+    // `std::env::var` would panic.
     if name.is_empty() || name.contains('\0') {
-        return Err("it takes NAME=VALUE, or a NAME".to_owned());
+        return Err("expected NAME=VALUE or NAME".to_owned());
     }
     std::env::var(name).map_err(|error| match error {
-        VarError::NotPresent => format!("it is not set here: say {name}=VALUE"),
-        VarError::NotUnicode(_) => "its value here is not Unicode".to_owned(),
+        VarError::NotPresent => format!("the variable is not set here: write {name}=VALUE"),
+        VarError::NotUnicode(_) => "the value of the variable is not Unicode".to_owned(),
     })
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Directory {
+struct DirectoryGrant {
     host: PathBuf,
     guest: String,
     access: DirAccess,
 }
 
-fn directory(text: &str) -> Result<Directory, String> {
+fn directory(text: &str) -> Result<DirectoryGrant, String> {
     let (paths, access) = match text.strip_suffix(":ro") {
         Some(paths) => (paths, DirAccess::ReadOnly),
         None => (text, DirAccess::ReadWrite),
     };
     let (host, guest) = paths.split_once("::").unwrap_or((paths, paths));
     if host.is_empty() || guest.is_empty() {
-        return Err("it takes a path: HOST, or HOST::GUEST".to_owned());
+        return Err("expected HOST or HOST::GUEST".to_owned());
     }
-    // Or else a slip of the pen after the last colon would let the service write.
+    // A misspelt `:ro` must not grant writing.
     if guest.contains(':') {
         return Err(
-            "a path for the service has no colon: it takes HOST, HOST::GUEST or HOST::GUEST:ro"
-                .to_owned(),
+            "a colon in the guest's path: expected HOST, HOST::GUEST or HOST::GUEST:ro".to_owned(),
         );
     }
-    Ok(Directory {
+    Ok(DirectoryGrant {
         host: PathBuf::from(host),
         guest: guest.to_owned(),
         access,
@@ -198,7 +205,7 @@ mod tests {
         use DirAccess::{ReadOnly, ReadWrite};
         let directory_of = |host: &str, guest: &str, access| {
             let (host, guest) = (PathBuf::from(host), guest.to_owned());
-            Ok(Directory {
+            Ok(DirectoryGrant {
                 host,
                 guest,
                 access,

@@ -1,28 +1,30 @@
-//! The flags for what happens to a connection before its service gets it: the PROXY protocol, TLS.
+//! The flags for what comes before the service: TLS and the PROXY protocol.
 
 use clap::Args;
 use evconn::{Ingress, ProxyProtocol, TrustedProxies};
 #[cfg(feature = "tls")]
 use tls::TlsArgs;
 
-/// To be flattened into the arguments of each command that serves.
 #[derive(Args, Debug)]
 pub struct IngressArgs {
     #[cfg(feature = "tls")]
     #[command(flatten)]
     tls: TlsArgs,
-    /// Expect every connection to begin with a header of the PROXY protocol, version 1 or 2, which
-    /// says who its peer is, within 5 seconds. Others are refused.
+    /// Require a PROXY protocol header, version 1 or 2, at the start of each connection
+    ///
+    /// The header states the peer's address, and has to arrive within 5 seconds. Connections without one are
+    /// refused.
     #[arg(long, requires = "proxy_from", help_heading = "Behind a proxy")]
     proxy_protocol: bool,
-    /// Whose headers are believed: an address, a network such as 10.0.0.0/8, or `unix` for all that
-    /// connect through a Unix socket. Connections from elsewhere are refused. May be repeated.
+    /// Trust PROXY protocol headers from this address, network such as 10.0.0.0/8, or `unix`
+    ///
+    /// `unix` is every peer of a Unix socket. Connections from elsewhere are refused. May be repeated.
     #[arg(long, requires = "proxy_protocol", value_name = "CIDR", value_parser = proxy_from, help_heading = "Behind a proxy")]
     proxy_from: Vec<ProxyFrom>,
 }
 
 impl IngressArgs {
-    /// Make it so: the files are read and checked.
+    /// Reads and checks the certificate and its key.
     pub fn ingress(&self) -> anyhow::Result<Ingress> {
         let ingress = Ingress::new();
         #[cfg(feature = "tls")]
@@ -53,7 +55,7 @@ impl IngressArgs {
 
 #[derive(Clone, Debug)]
 enum ProxyFrom {
-    /// It has been checked.
+    /// A valid network.
     Network(String),
     Unix,
 }
@@ -64,13 +66,13 @@ fn proxy_from(text: &str) -> Result<ProxyFrom, String> {
     }
     match TrustedProxies::none().network(text) {
         Ok(_) => Ok(ProxyFrom::Network(text.to_owned())),
-        Err(error) => Err(format!("{error}, or unix for Unix sockets")),
+        Err(error) => Err(format!("{error}, or `unix` for Unix sockets")),
     }
 }
 
 #[cfg(feature = "tls")]
 mod tls {
-    use crate::args::some_seconds;
+    use crate::args::values::some_seconds;
     use clap::Args;
     use evconn::TlsConfig;
     use std::path::PathBuf;
@@ -79,18 +81,22 @@ mod tls {
     #[derive(Args, Debug)]
     #[command(next_help_heading = "TLS")]
     pub struct TlsArgs {
-        /// Speak TLS, with the certificate in this PEM file, followed by those it was signed by.
+        /// Serve TLS with the certificate chain in this PEM file
+        ///
         /// SIGHUP reads it and the key again, for new connections.
         #[arg(long, requires = "tls_key", value_name = "FILE")]
         tls_cert: Option<PathBuf>,
-        /// The certificate's private key, in a PEM file. If all users can read it, the log warns of it.
+        /// PEM file with the certificate's private key
+        ///
+        /// A warning is logged if all users can read it.
         #[arg(long, requires = "tls_cert", value_name = "FILE")]
         tls_key: Option<PathBuf>,
-        /// A protocol to agree on with clients that offer some (ALPN). May be repeated, with the
-        /// preferred one first. Clients that offer only others are refused.
+        /// Protocol for ALPN; may be repeated, the preferred one first
+        ///
+        /// Clients that offer only other protocols are refused.
         #[arg(long, requires = "tls_cert", value_name = "PROTO", value_parser = protocol)]
         tls_alpn: Vec<String>,
-        /// How many seconds a handshake may take: 10 if this is not given.
+        /// Maximum duration of a TLS handshake [default: 10]
         #[arg(long, requires = "tls_cert", value_name = "SECONDS", value_parser = some_seconds, allow_negative_numbers = true)]
         tls_handshake_timeout: Option<Duration>,
     }
@@ -108,11 +114,11 @@ mod tls {
         }
     }
 
-    /// The length of a name has one byte.
+    /// The protocol stores the length of a name in one byte.
     fn protocol(text: &str) -> Result<String, String> {
         match text.len() {
             1..=255 => Ok(text.to_owned()),
-            _ => Err("it takes a name of 1 to 255 bytes, such as h2".to_owned()),
+            _ => Err("expected a name of 1 to 255 bytes, such as h2".to_owned()),
         }
     }
 }
@@ -123,18 +129,18 @@ mod tests {
     use clap::Parser;
 
     #[derive(Debug, Parser)]
-    struct Cli {
+    struct IngressCommand {
         #[command(flatten)]
         ingress: IngressArgs,
     }
 
     fn parse(flags: &str) -> Result<IngressArgs, clap::Error> {
         let words = std::iter::once("evconn").chain(flags.split_whitespace());
-        Cli::try_parse_from(words).map(|cli| cli.ingress)
+        IngressCommand::try_parse_from(words).map(|command| command.ingress)
     }
 
     #[test]
-    fn flags_that_belong_together_are_asked_for() {
+    fn flags_that_require_another_name_it() {
         let of_proxies = [
             ("--proxy-protocol", "--proxy-from"),
             ("--proxy-from 10.0.0.0/8", "--proxy-protocol"),

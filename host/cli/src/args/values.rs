@@ -1,4 +1,4 @@
-//! Kinds of values that several commands take.
+//! Values that several flags have.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -8,13 +8,13 @@ pub fn seconds(text: &str) -> Result<Duration, String> {
     text.parse()
         .ok()
         .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
-        .ok_or_else(|| "it takes a number of seconds, such as 10 or 0.5".to_owned())
+        .ok_or_else(|| "expected a number of seconds, such as 10 or 0.5".to_owned())
 }
 
-/// A time that is over some time after it began: a number of seconds, but not 0.
+/// A number of seconds, whole or not, but not 0.
 pub fn some_seconds(text: &str) -> Result<Duration, String> {
     match seconds(text) {
-        Ok(Duration::ZERO) => Err("it has to be more than 0 seconds".to_owned()),
+        Ok(Duration::ZERO) => Err("expected more than 0 seconds".to_owned()),
         result => result,
     }
 }
@@ -22,10 +22,10 @@ pub fn some_seconds(text: &str) -> Result<Duration, String> {
 /// A number from 1 on.
 pub fn count(text: &str) -> Result<NonZeroU32, String> {
     let count = text.parse::<u32>().ok().and_then(NonZeroU32::new);
-    count.ok_or_else(|| format!("it takes a number from 1 to {}", u32::MAX))
+    count.ok_or_else(|| format!("expected a number from 1 to {}", u32::MAX))
 }
 
-/// A time after which something ends, or none.
+/// A time limit, or none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TimeLimit(pub Option<Duration>);
 
@@ -40,7 +40,7 @@ pub fn time_limit(text: &str) -> Result<TimeLimit, String> {
     }
 }
 
-/// A number of bytes: whole, or so many K, M or G (1,024 bytes, that squared, that cubed).
+/// A number of bytes, or of K, M or G (1024, 1024² and 1024³ bytes).
 pub fn bytes(text: &str) -> Result<usize, String> {
     let (digits, shift) = match text.as_bytes().last() {
         Some(b'K' | b'k') => (&text[..text.len() - 1], 10),
@@ -53,7 +53,7 @@ pub fn bytes(text: &str) -> Result<usize, String> {
         .ok()
         .filter(|_| digits.bytes().all(|byte| byte.is_ascii_digit()))
         .and_then(|count| count.checked_mul(1 << shift))
-        .ok_or_else(|| "it takes a number of bytes, such as 65536, 512K or 64M".to_owned())
+        .ok_or_else(|| "expected a number of bytes, such as 65536, 512K or 64M".to_owned())
 }
 
 #[cfg(test)]
@@ -79,7 +79,7 @@ mod tests {
     #[test]
     fn a_limit_of_no_time_is_none() {
         for text in ["0", "0.0", "1e-10"] {
-            let error = some_seconds(text).expect_err("over before it began");
+            let error = some_seconds(text).expect_err("0 seconds");
             assert!(error.contains("more than 0"), "{error}");
             assert!(time_limit(text).is_err());
         }

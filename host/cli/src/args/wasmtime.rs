@@ -1,30 +1,29 @@
-//! What wasmtime's command has other names for: who is used to these is told what it is here.
+//! Flags of wasmtime's command: those that mean the same here are accepted, for the others the error names evconn's flag.
 
 use clap::Args;
 
-/// To be flattened into the arguments of each command that runs components.
 #[derive(Args, Debug)]
-pub struct HabitArgs {
-    /// What wasmtime's WASI may do.
+pub struct WasmtimeArgs {
+    /// wasmtime's settings of WASI.
     #[arg(short = 'S', long = "wasi", value_name = "SETTING", hide = true, value_delimiter = ',', value_parser = wasi)]
     wasi: Vec<Wasi>,
-    /// How wasmtime runs WebAssembly.
+    /// wasmtime's settings of WebAssembly.
     #[arg(short = 'W', long = "wasm", value_name = "SETTING", hide = true, value_delimiter = ',', value_parser = wasm)]
     _wasm: Vec<String>,
-    /// Where `wasmtime serve` listens.
+    /// The address of `wasmtime serve`.
     #[arg(long, value_name = "ADDRESS", hide = true, value_parser = address)]
     _addr: Vec<String>,
 }
 
-/// What is the same here.
+/// A setting that means the same here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Wasi {
     InheritNetwork,
-    /// It is so anyway.
+    /// The default.
     Default,
 }
 
-impl HabitArgs {
+impl WasmtimeArgs {
     pub fn inherit_network(&self) -> bool {
         self.wasi.contains(&Wasi::InheritNetwork)
     }
@@ -36,16 +35,16 @@ fn wasi(text: &str) -> Result<Wasi, String> {
         ("inherit-network", true) => return Ok(Wasi::InheritNetwork),
         ("inherit-network", false) | ("cli" | "common", true) => return Ok(Wasi::Default),
         ("tcp" | "udp" | "network-error-code", _) => {
-            "sockets are granted by their addresses, with --listen, --allow-connect, --allow-udp and \
-             --listen-udp, or all of them with --inherit-network"
+            "grant sockets by address with --listen, --allow-connect, --allow-udp and --listen-udp, or all \
+             of them with --inherit-network"
         }
         ("allow-ip-name-lookup", _) => {
-            "a name is resolved that --allow-connect HOST:PORT grants, and any with --inherit-network"
+            "grant the lookup of a name with --allow-connect HOST:PORT, or of all with --inherit-network"
         }
-        ("inherit-env", _) => "variables are granted one by one, with --env NAME",
-        ("listenfd" | "tcplisten", _) => "it is --listen",
-        ("http", _) => "evconn serves TCP: for wasi:http there is `wasmtime serve`",
-        _ => "what evconn grants is in the help, below \"Grants\"",
+        ("inherit-env", _) => "grant variables one by one with --env NAME",
+        ("listenfd" | "tcplisten", _) => "use --listen",
+        ("http", _) => "evconn serves TCP: use `wasmtime serve` for wasi:http",
+        _ => "see \"Grants\" in the help",
     };
     Err(instead.to_owned())
 }
@@ -53,14 +52,14 @@ fn wasi(text: &str) -> Result<Wasi, String> {
 fn wasm(text: &str) -> Result<String, String> {
     let (name, value) = text.split_once('=').unwrap_or((text, "BYTES"));
     Err(match name {
-        "max-memory-size" => format!("it is --max-memory {value}"),
-        "timeout" => "of a service, it is --timeout SECONDS or --cpu-timeout SECONDS".to_owned(),
-        _ => "what evconn limits is in the help, below \"Limits\"".to_owned(),
+        "max-memory-size" => format!("use --max-memory {value}"),
+        "timeout" => "use --timeout SECONDS or --cpu-timeout SECONDS of `evconn serve`".to_owned(),
+        _ => "see \"Limits\" in the help".to_owned(),
     })
 }
 
 fn address(text: &str) -> Result<String, String> {
-    Err(format!("it is --listen {text}"))
+    Err(format!("use --listen {text}"))
 }
 
 #[cfg(test)]
@@ -68,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_the_same_is_taken() {
+    fn settings_that_mean_the_same_are_accepted() {
         for text in ["inherit-network", "inherit-network=y"] {
             assert_eq!(wasi(text), Ok(Wasi::InheritNetwork));
         }
@@ -78,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn of_what_is_not_it_is_said_what_it_is() {
+    fn the_error_for_another_setting_names_the_flag() {
         for (text, flag) in [
             ("tcp", "--listen"),
             ("udp=y", "--allow-udp"),
@@ -92,7 +91,7 @@ mod tests {
             assert!(problem.contains(flag), "{text}: {problem}");
         }
         let memory = wasm("max-memory-size=1000").expect_err("not here");
-        assert_eq!(memory, "it is --max-memory 1000");
-        assert_eq!(address(":80").expect_err("not here"), "it is --listen :80");
+        assert_eq!(memory, "use --max-memory 1000");
+        assert_eq!(address(":80").expect_err("not here"), "use --listen :80");
     }
 }

@@ -1,39 +1,28 @@
-//! `evconn compile`: what a start would compile, ahead of time.
+//! `evconn compile`: compiles a service ahead of time.
 
-use super::BAD_INPUT;
 use crate::files::{Input, Output};
 use clap::Args;
 use evconn::{Host, Limits};
 use std::path::PathBuf;
-use std::process::ExitCode;
 
-/// Compile a service ahead of time, for `evconn serve --allow-precompiled`.
+/// Compile a service ahead of time, for `evconn serve --allow-precompiled`
 ///
-/// The compiled code is for this version of evconn, on this kind of processor and operating system. It
-/// is checked first that it is a service: what this refuses, `evconn serve` would refuse, too.
+/// The compiled code runs with this version of evconn, on this kind of processor and operating system. The
+/// component is checked first: what this refuses, `evconn serve` would refuse as well.
 #[derive(Args)]
 pub struct Compile {
-    /// The component, or its text (WAT); `-` is standard input.
+    /// Component, or its text (WAT); `-` is standard input
     #[arg(value_name = "APP.wasm")]
     app: PathBuf,
-    /// Where the compiled code goes; APP.cwasm in the current directory if this is not given, and
-    /// standard output if it is `-`. A file that is there is replaced when all is done, and not before.
+    /// File for the compiled code [default: APP.cwasm in the current directory]
+    ///
+    /// `-` is standard output. An existing file is replaced once compilation has succeeded.
     #[arg(short, long, value_name = "APP.cwasm")]
     output: Option<PathBuf>,
 }
 
 impl Compile {
-    pub fn run(&self) -> ExitCode {
-        match self.compile() {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => {
-                eprintln!("evconn: {error:#}");
-                ExitCode::from(BAD_INPUT)
-            }
-        }
-    }
-
-    fn compile(&self) -> anyhow::Result<()> {
+    pub fn run(&self) -> anyhow::Result<()> {
         let output = Output::new(&[&self.app], self.output.as_deref(), "cwasm")?;
         let host = compiler()?;
         let code = Input::open(&self.app)?.load(
@@ -44,7 +33,7 @@ impl Compile {
     }
 }
 
-/// A host that runs nothing. What a service may have is up to the one that serves it.
+/// A host that only compiles. The limits of a service are those of the command that serves it.
 fn compiler() -> Result<Host, evconn::Error> {
     let limits = Limits {
         max_connections: 1,

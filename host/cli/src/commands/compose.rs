@@ -1,41 +1,32 @@
-//! `evconn compose`: the listener, put into a component that imports one.
+//! `evconn compose`: links the listener into a component that imports one.
 
-use super::BAD_INPUT;
 use crate::files::{Input, Output};
 use clap::Args;
 use evconn::{Composer, Composition};
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 
-/// Put the listener into a component that imports evconn:tcp/listener. What comes of it runs on any
-/// runtime of WASI 0.2 that has sockets.
+/// Link the listener into a component that imports evconn:tcp/listener
+///
+/// The composition runs on any runtime of WASI 0.2 that lets it use wasi:sockets, `wasmtime run` for one.
 #[derive(Args)]
 pub struct Compose {
-    /// The component, or its text (WAT); `-` is standard input.
+    /// Component, or its text (WAT); `-` is standard input
     #[arg(value_name = "APP.wasm")]
     app: PathBuf,
-    /// Where the composition goes; APP.composed.wasm in the current directory if this is not given, and
-    /// standard output if it is `-`. A file that is there is replaced when all is done, and not before.
+    /// File for the composition [default: APP.composed.wasm in the current directory]
+    ///
+    /// `-` is standard output. An existing file is replaced once composition has succeeded.
     #[arg(short, long, value_name = "OUT.wasm")]
     output: Option<PathBuf>,
-    /// Put this component between the listener and the application: it imports the listener, and
-    /// exports one. May be repeated: the last one is next to the application.
+    /// Put this component between the listener and the application
+    ///
+    /// It imports the listener and exports one. May be repeated: the last one is next to the application.
     #[arg(long, value_name = "FILTER.wasm")]
     through: Vec<PathBuf>,
 }
 
 impl Compose {
-    pub fn run(&self) -> ExitCode {
-        match self.compose() {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => {
-                eprintln!("evconn: {error:#}");
-                ExitCode::from(BAD_INPUT)
-            }
-        }
-    }
-
-    fn compose(&self) -> anyhow::Result<()> {
+    pub fn run(&self) -> anyhow::Result<()> {
         let inputs: Vec<&Path> = [&self.app]
             .into_iter()
             .chain(&self.through)
@@ -51,7 +42,7 @@ impl Compose {
             |bytes| composer.compose(bytes),
         )?;
         output.write(composition.binary())?;
-        output.tell(&self.summary(&output, &composition))
+        output.report(&self.summary(&output, &composition))
     }
 
     fn summary(&self, output: &Output, composition: &Composition) -> String {
@@ -61,7 +52,7 @@ impl Compose {
             .map(|path| format!(" through {}", path.display()));
         let imports = composition.imports().iter().map(|import| {
             match import.starts_with("evconn:tcp/connection@") {
-                true => format!("  {import} (types alone: nobody has to provide it)\n"),
+                true => format!("  {import} (types only: no runtime has to provide it)\n"),
                 false => format!("  {import}\n"),
             }
         });

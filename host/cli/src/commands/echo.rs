@@ -1,36 +1,34 @@
-//! `evconn echo`: the demo of libevent's manual, as two components.
+//! `evconn echo`: the echo server of libevent's manual, as two components.
 
-use crate::args::{CacheArgs, IngressArgs, ListenArgs, seconds};
-use crate::log;
-use crate::machine::Needs;
-use crate::server::{capacity, reload};
-use crate::sys::signals::Signals;
+use crate::args::{self, CacheArgs, IngressArgs, ListenArgs, ServerArgs, seconds};
+use crate::failure::Failure;
+use crate::server::{Component, Plan, ServeError};
 use clap::Args;
-use evconn::{Error, Host, Ingress, Limits, ListenSource, Listener, Service, guests};
+use evconn::{Error, ErrorCode, ListenSource};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::Duration;
 
-/// Send every byte back to whoever sent it.
+/// Send every byte back to its sender
 ///
-/// The connections are accepted by one WebAssembly component and answered by another, of which each
-/// connection has an instance of its own. Ctrl-C or SIGTERM stops accepting and lets open
-/// connections finish; a second one ends them. SIGHUP reads the certificate again, if there is one;
-/// SIGUSR1 and SIGUSR2 do nothing.
+/// One WebAssembly component accepts the connections, another one answers, in an instance for each
+/// connection.
+///
+/// SIGTERM or Ctrl-C stops accepting and lets open connections finish; a second one resets them. SIGHUP
+/// reads the certificate again, if there is one. SIGUSR1 and SIGUSR2 are ignored.
 #[derive(Args)]
 pub struct Echo {
-    /// The port to listen on, from 0 to 65535; with 0 the system chooses a free one.
+    /// Port to listen on, from 0 to 65535; with 0 the system chooses a free one
     #[arg(
         default_value = "9876",
         allow_hyphen_values = true,
         conflicts_with = "sources"
     )]
     port: String,
-    /// The IPv4 or IPv6 address to listen on.
+    /// IPv4 or IPv6 address to listen on
     #[arg(long, default_value_t = IpAddr::V4(Ipv4Addr::UNSPECIFIED), value_name = "ADDR", conflicts_with = "sources")]
     address: IpAddr,
-    /// How many seconds open connections may take to finish after the first signal.
+    /// Time for open connections to finish after the first signal
     #[arg(long, default_value = "10", value_name = "SECONDS", value_parser = seconds, allow_negative_numbers = true)]
     grace: Duration,
     #[command(flatten)]
@@ -42,102 +40,51 @@ pub struct Echo {
 }
 
 impl Echo {
-    /// Serve until a signal says to stop.
-    pub async fn run(self, signals: Signals) -> anyhow::Result<ExitCode> {
+    /// Serves until a signal stops it.
+    pub async fn run(self) -> Result<ExitCode, Failure> {
         let Some(port) = port(&self.port) else {
             println!("Invalid port");
             return Ok(ExitCode::FAILURE);
         };
-        let sources = match self.listen.sources.is_empty() {
-            true => vec![ListenSource::Address(SocketAddr::new(self.address, port))],
-            false => self.listen.sources.clone(),
-        };
-        let command = Arc::new(self);
-        let Some(started) = Self::start(Arc::clone(&command), &signals, &sources).await? else {
-            tracing::info!("ended by a signal, before it served");
-            return Ok(ExitCode::SUCCESS);
-        };
-        let (
-            Ready {
-                ingress,
-                service,
-                limits,
-                ..
-            },
-            listeners,
-        ) = started;
-        let listeners = match listeners {
-            Ok(listeners) => listeners,
-            Err(error) => {
-                log::flush();
-                eprintln!("Couldn't create listener: {error}");
-                return Ok(ExitCode::FAILURE);
-            }
-        };
-        ListenArgs::announce(&listeners)?;
-        let shutdown = signals.shutdown().grace(command.grace);
-        reload::on_hangup(signals.hangups, ingress, None);
-        let served = evconn::serve_all(listeners, service, limits, shutdown).await?;
-        tracing::info!("{served}");
+        let plan = self.plan(port);
+        let sources = plan.listen.sources.len();
+        plan.serve().await.map_err(|error| match error {
+            ServeError::Prepare(error) | ServeError::Run(error) => error.into(),
+            ServeError::Listen(error) => not_listening(&error, sources),
+        })?;
         Ok(ExitCode::SUCCESS)
     }
 
-    /// Nothing, if a signal has said meanwhile that it is to end.
-    async fn start(
-        command: Arc<Self>,
-        signals: &Signals,
-        sources: &[ListenSource],
-    ) -> anyhow::Result<Option<(Ready, Result<Vec<Listener>, Error>)>> {
-        let preparing = {
-            let (command, count) = (Arc::clone(&command), sources.len());
-            // Signals are heard meanwhile.
-            tokio::task::spawn_blocking(move || command.prepare(count))
-        };
-        let Some(prepared) = signals.unless_ended(preparing).await else {
-            return Ok(None);
-        };
-        let ready = prepared??;
-        let opening = command.listen.open(&ready.host, sources);
-        let opened = signals.unless_ended_for_long(opening).await;
-        Ok(opened.map(|listeners| (ready, listeners)))
-    }
-
-    /// What takes time: compile, and make room for the instances.
-    fn prepare(&self, listeners: usize) -> anyhow::Result<Ready> {
-        let limits = Limits::default();
-        let needs = Needs {
-            max_connections: limits.max_connections,
-            descriptors_each: 1,
-            memories_each: 1,
-            listeners,
-            workers: capacity::default_workers(),
-        };
-        let limits = capacity::fit("the limit of connections", limits, needs);
-        let ingress = self.ingress.ingress()?;
-        let host = Host::builder()
-            .limits(&limits)
-            .cache(self.cache.cache())
-            .build()?;
-        let service = Service::new(&host, guests::ECHO)?.with_ingress(ingress.clone());
-        Ok(Ready {
-            host,
-            ingress,
-            service,
-            limits,
-        })
+    fn plan(self, port: u16) -> Plan {
+        let mut listen = self.listen;
+        if listen.sources.is_empty() {
+            let address = SocketAddr::new(self.address, port);
+            listen.sources.push(ListenSource::Address(address));
+        }
+        let mut server: ServerArgs = args::defaults();
+        server.life.grace = self.grace;
+        Plan {
+            component: Component::Echo,
+            listen,
+            cache: self.cache,
+            ingress: self.ingress,
+            server,
+        }
     }
 }
 
-/// All that it takes but listeners.
-struct Ready {
-    host: Host,
-    ingress: Ingress,
-    service: Service,
-    limits: Limits,
+/// Of several sources, the message names the one that failed, and it says what helps against a low port.
+/// Otherwise it is that of libevent's example.
+fn not_listening(error: &Error, sources: usize) -> Failure {
+    let reason: &dyn std::fmt::Display = match error {
+        Error::Listen { code, .. } if sources == 1 && *code != ErrorCode::AccessDenied => code,
+        error => error,
+    };
+    Failure::new(format_args!("Couldn't create listener: {reason}"), 1)
 }
 
 fn port(text: &str) -> Option<u16> {
-    // `parse` would take a plus sign as well.
+    // `parse` would accept a plus sign as well.
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     digits.then(|| text.parse().ok()).flatten()
 }

@@ -1,4 +1,4 @@
-//! The command line. Each subcommand has a module of its own, and its work is the library's.
+//! The subcommands, a module for each.
 
 mod compile;
 mod compose;
@@ -7,32 +7,15 @@ mod run;
 mod serve;
 mod wit;
 
-pub use serve::App;
-
-use crate::log;
-use crate::sys::signals::{self, Signals};
-
-use clap::{Parser, Subcommand};
+use crate::failure::Failure;
+use crate::log::Writer;
+use anyhow::Context;
+use clap::Subcommand;
 use std::process::ExitCode;
 use tokio::runtime::Builder;
 
-/// Run WebAssembly components as TCP servers.
-#[derive(Parser)]
-#[command(version, propagate_version = true)]
-pub struct Cli {
-    /// How the log, on standard error, is written: as text, or as one JSON object a line. What is in
-    /// it is up to RUST_LOG: `debug`, or `evconn=debug`; if that is not set, it is `info`.
-    #[arg(long, global = true, value_enum, default_value_t = log::Format::Human, value_name = "FORMAT")]
-    log_format: log::Format,
-    #[command(subcommand)]
-    command: Command,
-}
-
-/// The exit status for bad input, found before anything was served.
-const BAD_INPUT: u8 = 2;
-
 #[derive(Subcommand)]
-enum Command {
+pub enum Command {
     Serve(Box<serve::Serve>),
     Compile(compile::Compile),
     Run(Box<run::Run>),
@@ -41,64 +24,41 @@ enum Command {
     Echo(Box<echo::Echo>),
 }
 
-/// Read the command line. Ends the process if it is wrong, or asks for help.
-pub fn parse() -> Cli {
-    Cli::parse()
-}
+impl Command {
+    /// How the command's log is written: a server must not wait for whoever reads it.
+    pub fn log_writer(&self) -> Writer {
+        match self {
+            Self::Serve(_) | Self::Echo(_) => Writer::NonBlocking,
+            Self::Compile(_) | Self::Run(_) | Self::Compose(_) | Self::Wit(_) => Writer::Blocking,
+        }
+    }
 
-/// Do what the command line says. Errors have been printed when this returns.
-pub fn run(cli: Cli) -> ExitCode {
-    let result = execute(cli);
-    log::flush();
-    match result {
-        Ok(code) => code,
-        Err(error) => {
-            eprintln!("evconn: {error:#}");
-            ExitCode::FAILURE
+    pub fn run(self) -> Result<ExitCode, Failure> {
+        match self {
+            Self::Serve(serve) => block_on(serve.run()),
+            Self::Echo(echo) => block_on(echo.run()),
+            Self::Run(run) => block_on(run.run()),
+            Self::Compile(compile) => done(compile.run()),
+            Self::Compose(compose) => done(compose.run()),
+            Self::Wit(wit) => done(wit.run()),
         }
     }
 }
 
-fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
-    let format = cli.log_format;
-    let log = |way| log::start(format, way);
-    match cli.command {
-        Command::Compile(compile) => {
-            log(log::Way::AtOnce)?;
-            Ok(compile.run())
-        }
-        Command::Compose(compose) => {
-            log(log::Way::AtOnce)?;
-            Ok(compose.run())
-        }
-        Command::Wit(wit) => {
-            log(log::Way::AtOnce)?;
-            Ok(wit.run())
-        }
-        Command::Run(run) => block_on(async {
-            signals::ignore_users()?;
-            log(log::Way::AtOnce)?;
-            Ok(run.run().await)
-        }),
-        Command::Serve(serve) => block_on(async {
-            let signals = Signals::watch()?;
-            log(log::Way::ByThread)?;
-            serve.run(signals).await
-        }),
-        Command::Echo(echo) => block_on(async {
-            let signals = Signals::watch()?;
-            log(log::Way::ByThread)?;
-            echo.run(signals).await
-        }),
-    }
+fn done(result: anyhow::Result<()>) -> Result<ExitCode, Failure> {
+    result.map_err(Failure::bad_input)?;
+    Ok(ExitCode::SUCCESS)
 }
 
-/// On this thread: a program is one instance, which is never in two places at a time, and the connections
-/// of a server are served by threads of their own.
-fn block_on(command: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<ExitCode> {
-    let runtime = Builder::new_current_thread().enable_all().build()?;
+/// Runs a command on this thread: a program is one instance, which one thread runs at a time, and a server
+/// has threads of its own for its connections.
+fn block_on(command: impl Future<Output = Result<ExitCode, Failure>>) -> Result<ExitCode, Failure> {
+    let runtime = Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the event loop")?;
     let result = runtime.block_on(command);
-    // Somebody may be reading a file that does not come. Nobody waits for it.
+    // A blocking task may be reading a pipe that nobody writes to.
     runtime.shutdown_background();
     result
 }

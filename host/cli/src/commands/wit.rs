@@ -1,6 +1,5 @@
-//! `evconn wit`: the contract, for the binding generators of other languages.
+//! `evconn wit`: the WIT package, for the binding generators of other languages.
 
-use super::BAD_INPUT;
 use crate::files;
 use anyhow::{Context, bail};
 use clap::Args;
@@ -8,34 +7,27 @@ use evconn::guests::WIT;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 
-/// Print the WIT package evconn:tcp with the packages of WASI that it needs, as one file, or write them
-/// into a directory: binding generators take either.
+/// Print the WIT package evconn:tcp, with the WASI packages that it depends on
+///
+/// It is printed as one file, or written to a directory: binding generators read either.
 #[derive(Args)]
 pub struct Wit {
-    /// The directory to write to, which is made: `wit`, for instance. If it is there, it has to be empty.
+    /// Directory to write to, `wit` for instance; it must be empty or not exist
     #[arg(short, long, value_name = "DIR")]
     output: Option<PathBuf>,
 }
 
 impl Wit {
-    pub fn run(&self) -> ExitCode {
-        let result = match &self.output {
-            Some(directory) => make(directory),
+    pub fn run(&self) -> anyhow::Result<()> {
+        match &self.output {
+            Some(directory) => write(directory),
             None => files::print(&document()),
-        };
-        match result {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => {
-                eprintln!("evconn: {error:#}");
-                ExitCode::from(BAD_INPUT)
-            }
         }
     }
 }
 
-/// All of it as one file: the package itself, and those that it needs nested in it.
+/// Returns all of it as one file: the package itself, and its dependencies nested in it.
 fn document() -> String {
     let (nested, own): (Vec<_>, Vec<_>) = WIT.iter().partition(|(path, _)| path.contains('/'));
     let mut document = String::new();
@@ -53,21 +45,21 @@ fn document() -> String {
     document
 }
 
-/// A file is the package's name, and what is in it.
+/// Splits a file into the package's name and its content.
 fn package(text: &str) -> (&str, &str) {
     text.split_once(';').unwrap_or((text, ""))
 }
 
-fn make(directory: &Path) -> anyhow::Result<()> {
+fn write(directory: &Path) -> anyhow::Result<()> {
     let shown = directory.display();
     match fs::read_dir(directory).map(|mut entries| entries.next().is_none()) {
         Ok(true) => {}
-        Ok(false) => bail!("{shown}: it is there, and not empty: name another directory"),
+        Ok(false) => bail!("{shown}: the directory is not empty: name another one"),
         Err(error) if error.kind() == ErrorKind::NotFound => {}
         Err(error) if error.kind() == ErrorKind::NotADirectory => {
-            bail!("{shown}: it is a file, or below one: name another directory")
+            bail!("{shown}: not a directory: name another one")
         }
-        Err(error) => return Err(error).with_context(|| format!("{shown} cannot be read")),
+        Err(error) => return Err(error).with_context(|| format!("cannot read {shown}")),
     }
     let is_new = !directory.exists();
     let written = WIT.iter().try_for_each(|(path, text)| {
@@ -75,7 +67,7 @@ fn make(directory: &Path) -> anyhow::Result<()> {
         file.parent()
             .map_or(Ok(()), fs::create_dir_all)
             .and_then(|()| fs::write(&file, text))
-            .with_context(|| format!("{} cannot be written", file.display()))
+            .with_context(|| format!("cannot write {}", file.display()))
     });
     if written.is_err() {
         remove(directory, is_new);
@@ -83,12 +75,12 @@ fn make(directory: &Path) -> anyhow::Result<()> {
     written
 }
 
-/// Half of it is of no use. The error that counts is the one that there was before.
+/// Removes a half-written package. Errors are ignored: the one that caused this is reported.
 fn remove(directory: &Path, is_new: bool) {
     for (path, _) in WIT {
         let file = directory.join(path);
         let _ = fs::remove_file(&file);
-        // One that has nothing more in it.
+        // This fails for a directory that is not empty yet.
         let _ = file
             .parent()
             .filter(|parent| is_new || *parent != directory)

@@ -1,4 +1,4 @@
-//! The component that a command is given: a file, or `-` for its standard input.
+//! The component that a command reads: a file, or with `-` standard input.
 
 use anyhow::{Context, ensure};
 use evconn::Error;
@@ -10,39 +10,39 @@ use std::sync::Arc;
 #[derive(Clone)]
 pub enum Input {
     File(PathBuf),
-    /// It was in standard input, which can be read once: this.
+    /// The bytes of standard input, which can be read only once.
     Stdin(Arc<[u8]>),
 }
 
-/// More than any component has: some inputs have no end.
-const MOST: u64 = 1 << 30;
+/// More than any component has. Some inputs are endless.
+const MAX_BYTES: u64 = 1 << 30;
 
-/// Whether it stands for standard input.
+/// Whether the path is `-`.
 pub fn is_stdin(path: &Path) -> bool {
     path == Path::new("-")
 }
 
 impl Input {
-    /// What was named. It waits for the end of standard input, if it is that.
+    /// Opens what the path names. Waits for the end of standard input if that is it.
     pub fn open(path: &Path) -> anyhow::Result<Self> {
         if !is_stdin(path) {
             return Ok(Self::File(path.to_owned()));
         }
         ensure!(
             !stdin().is_terminal(),
-            "standard input is a terminal: name a file, or send the component through a pipe"
+            "standard input is a terminal: name a file, or pipe the component in"
         );
         let mut bytes = Vec::new();
-        let read = stdin().lock().take(MOST + 1).read_to_end(&mut bytes);
-        read.context("standard input cannot be read")?;
+        let read = stdin().lock().take(MAX_BYTES + 1).read_to_end(&mut bytes);
+        read.context("cannot read standard input")?;
         ensure!(
-            bytes.len() as u64 <= MOST,
-            "standard input: it has more than 1 GiB: that is no component"
+            bytes.len() as u64 <= MAX_BYTES,
+            "standard input has more than 1 GiB, which no component has"
         );
         Ok(Self::Stdin(bytes.into()))
     }
 
-    /// Make something of it: of a file, or of the bytes of one.
+    /// Loads the component with one of these functions.
     pub fn load<T>(
         &self,
         of_file: impl FnOnce(&Path) -> Result<T, Error>,

@@ -1,4 +1,4 @@
-//! The files that commands read and write, `-` among them.
+//! What commands read and write: files, or with `-` their standard streams.
 
 mod input;
 mod output;

@@ -1,6 +1,7 @@
-//! What a command writes: a file that it makes of others, or its standard output.
+//! What a command writes: a file, or with `-` standard output.
 
 use super::is_stdin;
+use crate::sys::files::not_writable_by_others;
 use anyhow::{Context, bail, ensure};
 use std::ffi::OsString;
 use std::fmt;
@@ -8,7 +9,7 @@ use std::fs::{self, OpenOptions};
 use std::io::{ErrorKind, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
-/// Write this to standard output. Whoever reads it may have had enough.
+/// Writes to standard output. A reader that has closed it is not an error.
 pub fn print(text: &str) -> anyhow::Result<()> {
     let mut stdout = std::io::stdout().lock();
     let written = stdout
@@ -16,35 +17,33 @@ pub fn print(text: &str) -> anyhow::Result<()> {
         .and_then(|()| stdout.flush());
     match written {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-            Err(error).context("the standard output cannot be written")
+            Err(error).context("cannot write to standard output")
         }
         Ok(()) | Err(_) => Ok(()),
     }
 }
 
-/// Where something goes: a file, which is none of those that it is made of, or standard output.
+/// The output of a command: standard output, or a file that is none of its inputs.
 pub enum Output {
     File(PathBuf),
     Stdout,
 }
 
 impl Output {
-    /// What was named, or else the name of the first input with another extension, in the current
-    /// directory.
+    /// Returns the named output, or a file in the current directory: the first input's name with `extension`.
     pub fn new(inputs: &[&Path], named: Option<&Path>, extension: &str) -> anyhow::Result<Self> {
         if named == Some(Path::new("-")) {
-            // Nobody wants to see it.
+            // It is binary.
             ensure!(
                 !std::io::stdout().is_terminal(),
-                "standard output is a terminal: name a file, or send it through a pipe"
+                "standard output is a terminal: name a file, or pipe it out"
             );
             return Ok(Self::Stdout);
         }
         let input = inputs.first().copied().unwrap_or(Path::new(""));
         let output = match (named, input.file_name()) {
             (None, _) if is_stdin(input) => bail!(
-                "what is made of standard input has no name: say where it goes, with -o FILE, or -o - for \
-                 standard output"
+                "an output is required if the input is standard input: -o FILE, or -o - for standard output"
             ),
             (Some(output), _) => output.to_owned(),
             (None, Some(name)) => Path::new(name).with_extension(extension),
@@ -53,25 +52,25 @@ impl Output {
         let shown = output.display();
         ensure!(
             output.file_name().is_some() && !output.is_dir(),
-            "{shown}: it is a directory: name a file to be made"
+            "{shown}: a directory: name a file"
         );
-        // A device or a pipe would be replaced by a file.
+        // The rename would replace a device or a pipe.
         ensure!(
             output.is_file() || !output.exists(),
-            "{shown}: it is no regular file: name a file to be made"
+            "{shown}: not a regular file: name another one"
         );
         ensure!(
             !inputs.iter().any(|input| is_same(input, &output)),
-            "{shown}: what is made would replace what it is made of: name another file"
+            "{shown}: the output would replace an input: name another file"
         );
         Ok(Self::File(output))
     }
 
-    /// Nobody finds half of it in a file, whatever happens.
+    /// Writes all of it, or leaves the file as it was.
     pub fn write(&self, bytes: &[u8]) -> anyhow::Result<()> {
         match self {
             Self::File(path) => {
-                // Of a link, it is the file that is replaced.
+                // A link stays: the file that it points to is replaced.
                 let file = path.canonicalize().unwrap_or_else(|_| path.clone());
                 replace(&file, bytes)
             }
@@ -80,11 +79,11 @@ impl Output {
                 stdout.write_all(bytes).and_then(|()| stdout.flush())
             }
         }
-        .with_context(|| format!("{self} cannot be written"))
+        .with_context(|| format!("cannot write {self}"))
     }
 
-    /// Say something about what was written, where it is not in its way.
-    pub fn tell(&self, text: &str) -> anyhow::Result<()> {
+    /// Prints a report on what was written, to standard error if the output is standard output.
+    pub fn report(&self, text: &str) -> anyhow::Result<()> {
         match self {
             Self::File(_) => print(text),
             Self::Stdout => {
@@ -104,16 +103,16 @@ impl fmt::Display for Output {
     }
 }
 
-/// Whether both are there, and one file.
+/// Whether both paths name the same existing file.
 fn is_same(one: &Path, other: &Path) -> bool {
     match (one.canonicalize(), other.canonicalize()) {
         (Ok(one), Ok(other)) => one == other,
-        // What is not there is no file that could be replaced.
+        // A path that does not exist cannot be replaced.
         _ => false,
     }
 }
 
-/// Put this into a file so that nobody finds half of it there, whatever happens.
+/// Writes to a temporary file beside it, and renames that.
 fn replace(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let mut name = OsString::from(".");
     name.push(path.file_name().unwrap_or_default());
@@ -121,16 +120,14 @@ fn replace(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let unfinished = path.with_file_name(name);
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
-    // Nobody else is to write to what is going to be run, whatever the umask leaves.
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o644);
+    not_writable_by_others(&mut options);
     let mut file = options.open(&unfinished)?;
     let written = file
         .write_all(bytes)
         .and_then(|()| file.sync_all())
         .and_then(|()| fs::rename(&unfinished, path));
     if written.is_err() {
-        // The error that counts is the first.
+        // The first error is the one to report.
         let _ = fs::remove_file(&unfinished);
     }
     written

@@ -1,4 +1,4 @@
-//! The fields of a record, as text: in its line, and a backtrace in lines of its own below it.
+//! The fields of a record as text: on its line, and a backtrace on lines of its own below.
 
 use std::fmt;
 use tracing::field::{Field, Visit};
@@ -6,10 +6,10 @@ use tracing_subscriber::field::{RecordFields, VisitOutput};
 use tracing_subscriber::fmt::FormatFields;
 use tracing_subscriber::fmt::format::{DefaultVisitor, Writer};
 
-/// The field that takes several lines.
+/// The field that has several lines.
 const BACKTRACE: &str = "backtrace";
 
-/// Those of tracing's own format, apart from the field `backtrace`.
+/// tracing's own format, except for the field `backtrace`.
 pub struct Fields;
 
 impl<'writer> FormatFields<'writer> for Fields {
@@ -31,7 +31,7 @@ impl<'writer> FormatFields<'writer> for Fields {
     }
 }
 
-/// A line of a backtrace, on a line of its own.
+/// Puts a line of a backtrace on a line of its own, indented.
 pub fn indented(line: &str) -> String {
     format!("\n    {line}")
 }

@@ -1,28 +1,39 @@
-//! What the machine has room for is known before a server accepts anything.
+//! The number of connections is lowered to what this machine supports before anything is accepted.
 
 use crate::machine::{self, Needs};
-use evconn::Limits;
+use crate::sys::resources;
+use evconn::{Limits, Service};
 
-/// Raise the limit of descriptors, and lower that of connections to what this machine has room for. That
-/// is logged, by the name that the limit has.
-pub fn fit(limit: &str, mut limits: Limits, needs: Needs) -> Limits {
-    if let Err(error) = machine::raise_descriptor_limit() {
-        tracing::warn!("the limit of descriptors (ulimit -n) cannot be raised: {error}");
+/// Raises the limit of open files as far as this process may.
+pub fn raise_descriptor_limit() {
+    if let Err(error) = resources::raise_descriptor_limit() {
+        tracing::warn!("cannot raise the limit of open files (ulimit -n): {error}");
     }
-    let asked = limits.max_connections;
+}
+
+/// Lowers the number of connections to what this machine supports, and logs that.
+pub fn fit(mut limits: Limits, needs: Needs) -> Limits {
     let fit = machine::fit(needs);
-    limits.max_connections = fit.max_connections;
-    if fit.max_connections < asked {
-        let reasons = fit.reasons.join("; ");
-        tracing::warn!(
-            "{limit} {asked} was lowered to {}: {reasons}",
-            fit.max_connections
-        );
-    }
+    lower(&mut limits, fit.max_connections, &fit.reasons.join("; "));
     limits
 }
 
-/// How many threads serve connections if nothing is said of it.
-pub fn default_workers() -> usize {
-    std::thread::available_parallelism().map_or(1, Into::into)
+/// Lowers the number of connections to what the pool has memories for, and logs that.
+pub fn fit_pool(mut limits: Limits, service: &Service) -> Limits {
+    let reason = format!(
+        "an instance has {} memories, and the address space is limited",
+        service.memories()
+    );
+    lower(&mut limits, service.max_connections(), &reason);
+    limits
+}
+
+fn lower(limits: &mut Limits, capacity: usize, reason: &str) {
+    let asked = limits.max_connections;
+    if capacity < asked {
+        limits.max_connections = capacity;
+        tracing::warn!(
+            "maximum number of connections lowered from {asked} to {capacity}: {reason}"
+        );
+    }
 }

@@ -1,35 +1,30 @@
-//! SIGHUP: what was read from files at the start is read again, for new connections. What cannot be
-//! used leaves the old in use.
+//! SIGHUP: the certificate and the component are read again, for new connections. If one of them cannot be
+//! used, the old one stays.
 
-use crate::commands::App;
+use super::app::App;
 use crate::sys::signals::Hangups;
 use crate::sys::systemd;
 use evconn::{Ingress, ServerHandle};
 
-/// Read the certificate again at each SIGHUP, if there is one, and the component, if one is served: also
-/// for one that came before.
-pub fn on_hangup(mut hangups: Hangups, ingress: Ingress, served: Option<(App, ServerHandle)>) {
-    tokio::spawn(async move {
-        while hangups.next().await.is_some() {
-            systemd::reloading();
-            certificate(&ingress).await;
-            if let Some((app, server)) = &served {
-                component(app, server).await;
-            }
-            systemd::ready();
-        }
-    });
+/// Reloads at each SIGHUP, also for one that arrived while the server started.
+pub async fn on_hangup(mut hangups: Hangups, app: App, server: ServerHandle) {
+    while hangups.next().await.is_some() {
+        systemd::reloading();
+        certificate(&app.ingress).await;
+        component(&app, &server).await;
+        systemd::ready();
+    }
 }
 
-/// Where it may block: a file may be somewhere else, and take its time.
+/// Reads the certificate again if there is one, where it may block.
 async fn certificate(ingress: &Ingress) {
     #[cfg(feature = "tls")]
     if let Some(config) = ingress.tls_config().cloned() {
         let loading =
             tokio::task::spawn_blocking(move || config.reload().map_err(anyhow::Error::from));
         match loading.await.map_err(anyhow::Error::from).flatten() {
-            Ok(()) => tracing::info!("the certificate was read again"),
-            Err(error) => tracing::error!("the old certificate stays in use: {error}"),
+            Ok(()) => tracing::info!("certificate reloaded"),
+            Err(error) => tracing::error!("certificate not reloaded, the old one stays: {error}"),
         }
     }
     #[cfg(not(feature = "tls"))]
@@ -38,13 +33,16 @@ async fn certificate(ingress: &Ingress) {
 
 async fn component(app: &App, server: &ServerHandle) {
     let (app, server) = (app.clone(), server.clone());
-    let loading = tokio::task::spawn_blocking(move || -> anyhow::Result<()> {
-        Ok(server.reload(&app.load_again()?)?)
+    let loading = tokio::task::spawn_blocking(move || -> anyhow::Result<bool> {
+        let Some(service) = app.load_again()? else {
+            return Ok(false);
+        };
+        server.reload(&service)?;
+        Ok(true)
     });
     match loading.await.map_err(anyhow::Error::from).flatten() {
-        Ok(()) => {
-            tracing::info!("the component was read again: new connections get the new one");
-        }
-        Err(error) => tracing::error!("the old component stays in use: {error:#}"),
+        Ok(true) => tracing::info!("component reloaded, for new connections"),
+        Ok(false) => {}
+        Err(error) => tracing::error!("component not reloaded, the old one stays: {error:#}"),
     }
 }

@@ -1,84 +1,86 @@
-//! Signals, from before anything that takes time: none of those that mean something to a server ends it
-//! in passing.
+//! Signals. They are watched before anything that takes time, so that none of them ends the process by default.
 
 use evconn::Shutdown;
 use std::io;
 use std::time::Duration;
 use tokio::sync::watch;
 
-/// How long something may take to get done when a signal says meanwhile that the process is to end.
+/// How long work that leaves something behind may go on after a signal.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// The signals that a server knows, from when this is made.
+/// The signals of a server, since this was made.
 pub struct Signals {
-    /// How many have said that it is to end.
-    ends: watch::Receiver<u32>,
-    /// Each says that files are to be read again.
+    /// How many SIGINT and SIGTERM have arrived.
+    stops: watch::Receiver<u32>,
+    /// Each asks for a reload.
     pub hangups: Hangups,
 }
 
 impl Signals {
-    /// Watch them from now on. To be called within a tokio runtime.
+    /// Watches them from now on, in a tokio runtime.
     ///
     /// # Errors
-    /// What the operating system says when they cannot be watched.
+    /// The operating system's error if they cannot be watched.
     pub fn watch() -> io::Result<Self> {
-        ignore_users()?;
+        ignore_user_signals()?;
         let hangups = Hangups::watch()?;
-        let mut endings = Endings::watch()?;
-        let (count, ends) = watch::channel(0);
+        let mut stops = Stops::watch()?;
+        let (count, stopped) = watch::channel(0);
         tokio::spawn(async move {
             loop {
-                endings.next().await;
+                stops.next().await;
                 count.send_modify(|count| *count += 1);
             }
         });
-        Ok(Self { ends, hangups })
+        Ok(Self {
+            stops: stopped,
+            hangups,
+        })
     }
 
-    /// A server begins to end at the first signal, and ends at the second one.
+    /// Returns a graceful shutdown at the first signal, and an immediate one at the second.
     pub fn shutdown(&self) -> Shutdown {
-        Shutdown::on(after(self.ends.clone(), 1)).now_on(after(self.ends.clone(), 2))
+        Shutdown::on(after(self.stops.clone(), 1)).now_on(after(self.stops.clone(), 2))
     }
 
-    /// What `work` comes to, unless a signal says before that the process is to end.
-    pub async fn unless_ended<T>(&self, work: impl Future<Output = T>) -> Option<T> {
-        self.unless_ended_for(Duration::ZERO, work).await
+    /// Returns the output of `work`, or `None` as soon as a signal stops the process.
+    pub async fn unless_stopped<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        self.unless_stopped_for(Duration::ZERO, work).await
     }
 
-    /// The same of something that leaves more behind if it is given up than if it gets done: it has some
-    /// time for that.
-    pub async fn unless_ended_for_long<T>(&self, work: impl Future<Output = T>) -> Option<T> {
-        self.unless_ended_for(PATIENCE, work).await
+    /// As [`unless_stopped`](Self::unless_stopped), for work that leaves something behind if it is dropped: it has some time
+    /// to complete.
+    pub async fn unless_stopped_for_long<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        self.unless_stopped_for(PATIENCE, work).await
     }
 
-    async fn unless_ended_for<T>(
+    async fn unless_stopped_for<T>(
         &self,
         patience: Duration,
         work: impl Future<Output = T>,
     ) -> Option<T> {
-        let ended = async {
-            after(self.ends.clone(), 1).await;
+        let stopped = async {
+            after(self.stops.clone(), 1).await;
             tokio::time::sleep(patience).await;
         };
         tokio::select! {
             biased;
             output = work => Some(output),
-            () = ended => None,
+            () = stopped => None,
         }
     }
 }
 
-/// Wait until so many signals have said that it is to end.
-async fn after(mut ends: watch::Receiver<u32>, wanted: u32) {
-    if ends.wait_for(|count| *count >= wanted).await.is_err() {
-        // The runtime ends, and all that waits with it.
+/// Waits for the signal with this number.
+async fn after(mut stops: watch::Receiver<u32>, wanted: u32) {
+    if stops.wait_for(|count| *count >= wanted).await.is_err() {
+        // The runtime shuts down.
         std::future::pending().await
     }
 }
 
 #[cfg(unix)]
-pub use unix::{Endings, Hangups, ignore_users};
+pub use unix::{Hangups, Stops, ignore_user_signals};
 
 #[cfg(unix)]
 mod unix {
@@ -86,12 +88,12 @@ mod unix {
     use tokio::signal::unix::{Signal, SignalKind, signal};
 
     /// SIGINT and SIGTERM.
-    pub struct Endings {
+    pub struct Stops {
         interrupt: Signal,
         terminate: Signal,
     }
 
-    impl Endings {
+    impl Stops {
         pub fn watch() -> io::Result<Self> {
             Ok(Self {
                 interrupt: signal(SignalKind::interrupt())?,
@@ -107,7 +109,7 @@ mod unix {
         }
     }
 
-    /// SIGHUP. One that comes before anybody waits for it is not lost.
+    /// SIGHUP. One that arrives before it is waited for is not lost.
     pub struct Hangups(Signal);
 
     impl Hangups {
@@ -120,9 +122,9 @@ mod unix {
         }
     }
 
-    /// SIGUSR1 and SIGUSR2 mean nothing, and would end the process. Who has asked for one of them once
-    /// has it handled for as long as the process lives.
-    pub fn ignore_users() -> io::Result<()> {
+    /// Ignores SIGUSR1 and SIGUSR2, which would end the process. tokio keeps a signal's handler for the process's
+    /// life.
+    pub fn ignore_user_signals() -> io::Result<()> {
         for kind in [SignalKind::user_defined1(), SignalKind::user_defined2()] {
             drop(signal(kind)?);
         }
@@ -130,18 +132,18 @@ mod unix {
     }
 }
 
-#[cfg(not(unix))]
-pub use elsewhere::{Endings, Hangups, ignore_users};
+#[cfg(windows)]
+pub use windows::{Hangups, Stops, ignore_user_signals};
 
-#[cfg(not(unix))]
-mod elsewhere {
+#[cfg(windows)]
+mod windows {
     use std::io;
     use tokio::signal::windows::{CtrlC, ctrl_c};
 
     /// Ctrl-C.
-    pub struct Endings(CtrlC);
+    pub struct Stops(CtrlC);
 
-    impl Endings {
+    impl Stops {
         pub fn watch() -> io::Result<Self> {
             ctrl_c().map(Self)
         }
@@ -151,7 +153,7 @@ mod elsewhere {
         }
     }
 
-    /// There is no such signal.
+    /// SIGHUP does not exist here.
     pub struct Hangups;
 
     impl Hangups {
@@ -164,7 +166,7 @@ mod elsewhere {
         }
     }
 
-    pub fn ignore_users() -> io::Result<()> {
+    pub fn ignore_user_signals() -> io::Result<()> {
         Ok(())
     }
 }

@@ -1,27 +1,27 @@
-//! What a service manager is told: `sd_notify(3)`. Without one, this does nothing.
+//! Notifications to the service manager: `sd_notify(3)`. Without one, these functions do nothing.
 
 use sd_notify::NotifyState;
 
-/// It serves.
+/// The server is ready, or has reloaded.
 pub fn ready() {
-    tell(&[NotifyState::Ready]);
+    notify(&[NotifyState::Ready]);
 }
 
-/// It is going to end.
+/// The server is shutting down.
 pub fn stopping() {
-    tell(&[NotifyState::Stopping]);
+    notify(&[NotifyState::Stopping]);
 }
 
-/// It reads its files again; [`ready`] is to follow.
+/// The server reloads; [`ready`] has to follow.
 pub fn reloading() {
     match NotifyState::monotonic_usec_now() {
-        Ok(now) => tell(&[NotifyState::Reloading, now]),
-        Err(error) => tracing::warn!("systemd is not told of the reload: {error}"),
+        Ok(now) => notify(&[NotifyState::Reloading, now]),
+        Err(error) => tracing::warn!("cannot notify systemd of the reload: {error}"),
     }
 }
 
-fn tell(state: &[NotifyState<'_>]) {
+fn notify(state: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(state) {
-        tracing::warn!("systemd cannot be told ({}): {error}", state[0]);
+        tracing::warn!("cannot notify systemd ({}): {error}", state[0]);
     }
 }
