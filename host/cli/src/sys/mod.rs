@@ -1,0 +1,6 @@
+//! What depends on the operating system: all `cfg` of platforms in this crate is here.
+
+pub mod files;
+pub mod resources;
+pub mod signals;
+pub mod systemd;
