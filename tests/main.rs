@@ -13,6 +13,7 @@
 
 mod accept_rate;
 mod cli;
+mod components;
 mod composing;
 mod deferred;
 mod descriptor_leak;
