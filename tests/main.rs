@@ -12,6 +12,7 @@
 )]
 
 mod accept_rate;
+mod architecture;
 mod cli;
 mod components;
 mod composing;

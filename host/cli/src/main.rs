@@ -12,5 +12,10 @@ use std::process::ExitCode;
 static ALLOCATOR: allocator::Allocator = allocator::Allocator;
 
 fn main() -> ExitCode {
+    // SAFETY: the command has opened nothing yet, and whatever it opens later is close-on-exec.
+    #[allow(unsafe_code, reason = "sockets are inherited as numbers")]
+    unsafe {
+        evconn::claim_inherited_descriptors();
+    }
     cli::run(cli::parse())
 }

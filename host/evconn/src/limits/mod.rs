@@ -2,7 +2,7 @@
 
 mod allowance;
 
-pub(crate) use allowance::{Allowance, Refused};
+pub(crate) use allowance::{Allowance, Exceeded};
 
 use std::time::Duration;
 

@@ -7,6 +7,7 @@ mod name;
 mod path;
 
 pub use file::SocketFile;
+pub use inherited::claim_inherited_descriptors;
 pub(super) use inherited::take;
 pub(super) use name::write_name;
 

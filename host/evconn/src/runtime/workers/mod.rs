@@ -67,7 +67,7 @@ impl Workers {
     pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         let tasks = |worker: &&Worker| worker.tasks.load(Ordering::Relaxed);
         if let Some(worker) = self.0.iter().min_by_key(tasks) {
-            let counted = Counted::new(&worker.tasks);
+            let counted = WorkerTask::new(&worker.tasks);
             // An async block would have room for the task twice.
             let counted = task.map(move |()| drop(counted));
             worker.runtime.spawn(with_log(counted));
@@ -108,16 +108,16 @@ fn run(runtime: Runtime, stopped: oneshot::Receiver<()>) {
 }
 
 /// One of a worker's tasks.
-struct Counted(Arc<AtomicUsize>);
+struct WorkerTask(Arc<AtomicUsize>);
 
-impl Counted {
+impl WorkerTask {
     fn new(tasks: &Arc<AtomicUsize>) -> Self {
         tasks.fetch_add(1, Ordering::Relaxed);
         Self(Arc::clone(tasks))
     }
 }
 
-impl Drop for Counted {
+impl Drop for WorkerTask {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }

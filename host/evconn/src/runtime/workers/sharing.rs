@@ -35,6 +35,10 @@ pub(super) fn offer_core() {
 }
 
 #[cfg(target_os = "linux")]
+#[allow(
+    unsafe_code,
+    reason = "the C library has no functions for these system calls"
+)]
 mod linux {
     use std::io;
     use std::time::Duration;
@@ -105,6 +109,7 @@ mod tests {
     }
 
     #[test]
+    #[allow(unsafe_code, reason = "the C library has no function for it")]
     fn a_thread_of_another_kind_stays_what_it_is() {
         let mut idle = attributes().expect("how it is");
         idle.sched_policy = libc::SCHED_IDLE.cast_unsigned();

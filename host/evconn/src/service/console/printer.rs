@@ -18,7 +18,7 @@ const MOST: usize = 1 << 20;
 const PATIENCE: Duration = Duration::from_secs(1);
 
 static PRINTER: Printer = Printer {
-    state: Mutex::new(State {
+    state: Mutex::new(PrinterState {
         text: Vec::new(),
         left_out: 0,
         has_thread: false,
@@ -29,13 +29,13 @@ static PRINTER: Printer = Printer {
 };
 
 struct Printer {
-    state: Mutex<State>,
+    state: Mutex<PrinterState>,
     to_write: Condvar,
     /// Notified whenever there is more room.
     written: Notify,
 }
 
-struct State {
+struct PrinterState {
     text: Vec<u8>,
     /// How many lines there was no room for.
     left_out: u64,
@@ -74,18 +74,18 @@ pub(super) async fn room() {
 
 /// Wait until all is written, but not for long.
 pub(crate) async fn flush() {
-    let is_done = |state: &State| state.text.is_empty() && !state.is_writing;
+    let is_done = |state: &PrinterState| state.text.is_empty() && !state.is_writing;
     // An error is that the time is over.
     let _ = tokio::time::timeout(PATIENCE, PRINTER.until(is_done)).await;
 }
 
 impl Printer {
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, PrinterState> {
         // Nothing in there panics halfway.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn until(&self, condition: impl Fn(&State) -> bool) {
+    async fn until(&self, condition: impl Fn(&PrinterState) -> bool) {
         loop {
             let written = self.written.notified();
             if condition(&self.state()) {

@@ -26,7 +26,7 @@ impl Default for Pace {
 }
 
 /// How many events may be taken now.
-pub(super) enum Room {
+pub(super) enum Capacity {
     /// None, until something changes.
     None,
     /// None, until a permit is free.
@@ -44,7 +44,7 @@ pub(super) struct Permits(Option<OwnedSemaphorePermit>);
 
 impl Permits {
     /// Take as many as one turn may need.
-    pub fn fill(&mut self, semaphore: &Arc<Semaphore>, per_turn: NonZeroU32) -> Room {
+    pub fn fill(&mut self, semaphore: &Arc<Semaphore>, per_turn: NonZeroU32) -> Capacity {
         let batch = per_turn.get() as usize;
         self.keep_only(semaphore);
         let wanted = batch.saturating_sub(self.count());
@@ -55,8 +55,8 @@ impl Permits {
             self.add(taken);
         }
         match self.count() {
-            0 => Room::WaitFor(Arc::clone(semaphore)),
-            count => Room::For(count.min(batch) as u32),
+            0 => Capacity::WaitFor(Arc::clone(semaphore)),
+            count => Capacity::For(count.min(batch) as u32),
         }
     }
 
@@ -107,18 +107,18 @@ impl Tokens {
     }
 
     /// Take as many as there is room for.
-    pub fn fill(&mut self, max: u32) -> Room {
+    pub fn fill(&mut self, max: u32) -> Capacity {
         let Some(rate) = &self.rate else {
-            return Room::For(max);
+            return Capacity::For(max);
         };
         if self.held < max {
             match rate.take(max - self.held) {
                 Ok(taken) => self.held += taken,
-                Err(next) if self.held == 0 => return Room::WaitUntil(next),
+                Err(next) if self.held == 0 => return Capacity::WaitUntil(next),
                 Err(_) => {}
             }
         }
-        Room::For(self.held.min(max))
+        Capacity::For(self.held.min(max))
     }
 
     /// So many connections were accepted.
@@ -157,10 +157,10 @@ mod tests {
         NonZeroU32::new(count).expect("not 0")
     }
 
-    fn room(room: Room) -> u32 {
-        match room {
-            Room::For(count) => count,
-            Room::None | Room::WaitFor(_) | Room::WaitUntil(_) => 0,
+    fn capacity(capacity: Capacity) -> u32 {
+        match capacity {
+            Capacity::For(count) => count,
+            Capacity::None | Capacity::WaitFor(_) | Capacity::WaitUntil(_) => 0,
         }
     }
 
@@ -191,7 +191,10 @@ mod tests {
         let semaphore = Arc::new(Semaphore::new(1));
         let (mut one, mut other) = (Permits::default(), Permits::default());
         assert_eq!(room(one.fill(&semaphore, turn(64))), 1);
-        assert!(matches!(other.fill(&semaphore, turn(64)), Room::WaitFor(_)));
+        assert!(matches!(
+            other.fill(&semaphore, turn(64)),
+            Capacity::WaitFor(_)
+        ));
         one.give_back();
         assert_eq!(room(other.fill(&semaphore, turn(64))), 1);
     }
@@ -202,7 +205,7 @@ mod tests {
         let new = Arc::new(Semaphore::new(0));
         let mut permits = Permits::default();
         assert_eq!(room(permits.fill(&old, turn(64))), 2);
-        assert!(matches!(permits.fill(&new, turn(64)), Room::WaitFor(_)));
+        assert!(matches!(permits.fill(&new, turn(64)), Capacity::WaitFor(_)));
         assert_eq!(old.available_permits(), 2);
         assert!(permits.one(&new).is_none());
     }
@@ -212,7 +215,7 @@ mod tests {
         let rate = AcceptRate::per_second(turn(1)).burst(turn(3));
         let (mut one, mut other) = (Tokens::of(Some(rate.clone())), Tokens::of(Some(rate)));
         assert_eq!(room(one.fill(64)), 3);
-        assert!(matches!(other.fill(64), Room::WaitUntil(_)));
+        assert!(matches!(other.fill(64), Capacity::WaitUntil(_)));
         one.spend(1);
         assert_eq!(room(one.fill(1)), 1);
         assert_eq!(room(one.fill(64)), 2);
