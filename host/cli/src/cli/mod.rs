@@ -17,6 +17,7 @@ mod room;
 mod run;
 mod serve;
 mod signals;
+#[cfg_attr(not(unix), path = "no_systemd.rs")]
 mod systemd;
 mod tcp;
 mod values;
