@@ -14,6 +14,7 @@
 mod accept_rate;
 mod architecture;
 mod cli;
+mod components;
 mod composing;
 mod deferred;
 mod descriptor_leak;
