@@ -3,10 +3,12 @@
 //! What the guest asks for may be refused at once, and then nothing has happened. All that fails after
 //! that, the host's permission included, is what `finish-connect` says, and closes the socket.
 
-use super::{Result, State, TcpSocket};
-use crate::destinations::Verdict;
-use crate::plain::Plain;
-use crate::{Endpoint, Input, Output, TcpCtx, address, errors};
+use super::tcp::{Result, State, TcpSocket};
+use crate::policy::address;
+use crate::policy::destinations::Verdict;
+use crate::sys::errno as errors;
+use crate::transport::plain::Plain;
+use crate::{Endpoint, Input, Output, TcpCtx};
 use socket2::Socket;
 use std::io;
 use std::net::SocketAddr;
@@ -30,7 +32,7 @@ impl TcpSocket {
     }
 
     /// Connect, if it has become known whether the address is allowed.
-    pub(super) fn connect_if_checked(&mut self) {
+    pub(crate) fn connect_if_checked(&mut self) {
         let State::ConnectChecked(_, remote, check) = &self.state else {
             return;
         };
@@ -73,7 +75,7 @@ impl TcpSocket {
     }
 
     /// Whether a connect that is in progress has come to an end. If it has failed, that is its state.
-    pub(super) fn fail_if_failed(&mut self) -> bool {
+    pub(crate) fn fail_if_failed(&mut self) -> bool {
         let State::ConnectInProgress(stream, _) = &self.state else {
             return false;
         };

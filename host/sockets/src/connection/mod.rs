@@ -1,0 +1,9 @@
+pub(crate) mod buffers;
+pub(crate) mod closing;
+pub(crate) mod endpoint;
+pub(crate) mod input;
+pub(crate) mod output;
+pub(crate) mod peer;
+pub mod round;
+pub(crate) mod sending;
+pub(crate) mod turn;

@@ -1,0 +1,3 @@
+pub(crate) mod drain;
+pub(crate) mod listener;
+pub(crate) mod listening;

@@ -1,0 +1,10 @@
+pub(crate) mod address;
+pub(crate) mod ctx;
+pub(crate) mod denial;
+pub(crate) mod destination;
+pub(crate) mod destinations;
+pub(crate) mod lookup;
+pub(crate) mod own;
+pub(crate) mod place;
+pub(crate) mod rule;
+pub(crate) mod udp;

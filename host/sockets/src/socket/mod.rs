@@ -1,0 +1,5 @@
+//! The resource `tcp-socket`: its states, and the options of its operating system socket.
+
+mod connect;
+pub(crate) mod option;
+pub(crate) mod tcp;
