@@ -85,13 +85,8 @@ impl AsyncRead for Connection {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         loop {
-            // SAFETY: what is received is written to the start of the buffer, and nothing in it is
-            // made uninitialized.
-            let unfilled = unsafe { buf.unfilled_mut() };
-            match self.endpoint.try_recv(unfilled) {
+            match self.endpoint.try_recv(buf.initialize_unfilled()) {
                 Ok(count) => {
-                    // SAFETY: that many bytes were received to the start.
-                    unsafe { buf.assume_init(count) };
                     buf.advance(count);
                     return Poll::Ready(Ok(()));
                 }
@@ -115,12 +110,12 @@ impl AsyncWrite for Connection {
 
     /// Waits until the kernel has every byte.
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.endpoint.poll_push(cx)
+        self.endpoint.poll_flush(cx)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(self.endpoint.poll_push(cx))?;
-        self.endpoint.finish_sending();
+        ready!(self.endpoint.poll_flush(cx))?;
+        self.endpoint.end_sending();
         Poll::Ready(Ok(()))
     }
 }

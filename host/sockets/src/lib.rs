@@ -40,35 +40,23 @@
 //! `listener.wasm`'s.
 
 mod connection;
+mod error;
 mod listen;
-mod p2;
+pub mod p2;
 mod policy;
 mod socket;
 mod sys;
 mod transport;
 
-pub use connection::endpoint::Endpoint;
-pub use connection::input::Input;
-pub use connection::output::{Output, check_permit};
-pub use connection::peer::Peer;
-pub use connection::round;
-pub use p2::names::ResolveAddressStream;
-pub use p2::pollables::{delete_pollable, poll};
-pub use p2::revoking::{reset_all, revoke};
-pub use p2::streams::delete_streams;
-pub use p2::{TcpCtxView, TcpView, add_granted_to_linker, add_to_linker};
-pub use p2::{bindings, pollables, streams};
-pub use policy::ctx::TcpCtx;
-pub use policy::denial::{Denial, OnDenied};
-pub use policy::destination::{Destination, InvalidDestination};
-pub use policy::destinations::{Destinations, Protocol};
-pub use policy::place::{Place, PlaceHost, scope_of};
-pub use policy::rule::{Policy, Refusals, Use};
-pub use policy::udp::UdpRules;
-pub use socket::tcp::TcpSocket;
-pub use sys::credentials::PeerCredentials;
-pub use sys::setup::{KeepAlive, TcpOptions};
-pub use transport::plain::Plain;
+pub use connection::{Endpoint, Peer};
+pub use error::ErrorCode;
+pub use p2::{TcpCtxView, TcpView};
+pub use policy::{
+    Denial, Destination, Destinations, InvalidDestination, IpAddressFamily, OnDenied, Place,
+    PlaceHost, Policy, Protocol, Refusals, ResolveAddressStream, TcpCtx, UdpRules, Use, scope_of,
+};
+pub use socket::TcpSocket;
+pub use sys::{KeepAlive, PeerCredentials, TcpOptions};
+pub use transport::Plain;
 #[cfg(feature = "tls")]
-pub use transport::tls::{TlsSession, Wire};
-pub use transport::uninit::uninit;
+pub use transport::{TlsSession, Wire};

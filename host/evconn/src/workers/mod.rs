@@ -10,7 +10,6 @@
 mod sharing;
 
 use crate::log::with_log;
-use crate::sockets::round;
 use futures_util::FutureExt;
 use std::future::Future;
 use std::io;
@@ -80,10 +79,7 @@ impl Worker {
         let runtime = Builder::new_current_thread()
             .enable_io()
             .enable_time()
-            .on_thread_park(|| {
-                round::is_over();
-                sharing::offer_core();
-            })
+            .on_thread_park(sharing::offer_core)
             .build()?;
         let handle = runtime.handle().clone();
         let (stop, stopped) = oneshot::channel();
@@ -100,7 +96,6 @@ impl Worker {
 
 fn run(runtime: Runtime, stopped: oneshot::Receiver<()>) {
     sharing::prefer_short_slices();
-    runtime.spawn(round::send_at_ends());
     // It is an error that says that it is over: the other side is dropped.
     let _ = runtime.block_on(stopped);
     // Somebody may be reading a file. Nobody waits for it.

@@ -3,7 +3,6 @@
 
 use std::cell::RefCell;
 use std::io;
-use std::mem::MaybeUninit;
 use std::sync::Arc;
 
 /// How many buffers a thread keeps.
@@ -16,27 +15,27 @@ const SMALLEST: usize = 16 << 10;
 const LARGEST: usize = 512 << 10;
 
 /// What was received. A thread that [`keep`]s it uses it again, as soon as nobody else has it.
-pub(crate) type Received = Arc<Vec<u8>>;
+pub type Received = Arc<Vec<u8>>;
 
 thread_local! {
     static BUFFERS: RefCell<Vec<Received>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Have a buffer filled with up to `size` bytes: `receive` writes them to the start of what it is
-/// given, and returns how many they are.
-pub(crate) fn fill(
+/// Fills a buffer with up to `size` bytes: `receive` writes them to the start of what it is given, and returns
+/// how many they are.
+pub fn fill(
     size: usize,
-    receive: impl FnOnce(&mut [MaybeUninit<u8>]) -> io::Result<usize>,
+    receive: impl FnOnce(&mut [u8]) -> io::Result<usize>,
 ) -> io::Result<Received> {
     let mut buffer = take(size);
     // Nobody else has it, so this copies nothing.
     let bytes = Arc::make_mut(&mut buffer);
-    bytes.clear();
-    match receive(&mut bytes.spare_capacity_mut()[..size]) {
+    // Writes zeroes only beyond what the buffer held before.
+    bytes.resize(size, 0);
+    match receive(bytes) {
         Ok(count) => {
             assert!(count <= size, "more than the buffer takes was received");
-            // SAFETY: that many bytes were received to the start of the buffer, which was empty.
-            unsafe { bytes.set_len(count) };
+            bytes.truncate(count);
             Ok(buffer)
         }
         Err(error) => {
@@ -62,7 +61,7 @@ fn take(capacity: usize) -> Received {
 }
 
 /// Use it again when nobody else has it any more.
-pub(crate) fn keep(buffer: Received) {
+pub fn keep(buffer: Received) {
     if buffer.capacity() <= LARGEST {
         BUFFERS.with_borrow_mut(|kept| {
             if kept.len() == KEPT {
@@ -79,8 +78,8 @@ mod tests {
     use super::*;
 
     fn filled(size: usize) -> Received {
-        let receive = |buffer: &mut [MaybeUninit<u8>]| {
-            buffer.fill(MaybeUninit::new(1));
+        let receive = |buffer: &mut [u8]| {
+            buffer.fill(1);
             Ok(buffer.len())
         };
         let received = fill(size, receive).expect("filled");

@@ -1,9 +1,23 @@
-pub(crate) mod buffers;
-pub(crate) mod closing;
-pub(crate) mod endpoint;
-pub(crate) mod input;
-pub(crate) mod output;
-pub(crate) mod peer;
-pub mod round;
-pub(crate) mod sending;
-pub(crate) mod turn;
+//! An open connection: what is received, what is sent, and how it ends.
+//!
+//! [`Endpoint`] is the connection to those who have it. What goes on when they have dropped it, such as
+//! sending the rest, is done by its [`Link`](link::Link).
+
+mod budget;
+mod buffers;
+mod closing;
+mod endpoint;
+mod link;
+mod peer;
+mod reader;
+mod receive;
+mod send;
+mod sending;
+
+pub(crate) use buffers::Received;
+pub use endpoint::Endpoint;
+pub(crate) use endpoint::UNIX_ADDRESS;
+pub use peer::Peer;
+pub(crate) use reader::{Read, Reader};
+pub(crate) use send::MOST_UNSENT;
+pub(crate) use sending::shared;

@@ -1,18 +1,21 @@
 //! Who is at the other end of a connection, for the log.
 
-use crate::{Endpoint, PeerCredentials};
+use super::endpoint::Endpoint;
+use crate::sys::PeerCredentials;
 use std::fmt;
 use std::net::SocketAddr;
 
 /// Who a connection is from, for the log.
 #[derive(Clone, Copy, Debug)]
 pub enum Peer {
+    /// A peer that is known by its address.
     Address(SocketAddr),
+    /// The peer of a Unix socket.
     Unix(PeerCredentials),
 }
 
 impl Peer {
-    /// Who is at the other end.
+    /// Returns who is at the other end.
     pub fn of(endpoint: &Endpoint) -> Self {
         match endpoint.peer_credentials() {
             // Unless a proxy has said who it really is.

@@ -1,120 +1,108 @@
-//! The sending direction of a connection: what was written but not yet taken by the kernel, and
-//! whether more may come.
+//! The sending direction of a connection: what was written and the kernel has not taken, and whether more may
+//! be written.
 
-use crate::connection::buffers::Received;
+use super::buffers::Received;
 use crate::transport::Transport;
 use bytes::{Buf, Bytes};
 use rustix::net::Shutdown;
 use std::io;
-use std::ops::{Deref, DerefMut};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 
 #[derive(Debug, Default)]
-pub(crate) struct Sending {
+pub struct Sending {
     /// The rest of the last write.
     rest: Bytes,
-    state: State,
-    /// The rest is to be sent at the end of the round, which nobody has seen to so far.
-    kept: bool,
-    /// Whether a task sends the rest, whatever the owner does meanwhile.
+    direction: Direction,
+    /// Whether a task sends the rest.
     in_background: bool,
-    /// Why that task has failed: the owner has yet to be told.
+    /// Why that task has failed. The next call reports it, once.
     failed: Option<io::Error>,
 }
 
 #[derive(Debug, Default)]
-enum State {
+enum Direction {
     #[default]
     Open,
-    /// No more is taken. The peer is not told so yet.
+    /// Nothing more may be written. The peer is not told so yet.
     Closed,
-    /// No more is taken. The peer is told so when the rest is sent.
+    /// Nothing more may be written. The peer is told so when the rest is sent.
     Ending,
     /// The peer was told, or is gone.
     Ended,
 }
 
 impl Sending {
-    /// Whether more may be written.
+    /// Whether more may be written, now or later.
     pub fn is_open(&self) -> bool {
-        matches!(self.state, State::Open)
+        matches!(self.direction, Direction::Open)
     }
 
-    /// Whether all that was written is sent, or will never be.
+    /// Whether the kernel has all that was written, or will never have it.
     pub fn is_idle(&self) -> bool {
         self.rest.is_empty()
     }
 
-    /// Whether a task is to be started that sends the rest: then it is one's own to do so.
+    /// Whether the caller is to start a task that sends the rest.
     pub fn begin_background(&mut self) -> bool {
-        self.kept = false;
         !self.is_idle() && !std::mem::replace(&mut self.in_background, true)
-    }
-
-    /// Whether there is a rest that nobody sends, or waits for.
-    pub fn is_kept(&self) -> bool {
-        self.kept
     }
 
     pub fn is_in_background(&self) -> bool {
         self.in_background
     }
 
-    /// The task has ended; under the same lock as its last look, so that no rest is left to nobody.
+    /// The task ends. It holds the lock since it last looked, so that no rest is left without a task.
     pub fn end_background(&mut self, result: io::Result<()>) {
         self.in_background = false;
-        self.failed = self.failed.take().or(result.err());
-    }
-
-    /// Whether more may be written: `BrokenPipe` if not. What has failed while nobody was looking is said
-    /// once.
-    pub fn check_open(&mut self) -> io::Result<()> {
-        if self.failed.is_none() && self.is_open() {
-            return Ok(());
+        if let Err(error) = result {
+            self.fail(error);
         }
-        let broken = || io::ErrorKind::BrokenPipe.into();
-        Err(self.failed.take().unwrap_or_else(broken))
     }
 
-    /// Send what the kernel takes, if more may be written, and keep the rest: `rest` makes it, given how
-    /// much was sent. To be called when nothing is left of the last write.
+    /// Keeps an error for the next call.
+    pub fn fail(&mut self, error: io::Error) {
+        self.failed.get_or_insert(error);
+    }
+
+    /// Reports what failed in the background, once.
+    pub fn check_failed(&mut self) -> io::Result<()> {
+        self.failed.take().map_or(Ok(()), Err)
+    }
+
+    /// Fails if nothing more may be written: with `BrokenPipe`, or with what failed in the background.
+    pub fn check_open(&mut self) -> io::Result<()> {
+        self.check_failed()?;
+        match self.is_open() {
+            true => Ok(()),
+            false => Err(io::ErrorKind::BrokenPipe.into()),
+        }
+    }
+
+    /// Sends what the kernel takes, and keeps the rest: `rest` makes it of what was not sent. Fails if there
+    /// is a rest of an earlier write.
     pub fn send(
         &mut self,
         transport: &Transport,
         bytes: &[u8],
         rest: impl FnOnce(usize) -> Bytes,
     ) -> io::Result<()> {
-        debug_assert!(self.rest.is_empty() || bytes.is_empty());
         self.check_open()?;
+        if !self.is_idle() && !bytes.is_empty() {
+            return Err(io::Error::other("the last write is not sent yet"));
+        }
         let mut sent = 0;
         match send_all(transport, bytes, &mut sent) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 self.rest = rest(sent);
                 Ok(())
             }
-            Err(error) => {
-                self.give_up();
-                Err(error)
-            }
-            Ok(()) => Ok(()),
+            result => result.inspect_err(|_| self.give_up()),
         }
     }
 
-    /// Keep all of it for now, if more may be written. To be called when nothing is left of the last
-    /// write.
-    pub fn keep(&mut self, bytes: &[u8]) -> io::Result<()> {
-        debug_assert!(self.rest.is_empty());
-        self.check_open()?;
-        self.rest = Bytes::copy_from_slice(bytes);
-        self.kept = true;
-        Ok(())
-    }
-
-    /// Send as much of the rest as the kernel takes. `WouldBlock`: not all of it.
+    /// Sends as much of the rest as the kernel takes. `WouldBlock`: not all of it.
     pub fn push(&mut self, transport: &Transport) -> io::Result<()> {
-        if self.rest.is_empty() {
+        if self.is_idle() {
             return Ok(());
         }
         let mut sent = 0;
@@ -126,28 +114,28 @@ impl Sending {
                 self.give_up();
                 return Err(error);
             }
-            Ok(()) => self.drop_rest(),
+            Ok(()) => self.rest = Bytes::new(),
         }
-        if matches!(self.state, State::Ending) {
+        if matches!(self.direction, Direction::Ending) {
             self.end_now(transport);
         }
         Ok(())
     }
 
-    /// The same while nobody is looking: the owner is told later of what fails. Whether nothing is left
-    /// to be sent.
+    /// Does the same where nobody can be told of a failure: the next call reports it. Returns whether
+    /// nothing is left to be sent.
     pub fn push_unseen(&mut self, transport: &Transport) -> bool {
         match self.push(transport) {
             Ok(()) => true,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => false,
             Err(error) => {
-                self.failed.get_or_insert(error);
+                self.fail(error);
                 true
             }
         }
     }
 
-    /// Wait until the kernel has taken the rest.
+    /// Waits until the rest is sent.
     pub fn poll_push(
         &mut self,
         transport: &Transport,
@@ -156,102 +144,46 @@ impl Sending {
         loop {
             match self.push(transport) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    // An error of the socket is what the next push says.
+                    // The next push reports an error of the socket.
                     let _ = ready!(transport.poll_writable(cx));
                 }
-                Ok(()) if self.is_open() => return transport.poll_flush(cx),
                 result => return Poll::Ready(result),
             }
         }
     }
 
-    /// Take no more, and leave it open whether the peer is told so: the rest is sent in any case.
+    /// Takes no more writes, and leaves it open whether the peer is told so. The rest is sent.
     pub fn close(&mut self, transport: &Transport) {
         if self.is_open() {
-            self.state = State::Closed;
+            self.direction = Direction::Closed;
             self.push_unseen(transport);
         }
     }
 
-    /// Take no more, and tell the peer so after the rest: now, if the kernel takes that.
+    /// Takes no more writes, and tells the peer so after the rest.
     pub fn end(&mut self, transport: &Transport) {
-        if matches!(self.state, State::Open | State::Closed) {
-            self.state = State::Ending;
-            match self.rest.is_empty() {
+        if matches!(self.direction, Direction::Open | Direction::Closed) {
+            self.direction = Direction::Ending;
+            match self.is_idle() {
                 true => self.end_now(transport),
                 false => drop(self.push_unseen(transport)),
             }
         }
     }
 
-    /// Take no more, and drop the rest: the peer will not have it.
+    /// Takes no more writes, and drops the rest: the peer will not have it.
     pub fn give_up(&mut self) {
-        self.drop_rest();
-        self.state = State::Ended;
-    }
-
-    fn drop_rest(&mut self) {
         self.rest = Bytes::new();
-        self.kept = false;
+        self.direction = Direction::Ended;
     }
 
     fn end_now(&mut self, transport: &Transport) {
         transport.shutdown(Shutdown::Write);
-        self.state = State::Ended;
+        self.direction = Direction::Ended;
     }
 }
 
-/// The lock of a [`Sending`]: it tells of itself whether a write may be made, which is asked for each.
-#[derive(Debug, Default)]
-pub(crate) struct SendingLock {
-    sending: Mutex<Sending>,
-    is_clear: AtomicBool,
-}
-
-impl SendingLock {
-    pub fn lock(&self) -> SendingGuard<'_> {
-        // Nothing in there panics halfway.
-        let sending = self.sending.lock().unwrap_or_else(PoisonError::into_inner);
-        SendingGuard {
-            sending,
-            is_clear: &self.is_clear,
-        }
-    }
-
-    /// Whether a write may be made now. If not, there is something to be told, or to be waited for.
-    pub fn is_clear(&self) -> bool {
-        self.is_clear.load(Ordering::Relaxed)
-    }
-}
-
-pub(crate) struct SendingGuard<'a> {
-    sending: MutexGuard<'a, Sending>,
-    is_clear: &'a AtomicBool,
-}
-
-impl Deref for SendingGuard<'_> {
-    type Target = Sending;
-
-    fn deref(&self) -> &Sending {
-        &self.sending
-    }
-}
-
-impl DerefMut for SendingGuard<'_> {
-    fn deref_mut(&mut self) -> &mut Sending {
-        &mut self.sending
-    }
-}
-
-impl Drop for SendingGuard<'_> {
-    fn drop(&mut self) {
-        let sending = &self.sending;
-        let is_clear = sending.is_open() && sending.is_idle() && sending.failed.is_none();
-        self.is_clear.store(is_clear, Ordering::Relaxed);
-    }
-}
-
-/// Send until the kernel takes no more, and count it.
+/// Sends until the kernel takes no more, and counts what it took.
 fn send_all(transport: &Transport, bytes: &[u8], sent: &mut usize) -> io::Result<()> {
     while *sent < bytes.len() {
         match transport.try_send(&bytes[*sent..]) {
@@ -263,8 +195,17 @@ fn send_all(transport: &Transport, bytes: &[u8], sent: &mut usize) -> io::Result
     Ok(())
 }
 
-/// What was received, to be kept without a copy of it.
-pub(crate) fn shared(received: Received) -> Bytes {
+/// The rest of what was received, from `start` on: a copy, where a small rest would keep a much larger buffer.
+pub fn rest_of(received: &Received, start: usize) -> Bytes {
+    let rest = &received[start..];
+    match rest.len() < received.capacity() / 2 {
+        true => Bytes::copy_from_slice(rest),
+        false => shared(Received::clone(received)).slice(start..),
+    }
+}
+
+/// What was received, without a copy.
+pub fn shared(received: Received) -> Bytes {
     struct Owner(Received);
     impl AsRef<[u8]> for Owner {
         fn as_ref(&self) -> &[u8] {
@@ -272,14 +213,4 @@ pub(crate) fn shared(received: Received) -> Bytes {
         }
     }
     Bytes::from_owner(Owner(received))
-}
-
-/// What is left of what was received, from there on: a copy, where a small rest would hold on to much
-/// more memory than it needs.
-pub(crate) fn rest_of(received: &Received, start: usize) -> Bytes {
-    let rest = &received[start..];
-    match rest.len() < received.capacity() / 2 {
-        true => Bytes::copy_from_slice(rest),
-        false => shared(Received::clone(received)).slice(start..),
-    }
 }

@@ -12,35 +12,32 @@
 //! # What is left alone
 //! A socket that other processes may have, too: whatever waits there is theirs.
 
-use crate::Endpoint;
-use crate::listen::listening::{Listening, REFUSED_AT_A_TIME};
-use crate::policy::rule::Policy;
-use crate::sys::errno::code_of_accept;
+use super::listening::{Listening, REFUSED_AT_A_TIME};
+use crate::connection::Endpoint;
+use crate::error::ErrorCode;
+use crate::policy::Policy;
+use crate::sys::{self, code_of_accept};
 use std::io;
 use std::task::Poll;
-use wasmtime_wasi::p2::bindings::sockets::network::ErrorCode;
 
 /// A listening socket that is about to be closed.
 ///
 /// It is asked directly, and not by way of tokio, which may not know yet of who came last. So nobody is
 /// woken when there is somebody, and whoever waits has to look from time to time.
 #[derive(Debug)]
-pub(crate) struct Ending {
+pub struct Drain {
     shared: bool,
     /// The last attempt to accept found the queue empty.
     empty: bool,
 }
 
-impl Ending {
+impl Drain {
     /// Let nobody else in, unless the socket is `shared` with other processes.
     pub fn begin(listening: &Listening, shared: bool) -> Self {
-        #[cfg(target_os = "linux")]
-        if !shared && let Err(error) = refuse_new(listening) {
+        if !shared && let Err(error) = sys::refuse_new(&listening.options(), listening.is_unix()) {
             // What waits is taken all the same.
             tracing::debug!("peers may still connect while the listener ends: {error}");
         }
-        #[cfg(not(target_os = "linux"))]
-        let _nothing_to_do = listening;
         Self {
             shared,
             empty: false,
@@ -82,30 +79,15 @@ impl Ending {
     /// Whether a peer is about to get in, who came before the end began. Its own side may have told
     /// it already that it is connected.
     pub fn expects_more(&self, listening: &Listening) -> bool {
-        #[cfg(target_os = "linux")]
-        if !self.shared
-            && !listening.is_unix()
-            && let Ok(address) = listening.local_address()
-        {
-            return crate::sys::linux::has_handshakes(address.port()).unwrap_or_else(|error| {
-                tracing::debug!("handshakes that are under way are not known of: {error}");
-                false
-            });
+        if self.shared || listening.is_unix() {
+            return false;
         }
-        #[cfg(not(target_os = "linux"))]
-        let _who_knows = listening;
-        false
+        let found = listening
+            .local_address()
+            .and_then(|address| sys::has_handshakes(address.port()));
+        found.unwrap_or_else(|error| {
+            tracing::debug!("handshakes that are under way are not known: {error}");
+            false
+        })
     }
-}
-
-#[cfg(target_os = "linux")]
-fn refuse_new(listening: &Listening) -> io::Result<()> {
-    use std::os::fd::AsFd;
-    let socket = listening.options();
-    if listening.is_unix() {
-        return socket.shutdown(std::net::Shutdown::Read);
-    }
-    // Those that the kernel holds back for want of a byte are to come, too.
-    crate::sys::linux::set_defer_accept(socket.as_fd(), std::time::Duration::ZERO)?;
-    crate::sys::linux::drop_first_packets(&socket)
 }

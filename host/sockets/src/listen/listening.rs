@@ -1,32 +1,22 @@
-//! A listening socket: it accepts, asks the policy about each peer, and says when there is one.
+//! A socket that listens: it accepts, and asks the policy about each peer.
 
-use crate::Endpoint;
-use crate::connection::peer::Peer;
-use crate::policy::address;
-use crate::policy::rule::{Policy, Use};
-use crate::socket::option;
-use crate::sys::errno::code_of_accept;
-use crate::sys::readiness::Readiness;
-use crate::transport::plain::Plain;
+use crate::connection::{Endpoint, Peer, UNIX_ADDRESS};
+use crate::error::ErrorCode;
+use crate::policy::{Policy, Use};
+use crate::sys::{self, Readiness, code_of_accept};
+use crate::transport::Plain;
 use socket2::{SockRef, Socket};
 use std::io;
-#[cfg(unix)]
-use std::net::Ipv4Addr;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use tokio::io::Interest;
-use wasmtime_wasi::p2::bindings::sockets::network::{ErrorCode, IpAddressFamily};
-
-/// What a guest is told of either side of a Unix socket: it knows of no other addresses.
-#[cfg(unix)]
-const UNIX_ADDRESS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
 /// How many peers that are not allowed are reset in one go.
-pub(crate) const REFUSED_AT_A_TIME: u32 = 64;
+pub const REFUSED_AT_A_TIME: u32 = 64;
 
 #[derive(Debug)]
-pub(crate) struct Listening {
+pub struct Listening {
     readiness: Readiness,
     socket: Arc<Socket>,
     is_unix: bool,
@@ -40,7 +30,6 @@ impl Listening {
     }
 
     /// A Unix socket, likewise.
-    #[cfg(unix)]
     pub fn unix(socket: impl Into<Socket>) -> io::Result<Self> {
         Self::new(socket.into(), true)
     }
@@ -102,27 +91,19 @@ impl Listening {
     /// Accept a connection that the kernel has now, whatever the event loop knows of it. `WouldBlock`:
     /// none waits.
     pub fn accept_now(&self) -> io::Result<Endpoint> {
-        let (socket, peer) = accept(&self.socket)?;
-        #[cfg(unix)]
+        let (socket, peer) = sys::accept(&self.socket)?;
         if self.is_unix {
-            let mut endpoint = Endpoint::new(Plain::unix(socket), UNIX_ADDRESS);
-            endpoint.set_addresses(Some(UNIX_ADDRESS), UNIX_ADDRESS);
-            return Ok(endpoint);
+            return Ok(Endpoint::new(Plain::unix(socket), UNIX_ADDRESS));
         }
         let peer = peer.ok_or(io::ErrorKind::ConnectionAborted)?;
         Ok(Endpoint::new(Plain::tcp(socket), peer))
     }
 
     pub fn local_address(&self) -> io::Result<SocketAddr> {
-        #[cfg(unix)]
-        if self.is_unix {
-            return Ok(UNIX_ADDRESS);
+        match self.is_unix {
+            true => Ok(UNIX_ADDRESS),
+            false => sys::local_address(&self.options()),
         }
-        option::local_address(&self.options())
-    }
-
-    pub fn family(&self) -> io::Result<IpAddressFamily> {
-        self.local_address().map(address::family_of)
     }
 
     /// Whether it is a Unix socket.
@@ -134,30 +115,4 @@ impl Listening {
     pub fn options(&self) -> SockRef<'_> {
         SockRef::from(&*self.socket)
     }
-
-    /// What an accepted socket gets of this one, where the kernel does not see to it.
-    #[cfg(not(target_os = "linux"))]
-    pub fn bequeath(&self, endpoint: &Endpoint, family: IpAddressFamily) -> Result<(), ErrorCode> {
-        match self.is_unix {
-            true => Ok(()),
-            false => option::inherit(&self.options(), &endpoint.options(), family),
-        }
-    }
-}
-
-/// Accept a connection, whose socket never blocks.
-#[cfg(target_os = "linux")]
-fn accept(socket: &Socket) -> io::Result<(Socket, Option<SocketAddr>)> {
-    use rustix::net::SocketFlags;
-    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    let (accepted, peer) = rustix::net::acceptfrom_with(socket, flags)?;
-    let peer = peer.and_then(|peer| SocketAddr::try_from(peer).ok());
-    Ok((accepted.into(), peer))
-}
-
-#[cfg(not(target_os = "linux"))]
-fn accept(socket: &Socket) -> io::Result<(Socket, Option<SocketAddr>)> {
-    let (accepted, peer) = socket.accept()?;
-    accepted.set_nonblocking(true)?;
-    Ok((accepted, peer.as_socket()))
 }

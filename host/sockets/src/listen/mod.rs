@@ -1,3 +1,8 @@
-pub(crate) mod drain;
-pub(crate) mod listener;
-pub(crate) mod listening;
+//! Sockets that listen: their accept queue, and its drain when accepting ends.
+
+mod drain;
+mod listener;
+mod listening;
+
+pub(crate) use listener::Listener;
+pub(crate) use listening::Listening;

@@ -25,7 +25,7 @@ wasmtime::component::bindgen!({
         "wasi:io": wasmtime_wasi::p2::bindings::io,
         "wasi:clocks": wasmtime_wasi::p2::bindings::clocks,
         "wasi:sockets/network": wasmtime_wasi::p2::bindings::sockets::network,
-        "wasi:sockets/ip-name-lookup.resolve-address-stream": crate::ResolveAddressStream,
-        "wasi:sockets/tcp.tcp-socket": crate::TcpSocket,
+        "wasi:sockets/ip-name-lookup.resolve-address-stream": crate::policy::ResolveAddressStream,
+        "wasi:sockets/tcp.tcp-socket": crate::socket::TcpSocket,
     },
 });

@@ -1,73 +1,21 @@
 //! The interfaces of WASI 0.2: they translate between the WIT and this crate's own types.
 
 pub mod bindings;
-pub(crate) mod incoming;
-pub(crate) mod names;
-pub mod pollables;
-pub(crate) mod revoking;
-pub mod streams;
+mod error;
+mod handover;
+mod input;
+mod linker;
+mod names;
+mod output;
+mod pollables;
+mod streams;
 mod tcp;
+mod udp;
+mod view;
 
-use crate::policy::ctx::TcpCtx;
-use wasmtime::component::{HasData, Linker, ResourceTable};
-use wasmtime_wasi::WasiView;
-use wasmtime_wasi::p2::bindings::io;
-use wasmtime_wasi::p2::bindings::sockets::{instance_network, network};
-
-/// What the interfaces work on.
-pub struct TcpCtxView<'a> {
-    /// The rules for the store's sockets.
-    pub ctx: &'a mut TcpCtx,
-    /// Where the sockets and their streams are: the table of all of the store's WASI resources.
-    pub table: &'a mut ResourceTable,
-}
-
-/// Gives access to a store's sockets. Implemented for the store's data.
-pub trait TcpView: WasiView {
-    /// The context and the table; the table is that of [`WasiView::ctx`].
-    fn tcp(&mut self) -> TcpCtxView<'_>;
-}
-
-struct Tcp;
-
-impl HasData for Tcp {
-    type Data<'a> = TcpCtxView<'a>;
-}
-
-struct Table;
-
-impl HasData for Table {
-    type Data<'a> = &'a mut ResourceTable;
-}
-
-/// Add all interfaces of WASI 0.2 to a linker: those of TCP from here, the others from
-/// wasmtime-wasi. To be called on a linker that has none of them.
-///
-/// # Errors
-/// If the linker has some of them already.
-pub fn add_to_linker<T: TcpView + 'static>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
-    wasmtime_wasi::p2::add_to_linker_async(linker)?;
-    linker.allow_shadowing(true);
-    let options = network::LinkOptions::default();
-    network::add_to_linker::<T, Tcp>(linker, &options, T::tcp)?;
-    instance_network::add_to_linker::<T, Tcp>(linker, T::tcp)?;
-    bindings::wasi::sockets::tcp::add_to_linker::<T, Tcp>(linker, T::tcp)?;
-    bindings::wasi::sockets::tcp_create_socket::add_to_linker::<T, Tcp>(linker, T::tcp)?;
-    // The same as wasmtime-wasi's, but for what it takes to get at the table: a store may have no more
-    // of WASI than this and what follows.
-    io::error::add_to_linker::<T, Table>(linker, |state| state.tcp().table)?;
-    pollables::add_to_linker(linker)?;
-    streams::add_to_linker(linker)?;
-    linker.allow_shadowing(false);
-    Ok(())
-}
-
-/// Replace wasmtime-wasi's name look-up in a linker, so that names are resolved which are destinations,
-/// and no others; and have it told that a guest wants UDP sockets and may have none.
-pub fn add_granted_to_linker<T: TcpView + 'static>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
-    linker.allow_shadowing(true);
-    bindings::wasi::sockets::ip_name_lookup::add_to_linker::<T, Tcp>(linker, T::tcp)?;
-    crate::policy::udp::add_to_linker(linker)?;
-    linker.allow_shadowing(false);
-    Ok(())
-}
+pub use handover::{Handles, give, reset_all, revoke, take};
+pub use linker::{add_granted_to_linker, add_to_linker};
+pub use output::check_permit;
+pub use pollables::{block, delete_pollable, poll, ready};
+pub use streams::{delete_streams, drop_input, drop_output};
+pub use view::{TcpCtxView, TcpView};

@@ -4,8 +4,9 @@
 //! [`SocketPollable`], and is asked without an allocation: an instance that serves many connections asks
 //! about all of them whenever it waits.
 
-use crate::listen::listener::Listener;
-use crate::{Endpoint, TcpView};
+use super::view::TcpView;
+use crate::connection::Endpoint;
+use crate::listen::Listener;
 use futures_util::future::OptionFuture;
 use std::future::poll_fn;
 use std::pin::pin;
@@ -37,11 +38,11 @@ impl SocketPollable {
         }
     }
 
-    /// Whether it waits for this connection.
-    pub fn is_of(&self, connection: &Arc<Endpoint>) -> bool {
+    /// The connection that it waits for.
+    pub fn endpoint(&self) -> Option<&Arc<Endpoint>> {
         match self {
-            Self::Input(endpoint) | Self::Output(endpoint) => Arc::ptr_eq(endpoint, connection),
-            Self::Listener(_) | Self::Revoked => false,
+            Self::Input(endpoint) | Self::Output(endpoint) => Some(endpoint),
+            Self::Listener(_) | Self::Revoked => None,
         }
     }
 }

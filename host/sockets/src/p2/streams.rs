@@ -5,13 +5,14 @@
 //! guest's own memory, what it splices never gets there, and waiting takes one allocation. The others
 //! are in the table as wasmtime-wasi puts them there.
 
-use crate::connection::buffers::Received;
-use crate::connection::output::{check_permit, failure};
-use crate::p2::incoming::Incoming;
-use crate::p2::pollables::{self, SocketPollable};
-use crate::{Input, Output, TcpView};
+use super::input::Input;
+use super::output::{Output, check_permit, failure};
+use super::pollables::{self, SocketPollable};
+use super::view::TcpView;
+use crate::connection::{Endpoint, Received};
 use bytes::Bytes;
 use std::any::Any;
+use std::sync::Arc;
 use wasmtime::StoreContextMut;
 use wasmtime::component::{
     Linker, LinkerInstance, Resource, ResourceTable, ResourceTableError, ResourceType, WasmList,
@@ -31,38 +32,38 @@ type Returned<T> = wasmtime::Result<(Result<T, WitStreamError>,)>;
 /// The most bytes of the calls that write and flush in one.
 const MOST_AT_ONCE: usize = 4096;
 
-/// Put a socket's streams into the table, as its children.
+/// Puts the streams of a connection into the table, as children of its socket.
 pub fn push<S: 'static>(
     table: &mut ResourceTable,
     socket: &Resource<S>,
-    input: Input,
-    output: Output,
+    endpoint: &Arc<Endpoint>,
 ) -> Result<(InputResource, OutputResource), ResourceTableError> {
-    let input = table.push_child(input, socket)?;
-    let output = table.push_child(output, socket)?;
+    let input = table.push_child(Input::new(Arc::clone(endpoint)), socket)?;
+    let output = table.push_child(Output::new(Arc::clone(endpoint)), socket)?;
     Ok((
         Resource::new_own(input.rep()),
         Resource::new_own(output.rep()),
     ))
 }
 
-/// Take the streams of a socket out of the table, and end them. To a host that has a connection from a
-/// guest this is what [`ResourceTable::delete`] is for others: a socket's streams are in the table in a
-/// form of their own.
+/// Takes the streams of a socket out of the table, and ends them: what [`ResourceTable::delete`] is for other
+/// streams.
 ///
 /// # Errors
-/// If one of them is not in the table, is no socket's, or has children there.
+/// If one of them is not in the table, is not a socket's, or has children there.
 pub fn delete_streams(
     table: &mut ResourceTable,
-    input: Resource<DynInputStream>,
-    output: Resource<DynOutputStream>,
+    input: InputResource,
+    output: OutputResource,
 ) -> Result<(), ResourceTableError> {
     table.delete(Resource::<Input>::new_own(input.rep()))?;
-    table.delete(Resource::<Output>::new_own(output.rep()))?;
+    table
+        .delete(Resource::<Output>::new_own(output.rep()))?
+        .end();
     Ok(())
 }
 
-/// Define the interface's functions, or replace them.
+/// Defines the interface's functions, or replaces them.
 pub(crate) fn add_to_linker<T: TcpView + 'static>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
     let mut streams = linker.instance("wasi:io/streams@0.2.12")?;
     add_input(&mut streams)?;
@@ -307,7 +308,7 @@ pub async fn drop_input(table: &mut ResourceTable, index: u32) -> wasmtime::Resu
 
 pub async fn drop_output(table: &mut ResourceTable, index: u32) -> wasmtime::Result<()> {
     if table.get_any_mut(index)?.is::<Output>() {
-        table.delete(Resource::<Output>::new_own(index))?;
+        table.delete(Resource::<Output>::new_own(index))?.end();
     } else {
         let mut stream = table.delete(OutputResource::new_own(index))?;
         stream.cancel().await;
@@ -315,24 +316,24 @@ pub async fn drop_output(table: &mut ResourceTable, index: u32) -> wasmtime::Res
     Ok(())
 }
 
-fn read(table: &mut ResourceTable, stream: &InputResource, size: usize) -> StreamResult<Incoming> {
+fn read(table: &mut ResourceTable, stream: &InputResource, size: usize) -> StreamResult<Received> {
     if let Some(input) = socket_input(table, stream)? {
-        return Ok(input.read_now(size)?.unwrap_or_default());
+        return input.read_now(size);
     }
     let bytes = input(table, stream)?.read(size)?;
-    Ok(Incoming::Received(Received::new(bytes.into())))
+    Ok(Received::new(bytes.into()))
 }
 
 async fn blocking_read(
     table: &mut ResourceTable,
     stream: &InputResource,
     size: usize,
-) -> StreamResult<Incoming> {
+) -> StreamResult<Received> {
     if let Some(input) = socket_input(table, stream)? {
-        return Ok(input.read_next(size).await?.unwrap_or_default());
+        return input.read_next(size).await;
     }
     let bytes = input(table, stream)?.blocking_read(size).await?;
-    Ok(Incoming::Received(Received::new(bytes.into())))
+    Ok(Received::new(bytes.into()))
 }
 
 fn write<T: TcpView>(
@@ -348,8 +349,8 @@ fn write<T: TcpView>(
         return output(table(store), stream)?.write(bytes);
     };
     let endpoint = output.take_permit(bytes.len())?;
-    let bytes = bytes.as_le_slice(&*store);
-    endpoint.send_soon(bytes).map_err(failure)
+    let written = endpoint.write(bytes.as_le_slice(&*store));
+    written.map(drop).map_err(failure)
 }
 
 async fn blocking_write<T: TcpView>(
@@ -367,9 +368,11 @@ async fn blocking_write<T: TcpView>(
     // It is less than any permit.
     output.permitted().await?;
     let endpoint = output.take_permit(bytes.len())?;
-    match endpoint.send(bytes.as_le_slice(&*store)).map_err(failure)? {
+    match endpoint
+        .write(bytes.as_le_slice(&*store))
+        .map_err(failure)?
+    {
         true => Ok(()),
-        // What is kept of it is sent right here: no task is needed for that.
         false => endpoint.flushed().await.map_err(failure),
     }
 }

@@ -1,21 +1,27 @@
-//! The interfaces' functions: each one finds its socket in the table and has it do the work.
+//! `wasi:sockets/network`, `instance-network`, `tcp` and `tcp-create-socket`: each function finds its socket in
+//! the table and has it do the work.
 
-use crate::p2::bindings::wasi::sockets::{tcp, tcp_create_socket};
-use crate::p2::pollables::{self, SocketPollable};
-use crate::p2::streams;
-use crate::socket::option;
-use crate::sys::errno as errors;
-use crate::{Input, Output, TcpCtxView, TcpSocket};
+use super::bindings::wasi::sockets::{tcp, tcp_create_socket};
+use super::pollables::{self, SocketPollable};
+use super::streams;
+use super::view::TcpCtxView;
+use crate::connection::Endpoint;
+use crate::error;
+use crate::socket::{TcpSocket, option};
+use rustix::net::Shutdown;
 use socket2::Socket;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use wasmtime::component::Resource;
+use wasmtime_wasi::async_trait;
 use wasmtime_wasi::p2::bindings::sockets::instance_network;
 use wasmtime_wasi::p2::bindings::sockets::network::{
     self, ErrorCode, IpAddressFamily, IpSocketAddress,
 };
 use wasmtime_wasi::p2::{
-    DynInputStream, DynOutputStream, DynPollable, IoError, Network, SocketError, SocketResult,
+    DynInputStream, DynOutputStream, DynPollable, IoError, Network, Pollable, SocketError,
+    SocketResult,
 };
 use wasmtime_wasi::sockets::{WasiSocketsCtx, WasiSocketsCtxView};
 
@@ -29,7 +35,8 @@ impl network::Host for TcpCtxView<'_> {
         error: Resource<IoError>,
     ) -> wasmtime::Result<Option<ErrorCode>> {
         let error = self.table.get(&error)?;
-        Ok(error.downcast_ref::<io::Error>().map(errors::code_of))
+        let error = error.downcast_ref::<io::Error>();
+        Ok(error.map(|error| error::ErrorCode::from(error).into()))
     }
 }
 
@@ -53,7 +60,7 @@ impl instance_network::Host for TcpCtxView<'_> {
 
 impl tcp_create_socket::Host for TcpCtxView<'_> {
     fn create_tcp_socket(&mut self, family: IpAddressFamily) -> SocketResult<Resource<TcpSocket>> {
-        let socket = TcpSocket::new(self.ctx, family)?;
+        let socket = TcpSocket::new(self.ctx, family.into())?;
         Ok(self.table.push(socket)?)
     }
 }
@@ -66,7 +73,7 @@ impl TcpCtxView<'_> {
     fn get<T>(
         &mut self,
         socket: &Resource<TcpSocket>,
-        get: impl FnOnce(&Socket) -> Result<T, ErrorCode>,
+        get: impl FnOnce(&Socket) -> Result<T, error::ErrorCode>,
     ) -> SocketResult<T> {
         let socket = self.socket(socket)?;
         let options = socket.options()?;
@@ -76,9 +83,9 @@ impl TcpCtxView<'_> {
     fn push_streams(
         &mut self,
         socket: &Resource<TcpSocket>,
-        (input, output): (Input, Output),
+        endpoint: &Arc<Endpoint>,
     ) -> SocketResult<(Resource<DynInputStream>, Resource<DynOutputStream>)> {
-        Ok(streams::push(self.table, socket, input, output)?)
+        Ok(streams::push(self.table, socket, endpoint)?)
     }
 }
 
@@ -117,8 +124,8 @@ impl tcp::HostTcpSocket for TcpCtxView<'_> {
         &mut self,
         socket: Resource<TcpSocket>,
     ) -> SocketResult<(Resource<DynInputStream>, Resource<DynOutputStream>)> {
-        let streams = self.socket(&socket)?.finish_connect()?;
-        self.push_streams(&socket, streams)
+        let endpoint = self.socket(&socket)?.finish_connect()?;
+        self.push_streams(&socket, &endpoint)
     }
 
     fn start_listen(&mut self, socket: Resource<TcpSocket>) -> SocketResult<()> {
@@ -137,9 +144,9 @@ impl tcp::HostTcpSocket for TcpCtxView<'_> {
         Resource<DynInputStream>,
         Resource<DynOutputStream>,
     )> {
-        let (accepted, input, output) = self.socket(&socket)?.accept()?;
+        let (accepted, endpoint) = self.socket(&socket)?.accept()?;
         let accepted = self.table.push(accepted)?;
-        let (input, output) = self.push_streams(&accepted, (input, output))?;
+        let (input, output) = self.push_streams(&accepted, &endpoint)?;
         Ok((accepted, input, output))
     }
 
@@ -156,7 +163,7 @@ impl tcp::HostTcpSocket for TcpCtxView<'_> {
     }
 
     fn address_family(&mut self, socket: Resource<TcpSocket>) -> wasmtime::Result<IpAddressFamily> {
-        Ok(self.table.get(&socket)?.family())
+        Ok(self.table.get(&socket)?.family().into())
     }
 
     fn set_listen_backlog_size(
@@ -265,7 +272,6 @@ impl tcp::HostTcpSocket for TcpCtxView<'_> {
         socket: Resource<TcpSocket>,
         shutdown_type: tcp::ShutdownType,
     ) -> SocketResult<()> {
-        use rustix::net::Shutdown;
         let how = match shutdown_type {
             tcp::ShutdownType::Receive => Shutdown::Read,
             tcp::ShutdownType::Send => Shutdown::Write,
@@ -275,7 +281,14 @@ impl tcp::HostTcpSocket for TcpCtxView<'_> {
     }
 
     fn drop(&mut self, socket: Resource<TcpSocket>) -> wasmtime::Result<()> {
-        self.table.delete(socket)?;
+        self.table.delete(socket)?.dropped();
         Ok(())
+    }
+}
+
+#[async_trait]
+impl Pollable for TcpSocket {
+    async fn ready(&mut self) {
+        Self::ready(self).await;
     }
 }

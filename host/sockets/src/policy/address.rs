@@ -1,26 +1,43 @@
 //! Which addresses can be meant at all, whatever is allowed.
 
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
-use wasmtime_wasi::p2::bindings::sockets::network::{ErrorCode, IpAddressFamily};
+use crate::error::ErrorCode;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-pub(crate) fn family_of(address: SocketAddr) -> IpAddressFamily {
-    match address {
-        SocketAddr::V4(_) => IpAddressFamily::Ipv4,
-        SocketAddr::V6(_) => IpAddressFamily::Ipv6,
+/// The family of an address or of a socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IpAddressFamily {
+    /// IPv4.
+    Ipv4,
+    /// IPv6.
+    Ipv6,
+}
+
+impl IpAddressFamily {
+    /// The family of this address.
+    pub fn of(address: SocketAddr) -> Self {
+        match address {
+            SocketAddr::V4(_) => Self::Ipv4,
+            SocketAddr::V6(_) => Self::Ipv6,
+        }
     }
 }
 
 /// Check an address to be bound.
-pub(crate) fn check_local(address: SocketAddr, family: IpAddressFamily) -> Result<(), ErrorCode> {
-    let can_be_meant = family_of(address) == family && is_unicast(address.ip());
+pub fn check_local(address: SocketAddr, family: IpAddressFamily) -> Result<(), ErrorCode> {
+    let can_be_meant = IpAddressFamily::of(address) == family && is_unicast(address.ip());
     can_be_meant.then_some(()).ok_or(ErrorCode::InvalidArgument)
 }
 
 /// Check an address to be connected to.
-pub(crate) fn check_remote(address: SocketAddr, family: IpAddressFamily) -> Result<(), ErrorCode> {
+pub fn check_remote(address: SocketAddr, family: IpAddressFamily) -> Result<(), ErrorCode> {
     check_local(address, family)?;
     let can_be_meant = !address.ip().is_unspecified() && address.port() != 0;
     can_be_meant.then_some(()).ok_or(ErrorCode::InvalidArgument)
+}
+
+/// Whether it is one of the two addresses that `localhost` stands for.
+pub fn is_localhost(ip: IpAddr) -> bool {
+    ip == IpAddr::V4(Ipv4Addr::LOCALHOST) || ip == IpAddr::V6(Ipv6Addr::LOCALHOST)
 }
 
 /// Neither multicast nor broadcast; and no IPv4 address in the notation of IPv6, which sockets that

@@ -1,12 +1,12 @@
 //! What a store's sockets may do: by the rules that its guest was given, and by what its other sockets are.
 
-use crate::policy::destinations::{Destinations, Protocol, Verdict};
-use crate::policy::own::{self, Claim, Own};
-use crate::policy::place::Place;
-use crate::policy::udp::UdpRules;
-use crate::socket::option;
-use crate::{Denial, OnDenied, Policy, TcpOptions, Use};
-use socket2::SockRef;
+use super::denial::{Denial, OnDenied};
+use super::destinations::{Destinations, Protocol, Verdict};
+use super::own::{self, Claim, Own};
+use super::place::Place;
+use super::rule::{Policy, Use};
+use super::udp::UdpRules;
+use crate::sys::TcpOptions;
 use std::io;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
@@ -17,16 +17,16 @@ use std::sync::Arc;
 /// Cheap to clone; the clones share the policy's counters.
 #[derive(Clone, Debug)]
 pub struct TcpCtx {
-    pub(crate) rules: Arc<Rules>,
+    rules: Arc<Rules>,
     /// Who is told of what the guest may not have.
-    pub(crate) on_denied: Option<Arc<dyn OnDenied>>,
+    on_denied: Option<Arc<dyn OnDenied>>,
     /// What is known of the guest's sockets. None if nothing depends on it.
     own: Option<Arc<Own>>,
 }
 
 #[derive(Clone, Debug)]
-pub(crate) struct Rules {
-    pub policy: Policy,
+struct Rules {
+    policy: Policy,
     /// Where the guest may connect to, besides.
     destinations: Destinations,
     /// Where it may listen, besides.
@@ -34,7 +34,7 @@ pub(crate) struct Rules {
     /// How many connections the kernel may hold for a socket that listens, whatever the guest says.
     backlog: Option<NonZeroU32>,
     udp: UdpRules,
-    pub options: TcpOptions,
+    options: TcpOptions,
 }
 
 impl TcpCtx {
@@ -110,8 +110,22 @@ impl TcpCtx {
         ctx
     }
 
+    /// How the sockets are set up.
+    pub(crate) fn tcp_options(&self) -> &TcpOptions {
+        &self.rules.options
+    }
+
+    /// Which peers a listener may have, whatever it listens on.
+    pub(crate) fn policy(&self) -> &Policy {
+        &self.rules.policy
+    }
+
     pub(crate) fn destinations(&self) -> &Destinations {
         &self.rules.destinations
+    }
+
+    pub(crate) fn on_denied(&self) -> Option<&Arc<dyn OnDenied>> {
+        self.on_denied.as_ref()
     }
 
     pub(crate) fn tell(&self, denial: Denial<'_>) {
@@ -183,10 +197,14 @@ impl TcpCtx {
     }
 
     /// What is to be remembered of a socket that was bound.
-    pub(crate) fn bound(&self, asked: SocketAddr, socket: &SockRef<'_>) -> Option<Claim> {
+    pub(crate) fn bound(
+        &self,
+        asked: SocketAddr,
+        bound: impl FnOnce() -> io::Result<SocketAddr>,
+    ) -> Option<Claim> {
         let own = self.own.as_ref()?;
         // A socket that has just been bound has an address.
-        own.bound(asked, option::local_address(socket).ok()?)
+        own.bound(asked, bound().ok()?)
     }
 
     /// What is to be remembered of a socket that listens, and whom it takes.
@@ -213,10 +231,14 @@ impl TcpCtx {
     }
 
     /// A socket has begun to connect.
-    pub(crate) fn connects(&self, socket: &SockRef<'_>, remote: SocketAddr) {
+    pub(crate) fn connects(
+        &self,
+        remote: SocketAddr,
+        local: impl FnOnce() -> io::Result<SocketAddr>,
+    ) {
         if let Some(own) = &self.own
             && remote.ip().is_loopback()
-            && let Ok(local) = option::local_address(socket)
+            && let Ok(local) = local()
         {
             own.connects(local, remote);
         }

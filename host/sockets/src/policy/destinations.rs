@@ -1,7 +1,7 @@
 //! Which places a guest may connect to, and which names it may have looked up.
 
-use crate::policy::destination::{Destination, Target};
-use crate::policy::lookup::{Lookup, Name};
+use super::destination::{Destination, Target};
+use super::lookup::{Lookup, Name};
 use ipnet::IpNet;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
@@ -36,7 +36,7 @@ enum Who {
 }
 
 /// Whether a guest may connect to an address.
-pub(crate) enum Verdict {
+pub enum Verdict {
     Allowed,
     Refused,
     /// It is, if a name turns out to have that address.
@@ -45,7 +45,7 @@ pub(crate) enum Verdict {
 
 /// Names that are being looked up, since one of them may have an address.
 #[derive(Debug)]
-pub(crate) struct Check {
+pub struct Check {
     ip: IpAddr,
     lookups: Vec<Lookup>,
 }
@@ -80,19 +80,19 @@ impl Destinations {
         self
     }
 
-    pub(crate) fn has(&self, protocol: Protocol) -> bool {
+    pub fn has(&self, protocol: Protocol) -> bool {
         self.entries.iter().any(|entry| entry.protocol == protocol)
     }
 
     /// The name, if it may be looked up.
-    pub(crate) fn name(&self, text: &str) -> Option<Arc<Name>> {
+    pub fn name(&self, text: &str) -> Option<Arc<Name>> {
         let other = || self.all_names.then(|| Arc::new(Name::any(text.to_owned())));
         find(&self.entries, text).cloned().or_else(other)
     }
 
     /// Whether a guest may connect to `address`, or send to it. If it takes a look-up to know, that is
     /// begun.
-    pub(crate) fn check(&self, protocol: Protocol, address: SocketAddr) -> Verdict {
+    pub fn check(&self, protocol: Protocol, address: SocketAddr) -> Verdict {
         let ip = address.ip().to_canonical();
         let is_for =
             |entry: &&Entry| entry.protocol == protocol && entry.ports.contains(&address.port());

@@ -3,12 +3,12 @@
 //!
 //! Where it ends: whose names may be looked up is for [`Destinations`](crate::policy::destinations).
 
+use crate::error::ErrorCode;
 use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::{Semaphore, watch};
-use wasmtime_wasi::p2::bindings::sockets::network::ErrorCode;
 
 /// For how long the outcome of a look-up is good enough for the next one who asks.
 const FRESH: Duration = Duration::from_secs(1);
@@ -25,19 +25,19 @@ const MOST_REMEMBERED: usize = 256;
 static OTHERS: Semaphore = Semaphore::const_new(64);
 
 /// The addresses of a name, in the order of preference, or why there are none.
-pub(crate) type Outcome = Result<Arc<[IpAddr]>, ErrorCode>;
+pub type Outcome = Result<Arc<[IpAddr]>, ErrorCode>;
 
 /// A name that may be looked up.
 #[derive(Debug)]
-pub(crate) struct Name {
+pub struct Name {
     text: String,
     /// Whether it was granted by itself, so that there are not many of them.
     is_granted: bool,
-    state: Mutex<State>,
+    state: Mutex<Known>,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct Known {
     latest: Option<Lookup>,
     /// The latest ones last.
     remembered: VecDeque<(IpAddr, Instant)>,
@@ -122,7 +122,7 @@ impl Name {
         remembered.drain(..surplus);
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, Known> {
         // Nothing in there panics halfway.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -130,7 +130,7 @@ impl Name {
 
 /// A look-up that is under way, or done. Cheap to clone.
 #[derive(Clone, Debug)]
-pub(crate) struct Lookup {
+pub struct Lookup {
     started: Instant,
     outcome: watch::Receiver<Option<Outcome>>,
 }

@@ -5,8 +5,8 @@
 //! else has anything: programs make themselves a pair of connected sockets so (`socketpair` of Python,
 //! which asyncio does not run without), as WASI has no other way.
 
-use crate::Policy;
-use crate::policy::place::is_localhost;
+use super::address::is_localhost;
+use super::rule::Policy;
 use std::collections::HashSet;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -14,10 +14,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The sockets of one guest.
 #[derive(Default)]
-pub struct Own(Mutex<State>);
+pub struct Own(Mutex<Addresses>);
 
 #[derive(Default)]
-struct State {
+struct Addresses {
     /// Where sockets are bound whose port the system has chosen.
     chosen: Vec<SocketAddr>,
     /// Where sockets listen.
@@ -108,7 +108,7 @@ impl Own {
         Claim { own, address, list }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, Addresses> {
         // Nothing in there panics halfway.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -120,7 +120,7 @@ impl fmt::Debug for Own {
     }
 }
 
-type List = fn(&mut State) -> &mut Vec<SocketAddr>;
+type List = fn(&mut Addresses) -> &mut Vec<SocketAddr>;
 
 /// What is known of a socket, until it is dropped.
 #[derive(Debug)]
@@ -137,7 +137,7 @@ impl Drop for Claim {
         if let Some(index) = list.iter().position(|known| *known == self.address) {
             list.swap_remove(index);
         }
-        let State {
+        let Addresses {
             private, expected, ..
         } = &mut *state;
         expected.retain(|(_, listener)| private.contains(listener));
@@ -145,7 +145,7 @@ impl Drop for Claim {
 }
 
 /// Whether the guest may listen here without a grant, as long as nobody else is let in.
-pub(crate) fn may_be_private(address: SocketAddr) -> bool {
+pub fn may_be_private(address: SocketAddr) -> bool {
     is_localhost(address.ip())
 }
 
@@ -159,7 +159,7 @@ fn is_pair(one: IpAddr, other: IpAddr) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Use;
+    use crate::policy::Use;
 
     fn address(text: &str) -> SocketAddr {
         text.parse().expect("an address")

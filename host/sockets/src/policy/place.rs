@@ -1,7 +1,8 @@
 //! Where a guest may listen, or bind a socket for datagrams.
 
-use crate::policy::own::Own;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use super::address::is_localhost;
+use super::own::Own;
+use std::net::{IpAddr, SocketAddr};
 
 /// A port of some addresses of this machine. Port 0 is whatever port the system chooses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,11 +62,6 @@ impl Place {
             }
         }
     }
-}
-
-/// Whether it is one of the two addresses that `localhost` stands for.
-pub(crate) fn is_localhost(ip: IpAddr) -> bool {
-    ip == IpAddr::V4(Ipv4Addr::LOCALHOST) || ip == IpAddr::V6(Ipv6Addr::LOCALHOST)
 }
 
 /// The number of the interface that an address names, or 0.

@@ -2,4 +2,7 @@
 
 mod connect;
 pub(crate) mod option;
-pub(crate) mod tcp;
+mod ready;
+mod tcp;
+
+pub use tcp::TcpSocket;

@@ -3,14 +3,13 @@
 //! Values that are out of the operating system's range are taken as the nearest in it: the WIT
 //! documents say that only 0 is an error.
 
-use crate::sys::errno::{code_of, code_of_errno};
+use crate::error::ErrorCode;
+use crate::policy::IpAddressFamily;
+use crate::sys::{BUFFER_OVERHEAD, INHERITS_OPTIONS};
 use rustix::io::Errno;
 use rustix::net::sockopt;
 use socket2::Socket;
-use std::io;
-use std::net::SocketAddr;
 use std::time::Duration;
-use wasmtime_wasi::p2::bindings::sockets::network::{ErrorCode, IpAddressFamily};
 
 type Result<T> = std::result::Result<T, ErrorCode>;
 
@@ -19,100 +18,91 @@ const KEEP_ALIVE_SECONDS: (u64, u64) = (1, i16::MAX as u64);
 const KEEP_ALIVE_COUNT: (u32, u32) = (1, i8::MAX as u32);
 const BUFFER_SIZE: (u64, u64) = (1, i32::MAX as u64);
 
-/// What Linux says of a buffer's size is twice what was asked for: it counts its own overhead in.
-const BUFFER_OVERHEAD: usize = if cfg!(target_os = "linux") { 2 } else { 1 };
-
-pub(crate) fn keep_alive_enabled(socket: &Socket) -> Result<bool> {
-    socket.keepalive().map_err(|error| code_of(&error))
+pub fn keep_alive_enabled(socket: &Socket) -> Result<bool> {
+    socket.keepalive().map_err(ErrorCode::from)
 }
 
-pub(crate) fn set_keep_alive_enabled(socket: &Socket, value: bool) -> Result<()> {
-    socket.set_keepalive(value).map_err(|error| code_of(&error))
+pub fn set_keep_alive_enabled(socket: &Socket, value: bool) -> Result<()> {
+    socket.set_keepalive(value).map_err(ErrorCode::from)
 }
 
 /// In nanoseconds.
-pub(crate) fn keep_alive_idle_time(socket: &Socket) -> Result<u64> {
+pub fn keep_alive_idle_time(socket: &Socket) -> Result<u64> {
     sockopt::tcp_keepidle(socket)
         .map(nanoseconds)
-        .map_err(code_of_errno)
+        .map_err(ErrorCode::from)
 }
 
-pub(crate) fn set_keep_alive_idle_time(socket: &Socket, value: u64) -> Result<()> {
-    sockopt::set_tcp_keepidle(socket, keep_alive_time(value)?).map_err(code_of_errno)
+pub fn set_keep_alive_idle_time(socket: &Socket, value: u64) -> Result<()> {
+    sockopt::set_tcp_keepidle(socket, keep_alive_time(value)?).map_err(ErrorCode::from)
 }
 
 /// In nanoseconds.
-pub(crate) fn keep_alive_interval(socket: &Socket) -> Result<u64> {
+pub fn keep_alive_interval(socket: &Socket) -> Result<u64> {
     sockopt::tcp_keepintvl(socket)
         .map(nanoseconds)
-        .map_err(code_of_errno)
+        .map_err(ErrorCode::from)
 }
 
-pub(crate) fn set_keep_alive_interval(socket: &Socket, value: u64) -> Result<()> {
-    sockopt::set_tcp_keepintvl(socket, keep_alive_time(value)?).map_err(code_of_errno)
+pub fn set_keep_alive_interval(socket: &Socket, value: u64) -> Result<()> {
+    sockopt::set_tcp_keepintvl(socket, keep_alive_time(value)?).map_err(ErrorCode::from)
 }
 
-pub(crate) fn keep_alive_count(socket: &Socket) -> Result<u32> {
-    sockopt::tcp_keepcnt(socket).map_err(code_of_errno)
+pub fn keep_alive_count(socket: &Socket) -> Result<u32> {
+    sockopt::tcp_keepcnt(socket).map_err(ErrorCode::from)
 }
 
-pub(crate) fn set_keep_alive_count(socket: &Socket, value: u32) -> Result<()> {
+pub fn set_keep_alive_count(socket: &Socket, value: u32) -> Result<()> {
     let (least, most) = KEEP_ALIVE_COUNT;
     let count = non_zero(value.into())?.clamp(least.into(), most.into());
-    sockopt::set_tcp_keepcnt(socket, count as u32).map_err(code_of_errno)
+    sockopt::set_tcp_keepcnt(socket, count as u32).map_err(ErrorCode::from)
 }
 
-pub(crate) fn hop_limit(socket: &Socket, family: IpAddressFamily) -> Result<u8> {
+pub fn hop_limit(socket: &Socket, family: IpAddressFamily) -> Result<u8> {
     match family {
         IpAddressFamily::Ipv4 => {
-            let limit = sockopt::ip_ttl(socket).map_err(code_of_errno)?;
+            let limit = sockopt::ip_ttl(socket).map_err(ErrorCode::from)?;
             u8::try_from(limit).map_err(|_| ErrorCode::NotSupported)
         }
-        IpAddressFamily::Ipv6 => sockopt::ipv6_unicast_hops(socket).map_err(code_of_errno),
+        IpAddressFamily::Ipv6 => sockopt::ipv6_unicast_hops(socket).map_err(ErrorCode::from),
     }
 }
 
-pub(crate) fn set_hop_limit(socket: &Socket, family: IpAddressFamily, value: u8) -> Result<()> {
+pub fn set_hop_limit(socket: &Socket, family: IpAddressFamily, value: u8) -> Result<()> {
     // Linux takes a 0 for IPv6.
     non_zero(value.into())?;
     match family {
         IpAddressFamily::Ipv4 => sockopt::set_ip_ttl(socket, value.into()),
         IpAddressFamily::Ipv6 => sockopt::set_ipv6_unicast_hops(socket, Some(value)),
     }
-    .map_err(code_of_errno)
+    .map_err(ErrorCode::from)
 }
 
-pub(crate) fn receive_buffer_size(socket: &Socket) -> Result<u64> {
-    let size = sockopt::socket_recv_buffer_size(socket).map_err(code_of_errno)?;
+pub fn receive_buffer_size(socket: &Socket) -> Result<u64> {
+    let size = sockopt::socket_recv_buffer_size(socket).map_err(ErrorCode::from)?;
     Ok((size / BUFFER_OVERHEAD) as u64)
 }
 
-pub(crate) fn set_receive_buffer_size(socket: &Socket, value: u64) -> Result<()> {
+pub fn set_receive_buffer_size(socket: &Socket, value: u64) -> Result<()> {
     let size = buffer_size(value)?;
     as_a_hint(sockopt::set_socket_recv_buffer_size(socket, size))
 }
 
-pub(crate) fn send_buffer_size(socket: &Socket) -> Result<u64> {
-    let size = sockopt::socket_send_buffer_size(socket).map_err(code_of_errno)?;
+pub fn send_buffer_size(socket: &Socket) -> Result<u64> {
+    let size = sockopt::socket_send_buffer_size(socket).map_err(ErrorCode::from)?;
     Ok((size / BUFFER_OVERHEAD) as u64)
 }
 
-pub(crate) fn set_send_buffer_size(socket: &Socket, value: u64) -> Result<()> {
+pub fn set_send_buffer_size(socket: &Socket, value: u64) -> Result<()> {
     let size = buffer_size(value)?;
     as_a_hint(sockopt::set_socket_send_buffer_size(socket, size))
 }
 
-/// The address that a socket is bound to.
-pub(crate) fn local_address(socket: &Socket) -> io::Result<SocketAddr> {
-    let address = socket.local_addr()?;
-    address
-        .as_socket()
-        .ok_or_else(|| io::Error::other("it has no internet address"))
-}
-
 /// What an accepted socket inherits, where the kernel does not see to it by itself.
-#[cfg(not(target_os = "linux"))]
-pub(crate) fn inherit(from: &Socket, to: &Socket, family: IpAddressFamily) -> Result<()> {
+pub fn inherit(from: &Socket, to: &Socket, family: IpAddressFamily) -> Result<()> {
+    if INHERITS_OPTIONS {
+        return Ok(());
+    }
     set_keep_alive_enabled(to, keep_alive_enabled(from)?)?;
     set_keep_alive_idle_time(to, keep_alive_idle_time(from)?)?;
     set_keep_alive_interval(to, keep_alive_interval(from)?)?;
@@ -120,8 +110,7 @@ pub(crate) fn inherit(from: &Socket, to: &Socket, family: IpAddressFamily) -> Re
     set_hop_limit(to, family, hop_limit(from, family)?)?;
     set_receive_buffer_size(to, receive_buffer_size(from)?)?;
     set_send_buffer_size(to, send_buffer_size(from)?)?;
-    let nodelay = from.tcp_nodelay().map_err(|error| code_of(&error))?;
-    to.set_tcp_nodelay(nodelay).map_err(|error| code_of(&error))
+    Ok(to.set_tcp_nodelay(from.tcp_nodelay()?)?)
 }
 
 fn nanoseconds(time: Duration) -> u64 {
@@ -144,7 +133,7 @@ fn buffer_size(value: u64) -> Result<usize> {
 fn as_a_hint(result: rustix::io::Result<()>) -> Result<()> {
     match result {
         Err(Errno::NOBUFS) => Ok(()),
-        result => result.map_err(code_of_errno),
+        result => result.map_err(ErrorCode::from),
     }
 }
 

@@ -4,25 +4,19 @@
 //! A call in a state that it is not for fails and changes nothing. Binding and listening are done as
 //! they are started: to finish them just says so.
 
-use crate::listen::listener::Listener;
-use crate::listen::listening::Listening;
-use crate::policy::address;
-use crate::policy::destinations::Check;
-use crate::policy::own::Claim;
-use crate::socket::option;
-use crate::sys::errno as errors;
-use crate::transport::plain::Plain;
-use crate::{Endpoint, Input, Output, TcpCtx};
+use super::option;
+use crate::connection::Endpoint;
+use crate::error::ErrorCode;
+use crate::listen::{Listener, Listening};
+use crate::policy::{Check, Claim, IpAddressFamily, TcpCtx, check_local};
+use crate::sys::{self, code_of_bind};
+use crate::transport::Plain;
 use rustix::net::Shutdown;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
-use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
-use wasmtime_wasi::async_trait;
-use wasmtime_wasi::p2::Pollable;
-use wasmtime_wasi::p2::bindings::sockets::network::{ErrorCode, IpAddressFamily};
 
 pub(super) type Result<T> = std::result::Result<T, ErrorCode>;
 
@@ -33,7 +27,7 @@ const DEFAULT_BACKLOG: i32 = 4096;
 /// A TCP socket of a guest.
 #[derive(Debug)]
 pub struct TcpSocket {
-    pub(super) state: State,
+    pub(super) state: SocketState,
     pub(super) family: IpAddressFamily,
     backlog: i32,
     pub(super) ctx: TcpCtx,
@@ -42,7 +36,7 @@ pub struct TcpSocket {
 }
 
 #[derive(Debug)]
-pub(super) enum State {
+pub(super) enum SocketState {
     Unbound(Socket),
     BindInProgress(Socket),
     Bound(Socket),
@@ -65,8 +59,8 @@ impl TcpSocket {
         if !ctx.allows_sockets() {
             return Err(ErrorCode::AccessDenied);
         }
-        let socket = new_socket(ctx, family).map_err(|error| errors::code_of(&error))?;
-        Ok(Self::with(ctx, family, State::Unbound(socket)))
+        let socket = new_socket(ctx, family)?;
+        Ok(Self::with(ctx, family, SocketState::Unbound(socket)))
     }
 
     /// One that listens already. What the context's options say is set on it, and so for what it
@@ -77,8 +71,8 @@ impl TcpSocket {
     pub fn from_tcp_listener(ctx: &TcpCtx, listener: std::net::TcpListener) -> io::Result<Self> {
         listener.set_nonblocking(true)?;
         let socket = SockRef::from(&listener);
-        ctx.rules.options.apply_to_new(&socket)?;
-        ctx.rules.options.apply_before_listen(&socket)?;
+        ctx.tcp_options().apply_to_new(&socket)?;
+        ctx.tcp_options().apply_before_listen(&socket)?;
         Self::adopt(ctx, Listening::tcp(listener)?)
     }
 
@@ -87,28 +81,25 @@ impl TcpSocket {
     ///
     /// # Errors
     /// What the operating system says.
-    #[cfg(unix)]
-    pub fn from_unix_listener(
-        ctx: &TcpCtx,
-        listener: std::os::unix::net::UnixListener,
-    ) -> io::Result<Self> {
+    pub fn from_unix_listener(ctx: &TcpCtx, listener: impl Into<Socket>) -> io::Result<Self> {
+        let listener = listener.into();
         listener.set_nonblocking(true)?;
         Self::adopt(ctx, Listening::unix(listener)?)
     }
 
     fn adopt(ctx: &TcpCtx, listening: Listening) -> io::Result<Self> {
-        let family = listening.family()?;
-        let state = State::Listening(Arc::new(Listener::new(listening, ctx)));
+        let family = IpAddressFamily::of(listening.local_address()?);
+        let state = SocketState::Listening(Arc::new(Listener::new(listening, ctx)));
         Ok(Self::with(ctx, family, state))
     }
 
     /// One that is connected.
     pub fn from_endpoint(ctx: &TcpCtx, endpoint: Arc<Endpoint>) -> Self {
         let family = endpoint.family();
-        Self::with(ctx, family, State::Connected(endpoint))
+        Self::with(ctx, family, SocketState::Connected(endpoint))
     }
 
-    fn with(ctx: &TcpCtx, family: IpAddressFamily, state: State) -> Self {
+    fn with(ctx: &TcpCtx, family: IpAddressFamily, state: SocketState) -> Self {
         Self {
             state,
             family,
@@ -121,47 +112,45 @@ impl TcpSocket {
     /// The connection of one that is connected.
     pub fn endpoint(&self) -> Option<&Arc<Endpoint>> {
         match &self.state {
-            State::Connected(endpoint) => Some(endpoint),
+            SocketState::Connected(endpoint) => Some(endpoint),
             _ => None,
         }
     }
 
     /// Take the connection away from whoever has not dropped it: to them, it is closed.
     pub(crate) fn revoke(&mut self) {
-        self.state = State::Closed(ErrorCode::ConnectionAborted);
+        self.state = SocketState::Closed(ErrorCode::ConnectionAborted);
     }
 
     pub(crate) fn start_bind(&mut self, local: SocketAddr) -> Result<()> {
-        let State::Unbound(socket) = &self.state else {
+        let SocketState::Unbound(socket) = &self.state else {
             return Err(self.cannot_start());
         };
-        address::check_local(local, self.family)?;
+        check_local(local, self.family)?;
         if !self.ctx.allows_bind(local) {
             return Err(ErrorCode::AccessDenied);
         }
-        self.ctx
-            .rules
-            .options
-            .apply_before_bind(&SockRef::from(socket))
-            .map_err(|error| errors::code_of(&error))?;
+        let options = SockRef::from(socket);
+        self.ctx.tcp_options().apply_before_bind(&options)?;
         socket
             .bind(&local.into())
             .inspect_err(|error| self.ctx.bind_failed(local, error))
-            .map_err(|error| errors::code_of_bind(&error))?;
-        self._chosen = self.ctx.bound(local, &SockRef::from(socket));
+            .map_err(|error| code_of_bind(&error))?;
+        let bound = || sys::local_address(&options);
+        self._chosen = self.ctx.bound(local, bound);
         self.advance(|state| match state {
-            State::Unbound(socket) => State::BindInProgress(socket),
+            SocketState::Unbound(socket) => SocketState::BindInProgress(socket),
             other => other,
         });
         Ok(())
     }
 
     pub(crate) fn finish_bind(&mut self) -> Result<()> {
-        if !matches!(self.state, State::BindInProgress(_)) {
+        if !matches!(self.state, SocketState::BindInProgress(_)) {
             return Err(ErrorCode::NotInProgress);
         }
         self.advance(|state| match state {
-            State::BindInProgress(socket) => State::Bound(socket),
+            SocketState::BindInProgress(socket) => SocketState::Bound(socket),
             other => other,
         });
         Ok(())
@@ -169,58 +158,52 @@ impl TcpSocket {
 
     /// From here on, a failure closes the socket.
     pub(crate) fn start_listen(&mut self) -> Result<()> {
-        if !matches!(self.state, State::Bound(_)) {
+        if !matches!(self.state, SocketState::Bound(_)) {
             return Err(self.cannot_start());
         }
-        let State::Bound(socket) = self.take() else {
+        let SocketState::Bound(socket) = self.take() else {
             return Err(ErrorCode::InvalidState);
         };
         let listening = self.listen(socket).map_err(|code| self.close(code))?;
-        self.state = State::ListenInProgress(Arc::new(Listener::new(listening, &self.ctx)));
+        self.state = SocketState::ListenInProgress(Arc::new(Listener::new(listening, &self.ctx)));
         Ok(())
     }
 
     fn listen(&self, socket: Socket) -> Result<Listening> {
         let options = SockRef::from(&socket);
-        let listen = || {
-            let local = option::local_address(&options)?;
-            if !self.ctx.allows_listen(local) {
-                return Ok(None);
-            }
-            self.ctx.rules.options.apply_before_listen(&options)?;
-            socket.listen(self.ctx.backlog(self.backlog))?;
-            Ok(Some(()))
-        };
-        listen()
-            .map_err(|error: io::Error| errors::code_of(&error))?
-            .ok_or(ErrorCode::AccessDenied)?;
-        Listening::tcp(socket).map_err(|error| errors::code_of(&error))
+        if !self.ctx.allows_listen(sys::local_address(&options)?) {
+            return Err(ErrorCode::AccessDenied);
+        }
+        self.ctx.tcp_options().apply_before_listen(&options)?;
+        socket.listen(self.ctx.backlog(self.backlog))?;
+        Ok(Listening::tcp(socket)?)
     }
 
     pub(crate) fn finish_listen(&mut self) -> Result<()> {
-        if !matches!(self.state, State::ListenInProgress(_)) {
+        if !matches!(self.state, SocketState::ListenInProgress(_)) {
             return Err(ErrorCode::NotInProgress);
         }
         self.advance(|state| match state {
-            State::ListenInProgress(listener) => State::Listening(listener),
+            SocketState::ListenInProgress(listener) => SocketState::Listening(listener),
             other => other,
         });
         Ok(())
     }
 
-    pub(crate) fn accept(&mut self) -> Result<(Self, Input, Output)> {
+    /// Accepts a connection. `WouldBlock`: none waits.
+    pub(crate) fn accept(&self) -> Result<(Self, Arc<Endpoint>)> {
         let listener = self.listener().ok_or(ErrorCode::InvalidState)?;
         let mut nobody = Context::from_waker(Waker::noop());
         let endpoint = match listener.poll_accept(&mut nobody) {
             Poll::Pending => return Err(ErrorCode::WouldBlock),
             Poll::Ready(result) => Arc::new(result?),
         };
-        #[cfg(not(target_os = "linux"))]
-        listener.listening().bequeath(&endpoint, self.family)?;
-        let input = Input::new(Arc::clone(&endpoint));
-        let output = Output::new(Arc::clone(&endpoint));
-        let socket = Self::with(&self.ctx, self.family, State::Connected(endpoint));
-        Ok((socket, input, output))
+        let listening = listener.listening();
+        if !listening.is_unix() {
+            option::inherit(&listening.options(), &endpoint.options(), self.family)?;
+        }
+        let accepted = SocketState::Connected(Arc::clone(&endpoint));
+        Ok((Self::with(&self.ctx, self.family, accepted), endpoint))
     }
 
     /// Let no more peers connect to one that listens, and leave it to others if it is `shared` with
@@ -244,6 +227,13 @@ impl TcpSocket {
         self.listener()?.found_nothing()
     }
 
+    /// Its guest has dropped it.
+    pub(crate) fn dropped(&self) {
+        if let Some(endpoint) = self.endpoint() {
+            endpoint.socket_dropped();
+        }
+    }
+
     pub(crate) fn shutdown(&self, how: Shutdown) -> Result<()> {
         let endpoint = self.endpoint().ok_or(ErrorCode::InvalidState)?;
         if matches!(how, Shutdown::Read | Shutdown::Both) {
@@ -257,24 +247,26 @@ impl TcpSocket {
 
     pub(crate) fn local_address(&self) -> Result<SocketAddr> {
         match &self.state {
-            State::Unbound(_) | State::BindInProgress(_) => return Err(ErrorCode::InvalidState),
-            State::ConnectFailed(code) | State::Closed(code) => return Err(*code),
-            State::Bound(socket) | State::ConnectChecked(socket, ..) => {
-                option::local_address(&SockRef::from(socket))
+            SocketState::Unbound(_) | SocketState::BindInProgress(_) => {
+                return Err(ErrorCode::InvalidState);
             }
-            State::ListenInProgress(listener) | State::Listening(listener) => {
+            SocketState::ConnectFailed(code) | SocketState::Closed(code) => return Err(*code),
+            SocketState::Bound(socket) | SocketState::ConnectChecked(socket, ..) => {
+                sys::local_address(&SockRef::from(socket))
+            }
+            SocketState::ListenInProgress(listener) | SocketState::Listening(listener) => {
                 listener.listening().local_address()
             }
-            State::ConnectInProgress(stream, _) => option::local_address(&stream.options()),
-            State::Connected(endpoint) => endpoint.local_address(),
+            SocketState::ConnectInProgress(stream, _) => sys::local_address(&stream.options()),
+            SocketState::Connected(endpoint) => endpoint.local_address(),
         }
-        .map_err(|error| errors::code_of(&error))
+        .map_err(ErrorCode::from)
     }
 
     pub(crate) fn remote_address(&self) -> Result<SocketAddr> {
         match &self.state {
-            State::Connected(endpoint) => Ok(endpoint.peer_address()),
-            State::ConnectFailed(code) | State::Closed(code) => Err(*code),
+            SocketState::Connected(endpoint) => Ok(endpoint.peer_address()),
+            SocketState::ConnectFailed(code) | SocketState::Closed(code) => Err(*code),
             _ => Err(ErrorCode::InvalidState),
         }
     }
@@ -286,7 +278,7 @@ impl TcpSocket {
     /// What accepts, of one that listens.
     pub(crate) fn listener(&self) -> Option<&Arc<Listener>> {
         match &self.state {
-            State::Listening(listener) => Some(listener),
+            SocketState::Listening(listener) => Some(listener),
             _ => None,
         }
     }
@@ -301,15 +293,17 @@ impl TcpSocket {
         }
         let backlog = i32::try_from(value).unwrap_or(i32::MAX);
         match &self.state {
-            State::Unbound(_) | State::BindInProgress(_) | State::Bound(_) => {}
+            SocketState::Unbound(_) | SocketState::BindInProgress(_) | SocketState::Bound(_) => {}
             // To listen again just changes the backlog.
-            State::ListenInProgress(listener) | State::Listening(listener) => listener
+            SocketState::ListenInProgress(listener) | SocketState::Listening(listener) => listener
                 .listening()
                 .options()
                 .listen(self.ctx.backlog(backlog))
                 .map_err(|_| ErrorCode::NotSupported)?,
-            State::ConnectFailed(code) | State::Closed(code) => return Err(*code),
-            State::ConnectChecked(..) | State::ConnectInProgress(..) | State::Connected(_) => {
+            SocketState::ConnectFailed(code) | SocketState::Closed(code) => return Err(*code),
+            SocketState::ConnectChecked(..)
+            | SocketState::ConnectInProgress(..)
+            | SocketState::Connected(_) => {
                 return Err(ErrorCode::InvalidState);
             }
         }
@@ -320,86 +314,47 @@ impl TcpSocket {
     /// For socket options, in every state but `closed`: there, why it is.
     pub(crate) fn options(&self) -> Result<SockRef<'_>> {
         Ok(match &self.state {
-            State::Unbound(socket)
-            | State::BindInProgress(socket)
-            | State::Bound(socket)
-            | State::ConnectChecked(socket, ..) => SockRef::from(socket),
-            State::ListenInProgress(listener) | State::Listening(listener) => {
+            SocketState::Unbound(socket)
+            | SocketState::BindInProgress(socket)
+            | SocketState::Bound(socket)
+            | SocketState::ConnectChecked(socket, ..) => SockRef::from(socket),
+            SocketState::ListenInProgress(listener) | SocketState::Listening(listener) => {
                 listener.listening().options()
             }
-            State::ConnectInProgress(stream, _) => stream.options(),
-            State::Connected(endpoint) => endpoint.options(),
-            State::ConnectFailed(code) | State::Closed(code) => return Err(*code),
+            SocketState::ConnectInProgress(stream, _) => stream.options(),
+            SocketState::Connected(endpoint) => endpoint.options(),
+            SocketState::ConnectFailed(code) | SocketState::Closed(code) => return Err(*code),
         })
     }
 
     /// Why nothing can be started in this state.
     pub(super) fn cannot_start(&self) -> ErrorCode {
         match self.state {
-            State::BindInProgress(_)
-            | State::ListenInProgress(_)
-            | State::ConnectChecked(..)
-            | State::ConnectInProgress(..)
-            | State::ConnectFailed(_) => ErrorCode::ConcurrencyConflict,
-            State::Unbound(_)
-            | State::Bound(_)
-            | State::Listening(_)
-            | State::Connected(_)
-            | State::Closed(_) => ErrorCode::InvalidState,
+            SocketState::BindInProgress(_)
+            | SocketState::ListenInProgress(_)
+            | SocketState::ConnectChecked(..)
+            | SocketState::ConnectInProgress(..)
+            | SocketState::ConnectFailed(_) => ErrorCode::ConcurrencyConflict,
+            SocketState::Unbound(_)
+            | SocketState::Bound(_)
+            | SocketState::Listening(_)
+            | SocketState::Connected(_)
+            | SocketState::Closed(_) => ErrorCode::InvalidState,
         }
     }
 
-    pub(super) fn take(&mut self) -> State {
-        std::mem::replace(&mut self.state, State::Closed(ErrorCode::Unknown))
+    pub(super) fn take(&mut self) -> SocketState {
+        std::mem::replace(&mut self.state, SocketState::Closed(ErrorCode::Unknown))
     }
 
     /// This failure is the end of it.
     pub(super) fn close(&mut self, code: ErrorCode) -> ErrorCode {
-        self.state = State::Closed(code);
+        self.state = SocketState::Closed(code);
         code
     }
 
-    pub(super) fn advance(&mut self, next: impl FnOnce(State) -> State) {
+    pub(super) fn advance(&mut self, next: impl FnOnce(SocketState) -> SocketState) {
         self.state = next(self.take());
-    }
-}
-
-impl Drop for TcpSocket {
-    fn drop(&mut self) {
-        if let State::Connected(endpoint) = &self.state {
-            endpoint.socket_dropped();
-        }
-    }
-}
-
-#[async_trait]
-impl Pollable for TcpSocket {
-    /// A connection can be accepted, or connecting has come to an end. In all other states there is
-    /// nothing to wait for.
-    async fn ready(&mut self) {
-        if let State::ConnectChecked(_, _, check) = &self.state {
-            check.done().await;
-            self.connect_if_checked();
-        }
-        match &self.state {
-            State::Listening(listener) => poll_fn(|cx| listener.poll_ready(cx)).await,
-            State::ConnectInProgress(stream, _) => {
-                // An error of the event loop is what `finish-connect` says.
-                let _ = poll_fn(|cx| stream.poll_writable(cx)).await;
-                self.fail_if_failed();
-            }
-            State::Unbound(_)
-            | State::BindInProgress(_)
-            | State::Bound(_)
-            | State::ListenInProgress(_)
-            | State::ConnectChecked(..)
-            | State::ConnectFailed(_)
-            | State::Connected(_)
-            | State::Closed(_) => {
-                // However often it is asked, others get their turn.
-                tokio::task::coop::consume_budget().await;
-            }
-        }
     }
 }
 
@@ -411,8 +366,8 @@ fn new_socket(ctx: &TcpCtx, family: IpAddressFamily) -> io::Result<Socket> {
     let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
     socket.set_nonblocking(true)?;
     if family == IpAddressFamily::Ipv6 {
-        socket.set_only_v6(ctx.rules.options.ipv6_only)?;
+        socket.set_only_v6(ctx.tcp_options().ipv6_only)?;
     }
-    ctx.rules.options.apply_to_new(&SockRef::from(&socket))?;
+    ctx.tcp_options().apply_to_new(&SockRef::from(&socket))?;
     Ok(socket)
 }

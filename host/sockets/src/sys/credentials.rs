@@ -50,9 +50,12 @@ impl PeerCredentials {
     /// Those of the peer of a Unix socket that is connected. It takes no descriptor: there may be none
     /// left.
     #[cfg(target_os = "linux")]
-    pub fn of_socket(socket: &Socket) -> io::Result<Self> {
+    #[allow(
+        unsafe_code,
+        reason = "rustix's socket_peercred cannot say that the process is in another namespace (pid 0)"
+    )]
+    pub(crate) fn of_socket(socket: &Socket) -> io::Result<Self> {
         use std::os::fd::AsRawFd;
-        // Not rustix's `socket_peercred`: it has no way to say that a process cannot be seen from here.
         let mut found = libc::ucred {
             pid: 0,
             uid: 0,
@@ -82,14 +85,14 @@ impl PeerCredentials {
 
     /// Those of the peer of a Unix socket that is connected. To be called within a tokio runtime.
     #[cfg(all(unix, not(target_os = "linux")))]
-    pub fn of_socket(socket: &Socket) -> io::Result<Self> {
+    pub(crate) fn of_socket(socket: &Socket) -> io::Result<Self> {
         let stream = std::os::unix::net::UnixStream::from(socket.try_clone()?);
         Self::of(&UnixStream::from_std(stream)?)
     }
 
     /// There are no Unix sockets on this system, and no credentials of their peers.
     #[cfg(not(unix))]
-    pub fn of_socket(_socket: &Socket) -> io::Result<Self> {
+    pub(crate) fn of_socket(_socket: &Socket) -> io::Result<Self> {
         Err(io::ErrorKind::Unsupported.into())
     }
 }

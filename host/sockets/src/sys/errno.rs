@@ -1,18 +1,32 @@
 //! The operating system's errors in the words of `wasi:sockets`.
 
+use crate::error::ErrorCode;
 use rustix::io::Errno;
 use std::io;
-use wasmtime_wasi::p2::bindings::sockets::network::ErrorCode;
 
 /// The code of an error that means the same whichever call it comes from.
-pub fn code_of(error: &io::Error) -> ErrorCode {
-    match Errno::from_io_error(error) {
-        Some(errno) => code_of_errno(errno),
-        None => code_of_kind(error.kind()),
+impl From<&io::Error> for ErrorCode {
+    fn from(error: &io::Error) -> Self {
+        match Errno::from_io_error(error) {
+            Some(errno) => errno.into(),
+            None => code_of_kind(error.kind()),
+        }
     }
 }
 
-pub(crate) fn code_of_errno(errno: Errno) -> ErrorCode {
+impl From<io::Error> for ErrorCode {
+    fn from(error: io::Error) -> Self {
+        Self::from(&error)
+    }
+}
+
+impl From<Errno> for ErrorCode {
+    fn from(errno: Errno) -> Self {
+        code_of_errno(errno)
+    }
+}
+
+fn code_of_errno(errno: Errno) -> ErrorCode {
     match errno {
         Errno::ACCESS => ErrorCode::AccessDenied,
         Errno::ADDRINUSE => ErrorCode::AddressInUse,
@@ -82,27 +96,27 @@ fn code_of_kind(kind: io::ErrorKind) -> ErrorCode {
 }
 
 /// Of bind, where some errors mean something of their own.
-pub(crate) fn code_of_bind(error: &io::Error) -> ErrorCode {
+pub fn code_of_bind(error: &io::Error) -> ErrorCode {
     match Errno::from_io_error(error) {
         // The address is of another family than the socket.
         Some(Errno::AFNOSUPPORT) => ErrorCode::InvalidArgument,
-        _ => code_of(error),
+        _ => error.into(),
     }
 }
 
 /// Of connect, where some errors mean something of their own.
-pub(crate) fn code_of_connect(error: &io::Error) -> ErrorCode {
+pub fn code_of_connect(error: &io::Error) -> ErrorCode {
     match Errno::from_io_error(error) {
         // Linux, when no ephemeral port is left.
         Some(Errno::ADDRNOTAVAIL) => ErrorCode::AddressInUse,
         Some(Errno::AFNOSUPPORT) => ErrorCode::InvalidArgument,
-        _ => code_of(error),
+        _ => error.into(),
     }
 }
 
 /// Of accept. Linux passes on errors that are pending on the new connection: they are the end of that
 /// connection, and say nothing of the listener (accept(2), "Error handling").
-pub(crate) fn code_of_accept(error: &io::Error) -> ErrorCode {
+pub fn code_of_accept(error: &io::Error) -> ErrorCode {
     match Errno::from_io_error(error) {
         Some(
             Errno::CONNRESET
@@ -119,7 +133,7 @@ pub(crate) fn code_of_accept(error: &io::Error) -> ErrorCode {
         Some(Errno::PROTO) => ErrorCode::ConnectionAborted,
         #[cfg(target_os = "linux")]
         Some(Errno::NONET) => ErrorCode::ConnectionAborted,
-        _ => code_of(error),
+        _ => error.into(),
     }
 }
 
@@ -135,7 +149,7 @@ mod tests {
     fn a_lack_of_descriptors_is_the_socket_limit() {
         for errno in [Errno::MFILE, Errno::NFILE] {
             assert_eq!(code_of_accept(&os(errno)), ErrorCode::NewSocketLimit);
-            assert_eq!(code_of(&os(errno)), ErrorCode::NewSocketLimit);
+            assert_eq!(ErrorCode::from(os(errno)), ErrorCode::NewSocketLimit);
         }
     }
 

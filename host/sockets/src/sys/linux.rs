@@ -1,26 +1,30 @@
-//! What only Linux has for listening sockets.
+//! What only Linux has for sockets.
+#![allow(
+    unsafe_code,
+    reason = "TCP_FASTOPEN, TCP_DEFER_ACCEPT and SIOCOUTQ have no safe wrapper in the crates used here"
+)]
 
 use socket2::{Domain, Protocol, SockFilter, Socket, Type};
 use std::io::{self, Read};
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::AsRawFd;
 use std::time::Duration;
 
 /// Let data come with the first packet of a connection (RFC 7413). `queue`: how many such connections
 /// may wait for the end of their handshake.
-pub(crate) fn set_fast_open(socket: BorrowedFd<'_>, queue: u32) -> io::Result<()> {
+pub fn set_fast_open(socket: &Socket, queue: u32) -> io::Result<()> {
     set_tcp_option(socket, libc::TCP_FASTOPEN, queue)
 }
 
 /// Let a connection be accepted when its peer has sent something, or after about that time: Linux
 /// counts in retransmissions of its answer (tcp(7)).
-pub(crate) fn set_defer_accept(socket: BorrowedFd<'_>, time: Duration) -> io::Result<()> {
+pub fn set_defer_accept(socket: &Socket, time: Duration) -> io::Result<()> {
     let seconds = time.as_secs() + u64::from(time.subsec_nanos() > 0);
     let seconds = u32::try_from(seconds).unwrap_or(u32::MAX);
     set_tcp_option(socket, libc::TCP_DEFER_ACCEPT, seconds)
 }
 
 /// Drop the first packet of each new connection (SYN without ACK), and let all others pass.
-pub(crate) fn drop_first_packets(socket: &Socket) -> io::Result<()> {
+pub fn drop_first_packets(socket: &Socket) -> io::Result<()> {
     const FLAGS_OF_TCP: u32 = 13;
     const SYN: u32 = 0x02;
     const ACK: u32 = 0x10;
@@ -43,7 +47,7 @@ pub(crate) fn drop_first_packets(socket: &Socket) -> io::Result<()> {
 
 /// Whether a handshake is under way for a TCP socket that listens on this port. The kernel is asked
 /// for their list, by sock_diag(7); its first message says whether there are any.
-pub(crate) fn has_handshakes(port: u16) -> io::Result<bool> {
+pub fn has_handshakes(port: u16) -> io::Result<bool> {
     for family in [libc::AF_INET, libc::AF_INET6] {
         let protocol = Protocol::from(libc::NETLINK_SOCK_DIAG);
         let mut kernel = Socket::new(Domain::from(libc::AF_NETLINK), Type::RAW, Some(protocol))?;
@@ -97,17 +101,17 @@ fn is_a_socket(answer: &[u8]) -> io::Result<bool> {
 }
 
 /// Whether a TCP socket has sent, or is about to, what its peer has not acknowledged (tcp(7), SIOCOUTQ).
-pub(crate) fn has_unacknowledged(socket: BorrowedFd<'_>) -> bool {
+pub fn has_unacknowledged(socket: &Socket) -> bool {
     let mut count: libc::c_int = 0;
-    // SAFETY: the descriptor is open for as long as it is borrowed; the kernel writes an int, to one that
+    // SAFETY: the descriptor is open for as long as the socket is borrowed; the kernel writes an int, to one that
     // lives across the call.
     let result = unsafe { libc::ioctl(socket.as_raw_fd(), libc::TIOCOUTQ, &raw mut count) };
     result == 0 && count > 0
 }
 
-fn set_tcp_option(socket: BorrowedFd<'_>, option: libc::c_int, value: u32) -> io::Result<()> {
+fn set_tcp_option(socket: &Socket, option: libc::c_int, value: u32) -> io::Result<()> {
     let value = libc::c_int::try_from(value).unwrap_or(libc::c_int::MAX);
-    // SAFETY: the descriptor is open for as long as it is borrowed; `value` is an int, lives across
+    // SAFETY: the descriptor is open for as long as the socket is borrowed; `value` is an int, lives across
     // the call, and its size is given.
     let result = unsafe {
         libc::setsockopt(
@@ -127,10 +131,10 @@ fn set_tcp_option(socket: BorrowedFd<'_>, option: libc::c_int, value: u32) -> io
 #[cfg(test)]
 mod tests {
     use super::*;
+    use socket2::SockRef;
     use std::net::{TcpListener, TcpStream};
-    use std::os::fd::AsFd;
 
-    fn get(socket: BorrowedFd<'_>, option: libc::c_int) -> libc::c_int {
+    fn get(socket: &Socket, option: libc::c_int) -> libc::c_int {
         let mut value: libc::c_int = 0;
         let mut size = size_of_val(&value) as libc::socklen_t;
         // SAFETY: the descriptor is open; `value` is an int that lives across the call, and `size`
@@ -151,13 +155,14 @@ mod tests {
     #[test]
     fn the_kernel_knows_of_them() {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
-        set_fast_open(listener.as_fd(), 16).expect("set");
-        assert_eq!(get(listener.as_fd(), libc::TCP_FASTOPEN), 16);
-        set_defer_accept(listener.as_fd(), Duration::from_millis(10)).expect("set");
+        let listener = SockRef::from(&listener);
+        set_fast_open(&listener, 16).expect("set");
+        assert_eq!(get(&listener, libc::TCP_FASTOPEN), 16);
+        set_defer_accept(&listener, Duration::from_millis(10)).expect("set");
         // In seconds, rounded up to what a number of retransmissions comes to.
-        assert!(get(listener.as_fd(), libc::TCP_DEFER_ACCEPT) >= 1);
-        set_defer_accept(listener.as_fd(), Duration::ZERO).expect("set");
-        assert_eq!(get(listener.as_fd(), libc::TCP_DEFER_ACCEPT), 0);
+        assert!(get(&listener, libc::TCP_DEFER_ACCEPT) >= 1);
+        set_defer_accept(&listener, Duration::ZERO).expect("set");
+        assert_eq!(get(&listener, libc::TCP_DEFER_ACCEPT), 0);
     }
 
     #[test]
@@ -172,7 +177,7 @@ mod tests {
             let _connected = TcpStream::connect(address).expect("connected");
             assert!(!under_way());
             // It is connected in its own eyes; here it is not before it has sent something.
-            set_defer_accept(listener.as_fd(), Duration::from_secs(60)).expect("set");
+            set_defer_accept(&SockRef::from(&listener), Duration::from_secs(60)).expect("set");
             let _silent = TcpStream::connect(address).expect("connected");
             assert!(under_way());
         }

@@ -14,9 +14,12 @@ use of_others as system;
 #[cfg(unix)]
 use of_unix as system;
 
+/// Whether the event loop says that urgent data has come: see [`Readiness::has_urgent`].
+pub const TELLS_OF_URGENT: bool = cfg!(any(target_os = "linux", target_os = "android"));
+
 /// The place of a socket in an event loop, and a share in the socket.
 #[derive(Debug, Default)]
-pub(crate) struct Readiness(OnceLock<system::Registration>);
+pub struct Readiness(OnceLock<system::Registration>);
 
 impl Readiness {
     /// Have the event loop of the current runtime say it, unless another does already.
@@ -54,9 +57,6 @@ impl Readiness {
     ) -> io::Result<R> {
         system::try_io(self.of(socket)?, interest, io)
     }
-
-    /// Whether urgent data is [told of](Self::has_urgent).
-    pub const TELLS_OF_URGENT: bool = cfg!(any(target_os = "linux", target_os = "android"));
 
     /// Whether urgent data has come since it is with an event loop, or its peer has ended. Both stay so:
     /// nobody is told when urgent data is over.
@@ -115,6 +115,10 @@ fn is_closed_both_ways(ready: Ready) -> bool {
 
 /// Where sockets are file descriptors.
 #[cfg(unix)]
+#[allow(
+    unsafe_code,
+    reason = "tokio's AsyncFd is to keep the descriptor in a shared socket, which its safe constructor cannot know to stay the same"
+)]
 mod of_unix {
     use super::*;
     use tokio::io::unix::AsyncFd;

@@ -117,13 +117,12 @@ impl TcpOptions {
     /// Set up a socket that is about to listen.
     #[cfg(target_os = "linux")]
     pub(crate) fn apply_before_listen(&self, socket: &Socket) -> io::Result<()> {
-        use crate::sys::linux;
-        use std::os::fd::AsFd;
+        use super::linux;
         if let Some(queue) = self.fast_open {
-            linux::set_fast_open(socket.as_fd(), queue)?;
+            linux::set_fast_open(socket, queue)?;
         }
         if let Some(time) = self.defer_accept {
-            linux::set_defer_accept(socket.as_fd(), time)?;
+            linux::set_defer_accept(socket, time)?;
         }
         Ok(())
     }

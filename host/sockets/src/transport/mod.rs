@@ -1,18 +1,15 @@
 //! What a connection's bytes travel through: its socket, or a TLS session on top of it.
 
-pub(crate) mod plain;
+mod plain;
 #[cfg(feature = "tls")]
-pub(crate) mod tls;
-pub(crate) mod uninit;
+mod tls;
 
-use crate::PeerCredentials;
-use crate::transport::plain::Plain;
+pub use plain::Plain;
 #[cfg(feature = "tls")]
-use crate::transport::tls::TlsSession;
+pub use tls::{TlsSession, Wire};
+
 use rustix::net::Shutdown;
-use socket2::SockRef;
 use std::io;
-use std::mem::MaybeUninit;
 use std::sync::Arc;
 #[cfg(feature = "tls")]
 use std::sync::OnceLock;
@@ -20,7 +17,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 
 #[derive(Debug)]
-pub struct Transport {
+pub(crate) struct Transport {
     /// Goes first: its end is sent through the socket.
     #[cfg(feature = "tls")]
     tls: OnceLock<TlsSession>,
@@ -92,27 +89,13 @@ impl Transport {
     }
 
     /// Receive what is there. 0: the peer has ended its side. `WouldBlock`: nothing is there.
-    pub fn try_recv(&self, buffer: &mut [MaybeUninit<u8>]) -> io::Result<usize> {
+    pub fn try_recv(&self, buffer: &mut [u8]) -> io::Result<usize> {
         self.count(on!(self, top => top.try_recv(buffer)))
     }
 
     /// Whether a receive would find bytes or an end. Whoever gets an error here has to keep it.
     pub fn has_input(&self) -> io::Result<bool> {
         on!(self, top => top.has_input())
-    }
-
-    /// How many bytes the kernel has that are the connection's, up to `most`. Who is told of some has to
-    /// [`recv_at_hand`](Self::recv_at_hand) them, all of them.
-    pub fn at_hand(&self, most: usize) -> usize {
-        match self.is_encrypted() {
-            true => 0,
-            false => self.plain.at_hand(most),
-        }
-    }
-
-    /// Receive what is at hand.
-    pub fn recv_at_hand(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.count(self.plain.recv_at_hand(buffer))
     }
 
     /// Whether the event loop knows when a receive finds something. A session may have something already.
@@ -181,16 +164,6 @@ impl Transport {
             return true;
         }
         self.plain.has_unread()
-    }
-
-    /// Who the peer of a Unix socket is.
-    pub fn peer_credentials(&self) -> io::Result<Option<PeerCredentials>> {
-        self.plain.peer_credentials()
-    }
-
-    /// For socket options.
-    pub fn options(&self) -> SockRef<'_> {
-        self.plain.options()
     }
 
     /// The socket.

@@ -1,28 +1,15 @@
 //! A stream socket of the operating system, TCP or Unix, that never blocks.
 
-use crate::PeerCredentials;
-use crate::sys::readiness::Readiness;
+use crate::sys::{self, PeerCredentials, Readiness, SHORT_MEANS_DONE, TELLS_OF_URGENT};
 use futures_util::FutureExt;
-use rustix::net::{RecvFlags, SendFlags, Shutdown};
+use rustix::net::Shutdown;
 use socket2::{SockRef, Socket};
 use std::io;
-use std::mem::MaybeUninit;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::Interest;
-
-/// Whether a send that does less than it could shows that the socket takes no more, so that the next
-/// attempt need not ask the kernel, and a receive, if [nothing else](Plain::is_drained) has ended it,
-/// that there is no more. With epoll and kqueue it does (epoll(7), "Questions and answers", 9).
-const SHORT_MEANS_DONE: bool = cfg!(any(
-    target_os = "linux",
-    target_os = "android",
-    target_os = "freebsd",
-    target_os = "ios",
-    target_os = "macos",
-));
 
 /// A socket and what its event loop knows of it.
 #[derive(Debug)]
@@ -45,12 +32,12 @@ impl Plain {
     }
 
     /// A connected Unix socket that never blocks.
-    #[cfg(unix)]
     pub fn unix(socket: impl Into<Socket>) -> Self {
         Self::new(socket.into(), true)
     }
 
     fn new(socket: Socket, is_unix: bool) -> Self {
+        sys::never_signal(&socket);
         Self {
             readiness: Readiness::default(),
             knows_input: AtomicBool::new(false),
@@ -69,37 +56,15 @@ impl Plain {
 
     /// Receive what is there, up to the size of the buffer: at the start of which it then is. 0: the
     /// peer has ended its side. `WouldBlock`: nothing is there.
-    pub fn try_recv(&self, buffer: &mut [MaybeUninit<u8>]) -> io::Result<usize> {
+    pub fn try_recv(&self, buffer: &mut [u8]) -> io::Result<usize> {
         let capacity = buffer.len();
-        let io = || self.recv(buffer, RecvFlags::empty());
+        let io = || sys::recv(&self.socket, buffer);
         self.try_io(Interest::READABLE, capacity, io, Self::is_drained)
     }
 
     /// The same, whatever the event loop knows.
-    pub fn recv_now(&self, buffer: &mut [MaybeUninit<u8>]) -> io::Result<usize> {
-        self.recv(buffer, RecvFlags::empty())
-    }
-
-    /// How many bytes a receive would find, up to `most`. Who is told of some has to receive them, all of
-    /// them: to the event loop they count as received. 0: none, or a receive knows more.
-    pub fn at_hand(&self, most: usize) -> usize {
-        let io = || Ok(most.min(self.unread()?));
-        // The kernel counts up to urgent data, but whatever else ends a receive.
-        let are_all = |plain: &Self| !plain.has_urgent();
-        let counted = self.try_io(Interest::READABLE, most, io, are_all);
-        counted.unwrap_or(0)
-    }
-
-    /// How many bytes the kernel has, up to urgent data.
-    fn unread(&self) -> io::Result<usize> {
-        let count = rustix::io::ioctl_fionread(&self.socket)?;
-        Ok(usize::try_from(count).unwrap_or(usize::MAX))
-    }
-
-    /// Receive what is at hand.
-    pub fn recv_at_hand(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        let (count, _) = rustix::net::recv(&self.socket, buffer, RecvFlags::empty())?;
-        Ok(count)
+    pub fn recv_now(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        sys::recv(&self.socket, buffer)
     }
 
     /// Whether the event loop knows when a receive finds something.
@@ -110,8 +75,7 @@ impl Plain {
     /// Whether a receive would find bytes or an end. An error is said here or there, not twice: the
     /// kernel forgets it.
     pub fn has_input(&self) -> io::Result<bool> {
-        let mut byte = [MaybeUninit::uninit()];
-        let io = || self.recv(&mut byte, RecvFlags::PEEK).map(|_| 0);
+        let io = || sys::peek(&self.socket, &mut [0]).map(|_| 0);
         match self.try_io(Interest::READABLE, 0, io, |_| false) {
             Ok(_) => Ok(true),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
@@ -130,28 +94,23 @@ impl Plain {
     /// does so behind descriptors that were passed, and where another process has sent what follows
     /// (unix(7)). There, and where urgent data is not told of, the kernel is asked.
     fn is_drained(&self) -> bool {
-        match Readiness::TELLS_OF_URGENT && !self.is_unix {
+        match TELLS_OF_URGENT && !self.is_unix {
             true => !self.has_urgent(),
-            false => matches!(self.unread(), Ok(0)),
+            false => matches!(sys::bytes_to_read(&self.socket), Ok(0)),
         }
     }
 
     /// Send as much as the kernel takes. `WouldBlock`: it takes nothing.
     pub fn try_send(&self, bytes: &[u8]) -> io::Result<usize> {
-        let io = || self.send(bytes);
+        let io = || sys::send(&self.socket, bytes);
         self.try_io(Interest::WRITABLE, bytes.len(), io, |_| true)
     }
 
     /// The same for several pieces.
-    #[cfg(all(unix, feature = "tls"))]
-    pub fn try_send_vectored(&self, pieces: &[io::IoSlice<'_>]) -> io::Result<usize> {
-        use rustix::net::{SendAncillaryBuffer, sendmsg};
+    #[cfg(feature = "tls")]
+    pub(crate) fn try_send_vectored(&self, pieces: &[io::IoSlice<'_>]) -> io::Result<usize> {
         let possible = pieces.iter().map(|piece| piece.len()).sum();
-        let io = || {
-            let mut nothing = SendAncillaryBuffer::default();
-            let sent = sendmsg(&self.socket, pieces, &mut nothing, SendFlags::NOSIGNAL)?;
-            Ok(sent)
-        };
+        let io = || sys::send_vectored(&self.socket, pieces);
         self.try_io(Interest::WRITABLE, possible, io, |_| true)
     }
 
@@ -198,17 +157,12 @@ impl Plain {
     /// Whether something was sent that the peer has yet to acknowledge. Where nobody can tell, nothing is;
     /// nor is it of a Unix socket, whose peer has it at once.
     pub fn has_unacknowledged(&self) -> bool {
-        #[cfg(target_os = "linux")]
-        if !self.is_unix {
-            use std::os::fd::AsFd;
-            return crate::sys::linux::has_unacknowledged(self.socket.as_fd());
-        }
-        false
+        !self.is_unix && sys::has_unacknowledged(&self.socket)
     }
 
     /// Whether something was received that nobody has read.
     pub fn has_unread(&self) -> bool {
-        rustix::io::ioctl_fionread(&self.socket).is_ok_and(|count| count > 0)
+        sys::bytes_to_read(&self.socket).is_ok_and(|count| count > 0)
     }
 
     /// Wait until the connection has failed: its peer has reset it, say, or is out of reach.
@@ -241,20 +195,6 @@ impl Plain {
     /// For socket options.
     pub fn options(&self) -> SockRef<'_> {
         SockRef::from(&*self.socket)
-    }
-
-    fn recv(&self, buffer: &mut [MaybeUninit<u8>], flags: RecvFlags) -> io::Result<usize> {
-        let (_, count) = rustix::net::recv(&self.socket, buffer, flags)?;
-        Ok(count)
-    }
-
-    fn send(&self, bytes: &[u8]) -> io::Result<usize> {
-        // A program that embeds this may not ignore SIGPIPE, as Rust's own do.
-        #[cfg(unix)]
-        let flags = SendFlags::NOSIGNAL;
-        #[cfg(not(unix))]
-        let flags = SendFlags::empty();
-        Ok(rustix::net::send(&self.socket, bytes, flags)?)
     }
 
     /// Do something if the socket may be ready for it. If it would block, or comes to less than

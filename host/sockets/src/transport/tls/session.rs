@@ -5,12 +5,11 @@
 //! they get there whatever the owner does next.
 
 use super::wire::Wire;
-use crate::Plain;
+use crate::transport::plain::Plain;
 use rustix::net::Shutdown;
 use rustls::ServerConnection;
 use std::fmt;
 use std::io::{self, BufRead, ErrorKind, Write};
-use std::mem::MaybeUninit;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -44,10 +43,10 @@ impl TlsSession {
                 plain,
                 runtime: Handle::current(),
                 aborted: CancellationToken::new(),
-                state: Mutex::new(State {
+                state: Mutex::new(Session {
                     tls,
                     failed: None,
-                    sending: Sending::Open,
+                    sending: Outbound::Open,
                     pushing: false,
                 }),
             }),
@@ -57,7 +56,7 @@ impl TlsSession {
     /// Receive what is there, up to the size of the buffer: at the start of which it then is.
     /// `WouldBlock`: nothing is there. 0: the peer has said that it ends. `UnexpectedEof`: it ended
     /// without saying so, and what came before may have been cut off.
-    pub fn try_recv(&self, buffer: &mut [MaybeUninit<u8>]) -> io::Result<usize> {
+    pub fn try_recv(&self, buffer: &mut [u8]) -> io::Result<usize> {
         self.shared
             .with_state(|state, plain| match state.receive_input(plain)? {
                 true => state.take_input(buffer),
@@ -89,7 +88,7 @@ impl TlsSession {
     /// taken what was given before.
     pub fn try_send(&self, bytes: &[u8]) -> io::Result<usize> {
         self.shared.with_state(|state, plain| {
-            if !matches!(state.sending, Sending::Open) {
+            if !matches!(state.sending, Outbound::Open) {
                 return Err(ErrorKind::BrokenPipe.into());
             }
             if !state.push(plain)? {
@@ -118,7 +117,7 @@ impl TlsSession {
     /// Wait until there is room to send, which is when the kernel has taken all. One task can wait
     /// at a time.
     pub fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while !self.shared.with_state(State::push)? {
+        while !self.shared.with_state(Session::push)? {
             ready!(self.shared.plain.poll_writable(cx))?;
         }
         Poll::Ready(Ok(()))
@@ -133,9 +132,9 @@ impl TlsSession {
         if matches!(how, Shutdown::Write | Shutdown::Both) {
             // An error is what the next attempt to receive will say.
             let _ = self.shared.with_state(|state, plain| {
-                if matches!(state.sending, Sending::Open) {
+                if matches!(state.sending, Outbound::Open) {
                     state.tls.send_close_notify();
-                    state.sending = Sending::Ending;
+                    state.sending = Outbound::Ending;
                 }
                 state.push(plain)
             });
@@ -177,18 +176,18 @@ struct Shared {
     plain: Arc<Plain>,
     runtime: Handle,
     aborted: CancellationToken,
-    state: Mutex<State>,
+    state: Mutex<Session>,
 }
 
 impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, Session> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Do something with the session. What it leaves to be sent, a task will send.
     fn with_state<T>(
         self: &Arc<Self>,
-        action: impl FnOnce(&mut State, &Plain) -> io::Result<T>,
+        action: impl FnOnce(&mut Session, &Plain) -> io::Result<T>,
     ) -> io::Result<T> {
         let mut state = self.lock();
         let result = action(&mut state, &self.plain);
@@ -242,28 +241,28 @@ impl Shared {
     }
 }
 
-struct State {
+struct Session {
     tls: ServerConnection,
     /// What ended the session before its time. Errors cannot be cloned: this is what they consist of.
     failed: Option<(ErrorKind, String)>,
-    sending: Sending,
+    sending: Outbound,
     /// Whether there is a task that sends.
     pushing: bool,
 }
 
 /// How far this side's end is.
-enum Sending {
+enum Outbound {
     Open,
     /// The `close_notify` waits to be sent.
     Ending,
     Ended,
 }
 
-impl State {
+impl Session {
     /// Whether there is nothing to be sent, or no way to.
     fn is_done(&self) -> bool {
         self.failed.is_some()
-            || (!self.tls.wants_write() && !matches!(self.sending, Sending::Ending))
+            || (!self.tls.wants_write() && !matches!(self.sending, Outbound::Ending))
     }
 
     fn fail(&mut self, error: &io::Error) {
@@ -299,8 +298,8 @@ impl State {
                 }
             }
         }
-        if matches!(self.sending, Sending::Ending) {
-            self.sending = Sending::Ended;
+        if matches!(self.sending, Outbound::Ending) {
+            self.sending = Outbound::Ended;
             plain.shutdown(Shutdown::Write);
         }
         Ok(true)
@@ -348,7 +347,7 @@ impl State {
     }
 
     /// Take what is there.
-    fn take_input(&mut self, buffer: &mut [MaybeUninit<u8>]) -> io::Result<usize> {
+    fn take_input(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let mut reader = self.tls.reader();
         let mut count = 0;
         while count < buffer.len() {
@@ -361,7 +360,7 @@ impl State {
             };
             let room = &mut buffer[count..];
             let size = piece.len().min(room.len());
-            room[..size].write_copy_of_slice(&piece[..size]);
+            room[..size].copy_from_slice(&piece[..size]);
             reader.consume(size);
             count += size;
         }

@@ -1,7 +1,7 @@
-//! The stream of what a peer is sent.
+//! The resource `output-stream` of a socket.
 
-use crate::Endpoint;
-use crate::p2::pollables::SocketPollable;
+use super::pollables::SocketPollable;
+use crate::connection::{Endpoint, MOST_UNSENT};
 use bytes::Bytes;
 use std::future::poll_fn;
 use std::io;
@@ -9,13 +9,11 @@ use std::sync::Arc;
 use wasmtime_wasi::async_trait;
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError, StreamResult};
 
-/// How much may be written at a time. No more than that is kept for a peer that does not read.
-pub(crate) const PERMIT: usize = 512 << 10;
-
-/// Tries the socket first and keeps what it does not take: nothing more may be written until that is
-/// sent. Dropping it closes the sending direction, and never waits: see [`closing`](crate::connection::closing).
+/// A write goes to the kernel at once; nothing more may be written until the kernel has all of it.
+///
+/// When its guest drops it, the sending direction [ends](Self::end).
 pub struct Output {
-    /// None: it was [revoked](Self::revoke).
+    /// None: it was [ended](Self::end).
     endpoint: Option<Arc<Endpoint>>,
     /// What `check_write` last allowed.
     permit: usize,
@@ -29,70 +27,52 @@ impl Output {
         }
     }
 
-    /// Take it away from whoever has not dropped it: to them, it is closed.
-    pub(crate) fn revoke(&mut self) {
+    /// Ends the sending direction, without waiting: its guest has dropped it, or it is taken away from a guest
+    /// that has not.
+    pub fn end(&mut self) {
         if let Some(endpoint) = self.endpoint.take() {
             endpoint.output_dropped();
         }
     }
 
-    /// Whether it is this connection's.
-    pub(crate) fn is_of(&self, connection: &Arc<Endpoint>) -> bool {
-        let endpoint = self.endpoint.as_ref();
-        endpoint.is_some_and(|endpoint| Arc::ptr_eq(endpoint, connection))
+    /// The connection that it belongs to.
+    pub fn endpoint(&self) -> Option<&Arc<Endpoint>> {
+        self.endpoint.as_ref()
     }
 
-    /// What says when it is ready.
-    pub(crate) fn pollable(&self) -> SocketPollable {
+    /// What is ready when it is.
+    pub fn pollable(&self) -> SocketPollable {
         match &self.endpoint {
             Some(endpoint) => SocketPollable::Output(Arc::clone(endpoint)),
             None => SocketPollable::Revoked,
         }
     }
 
-    fn endpoint(&self) -> StreamResult<&Arc<Endpoint>> {
+    fn open(&self) -> StreamResult<&Arc<Endpoint>> {
         self.endpoint.as_ref().ok_or(StreamError::Closed)
     }
 
-    /// How much may be written now.
-    pub(crate) fn permit(&mut self) -> StreamResult<usize> {
-        let mut sending = self.endpoint()?.sending();
-        sending.check_open().map_err(failure)?;
-        let is_idle = sending.is_idle();
-        drop(sending);
-        self.permit = match is_idle {
-            true => PERMIT,
-            false => match self.endpoint()?.push() {
-                Ok(()) => PERMIT,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
-                Err(error) => return Err(failure(error)),
-            },
-        };
-        Ok(self.permit)
-    }
-
-    /// Wait until something may be written: so much.
-    pub(crate) async fn permitted(&mut self) -> StreamResult<usize> {
-        // However fast the peer is, others get their turn.
+    /// Waits until something may be written, and returns how much.
+    pub async fn permitted(&mut self) -> StreamResult<usize> {
+        // However fast the peer is, other tasks get their time slice.
         tokio::task::coop::consume_budget().await;
-        let endpoint = self.endpoint()?;
+        let endpoint = self.open()?;
         let permitted = poll_fn(|cx| endpoint.poll_permitted(cx)).await;
         permitted.map_err(failure)?;
-        self.permit = PERMIT;
-        Ok(PERMIT)
+        self.permit = MOST_UNSENT;
+        Ok(MOST_UNSENT)
     }
 
-    /// Use up the permit for so many bytes. They are to be sent at once.
-    pub(crate) fn take_permit(&mut self, count: usize) -> StreamResult<Arc<Endpoint>> {
+    /// Uses up the permit for so many bytes, which the caller writes.
+    pub fn take_permit(&mut self, count: usize) -> StreamResult<Arc<Endpoint>> {
         check_permit(count, self.permit)?;
-        self.permit = 0;
-        Ok(Arc::clone(self.endpoint()?))
+        self.lend()
     }
 
-    /// What an input is to be spliced to. That takes the permit, whatever comes of it.
-    pub(crate) fn lend(&mut self) -> StreamResult<Arc<Endpoint>> {
+    /// Uses up the permit for a splice, whether it transfers something or not.
+    pub fn lend(&mut self) -> StreamResult<Arc<Endpoint>> {
         self.permit = 0;
-        Ok(Arc::clone(self.endpoint()?))
+        Ok(Arc::clone(self.open()?))
     }
 }
 
@@ -100,17 +80,20 @@ impl Output {
 impl OutputStream for Output {
     fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
         let endpoint = self.take_permit(bytes.len())?;
-        endpoint.send_soon(&bytes).map_err(failure)
+        endpoint.write(&bytes).map(drop).map_err(failure)
     }
 
-    /// What was written is on its way: the kernel is given it at the end of the round at the latest, and
-    /// takes it as soon as it can.
+    /// What was written is on its way already.
     fn flush(&mut self) -> StreamResult<()> {
-        self.endpoint()?.sending().check_open().map_err(failure)
+        self.open()?.check_open().map_err(failure)
     }
 
     fn check_write(&mut self) -> StreamResult<usize> {
-        self.permit()
+        self.permit = match self.open()?.takes_write().map_err(failure)? {
+            true => MOST_UNSENT,
+            false => 0,
+        };
+        Ok(self.permit)
     }
 
     async fn write_ready(&mut self) -> StreamResult<usize> {
@@ -121,11 +104,9 @@ impl OutputStream for Output {
         while !bytes.is_empty() {
             let permit = self.permitted().await?;
             let part = bytes.split_to(permit.min(bytes.len()));
-            // What is kept of it is sent right here: no task is needed for that.
-            let endpoint = self.take_permit(part.len())?;
-            endpoint.send(&part).map_err(failure)?;
+            self.write(part)?;
         }
-        self.endpoint()?.flushed().await.map_err(failure)
+        self.open()?.flushed().await.map_err(failure)
     }
 }
 
@@ -135,18 +116,15 @@ impl Pollable for Output {
         if let Some(endpoint) = &self.endpoint {
             poll_fn(|cx| endpoint.poll_output_ready(cx)).await;
         }
-        // However often it is asked, others get their turn. What is not ready costs nothing of that.
+        // However often it is asked, other tasks get their time slice.
         tokio::task::coop::consume_budget().await;
     }
 }
 
-impl Drop for Output {
-    fn drop(&mut self) {
-        self.revoke();
-    }
-}
-
-/// Whether so many bytes may be written.
+/// Traps a write of more bytes than `check-write` allowed.
+///
+/// # Errors
+/// A trap, with what would be right.
 pub fn check_permit(count: usize, permit: usize) -> StreamResult<()> {
     match count > permit {
         true => Err(StreamError::trap(&format!(
@@ -158,17 +136,16 @@ pub fn check_permit(count: usize, permit: usize) -> StreamResult<()> {
 }
 
 /// A peer that is gone is the end of the stream. For other errors the guest can ask.
-pub(crate) fn failure(error: io::Error) -> StreamError {
+pub fn failure(error: io::Error) -> StreamError {
     match error.kind() {
         io::ErrorKind::BrokenPipe => StreamError::Closed,
         _ => StreamError::LastOperationFailed(error.into()),
     }
 }
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Plain;
+    use crate::transport::Plain;
     use std::io::Read;
     use std::net::{TcpListener, TcpStream};
     use tokio::runtime::{Builder, Runtime};
@@ -215,6 +192,10 @@ mod tests {
         drop(output);
         let mut received = Vec::new();
         peer.read_to_end(&mut received).expect("a regular end");
-        assert_eq!(received.len() % PERMIT, 0, "each write was of that size");
+        assert_eq!(
+            received.len() % MOST_UNSENT,
+            0,
+            "each write was of that size"
+        );
     }
 }
