@@ -1,13 +1,13 @@
-//! `wasi:sockets` for TCP, as a server needs it: the interfaces `network`, `instance-network`,
-//! `tcp` and `tcp-create-socket` of WASI 0.2 over the operating system's sockets.
+//! `wasi:sockets` (TCP) and its streams for any wasmtime host, with rules of the host's own.
 //!
-//! What a guest sees is what the WIT documents say. What they leave to the host is decided by whoever
-//! runs the guest: [`Policy`] says which addresses it may use, [`TcpOptions`] how sockets are set up.
+//! The crate implements the interfaces `network`, `instance-network`, `tcp` and `tcp-create-socket` of WASI 0.2
+//! over the operating system's sockets, as their WIT documents them. What these leave to the host is decided by
+//! the host: [`Policy`] says which addresses a guest may use, [`TcpOptions`] how its sockets are set up.
 //!
-//! For a host of your own, implement [`TcpView`] for the store's data and call [`add_to_linker`]:
+//! For a host of your own, implement [`TcpView`] for the store's data and call [`p2::add_to_linker`]:
 //!
 //! ```
-//! use evconn_sockets::{Policy, TcpCtx, TcpCtxView, TcpView};
+//! use evconn_sockets::{Policy, TcpCtx, TcpCtxView, TcpView, p2};
 //! use wasmtime::component::{Linker, ResourceTable};
 //! use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 //!
@@ -30,14 +30,28 @@
 //! }
 //!
 //! let mut linker = Linker::<State>::new(&wasmtime::Engine::default());
-//! evconn_sockets::add_to_linker(&mut linker)?;
+//! p2::add_to_linker(&mut linker)?;
 //! let tcp = TcpCtx::new(Policy::new(|address, _use| address.ip().is_loopback()));
 //! # Ok::<(), wasmtime::Error>(())
 //! ```
 //!
-//! Where it ends: UDP and all the rest of WASI are wasmtime-wasi's; so is name look-up, but for what a
-//! [`Service`](crate::Service) or a [`Program`](crate::Program) is granted. Accepting in a loop, with backoff and the like, is
-//! `listener.wasm`'s.
+//! The example `host` is a whole program. Calls run within a tokio runtime with I/O and time.
+//!
+//! # Parts
+//! | for | items |
+//! | --- | --- |
+//! | every host | [`p2`], [`TcpView`], [`TcpCtxView`], [`TcpCtx`], [`Policy`], [`TcpOptions`] |
+//! | rules besides a policy | [`Destinations`], [`Place`], [`UdpRules`], [`OnDenied`] |
+//! | sockets that the host opens | [`TcpSocket::from_tcp_listener`], [`TcpSocket::from_unix_listener`] |
+//! | connections that move between stores | [`p2::take`], [`p2::give`], [`Endpoint`], [`Plain`], [`Peer`] |
+//!
+//! Where it ends: UDP sockets, name look-up without [`p2::add_granted_to_linker`], and all the rest of WASI are
+//! wasmtime-wasi's.
+//!
+//! # Features
+//! - `tls`: TLS sessions between a connection and its socket (`TlsSession`, `Wire`). Requires a C compiler.
+
+#![deny(missing_docs, unsafe_code)]
 
 mod connection;
 mod error;

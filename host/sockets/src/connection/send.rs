@@ -114,3 +114,41 @@ impl Endpoint {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::transport::Plain;
+    use std::io::Read;
+    use std::net::{TcpListener, TcpStream};
+    use std::time::Duration;
+
+    /// More than both ends have room for.
+    const MUCH: usize = 64 << 20;
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_write_on_top_of_an_unsent_one_is_an_error_and_loses_nothing() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
+        let address = listener.local_addr().expect("its address");
+        let mut peer = TcpStream::connect(address).expect("connected");
+        let timeout = Some(Duration::from_secs(60));
+        peer.set_read_timeout(timeout).expect("set");
+        let (stream, address) = listener.accept().expect("accepted");
+        stream.set_nonblocking(true).expect("set");
+        let endpoint = Endpoint::new(Plain::tcp(stream), address);
+        let is_sent = endpoint.write(&vec![b'x'; MUCH]).expect("it is open");
+        assert!(!is_sent, "so much is not taken at once");
+        assert!(!endpoint.takes_write().expect("it is open"));
+        endpoint
+            .write(b"more")
+            .expect_err("the last write is not sent");
+        drop(endpoint);
+        let read = move || {
+            let mut received = Vec::new();
+            peer.read_to_end(&mut received).map(|_| received)
+        };
+        let received = tokio::task::spawn_blocking(read).await.expect("no panic");
+        let received = received.expect("a regular end");
+        assert!(received.len() == MUCH && received.iter().all(|byte| *byte == b'x'));
+    }
+}

@@ -106,3 +106,73 @@ pub fn reset_all(table: &mut ResourceTable) {
         .filter_map(TcpSocket::endpoint)
         .for_each(|endpoint| endpoint.reset());
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::Policy;
+    use crate::transport::Plain;
+    use std::io::{ErrorKind, Read, Write};
+    use std::net::{TcpListener, TcpStream};
+    use std::time::Duration;
+
+    /// A connection in a table, and its peer.
+    fn given(table: &mut ResourceTable, ctx: &TcpCtx) -> (Handles, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
+        let address = listener.local_addr().expect("its address");
+        let peer = TcpStream::connect(address).expect("connected");
+        let timeout = Some(Duration::from_secs(60));
+        peer.set_read_timeout(timeout).expect("set");
+        let (stream, address) = listener.accept().expect("accepted");
+        stream.set_nonblocking(true).expect("set");
+        let endpoint = Arc::new(Endpoint::new(Plain::tcp(stream), address));
+        (give(table, ctx, &endpoint).expect("room"), peer)
+    }
+
+    fn is_open(mut peer: &TcpStream) -> bool {
+        peer.set_nonblocking(true).expect("set");
+        let found = peer.read(&mut [0]);
+        peer.set_nonblocking(false).expect("set");
+        matches!(found, Err(error) if error.kind() == ErrorKind::WouldBlock)
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_is_taken_goes_on_in_another_table() {
+        let ctx = TcpCtx::new(Policy::deny_all());
+        let (mut first, mut second) = (ResourceTable::new(), ResourceTable::new());
+        let (handles, mut peer) = given(&mut first, &ctx);
+        let endpoint = take(&mut first, handles).expect("all of it");
+        assert!(first.is_empty());
+        drop(first);
+        assert!(is_open(&peer));
+        let (_, input, _) = give(&mut second, &ctx, &endpoint).expect("room");
+        drop(endpoint);
+        peer.write_all(b"x").expect("sent");
+        let input = Resource::<Input>::new_borrow(input.rep());
+        let input = second.get_mut(&input).expect("it is there");
+        assert_eq!(input.read_next(8).await.expect("bytes")[..], *b"x");
+        drop(second);
+        assert_eq!(peer.read(&mut [0]).expect("a regular end"), 0);
+    }
+
+    #[tokio::test]
+    async fn what_waits_for_a_connection_keeps_it_from_being_taken() {
+        let ctx = TcpCtx::new(Policy::deny_all());
+        let mut table = ResourceTable::new();
+        let ((socket, input, output), _peer) = given(&mut table, &ctx);
+        let stream = Resource::<Input>::new_borrow(input.rep());
+        let pollable = table.get(&stream).expect("it is there").pollable();
+        crate::p2::pollables::push(&mut table, &stream, pollable).expect("room");
+        take(&mut table, (socket, input, output)).expect_err("it has children");
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_is_reset_with_all_others_is_no_regular_end() {
+        let mut table = ResourceTable::new();
+        let (_, mut peer) = given(&mut table, &TcpCtx::new(Policy::deny_all()));
+        reset_all(&mut table);
+        drop(table);
+        let error = peer.read(&mut [0]).expect_err("a reset");
+        assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+    }
+}

@@ -296,6 +296,10 @@ fn socket_output<'a>(
     Ok(table.get_any_mut(stream.rep())?.downcast_mut())
 }
 
+/// Drops an input stream of a guest, a socket's or any other: the resource's drop function.
+///
+/// # Errors
+/// If it is not in the table, or has children there.
 pub async fn drop_input(table: &mut ResourceTable, index: u32) -> wasmtime::Result<()> {
     if table.get_any_mut(index)?.is::<Input>() {
         table.delete(Resource::<Input>::new_own(index))?;
@@ -306,6 +310,10 @@ pub async fn drop_input(table: &mut ResourceTable, index: u32) -> wasmtime::Resu
     Ok(())
 }
 
+/// Drops an output stream of a guest, a socket's or any other: the resource's drop function.
+///
+/// # Errors
+/// If it is not in the table, or has children there.
 pub async fn drop_output(table: &mut ResourceTable, index: u32) -> wasmtime::Result<()> {
     if table.get_any_mut(index)?.is::<Output>() {
         table.delete(Resource::<Output>::new_own(index))?.end();

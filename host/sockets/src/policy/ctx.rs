@@ -84,6 +84,7 @@ impl TcpCtx {
         self
     }
 
+    /// What the guest may do with datagrams.
     pub fn udp(&self) -> &UdpRules {
         &self.rules.udp
     }

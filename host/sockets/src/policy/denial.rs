@@ -8,8 +8,11 @@ use std::net::SocketAddr;
 pub enum Denial<'a> {
     /// It is granted nothing that takes a socket.
     AnySocket,
+    /// Binding a socket to this address.
     Bind(SocketAddr),
+    /// Listening on this address.
     Listen(SocketAddr),
+    /// Connecting to this address.
     Connect(SocketAddr),
     /// A name, in ASCII.
     LookUp(&'a str),
@@ -19,7 +22,9 @@ pub enum Denial<'a> {
     LowPort(SocketAddr),
     /// It is granted nothing that takes a socket for datagrams.
     AnyUdpSocket,
+    /// Binding a UDP socket to this address.
     UdpBind(SocketAddr),
+    /// Sending datagrams to this address.
     UdpSend(SocketAddr),
 }
 

@@ -18,7 +18,9 @@ pub struct Destinations {
 /// What a destination is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {
+    /// Connections.
     Tcp,
+    /// Datagrams.
     Udp,
 }
 
@@ -51,6 +53,7 @@ pub struct Check {
 }
 
 impl Destinations {
+    /// These destinations, each for one protocol.
     pub fn new<'a>(destinations: impl IntoIterator<Item = (Protocol, &'a Destination)>) -> Self {
         let mut entries: Vec<Entry> = Vec::new();
         for (protocol, Destination { target, ports }) in destinations {
@@ -80,6 +83,7 @@ impl Destinations {
         self
     }
 
+    /// Whether any of them is for this protocol.
     pub fn has(&self, protocol: Protocol) -> bool {
         self.entries.iter().any(|entry| entry.protocol == protocol)
     }

@@ -7,7 +7,9 @@ use std::net::{IpAddr, SocketAddr};
 /// A port of some addresses of this machine. Port 0 is whatever port the system chooses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
+    /// The addresses.
     pub host: PlaceHost,
+    /// The port, or 0.
     pub port: u16,
 }
 
@@ -18,7 +20,9 @@ pub enum PlaceHost {
     Any,
     /// `127.0.0.1` and `::1`.
     Localhost,
+    /// One address.
     Ip {
+        /// The address.
         ip: IpAddr,
         /// The number of the interface, for addresses that several interfaces have; 0 is any.
         scope: u32,

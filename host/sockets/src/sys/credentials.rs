@@ -13,7 +13,7 @@ use tokio::net::UnixStream;
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> std::io::Result<()> {
 /// let (_ours, theirs) = tokio::net::UnixStream::pair()?;
-/// let peer = evconn::PeerCredentials::of(&theirs)?;
+/// let peer = evconn_sockets::PeerCredentials::of(&theirs)?;
 /// assert_eq!(peer.pid, i32::try_from(std::process::id()).ok());
 /// # Ok(())
 /// # }

@@ -8,24 +8,11 @@ use std::time::Duration;
 /// connect. It is the host's choice: a guest neither sees nor changes it, but for keep-alive.
 ///
 /// ```
-/// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// use evconn_sockets::TcpOptions;
-/// use evconn::{Host, Listener};
+/// use evconn_sockets::{Policy, TcpCtx, TcpOptions};
 ///
 /// let mut options = TcpOptions::default();
 /// options.reuse_port = true;
-/// let host = Host::new()?;
-/// let one = Listener::builder(&host)
-///     .tcp_options(options.clone())
-///     .bind("127.0.0.1:0".parse()?)
-///     .await?;
-/// let other = Listener::builder(&host)
-///     .tcp_options(options)
-///     .bind(one.local_addr())
-///     .await?;
-/// # Ok(())
-/// # }
+/// let tcp = TcpCtx::new(Policy::allow_all()).options(options);
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
