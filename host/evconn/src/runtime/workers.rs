@@ -7,7 +7,6 @@
 //! [background](super::background).
 
 use crate::log::with_log;
-use crate::sockets::round;
 use futures_util::FutureExt;
 use std::future::Future;
 use std::io;
@@ -77,7 +76,6 @@ impl Worker {
         let runtime = Builder::new_current_thread()
             .enable_io()
             .enable_time()
-            .on_thread_park(round::is_over)
             .build()?;
         let handle = runtime.handle().clone();
         let (stop, stopped) = oneshot::channel();
@@ -93,7 +91,6 @@ impl Worker {
 }
 
 fn run(runtime: Runtime, stopped: oneshot::Receiver<()>) {
-    runtime.spawn(round::send_at_ends());
     // It is an error that says that it is over: the other side is dropped.
     let _ = runtime.block_on(stopped);
     // Somebody may be reading a file. Nobody waits for it.
