@@ -12,7 +12,9 @@
 )]
 
 mod accept_rate;
+mod architecture;
 mod cli;
+mod components;
 mod composing;
 mod deferred;
 mod descriptor_leak;

@@ -22,6 +22,13 @@ const FOLDERS: [&str; 2] = ["guest/examples", "tests/programs"];
 /// The guest that is in neither.
 const LISTENER: &str = "guest/listener";
 
+/// The components that are shipped. They are built without the other guests, whose features of common
+/// dependencies would change them.
+const SHIPPED: [&str; 2] = ["echo", "listener"];
+
+/// Variables whose names begin like this are settings of the outer cargo, for the host.
+const SETTINGS: [&str; 3] = ["CARGO_BUILD_", "CARGO_PROFILE_", "CARGO_TARGET_"];
+
 /// What a guest is made of. Nothing else makes this script run again.
 const INPUTS: [&str; 5] = ["guest", "tests/programs", "wit", "Cargo.toml", "Cargo.lock"];
 
@@ -56,7 +63,11 @@ fn run() -> Result<()> {
     let guests = guests(workspace)?;
 
     ensure_target()?;
-    build_modules(workspace, &guests, &modules)?;
+    let (shipped, others): (Vec<_>, Vec<_>) = guests
+        .iter()
+        .partition(|guest| SHIPPED.contains(&guest.name.as_str()));
+    build_modules(workspace, &shipped, &modules)?;
+    build_modules(workspace, &others, &modules)?;
     for guest in &guests {
         let module = modules
             .join(TARGET)
@@ -65,9 +76,18 @@ fn run() -> Result<()> {
         let component = out_dir.join(format!("{}.wasm", guest.name));
         encode(&module, &component).with_context(|| format!("{}.wasm", guest.name))?;
     }
-    let constants: String = guests.iter().map(Guest::constants).collect();
-    fs::write(out_dir.join("components.rs"), constants)?;
+    fs::write(out_dir.join("components.rs"), constants(&guests))?;
+    println!("cargo::rustc-env=EVCONN_GUEST_RUSTC={}", rustc_version()?);
     Ok(())
+}
+
+/// What the library includes.
+fn constants(guests: &[Guest]) -> String {
+    let names: Vec<_> = guests.iter().map(Guest::constant).collect();
+    let list = format!(
+        "/// The names of the components' constants.\npub const NAMES: &[&str] = &{names:?};\n"
+    );
+    guests.iter().map(Guest::constants).chain([list]).collect()
 }
 
 /// All guests, in the order of their names.
@@ -111,10 +131,14 @@ impl Guest {
         })
     }
 
+    fn constant(&self) -> String {
+        self.name.to_uppercase().replace('-', "_")
+    }
+
     /// Its component and the path of that, as constants.
     fn constants(&self) -> String {
         let Self { name, .. } = self;
-        let constant = name.to_uppercase().replace('-', "_");
+        let constant = self.constant();
         format!(
             "/// `{name}.wasm`.\n\
              pub const {constant}: &[u8] = include_bytes!(concat!(env!(\"OUT_DIR\"), \"/{name}.wasm\"));\n\
@@ -124,53 +148,56 @@ impl Guest {
     }
 }
 
-/// Make sure that the guests' target is installed.
+/// Fails unless the guests' target is installed. Nothing is installed here: that is rustup's task.
 fn ensure_target() -> Result<()> {
-    if target_is_installed()? {
-        return Ok(());
-    }
-    let added = Command::new("rustup")
-        .args(["target", "add", TARGET])
-        .status();
-    let advice = format!(
-        "the target {TARGET} is not installed; install it with `rustup target add {TARGET}`"
+    let libraries = rustc(&["--print", "target-libdir", "--target", TARGET])?;
+    ensure!(
+        Path::new(&libraries).exists(),
+        "the target {TARGET} is not installed: rustup installs it with `rustup target add {TARGET}`; \
+         without rustup, install its standard library from where rustc is from (Debian: \
+         libstd-rust-dev-wasm32)"
     );
-    match added {
-        Ok(status) => ensure!(
-            status.success() && target_is_installed()?,
-            "{advice} (running that failed: {status})"
-        ),
-        Err(error) => bail!("{advice} (rustup cannot be run: {error})"),
-    }
     Ok(())
 }
 
-fn target_is_installed() -> Result<bool> {
-    let output = Command::new(required_var("RUSTC")?)
-        .args(["--print", "target-libdir", "--target", TARGET])
-        .output()
-        .context("rustc cannot be run")?;
-    ensure!(
-        output.status.success(),
-        "rustc does not know the target {TARGET}"
-    );
-    Ok(Path::new(String::from_utf8(output.stdout)?.trim()).exists())
+fn rustc_version() -> Result<String> {
+    rustc(&["--version"])
 }
 
-fn build_modules(workspace: &Path, guests: &[Guest], target_dir: &Path) -> Result<()> {
+/// What rustc prints with these arguments.
+fn rustc(arguments: &[&str]) -> Result<String> {
+    let output = Command::new(required_var("RUSTC")?)
+        .args(arguments)
+        .output()
+        .context("rustc cannot be run")?;
+    let errors = String::from_utf8_lossy(&output.stderr);
+    ensure!(
+        output.status.success(),
+        "rustc {} failed: {errors}",
+        arguments.join(" ")
+    );
+    Ok(String::from_utf8(output.stdout)?.trim().to_owned())
+}
+
+fn build_modules(workspace: &Path, guests: &[&Guest], target_dir: &Path) -> Result<()> {
     let mut cargo = Command::new(required_var("CARGO")?);
     cargo
-        .arg("build")
+        .args(["build", "--locked"])
         .args(["--target", TARGET, "--profile", "guest"])
         .arg("--manifest-path")
         .arg(workspace.join("Cargo.toml"))
         .arg("--target-dir")
         .arg(target_dir)
         .env("CARGO_ENCODED_RUSTFLAGS", rustflags(workspace)?)
-        // What the outer cargo was told for the host does not hold for the guests.
         .env_remove("RUSTC_WORKSPACE_WRAPPER")
-        .env_remove("CARGO_BUILD_TARGET")
-        .env_remove("CARGO_TARGET_DIR");
+        // Incremental builds differ from others.
+        .env_remove("CARGO_INCREMENTAL");
+    for (name, _) in env::vars_os() {
+        let is_setting = |prefix: &&str| name.to_string_lossy().starts_with(*prefix);
+        if SETTINGS.iter().any(is_setting) {
+            cargo.env_remove(name);
+        }
+    }
     for guest in guests {
         cargo.args(["--package", &guest.package]);
     }

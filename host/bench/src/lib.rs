@@ -8,6 +8,7 @@ mod machine;
 mod options;
 mod peers;
 mod placement;
+mod plan;
 mod process;
 mod report;
 mod rounds;

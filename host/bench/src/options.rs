@@ -1,13 +1,13 @@
 //! What is asked for on the command line.
 
 use super::peers::Peer;
+use super::plan::{DEFAULT, Plan, QUICK};
 use super::work::Work;
 use clap::Parser;
 use clap::error::ErrorKind;
 use std::fs::{self, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Duration;
 
 const BAD_INPUT: u8 = 2;
 
@@ -58,16 +58,6 @@ pub struct Asked {
     pub evconn: Option<PathBuf>,
 }
 
-#[derive(Clone, Copy)]
-pub struct Plan {
-    /// How many times each server is measured under each work, after a warm-up.
-    pub rounds: u32,
-    /// How many turns each of them has in a round under those [works](Work::turns) that tell the most.
-    pub turns: u32,
-    /// How long each time, where the time is not what is measured.
-    pub duration: Duration,
-}
-
 /// Where the figures go, besides standard output.
 #[derive(Default)]
 pub struct Outputs {
@@ -75,18 +65,6 @@ pub struct Outputs {
     pub markdown: Option<PathBuf>,
     pub plots: Option<PathBuf>,
 }
-
-const DEFAULT: Plan = Plan {
-    rounds: 5,
-    turns: 3,
-    duration: Duration::from_millis(300),
-};
-
-const QUICK: Plan = Plan {
-    rounds: 3,
-    turns: 1,
-    duration: Duration::from_millis(200),
-};
 
 const QUICK_WORKS: [&str; 5] = [
     "connect-50",

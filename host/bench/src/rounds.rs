@@ -2,8 +2,8 @@
 
 use super::client::Sources;
 use super::kit::Kit;
-use super::options::Plan;
 use super::peers::Peer;
+use super::plan::Plan;
 use super::process::Process;
 use super::sample::Sample;
 use super::work::{Tools, Work};
@@ -70,7 +70,7 @@ impl Bench {
     }
 
     fn nothing_yet(&self, work: Work) -> Measured {
-        let peers = self.peers.iter().filter(|peer| peer.takes_part(work));
+        let peers = self.peers.iter().filter(|peer| work.is_for(**peer));
         let peers = peers.map(|&peer| PeerMeasured {
             peer,
             samples: Ok(Vec::new()),

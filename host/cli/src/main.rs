@@ -16,8 +16,6 @@ use commands::Command;
 use failure::Failure;
 use std::process::ExitCode;
 
-// Memory for a connection is allocated by one thread and mostly freed by another, at which the system's
-// allocator is slow.
 #[cfg(feature = "mimalloc")]
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -37,6 +35,11 @@ struct Cli {
 }
 
 fn main() -> ExitCode {
+    // SAFETY: the command has opened nothing yet, and whatever it opens later is close-on-exec.
+    #[allow(unsafe_code, reason = "sockets are inherited as numbers")]
+    unsafe {
+        evconn::claim_inherited_descriptors();
+    }
     let cli = Cli::parse();
     log::start(cli.log_format, cli.command.log_writer());
     let result = cli.command.run();

@@ -2,7 +2,7 @@
 //!
 //! Where it ends: a connection that is for a service stays in [`Parts`] on its way there.
 
-use crate::sockets::{Endpoint, PeerCredentials};
+use crate::sockets::{self, Endpoint, PeerCredentials};
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
@@ -100,13 +100,9 @@ impl AsyncRead for Connection {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         loop {
-            // SAFETY: what is received is written to the start of the buffer, and nothing in it is
-            // made uninitialized.
-            let unfilled = unsafe { buf.unfilled_mut() };
-            match self.endpoint.try_recv(unfilled) {
+            let unfilled = buf.initialize_unfilled();
+            match self.endpoint.try_recv(sockets::uninit(unfilled)) {
                 Ok(count) => {
-                    // SAFETY: that many bytes were received to the start.
-                    unsafe { buf.assume_init(count) };
                     buf.advance(count);
                     return Poll::Ready(Ok(()));
                 }

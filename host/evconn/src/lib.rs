@@ -12,7 +12,7 @@
 //!
 //! Both need a [`Host`], one for the program, and a tokio runtime with I/O and time.
 
-#![deny(missing_docs)]
+#![deny(missing_docs, unsafe_code)]
 
 mod address;
 mod bindings;
@@ -37,7 +37,9 @@ mod stderr;
 mod store;
 mod trap;
 
-pub use address::{ListenSource, Opened, SocketFile, SourceError, UnixSource};
+pub use address::{
+    ListenSource, Opened, SocketFile, SourceError, UnixSource, claim_inherited_descriptors,
+};
 pub use compose::{Composer, Composition, Program};
 pub use connection::Connection;
 pub use error::{Error, ErrorCode, LoadError, LoadProblem};

@@ -1,14 +1,11 @@
 //! Who is compared, and how each is started.
 
 mod epoll;
-pub mod libevent;
 mod native;
-pub mod wasmtime;
 mod wasmtime_wasi;
 
-use crate::kit::{self, ECHO, ECHO_COMMAND, ECHO_COPY, Kit};
+use crate::kit::{self, ECHO, ECHO_COMMAND, ECHO_COPY, Kit, libevent};
 use crate::process::{Address, Process, READY};
-use crate::work::Work;
 use anyhow::{Context, Result, anyhow, bail};
 use serde::Serialize;
 use std::io::Write;
@@ -98,34 +95,6 @@ impl Peer {
             }
             Self::EvconnOne => "evconn run: the manual's echo server, one instance for all",
             Self::Wasmtime => "the same, composed, on the command wasmtime",
-        }
-    }
-
-    /// Whether there is something to learn from it under a work.
-    pub const fn takes_part(self, work: Work) -> bool {
-        let is_native = matches!(
-            self,
-            Self::Tokio | Self::TokioLarge | Self::Epoll | Self::Libevent
-        );
-        match (self, work) {
-            // The buffer is as large as what evconn reads at a time, and only there are there such bytes.
-            (Self::TokioLarge, work) => matches!(work, Work::Bulk { .. } | Work::Beside { .. }),
-            // It differs in how connections begin.
-            (Self::EvconnReuse, work) => matches!(work, Work::Connect { .. } | Work::Open { .. }),
-            // And this one in how bytes move, and in what it allocates.
-            (Self::EvconnCopy, work) => matches!(
-                work,
-                Work::Connect { .. }
-                    | Work::RoundTrips { .. }
-                    | Work::Bulk { .. }
-                    | Work::Beside { .. }
-            ),
-            // It keeps nothing of what it compiles.
-            (Self::WasmtimeWasi, Work::Start { cached }) => !cached,
-            // The ratio is to it.
-            (Self::Tokio, _) => true,
-            (_, Work::Start { cached: false }) => !is_native,
-            _ => true,
         }
     }
 

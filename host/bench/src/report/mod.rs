@@ -7,8 +7,9 @@ mod plot;
 mod row;
 
 use super::machine::Machine;
-use super::options::{Outputs, Plan};
+use super::options::Outputs;
 use super::peers::Skipped;
+use super::plan::Plan;
 use super::rounds::Measured;
 use anyhow::{Context, Result};
 use grid::Grid;

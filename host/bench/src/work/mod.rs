@@ -13,9 +13,9 @@ pub use room::{raise_descriptor_limit, that_fit};
 
 use crate::client::{Close, Sources};
 use crate::kit::Kit;
-use crate::options::Plan;
 use crate::peers::{Peer, Start};
 use crate::placement::OnOneCore;
+use crate::plan::Plan;
 use crate::process::Process;
 use crate::sample::Sample;
 use anyhow::Result;
@@ -241,6 +241,34 @@ impl Work {
                 | Self::RoundTrips { connections: 1, .. }
                 | Self::OneActive { .. }
         )
+    }
+
+    /// Whether there is something to learn from a server under this work.
+    pub const fn is_for(self, peer: Peer) -> bool {
+        let is_native = matches!(
+            peer,
+            Peer::Tokio | Peer::TokioLarge | Peer::Epoll | Peer::Libevent
+        );
+        match (peer, self) {
+            // The buffer is as large as what evconn reads at a time, and only there are there such bytes.
+            (Peer::TokioLarge, work) => matches!(work, Self::Bulk { .. } | Self::Beside { .. }),
+            // It differs in how connections begin.
+            (Peer::EvconnReuse, work) => matches!(work, Self::Connect { .. } | Self::Open { .. }),
+            // And this one in how bytes move, and in what it allocates.
+            (Peer::EvconnCopy, work) => matches!(
+                work,
+                Self::Connect { .. }
+                    | Self::RoundTrips { .. }
+                    | Self::Bulk { .. }
+                    | Self::Beside { .. }
+            ),
+            // It keeps nothing of what it compiles.
+            (Peer::WasmtimeWasi, Self::Start { cached }) => !cached,
+            // The ratio is to it.
+            (Peer::Tokio, _) => true,
+            (_, Self::Start { cached: false }) => !is_native,
+            _ => true,
+        }
     }
 
     /// Start a server for it, with room for so many connections.

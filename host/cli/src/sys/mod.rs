@@ -3,4 +3,5 @@
 pub mod files;
 pub mod resources;
 pub mod signals;
+#[cfg_attr(not(unix), path = "no_systemd.rs")]
 pub mod systemd;

@@ -82,6 +82,12 @@ pub enum SourceError {
     /// Descriptors 0, 1 and 2 are the standard streams, and numbers are not negative.
     #[error("descriptor {0} cannot be listened on: pass the socket as 3 or higher")]
     StandardStream(i32),
+    /// Nobody has said that descriptors which were inherited may be taken.
+    #[error(
+        "descriptor {0} cannot be taken: the program has to call claim_inherited_descriptors first, or pass \
+         the socket itself (Opened::from_fd)"
+    )]
+    NotClaimed(i32),
     /// No such descriptor is open.
     #[error("descriptor {0} is not open: it has to be a listening socket that was passed here")]
     NotOpen(i32),

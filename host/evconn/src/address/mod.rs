@@ -21,7 +21,7 @@ mod platform;
 
 pub use error::SourceError;
 pub(crate) use name::look_up;
-pub use platform::SocketFile;
+pub use platform::{SocketFile, claim_inherited_descriptors};
 
 use std::fmt;
 use std::net::{Ipv6Addr, SocketAddr};
@@ -177,8 +177,9 @@ impl ListenSource {
     /// that was asked for, also if that is 0. A Unix socket that it makes queues up to 4,096
     /// connections, or as many as the kernel allows.
     ///
-    /// A descriptor that was passed belongs to what this returns, and can be taken once in the life
-    /// of a process: nothing else in it may use that number. From now on it does not block, for
+    /// A descriptor that was passed is taken only after
+    /// [`claim_inherited_descriptors`](crate::claim_inherited_descriptors). It belongs to what this returns,
+    /// and can be taken once in the life of a process. From now on it does not block, for
     /// whoever else has it too. The variables of systemd stay in the environment: programs that are
     /// started later see them, and that they are meant for another process.
     ///

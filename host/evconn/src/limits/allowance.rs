@@ -7,25 +7,25 @@ use wasmtime::ResourceLimiter;
 /// Counts down what is left to an instance: its memories together, and its tables together.
 #[derive(Debug)]
 pub(crate) struct Allowance {
-    memory: Budget,
-    elements: Budget,
+    memory: Allotment,
+    elements: Allotment,
     core_instances: usize,
     memories: usize,
     tables: usize,
     /// What it was refused last: mostly the reason of the trap that follows.
-    refused: Option<Refused>,
+    refused: Option<Exceeded>,
 }
 
 /// What an instance asked for and did not get.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Refused {
+pub(crate) enum Exceeded {
     /// More memory than so many bytes.
     Memory(usize),
     /// More elements of tables than so many.
     TableElements(usize),
 }
 
-impl fmt::Display for Refused {
+impl fmt::Display for Exceeded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (what, limit, flag, field) = match *self {
             Self::Memory(bytes) => ("memory", size(bytes), "memory", "memory"),
@@ -55,8 +55,8 @@ fn size(bytes: usize) -> String {
 impl Allowance {
     pub fn new(limits: &Limits) -> Self {
         Self {
-            memory: Budget::new(limits.max_memory),
-            elements: Budget::new(limits.max_table_elements),
+            memory: Allotment::new(limits.max_memory),
+            elements: Allotment::new(limits.max_table_elements),
             core_instances: limits.max_core_instances,
             memories: limits.max_memories,
             tables: limits.max_tables,
@@ -67,8 +67,8 @@ impl Allowance {
     /// As much as there is of everything.
     pub fn unlimited() -> Self {
         Self {
-            memory: Budget::new(usize::MAX),
-            elements: Budget::new(usize::MAX),
+            memory: Allotment::new(usize::MAX),
+            elements: Allotment::new(usize::MAX),
             core_instances: usize::MAX,
             memories: usize::MAX,
             tables: usize::MAX,
@@ -79,18 +79,18 @@ impl Allowance {
     /// The same, but for so many bytes of memory.
     pub fn of_memory(bytes: usize) -> Self {
         Self {
-            memory: Budget::new(bytes),
+            memory: Allotment::new(bytes),
             ..Self::unlimited()
         }
     }
 
     /// What the instance was refused since this was asked last.
-    pub fn take_refused(&mut self) -> Option<Refused> {
+    pub fn take_refused(&mut self) -> Option<Exceeded> {
         self.refused.take()
     }
 
     /// Remember that something was refused.
-    fn refuse(&mut self, refused: Refused) -> bool {
+    fn refuse(&mut self, refused: Exceeded) -> bool {
         self.refused = Some(refused);
         false
     }
@@ -98,12 +98,12 @@ impl Allowance {
 
 /// So much of something, and what is left of it.
 #[derive(Debug)]
-struct Budget {
+struct Allotment {
     most: usize,
     left: usize,
 }
 
-impl Budget {
+impl Allotment {
     fn new(most: usize) -> Self {
         Self { most, left: most }
     }
@@ -131,7 +131,7 @@ impl ResourceLimiter for Allowance {
             // What its own maximum forbids does not count.
             Some(maximum) if desired > maximum => false,
             _ if self.memory.grow(current, desired) => true,
-            _ => self.refuse(Refused::Memory(self.memory.most)),
+            _ => self.refuse(Exceeded::Memory(self.memory.most)),
         };
         Ok(granted)
     }
@@ -145,7 +145,7 @@ impl ResourceLimiter for Allowance {
         let granted = match maximum {
             Some(maximum) if desired > maximum => false,
             _ if self.elements.grow(current, desired) => true,
-            _ => self.refuse(Refused::TableElements(self.elements.most)),
+            _ => self.refuse(Exceeded::TableElements(self.elements.most)),
         };
         Ok(granted)
     }
@@ -184,7 +184,7 @@ mod tests {
         assert!(grow(0, 20).expect("an answer"));
         assert!(grow(60, 80).expect("an answer"));
         assert!(!grow(20, 21).expect("an answer"));
-        assert_eq!(allowance.take_refused(), Some(Refused::Memory(100)));
+        assert_eq!(allowance.take_refused(), Some(Exceeded::Memory(100)));
         assert_eq!(allowance.take_refused(), None);
     }
 
@@ -202,13 +202,13 @@ mod tests {
         let mut allowance = allowance();
         assert!(allowance.table_growing(0, 10, None).expect("an answer"));
         assert!(!allowance.table_growing(10, 11, None).expect("an answer"));
-        assert_eq!(allowance.take_refused(), Some(Refused::TableElements(10)));
+        assert_eq!(allowance.take_refused(), Some(Exceeded::TableElements(10)));
         assert!(allowance.memory_growing(0, 100, None).expect("an answer"));
     }
 
     #[test]
     fn a_limit_is_told_as_somebody_would_write_it() {
-        let told = |bytes| Refused::Memory(bytes).to_string();
+        let told = |bytes| Exceeded::Memory(bytes).to_string();
         assert!(told(64 << 20).contains("its limit of 64 MiB: raise that with --max-memory (in"));
         assert!(told(192 << 10).contains("its limit of 192 KiB: "));
         assert!(told(100_000).contains("its limit of 100000 bytes: "));

@@ -1,37 +1,33 @@
-//! The connections that are being served, a task for each: what comes before its service gets it, what
-//! ends it, and what the log says of that.
+//! All connections of a server: how many there may be, what serves the next one, and when the last one is gone.
+//!
+//! Where it ends: what becomes of each one is in [`connection`](super::connection).
 
-use super::end::End;
-use super::peers::{Counted, PeerCounts, PeerFilter};
+use super::connection::{Accepted, serve};
+use super::peers::{PeerCounts, PeerFilter};
 use super::served::Counters;
-use super::watch::{Cut, Watch, Watching};
+use super::watch::Watch;
 use crate::connection::{OnRelease, Parts};
 use crate::limits::Limits;
 use crate::listener::ConnectionCallback;
-use crate::runtime::{self, Meter};
-use crate::service::{Failure, Instances};
-use crate::sockets::{Endpoint, Peer};
+use crate::service::Instances;
 use std::convert::Infallible;
-use std::future::{Future, poll_fn};
-use std::pin::{Pin, pin};
 use std::sync::{Arc, PoisonError, RwLock};
-use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Sleep, sleep};
+use tokio::time::sleep;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 /// All connections of a server.
 pub(super) struct Connections {
     limits: Limits,
-    peers: PeerFilter,
+    pub peers: PeerFilter,
     permits: Arc<Semaphore>,
-    per_peer: PeerCounts,
+    pub per_peer: PeerCounts,
     /// What serves the next connection.
     instances: RwLock<Arc<Instances>>,
     tasks: TaskTracker,
-    watch: Watch,
+    pub watch: Watch,
     pub counters: Arc<Counters>,
     /// Notified when no connection is open any more.
     none_open: Notify,
@@ -67,11 +63,14 @@ impl Connections {
                 on_release,
             } = parts;
             // Before a worker has it: whoever waits until none is open waits for this one, too.
-            let number = connections.counters.begin();
-            let place = Arc::new(Place::new(&connections, permit, on_release));
+            let accepted = Accepted {
+                number: connections.counters.begin(),
+                slot: Arc::new(Slot::new(&connections, permit, on_release)),
+                endpoint,
+            };
             let host = connections.instances().service().host().clone();
             host.workers()
-                .spawn(Arc::clone(&connections).one(endpoint, number, place));
+                .spawn(serve(Arc::clone(&connections), accepted));
         })
     }
 
@@ -132,185 +131,18 @@ impl Connections {
             }
         }
     }
-
-    /// Serve one connection, from its first byte to its last.
-    async fn one(self: Arc<Self>, endpoint: Arc<Endpoint>, number: u64, place: Arc<Place>) {
-        tracing::debug!(number, peer = %Peer::of(&endpoint), "connection accepted");
-        let end = self.to_some_end(&endpoint, number, &place).await;
-        self.counters.end(end.kind());
-        end.tell(number, &Peer::of(&endpoint));
-        // In this order: the next connection is taken when this one is gone.
-        drop(endpoint);
-        drop(place);
-    }
-
-    /// Until its service is done with it and all that was written is sent, or something else ends it before.
-    async fn to_some_end(&self, endpoint: &Arc<Endpoint>, number: u64, place: &Arc<Place>) -> End {
-        // As one of its peer's, up to the last byte.
-        let mut counted = None;
-        let mut cuts = Cuts {
-            watching: self.watch.add(endpoint),
-            timeout: self
-                .limits
-                .timeout
-                .map(|limit| (limit, Box::pin(sleep(limit)))),
-            peer_gone: pin!(endpoint.plain().failed()),
-            limits: &self.limits,
-        };
-        let its_end = self.to_its_end(endpoint, number, place, &mut counted);
-        let end = match cuts.unless(its_end).await {
-            // Its handler says no more than that.
-            Ok(End::Failed(Failure::Handler(_))) if endpoint.plain().has_failed() => End::PeerGone,
-            Ok(end) => end,
-            Err(cut) => {
-                endpoint.reset();
-                return cut;
-            }
-        };
-        match cuts.unless(linger(endpoint, &end)).await {
-            Ok(()) => end,
-            Err(cut) => {
-                endpoint.reset();
-                end.or(cut)
-            }
-        }
-    }
-
-    /// Until its service is done with it.
-    async fn to_its_end(
-        &self,
-        endpoint: &Arc<Endpoint>,
-        number: u64,
-        place: &Arc<Place>,
-        counted: &mut Option<Counted>,
-    ) -> End {
-        // Wherever its guest goes on for a while, it is here that it is woken.
-        if let Err(error) = endpoint.register() {
-            endpoint.reset();
-            return End::NoEventLoop(error);
-        }
-        let instances = self.instances();
-        let ingress = instances.service().ingress();
-        if let Err(refused) = ingress.identify(endpoint).await {
-            return End::Refused(refused);
-        }
-        // It is known who it is: whoever may not connect is not let into a handshake.
-        match self.admit(endpoint) {
-            Ok(admitted) => *counted = admitted,
-            Err(end) => {
-                endpoint.reset();
-                return end;
-            }
-        }
-        if let Err(refused) = ingress.encrypt(endpoint).await {
-            return End::Refused(refused);
-        }
-        endpoint.hold_end();
-        let meter = Arc::new(Meter::new(self.limits.cpu_timeout));
-        let host = instances.service().host().clone();
-        let guest = {
-            let (endpoint, meter) = (Arc::clone(endpoint), Arc::clone(&meter));
-            let place = Arc::clone(place);
-            Box::pin(instances.serve(place, endpoint, number, meter))
-        };
-        match runtime::run(guest, meter, host.background()).await {
-            Ok(()) => End::Done,
-            // Clients do so any time; the service has been told that its input may not be all of it.
-            Err(failure @ Failure::Handler(_)) if endpoint.was_cut() => End::HungUp(failure),
-            Err(failure) => End::Failed(failure),
-        }
-    }
-
-    /// Whether the peer may be served, and that it is.
-    fn admit(&self, endpoint: &Endpoint) -> Result<Option<Counted>, End> {
-        if !endpoint.has_peer_address() {
-            return Ok(None);
-        }
-        let peer = endpoint.peer_address();
-        if !self.peers.allows(peer.ip()) {
-            return Err(End::NotAllowed);
-        }
-        match self.limits.max_connections_per_peer {
-            None => Ok(None),
-            Some(most) => match self.per_peer.add(peer.ip(), most) {
-                None => Err(End::TooManyOfPeer(most)),
-                counted => Ok(counted),
-            },
-        }
-    }
-}
-
-/// The instance is gone. Its last bytes may still be on their way.
-async fn linger(endpoint: &Arc<Endpoint>, end: &End) {
-    match end {
-        End::Done => endpoint.finish().await,
-        End::Failed(_) | End::HungUp(_) => endpoint.abort().await,
-        End::PeerGone => endpoint.reset(),
-        // It has had its end already.
-        _ => {}
-    }
-}
-
-/// What may cut a connection short.
-struct Cuts<'a, F> {
-    watching: Watching<'a>,
-    timeout: Option<(Duration, Pin<Box<Sleep>>)>,
-    /// Done when the peer has reset the connection, or is out of reach.
-    peer_gone: Pin<&'a mut F>,
-    limits: &'a Limits,
-}
-
-impl<F: Future<Output = ()>> Cuts<'_, F> {
-    /// What comes of something, unless the connection is cut short before.
-    async fn unless<T>(&mut self, something: impl Future<Output = T>) -> Result<T, End> {
-        let mut something = pin!(something);
-        // All of this is asked whenever the guest is: a select! would cost more.
-        poll_fn(|cx| {
-            // A connection that ends as it is cut short was served.
-            if let Poll::Ready(output) = something.as_mut().poll(cx) {
-                return Poll::Ready(Ok(output));
-            }
-            self.poll_cut(cx).map(Err)
-        })
-        .await
-    }
-
-    fn poll_cut(&mut self, cx: &mut Context<'_>) -> Poll<End> {
-        if let Poll::Ready(cut) = self.watching.poll_cut_short(cx) {
-            return Poll::Ready(self.end_of_cut(cut));
-        }
-        if self
-            .watching
-            .poll_peer_gone(self.peer_gone.as_mut())
-            .is_ready()
-        {
-            return Poll::Ready(End::PeerGone);
-        }
-        match &mut self.timeout {
-            Some((limit, sleep)) => sleep.as_mut().poll(cx).map(|()| End::Timeout(*limit)),
-            None => Poll::Pending,
-        }
-    }
-
-    fn end_of_cut(&self, cut: Cut) -> End {
-        match (cut, self.limits.idle_timeout) {
-            (Cut::Idle, Some(limit)) => End::Idle(limit),
-            (Cut::HungUp, _) => End::PeerGone,
-            (Cut::Idle, None) | (Cut::Shutdown, _) => End::Shutdown,
-        }
-    }
 }
 
 /// What a connection takes up of its server, until the last of it is gone: from its task, and from the
 /// background where its guest may be.
-struct Place {
+pub(super) struct Slot {
     connections: Arc<Connections>,
     _on_release: OnRelease,
     _permit: Option<OwnedSemaphorePermit>,
     token: Option<TaskTrackerToken>,
 }
 
-impl Place {
+impl Slot {
     fn new(
         connections: &Arc<Connections>,
         permit: Option<OwnedSemaphorePermit>,
@@ -325,7 +157,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for Slot {
     fn drop(&mut self) {
         self.token = None;
         if self.connections.tasks.is_empty() {

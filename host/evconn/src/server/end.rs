@@ -3,7 +3,7 @@
 use super::served::Kind;
 use crate::ingress::Refused;
 use crate::service::Failure;
-use crate::sockets::Peer;
+use crate::sockets::{Endpoint, Peer};
 use std::fmt;
 use std::io;
 use std::time::Duration;
@@ -36,6 +36,17 @@ pub(super) enum End {
 }
 
 impl End {
+    /// The service was not done with a connection.
+    pub fn of_failure(failure: Failure, endpoint: &Endpoint) -> Self {
+        match failure {
+            // Clients do so any time; the service has been told that its input may not be all of it.
+            Failure::Handler(_) if endpoint.was_cut() => Self::HungUp(failure),
+            // The handler says no more than that.
+            Failure::Handler(_) if endpoint.plain().has_failed() => Self::PeerGone,
+            _ => Self::Failed(failure),
+        }
+    }
+
     pub fn kind(&self) -> Kind {
         match self {
             Self::Done => Kind::Done,
@@ -75,6 +86,12 @@ impl End {
             }
             _ => info!(number, %peer, "connection {self}"),
         }
+    }
+}
+
+impl From<Refused> for End {
+    fn from(refused: Refused) -> Self {
+        Self::Refused(refused)
     }
 }
 

@@ -1,10 +1,12 @@
 //! Serving: each connection of the listeners goes to an instance of a service.
 //!
 //! Here is a server's life, from ready to drained. What becomes of one connection is in
-//! [`connections`]. Where it ends: instances are made, and run, by the [`service`](crate::service).
+//! [`connection`]. Where it ends: instances are made, and run, by the [`service`](crate::service).
 
 mod builder;
+mod connection;
 mod connections;
+mod cuts;
 mod end;
 mod handle;
 mod peers;

@@ -77,7 +77,7 @@ pub(super) struct PeerCounts {
 }
 
 /// One of a peer's connections. It ends when this is dropped.
-pub(super) struct Counted {
+pub(super) struct PeerConnection {
     counts: PeerCounts,
     peer: IpAddr,
 }
@@ -92,7 +92,7 @@ impl PeerCounts {
     }
 
     /// Count one more, unless there are `most` already.
-    pub fn add(&self, peer: IpAddr, most: usize) -> Option<Counted> {
+    pub fn add(&self, peer: IpAddr, most: usize) -> Option<PeerConnection> {
         let peer = self.counted_as(peer);
         let mut counts = self.lock();
         let count = counts.entry(peer).or_default();
@@ -104,7 +104,7 @@ impl PeerCounts {
         }
         *count += 1;
         drop(counts);
-        Some(Counted {
+        Some(PeerConnection {
             counts: self.clone(),
             peer,
         })
@@ -127,7 +127,7 @@ impl PeerCounts {
     }
 }
 
-impl Drop for Counted {
+impl Drop for PeerConnection {
     fn drop(&mut self) {
         let mut counts = self.counts.lock();
         if let Some(count) = counts.get_mut(&self.peer) {

@@ -31,11 +31,11 @@ const SHORTEST_LOOK: Duration = Duration::from_millis(1);
 /// All connections of a server.
 pub(super) struct Watch {
     idle_timeout: Option<Duration>,
-    state: Mutex<State>,
+    state: Mutex<WatchedConnections>,
 }
 
 #[derive(Default)]
-struct State {
+struct WatchedConnections {
     entries: Slab<Entry>,
     /// The server is at its end: all that come are cut short.
     killed: bool,
@@ -177,7 +177,7 @@ impl Watch {
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, WatchedConnections> {
         // Nothing in there panics halfway.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,8 +1,8 @@
 //! Why a service was not done with a connection, in one line for the log.
 
 use crate::GuestTrap;
-use crate::limits::Refused;
-use crate::trap::Lines;
+use crate::limits::Exceeded;
+use crate::trap::SourceLines;
 use std::time::Duration;
 use wasmtime::component::ResourceTableError;
 
@@ -31,13 +31,13 @@ pub(crate) enum Failure {
     #[error("{trap}{}", after(.refused))]
     Trap {
         trap: GuestTrap,
-        refused: Option<Refused>,
+        refused: Option<Exceeded>,
     },
 }
 
 impl Failure {
     /// It happened in a component whose source has these lines.
-    pub fn within(mut self, lines: &Lines) -> Self {
+    pub fn within(mut self, lines: &SourceLines) -> Self {
         if let Self::CpuTimeout { trap, .. }
         | Self::TooManyHandles { trap, .. }
         | Self::Trap { trap, .. } = &mut self
@@ -74,7 +74,7 @@ fn escaped(text: &str) -> String {
     }
 }
 
-fn after(refused: &Option<Refused>) -> String {
+fn after(refused: &Option<Exceeded>) -> String {
     refused.map_or_else(String::new, |refused| format!(", after {refused}"))
 }
 

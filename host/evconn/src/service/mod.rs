@@ -20,7 +20,7 @@ pub use instances::Reuse;
 pub(crate) use loading::{UNNAMED, command, component, read};
 
 use crate::bindings::service::ServicePre;
-use crate::trap::Lines;
+use crate::trap::SourceLines;
 use crate::{Error, Host, Ingress};
 pub(crate) use state::ConnectionState;
 use wasmtime::component::InstancePre;
@@ -36,7 +36,7 @@ pub struct Service {
     grants: Grants,
     /// How many memories an instance has.
     memories: u32,
-    lines: Lines,
+    lines: SourceLines,
 }
 
 impl Service {
@@ -53,12 +53,12 @@ impl Service {
             pre: ServicePre::new(pre)?,
             ingress: Ingress::new(),
             grants: Grants::none(),
-            lines: Lines::default(),
+            lines: SourceLines::default(),
         })
     }
 
     /// With the lines of its source, for what is said of its traps.
-    pub(crate) fn with_lines(mut self, lines: Lines) -> Self {
+    pub(crate) fn with_lines(mut self, lines: SourceLines) -> Self {
         self.lines = lines;
         self
     }

@@ -2,7 +2,7 @@
 //!
 //! The names of functions and files are the guest's text: they are escaped and cut.
 
-use super::lines::{Lines, Place};
+use super::lines::{Place, SourceLines};
 use std::fmt::{self, Write};
 use wasmtime::{FrameInfo, WasmBacktrace};
 
@@ -17,7 +17,7 @@ pub(super) struct Backtrace<'a> {
 }
 
 impl<'a> Backtrace<'a> {
-    pub fn new(trace: &'a WasmBacktrace, lines: &Lines) -> Self {
+    pub fn new(trace: &'a WasmBacktrace, lines: &SourceLines) -> Self {
         let frames = trace.frames();
         let offsets: Vec<_> = frames.iter().map(FrameInfo::module_offset).collect();
         Self {
@@ -70,7 +70,7 @@ struct Shown<T>(T);
 
 impl<T: fmt::Display> fmt::Display for Shown<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut cut = Cut { f, left: NAME };
+        let mut cut = ShortenedText { f, left: NAME };
         match (write!(cut, "{}", self.0), cut.left) {
             // The error is the cut's own.
             (Err(_), 0) => f.write_char('…'),
@@ -79,12 +79,12 @@ impl<T: fmt::Display> fmt::Display for Shown<T> {
     }
 }
 
-struct Cut<'a, 'b> {
+struct ShortenedText<'a, 'b> {
     f: &'a mut fmt::Formatter<'b>,
     left: usize,
 }
 
-impl Write for Cut<'_, '_> {
+impl Write for ShortenedText<'_, '_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         for c in text.chars() {
             self.left = self.left.checked_sub(1).ok_or(fmt::Error)?;
@@ -111,7 +111,7 @@ mod tests {
             .expect("f")
             .call(&mut store, ())
             .expect_err("a trap");
-        let trap = GuestTrap::new(trap).within(&Lines::of(binary));
+        let trap = GuestTrap::new(trap).within(&SourceLines::of(binary));
         trap.backtrace().expect("there is one")
     }
 
@@ -176,7 +176,7 @@ mod tests {
                 if let Some(byte) = broken.get_mut(at) {
                     *byte ^= flipped;
                 }
-                let lines = Lines::of(&broken);
+                let lines = SourceLines::of(&broken);
                 lines.places(&[Some(0), None, Some(code - 2), Some(usize::MAX)]);
             }
         }

@@ -24,7 +24,7 @@ type Slice<'a> = EndianSlice<'a, LittleEndian>;
 /// The line tables of a component. Cheap to clone. By default, and of a component without debug information,
 /// there are none.
 #[derive(Clone, Default)]
-pub(crate) struct Lines(Option<Arc<[Module]>>);
+pub(crate) struct SourceLines(Option<Arc<[Module]>>);
 
 /// Those of a module.
 #[derive(Default)]
@@ -54,7 +54,7 @@ pub(super) struct Place {
     pub column: u64,
 }
 
-impl Lines {
+impl SourceLines {
     /// Those of a component's binary. What cannot be read has none: whoever compiles it says why.
     pub fn of(component: &[u8]) -> Self {
         let mut modules = modules(component);
@@ -90,10 +90,10 @@ impl Lines {
     }
 }
 
-impl fmt::Debug for Lines {
+impl fmt::Debug for SourceLines {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let modules = self.0.as_ref().map_or(0, |modules| modules.len());
-        write!(f, "Lines(of {modules} modules)")
+        write!(f, "SourceLines(of {modules} modules)")
     }
 }
 

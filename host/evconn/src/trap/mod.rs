@@ -4,7 +4,7 @@ mod backtrace;
 mod lines;
 
 use backtrace::Backtrace;
-pub(crate) use lines::Lines;
+pub(crate) use lines::SourceLines;
 use std::fmt;
 use wasmtime::component::ResourceTableError;
 use wasmtime::{FrameInfo, Trap, WasmBacktrace};
@@ -17,7 +17,7 @@ const MANY_CALLS: usize = 5;
 #[derive(Debug)]
 pub struct GuestTrap {
     error: wasmtime::Error,
-    lines: Lines,
+    lines: SourceLines,
     /// What it is due to, where wasmtime does not know.
     limit: Option<String>,
 }
@@ -26,13 +26,13 @@ impl GuestTrap {
     pub(crate) fn new(error: wasmtime::Error) -> Self {
         Self {
             error,
-            lines: Lines::default(),
+            lines: SourceLines::default(),
             limit: None,
         }
     }
 
     /// It happened in a component whose source has these lines.
-    pub(crate) fn within(mut self, lines: &Lines) -> Self {
+    pub(crate) fn within(mut self, lines: &SourceLines) -> Self {
         self.set_lines(lines);
         self
     }
@@ -43,7 +43,7 @@ impl GuestTrap {
         self
     }
 
-    pub(crate) fn set_lines(&mut self, lines: &Lines) {
+    pub(crate) fn set_lines(&mut self, lines: &SourceLines) {
         self.lines = lines.clone();
     }
 

@@ -39,7 +39,7 @@ impl Identity {
 }
 
 /// What is at a path. A symbolic link is not followed: nor does bind(2) follow it.
-pub(super) enum Found {
+pub(super) enum FoundAtPath {
     Nothing,
     Socket(Identity),
     /// With its article.
@@ -47,19 +47,19 @@ pub(super) enum Found {
 }
 
 /// Look what is at a path.
-pub(super) fn look(path: &Path) -> io::Result<Found> {
+pub(super) fn look(path: &Path) -> io::Result<FoundAtPath> {
     let metadata = match path.symlink_metadata() {
         Ok(metadata) => metadata,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Found::Nothing),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(FoundAtPath::Nothing),
         Err(error) => return Err(error),
     };
     let kind = metadata.file_type();
     Ok(match () {
-        () if kind.is_socket() => Found::Socket(Identity::of(&metadata)),
-        () if kind.is_dir() => Found::Other("a directory"),
-        () if kind.is_symlink() => Found::Other("a symbolic link"),
-        () if kind.is_file() => Found::Other("a file"),
-        () => Found::Other("a device or a pipe"),
+        () if kind.is_socket() => FoundAtPath::Socket(Identity::of(&metadata)),
+        () if kind.is_dir() => FoundAtPath::Other("a directory"),
+        () if kind.is_symlink() => FoundAtPath::Other("a symbolic link"),
+        () if kind.is_file() => FoundAtPath::Other("a file"),
+        () => FoundAtPath::Other("a device or a pipe"),
     })
 }
 

@@ -7,12 +7,13 @@ mod name;
 mod path;
 
 pub use file::SocketFile;
+pub use inherited::claim_inherited_descriptors;
 pub(super) use inherited::take;
 pub(super) use name::write_name;
 
 use super::{Opened, SourceError, UnixName, UnixSource};
 use rustix::net::SocketAddrUnix;
-use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
+use socket2::{Domain, Socket, Type};
 use std::io;
 use std::num::NonZeroU32;
 use std::os::fd::OwnedFd;
@@ -25,10 +26,14 @@ pub(super) fn bind(source: &UnixSource, backlog: NonZeroU32) -> Result<Opened, S
     }
 }
 
-/// A Unix socket that has no name yet.
+/// Makes a Unix socket that has no name yet. Programs that this process starts do not inherit it.
 fn socket() -> Result<OwnedFd, SourceError> {
-    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)
+    let nonblocking = |socket: Socket| {
+        socket.set_nonblocking(true)?;
+        Ok(OwnedFd::from(socket))
+    };
+    Socket::new(Domain::UNIX, Type::STREAM, None)
+        .and_then(nonblocking)
         .map_err(|error| failed("make a socket".to_owned(), error))
 }
 

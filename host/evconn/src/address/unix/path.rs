@@ -16,7 +16,7 @@
 //! Who can write to the directory can put something else at the path at any time, a link for instance.
 //! So whatever is done to the file is done to that which was looked at, and not to what has the path.
 
-use super::file::{Found, Made, SocketFile, look, remove};
+use super::file::{FoundAtPath, Made, SocketFile, look, remove};
 use super::lock::Lock;
 use super::{Opened, SourceError, bind_to, failed, listen, name, socket};
 use rustix::fs::Mode;
@@ -79,9 +79,9 @@ fn make(
 fn make_way(path: &Path, address: &SocketAddrUnix, shown: &str) -> Result<(), SourceError> {
     let found = look(path).map_err(|error| failed(format!("look at {path:?}"), error))?;
     let identity = match found {
-        Found::Nothing => return Ok(()),
-        Found::Socket(identity) => identity,
-        Found::Other(what) => {
+        FoundAtPath::Nothing => return Ok(()),
+        FoundAtPath::Socket(identity) => identity,
+        FoundAtPath::Other(what) => {
             let path = path.to_owned();
             return Err(SourceError::NotASocketFile { path, what });
         }

@@ -10,7 +10,7 @@ use crate::error::{LoadError, LoadProblem};
 use crate::limits::Allowance;
 use crate::service::{self, is_for_handles};
 use crate::store::StoreState;
-use crate::trap::Lines;
+use crate::trap::SourceLines;
 use crate::{Error, Grants, GuestTrap, Host, sockets};
 use denials::Denials;
 use std::path::Path;
@@ -45,7 +45,7 @@ use wasmtime_wasi::{I32Exit, WasiCtx};
 pub struct Program {
     pre: CommandPre<StoreState>,
     grants: Grants,
-    lines: Lines,
+    lines: SourceLines,
     max_memory: Option<usize>,
     max_handles: Option<usize>,
 }
@@ -81,7 +81,7 @@ impl Program {
         Ok(Self {
             pre: service::command(host, name, &linked)?,
             grants: Grants::none(),
-            lines: Lines::of(&linked),
+            lines: SourceLines::of(&linked),
             max_memory: None,
             max_handles: None,
         })

@@ -6,10 +6,10 @@
 mod drain;
 mod grant;
 mod imports;
-mod room;
+mod pace;
 mod run;
 
-pub(super) use room::Pace;
+pub(super) use pace::Pace;
 pub(super) use run::run;
 
 use super::{AcceptError, Recovery, Stats};

@@ -5,7 +5,7 @@
 //! task of its own.
 
 use super::drain::{Drain, LOOK};
-use super::room::{Pace, Permits, Room, Tokens};
+use super::pace::{Capacity, Pace, Permits, Tokens};
 use super::{Acceptor, Event};
 use crate::Connection;
 use crate::connection::{OnRelease, Parts};
@@ -97,8 +97,8 @@ impl Task {
             if self.is_drained_by_an_error() {
                 return Ok(());
             }
-            let room = self.room();
-            if let Room::For(max) = room {
+            let capacity = self.capacity();
+            if let Capacity::For(max) = capacity {
                 match self.turn(&mut acceptor, max).await? {
                     Turn::Full => {
                         tokio::task::yield_now().await;
@@ -108,7 +108,7 @@ impl Task {
                     Turn::Done => {}
                 }
             }
-            if self.wait(&mut acceptor, room).await?.is_break() {
+            if self.wait(&mut acceptor, capacity).await?.is_break() {
                 return Ok(());
             }
         }
@@ -170,30 +170,30 @@ impl Task {
     }
 
     /// How many events may be taken, and where each of them has a token.
-    fn room(&mut self) -> Room {
-        match self.room_for_callbacks() {
-            Room::For(max) => self.tokens.fill(max),
+    fn capacity(&mut self) -> Capacity {
+        match self.capacity_for_callbacks() {
+            Capacity::For(max) => self.tokens.fill(max),
             none => none,
         }
     }
 
     /// How many events may be taken: none while others wait to be dealt with.
-    fn room_for_callbacks(&mut self) -> Room {
+    fn capacity_for_callbacks(&mut self) -> Capacity {
         let control = self.control.borrow();
         if self.closure.is_some() || !self.pending.is_empty() && !control.may_start() {
-            return Room::None;
+            return Capacity::None;
         }
         match &control.on_connection {
             // What waits in here goes first. Only for want of a permit can it be waiting still.
             Some(ConnectionCallback::Task(TaskCallback {
                 permits: Some(semaphore),
                 ..
-            })) if !self.pending.is_empty() => Room::WaitFor(Arc::clone(semaphore)),
-            _ if !self.pending.is_empty() => Room::None,
-            None => Room::None,
-            Some(ConnectionCallback::Closure(_)) => Room::For(1),
+            })) if !self.pending.is_empty() => Capacity::WaitFor(Arc::clone(semaphore)),
+            _ if !self.pending.is_empty() => Capacity::None,
+            None => Capacity::None,
+            Some(ConnectionCallback::Closure(_)) => Capacity::For(1),
             Some(ConnectionCallback::Task(TaskCallback { permits: None, .. })) => {
-                Room::For(self.per_turn.get())
+                Capacity::For(self.per_turn.get())
             }
             Some(ConnectionCallback::Task(TaskCallback {
                 permits: Some(semaphore),
@@ -298,17 +298,17 @@ impl Task {
     async fn wait(
         &mut self,
         acceptor: &mut Acceptor,
-        room: Room,
+        capacity: Capacity,
     ) -> wasmtime::Result<ControlFlow<()>> {
-        let takes_events = match room {
-            Room::For(_) => self.closure.is_none() && self.pending.is_empty(),
-            Room::None | Room::WaitFor(_) | Room::WaitUntil(_) => false,
+        let takes_events = match capacity {
+            Capacity::For(_) => self.closure.is_none() && self.pending.is_empty(),
+            Capacity::None | Capacity::WaitFor(_) | Capacity::WaitUntil(_) => false,
         };
         let look = (takes_events && self.drain.is_some()).then(|| tokio::time::sleep(LOOK));
-        let (semaphore, token) = match room {
-            Room::WaitFor(semaphore) => (Some(semaphore), None),
-            Room::WaitUntil(time) => (None, Some(time)),
-            Room::None | Room::For(_) => (None, None),
+        let (semaphore, token) = match capacity {
+            Capacity::WaitFor(semaphore) => (Some(semaphore), None),
+            Capacity::WaitUntil(time) => (None, Some(time)),
+            Capacity::None | Capacity::For(_) => (None, None),
         };
         // What was not used may be what another listener waits for.
         self.permits.give_back();

@@ -10,9 +10,9 @@ use std::io::{self, Read, Write};
 use std::path::Path;
 
 /// Who has it open has the files in it, whatever becomes of its path.
-pub(super) struct Directory(File);
+pub(super) struct CacheDirectory(File);
 
-impl Directory {
+impl CacheDirectory {
     /// # Errors
     /// Why it is not to be used.
     pub fn open(path: &Path) -> Result<Self, String> {
@@ -102,7 +102,7 @@ impl Directory {
         clippy::unnecessary_cast,
         reason = "the types of a time differ from one system to another"
     )]
-    fn files(&self) -> io::Result<Vec<Found>> {
+    fn files(&self) -> io::Result<Vec<CacheEntry>> {
         let mut files = Vec::new();
         for entry in Dir::read_from(&self.0)? {
             let name = entry?.file_name().to_owned();
@@ -111,7 +111,7 @@ impl Directory {
                 continue;
             };
             if FileType::from_raw_mode(found.st_mode) == FileType::RegularFile {
-                files.push(Found {
+                files.push(CacheEntry {
                     name,
                     length: found.st_size as u64,
                     used: (found.st_mtime as i64, found.st_mtime_nsec as i64),
@@ -122,7 +122,7 @@ impl Directory {
     }
 }
 
-struct Found {
+struct CacheEntry {
     name: CString,
     length: u64,
     /// When: seconds and nanoseconds.
@@ -136,11 +136,11 @@ mod tests {
     use std::fs::{self, Permissions};
     use std::os::unix::fs::{PermissionsExt, symlink};
 
-    fn opened(scratch: &Scratch) -> Directory {
-        Directory::open(scratch.path()).expect("a directory")
+    fn opened(scratch: &Scratch) -> CacheDirectory {
+        CacheDirectory::open(scratch.path()).expect("a directory")
     }
 
-    fn refused(directory: &Directory, name: &str) -> String {
+    fn refused(directory: &CacheDirectory, name: &str) -> String {
         directory.read(name).expect_err("not used").to_string()
     }
 
@@ -200,7 +200,7 @@ mod tests {
         let (path, moved) = (scratch.join("cache"), scratch.join("moved"));
         fs::create_dir(&path).expect("made");
         fs::set_permissions(&path, Permissions::from_mode(0o700)).expect("its mode");
-        let directory = Directory::open(&path).expect("a directory");
+        let directory = CacheDirectory::open(&path).expect("a directory");
         directory.write("code", &[b"ours"]).expect("written");
         fs::rename(&path, &moved).expect("moved");
         fs::create_dir(&path).expect("made");

@@ -4,9 +4,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-pub(super) struct Directory(PathBuf);
+pub(super) struct CacheDirectory(PathBuf);
 
-impl Directory {
+impl CacheDirectory {
     /// # Errors
     /// Why it is not to be used.
     pub fn open(path: &Path) -> Result<Self, String> {

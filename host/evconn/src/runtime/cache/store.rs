@@ -1,6 +1,6 @@
 //! The entries of a cache: one for each component and engine, with a checksum.
 
-use super::directory::Directory;
+use super::directory::CacheDirectory;
 use sha2::{Digest, Sha256};
 use std::hash::{Hash, Hasher};
 use std::io;
@@ -16,13 +16,13 @@ const CHECKSUM: usize = 32;
 const MOST: u64 = 512 << 20;
 
 /// Compiled code that is kept in a directory.
-pub(crate) struct CodeStore(Directory);
+pub(crate) struct CodeStore(CacheDirectory);
 
 impl CodeStore {
     /// # Errors
     /// Why the directory is not to be used.
     pub(super) fn open(path: &Path) -> Result<Self, String> {
-        Directory::open(path).map(Self)
+        CacheDirectory::open(path).map(Self)
     }
 
     /// Compile a component, unless its code is here already.
@@ -41,6 +41,7 @@ impl CodeStore {
     }
 
     /// What is there and as it was written.
+    #[allow(unsafe_code, reason = "compiled code is loaded unchecked")]
     fn load(&self, engine: &Engine, name: &str) -> Option<Component> {
         let entry = match self.0.read(name) {
             Ok(entry) => entry,

@@ -2,7 +2,7 @@
 
 /// The lines of one stream.
 #[derive(Debug)]
-pub struct Lines {
+pub struct PrintedLines {
     /// What there is of the next line.
     line: Vec<u8>,
     is_cut: bool,
@@ -29,7 +29,7 @@ pub struct Line<'a> {
     pub is_cut: bool,
 }
 
-impl Lines {
+impl PrintedLines {
     pub fn new(overlong: Overlong) -> Self {
         Self {
             line: Vec::new(),
@@ -99,7 +99,7 @@ mod tests {
             let text = String::from_utf8(line.bytes.to_vec()).expect("text");
             shown.push(text + if line.is_cut { "…" } else { "" });
         };
-        let mut lines = Lines::new(overlong);
+        let mut lines = PrintedLines::new(overlong);
         for part in parts {
             lines.push(part.as_bytes(), &mut show);
         }

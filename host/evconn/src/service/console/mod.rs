@@ -13,7 +13,7 @@ use crate::sockets::Peer;
 use crate::sockets::{Denial, OnDenied};
 use crate::stderr;
 use budget::{Budget, Fate};
-use lines::{Line, Lines, Overlong};
+use lines::{Line, Overlong, PrintedLines};
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -31,17 +31,17 @@ const DENIALS: u32 = 4;
 
 /// One instance's.
 #[derive(Debug)]
-pub(super) struct Console(Mutex<State>);
+pub(super) struct Console(Mutex<ConsoleState>);
 
 #[derive(Debug)]
-struct State {
+struct ConsoleState {
     origin: Origin,
     /// Of what is printed.
     budget: Budget,
     /// How often it was refused something.
     denials: u32,
-    stdout: Lines,
-    stderr: Lines,
+    stdout: PrintedLines,
+    stderr: PrintedLines,
     /// Text goes to standard error as it is.
     inherits: bool,
 }
@@ -68,12 +68,12 @@ impl Console {
             true => Overlong::Wrap,
             false => Overlong::Cut,
         };
-        Self(Mutex::new(State {
+        Self(Mutex::new(ConsoleState {
             origin,
             budget: Budget::new(Instant::now()),
             denials: 0,
-            stdout: Lines::new(overlong),
-            stderr: Lines::new(overlong),
+            stdout: PrintedLines::new(overlong),
+            stderr: PrintedLines::new(overlong),
             inherits,
         }))
     }
@@ -111,7 +111,7 @@ impl Console {
             .with_lines(stream, |lines, show| lines.push(bytes, show));
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, ConsoleState> {
         // Whatever was halfway done is text.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -132,11 +132,11 @@ impl OnDenied for Console {
     }
 }
 
-impl State {
+impl ConsoleState {
     fn with_lines(
         &mut self,
         stream: Stream,
-        action: impl FnOnce(&mut Lines, &mut dyn FnMut(Line<'_>)),
+        action: impl FnOnce(&mut PrintedLines, &mut dyn FnMut(Line<'_>)),
     ) {
         let Self { origin, budget, .. } = self;
         let mut show = |line: Line<'_>| match self.inherits {
@@ -159,7 +159,7 @@ impl State {
     }
 }
 
-impl Drop for State {
+impl Drop for ConsoleState {
     /// Of an instance that has failed, or was given up.
     fn drop(&mut self) {
         self.end();

@@ -17,22 +17,22 @@ pub enum DirAccess {
 
 /// A directory that is to be granted.
 #[derive(Clone, Debug)]
-pub(super) struct Directory {
+pub(super) struct GrantedDirectory {
     pub host_path: PathBuf,
     pub guest_path: String,
     pub access: DirAccess,
 }
 
 /// Open all of them.
-pub(super) fn open(directories: &[Directory]) -> Result<WasiFilesystemCtx, GrantError> {
+pub(super) fn open(directories: &[GrantedDirectory]) -> Result<WasiFilesystemCtx, GrantError> {
     let mut builder = WasiCtx::builder();
     for (index, directory) in directories.iter().enumerate() {
-        let Directory {
+        let GrantedDirectory {
             host_path,
             guest_path,
             access,
         } = directory;
-        let is_taken = |other: &Directory| other.guest_path == *guest_path;
+        let is_taken = |other: &GrantedDirectory| other.guest_path == *guest_path;
         if guest_path.is_empty() || directories[..index].iter().any(is_taken) {
             return Err(GrantError::GuestPath {
                 path: host_path.clone(),

@@ -13,7 +13,7 @@ pub use files::DirAccess;
 pub use listening::{InvalidListenGrant, ListenGrant};
 
 use crate::sockets::{Destination, Destinations, OnDenied, Policy, Protocol, TcpCtx, UdpRules};
-use files::Directory;
+use files::GrantedDirectory;
 use std::fmt;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
@@ -143,7 +143,7 @@ impl fmt::Debug for Grants {
 pub struct GrantsBuilder {
     variables: Vec<(String, String)>,
     arguments: Vec<String>,
-    directories: Vec<Directory>,
+    directories: Vec<GrantedDirectory>,
     destinations: Vec<Destination>,
     listening: Vec<ListenGrant>,
     udp: Vec<Destination>,
@@ -184,7 +184,7 @@ impl GrantsBuilder {
         guest_path: impl Into<String>,
         access: DirAccess,
     ) -> Self {
-        self.directories.push(Directory {
+        self.directories.push(GrantedDirectory {
             host_path: host_path.into(),
             guest_path: guest_path.into(),
             access,

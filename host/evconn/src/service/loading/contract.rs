@@ -142,22 +142,13 @@ pub(super) fn check_compiled(component: &Component, room: &Limits) -> Result<(),
     check_size(&size, room)
 }
 
-/// The compiler puts core instances between components, which are counted only when it has made them;
-/// the pool then refuses the component in words of its own.
-pub(super) fn too_large(error: &wasmtime::Error, room: &Limits) -> Option<LoadProblem> {
-    let text = one_line(error);
-    if !text.contains("pooling allocator") {
-        return None;
-    }
-    Some(LoadProblem::TooLarge(
-        match text.contains("core module instances, which exceeds") {
-            true => format!(
-                "an instance of it begins with more than {} core instances, those between its components \
-                 included (--max-core-instances)",
-                room.max_core_instances
-            ),
-            false => text,
-        },
+/// The compiler refuses a component that is valid, and whose own parts are not too many: it puts core instances
+/// between components, which are counted only when it has made them.
+pub(super) fn refused_by_compiler(error: &wasmtime::Error) -> LoadProblem {
+    LoadProblem::TooLarge(format!(
+        "an instance of it takes too much: {} (the core instances that are put between its components count \
+         for --max-core-instances, too)",
+        one_line(error)
     ))
 }
 

@@ -49,8 +49,12 @@ pub(super) fn check_is_sync(binary: &[u8]) -> Result<(), LoadProblem> {
     }
 }
 
-/// Why the engine refused a component, if that is not because it is not valid.
-pub(super) fn unsupported(binary: &[u8]) -> Option<LoadProblem> {
+/// Why the engine refused a component, if that is not because it is not valid: it lacks features, or else what
+/// `otherwise` says.
+pub(super) fn why_refused(
+    binary: &[u8],
+    otherwise: impl FnOnce() -> LoadProblem,
+) -> Option<LoadProblem> {
     let is_valid = |features| {
         let mut validator = Validator::new_with_features(features);
         validator.validate_all(binary).is_ok()
@@ -64,5 +68,8 @@ pub(super) fn unsupported(binary: &[u8]) -> Option<LoadProblem> {
     }
     let needed = NAMED.iter().filter(|(feature, _)| is_needed(*feature));
     let names: Vec<_> = needed.map(|(_, name)| *name).collect();
-    (!names.is_empty()).then_some(LoadProblem::Unsupported(names))
+    Some(match names.is_empty() {
+        true => otherwise(),
+        false => LoadProblem::Unsupported(names),
+    })
 }

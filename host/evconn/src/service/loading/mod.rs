@@ -17,7 +17,7 @@ use super::ConnectionState;
 use super::random::add_random_to_linker;
 use crate::error::{LoadError, LoadProblem, one_line};
 use crate::store::StoreState;
-use crate::trap::Lines;
+use crate::trap::SourceLines;
 use crate::{Error, Host, Service, privacy, sockets};
 use content::Content;
 use outline::Outline;
@@ -73,6 +73,7 @@ impl Service {
     /// # Safety
     /// Compiled code runs unchecked, with all that this process may do: the bytes must be, unchanged,
     /// what [`Host::precompile`] or `evconn compile` made.
+    #[allow(unsafe_code, reason = "compiled code is loaded unchecked")]
     pub unsafe fn from_precompiled(host: &Host, code: &[u8]) -> Result<Self, Error> {
         Ok(load(host, UNNAMED, code, Precompiled::Trusted).map_err(LoadError::of_bytes)?)
     }
@@ -86,6 +87,7 @@ impl Service {
     /// # Safety
     /// As [`Service::from_precompiled`]: nobody else may be able to change the file, nor to put another one
     /// in its place.
+    #[allow(unsafe_code, reason = "compiled code is loaded unchecked")]
     pub unsafe fn from_precompiled_file(
         host: &Host,
         path: impl AsRef<Path>,
@@ -131,16 +133,17 @@ fn from_file(host: &Host, path: &Path, precompiled: Precompiled) -> Result<Servi
     Ok(service.map_err(|problem| LoadError::of_file(path, problem))?)
 }
 
+#[allow(unsafe_code, reason = "compiled code is loaded unchecked")]
 fn load(
     host: &Host,
     name: &str,
     bytes: &[u8],
     precompiled: Precompiled,
 ) -> Result<Service, LoadProblem> {
-    let mut lines = Lines::default();
+    let mut lines = SourceLines::default();
     let component = match Content::of(bytes)? {
         Content::Component(binary) => {
-            lines = Lines::of(&binary);
+            lines = SourceLines::of(&binary);
             compile_service(host, name, &binary)?
         }
         Content::Compiled if precompiled == Precompiled::Trusted => {
@@ -179,9 +182,7 @@ fn precompile(host: &Host, name: &str, bytes: &[u8]) -> Result<Vec<u8>, LoadProb
 fn compile_service(host: &Host, name: &str, binary: &[u8]) -> Result<Component, LoadProblem> {
     check_interfaces(binary, contract::check)?;
     contract::check_size(&Size::of(binary)?, host.room())?;
-    compile(host, host.services(), name, binary, |error| {
-        contract::too_large(error, host.room())
-    })
+    compile(host, host.services(), name, binary)
 }
 
 fn check_interfaces(
@@ -201,11 +202,9 @@ fn compile(
     engine: &Engine,
     name: &str,
     binary: &[u8],
-    too_large: impl Fn(&wasmtime::Error) -> Option<LoadProblem>,
 ) -> Result<Component, LoadProblem> {
     progress::told(name, || host.code().compile(engine, binary)).map_err(|error| {
-        too_large(&error)
-            .or_else(|| features::unsupported(binary))
+        features::why_refused(binary, || contract::refused_by_compiler(&error))
             .unwrap_or_else(|| invalid(&error))
     })
 }
@@ -244,7 +243,7 @@ pub(crate) fn command(
 ) -> Result<CommandPre<StoreState>, LoadProblem> {
     let engine = host.programs();
     check_interfaces(binary, contract::check_command)?;
-    let component = compile(host, engine, name, binary, |_| None)?;
+    let component = compile(host, engine, name, binary)?;
     let unlinkable = |error| LoadProblem::Unlinkable(one_line(&error));
     let mut linker = Linker::<StoreState>::new(engine);
     sockets::add_to_linker(&mut linker)

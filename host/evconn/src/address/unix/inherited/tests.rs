@@ -11,8 +11,15 @@ fn inherited(socket: impl AsFd) -> OwnedFd {
     rustix::io::dup(socket).expect("a duplicate")
 }
 
+#[allow(unsafe_code, reason = "these tests give their descriptors away")]
+fn claim() {
+    // SAFETY: what is not close-on-exec here was duplicated for being taken.
+    unsafe { claim_inherited_descriptors() }
+}
+
 fn taken(socket: impl AsFd) -> Opened {
     let number = inherited(socket).into_raw_fd();
+    claim();
     take(number).unwrap_or_else(|error| panic!("{error}"))
 }
 
@@ -20,6 +27,7 @@ fn taken(socket: impl AsFd) -> Opened {
 fn refused(socket: impl AsFd) -> String {
     let socket = inherited(socket);
     let number = socket.as_raw_fd();
+    claim();
     let error = take(number).expect_err("it is refused").to_string();
     assert!(!error.contains('\n'), "{error}");
     // It was not taken: it is as it was, and still the test's.
@@ -170,4 +178,15 @@ fn a_socket_of_another_family_is_refused() {
         let expected = "descriptor N is neither an IPv4, nor an IPv6, nor a Unix socket";
         assert_eq!(refused(&socket), expected);
     }
+}
+
+#[test]
+fn a_socket_that_is_owned_is_no_number() {
+    let socket = TcpListener::bind("127.0.0.1:0").expect("a socket");
+    let address = socket.local_addr().expect("its address").to_string();
+    let opened = Opened::from_fd(socket.into()).expect("it listens");
+    assert_eq!(opened.to_string(), address);
+    let datagrams = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+    let error = Opened::from_fd(datagrams.into()).expect_err("no stream");
+    assert!(error.to_string().contains("datagram"), "{error}");
 }

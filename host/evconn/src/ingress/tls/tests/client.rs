@@ -27,9 +27,9 @@ pub async fn within<T>(future: impl Future<Output = T>) -> T {
 }
 
 /// A directory that goes with its test.
-pub struct Directory(PathBuf);
+pub struct TestDirectory(PathBuf);
 
-impl Directory {
+impl TestDirectory {
     pub fn new() -> Self {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
@@ -50,19 +50,19 @@ impl Directory {
     }
 }
 
-impl Drop for Directory {
+impl Drop for TestDirectory {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(&self.0);
     }
 }
 
 /// A self-signed certificate for `localhost` in `cert.pem` and its key in `key.pem`.
-pub fn make_certificate(directory: &Directory) -> CertificateDer<'static> {
+pub fn make_certificate(directory: &TestDirectory) -> CertificateDer<'static> {
     make_certificate_with(directory, |_| {})
 }
 
 pub fn make_certificate_with(
-    directory: &Directory,
+    directory: &TestDirectory,
     change: impl FnOnce(&mut CertificateParams),
 ) -> CertificateDer<'static> {
     let key = KeyPair::generate().expect("a key");
@@ -75,13 +75,13 @@ pub fn make_certificate_with(
     certificate.der().clone()
 }
 
-pub fn load(directory: &Directory) -> TlsConfig {
+pub fn load(directory: &TestDirectory) -> TlsConfig {
     TlsConfig::from_files(directory.path("cert.pem"), directory.path("key.pem")).expect("usable")
 }
 
 /// A server's configuration with a new certificate, and a client's that trusts it.
 pub fn configs() -> (TlsConfig, ClientConfig) {
-    let directory = Directory::new();
+    let directory = TestDirectory::new();
     let certificate = make_certificate(&directory);
     (load(&directory), trusting(certificate))
 }

@@ -1,6 +1,6 @@
 //! Certificates and keys that can be used, and those that cannot.
 
-use super::client::{Directory, error, load, make_certificate, make_certificate_with, meet};
+use super::client::{TestDirectory, error, load, make_certificate, make_certificate_with, meet};
 use super::client::{client, trusting};
 use crate::ingress::tls::TlsConfig;
 use rustls::ClientConfig;
@@ -8,7 +8,7 @@ use std::io::Write;
 
 #[test]
 fn what_cannot_be_read_is_named() {
-    let directory = Directory::new();
+    let directory = TestDirectory::new();
     make_certificate(&directory);
     let (cert, key) = (directory.path("cert.pem"), directory.path("key.pem"));
     let missing = directory.path("missing.pem");
@@ -20,7 +20,7 @@ fn what_cannot_be_read_is_named() {
 
 #[test]
 fn a_file_without_the_right_thing_says_what_it_takes() {
-    let directory = Directory::new();
+    let directory = TestDirectory::new();
     make_certificate(&directory);
     let (cert, key) = (directory.path("cert.pem"), directory.path("key.pem"));
     assert!(error(&key, &key).starts_with(&format!("no certificate in {key:?}: ")));
@@ -46,7 +46,7 @@ fn a_file_without_the_right_thing_says_what_it_takes() {
 
 #[test]
 fn a_certificate_out_of_its_time_says_its_date() {
-    let directory = Directory::new();
+    let directory = TestDirectory::new();
     let (cert, key) = (directory.path("cert.pem"), directory.path("key.pem"));
     make_certificate_with(&directory, |params| {
         params.not_after = rcgen::date_time_ymd(2020, 2, 29);
@@ -68,8 +68,8 @@ fn a_certificate_out_of_its_time_says_its_date() {
 
 #[test]
 fn the_key_has_to_belong_to_the_certificate() {
-    let directory = Directory::new();
-    let other = Directory::new();
+    let directory = TestDirectory::new();
+    let other = TestDirectory::new();
     make_certificate(&directory);
     make_certificate(&other);
     let (cert, key) = (directory.path("cert.pem"), other.path("key.pem"));
@@ -81,7 +81,7 @@ fn the_key_has_to_belong_to_the_certificate() {
 
 #[test]
 fn both_may_be_in_one_file() {
-    let directory = Directory::new();
+    let directory = TestDirectory::new();
     make_certificate(&directory);
     let read = |name| std::fs::read_to_string(directory.path(name)).expect("read");
     let both = directory.write("both.pem", &(read("key.pem") + &read("cert.pem")));
@@ -97,7 +97,7 @@ async fn gets_through(server: &TlsConfig, config: ClientConfig) -> bool {
 
 #[tokio::test]
 async fn reloading_changes_the_certificate_of_new_connections() {
-    let directory = Directory::new();
+    let directory = TestDirectory::new();
     let old = trusting(make_certificate(&directory));
     let server = load(&directory);
     assert!(gets_through(&server, old.clone()).await);
@@ -117,7 +117,7 @@ fn old_without_sessions(mut config: ClientConfig) -> ClientConfig {
 
 #[tokio::test]
 async fn reloading_something_bad_leaves_the_old_certificate() {
-    let directory = Directory::new();
+    let directory = TestDirectory::new();
     let trusted = trusting(make_certificate(&directory));
     let server = load(&directory);
     directory.write("cert.pem", "");

@@ -1,6 +1,6 @@
 //! Handshakes: what is agreed on, and who is refused.
 
-use super::client::{Directory, client, configs, load, make_certificate, meet, pair};
+use super::client::{TestDirectory, client, configs, load, make_certificate, meet, pair};
 use super::client::{trusting_with_versions, within};
 use crate::ingress::tls::{TlsConfig, described, handshake};
 use std::io::{Read, Write};
@@ -33,7 +33,7 @@ async fn what_was_agreed_on_can_be_logged() {
         (&[&rustls::version::TLS13], "TLSv1_3"),
         (&[&rustls::version::TLS12], "TLSv1_2"),
     ] {
-        let directory = Directory::new();
+        let directory = TestDirectory::new();
         let certificate = make_certificate(&directory);
         let server = load(&directory).alpn(["h2", "echo"]);
         let mut trusting = trusting_with_versions(certificate, versions);

@@ -114,7 +114,7 @@ async fn a_peer_that_does_not_read_holds_the_sender_up() {
 #[tokio::test]
 async fn this_side_can_end_and_go_on_receiving() {
     for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
-        let directory = super::client::Directory::new();
+        let directory = super::client::TestDirectory::new();
         let certificate = super::client::make_certificate(&directory);
         let trusting = super::client::trusting_with_versions(certificate, &[version]);
         let server = super::client::load(&directory);

@@ -1,34 +1,34 @@
-//! How long something may be quiet.
+//! The timeout of something that is idle.
 
-use super::source::{Interest, Source};
-use super::{Core, TimerKey};
+use super::core::{Core, Interest, Source};
+use super::timers::TimerKey;
 use std::cell::Cell;
 use std::rc::Weak;
 use wasi::clocks::monotonic_clock::Instant;
 
-/// A timeout that begins anew each time something moves. That costs no timer: the one that there is
-/// looks at the time when it is due.
+/// A timeout that restarts whenever bytes are transferred. A restart sets no timer: the one that exists
+/// compares the times when it is due.
 #[derive(Default)]
-pub struct Patience {
-    /// In nanoseconds. None: for ever.
+pub struct IdleTimeout {
+    /// In nanoseconds. None: no timeout.
     timeout: Cell<Option<u64>>,
-    /// Whether something is expected to move now.
+    /// Whether the time counts now.
     active: Cell<bool>,
-    /// When something last did.
+    /// When the time last began.
     since: Cell<Instant>,
     timer: Cell<Option<TimerKey>>,
 }
 
-impl Patience {
-    /// Something has moved.
-    pub fn touch(&self, core: &Core) {
+impl IdleTimeout {
+    /// Begins the time anew.
+    pub fn restart(&self, core: &Core) {
         if self.timeout.get().is_some() {
             self.since.set(core.now());
         }
     }
 
-    /// Say whether something is expected to move. The time runs from when that begins. When it is over,
-    /// `source` is told of `interest`, and asks whether it [has timed out](Self::has_timed_out).
+    /// Sets whether the time counts. It begins when this changes from false to true. When the timer is
+    /// due, `source` is called with `interest`, and then calls [`has_expired`](Self::has_expired).
     pub fn set_active(
         &self,
         active: bool,
@@ -51,9 +51,10 @@ impl Patience {
         }
     }
 
-    /// The timer is due. Whether it has been quiet for long enough. Whatever it was, the next
-    /// [`set_active`](Self::set_active) makes the timer anew; and if it has, the time begins anew.
-    pub fn has_timed_out(&self, core: &Core) -> bool {
+    /// Returns whether the timeout has passed, now that its timer is due. The next
+    /// [`set_active`](Self::set_active) sets the timer again; if the timeout has passed, the time begins
+    /// anew then.
+    pub fn has_expired(&self, core: &Core) -> bool {
         self.timer.set(None);
         let Some(timeout) = self.timeout.get() else {
             return false;
@@ -65,16 +66,16 @@ impl Patience {
         }
     }
 
-    /// Have another timeout. It is not active until [`set_active`](Self::set_active) says so.
+    /// Sets another timeout. It is inactive until the next [`set_active`](Self::set_active).
     pub fn set_timeout(&self, core: &Core, timeout: Option<u64>) {
         self.stop(core);
         self.timeout.set(timeout);
     }
 
-    /// Nothing is expected any more.
+    /// Removes the timer, and makes the timeout inactive.
     pub fn stop(&self, core: &Core) {
         if let Some(timer) = self.timer.take() {
-            core.remove_timeout(timer);
+            core.remove_timer(timer);
         }
         self.active.set(false);
     }

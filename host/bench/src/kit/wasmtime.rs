@@ -1,6 +1,6 @@
 //! The command `wasmtime`, with the listener composed into the manual's echo server.
 
-use crate::kit::{self, ECHO_COMMAND};
+use super::{ECHO_COMMAND, run};
 use anyhow::Result;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -15,7 +15,7 @@ pub struct Program {
 impl Program {
     /// Find it on the path, and compose what it is to run.
     pub fn find(evconn: &Path, directory: &Path) -> Result<Result<Self, String>> {
-        let version = match kit::run(Command::new("wasmtime").arg("--version"))? {
+        let version = match run(Command::new("wasmtime").arg("--version"))? {
             Ok(version) => version.trim().to_owned(),
             Err(missing) => return Ok(Err(missing)),
         };
@@ -23,7 +23,7 @@ impl Program {
         let mut compose = Command::new(evconn);
         compose.arg("compose").arg(directory.join(ECHO_COMMAND));
         compose.arg("-o").arg(&composed);
-        let made = kit::run(&mut compose)?;
+        let made = run(&mut compose)?;
         Ok(made.map(|_| Self { composed, version }))
     }
 

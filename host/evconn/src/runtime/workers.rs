@@ -1,13 +1,10 @@
 //! The threads that serve connections. Each has an event loop of its own, and a connection stays with
 //! one of them from its first byte to its last: what belongs to it stays in one core's caches, and
-//! nobody is woken on another core to go on with it. The kernel decides when which of them runs, and is
-//! helped to do so fairly: see [`sharing`].
+//! nobody is woken on another core to go on with it. The kernel decides when which of them runs.
 //!
 //! The first of them also accepts, for what a server listens on by itself. Where it ends: a listener that
 //! was made elsewhere accepts there, and guests that compute a lot go on in the
 //! [background](super::background).
-
-mod sharing;
 
 use crate::log::with_log;
 use crate::sockets::round;
@@ -67,7 +64,7 @@ impl Workers {
     pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         let tasks = |worker: &&Worker| worker.tasks.load(Ordering::Relaxed);
         if let Some(worker) = self.0.iter().min_by_key(tasks) {
-            let counted = Counted::new(&worker.tasks);
+            let counted = WorkerTask::new(&worker.tasks);
             // An async block would have room for the task twice.
             let counted = task.map(move |()| drop(counted));
             worker.runtime.spawn(with_log(counted));
@@ -80,10 +77,7 @@ impl Worker {
         let runtime = Builder::new_current_thread()
             .enable_io()
             .enable_time()
-            .on_thread_park(|| {
-                round::is_over();
-                sharing::offer_core();
-            })
+            .on_thread_park(round::is_over)
             .build()?;
         let handle = runtime.handle().clone();
         let (stop, stopped) = oneshot::channel();
@@ -99,7 +93,6 @@ impl Worker {
 }
 
 fn run(runtime: Runtime, stopped: oneshot::Receiver<()>) {
-    sharing::prefer_short_slices();
     runtime.spawn(round::send_at_ends());
     // It is an error that says that it is over: the other side is dropped.
     let _ = runtime.block_on(stopped);
@@ -108,16 +101,16 @@ fn run(runtime: Runtime, stopped: oneshot::Receiver<()>) {
 }
 
 /// One of a worker's tasks.
-struct Counted(Arc<AtomicUsize>);
+struct WorkerTask(Arc<AtomicUsize>);
 
-impl Counted {
+impl WorkerTask {
     fn new(tasks: &Arc<AtomicUsize>) -> Self {
         tasks.fetch_add(1, Ordering::Relaxed);
         Self(Arc::clone(tasks))
     }
 }
 
-impl Drop for Counted {
+impl Drop for WorkerTask {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }

@@ -26,7 +26,7 @@ impl Default for Pace {
 }
 
 /// How many events may be taken now.
-pub(super) enum Room {
+pub(super) enum Capacity {
     /// None, until something changes.
     None,
     /// None, until a permit is free.
@@ -44,7 +44,7 @@ pub(super) struct Permits(Option<OwnedSemaphorePermit>);
 
 impl Permits {
     /// Take as many as one turn may need.
-    pub fn fill(&mut self, semaphore: &Arc<Semaphore>, per_turn: NonZeroU32) -> Room {
+    pub fn fill(&mut self, semaphore: &Arc<Semaphore>, per_turn: NonZeroU32) -> Capacity {
         let batch = per_turn.get() as usize;
         self.keep_only(semaphore);
         let wanted = batch.saturating_sub(self.count());
@@ -55,8 +55,8 @@ impl Permits {
             self.add(taken);
         }
         match self.count() {
-            0 => Room::WaitFor(Arc::clone(semaphore)),
-            count => Room::For(count.min(batch) as u32),
+            0 => Capacity::WaitFor(Arc::clone(semaphore)),
+            count => Capacity::For(count.min(batch) as u32),
         }
     }
 
@@ -107,18 +107,18 @@ impl Tokens {
     }
 
     /// Take as many as there is room for.
-    pub fn fill(&mut self, max: u32) -> Room {
+    pub fn fill(&mut self, max: u32) -> Capacity {
         let Some(rate) = &self.rate else {
-            return Room::For(max);
+            return Capacity::For(max);
         };
         if self.held < max {
             match rate.take(max - self.held) {
                 Ok(taken) => self.held += taken,
-                Err(next) if self.held == 0 => return Room::WaitUntil(next),
+                Err(next) if self.held == 0 => return Capacity::WaitUntil(next),
                 Err(_) => {}
             }
         }
-        Room::For(self.held.min(max))
+        Capacity::For(self.held.min(max))
     }
 
     /// So many connections were accepted.
@@ -157,10 +157,10 @@ mod tests {
         NonZeroU32::new(count).expect("not 0")
     }
 
-    fn room(room: Room) -> u32 {
-        match room {
-            Room::For(count) => count,
-            Room::None | Room::WaitFor(_) | Room::WaitUntil(_) => 0,
+    fn capacity(capacity: Capacity) -> u32 {
+        match capacity {
+            Capacity::For(count) => count,
+            Capacity::None | Capacity::WaitFor(_) | Capacity::WaitUntil(_) => 0,
         }
     }
 
@@ -168,21 +168,21 @@ mod tests {
     fn there_is_room_for_as_many_as_there_are_permits() {
         let semaphore = Arc::new(Semaphore::new(3));
         let mut permits = Permits::default();
-        assert_eq!(room(permits.fill(&semaphore, turn(64))), 3);
+        assert_eq!(capacity(permits.fill(&semaphore, turn(64))), 3);
         let one = permits.one(&semaphore);
         assert!(one.is_some());
-        assert_eq!(room(permits.fill(&semaphore, turn(64))), 2);
+        assert_eq!(capacity(permits.fill(&semaphore, turn(64))), 2);
         assert_eq!(semaphore.available_permits(), 0);
         drop(one);
-        assert_eq!(room(permits.fill(&semaphore, turn(64))), 3);
+        assert_eq!(capacity(permits.fill(&semaphore, turn(64))), 3);
     }
 
     #[test]
     fn no_more_than_for_one_turn_are_held() {
         let semaphore = Arc::new(Semaphore::new(1_000));
         let mut permits = Permits::default();
-        assert_eq!(room(permits.fill(&semaphore, turn(64))), 64);
-        assert_eq!(room(permits.fill(&semaphore, turn(64))), 64);
+        assert_eq!(capacity(permits.fill(&semaphore, turn(64))), 64);
+        assert_eq!(capacity(permits.fill(&semaphore, turn(64))), 64);
         assert_eq!(semaphore.available_permits(), 1_000 - 64);
     }
 
@@ -190,10 +190,13 @@ mod tests {
     fn permits_that_are_given_back_are_there_for_another_listener() {
         let semaphore = Arc::new(Semaphore::new(1));
         let (mut one, mut other) = (Permits::default(), Permits::default());
-        assert_eq!(room(one.fill(&semaphore, turn(64))), 1);
-        assert!(matches!(other.fill(&semaphore, turn(64)), Room::WaitFor(_)));
+        assert_eq!(capacity(one.fill(&semaphore, turn(64))), 1);
+        assert!(matches!(
+            other.fill(&semaphore, turn(64)),
+            Capacity::WaitFor(_)
+        ));
         one.give_back();
-        assert_eq!(room(other.fill(&semaphore, turn(64))), 1);
+        assert_eq!(capacity(other.fill(&semaphore, turn(64))), 1);
     }
 
     #[test]
@@ -201,8 +204,8 @@ mod tests {
         let old = Arc::new(Semaphore::new(2));
         let new = Arc::new(Semaphore::new(0));
         let mut permits = Permits::default();
-        assert_eq!(room(permits.fill(&old, turn(64))), 2);
-        assert!(matches!(permits.fill(&new, turn(64)), Room::WaitFor(_)));
+        assert_eq!(capacity(permits.fill(&old, turn(64))), 2);
+        assert!(matches!(permits.fill(&new, turn(64)), Capacity::WaitFor(_)));
         assert_eq!(old.available_permits(), 2);
         assert!(permits.one(&new).is_none());
     }
@@ -211,22 +214,22 @@ mod tests {
     fn there_is_room_for_as_many_as_there_are_tokens() {
         let rate = AcceptRate::per_second(turn(1)).burst(turn(3));
         let (mut one, mut other) = (Tokens::of(Some(rate.clone())), Tokens::of(Some(rate)));
-        assert_eq!(room(one.fill(64)), 3);
-        assert!(matches!(other.fill(64), Room::WaitUntil(_)));
+        assert_eq!(capacity(one.fill(64)), 3);
+        assert!(matches!(other.fill(64), Capacity::WaitUntil(_)));
         one.spend(1);
-        assert_eq!(room(one.fill(1)), 1);
-        assert_eq!(room(one.fill(64)), 2);
+        assert_eq!(capacity(one.fill(1)), 1);
+        assert_eq!(capacity(one.fill(64)), 2);
         one.give_back();
-        assert_eq!(room(other.fill(64)), 2);
+        assert_eq!(capacity(other.fill(64)), 2);
         drop(other);
-        assert_eq!(room(one.fill(64)), 2);
+        assert_eq!(capacity(one.fill(64)), 2);
     }
 
     #[test]
     fn without_a_rate_there_are_tokens_for_all() {
         let mut tokens = Tokens::of(None);
-        assert_eq!(room(tokens.fill(64)), 64);
+        assert_eq!(capacity(tokens.fill(64)), 64);
         tokens.spend(64);
-        assert_eq!(room(tokens.fill(7)), 7);
+        assert_eq!(capacity(tokens.fill(7)), 7);
     }
 }

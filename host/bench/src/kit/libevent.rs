@@ -1,11 +1,11 @@
 //! The echo server of libevent's manual, compiled on the spot.
 
-use crate::kit;
+use super::run;
 use anyhow::Result;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const SOURCE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/peers/libevent.c");
+const SOURCE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/kit/libevent.c");
 
 pub struct Program {
     path: PathBuf,
@@ -24,7 +24,7 @@ impl Program {
             "c",
             "/dev/null",
         ]);
-        match kit::run(&mut look) {
+        match run(&mut look) {
             Ok(Ok(_)) => {}
             Ok(Err(no_compiler)) => return Ok(Err(no_compiler)),
             Err(_) => return Ok(Err("libevent-dev is not installed".to_owned())),
@@ -33,10 +33,10 @@ impl Program {
         let mut compile = Command::new("cc");
         compile.args(["-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-o"]);
         compile.arg(&path).args([SOURCE, "-levent"]);
-        if let Err(no_compiler) = kit::run(&mut compile)? {
+        if let Err(no_compiler) = run(&mut compile)? {
             return Ok(Err(no_compiler));
         }
-        let said = kit::run(Command::new(&path).arg("--version"))?;
+        let said = run(Command::new(&path).arg("--version"))?;
         Ok(said.map(|version| Self {
             path,
             version: version.trim().to_owned(),

@@ -1,8 +1,7 @@
 //! Connecting, without waiting.
 
-use crate::base::source::{Interest, Source};
-use crate::base::{Core, EventBase};
-use crate::closing::{Remains, Streams};
+use crate::base::{Core, EventBase, Interest, Source};
+use crate::remains::{Remains, Streams};
 use crate::slab::Key;
 use crate::{ErrorCode, address, error};
 use std::cell::{Cell, RefCell};
@@ -13,18 +12,19 @@ use wasi::sockets::instance_network::instance_network;
 use wasi::sockets::tcp::TcpSocket;
 use wasi::sockets::tcp_create_socket::create_tcp_socket;
 
-type Done = Box<dyn FnOnce(&EventBase, io::Result<Streams>)>;
+type OnConnected = Box<dyn FnOnce(&EventBase, io::Result<Streams>)>;
 
-/// A connection that is being made. The base keeps it until that is done.
+/// A connect in progress. The base owns it until it is done.
 pub struct Attempt {
-    /// None once it is done, or given up.
-    pending: RefCell<Option<(TcpSocket, Done)>>,
-    wait: Cell<Option<Key>>,
-    kept: Cell<Option<Key>>,
+    /// None once it is done or cancelled.
+    pending: RefCell<Option<(TcpSocket, OnConnected)>>,
+    registered: Cell<Option<Key>>,
+    owned: Cell<Option<Key>>,
 }
 
 impl Attempt {
-    pub fn start(base: &EventBase, peer: SocketAddr, done: Done) -> io::Result<Rc<Self>> {
+    /// Begins to connect. The loop calls `done` with the outcome.
+    pub fn start(base: &EventBase, peer: SocketAddr, done: OnConnected) -> io::Result<Rc<Self>> {
         let socket = create_tcp_socket(address::family(&peer)).map_err(error::of_socket)?;
         socket
             .start_connect(&instance_network(), address::to_wasi(peer))
@@ -32,35 +32,38 @@ impl Attempt {
         let pollable = socket.subscribe();
         let attempt = Rc::new(Self {
             pending: RefCell::new(Some((socket, done))),
-            wait: Cell::new(None),
-            kept: Cell::new(None),
+            registered: Cell::new(None),
+            owned: Cell::new(None),
         });
-        let weak: Weak<Self> = Rc::downgrade(&attempt);
-        attempt
-            .wait
-            .set(Some(base.0.wait(pollable, weak, Interest::Input)));
-        attempt.kept.set(Some(base.0.keep(attempt.clone())));
+        let source: Weak<Self> = Rc::downgrade(&attempt);
+        let key = base.0.register(pollable, source, Interest::Input);
+        attempt.registered.set(Some(key));
+        attempt.owned.set(Some(base.0.own(attempt.clone())));
         Ok(attempt)
     }
 
-    /// Give it up. Nobody is told.
+    /// Gives up. `done` is not called.
     pub fn cancel(&self, core: &Core) {
         self.end(core);
     }
 
-    fn end(&self, core: &Core) -> Option<(TcpSocket, Done)> {
-        if let Some(wait) = self.wait.take() {
-            core.unwait(wait);
-        }
-        if let Some(kept) = self.kept.take() {
-            core.release(kept);
+    fn end(&self, core: &Core) -> Option<(TcpSocket, OnConnected)> {
+        self.deregister(core);
+        if let Some(owned) = self.owned.take() {
+            core.release(owned);
         }
         self.pending.take()
+    }
+
+    fn deregister(&self, core: &Core) {
+        if let Some(key) = self.registered.take() {
+            core.deregister(key);
+        }
     }
 }
 
 impl Source for Attempt {
-    fn ready(self: Rc<Self>, base: &EventBase, _: Interest) {
+    fn ready(self: Rc<Self>, core: &Rc<Core>, _: Interest) {
         let finished = match &*self.pending.borrow() {
             None => return,
             Some((socket, _)) => socket.finish_connect(),
@@ -68,12 +71,12 @@ impl Source for Attempt {
         if matches!(finished, Err(ErrorCode::WouldBlock)) {
             return;
         }
-        let Some((socket, done)) = self.end(&base.0) else {
+        let Some((socket, done)) = self.end(core) else {
             return;
         };
         let streams = finished.map_err(error::of_socket);
         done(
-            base,
+            &EventBase(Rc::clone(core)),
             streams.map(|(input, output)| Streams {
                 input,
                 output,
@@ -83,12 +86,11 @@ impl Source for Attempt {
         );
     }
 
-    fn settle(self: Rc<Self>, _: &EventBase) {}
+    /// It is never scheduled: it waits for one thing until it ends.
+    fn prepare(self: Rc<Self>, _: &Rc<Core>) {}
 
     fn abandon(self: Rc<Self>, core: &Core) -> Option<Remains> {
-        if let Some(wait) = self.wait.take() {
-            core.unwait(wait);
-        }
+        self.deregister(core);
         let pending = self.pending.take();
         drop(pending);
         None

@@ -1,7 +1,8 @@
 //! What the servers are made of: components, a program that is compiled on the spot, directories.
 
-use super::peers::libevent;
-use super::peers::wasmtime;
+pub mod libevent;
+pub mod wasmtime;
+
 use anyhow::{Context, Result, ensure};
 use evconn::guests;
 use std::fs;

@@ -1,0 +1,7 @@
+//! Systems without systemd: nobody is notified.
+
+pub fn ready() {}
+
+pub fn stopping() {}
+
+pub fn reloading() {}

@@ -1,0 +1,76 @@
+//! What cuts a connection short, whatever its service does.
+
+use super::end::End;
+use super::watch::{Cut, Watch, Watching};
+use crate::limits::Limits;
+use crate::sockets::Endpoint;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::time::{Sleep, sleep};
+
+/// What may cut a connection short.
+pub(super) struct Cuts<'a, F> {
+    watching: Watching<'a>,
+    timeout: Option<(Duration, Pin<Box<Sleep>>)>,
+    /// Done when the peer has reset the connection, or is out of reach.
+    peer_gone: Pin<&'a mut F>,
+    limits: &'a Limits,
+}
+
+impl<'a, F: Future<Output = ()>> Cuts<'a, F> {
+    pub fn new(
+        watch: &'a Watch,
+        endpoint: &Arc<Endpoint>,
+        peer_gone: Pin<&'a mut F>,
+        limits: &'a Limits,
+    ) -> Self {
+        Self {
+            watching: watch.add(endpoint),
+            timeout: limits.timeout.map(|limit| (limit, Box::pin(sleep(limit)))),
+            peer_gone,
+            limits,
+        }
+    }
+
+    /// Returns what `something` does, or the end of a connection that is cut short before.
+    pub async fn unless<T>(&mut self, something: impl Future<Output = T>) -> Result<T, End> {
+        let mut something = pin!(something);
+        // All of this is asked whenever the guest is: a select! would cost more.
+        poll_fn(|cx| {
+            // A connection that ends as it is cut short was served.
+            if let Poll::Ready(output) = something.as_mut().poll(cx) {
+                return Poll::Ready(Ok(output));
+            }
+            self.poll_cut(cx).map(Err)
+        })
+        .await
+    }
+
+    fn poll_cut(&mut self, cx: &mut Context<'_>) -> Poll<End> {
+        if let Poll::Ready(cut) = self.watching.poll_cut_short(cx) {
+            return Poll::Ready(self.end_of_cut(cut));
+        }
+        if self
+            .watching
+            .poll_peer_gone(self.peer_gone.as_mut())
+            .is_ready()
+        {
+            return Poll::Ready(End::PeerGone);
+        }
+        match &mut self.timeout {
+            Some((limit, sleep)) => sleep.as_mut().poll(cx).map(|()| End::Timeout(*limit)),
+            None => Poll::Pending,
+        }
+    }
+
+    fn end_of_cut(&self, cut: Cut) -> End {
+        match (cut, self.limits.idle_timeout) {
+            (Cut::Idle, Some(limit)) => End::Idle(limit),
+            (Cut::HungUp, _) => End::PeerGone,
+            (Cut::Idle, None) | (Cut::Shutdown, _) => End::Shutdown,
+        }
+    }
+}
