@@ -1,28 +1,28 @@
-//! Workers share the cores with each other and with their clients, and in small portions.
+//! Workers share the cores with each other and with their clients, in short slices.
 //!
-//! The kernel lets a busy thread have its core for 3 or 4 ms before the next one has its turn. That is
-//! as long as hundreds of answers take, and whoever is served by a thread that is not running waits.
-//! So a worker offers its core to the others between two rounds of its event loop: when 50 connections
-//! are busy on two cores, one answer in a hundred takes 0.4 ms or longer, and not 3 ms.
+//! The kernel lets a busy thread keep its core for 3 or 4 ms. In that time hundreds of answers could be
+//! sent, and the peers of a thread that is not running wait. So a worker offers its core to other threads
+//! between two iterations of its event loop: when 50 connections are busy on two cores, the slowest
+//! hundredth of the answers takes 0.4 ms or longer, rather than 3 ms.
 
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 
-/// How long a worker may go on, at least, before it offers its core to others. To offer it costs more
-/// than it brings where a round is one short answer.
+/// How long a worker runs, at least, before it offers its core to others. Offering it more often costs
+/// more than it gains if an iteration sends one short answer.
 const UNDISTURBED: Duration = Duration::from_micros(50);
 
-/// Ask the kernel for short slices on this thread. They do not change what share of a core it gets,
-/// only how often it is its turn. And a thread that offers its core gives up what is left of its
-/// slice (since Linux 6.18): of a long one, that would be most of its share.
+/// Asks the kernel for short slices on this thread. They change how often it runs, not its share of the
+/// core. And a thread that offers its core gives up the rest of its slice (since Linux 6.18): of a long
+/// slice, that would be most of its share.
 pub(super) fn prefer_short_slices() {
     #[cfg(target_os = "linux")]
     if let Err(error) = linux::set_slice(linux::SLICE) {
-        tracing::debug!("workers take turns less often: no short slices: {error}");
+        tracing::debug!("no short time slices for workers, which may delay answers: {error}");
     }
 }
 
-/// Let others run that want to, unless this has been done just now.
+/// Lets other threads run, unless this was done just now.
 pub(super) fn offer_core() {
     thread_local! {
         static LAST: Cell<Option<Instant>> = const { Cell::new(None) };
@@ -43,11 +43,11 @@ mod linux {
     use std::io;
     use std::time::Duration;
 
-    /// The shortest that Linux gives (sched_setattr(2)).
+    /// The shortest slice that Linux supports (sched_setattr(2)).
     pub const SLICE: Duration = Duration::from_micros(100);
 
-    /// Set how long this thread's slices are, if it is one of those that share cores. Linux before 6.12
-    /// takes it and leaves them as they are.
+    /// Sets the length of this thread's slices, if it has the default scheduling policy. Linux before
+    /// 6.12 accepts this without effect.
     pub fn set_slice(slice: Duration) -> io::Result<()> {
         let mut attributes = attributes()?;
         let shares = [libc::SCHED_OTHER, libc::SCHED_BATCH];
@@ -63,7 +63,7 @@ mod linux {
         }
     }
 
-    /// How the kernel schedules this thread.
+    /// Returns how the kernel schedules this thread.
     pub fn attributes() -> io::Result<libc::sched_attr> {
         let size = size_of::<libc::sched_attr>() as u32;
         let mut attributes = libc::sched_attr {
@@ -102,7 +102,7 @@ mod tests {
         assert_eq!(after.sched_policy, before.sched_policy);
         match after.sched_runtime {
             slice if u128::from(slice) == SLICE.as_nanos() => (),
-            // Linux before 6.12 does not tell, either.
+            // Nor does Linux before 6.12 report the length.
             0 => println!("skipped: this kernel has slices of one length only"),
             other => panic!("slices of {other} ns"),
         }
