@@ -1,20 +1,21 @@
-//! Standard error, for guests that print to it as it is.
+//! Standard error, for guests that print to it directly.
 //!
-//! One thread writes for all of the process. Whoever reads it slowly holds up the guests that print,
-//! and nobody else.
+//! One thread writes for the whole process. If standard error is read slowly, the guests that print are
+//! slowed down, and nothing else.
 
 use std::io::{self, Write};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
 
-/// How many bytes wait to be written before a guest has to wait, too.
+/// How many bytes may be waiting to be written before guests have to wait, too.
 const ROOM: usize = 64 << 10;
 
-/// How many there can be at most: guests may be permitted to print, and then all do so at once.
+/// The most bytes that may be waiting: several guests may be permitted to print, and then all print at
+/// once.
 const MOST: usize = 1 << 20;
 
-/// How long the end of a server waits for whoever reads the last lines.
+/// How long a server waits at its end until the last lines are read.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 static PRINTER: Printer = Printer {
@@ -31,26 +32,28 @@ static PRINTER: Printer = Printer {
 struct Printer {
     state: Mutex<PrinterState>,
     to_write: Condvar,
-    /// Notified whenever there is more room.
+    /// Notified when there is capacity again.
     written: Notify,
 }
 
 struct PrinterState {
     text: Vec<u8>,
-    /// How many lines there was no room for.
+    /// How many lines were left out because the buffer was full.
     left_out: u64,
     has_thread: bool,
-    /// Some text was taken, and is on its way.
+    /// Whether text was taken that is still being written.
     is_writing: bool,
 }
 
-/// Print a line. Whether there is room for it ([`has_room`]) is for the caller to ask first.
+/// Prints a line. The caller has to check [`has_room`] first.
 pub(super) fn print(line: &[u8]) {
     let mut state = PRINTER.state();
     if !state.has_thread {
         let thread = std::thread::Builder::new().name("evconn-print".to_owned());
         if let Err(error) = thread.spawn(|| PRINTER.write()) {
-            tracing::warn!("a line that a service printed is left out: no thread: {error}");
+            tracing::warn!(
+                "a line that a service printed was left out: cannot start a thread: {error}"
+            );
             return;
         }
         state.has_thread = true;
@@ -62,20 +65,20 @@ pub(super) fn print(line: &[u8]) {
     PRINTER.to_write.notify_one();
 }
 
-/// Whether a guest may print now.
+/// Returns whether a guest may print now.
 pub(super) fn has_room() -> bool {
     PRINTER.state().text.len() < ROOM
 }
 
-/// Wait until a guest may print.
+/// Waits until a guest may print.
 pub(super) async fn room() {
     PRINTER.until(|state| state.text.len() < ROOM).await;
 }
 
-/// Wait until all is written, but not for long.
+/// Waits until everything is written, for up to [`PATIENCE`].
 pub(crate) async fn flush() {
     let is_done = |state: &PrinterState| state.text.is_empty() && !state.is_writing;
-    // An error is that the time is over.
+    // An error means that the time has run out.
     let _ = tokio::time::timeout(PATIENCE, PRINTER.until(is_done)).await;
 }
 
@@ -95,12 +98,12 @@ impl Printer {
         }
     }
 
-    /// Write for as long as the process lasts.
+    /// Writes for as long as the process runs.
     fn write(&self) {
         let mut text = Vec::new();
         loop {
             let left_out = self.take(&mut text);
-            // If standard error is gone, there is nowhere left to say so.
+            // If standard error is gone, there is nowhere left to report it.
             let _ = io::stderr().write_all(&text);
             text.clear();
             if left_out > 0 {
@@ -112,7 +115,7 @@ impl Printer {
         }
     }
 
-    /// Wait for something to write, and take it. Returns how many lines were left out after it.
+    /// Waits for text to write, and takes it. Returns how many lines were left out after it.
     fn take(&self, text: &mut Vec<u8>) -> u64 {
         let mut state = self.state();
         state.is_writing = false;
