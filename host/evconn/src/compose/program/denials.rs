@@ -1,10 +1,10 @@
-//! What a program was refused is logged, with the flag that would grant it.
+//! Logs what a program was denied, with the flag that would grant it.
 
 use crate::Grants;
 use crate::sockets::{Denial, OnDenied};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// The most denials that are told. A program may try again and again.
+/// The most denials that are logged: a program may retry endlessly.
 const TOLD: u32 = 10;
 
 #[derive(Debug, Default)]
@@ -20,9 +20,9 @@ impl OnDenied for Denials {
         }
         self.told.store(told + 1, Ordering::Relaxed);
         match denial {
-            _ if told == TOLD => tracing::warn!("what else the program may not do is not told"),
+            _ if told == TOLD => tracing::warn!("further denials of the program are not logged"),
             Denial::AnySocket => tracing::warn!(
-                "the program may have no sockets: grant it with --listen :PORT or --allow-connect \
+                "the program may not use sockets: grant them with --listen :PORT or --allow-connect \
                  HOST:PORT (in the library, GrantsBuilder::listen and connect)"
             ),
             Denial::Bind(address) | Denial::Listen(address) | Denial::Accept(address) => {
