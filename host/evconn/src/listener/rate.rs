@@ -99,18 +99,18 @@ const TOKEN: u64 = 1_000_000_000;
 struct Bucket {
     per_second: NonZeroU32,
     /// The most units that are kept.
-    room: u64,
+    limit: u64,
     level: u64,
     as_of: Instant,
 }
 
 impl Bucket {
     fn new(per_second: NonZeroU32, burst: NonZeroU32, now: Instant) -> Self {
-        let room = u64::from(burst.get()) * TOKEN;
+        let limit = u64::from(burst.get()) * TOKEN;
         Self {
             per_second,
-            room,
-            level: room,
+            limit,
+            level: limit,
             as_of: now,
         }
     }
@@ -140,7 +140,7 @@ impl Bucket {
     }
 
     fn add(&mut self, amount: u64) {
-        self.level = self.level.saturating_add(amount).min(self.room);
+        self.level = self.level.saturating_add(amount).min(self.limit);
     }
 }
 

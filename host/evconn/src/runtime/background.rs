@@ -127,9 +127,9 @@ impl<T> Future for Stretch<'_, T> {
         let Some(mut guest) = self.guest.take() else {
             return Poll::Pending;
         };
-        self.meter.begin_turn();
+        self.meter.begin_poll();
         let polled = guest.as_mut().poll(cx);
-        let slice_used = self.meter.end_turn();
+        let slice_used = self.meter.end_poll();
         match polled {
             Poll::Ready(output) => Poll::Ready(Ended::Done(output)),
             Poll::Pending if slice_used == (self.until == Until::SliceUsed) => {

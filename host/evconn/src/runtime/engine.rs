@@ -56,20 +56,20 @@ pub(crate) struct Services {
 }
 
 impl Services {
-    /// Creates the engine, with a pool for `room.max_connections` instances within the limits `room`.
-    pub fn new(room: &Limits) -> wasmtime::Result<Self> {
+    /// Creates the engine, with a pool for `capacity.max_connections` instances within the limits `capacity`.
+    pub fn new(capacity: &Limits) -> wasmtime::Result<Self> {
         let mut config = base_config();
         config.epoch_interruption(true);
         config.memory_guard_size(MEMORY_GUARD as u64);
-        config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(room)));
+        config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(capacity)));
         let (engine, pooled_memories) = match Engine::new(&config) {
-            Ok(engine) => (engine, Some(pooled_memories(room))),
+            Ok(engine) => (engine, Some(pooled_memories(capacity))),
             Err(error) => {
                 let engine = Engine::new(on_demand(&mut config))?;
                 tracing::warn!(
                     "cannot reserve address space for a pool of {} instances ({}): they are allocated on demand, \
                      with bounds checks, which is slower",
-                    room.max_connections,
+                    capacity.max_connections,
                     error.root_cause()
                 );
                 (engine, None)
@@ -118,11 +118,11 @@ fn base_config() -> Config {
 
 /// Configures the pool. All of a table is accessible, but the kernel provides no memory for it until it
 /// is touched.
-fn pool(room: &Limits) -> PoolingAllocationConfig {
-    let count = saturated(room.max_connections);
-    let core_instances = saturated(room.max_core_instances);
-    let memories = saturated(room.max_memories);
-    let tables = saturated(room.max_tables);
+fn pool(capacity: &Limits) -> PoolingAllocationConfig {
+    let count = saturated(capacity.max_connections);
+    let core_instances = saturated(capacity.max_core_instances);
+    let memories = saturated(capacity.max_memories);
+    let tables = saturated(capacity.max_tables);
     let mut pool = PoolingAllocationConfig::default();
     pool.total_component_instances(count)
         .total_stacks(count)
@@ -130,14 +130,14 @@ fn pool(room: &Limits) -> PoolingAllocationConfig {
         .total_core_instances(count.saturating_mul(core_instances))
         .max_memories_per_component(memories)
         .max_memories_per_module(memories)
-        .total_memories(pooled_memories(room))
+        .total_memories(pooled_memories(capacity))
         .total_gc_heaps(count)
         .max_memory_size(MEMORY)
         .linear_memory_keep_resident(KEPT_RESIDENT)
         .max_tables_per_component(tables)
         .max_tables_per_module(tables)
         .total_tables(count.saturating_mul(tables))
-        .table_elements(room.max_table_elements)
+        .table_elements(capacity.max_table_elements)
         .table_keep_resident(KEPT_RESIDENT)
         .pagemap_scan(Enabled::Auto);
     pool
@@ -150,9 +150,9 @@ fn saturated(count: usize) -> u32 {
 
 /// Returns the number of memories in the pool: as many as all connections may have together, if possible,
 /// and at least two for each.
-fn pooled_memories(room: &Limits) -> u32 {
-    let count = saturated(room.max_connections);
-    let wanted = count.saturating_mul(memories_taken(saturated(room.max_memories)));
+fn pooled_memories(capacity: &Limits) -> u32 {
+    let count = saturated(capacity.max_connections);
+    let wanted = count.saturating_mul(memories_taken(saturated(capacity.max_memories)));
     wanted.min(MEMORIES.max(count.saturating_mul(memories_taken(1))))
 }
 

@@ -33,7 +33,7 @@ struct Inner {
     services: Services,
     background: Background,
     workers: Workers,
-    room: Limits,
+    capacity: Limits,
 }
 
 impl Host {
@@ -52,7 +52,7 @@ impl Host {
     /// Returns a builder that configures a host.
     pub fn builder() -> HostBuilder {
         HostBuilder {
-            room: Limits::default(),
+            capacity: Limits::default(),
             cache: CodeCache::default(),
             workers: None,
         }
@@ -60,36 +60,36 @@ impl Host {
 
     /// Returns how many connections services can serve at a time.
     pub fn max_connections(&self) -> usize {
-        self.0.room.max_connections
+        self.0.capacity.max_connections
     }
 
     /// Returns the limits for which its engines were configured.
-    pub(crate) fn room(&self) -> &Limits {
-        &self.0.room
+    pub(crate) fn capacity(&self) -> &Limits {
+        &self.0.capacity
     }
 
     /// Checks that the host was configured for at least these limits.
-    pub(crate) fn check_room(&self, limits: &Limits) -> Result<(), Error> {
-        let room = self.room();
-        if limits.max_connections > room.max_connections {
+    pub(crate) fn check_capacity(&self, limits: &Limits) -> Result<(), Error> {
+        let capacity = self.capacity();
+        if limits.max_connections > capacity.max_connections {
             return Err(Error::TooManyConnections {
                 asked: limits.max_connections,
-                capacity: room.max_connections,
+                capacity: capacity.max_connections,
             });
         }
         let of_one = [
-            ("max_memory", limits.max_memory, room.max_memory),
+            ("max_memory", limits.max_memory, capacity.max_memory),
             (
                 "max_table_elements",
                 limits.max_table_elements,
-                room.max_table_elements,
+                capacity.max_table_elements,
             ),
-            ("max_memories", limits.max_memories, room.max_memories),
-            ("max_tables", limits.max_tables, room.max_tables),
+            ("max_memories", limits.max_memories, capacity.max_memories),
+            ("max_tables", limits.max_tables, capacity.max_tables),
             (
                 "max_core_instances",
                 limits.max_core_instances,
-                room.max_core_instances,
+                capacity.max_core_instances,
             ),
         ];
         match of_one
@@ -166,7 +166,7 @@ impl Code {
 /// Configures a [`Host`].
 #[derive(Clone, Debug)]
 pub struct HostBuilder {
-    room: Limits,
+    capacity: Limits,
     cache: CodeCache,
     workers: Option<NonZero<usize>>,
 }
@@ -188,14 +188,14 @@ impl HostBuilder {
     /// bounds checks. This is slower, and code from [`Host::precompile`] on a host with a pool cannot be
     /// loaded.
     pub fn limits(mut self, limits: &Limits) -> Self {
-        self.room = *limits;
+        self.capacity = *limits;
         self
     }
 
     /// Sets [`max_connections`](Limits::max_connections) of [`limits`](Self::limits) alone: the maximum
     /// number of service instances at a time. Defaults to 1,000.
     pub fn max_connections(mut self, count: usize) -> Self {
-        self.room.max_connections = count;
+        self.capacity.max_connections = count;
         self
     }
 
@@ -225,14 +225,14 @@ impl HostBuilder {
         let cache = self.cache.open();
         let code = Code(cache);
         let inner = || {
-            let services = Services::new(&self.room)?;
+            let services = Services::new(&self.capacity)?;
             Ok(Inner {
                 listener: code.compile(&services.acceptors()?, guests::LISTENER)?,
                 code,
                 services,
                 background: Background::new()?,
                 workers: Workers::start(self.workers)?,
-                room: self.room,
+                capacity: self.capacity,
             })
         };
         let inner = inner().map_err(|error: wasmtime::Error| Error::Engine(error.into()))?;

@@ -55,7 +55,7 @@ impl Meter {
     }
 
     /// Starts the clock: the guest is about to be polled.
-    pub fn begin_turn(&self) {
+    pub fn begin_poll(&self) {
         let mark = match self.limit {
             NO_LIMIT => NOT_YET,
             _ => self.now(),
@@ -66,7 +66,7 @@ impl Meter {
 
     /// Charges the poll that has ended. Returns whether the guest used up a slice in it, rather than
     /// waiting for something.
-    pub fn end_turn(&self) -> bool {
+    pub fn end_poll(&self) -> bool {
         if self.limit != NO_LIMIT {
             self.charge();
         }
@@ -126,7 +126,7 @@ mod tests {
         let mut meter = Meter::new(limit);
         // So that there is a past in which it can have run.
         meter.start -= Duration::from_secs(3600);
-        meter.begin_turn();
+        meter.begin_poll();
         meter
     }
 
@@ -134,12 +134,12 @@ mod tests {
     fn short_turns_use_up_the_limit_too() {
         let meter = meter(Some(SLICE));
         for _ in 0..3 {
-            meter.begin_turn();
+            meter.begin_poll();
             run_for(&meter, SLICE / 4);
             assert!(matches!(meter.tick(), Tick::TooSoon));
-            meter.end_turn();
+            meter.end_poll();
         }
-        meter.begin_turn();
+        meter.begin_poll();
         run_for(&meter, SLICE / 4);
         assert!(matches!(meter.tick(), Tick::LimitReached));
     }
@@ -149,7 +149,7 @@ mod tests {
         let meter = meter(None);
         run_for(&meter, SLICE / 100);
         assert_eq!(meter.tick(), Tick::TooSoon);
-        assert!(!meter.end_turn());
+        assert!(!meter.end_poll());
     }
 
     #[test]
@@ -157,20 +157,20 @@ mod tests {
         let meter = meter(None);
         run_for(&meter, SLICE);
         assert_eq!(meter.tick(), Tick::SliceOver);
-        assert!(meter.end_turn());
-        meter.begin_turn();
-        assert!(!meter.end_turn());
+        assert!(meter.end_poll());
+        meter.begin_poll();
+        assert!(!meter.end_poll());
     }
 
     #[test]
     fn the_limit_is_of_all_turns_together() {
         let meter = meter(Some(10 * SLICE));
         for _ in 0..10 {
-            meter.begin_turn();
+            meter.begin_poll();
             run_for(&meter, SLICE);
-            meter.end_turn();
+            meter.end_poll();
         }
-        meter.begin_turn();
+        meter.begin_poll();
         run_for(&meter, SLICE);
         assert_eq!(meter.tick(), Tick::LimitReached);
     }

@@ -120,8 +120,8 @@ impl ServerBuilder {
     /// Outside a tokio runtime with I/O and time.
     pub async fn bind(mut self) -> Result<Server, Error> {
         let host = self.service.host().clone();
-        host.check_room(&self.limits)?;
-        self.service.check_room(self.limits.max_connections)?;
+        host.check_capacity(&self.limits)?;
+        self.service.check_capacity(self.limits.max_connections)?;
         let mut listeners = std::mem::take(&mut self.listeners);
         let counters = Arc::<Counters>::default();
         for source in &self.sources {
@@ -193,7 +193,7 @@ fn accepting_from(peers: PeerFilter, counters: Arc<Counters>) -> Policy {
         let is_unix = address.port() == 0;
         let allowed = used_for != Use::Accept || is_unix || peers.allows(address.ip());
         if !allowed {
-            counters.turn_away();
+            counters.deny();
         }
         allowed
     })

@@ -67,7 +67,7 @@ pub(super) async fn serve(server: Arc<Connections>, accepted: Accepted) {
         }
     };
     server.counters.end(end.kind());
-    end.tell(number, &Peer::of(&endpoint));
+    end.log(number, &Peer::of(&endpoint));
     // In this order: the next connection is accepted after this one is closed.
     drop(endpoint);
     drop(slot);

@@ -109,7 +109,7 @@ impl Connections {
     }
 
     /// Ends the connections that have been idle for too long, or whose peer has hung up.
-    pub async fn look_after(&self) -> Infallible {
+    pub async fn watch_all(&self) -> Infallible {
         self.watch.run().await
     }
 

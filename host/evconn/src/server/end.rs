@@ -74,7 +74,7 @@ impl End {
 
     /// Logs the end. What peers and guests regularly do is information; what a guest should not do is a
     /// warning.
-    pub fn tell(&self, number: u64, peer: &Peer) {
+    pub fn log(&self, number: u64, peer: &Peer) {
         match self {
             Self::Done => debug!(number, %peer, "connection done"),
             // This is common among peers.

@@ -35,7 +35,7 @@ impl ServerHandle {
     /// old service stays in use then.
     pub fn reload(&self, service: &Service) -> Result<(), Error> {
         let limits = self.connections.limits();
-        service.check_room(limits.max_connections)?;
+        service.check_capacity(limits.max_connections)?;
         let instances = Instances::new(service.clone(), limits, self.reuse);
         self.connections.replace(instances);
         Ok(())

@@ -102,7 +102,7 @@ impl Server {
         let connections = Arc::clone(self.handle.connections());
         tokio::select! {
             outcome = self.live(shutdown) => outcome,
-            never = connections.look_after() => match never {},
+            never = connections.watch_all() => match never {},
         }
     }
 

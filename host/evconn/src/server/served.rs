@@ -66,7 +66,7 @@ pub(super) enum Kind {
 pub(super) struct Counters {
     begun: AtomicU64,
     /// Connections that were reset by their listener and never began.
-    turned_away: AtomicU64,
+    denied: AtomicU64,
     failed: AtomicU64,
     peer_gone: AtomicU64,
     refused: AtomicU64,
@@ -85,8 +85,8 @@ impl Counters {
     }
 
     /// Counts a connection that its listener has reset, since its peer is denied.
-    pub fn turn_away(&self) {
-        self.turned_away.fetch_add(1, Ordering::Relaxed);
+    pub fn deny(&self) {
+        self.denied.fetch_add(1, Ordering::Relaxed);
     }
 
     pub fn end(&self, kind: Kind) {
@@ -103,12 +103,12 @@ impl Counters {
 
     pub fn served(&self) -> Served {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let turned_away = read(&self.turned_away);
+        let denied = read(&self.denied);
         Served {
-            connections: self.begun() + turned_away,
+            connections: self.begun() + denied,
             failed: read(&self.failed),
             peer_gone: read(&self.peer_gone),
-            refused: read(&self.refused) + turned_away,
+            refused: read(&self.refused) + denied,
             timed_out: read(&self.timed_out),
             killed: read(&self.killed),
         }

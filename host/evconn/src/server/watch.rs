@@ -18,14 +18,14 @@ use tokio::time::{MissedTickBehavior, interval};
 
 /// How many times connections are checked within the idle timeout. A connection lasts up to two checks
 /// longer: one that finds its last byte, and one that finds it idle for long enough.
-const LOOKS: u32 = 16;
+const CHECKS: u32 = 16;
 
 /// How often to check which peers have hung up. Their connections end at the second check that finds
 /// this, since their guests may have something left to do.
-const HANG_UPS: Duration = Duration::from_secs(5);
+const HANG_UP_PERIOD: Duration = Duration::from_secs(5);
 
 /// The shortest period between checks: timers are no finer.
-const SHORTEST_LOOK: Duration = Duration::from_millis(1);
+const SHORTEST_PERIOD: Duration = Duration::from_millis(1);
 
 /// All connections of a server.
 pub(super) struct Watch {
@@ -57,7 +57,7 @@ struct Watched {
     cut: AtomicU8,
     task: AtomicWaker,
     /// Whether to check again if the peer is gone.
-    asks_for_peer: AtomicBool,
+    check_peer: AtomicBool,
 }
 
 const NOT_CUT: u8 = 0;
@@ -88,7 +88,7 @@ impl Watch {
             endpoint: Arc::clone(endpoint),
             cut: AtomicU8::new(NOT_CUT),
             task: AtomicWaker::new(),
-            asks_for_peer: AtomicBool::new(true),
+            check_peer: AtomicBool::new(true),
         });
         let entry = Entry {
             watched: Arc::clone(&watched),
@@ -125,15 +125,15 @@ impl Watch {
     }
 
     async fn end_hung_up(&self) -> Infallible {
-        let mut looks = interval(HANG_UPS);
-        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut checks = interval(HANG_UP_PERIOD);
+        checks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            looks.tick().await;
-            self.look_for_hang_ups();
+            checks.tick().await;
+            self.check_hang_ups();
         }
     }
 
-    fn look_for_hang_ups(&self) {
+    fn check_hang_ups(&self) {
         for (_, entry) in &mut self.state().entries {
             let endpoint = &entry.watched.endpoint;
             let has_hung_up = endpoint.plain().has_hung_up() && !endpoint.has_unread();
@@ -148,22 +148,22 @@ impl Watch {
         let Some(limit) = self.idle_timeout else {
             return pending().await;
         };
-        let period = (limit / LOOKS).max(SHORTEST_LOOK);
-        let mut looks = interval(period);
-        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let period = (limit / CHECKS).max(SHORTEST_PERIOD);
+        let mut checks = interval(period);
+        checks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut last = Instant::now();
         loop {
-            looks.tick().await;
+            checks.tick().await;
             let now = Instant::now();
             // The process was stopped in the meantime, and what arrived may not have been read yet.
             let stalled = now.duration_since(last).saturating_sub(2 * period);
-            self.look(limit, now, stalled);
+            self.check_idle(limit, now, stalled);
             last = now;
         }
     }
 
     /// Checks for idle connections. Time during which the process was `stalled` does not count.
-    fn look(&self, limit: Duration, now: Instant, stalled: Duration) {
+    fn check_idle(&self, limit: Duration, now: Instant, stalled: Duration) {
         for (_, entry) in &mut self.state().entries {
             entry.since = now.min(entry.since + stalled);
             let activity = entry.watched.endpoint.activity();
@@ -206,7 +206,7 @@ impl Watched {
 /// Woken when the peer may be gone.
 impl Wake for Watched {
     fn wake(self: Arc<Self>) {
-        self.asks_for_peer.store(true, Ordering::Release);
+        self.check_peer.store(true, Ordering::Release);
         self.task.wake();
     }
 }
@@ -246,10 +246,10 @@ impl Watching<'_> {
     /// happened. Call this after [`poll_cut_short`](Self::poll_cut_short), which registers the task to be
     /// woken.
     pub fn poll_peer_gone(&self, gone: Pin<&mut impl Future<Output = ()>>) -> Poll<()> {
-        if !self.watched.asks_for_peer.load(Ordering::Relaxed) {
+        if !self.watched.check_peer.load(Ordering::Relaxed) {
             return Poll::Pending;
         }
-        self.watched.asks_for_peer.store(false, Ordering::Release);
+        self.watched.check_peer.store(false, Ordering::Release);
         let waker = Waker::from(Arc::clone(&self.watched));
         gone.poll(&mut Context::from_waker(&waker))
     }
@@ -294,7 +294,7 @@ mod tests {
         let (endpoint, mut peer) = connection().await;
         let mut watching = watch.add(&endpoint);
         let begin = Instant::now();
-        watch.look(LIMIT, begin + LIMIT / 2, Duration::ZERO);
+        watch.check_idle(LIMIT, begin + LIMIT / 2, Duration::ZERO);
         peer.write_all(b"x").expect("sent");
         let mut buffer = [MaybeUninit::uninit(); 8];
         poll_fn(|cx| endpoint.poll_readable(cx))
@@ -302,10 +302,10 @@ mod tests {
             .expect("a byte");
         assert_eq!(endpoint.try_recv(&mut buffer).expect("received"), 1);
 
-        watch.look(LIMIT, begin + LIMIT, Duration::ZERO);
-        watch.look(LIMIT, begin + LIMIT + LIMIT / 2, Duration::ZERO);
+        watch.check_idle(LIMIT, begin + LIMIT, Duration::ZERO);
+        watch.check_idle(LIMIT, begin + LIMIT + LIMIT / 2, Duration::ZERO);
         assert_eq!(watching.watched.is_cut(), None);
-        watch.look(LIMIT, begin + 2 * LIMIT, Duration::ZERO);
+        watch.check_idle(LIMIT, begin + 2 * LIMIT, Duration::ZERO);
         assert_eq!(cut_short(&mut watching).await, Cut::Idle);
     }
 
@@ -315,9 +315,9 @@ mod tests {
         let (endpoint, _peer) = connection().await;
         let mut watching = watch.add(&endpoint);
         let begin = Instant::now();
-        watch.look(LIMIT, begin + 3 * LIMIT, 3 * LIMIT);
+        watch.check_idle(LIMIT, begin + 3 * LIMIT, 3 * LIMIT);
         assert_eq!(watching.watched.is_cut(), None);
-        watch.look(LIMIT, begin + 4 * LIMIT, Duration::ZERO);
+        watch.check_idle(LIMIT, begin + 4 * LIMIT, Duration::ZERO);
         assert_eq!(cut_short(&mut watching).await, Cut::Idle);
     }
 
@@ -330,7 +330,7 @@ mod tests {
         watch.kill();
         assert_eq!(cut_short(&mut watching).await, Cut::Shutdown);
         assert_eq!(cut_short(&mut watch.add(&second)).await, Cut::Shutdown);
-        watch.look(LIMIT, Instant::now() + 2 * LIMIT, Duration::ZERO);
+        watch.check_idle(LIMIT, Instant::now() + 2 * LIMIT, Duration::ZERO);
         assert_eq!(cut_short(&mut watching).await, Cut::Shutdown);
         drop(watching);
         assert!(watch.state().entries.is_empty());

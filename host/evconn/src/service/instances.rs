@@ -52,7 +52,7 @@ pub(crate) struct Instances {
     reuse: Reuse,
     idle: Mutex<Idle>,
     /// Whether it was logged that instances are not reused.
-    told_spent: AtomicBool,
+    logged_spent: AtomicBool,
 }
 
 #[derive(Default)]
@@ -72,7 +72,7 @@ impl Instances {
             limits,
             reuse,
             idle: Mutex::default(),
-            told_spent: AtomicBool::new(false),
+            logged_spent: AtomicBool::new(false),
         }
     }
 
@@ -108,15 +108,15 @@ impl Instances {
         if instance.served < self.reuse.connections.get() {
             match spent {
                 None => self.keep(instance),
-                Some(spent) => self.tell_spent(spent),
+                Some(spent) => self.log_spent(spent),
             }
         }
         result
     }
 
     /// Logs, once, that instances are not reused although that was requested.
-    fn tell_spent(&self, spent: Spent) {
-        if spent == Spent::Failed || self.told_spent.swap(true, Ordering::Relaxed) {
+    fn log_spent(&self, spent: Spent) {
+        if spent == Spent::Failed || self.logged_spent.swap(true, Ordering::Relaxed) {
             return;
         }
         match spent {

@@ -91,7 +91,7 @@ impl Service {
     }
 
     /// Checks that this many instances can exist at a time.
-    pub(crate) fn check_room(&self, asked: usize) -> Result<(), Error> {
+    pub(crate) fn check_capacity(&self, asked: usize) -> Result<(), Error> {
         let capacity = self.max_connections();
         match asked > capacity {
             true => Err(Error::TooManyMemories {

@@ -82,7 +82,7 @@ impl SourceLines {
                 Some((offset - module.code.start) as u64)
             };
             let mut search = Search::new(offsets.iter().map(address).collect(), &mut places);
-            if search.looks_for_any() {
+            if search.is_unfinished() {
                 // Errors are in the guest's tables: what was found before them is kept.
                 let _ = search.read(module);
             }
@@ -159,7 +159,7 @@ impl<'a> Search<'a> {
         }
     }
 
-    fn looks_for_any(&self) -> bool {
+    fn is_unfinished(&self) -> bool {
         self.bounds.is_some()
     }
 
@@ -189,7 +189,7 @@ impl<'a> Search<'a> {
         let mut last: Option<Row> = None;
         while let Some((header, row)) = rows.next_row()? {
             if let Some(last) = last {
-                self.look_at(&last, row.address(), header, strings);
+                self.record(&last, row.address(), header, strings);
             }
             last = (!row.end_sequence()).then(|| Row::of(row));
         }
@@ -197,7 +197,7 @@ impl<'a> Search<'a> {
     }
 
     /// Records the position of each address within this row.
-    fn look_at<'s>(
+    fn record<'s>(
         &mut self,
         row: &Row,
         end: u64,

@@ -48,7 +48,7 @@ pub(super) enum FoundAtPath {
 }
 
 /// Checks what exists at a path.
-pub(super) fn look(path: &Path) -> io::Result<FoundAtPath> {
+pub(super) fn inspect(path: &Path) -> io::Result<FoundAtPath> {
     let metadata = match path.symlink_metadata() {
         Ok(metadata) => metadata,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(FoundAtPath::Nothing),

@@ -109,12 +109,12 @@ fn check_inherited(descriptor: BorrowedFd<'_>, number: i32) -> Result<(), Source
 
 /// Checks that it is a socket on which connections can be accepted, and returns its family.
 fn check(socket: BorrowedFd<'_>, number: i32) -> Result<Family, SourceError> {
-    let look = |error| match error {
+    let inspection = |error| match error {
         Errno::BADF => SourceError::NotOpen(number),
         Errno::NOTSOCK => SourceError::NotASocket(number),
         error => failed(format!("inspect descriptor {number}"), error),
     };
-    let kind = match sockopt::socket_type(socket).map_err(look)? {
+    let kind = match sockopt::socket_type(socket).map_err(inspection)? {
         SocketType::STREAM => None,
         SocketType::DGRAM => Some("datagram"),
         SocketType::SEQPACKET => Some("packet"),
@@ -124,14 +124,14 @@ fn check(socket: BorrowedFd<'_>, number: i32) -> Result<Family, SourceError> {
     if let Some(kind) = kind {
         return Err(SourceError::NotAStream { number, kind });
     }
-    let family = match getsockname(socket).map_err(look)?.address_family() {
+    let family = match getsockname(socket).map_err(inspection)?.address_family() {
         AddressFamily::INET | AddressFamily::INET6 => Family::Internet,
         AddressFamily::UNIX => Family::Unix,
         _ => return Err(SourceError::UnknownFamily(number)),
     };
     // Apple's systems have no SO_ACCEPTCONN; accept(2) reports the error there.
     #[cfg(not(target_vendor = "apple"))]
-    if !sockopt::socket_acceptconn(socket).map_err(look)? {
+    if !sockopt::socket_acceptconn(socket).map_err(inspection)? {
         return Err(match rustix::net::getpeername(socket) {
             Ok(_) => SourceError::IsConnected(number),
             Err(_) => SourceError::NotListening(number),

@@ -17,7 +17,7 @@
 //! Whoever can write to the directory can put something else at the path at any time, such as a link. So
 //! each change is made to the file that was checked, not to whatever has the path.
 
-use super::file::{FoundAtPath, Made, SocketFile, look, remove};
+use super::file::{FoundAtPath, Made, SocketFile, inspect, remove};
 use super::lock::Lock;
 use super::{Opened, SourceError, bind_to, failed, listen, name, socket};
 use rustix::fs::Mode;
@@ -41,7 +41,7 @@ pub(super) fn bind(
     let socket = socket()?;
     let mode = mode.map(|mode| Mode::from_raw_mode(mode as _));
     let _lock = Lock::take(path)?;
-    make_way(path, &address, &shown)?;
+    remove_stale(path, &address, &shown)?;
     let file = make(path, &socket, &address, mode, &shown)?;
     listen(&socket, &format!("unix:{shown}"), backlog)?;
     Ok(Opened::Unix {
@@ -78,8 +78,8 @@ fn make(
 }
 
 /// Removes the file of a socket on which no process listens any more. Any other file stays.
-fn make_way(path: &Path, address: &SocketAddrUnix, shown: &str) -> Result<(), SourceError> {
-    let found = look(path).map_err(|error| failed(format!("inspect {path:?}"), error))?;
+fn remove_stale(path: &Path, address: &SocketAddrUnix, shown: &str) -> Result<(), SourceError> {
+    let found = inspect(path).map_err(|error| failed(format!("inspect {path:?}"), error))?;
     let identity = match found {
         FoundAtPath::Nothing => return Ok(()),
         FoundAtPath::Socket(identity) => identity,

@@ -5,22 +5,24 @@ use crate::sockets::{Denial, OnDenied};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// The most denials that are logged: a program may retry endlessly.
-const TOLD: u32 = 10;
+const LOGGED: u32 = 10;
 
 #[derive(Debug, Default)]
 pub(super) struct Denials {
-    told: AtomicU32,
+    logged: AtomicU32,
 }
 
 impl OnDenied for Denials {
     fn denied(&self, denial: Denial<'_>) {
-        let told = self.told.load(Ordering::Relaxed);
-        if told > TOLD {
+        let logged = self.logged.load(Ordering::Relaxed);
+        if logged > LOGGED {
             return;
         }
-        self.told.store(told + 1, Ordering::Relaxed);
+        self.logged.store(logged + 1, Ordering::Relaxed);
         match denial {
-            _ if told == TOLD => tracing::warn!("further denials of the program are not logged"),
+            _ if logged == LOGGED => {
+                tracing::warn!("further denials of the program are not logged")
+            }
             Denial::AnySocket => tracing::warn!(
                 "the program may not use sockets: grant them with --listen :PORT or --allow-connect \
                  HOST:PORT (in the library, GrantsBuilder::listen and connect)"

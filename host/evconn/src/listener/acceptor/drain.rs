@@ -14,7 +14,7 @@ use wasmtime::Store;
 const HANDSHAKES: Duration = Duration::from_secs(2);
 
 /// How often to check for connections: nothing signals their arrival.
-pub(super) const LOOK: Duration = Duration::from_millis(10);
+pub(super) const POLL_PERIOD: Duration = Duration::from_millis(10);
 
 /// A listener that accepts the connections in its queue, and then ends.
 pub(super) struct Drain {
@@ -40,7 +40,8 @@ impl Drain {
     pub fn all_have_come(&mut self, acceptor: &mut Acceptor) -> bool {
         if !self.all_have_come {
             let passed = self.began.elapsed();
-            self.all_have_come = passed >= HANDSHAKES || passed >= LOOK && !acceptor.expects_more();
+            self.all_have_come =
+                passed >= HANDSHAKES || passed >= POLL_PERIOD && !acceptor.expects_more();
         }
         self.all_have_come
     }

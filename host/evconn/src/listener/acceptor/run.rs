@@ -4,7 +4,7 @@
 //! disable or close the listener in the meantime; each async function and each service gets a task of its
 //! own.
 
-use super::drain::{Drain, LOOK};
+use super::drain::{Drain, POLL_PERIOD};
 use super::pace::{Capacity, Pace, Permits, Tokens};
 use super::{Acceptor, Event};
 use crate::Connection;
@@ -49,7 +49,7 @@ pub(crate) async fn run(
 }
 
 /// The result of one poll for events.
-enum Turn {
+enum Step {
     /// As many events were taken as allowed: there may be more.
     Full,
     /// All events were taken.
@@ -99,13 +99,13 @@ impl Task {
             }
             let capacity = self.capacity();
             if let Capacity::For(max) = capacity {
-                match self.turn(&mut acceptor, max).await? {
-                    Turn::Full => {
+                match self.step(&mut acceptor, max).await? {
+                    Step::Full => {
                         tokio::task::yield_now().await;
                         continue;
                     }
-                    Turn::Drained => return Ok(()),
-                    Turn::Done => {}
+                    Step::Drained => return Ok(()),
+                    Step::Done => {}
                 }
             }
             if self.wait(&mut acceptor, capacity).await?.is_break() {
@@ -115,7 +115,7 @@ impl Task {
     }
 
     /// Takes up to `max` events and dispatches them.
-    async fn turn(&mut self, acceptor: &mut Acceptor, max: u32) -> wasmtime::Result<Turn> {
+    async fn step(&mut self, acceptor: &mut Acceptor, max: u32) -> wasmtime::Result<Step> {
         let drain = self.drain.as_mut();
         let is_last = drain.is_some_and(|drain| drain.all_have_come(acceptor));
         let events = acceptor.next_events(max, &self.on_release)?;
@@ -130,9 +130,9 @@ impl Task {
         // To be asked after each poll.
         let found_nothing = self.drain.is_some() && acceptor.found_nothing();
         Ok(match taken {
-            0 if is_last && found_nothing && stats.held == 0 => Turn::Drained,
-            _ if taken == max as usize => Turn::Full,
-            _ => Turn::Done,
+            0 if is_last && found_nothing && stats.held == 0 => Step::Drained,
+            _ if taken == max as usize => Step::Full,
+            _ => Step::Done,
         })
     }
 
@@ -304,7 +304,8 @@ impl Task {
             Capacity::For(_) => self.closure.is_none() && self.pending.is_empty(),
             Capacity::None | Capacity::WaitFor(_) | Capacity::WaitUntil(_) => false,
         };
-        let look = (takes_events && self.drain.is_some()).then(|| tokio::time::sleep(LOOK));
+        let next_poll =
+            (takes_events && self.drain.is_some()).then(|| tokio::time::sleep(POLL_PERIOD));
         let (semaphore, token) = match capacity {
             Capacity::WaitFor(semaphore) => (Some(semaphore), None),
             Capacity::WaitUntil(time) => (None, Some(time)),
@@ -329,7 +330,7 @@ impl Task {
                 self.permits.add(permit);
             }
             Some(()) = OptionFuture::from(token.map(|time| self.tokens.wait(time))) => {}
-            Some(()) = OptionFuture::from(look) => {}
+            Some(()) = OptionFuture::from(next_poll) => {}
             Some(ready) = OptionFuture::from(pollables.as_ref().map(|p| acceptor.ready(p))) => ready?,
         }
         if let Some(pollables) = pollables {

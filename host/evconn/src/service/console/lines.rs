@@ -62,8 +62,8 @@ impl PrintedLines {
 
     fn add(&mut self, mut part: &[u8], show: &mut impl FnMut(Line<'_>)) {
         loop {
-            let room = LONGEST - self.line.len();
-            let (fits, rest) = part.split_at(room.min(part.len()));
+            let left = LONGEST - self.line.len();
+            let (fits, rest) = part.split_at(left.min(part.len()));
             self.line.extend_from_slice(fits);
             if rest.is_empty() {
                 return;

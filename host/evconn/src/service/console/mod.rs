@@ -95,15 +95,15 @@ impl Console {
     }
 
     /// Returns whether the guest may print now.
-    pub(super) fn has_room(&self) -> bool {
-        !self.state().inherits || printer::has_room()
+    pub(super) fn has_capacity(&self) -> bool {
+        !self.state().inherits || printer::has_capacity()
     }
 
     /// Waits until the guest may print. It never has to wait for the log.
-    pub(super) async fn room(&self) {
+    pub(super) async fn capacity(&self) {
         let inherits = self.state().inherits;
         if inherits {
-            printer::room().await;
+            printer::capacity().await;
         }
     }
 
@@ -155,7 +155,7 @@ impl ConsoleState {
             self.with_lines(stream, |lines, show| lines.finish(show));
         }
         if let Some(count) = self.budget.take_left_out() {
-            tell_left_out(self.origin, count);
+            log_left_out(self.origin, count);
         }
     }
 }
@@ -178,7 +178,7 @@ fn print(number: u64, line: Line<'_>) {
 fn log(origin: Origin, budget: &mut Budget, stream: Stream, line: Line<'_>) {
     let Origin { number, peer } = origin;
     if let Some(count) = budget.end_span(Instant::now()) {
-        tell_left_out(origin, count);
+        log_left_out(origin, count);
     }
     match budget.take() {
         Fate::Logged => {
@@ -197,6 +197,6 @@ fn log(origin: Origin, budget: &mut Budget, stream: Stream, line: Line<'_>) {
     }
 }
 
-fn tell_left_out(Origin { number, peer }: Origin, count: u64) {
+fn log_left_out(Origin { number, peer }: Origin, count: u64) {
     info!(number, %peer, "connection's service: {count} lines that it printed were left out");
 }

@@ -71,7 +71,7 @@ impl OutputStream for Output {
     }
 
     fn check_write(&mut self) -> StreamResult<usize> {
-        if self.console.has_room() {
+        if self.console.has_capacity() {
             self.permit = AT_A_TIME;
         }
         Ok(self.permit)
@@ -84,7 +84,7 @@ impl Pollable for Output {
         // Other tasks run even if the guest polls this again and again.
         tokio::task::coop::consume_budget().await;
         if self.permit == 0 {
-            self.console.room().await;
+            self.console.capacity().await;
         }
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 /// How many bytes may be waiting to be written before guests have to wait, too.
-const ROOM: usize = 64 << 10;
+const CAPACITY: usize = 64 << 10;
 
 /// The most bytes that may be waiting: several guests may be permitted to print, and then all print at
 /// once.
@@ -45,7 +45,7 @@ struct PrinterState {
     is_writing: bool,
 }
 
-/// Prints a line. The caller has to check [`has_room`] first.
+/// Prints a line. The caller has to check [`has_capacity`] first.
 pub(super) fn print(line: &[u8]) {
     let mut state = PRINTER.state();
     if !state.has_thread {
@@ -66,13 +66,13 @@ pub(super) fn print(line: &[u8]) {
 }
 
 /// Returns whether a guest may print now.
-pub(super) fn has_room() -> bool {
-    PRINTER.state().text.len() < ROOM
+pub(super) fn has_capacity() -> bool {
+    PRINTER.state().text.len() < CAPACITY
 }
 
 /// Waits until a guest may print.
-pub(super) async fn room() {
-    PRINTER.until(|state| state.text.len() < ROOM).await;
+pub(super) async fn capacity() {
+    PRINTER.until(|state| state.text.len() < CAPACITY).await;
 }
 
 /// Waits until everything is written, for up to [`PATIENCE`].

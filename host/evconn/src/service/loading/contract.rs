@@ -88,31 +88,31 @@ pub(super) fn check_handler(
 }
 
 /// Checks that an instance stays within the limits.
-pub(super) fn check_size(size: &Size, room: &Limits) -> Result<(), LoadProblem> {
+pub(super) fn check_size(size: &Size, capacity: &Limits) -> Result<(), LoadProblem> {
     for (takes, unit, allowed, flag) in [
         (
             size.memory,
             "bytes of memory",
-            room.max_memory,
+            capacity.max_memory,
             "--max-memory",
         ),
         (
             size.table_elements,
             "table elements",
-            room.max_table_elements,
+            capacity.max_table_elements,
             "--max-table-elements",
         ),
         (
             size.memories,
             "memories",
-            room.max_memories,
+            capacity.max_memories,
             "--max-memories",
         ),
-        (size.tables, "tables", room.max_tables, "--max-tables"),
+        (size.tables, "tables", capacity.max_tables, "--max-tables"),
         (
             size.core_instances,
             "core instances",
-            room.max_core_instances,
+            capacity.max_core_instances,
             "--max-core-instances",
         ),
     ] {
@@ -126,7 +126,7 @@ pub(super) fn check_size(size: &Size, room: &Limits) -> Result<(), LoadProblem> 
 }
 
 /// Checks compiled code as far as possible: each memory and each table by itself.
-pub(super) fn check_compiled(component: &Component, room: &Limits) -> Result<(), LoadProblem> {
+pub(super) fn check_compiled(component: &Component, capacity: &Limits) -> Result<(), LoadProblem> {
     // None: it imports core modules, which this host does not provide.
     let Some(needed) = component.resources_required() else {
         return Ok(());
@@ -139,7 +139,7 @@ pub(super) fn check_compiled(component: &Component, room: &Limits) -> Result<(),
         table_elements: needed.max_initial_table_size.unwrap_or(0),
         ..Size::default()
     };
-    check_size(&size, room)
+    check_size(&size, capacity)
 }
 
 /// Returns the problem with a valid component that the compiler refuses although its own parts are not

@@ -182,7 +182,7 @@ fn precompile(host: &Host, name: &str, bytes: &[u8]) -> Result<Vec<u8>, LoadProb
 /// Checks as much as possible before compiling.
 fn compile_service(host: &Host, name: &str, binary: &[u8]) -> Result<Component, LoadProblem> {
     check_interfaces(binary, contract::check)?;
-    contract::check_size(&Size::of(binary)?, host.room())?;
+    contract::check_size(&Size::of(binary)?, host.capacity())?;
     compile(host, host.services(), name, binary)
 }
 
@@ -204,7 +204,7 @@ fn compile(
     name: &str,
     binary: &[u8],
 ) -> Result<Component, LoadProblem> {
-    progress::told(name, || host.code().compile(engine, binary)).map_err(|error| {
+    progress::logged(name, || host.code().compile(engine, binary)).map_err(|error| {
         features::why_refused(binary, || contract::refused_by_compiler(&error))
             .unwrap_or_else(|| invalid(&error))
     })
@@ -212,7 +212,7 @@ fn compile(
 
 /// Checks and links a compiled component.
 fn prepare(host: &Host, component: &Component) -> Result<Service, LoadProblem> {
-    contract::check_compiled(component, host.room())?;
+    contract::check_compiled(component, host.capacity())?;
     let mut linker = Linker::<ConnectionState>::new(host.services());
     let unlinkable = |error| LoadProblem::Unlinkable(one_line(&error));
     sockets::add_to_linker(&mut linker)
@@ -262,7 +262,9 @@ fn incompatible(host: &Host, error: &wasmtime::Error) -> LoadProblem {
         reason: one_line(error),
         advice: match host.has_pool() {
             true => "compile it again, with this version of `evconn compile`",
-            false => "serve the component itself, since this host has to compile for little room",
+            false => {
+                "serve the component itself, since this host has to compile without a pool of instances"
+            }
         },
     }
 }

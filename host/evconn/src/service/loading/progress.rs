@@ -8,7 +8,7 @@ use std::time::Duration;
 const LONG: Duration = Duration::from_secs(1);
 
 /// Does the work. Logs that `name` is being compiled if that takes longer than a second.
-pub(super) fn told<T>(name: &str, work: impl FnOnce() -> T) -> T {
+pub(super) fn logged<T>(name: &str, work: impl FnOnce() -> T) -> T {
     let tell = || tracing::info!("compiling {name}: this can take a while");
     meanwhile(LONG, tell, work)
 }

@@ -319,7 +319,7 @@ fn what_has_taken_the_place_of_a_stale_socket_stays() {
     let scratch = Scratch::new();
     let path = scratch.join("a.sock");
     stale(&path);
-    let Ok(FoundAtPath::Socket(identity)) = look(&path) else {
+    let Ok(FoundAtPath::Socket(identity)) = inspect(&path) else {
         panic!("a socket");
     };
     std::fs::rename(&path, scratch.join("moved")).expect("moved");
