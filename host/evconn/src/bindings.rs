@@ -1,11 +1,11 @@
-//! Bindings for the two worlds that the host runs: `provider` for the acceptor, `service` for
-//! what serves connections. The WASI half is wasmtime-wasi's, but for TCP.
+//! Bindings for the two worlds that the host runs: `provider` for the acceptor, `service` for the
+//! components that serve connections. WASI's bindings are wasmtime-wasi's, except those of TCP.
 #![allow(
     missing_docs,
     reason = "generated; the WIT files hold the documentation"
 )]
 
-/// The component that accepts: `listener.wasm`.
+/// The listener component, `listener.wasm`.
 pub mod provider {
     wasmtime::component::bindgen!({
         path: "wit",
@@ -18,7 +18,7 @@ pub mod provider {
     });
 }
 
-/// A component that serves a connection.
+/// A component that serves connections.
 pub mod service {
     wasmtime::component::bindgen!({
         path: "wit",

@@ -1,8 +1,9 @@
-//! Addresses that nobody can listen on: the operating system says just that they are invalid.
+//! Addresses on which no TCP socket can listen. The operating system only says that they are invalid;
+//! this module says why.
 
 use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 
-/// What is wrong with an address, if it is of a kind that no socket of TCP can be bound to.
+/// Returns what is wrong with an address on which no TCP socket can listen, or None if it may be usable.
 pub(super) fn problem(address: SocketAddr) -> Option<String> {
     let problem = match address {
         _ if address.ip().is_multicast() => {

@@ -6,7 +6,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 const HEADER: &[u8] = b"PROXY TCP4 192.0.2.1 192.0.2.2 8080 80\r\n";
 
-/// A connection: this side of it, the peer's, and the peer's address.
+/// Returns this side of a connection, the peer's side, and the peer's address.
 async fn pair() -> (Plain, TcpStream, SocketAddr) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("its address");

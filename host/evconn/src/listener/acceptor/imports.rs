@@ -1,5 +1,5 @@
-//! What `listener.wasm` imports, for a host that waits by itself: no call of the component ever waits,
-//! so none of them needs a stack of its own.
+//! What `listener.wasm` imports. The host waits for the component: none of the component's calls waits,
+//! so none needs a stack of its own.
 
 use crate::sockets::p2;
 use crate::store::StoreState;
@@ -11,7 +11,7 @@ use wasmtime::component::{Linker, Resource, ResourceType};
 use wasmtime::{Engine, StoreContextMut};
 use wasmtime_wasi::p2::{DynInputStream, DynOutputStream, DynPollable};
 
-/// A linker that has them.
+/// Returns a linker with these imports.
 pub(super) fn linker(engine: &Engine) -> wasmtime::Result<Linker<StoreState>> {
     let mut linker = Linker::new(engine);
     p2::add_to_linker(&mut linker)?;
@@ -47,7 +47,8 @@ fn add_poll(linker: &mut Linker<StoreState>) -> wasmtime::Result<()> {
     )
 }
 
-/// All streams of an acceptor are sockets', and end without waiting.
+/// Adds functions that drop streams. All streams of an acceptor are those of sockets, whose end does not
+/// have to be waited for.
 fn add_drops(linker: &mut Linker<StoreState>) -> wasmtime::Result<()> {
     let mut streams = linker.instance("wasi:io/streams@0.2.12")?;
     streams.resource(
@@ -68,15 +69,15 @@ fn add_drops(linker: &mut Linker<StoreState>) -> wasmtime::Result<()> {
     )
 }
 
-/// What comes of something that is not to wait.
+/// Polls a future that does not have to wait, and returns its output.
 fn at_once<T>(future: impl Future<Output = T>) -> wasmtime::Result<T> {
     let mut future = pin!(future);
-    // A timer that is over lets others have their turn before it says so.
+    // A timer that has elapsed may yield to other tasks once before it is ready.
     for _ in 0..2 {
         let mut context = Context::from_waker(Waker::noop());
         if let Poll::Ready(output) = future.poll_unpin(&mut context) {
             return Ok(output);
         }
     }
-    wasmtime::bail!("the listener component waits, which is for its host to do")
+    wasmtime::bail!("the listener component waits, which only its host may do")
 }
