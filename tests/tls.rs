@@ -350,7 +350,7 @@ fn a_hangup_changes_the_certificate_and_keeps_it_if_the_new_one_is_bad() {
     assert_eq!(line_comes_back(&mut s_client(address, &kept)), Some(true));
     // The log tells of the second one only if there was time to deal with it.
     let log = log_of(evconn);
-    assert!(log.contains("the certificate was read again"), "{log}");
+    assert!(log.contains("certificate reloaded"), "{log}");
 }
 
 /// A certificate may be somewhere that does not answer: here in a pipe that nobody writes to.

@@ -28,7 +28,7 @@ async fn it_says_what_it_made_and_what_is_left_to_import() {
         "app.composed.wasm\n\
          linked: evconn:tcp/listener@0.1.0\n\
          left to import:\n\
-         \x20 evconn:tcp/connection@0.1.0 (types alone: nobody has to provide it)\n\
+         \x20 evconn:tcp/connection@0.1.0 (types only: no runtime has to provide it)\n\
          \x20 wasi:cli/environment@0.2.12\n\
          \x20 wasi:cli/stderr@0.2.12\n\
          \x20 wasi:cli/stdout@0.2.12\n\

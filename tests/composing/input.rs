@@ -44,7 +44,7 @@ async fn a_service_may_come_from_standard_input_once() {
     evconn.signal(Signal::TERM);
     let ended = evconn.wait();
     assert_eq!(ended.status.code(), Some(0), "{}", ended.stderr);
-    let said = "it was read from standard input, which ends: serve a file to have it read again";
+    let said = "standard input can be read only once: serve a file to reload it";
     assert!(ended.stderr.contains(said), "{}", ended.stderr);
 }
 

@@ -173,14 +173,20 @@ fn an_output_that_cannot_be_written_is_named_and_nothing_is_left() {
     std::os::unix::fs::symlink("app.wasm", scratch.join("link")).expect("a link");
     let before = scratch.contents();
     for (output, problem) in [
-        (".", ".: it is a directory: name a file"),
-        ("/dev/null", "/dev/null: it is no regular file: name a file"),
-        ("none/out", "none/out cannot be written: No such file"),
-        ("app.wasm/out", "app.wasm/out cannot be written: Not a dir"),
-        ("app.wasm", "app.wasm: what is made would replace"),
-        ("./app.wasm", "./app.wasm: what is made would replace"),
-        ("link", "link: what is made would replace"),
-        ("filter.wasm", "filter.wasm: what is made would replace"),
+        (".", ".: a directory: name a file"),
+        ("/dev/null", "/dev/null: not a regular file"),
+        ("none/out", "cannot write none/out: No such file"),
+        ("app.wasm/out", "cannot write app.wasm/out: Not a dir"),
+        ("app.wasm", "app.wasm: the output would replace an input"),
+        (
+            "./app.wasm",
+            "./app.wasm: the output would replace an input",
+        ),
+        ("link", "link: the output would replace an input"),
+        (
+            "filter.wasm",
+            "filter.wasm: the output would replace an input",
+        ),
     ] {
         let through = ["app.wasm", "--through", "filter.wasm", "-o", output];
         let said = compose(&scratch, &through);

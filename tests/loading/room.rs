@@ -140,7 +140,7 @@ fn a_service_with_many_memories_lowers_the_limit_of_connections() {
     let _peers = open_at_once(&evconn, 2);
     let log = log_now(evconn);
     assert!(
-        log.contains("--max-connections 10000 was lowered to "),
+        log.contains("maximum number of connections lowered from 10000 to "),
         "{log}"
     );
 }
@@ -166,7 +166,7 @@ fn too_few_descriptors_lower_the_limit_and_are_named() {
     let evconn = serve_limited(&echo_file(&scratch), "ulimit -n 300", &many);
     echoes(&evconn);
     let log = log(evconn);
-    let note = "--max-connections 5000 was lowered to 248: at most 300 descriptors are allowed (ulimit -n)";
+    let note = "maximum number of connections lowered from 5000 to 248: limit of 300 open files (ulimit -n)";
     assert!(log.contains(note), "{log}");
 }
 
@@ -181,10 +181,10 @@ fn more_than_fit_into_the_address_space_are_lowered_to_what_does() {
     echoes(&evconn);
     let log = log(evconn);
     assert!(
-        log.contains("--max-connections 1000000 was lowered to "),
+        log.contains("maximum number of connections lowered from 1000000 to "),
         "{log}"
     );
-    assert!(log.contains("79 TiB in one piece"), "{log}");
+    assert!(log.contains("79 TiB of contiguous address space"), "{log}");
     assert!(!log.contains("no room for a pool"), "{log}");
 }
 
@@ -214,7 +214,7 @@ fn with_little_address_space_instances_are_made_one_by_one() {
     let _peers = open_at_once(&evconn, 64);
     let log = log_now(evconn);
     for note in [
-        "--max-connections 1000 was lowered to 64: the address space is limited to 2048 MiB (ulimit -v)",
+        "maximum number of connections lowered from 1000 to 64: limit of 2048 MiB of address space (ulimit -v)",
         "there is no room for a pool of 64 instances",
     ] {
         assert!(log.contains(note), "{log}");

@@ -170,7 +170,7 @@ fn a_level_that_is_none_is_said_and_not_used() {
     let log = evconn.wait().stderr;
     let (said, rest) = log.split_once('\n').expect("a line");
     assert!(
-        said.contains("RUST_LOG") && said.contains("\"inof\" is no level"),
+        said.contains("RUST_LOG") && said.contains("\"inof\" is not a level"),
         "{log}"
     );
     assert!(rest.contains("served 1 connection,"), "{log}");

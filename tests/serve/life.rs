@@ -78,6 +78,39 @@ fn a_log_that_nobody_reads_holds_nobody_up() {
     drop(unread);
 }
 
+/// More is logged than is queued for whoever reads it: what is missing is counted.
+#[test]
+fn lines_of_the_log_that_were_dropped_are_counted() {
+    let _open = unchanged();
+    const CONNECTIONS: usize = 60;
+    const LINES: usize = 100;
+    let (evconn, mut unread) = unread(&[]);
+    let address = evconn.address();
+    let line = "x".repeat(1000) + r"\n";
+    let command = format!("print {}\n", line.repeat(LINES));
+    for _ in 0..CONNECTIONS {
+        let mut peer = connect(address);
+        peer.write_all(command.as_bytes()).expect("sent");
+        assert_eq!(rest(&mut peer).expect("a regular end"), "printed\n");
+    }
+    let reader = std::thread::spawn(move || {
+        let mut text = String::new();
+        unread.read_to_string(&mut text).map(|_| text)
+    });
+    evconn.signal(Signal::TERM);
+    assert_eq!(evconn.wait().status.code(), Some(0));
+    let log = reader.join().expect("read").expect("text");
+    let logged = log.lines().filter(|line| line.contains("xxx")).count();
+    let dropped = log
+        .lines()
+        .filter_map(|line| line.strip_suffix(" lines were dropped"))
+        .map(|line| line.rsplit(' ').next().expect("a count"))
+        .map(|count| count.parse::<usize>().expect("a number"))
+        .sum::<usize>();
+    assert!(dropped > 0, "{logged} lines");
+    assert_eq!(logged + dropped, CONNECTIONS * LINES);
+}
+
 #[test]
 fn what_services_print_and_nobody_reads_holds_up_who_prints_alone() {
     let _open = unchanged();

@@ -50,7 +50,9 @@ fn new_connections_get_the_new_component() {
     let ended = evconn.wait();
     assert_eq!(ended.status.code(), Some(0), "{}", ended.stderr);
     assert!(
-        ended.stderr.contains("the old component stays in use"),
+        ended
+            .stderr
+            .contains("component not reloaded, the old one stays: "),
         "{}",
         ended.stderr
     );

@@ -85,7 +85,7 @@ fn a_signal_that_means_the_end_ends_it_at_once() {
         // There was nobody to serve.
         assert_eq!(ended.status.code(), Some(0), "{}", ended.stderr);
         assert_eq!(ended.stdout, "");
-        let told = "ended by a signal, before it served";
+        let told = "stopped by a signal before serving";
         assert!(ended.stderr.contains(told), "{}", ended.stderr);
         drop(app);
     }

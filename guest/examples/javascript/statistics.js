@@ -1,11 +1,11 @@
-// A service that adds up: each line is a JSON array of numbers, and one line of JSON answers it.
+// A service that computes statistics: each line is a JSON array of numbers, and the answer is a line of JSON.
 //
-// What evconn calls is exported under the name of its interface, in JavaScript's spelling.
+// The handler is exported under the name of its interface, in JavaScript's spelling.
 
-// The most bytes of a line, without its end.
+// The maximum length of a line in bytes, without its end.
 const MAX_LINE = 4096;
 
-// What a read takes at most, and what `blockingWriteAndFlush` takes at a time.
+// The maximum length of one read, and of one `blockingWriteAndFlush`.
 const PIECE = 4096;
 
 export const handler = {
@@ -13,10 +13,10 @@ export const handler = {
     try {
       serve(input, output);
     } catch (error) {
-      // The peer is gone, which ends the connection. The text is for evconn's log.
+      // The peer is gone, which ends the connection. The text is written to evconn's log.
       throw explain(error);
     } finally {
-      // The socket is to be the last one.
+      // The socket has to be the last.
       for (const part of [input, output, socket]) part[Symbol.dispose]();
     }
   },
@@ -25,7 +25,7 @@ export const handler = {
 function serve(input, output) {
   for (const line of lines(input)) {
     if (line === undefined) {
-      // Where the next one begins is not known.
+      // The beginning of the next line is unknown.
       send(output, { error: `a line has at most ${MAX_LINE} bytes, and an end` });
       return;
     }
@@ -33,7 +33,8 @@ function serve(input, output) {
   }
 }
 
-// The lines of a stream as bytes, without their ends. Undefined is what is none, and the last thing.
+// Yields the lines of a stream as bytes, without their ends. Yields undefined for a line that is too long or has
+// no end, and then stops.
 function* lines(input) {
   let rest = [];
   for (let data = read(input); data.length > 0; data = read(input)) {
@@ -50,7 +51,7 @@ function* lines(input) {
   if (rest.length > 0) yield undefined;
 }
 
-// At least a byte, or none at the end.
+// Returns at least one byte, or none at the end of the stream.
 function read(input) {
   try {
     return input.blockingRead(BigInt(PIECE));

@@ -1,6 +1,6 @@
-"""A service that calculates: a line is numbers and what to do with them, and one line answers it.
+"""A service that calculates: it evaluates each line, and answers with a line.
 
-An operator comes after its two numbers (`1 3 / 1 6 / +`), and results are exact (`1/2`).
+The notation is postfix (`1 3 / 1 6 / +`), and results are exact fractions (`1/2`).
 
 The names in `wit_world` are those of the WIT package, in Python's spelling.
 """
@@ -14,10 +14,10 @@ from wit_world import exports
 from wit_world.imports.connection import Connection
 from wit_world.imports.streams import InputStream, OutputStream, StreamError_Closed
 
-# The most bytes of a line, with its end.
+# The maximum length of a line in bytes, including its end.
 MAX_LINE = 1024
 
-# What `blocking_write_and_flush` takes at a time.
+# The maximum length of one `blocking_write_and_flush`.
 MAX_WRITE = 4096
 
 OPERATORS = {
@@ -29,15 +29,15 @@ OPERATORS = {
 
 
 class Handler(exports.Handler):
-    """What a service exports, for evconn to call."""
+    """The exported interface, which evconn calls."""
 
     def handle(self, connection: Connection) -> None:
-        # They are dropped in the reverse order: the socket is to be the last one.
+        # They are dropped in reverse order: the socket has to be the last.
         with connection.socket, connection.output, connection.input:
             try:
                 serve(io.BufferedReader(Input(connection.input)), connection.output)
             except Err as error:
-                # The peer is gone, which ends the connection. The text is for evconn's log.
+                # The peer is gone, which ends the connection. The text is written to evconn's log.
                 raise Err(explain(error.value)) from None
 
 
@@ -64,7 +64,7 @@ class Input(io.RawIOBase):
 def serve(lines: io.BufferedReader, output: OutputStream) -> None:
     while line := lines.readline(MAX_LINE):
         if not line.endswith(b"\n"):
-            # Where the next one begins is not known.
+            # The beginning of the next line is unknown.
             send(output, f"error: a line has at most {MAX_LINE} bytes, and an end")
             return
         send(output, answer(line))

@@ -1,4 +1,4 @@
-//! Bindings for the world `provider`. The WASI half is the `wasi` crate's.
+//! Bindings of the world `provider`. The bindings of WASI are those of the `wasi` crate.
 
 wit_bindgen::generate!({
     path: "../../wit",

@@ -1,37 +1,37 @@
-//! Deferred accept: connections that wait in here for the first byte from their peer.
+//! Deferred accept: connections that are held until their peer has sent a byte.
 
 use crate::bindings::evconn::tcp::connection::Connection;
 use evconn_listener_state::{Duration, Instant};
 use wasi::clocks::monotonic_clock;
 use wasi::io::poll::{self, Pollable};
 
-/// How connections are held.
+/// The limits of deferred accept.
 #[derive(Clone, Copy)]
 pub struct Policy {
-    /// The most that are held at a time: at least 1.
+    /// The maximum number of held connections: at least 1.
     pub max_held: u32,
-    /// How long each one is held.
+    /// How long a connection is held, in nanoseconds.
     pub timeout: Duration,
 }
 
-/// The connections that are held.
+/// The held connections.
 pub struct Deferred {
     policy: Policy,
-    /// The oldest first: its deadline is the first one, too.
+    /// Ordered by age, and so by deadline: the oldest is the first.
     held: Vec<Held>,
 }
 
-/// What came of a look at those that are held.
+/// The outcome of [`Deferred::sweep`].
 #[derive(Default)]
 pub struct Sweep {
-    /// Connections to be delivered.
+    /// Connections that are to be delivered.
     pub readable: Vec<Connection>,
-    /// How many were closed for want of a byte.
+    /// How many connections were closed because no byte arrived in time.
     pub timed_out: u64,
 }
 
 struct Held {
-    // The order matters: a pollable is a child of its stream.
+    // The order matters: a pollable is dropped before its parent stream.
     readable: Pollable,
     connection: Connection,
     deadline: Instant,
@@ -61,8 +61,8 @@ impl Deferred {
         });
     }
 
-    /// Take out up to `max` connections whose peers have sent something or have ended their side,
-    /// and close those that have waited for too long.
+    /// Removes up to `max` connections whose peers have sent bytes or have ended their sending direction, and
+    /// closes those whose deadline has passed.
     pub fn sweep(&mut self, max: usize, now: Instant) -> Sweep {
         let mut sweep = Sweep::default();
         if self.held.is_empty() {
@@ -82,9 +82,9 @@ impl Deferred {
         sweep
     }
 
-    /// Which of them can be read. One call for all: each call costs the host a look at every one.
+    /// Returns for each held connection whether its input is readable, with one host call for all.
     fn readable(&self) -> Vec<bool> {
-        // Polling waits until one of the list is ready. This one is.
+        // `poll` waits until a pollable of the list is ready. This one always is.
         let now = monotonic_clock::subscribe_duration(0);
         let mut list: Vec<_> = self.held.iter().map(|held| &held.readable).collect();
         list.push(&now);
@@ -97,12 +97,12 @@ impl Deferred {
         is_readable
     }
 
-    /// Close all of them.
+    /// Closes all held connections.
     pub fn close(&mut self) {
         self.held.clear();
     }
 
-    /// What to wait for: the first byte for one of them, and the first deadline.
+    /// Returns what to wait for: the inputs of all held connections, and the first deadline.
     pub fn subscribe(&self) -> Vec<Pollable> {
         let inputs = self.held.iter();
         let mut pollables: Vec<_> = inputs

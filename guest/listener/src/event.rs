@@ -1,4 +1,4 @@
-//! From the state machine's words to those of the WIT interface.
+//! Conversions of the state machine's types to those of the WIT interface.
 
 use crate::bindings::evconn::tcp::connection::Connection;
 use crate::bindings::exports::evconn::tcp::listener as wit;
@@ -36,7 +36,7 @@ impl From<State> for wit::State {
     }
 }
 
-/// The counters, and how many connections are held now.
+/// Adds the number of held connections to the counters.
 pub fn stats(stats: Stats, held: usize) -> wit::Stats {
     wit::Stats {
         accepted: stats.accepted,

@@ -1,4 +1,4 @@
-//! The resource `listener`: the state machine with its sockets and the connections that it holds.
+//! The resource `listener`: a state machine, its sockets, and the connections that it holds.
 
 use crate::bindings::evconn::tcp::connection::Connection;
 use crate::bindings::exports::evconn::tcp::listener as wit;
@@ -14,9 +14,9 @@ use wasi::io::poll::{self, Pollable};
 use wasi::sockets::network::{ErrorCode, IpSocketAddress};
 use wasi::sockets::tcp::TcpSocket;
 
-/// What a handle to `listener` stands for.
+/// The representation of the resource `listener`.
 ///
-/// A component is entered by one call at a time, so the borrows in here never meet.
+/// Only one call runs in a component at a time, so the borrows of these cells never conflict.
 pub struct ListenerCell {
     machine: RefCell<Machine>,
     deferred: Option<RefCell<Deferred>>,
@@ -38,7 +38,7 @@ impl ListenerCell {
         self.machine.borrow().state(monotonic_clock::now())
     }
 
-    /// Deliver held connections that can be read, and close those that have waited for too long.
+    /// Delivers held connections that are readable, and closes those whose deadline has passed.
     fn sweep_held(&self, callback: Callback, max: usize, events: &mut Vec<wit::Event>) {
         let Some(deferred) = &self.deferred else {
             return;
@@ -52,8 +52,8 @@ impl ListenerCell {
         }
     }
 
-    /// Accept until there are `max` events, nobody waits, or something is in the way. An attempt
-    /// that nobody is told of counts too: a flood of lost peers has an end here.
+    /// Accepts until there are `max` events, no peer is left in the accept queue, or the state changes. Attempts
+    /// without an event count towards `max`, so that the call returns even if every peer is lost.
     fn accept(&self, callback: Callback, max: usize, events: &mut Vec<wit::Event>) {
         for _ in events.len()..max {
             if self.state_now() != State::Accepting || self.holds_enough() {
@@ -102,14 +102,14 @@ impl ListenerCell {
         if let State::Stopped(_) = machine.state(0)
             && let Some(deferred) = &self.deferred
         {
-            // Nobody will ever be given them.
+            // They can never be delivered.
             deferred.borrow_mut().close();
         }
         report.map(wit::Event::from)
     }
 
-    /// Wait until there may be something to take, but no longer than until `deadline`.
-    /// False if nothing is to be waited for, or the deadline has passed.
+    /// Waits until there may be an event, but no longer than until `deadline`. Returns false if there is nothing
+    /// to wait for, or the deadline has passed.
     fn wait(&self, deadline: Option<Instant>) -> bool {
         let mut pollables = wit::GuestListener::subscribe(self);
         if let Some(deadline) = deadline {

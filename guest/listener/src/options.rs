@@ -1,4 +1,4 @@
-//! The resource `options`: what a listener starts with.
+//! The resource `options`: the options of a new listener.
 
 use crate::bindings::exports::evconn::tcp::listener::{Callback, Duration, GuestOptions};
 use crate::deferred::Policy;
@@ -6,7 +6,7 @@ use evconn_listener_state::Settings;
 use std::cell::Cell;
 use wasi::sockets::network::ErrorCode;
 
-/// The backlog where none is asked for: Linux's own limit since 5.4.
+/// The default backlog: Linux's default for `net.core.somaxconn` since 5.4.
 const DEFAULT_BACKLOG: u32 = 4096;
 
 /// The values of one `options` resource.
@@ -38,7 +38,7 @@ impl Default for Options {
 }
 
 impl Options {
-    /// Refuse what wasi-sockets cannot do.
+    /// Returns an error for options that wasi-sockets does not support.
     pub fn check_supported(&self) -> Result<(), ErrorCode> {
         if self.reuse_port {
             return Err(ErrorCode::NotSupported);
@@ -47,12 +47,12 @@ impl Options {
     }
 }
 
-/// What a handle to `options` stands for.
+/// The representation of the resource `options`.
 #[derive(Default)]
 pub struct OptionsCell(Cell<Options>);
 
 impl OptionsCell {
-    /// The values as they are now.
+    /// Returns the current values.
     pub fn get(&self) -> Options {
         self.0.get()
     }

@@ -1,4 +1,4 @@
-//! The steps of wasi-sockets from nothing to a connection.
+//! The operations of wasi-sockets: bind, listen and accept.
 
 use crate::bindings::evconn::tcp::connection::Connection;
 use wasi::sockets::instance_network::instance_network;
@@ -6,7 +6,7 @@ use wasi::sockets::network::{ErrorCode, IpAddressFamily, IpSocketAddress};
 use wasi::sockets::tcp::TcpSocket;
 use wasi::sockets::tcp_create_socket::create_tcp_socket;
 
-/// A socket that listens on `address`.
+/// Returns a socket that listens on `address`.
 pub fn bind(address: IpSocketAddress, backlog: u32) -> Result<TcpSocket, ErrorCode> {
     let socket = create_tcp_socket(family(&address))?;
     socket.start_bind(&instance_network(), address)?;
@@ -15,10 +15,10 @@ pub fn bind(address: IpSocketAddress, backlog: u32) -> Result<TcpSocket, ErrorCo
     Ok(socket)
 }
 
-/// Make a socket listen, if it does not.
+/// Makes a socket listen, if it does not listen yet.
 pub fn ensure_listening(socket: &TcpSocket, backlog: u32) -> Result<(), ErrorCode> {
-    // One that was told to, but was never asked whether it does, says that it listens. Its pollable
-    // is always ready until then.
+    // After `start-listen`, and before `finish-listen`, wasmtime-wasi reports the socket as listening, but its
+    // pollable is always ready. So `finish-listen` is called first.
     match until_done(socket, || socket.finish_listen()) {
         Ok(()) => Ok(()),
         Err(ErrorCode::NotInProgress) if socket.is_listening() => Ok(()),
@@ -27,26 +27,26 @@ pub fn ensure_listening(socket: &TcpSocket, backlog: u32) -> Result<(), ErrorCod
     }
 }
 
-/// Make a bound socket listen.
+/// Makes a bound socket listen.
 fn listen(socket: &TcpSocket, backlog: u32) -> Result<(), ErrorCode> {
     socket.set_listen_backlog_size(u64::from(backlog))?;
     socket.start_listen()?;
     until_done(socket, || socket.finish_listen())
 }
 
-/// What came of an attempt to accept.
+/// The outcome of an attempt to accept.
 pub enum Accepted {
-    /// A connection.
+    /// A connection was accepted.
     Connection(Connection),
-    /// A peer that had gone before its address was read.
+    /// A connection was accepted, but its peer was gone before its address was read.
     Aborted,
-    /// Nobody waits, or the host wants a pause.
+    /// No peer is in the accept queue, or the host has returned early.
     Nothing,
-    /// An error of accept.
+    /// Accepting has failed.
     Failed(ErrorCode),
 }
 
-/// Accept one connection, if one waits.
+/// Accepts a connection, if a peer is in the accept queue.
 pub fn accept(socket: &TcpSocket) -> Accepted {
     let (socket, input, output) = match socket.accept() {
         Ok(accepted) => accepted,
@@ -61,7 +61,7 @@ pub fn accept(socket: &TcpSocket) -> Accepted {
             peer_address,
         }),
         Err(_) => {
-            // The streams are the socket's children: they go first.
+            // The streams are children of the socket, and are dropped before it.
             drop(input);
             drop(output);
             Accepted::Aborted

@@ -1,4 +1,4 @@
-//! The listening sockets of one listener: one, or an IPv6 and an IPv4 one on the same port.
+//! The listening sockets of one listener: one socket, or an IPv6 and an IPv4 socket on the same port.
 
 use crate::options::Options;
 use crate::socket::{self, Accepted};
@@ -9,20 +9,20 @@ use wasi::sockets::network::{
 };
 use wasi::sockets::tcp::TcpSocket;
 
-/// How often a port that the kernel chose for IPv6 is tried for IPv4.
+/// How many ports that the kernel chooses for IPv6 are tried for IPv4.
 const PORT_ATTEMPTS: u32 = 16;
 
 const UNSPECIFIED: Ipv6Address = (0, 0, 0, 0, 0, 0, 0, 0);
 const LOOPBACK: Ipv6Address = (0, 0, 0, 0, 0, 0, 0, 1);
 
-/// The sockets, and whose turn it is.
+/// The sockets, and the index of the one that is to be accepted from next.
 pub struct Sockets {
     sockets: Vec<TcpSocket>,
     next: Cell<usize>,
 }
 
 impl Sockets {
-    /// Sockets that listen on `address`, as the options want it.
+    /// Returns sockets that listen on `address`, according to the options.
     pub fn bind(address: IpSocketAddress, options: &Options) -> Result<Self, ErrorCode> {
         if options.dual_stack {
             return bind_pair(address, options.backlog);
@@ -33,7 +33,7 @@ impl Sockets {
         Ok(Self::new(vec![socket::bind(address, options.backlog)?]))
     }
 
-    /// Sockets that exist, made to listen if they do not.
+    /// Takes over existing sockets, and makes those listen that do not listen yet.
     pub fn adopt(mut sockets: Vec<TcpSocket>, options: &Options) -> Result<Self, ErrorCode> {
         match &sockets[..] {
             [socket] => {
@@ -45,7 +45,7 @@ impl Sockets {
             [first, second] => check_pair(first, second)?,
             _ => return Err(ErrorCode::InvalidArgument),
         }
-        // That of IPv6 first, as `bind` has them.
+        // The IPv6 socket is the first, as in `bind`.
         sockets.sort_by_key(|socket| socket.address_family() == IpAddressFamily::Ipv4);
         for socket in &sockets {
             socket::ensure_listening(socket, options.backlog)?;
@@ -64,7 +64,7 @@ impl Sockets {
         }
     }
 
-    /// Accept one connection, if one waits. The sockets take turns, so that neither starves.
+    /// Accepts a connection, if a peer is in an accept queue. The sockets alternate, so that neither starves.
     pub fn accept(&self) -> Accepted {
         let (before, after) = self
             .sockets
@@ -93,7 +93,7 @@ impl Sockets {
     }
 }
 
-/// Both halves of a dual-stack listener. If one cannot be had, neither is left open.
+/// Binds both sockets of a dual-stack listener. If one of them fails, neither is left open.
 fn bind_pair(address: IpSocketAddress, backlog: u32) -> Result<Sockets, ErrorCode> {
     let IpSocketAddress::Ipv6(address) = address else {
         return Err(ErrorCode::InvalidArgument);
@@ -109,20 +109,20 @@ fn bind_pair(address: IpSocketAddress, backlog: u32) -> Result<Sockets, ErrorCod
             backlog,
         ) {
             Ok(second) => return Ok(Sockets::new(vec![first, second])),
-            // The port was free for IPv6, but is not for IPv4: another one may be.
+            // The port is free for IPv6, but not for IPv4. Another port may be free for both.
             Err(ErrorCode::AddressInUse) if address.port == 0 && attempt < PORT_ATTEMPTS => {}
             Err(code) => return Err(code),
         }
     }
 }
 
-/// The address of a socket that is to be adopted. A closed one has none, but would tell for ever
-/// after why connecting failed.
+/// Returns the address of an existing socket. Any error means that the socket is in the wrong state: a socket
+/// that a failed connect has closed returns the code of that failure.
 fn bound_address(socket: &TcpSocket) -> Result<IpSocketAddress, ErrorCode> {
     socket.local_address().map_err(|_| ErrorCode::InvalidState)
 }
 
-/// Check that two sockets are the halves of a dual-stack listener.
+/// Checks that two sockets are a dual-stack pair.
 fn check_pair(first: &TcpSocket, second: &TcpSocket) -> Result<(), ErrorCode> {
     let (ipv6, ipv4) = match (bound_address(first)?, bound_address(second)?) {
         (IpSocketAddress::Ipv6(ipv6), IpSocketAddress::Ipv4(ipv4))
@@ -134,7 +134,7 @@ fn check_pair(first: &TcpSocket, second: &TcpSocket) -> Result<(), ErrorCode> {
     matches.then_some(()).ok_or(ErrorCode::InvalidArgument)
 }
 
-/// The IPv4 address that means the same as an IPv6 one: of any interface, or of the loopback one.
+/// Returns the IPv4 counterpart of an IPv6 address: of the unspecified or the loopback address.
 fn counterpart(ipv6: Ipv6SocketAddress) -> Option<Ipv4SocketAddress> {
     let address = match ipv6.address {
         UNSPECIFIED => (0, 0, 0, 0),

@@ -1,4 +1,4 @@
-//! Addresses, as the standard library and as wasi-sockets have them.
+//! Conversions between the addresses of the standard library and those of wasi-sockets.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use wasi::sockets::network::{
@@ -52,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn there_and_back() {
+    fn converting_to_wasi_and_back_returns_the_same_address() {
         for text in ["192.0.2.1:80", "[2001:db8::1]:443", "[fe80::1%7]:9876"] {
             let address: SocketAddr = text.parse().expect("an address");
             assert_eq!(from_wasi(to_wasi(address)), address);

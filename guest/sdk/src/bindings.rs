@@ -1,5 +1,5 @@
-//! Bindings for what is imported, the listener, and for what a service exports, the handler. The
-//! WASI half is the `wasi` crate's.
+//! Bindings of the listener, which is imported, and of the handler, which a service exports. The bindings of
+//! WASI are those of the `wasi` crate.
 
 /// The interface `evconn:tcp/listener`, imported.
 pub(crate) mod imports {
@@ -10,7 +10,7 @@ pub(crate) mod imports {
                 import evconn:tcp/listener@0.1.0;
             }
         ",
-        path: "../../wit",
+        path: "wit",
         world: "evconn:guest-imports/imports",
         with: {
             "wasi:clocks/monotonic-clock@0.2.12": ::wasi::clocks::monotonic_clock,
@@ -34,7 +34,7 @@ pub mod handler {
                 export evconn:tcp/handler@0.1.0;
             }
         ",
-        path: "../../wit",
+        path: "wit",
         world: "evconn:guest-handler/handler",
         pub_export_macro: true,
         export_macro_name: "export_handler",

@@ -1,24 +1,24 @@
-//! Bytes on their way: what was read and not yet used, or is to be written.
+//! A queue of bytes that were read and not yet used, or are to be written.
 
 use std::collections::VecDeque;
 use std::fmt;
 use std::io::{self, BufRead, Read, Write};
 
-/// Bytes that are added to one after another in a piece of this size.
-const PIECE: usize = 16 << 10;
+/// The capacity of a chunk to which small additions are appended.
+const CHUNK: usize = 16 << 10;
 
-/// So few bytes are copied rather than moved: a piece for each of them would be a write for each.
-const FEW: usize = 512;
+/// Up to this many bytes are copied rather than moved: a chunk of their own would need a write of its own.
+const MAX_COPIED: usize = 512;
 
 /// A queue of bytes: libevent's `evbuffer`.
 ///
-/// Bytes are added at the end, and used up from the front. It is a [`Read`], [`BufRead`] and
-/// [`Write`] of the standard library; none of them ever fails or waits.
+/// Bytes are added at the end and consumed at the front. A buffer implements the standard library's [`Read`],
+/// [`BufRead`] and [`Write`], which never fail and never wait.
 ///
 /// # Cost
-/// The bytes are in pieces. What a connection has read is a piece as the host has handed it over,
-/// and [`append`](Self::append) moves whole pieces, so that bytes go from one connection to another
-/// without being copied. [`write`](Write::write) and [`extend`](Self::extend) copy.
+/// The bytes are stored in chunks. The bytes of one read are one chunk, as the host has returned it, and
+/// [`append`](Self::append) moves whole chunks, so that bytes pass from one connection to another without being
+/// copied. [`write`](Write::write) and [`extend`](Self::extend) copy.
 ///
 /// ```
 /// use evconn_guest::Buffer;
@@ -33,24 +33,24 @@ const FEW: usize = 512;
 #[derive(Default)]
 pub struct Buffer {
     /// None of them is empty.
-    pieces: VecDeque<Piece>,
+    chunks: VecDeque<Chunk>,
     len: usize,
 }
 
-struct Piece {
+struct Chunk {
     bytes: Vec<u8>,
-    /// How many of them are used up.
+    /// How many of them are consumed.
     used: usize,
 }
 
-impl Piece {
+impl Chunk {
     fn rest(&self) -> &[u8] {
         &self.bytes[self.used..]
     }
 }
 
 impl Buffer {
-    /// An empty one. It allocates nothing.
+    /// Makes an empty buffer, without an allocation.
     ///
     /// ```
     /// assert!(evconn_guest::Buffer::new().is_empty());
@@ -59,7 +59,7 @@ impl Buffer {
         Self::default()
     }
 
-    /// How many bytes are in it: `evbuffer_get_length`.
+    /// Returns the number of bytes: `evbuffer_get_length`.
     ///
     /// ```
     /// assert_eq!(evconn_guest::Buffer::from("three").len(), 5);
@@ -68,7 +68,7 @@ impl Buffer {
         self.len
     }
 
-    /// Whether there are none.
+    /// Returns whether the buffer is empty.
     ///
     /// ```
     /// assert!(!evconn_guest::Buffer::from("some").is_empty());
@@ -77,7 +77,7 @@ impl Buffer {
         self.len == 0
     }
 
-    /// Copy `bytes` to the end: `evbuffer_add`.
+    /// Copies `bytes` to the end: `evbuffer_add`.
     ///
     /// ```
     /// let mut buffer = evconn_guest::Buffer::from("some");
@@ -86,27 +86,25 @@ impl Buffer {
     /// ```
     pub fn extend(&mut self, bytes: &[u8]) {
         let mut rest = bytes;
-        if let Some(last) = self.pieces.back_mut() {
-            let room = last.bytes.capacity() - last.bytes.len();
-            let (here, elsewhere) = rest.split_at(room.min(rest.len()));
+        if let Some(last) = self.chunks.back_mut() {
+            let free = last.bytes.capacity() - last.bytes.len();
+            let (here, elsewhere) = rest.split_at(free.min(rest.len()));
             last.bytes.extend_from_slice(here);
             rest = elsewhere;
         }
         if !rest.is_empty() {
-            // The first piece is made to measure: most answers are one. Who goes on gets room.
-            let room = if self.pieces.is_empty() { 0 } else { PIECE };
-            let mut piece = Vec::with_capacity(room.max(rest.len()));
-            piece.extend_from_slice(rest);
-            self.pieces.push_back(Piece {
-                bytes: piece,
-                used: 0,
-            });
+            // The first chunk has the length of its bytes, since most answers are one chunk. Further ones
+            // have free capacity.
+            let capacity = if self.chunks.is_empty() { 0 } else { CHUNK };
+            let mut bytes = Vec::with_capacity(capacity.max(rest.len()));
+            bytes.extend_from_slice(rest);
+            self.chunks.push_back(Chunk { bytes, used: 0 });
         }
         self.len += bytes.len();
     }
 
-    /// Move all of `other` to the end: `evbuffer_add_buffer`. Nothing is copied but a few bytes that
-    /// fit behind the last ones.
+    /// Moves all of `other` to the end: `evbuffer_add_buffer`. Up to 512 bytes are copied if they fit into
+    /// the last chunk.
     ///
     /// ```
     /// use evconn_guest::Buffer;
@@ -117,24 +115,24 @@ impl Buffer {
     /// assert_eq!(output.into_vec(), b"echo");
     /// ```
     pub fn append(&mut self, other: &mut Self) {
-        if let Some(last) = self.pieces.back()
-            && other.len <= FEW.min(last.bytes.capacity() - last.bytes.len())
+        if let Some(last) = self.chunks.back()
+            && other.len <= MAX_COPIED.min(last.bytes.capacity() - last.bytes.len())
         {
-            for piece in other.pieces.drain(..) {
-                self.extend(piece.rest());
+            for chunk in other.chunks.drain(..) {
+                self.extend(chunk.rest());
             }
             other.len = 0;
             return;
         }
         self.len += std::mem::take(&mut other.len);
-        if self.pieces.is_empty() {
-            std::mem::swap(&mut self.pieces, &mut other.pieces);
+        if self.chunks.is_empty() {
+            std::mem::swap(&mut self.chunks, &mut other.chunks);
         } else {
-            self.pieces.append(&mut other.pieces);
+            self.chunks.append(&mut other.chunks);
         }
     }
 
-    /// All of it, in one vector. It is copied only if it was in several pieces, or partly used up.
+    /// Returns all bytes in one vector. They are copied only if they are in several chunks, or partly consumed.
     ///
     /// ```
     /// assert_eq!(evconn_guest::Buffer::from("all").into_vec(), b"all");
@@ -143,7 +141,7 @@ impl Buffer {
         self.take_bytes(self.len)
     }
 
-    /// The first `count` bytes, or all if there are fewer: `evbuffer_remove`.
+    /// Takes the first `count` bytes, or all if there are fewer: `evbuffer_remove`.
     ///
     /// ```
     /// let mut buffer = evconn_guest::Buffer::from("head and tail");
@@ -152,12 +150,12 @@ impl Buffer {
     /// ```
     pub fn take_bytes(&mut self, count: usize) -> Vec<u8> {
         let count = count.min(self.len);
-        if let Some(first) = self.pieces.front_mut()
+        if let Some(first) = self.chunks.front_mut()
             && first.used == 0
             && first.bytes.len() == count
         {
             self.len -= count;
-            return self.pieces.pop_front().map_or(vec![], |piece| piece.bytes);
+            return self.chunks.pop_front().map_or(vec![], |chunk| chunk.bytes);
         }
         let mut taken = Vec::with_capacity(count);
         while taken.len() < count {
@@ -170,9 +168,8 @@ impl Buffer {
         taken
     }
 
-    /// The first line, up to and with its `\n`; None if there is no end of a line:
-    /// `evbuffer_readln`. Whoever calls it decides how long a line may become, and looks at
-    /// [`len`](Self::len).
+    /// Takes the first line, including its `\n`: `evbuffer_readln`. Returns None if there is no complete line.
+    /// The caller limits the length of a line by checking [`len`](Self::len).
     ///
     /// ```
     /// let mut buffer = evconn_guest::Buffer::from("GET / HTTP/1.0\r\n\r");
@@ -184,15 +181,15 @@ impl Buffer {
         Some(self.take_bytes(end + 1))
     }
 
-    /// Where `byte` is for the first time.
+    /// Returns the position of the first `byte`.
     ///
     /// ```
     /// assert_eq!(evconn_guest::Buffer::from("key=value").position(b'='), Some(3));
     /// ```
     pub fn position(&self, byte: u8) -> Option<usize> {
         let mut before = 0;
-        for piece in &self.pieces {
-            let rest = piece.rest();
+        for chunk in &self.chunks {
+            let rest = chunk.rest();
             if let Some(position) = rest.iter().position(|other| *other == byte) {
                 return Some(before + position);
             }
@@ -201,17 +198,17 @@ impl Buffer {
         None
     }
 
-    /// The bytes at the front that are in one piece. Empty only if the buffer is.
+    /// Returns the bytes of the first chunk. They are empty only if the buffer is.
     ///
     /// ```
     /// let mut buffer = evconn_guest::Buffer::from("front");
     /// assert_eq!(buffer.first(), b"front");
     /// ```
     pub fn first(&self) -> &[u8] {
-        self.pieces.front().map_or(&[], Piece::rest)
+        self.chunks.front().map_or(&[], Chunk::rest)
     }
 
-    /// Use up `count` bytes, or all if there are fewer: `evbuffer_drain`.
+    /// Removes the first `count` bytes, or all if there are fewer: `evbuffer_drain`.
     ///
     /// ```
     /// let mut buffer = evconn_guest::Buffer::from("head and tail");
@@ -219,7 +216,7 @@ impl Buffer {
     /// assert_eq!(buffer.into_vec(), b"tail");
     /// ```
     pub fn consume(&mut self, mut count: usize) {
-        while let Some(first) = self.pieces.front_mut()
+        while let Some(first) = self.chunks.front_mut()
             && count > 0
         {
             let here = first.rest().len().min(count);
@@ -227,37 +224,37 @@ impl Buffer {
             self.len -= here;
             count -= here;
             if first.rest().is_empty() {
-                self.pieces.pop_front();
+                self.chunks.pop_front();
             }
         }
     }
 
-    /// Forget all of it.
+    /// Removes all bytes.
     ///
     /// ```
-    /// let mut buffer = evconn_guest::Buffer::from("forgotten");
+    /// let mut buffer = evconn_guest::Buffer::from("removed");
     /// buffer.clear();
     /// assert!(buffer.is_empty());
     /// ```
     pub fn clear(&mut self) {
-        self.pieces.clear();
+        self.chunks.clear();
         self.len = 0;
     }
 }
 
-/// Without a copy.
+/// Does not copy.
 impl From<Vec<u8>> for Buffer {
     fn from(bytes: Vec<u8>) -> Self {
         let len = bytes.len();
-        let piece = (len > 0).then_some(Piece { bytes, used: 0 });
+        let chunk = (len > 0).then_some(Chunk { bytes, used: 0 });
         Self {
-            pieces: piece.into_iter().collect(),
+            chunks: chunk.into_iter().collect(),
             len,
         }
     }
 }
 
-/// Without a copy.
+/// Does not copy.
 impl From<String> for Buffer {
     fn from(text: String) -> Self {
         text.into_bytes().into()
@@ -318,7 +315,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_added_comes_out_in_order() {
+    fn bytes_come_out_in_order() {
         let mut buffer = Buffer::new();
         let mut expected = Vec::new();
         for round in 0..200_u32 {
@@ -340,10 +337,10 @@ mod tests {
     }
 
     #[test]
-    fn a_line_may_be_in_many_pieces() {
+    fn a_line_may_be_in_many_chunks() {
         let mut buffer = Buffer::new();
-        for piece in ["on", "e l", "ine\nand", " more"] {
-            buffer.append(&mut piece.into());
+        for part in ["on", "e l", "ine\nand", " more"] {
+            buffer.append(&mut part.into());
         }
         assert_eq!(buffer.take_line(), Some(b"one line\n".to_vec()));
         assert_eq!(buffer.take_line(), None);
@@ -353,34 +350,34 @@ mod tests {
     }
 
     #[test]
-    fn pieces_are_moved_and_not_copied() {
-        let bytes = vec![b'x'; FEW + 1];
-        let place = bytes.as_ptr();
+    fn chunks_are_moved_and_not_copied() {
+        let bytes = vec![b'x'; MAX_COPIED + 1];
+        let address = bytes.as_ptr();
         let mut input = Buffer::from(bytes);
         let mut output = Buffer::from("before");
         output.append(&mut input);
         output.consume(6);
-        assert_eq!(output.first().as_ptr(), place);
+        assert_eq!(output.first().as_ptr(), address);
         let bytes = output.into_vec();
-        assert_eq!(bytes.as_ptr(), place);
+        assert_eq!(bytes.as_ptr(), address);
     }
 
     #[test]
-    fn small_pieces_are_put_together() {
+    fn small_additions_share_a_chunk() {
         let mut buffer = Buffer::new();
         for _ in 0..1000 {
             buffer.extend(b"0123456789");
         }
-        assert!(buffer.pieces.len() <= 2, "{}", buffer.pieces.len());
+        assert!(buffer.chunks.len() <= 2, "{}", buffer.chunks.len());
     }
 
     #[test]
-    fn more_than_there_is_is_all() {
+    fn a_count_beyond_the_length_takes_all() {
         let mut buffer = Buffer::from("all");
         buffer.consume(2);
         assert_eq!(buffer.take_bytes(100), b"l");
         buffer.consume(100);
         assert!(buffer.is_empty());
-        assert!(Buffer::from(vec![]).pieces.is_empty());
+        assert!(Buffer::from(vec![]).chunks.is_empty());
     }
 }

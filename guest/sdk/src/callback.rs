@@ -1,10 +1,10 @@
-//! A place for a closure, which may be replaced or emptied while the closure runs.
+//! A closure that may be replaced or removed while it runs.
 
 use std::cell::RefCell;
 use std::rc::Rc;
 
-/// Nothing here is borrowed while the closure runs, but the closure itself: it cannot run twice at
-/// a time, since the loop is the only one who calls it and does not nest.
+/// An optional closure. While it runs, only the closure itself is borrowed. It is never called while it is
+/// running, since only the loop calls it, and the loop does not nest.
 pub struct Callback<F: ?Sized>(RefCell<Option<Rc<RefCell<F>>>>);
 
 impl<F: ?Sized> Default for Callback<F> {
@@ -16,11 +16,12 @@ impl<F: ?Sized> Default for Callback<F> {
 impl<F: ?Sized> Callback<F> {
     pub fn set(&self, callback: Option<Rc<RefCell<F>>>) {
         let old = self.0.replace(callback);
-        // It may own what calls back here when it is dropped.
+        // Dropped after the replacement: its drop may call functions that use this callback.
         drop(old);
     }
 
-    /// What is set now. It lives until its call is over, even if it is replaced meanwhile.
+    /// Returns the closure. The caller's reference keeps it alive until the call has returned, even if the
+    /// closure is replaced meanwhile.
     pub fn get(&self) -> Option<Rc<RefCell<F>>> {
         self.0.borrow().clone()
     }

@@ -1,26 +1,26 @@
-//! How a function becomes a component: a command, or a service.
+//! Macros that make a component of a function: a command or a service.
 
 use crate::Connection;
 use crate::bindings::imports::evconn::tcp::connection as wit;
 use std::fmt::Display;
 use std::process::ExitCode;
 
-/// Make a command of a function: a component that exports `wasi:cli/run`.
+/// Makes a command of a function: a component that exports `wasi:cli/run`.
 ///
-/// The function takes the arguments, without the program's name, and returns nothing, an
-/// [`ExitCode`], or a `Result` whose error is printed to standard error. WASI knows success and
-/// failure, and no other code. A panic is printed there, too.
+/// The function takes the arguments without the program's name. It returns `()`, an [`ExitCode`], or a `Result`
+/// whose error is printed to standard error. `wasi:cli/run` distinguishes success and failure, and no other
+/// codes. The message of a panic is printed to standard error, too.
 ///
-/// The crate is a `cdylib`. For `wasm32-wasip2` a `bin` with the standard `main` does as well.
+/// The crate type is `cdylib`. For `wasm32-wasip2`, a `bin` with the standard `main` works as well.
 ///
 /// ```no_run
 /// use evconn_guest::{EventBase, Listener};
 ///
 /// fn run(arguments: Vec<String>) -> Result<(), String> {
 ///     let [address] = &arguments[..] else {
-///         return Err("it takes one argument, an address".to_owned());
+///         return Err("expected one argument, an address".to_owned());
 ///     };
-///     let address: std::net::SocketAddr = address.parse().map_err(|_| "no address")?;
+///     let address: std::net::SocketAddr = address.parse().map_err(|_| "not an address")?;
 ///     let base = EventBase::new();
 ///     let listener = Listener::builder().bind(&base, address);
 ///     let _listener = listener.map_err(|error| format!("{address}: {error}"))?;
@@ -49,12 +49,13 @@ macro_rules! command {
     };
 }
 
-/// Make a service of a function: a component that exports `evconn:tcp/handler`.
+/// Makes a service of a function: a component that exports `evconn:tcp/handler`.
 ///
-/// The function takes a connection, which is blocking, and returns nothing, or a `Result` whose
-/// error is for the host's log. A panic is printed to standard error, and ends this connection.
+/// The function takes a blocking connection, and returns `()` or a `Result` whose error is written to the host's
+/// log. The message of a panic is printed to standard error; the panic resets this connection and affects no
+/// other.
 ///
-/// The crate is a `cdylib`. `evconn serve` runs the component.
+/// The crate type is `cdylib`. `evconn serve` runs the component.
 ///
 /// ```no_run
 /// use evconn_guest::Connection;
@@ -88,7 +89,7 @@ macro_rules! service {
     };
 }
 
-/// What the function of a [`command!`](crate::command!) or a [`service!`](crate::service!) may return.
+/// A return type of the function of a [`command!`](crate::command!) or a [`service!`](crate::service!).
 ///
 /// ```
 /// use evconn_guest::Outcome;
@@ -97,10 +98,10 @@ macro_rules! service {
 /// assert_eq!(Err::<(), _>("no").into_result(), Err("no".to_owned()));
 /// ```
 pub trait Outcome {
-    /// Success, or what was wrong: nothing, if it was said already.
+    /// Converts the outcome to a `Result`.
     ///
     /// # Errors
-    /// What was wrong.
+    /// Returns the error's message. It is empty for an [`ExitCode`].
     fn into_result(self) -> Result<(), String>;
 }
 
@@ -128,14 +129,13 @@ impl<E: Display> Outcome for Result<(), E> {
 #[doc(hidden)]
 pub use wit::Connection as WitConnection;
 
-/// Whether it was a success.
+/// Returns whether `main` has succeeded.
 #[doc(hidden)]
 pub fn run<T: Outcome>(main: impl FnOnce(Vec<String>) -> T) -> bool {
     crate::stdio::report_panics();
     let mut arguments = wasi::cli::environment::get_arguments();
     if !arguments.is_empty() {
-        // The program's name.
-        arguments.remove(0);
+        let _name = arguments.remove(0);
     }
     match main(arguments).into_result() {
         Ok(()) => true,

@@ -1,4 +1,4 @@
-//! The errors of WASI as those of the standard library.
+//! Conversions of WASI's errors to those of the standard library.
 
 use std::error::Error;
 use std::fmt;
@@ -6,8 +6,8 @@ use std::io::{self, ErrorKind};
 use wasi::io::streams::StreamError;
 use wasi::sockets::network::ErrorCode;
 
-/// An error code of wasi-sockets, in words. It is what is inside the [`io::Error`]s of this crate
-/// that come from a socket.
+/// An error code of wasi-sockets as an error. The [`io::Error`]s of this crate that come from a socket contain
+/// one.
 ///
 /// ```
 /// use evconn_guest::{ErrorCode, SocketError};
@@ -89,7 +89,7 @@ pub(crate) fn of_socket(code: ErrorCode) -> io::Error {
     SocketError(code).into()
 }
 
-/// What a write failed with. That the stream is closed is an error there.
+/// Converts the error of a write. For a write, a closed stream is an error.
 pub(crate) fn of_output(error: StreamError) -> io::Error {
     match error {
         StreamError::Closed => ErrorKind::BrokenPipe.into(),
@@ -97,7 +97,7 @@ pub(crate) fn of_output(error: StreamError) -> io::Error {
     }
 }
 
-/// WASI says in words for a program's log what was wrong with a stream, and nothing else.
+/// Converts the error of a stream. WASI describes it by a text for a program's log, and has no code for it.
 pub(crate) fn of_stream(error: &wasi::io::error::Error) -> io::Error {
     io::Error::other(error.to_debug_string())
 }

@@ -1,3 +1,3 @@
 #![doc = include_str!("../docs/guide.md")]
 //!
-//! Where it ends: the programs that it is about are in `guest/examples`.
+//! Out of scope: complete programs, which are in `guest/examples`.

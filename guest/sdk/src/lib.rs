@@ -1,7 +1,7 @@
-//! Servers as WebAssembly components: libevent's listener, event loop and buffered connections, with
+//! TCP servers as WebAssembly components: libevent's listener, event loop and buffered connections, with
 //! closures.
 //!
-//! | libevent | here |
+//! | libevent | this crate |
 //! | --- | --- |
 //! | `event_base` | [`EventBase`] |
 //! | `evconnlistener` | [`Listener`] |
@@ -11,16 +11,16 @@
 //! | `evbuffer` | [`Buffer`] |
 //! | `evtimer_new` | [`EventBase::timer`], [`Timer`] |
 //!
-//! A component that is made with this crate imports `evconn:tcp/listener`, if it uses [`Listener`].
-//! `evconn compose` puts `listener.wasm` into that place, and the result runs on any host with WASI
-//! 0.2. The [guide] leads from the first program to a chat server.
+//! A component that uses [`Listener`] imports `evconn:tcp/listener`. `evconn compose` links this import to
+//! `listener.wasm`; the result requires only WASI 0.2, and runs on any host that lets it bind a TCP socket. The
+//! [guide] leads from the first program to a chat server.
 //!
-//! It is for `wasm32-wasip2` and `wasm32-unknown-unknown`, has one thread, and no `unsafe` code outside
-//! the generated bindings. On other targets it compiles, so that its documentation can be tested,
-//! and every call of the host panics.
+//! The targets are `wasm32-wasip2` and `wasm32-unknown-unknown`. The crate is single-threaded, and has no
+//! `unsafe` code outside the generated bindings. On other targets it compiles, so that its documentation can
+//! be tested, and every host call panics.
 //!
-//! Where it ends: what the listener does when is decided in `wit/SEMANTICS.md`. A callback runs with
-//! nothing of this crate borrowed, and may call anything.
+//! Out of scope: what the listener does in each state, which `wit/SEMANTICS.md` defines. While a callback
+//! runs, nothing of this crate is borrowed, so a callback may call any function.
 //!
 //! ```no_run
 //! use evconn_guest::{BufferedConnection, Direction, EventBase, Listener};
@@ -44,23 +44,23 @@
 //! # fn main() {}
 //! ```
 
-#![deny(missing_docs, unsafe_code)]
+#![deny(missing_docs)]
 
 mod address;
 mod base;
 #[doc(hidden)]
-#[allow(missing_docs, unsafe_code, reason = "generated")]
 pub mod bindings;
 mod buffer;
 mod buffered;
 mod callback;
-mod closing;
 #[doc(hidden)]
 pub mod component;
 mod connection;
 mod error;
 pub mod guide;
 mod listener;
+mod permit;
+mod remains;
 mod slab;
 #[doc(hidden)]
 pub mod stdio;
@@ -73,8 +73,13 @@ pub use component::Outcome;
 pub use connection::{Connection, Direction};
 pub use error::SocketError;
 pub use listener::{AcceptError, Builder, Listener, Recovery, State};
-/// The `wasi` crate, whose types are those of this one's sockets.
+/// The `wasi` crate, whose socket types this crate uses.
 pub use wasi;
-/// What a socket's operation fails with.
+/// The error code of a socket operation.
 pub use wasi::sockets::network::ErrorCode;
 pub use watch::{Ready, Watch};
+
+/// Compiles the examples of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

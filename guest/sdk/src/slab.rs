@@ -1,13 +1,13 @@
-//! A list whose entries keep their key while others come and go.
+//! A collection whose entries keep their keys while others are added and removed.
 
-/// Where an entry is. A key whose entry was removed stays without one for good.
+/// The key of an entry. Keys are not reused: one whose entry was removed is never valid again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Key {
     index: usize,
     generation: u64,
 }
 
-/// Adding, finding and removing take the same time however many there are.
+/// A collection in which adding, finding and removing take constant time.
 pub struct Slab<T> {
     slots: Vec<Slot<T>>,
     free: Vec<usize>,
@@ -72,7 +72,7 @@ impl<T> Slab<T> {
         Some(value)
     }
 
-    /// All that it has. It is empty after that.
+    /// Removes all entries and returns them.
     pub fn take_all(&mut self) -> Vec<T> {
         self.free.clear();
         self.slots.drain(..).filter_map(|slot| slot.value).collect()
@@ -84,19 +84,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_is_not_that_of_who_comes_after() {
+    fn a_removed_key_is_not_valid_for_a_later_entry() {
         let mut slab = Slab::default();
         let first = slab.add("first");
         assert_eq!(slab.remove(first), Some("first"));
         let second = slab.add("second");
-        assert_eq!(first.index, second.index, "the room is used again");
+        assert_eq!(first.index, second.index, "the slot is reused");
         assert_eq!(slab.get(first), None);
         assert_eq!(slab.remove(first), None);
         assert_eq!(slab.get(second), Some(&"second"));
     }
 
     #[test]
-    fn what_was_taken_is_not_found_again() {
+    fn a_key_from_before_take_all_is_not_valid() {
         let mut slab = Slab::default();
         let key = slab.add("old");
         assert_eq!(slab.take_all(), ["old"]);

@@ -1,102 +1,79 @@
-//! What this machine has room for: descriptors, mappings and address space for connections.
+//! How many connections this machine supports: descriptors, memory mappings and address space.
 //!
-//! Where it ends: it is known before anything is made. What is too much all the same fails for the one
-//! connection that it is too much for.
+//! This is an estimate, made before anything is accepted. What is too much all the same fails for one connection.
 
+use crate::sys::resources;
 use evconn::Host;
-use std::io;
 
 /// What a server is going to need.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Needs {
-    /// The most connections at a time.
+    /// Maximum number of open connections.
     pub max_connections: usize,
-    /// How many descriptors each of them may take: 1, or 2 if its service connects to others.
+    /// Descriptors of a connection: 1, or 2 if its service connects to others.
     pub descriptors_each: usize,
-    /// How many memories each of their instances has: 1, or more if it is composed of several components.
+    /// Memories of a connection's instance: 1, or more if it is composed of several components.
     pub memories_each: usize,
-    /// How many sources it listens on.
+    /// Number of listen sources.
     pub listeners: usize,
-    /// How many threads serve connections, each with an event loop of its own.
+    /// Number of worker threads, each with an event loop of its own.
     pub workers: usize,
 }
 
-/// What there is room for.
+/// What this machine supports.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fit {
-    /// The most connections at a time: as many as are needed, or fewer, but at least one.
+    /// Maximum number of open connections: as many as needed, or fewer, but at least one.
     pub max_connections: usize,
-    /// Why they are fewer: what there is too little of, and how to get more. One short text each.
+    /// Why there are fewer: a short text for each limit, with how to raise it.
     pub reasons: Vec<String>,
 }
 
-/// Raise this process's limit of open descriptors as far as it may do so itself: on Unix to the hard
-/// limit. Elsewhere there is none.
-///
-/// # Errors
-/// What the operating system says; none is expected.
-pub fn raise_descriptor_limit() -> io::Result<()> {
-    #[cfg(unix)]
-    {
-        use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-        let limit = getrlimit(Resource::Nofile);
-        let raised = Rlimit {
-            current: limit.maximum,
-            ..limit
-        };
-        if raised != limit {
-            setrlimit(Resource::Nofile, raised)?;
-        }
-    }
-    Ok(())
-}
-
-/// How many connections there is room for, by the limits that this process has now, and the kernel.
+/// Returns how many connections the limits of this process and its kernel allow.
 pub fn fit(needs: Needs) -> Fit {
     Machine::this().fit(needs)
 }
 
-/// What is counted; `None` is no limit.
+/// The limits; `None` is no limit.
 #[derive(Clone, Copy, Debug, Default)]
 struct Machine {
     descriptors: Option<u64>,
     address_space: Option<u64>,
     mappings: Option<u64>,
-    /// What can be reserved at a time.
-    in_one_piece: Option<u64>,
+    /// The largest contiguous reservation of address space.
+    contiguous: Option<u64>,
 }
 
-/// Descriptors of the process that are for no connection: its standard streams, the event loops of its
-/// runtimes, what its instances begin with, files that are read again, directories that are granted.
+/// Descriptors that no connection uses: standard streams, event loops of runtimes, files that are reloaded,
+/// granted directories.
 const DESCRIPTORS_RESERVED: u64 = 40;
-/// Those of a source: two sockets, and a connection of each that was accepted ahead.
+/// Descriptors of a source: two sockets, and for each a connection that was accepted ahead.
 const DESCRIPTORS_OF_SOURCE: u64 = 4;
-/// Those of a worker's event loop: two for what is ready, one to be woken by, one for signals.
+/// Descriptors of a worker's event loop: two epoll instances, one to wake it, one for signals.
 const DESCRIPTORS_OF_WORKER: u64 = 4;
 
-/// An instance in the pool splits it into mappings: for each memory what is initialized of it, the rest of
-/// it, what is beyond its end, and what is kept of it; besides, its stack with a guard.
+/// Mappings of a pooled instance: for each memory its initialized part, its zeroed part, the part beyond its end
+/// and the part that stays resident; and a stack with a guard.
 const MAPPINGS_OF_MEMORY: u64 = 4;
 const MAPPINGS_OF_STACK: u64 = 2;
 const MAPPINGS_RESERVED: u64 = 1_000;
 
-/// A simple instance outside of a pool takes a stack of 1 MiB, its memory, and what it may grow by.
+/// An instance outside of a pool has a stack of 1 MiB, and its memory with what it may grow by.
 const ADDRESS_SPACE_EACH: u64 = 8 << 20;
-/// The allocator alone reserves a GiB at a time.
+/// The allocator reserves a GiB at a time.
 const ADDRESS_SPACE_RESERVED: u64 = 3 << 29;
 
-/// What is left of the 128 TiB of a process: two thirds are below its program on Linux, and the allocator has
-/// its first arena somewhere in the lowest 6 TiB. Where all memories of the pool do not fit into it, there is
-/// no pool, and each connection is slower.
-const IN_ONE_PIECE: u64 = 79 << 40;
+/// What is contiguous of a process's 128 TiB: on Linux two thirds are below its program, and the allocator's first
+/// arena is somewhere in the lowest 6 TiB. A pool that does not fit cannot be used, and connections are slower.
+const CONTIGUOUS: u64 = 79 << 40;
 
 impl Machine {
     fn this() -> Self {
         Self {
-            descriptors: descriptors(),
-            address_space: address_space(),
-            mappings: mappings(),
-            in_one_piece: Some(IN_ONE_PIECE),
+            descriptors: resources::descriptors(),
+            address_space: resources::address_space(),
+            mappings: resources::mappings(),
+            contiguous: Some(CONTIGUOUS),
         }
     }
 
@@ -111,11 +88,11 @@ impl Machine {
         let short: Vec<_> = bounds
             .into_iter()
             .flatten()
-            .filter(|(room, _)| *room < wanted as u64)
+            .filter(|(count, _)| *count < wanted as u64)
             .collect();
-        let room = short.iter().map(|(room, _)| *room as usize).min();
+        let least = short.iter().map(|(count, _)| *count as usize).min();
         Fit {
-            max_connections: room.map_or(wanted, |room| room.max(1)),
+            max_connections: least.map_or(wanted, |count| count.max(1)),
             reasons: short.into_iter().map(|(_, reason)| reason).collect(),
         }
     }
@@ -125,63 +102,38 @@ impl Machine {
         let reserved = DESCRIPTORS_RESERVED
             + DESCRIPTORS_OF_SOURCE * needs.listeners as u64
             + DESCRIPTORS_OF_WORKER * needs.workers as u64;
-        let room = limit.saturating_sub(reserved) / (needs.descriptors_each as u64).max(1);
-        Some((
-            room,
-            format!("at most {limit} descriptors are allowed (ulimit -n)"),
-        ))
+        let count = limit.saturating_sub(reserved) / (needs.descriptors_each as u64).max(1);
+        Some((count, format!("limit of {limit} open files (ulimit -n)")))
     }
 
     fn by_mappings(&self, needs: Needs) -> Option<(u64, String)> {
         let limit = self.mappings?;
         let each = MAPPINGS_OF_STACK + MAPPINGS_OF_MEMORY * (needs.memories_each as u64).max(1);
-        let room = limit.saturating_sub(MAPPINGS_RESERVED) / each;
+        let count = limit.saturating_sub(MAPPINGS_RESERVED) / each;
         let reason = format!(
-            "a process has at most {limit} mappings, and a connection takes {each} (sysctl \
-             vm.max_map_count)"
+            "limit of {limit} memory mappings, of which a connection uses {each} (sysctl vm.max_map_count)"
         );
-        Some((room, reason))
+        Some((count, reason))
     }
 
     fn by_address_space(&self) -> Option<(u64, String)> {
         let limit = self.address_space?;
-        let room = limit.saturating_sub(ADDRESS_SPACE_RESERVED) / ADDRESS_SPACE_EACH;
+        let count = limit.saturating_sub(ADDRESS_SPACE_RESERVED) / ADDRESS_SPACE_EACH;
         let mib = limit >> 20;
         Some((
-            room,
-            format!("the address space is limited to {mib} MiB (ulimit -v)"),
+            count,
+            format!("limit of {mib} MiB of address space (ulimit -v)"),
         ))
     }
 
     fn by_pool(&self) -> Option<(u64, String)> {
-        let limit = self.in_one_piece?;
+        let limit = self.contiguous?;
         let (tib, gib) = (limit >> 40, Host::ADDRESS_SPACE_PER_INSTANCE >> 30);
         let reason = format!(
-            "an instance reserves {gib} GiB of addresses, of which a process has {tib} TiB in one piece"
+            "a process has {tib} TiB of contiguous address space, and an instance reserves {gib} GiB"
         );
         Some((limit / Host::ADDRESS_SPACE_PER_INSTANCE, reason))
     }
-}
-
-fn descriptors() -> Option<u64> {
-    #[cfg(unix)]
-    return rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
-    #[cfg(not(unix))]
-    None
-}
-
-/// Not every Unix has this limit.
-fn address_space() -> Option<u64> {
-    #[cfg(target_os = "linux")]
-    return rustix::process::getrlimit(rustix::process::Resource::As).current;
-    #[cfg(not(target_os = "linux"))]
-    None
-}
-
-/// Linux alone counts them.
-fn mappings() -> Option<u64> {
-    let text = std::fs::read_to_string("/proc/sys/vm/max_map_count").ok()?;
-    text.trim().parse().ok()
 }
 
 #[cfg(test)]
@@ -210,10 +162,7 @@ mod tests {
         };
         let fit = machine.fit(NEEDS);
         assert_eq!(fit.max_connections, 10_188);
-        assert_eq!(
-            fit.reasons,
-            ["at most 10240 descriptors are allowed (ulimit -n)"]
-        );
+        assert_eq!(fit.reasons, ["limit of 10240 open files (ulimit -n)"]);
         let connecting = Needs {
             descriptors_each: 2,
             ..NEEDS
@@ -232,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn the_usual_limit_of_mappings_leaves_room_for_ten_thousand() {
+    fn the_usual_limit_of_mappings_allows_ten_thousand() {
         let machine = Machine {
             mappings: Some(65_530),
             ..Machine::default()
@@ -250,7 +199,7 @@ mod tests {
     #[test]
     fn the_pool_has_to_fit_into_the_address_space() {
         let machine = Machine {
-            in_one_piece: Some(IN_ONE_PIECE),
+            contiguous: Some(CONTIGUOUS),
             ..Machine::default()
         };
         let fit = machine.fit(NEEDS);
@@ -269,7 +218,10 @@ mod tests {
         let fit = machine.fit(NEEDS);
         assert_eq!(fit.max_connections, 320);
         assert_eq!(fit.reasons.len(), 3);
-        assert!(fit.reasons[2].contains("4096 MiB (ulimit -v)"), "{fit:?}");
+        assert!(
+            fit.reasons[2].contains("4096 MiB of address space (ulimit -v)"),
+            "{fit:?}"
+        );
     }
 
     #[test]

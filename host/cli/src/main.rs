@@ -1,15 +1,40 @@
-//! The command `evconn`: parse, and do it.
+//! The command `evconn`: parses the command line, starts the log and calls the library.
 
-#[cfg(feature = "mimalloc")]
-mod allocator;
-mod cli;
+#![deny(unsafe_code)]
+
+mod args;
+mod commands;
+mod failure;
+mod files;
+mod log;
 mod machine;
+mod server;
+mod sys;
 
+use clap::Parser;
+use commands::Command;
+use failure::Failure;
 use std::process::ExitCode;
 
+// Memory for a connection is allocated by one thread and mostly freed by another, at which the system's
+// allocator is slow.
 #[cfg(feature = "mimalloc")]
 #[global_allocator]
-static ALLOCATOR: allocator::Allocator = allocator::Allocator;
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Run WebAssembly components as TCP servers
+#[derive(Parser)]
+#[command(version, propagate_version = true)]
+struct Cli {
+    /// Format of the log on standard error: text, or one JSON object per line
+    ///
+    /// The environment variable RUST_LOG sets the level: `debug`, or `evconn=debug` for one crate. It
+    /// defaults to `info`.
+    #[arg(long, global = true, value_enum, default_value_t = log::Format::Human, value_name = "FORMAT")]
+    log_format: log::Format,
+    #[command(subcommand)]
+    command: Command,
+}
 
 fn main() -> ExitCode {
     // SAFETY: the command has opened nothing yet, and whatever it opens later is close-on-exec.
@@ -17,5 +42,9 @@ fn main() -> ExitCode {
     unsafe {
         evconn::claim_inherited_descriptors();
     }
-    cli::run(cli::parse())
+    let cli = Cli::parse();
+    log::start(cli.log_format, cli.command.log_writer());
+    let result = cli.command.run();
+    log::flush();
+    result.unwrap_or_else(|failure: Failure| failure.report())
 }

@@ -33,6 +33,7 @@ mod scratch;
 mod server;
 mod service;
 mod shutdown;
+mod stderr;
 mod store;
 mod trap;
 
@@ -59,4 +60,5 @@ pub use service::{
 };
 pub use shutdown::Shutdown;
 pub use sockets::PeerCredentials;
+pub use stderr::Stderr;
 pub use trap::GuestTrap;

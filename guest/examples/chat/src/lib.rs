@@ -1,5 +1,5 @@
-//! A chat server: all its peers are in one room, in one instance. A peer's first line is its name, and
-//! each further line is for everyone else. Its argument is the address, `127.0.0.1:9876` by default.
+//! A chat server: all peers share one room, in one instance. A peer's first line is its name, and each further
+//! line is sent to all other peers. The argument is the address, `127.0.0.1:9876` by default.
 
 mod room;
 
@@ -10,7 +10,7 @@ use room::Room;
 use std::net::SocketAddr;
 use std::rc::Rc;
 
-/// The longest line, with its end.
+/// The maximum length of a line, including its end.
 const MAX_LINE: usize = 1024;
 
 fn main(arguments: Vec<String>) -> Result<(), String> {

@@ -1,20 +1,20 @@
-//! Who is there, and what they are told.
+//! The room: its members, and the lines that are sent to them.
 
 use evconn_guest::BufferedConnection;
 use std::cell::RefCell;
 use std::io::Write;
 
-/// What may wait for a peer that does not read. One that has more is dropped: it holds nobody up.
+/// The maximum output of a peer, in bytes. The connection of a peer that does not read is aborted beyond it.
 const MAX_UNREAD: usize = 256 << 10;
 
-/// A peer's number in its room.
+/// The number of a member, which is unique in its room.
 pub type Seat = u64;
 
 #[derive(Default)]
-pub struct Room(RefCell<State>);
+pub struct Room(RefCell<Members>);
 
 #[derive(Default)]
-struct State {
+struct Members {
     members: Vec<Member>,
     seats: Seat,
 }
@@ -47,7 +47,7 @@ impl Room {
 
     pub fn say(&self, seat: Seat, text: &str) {
         let mut state = self.0.borrow_mut();
-        // A seat is taken later than all before it.
+        // Seats are in ascending order.
         let found = state
             .members
             .binary_search_by_key(&seat, |member| member.seat);
@@ -57,7 +57,7 @@ impl Room {
         }
     }
 
-    /// Take a peer out, if it is in, and tell the others.
+    /// Removes a peer, if it is a member, and tells the others.
     pub fn leave(&self, connection: &BufferedConnection) {
         let mut state = self.0.borrow_mut();
         let index = state
@@ -71,8 +71,8 @@ impl Room {
     }
 }
 
-impl State {
-    /// Send a line to all but one. Those who do not read are dropped, and that is said, too.
+impl Members {
+    /// Sends a line to all members but one. Members that do not read are removed, and the others receive a notice.
     fn tell(&mut self, but: Option<Seat>, line: std::fmt::Arguments<'_>) {
         let mut lines = vec![(but, format!("{line}\n"))];
         while let Some((but, line)) = lines.pop() {

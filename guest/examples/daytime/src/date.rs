@@ -1,18 +1,19 @@
-//! From seconds to a date and a time.
+//! Converts seconds to a date and a time.
 //!
-//! Where it ends: UTC, in the Gregorian calendar, without leap seconds, as the clock counts.
+//! Out of scope: time zones, calendars other than the Gregorian one, and leap seconds, which the clock does not
+//! count.
 
-/// The days of 400 years, after which the calendar repeats itself.
+/// The number of days in 400 years, the period of the calendar.
 const DAYS_OF_400_YEARS: u64 = 400 * 365 + 97;
 
-/// The time that is this many seconds after the beginning of 1970: `2026-02-28T23:59:59Z`.
+/// Formats the time that is this many seconds after the beginning of 1970: `2026-02-28T23:59:59Z`.
 pub fn iso_8601(seconds: u64) -> String {
     let (year, month, day) = date(seconds / 86_400);
     let (hour, minute, second) = (seconds / 3_600 % 24, seconds / 60 % 60, seconds % 60);
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
 }
 
-/// Year, month and day, this many days after the first of January 1970.
+/// Returns year, month and day of the date that is this many days after 1 January 1970.
 fn date(days: u64) -> (u64, usize, u64) {
     let mut year = 1970 + days / DAYS_OF_400_YEARS * 400;
     let mut left = days % DAYS_OF_400_YEARS;

@@ -1,4 +1,5 @@
-//! A service that tells the date and the time in one line, and closes: the daytime protocol, RFC 867.
+//! A service that sends the date and the time in one line, and closes the connection: the daytime protocol,
+//! RFC 867.
 
 mod date;
 
@@ -10,7 +11,7 @@ use wasi::clocks::wall_clock;
 struct Daytime;
 
 impl exports::evconn::tcp::handler::Guest for Daytime {
-    // What the peer sends is not read.
+    // The input is not read.
     fn handle(Connection { output, .. }: Connection) -> Result<(), String> {
         let line = date::iso_8601(wall_clock::now().seconds) + "\r\n";
         output

@@ -1,5 +1,4 @@
-//! The echo server of libevent's manual, as a command: every byte comes back. Its argument is the
-//! port, 9876 by default.
+//! The echo server of libevent's manual, as a command. The argument is the port, 9876 by default.
 
 use evconn_guest::{
     AcceptError, BufferedConnection, Connection, Direction, Event, EventBase, Listener, eprintln,

@@ -1,10 +1,10 @@
-//! A service that sends every byte back, like `echo`; but here each byte passes through the service's
-//! memory, as it does in all that look at what they are sent.
+//! A service that echoes all bytes, like `echo`, but copies them through its memory, as any service that
+//! processes its input does.
 
 use evconn_guest::Connection;
 use std::io::{self, Write};
 
-/// How much is read at once, at most.
+/// The maximum length of a read.
 const CHUNK: usize = 512 << 10;
 
 fn echo(mut connection: Connection) -> io::Result<()> {

@@ -1,4 +1,4 @@
-//! Who is let in.
+//! The peers that are admitted.
 
 use std::net::IpAddr;
 use wasi::cli::environment::get_environment;
@@ -6,11 +6,11 @@ use wasi::sockets::network::IpSocketAddress;
 
 const VARIABLE: &str = "EVCONN_FILTER";
 
-/// None: everyone.
+/// None: all peers.
 pub struct Peers(Option<Vec<IpAddr>>);
 
 impl Peers {
-    /// What is no address lets in nobody: better than somebody who was not meant.
+    /// Reads the environment variable. A word that is not an address admits no peer.
     pub fn from_environment() -> Self {
         let mut variables = get_environment().into_iter();
         let found = variables.find(|(name, _)| name == VARIABLE);

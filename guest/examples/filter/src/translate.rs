@@ -1,5 +1,4 @@
-//! The types of the interface that is imported as those of the one that is exported: they say the
-//! same.
+//! Converts the types of the imported interface to the equal types of the exported interface.
 
 use crate::bindings::evconn::tcp::listener as inner;
 use crate::bindings::exports::evconn::tcp::listener as outer;

@@ -1,6 +1,5 @@
-//! A port forwarder: for each connection it makes one to a server, and passes the bytes on in both
-//! directions. Its arguments are the address to listen on and that of the server, such as
-//! `127.0.0.1:8080 192.0.2.1:80`.
+//! A port forwarder: it connects to a server for each connection, and transfers the bytes in both directions. The
+//! arguments are the address to listen on and the address of the server, such as `127.0.0.1:8080 192.0.2.1:80`.
 
 use evconn_guest::{
     BufferedConnection, Connection, Direction, Event, EventBase, Listener, eprintln, println,
@@ -8,7 +7,7 @@ use evconn_guest::{
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// With more than that on its way to one side, the other is read from no more.
+/// Reading from one connection pauses while the output of the other one is longer than this, in bytes.
 const MAX_UNSENT: usize = 256 << 10;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -53,13 +52,13 @@ fn forward(listener: &Listener, client: Connection, server: SocketAddr) {
     }
 }
 
-/// What the one sends, the other gets.
+/// Transfers the bytes of one connection to another.
 fn pass_on(from: &BufferedConnection, to: &BufferedConnection) {
     let other = to.clone();
     from.on_read(move |from: &BufferedConnection| {
         other.send(from.take_input());
         if other.output_len() > MAX_UNSENT {
-            // It goes on when that is sent.
+            // The write callback resumes reading.
             from.disable(Direction::Read);
         }
     });
@@ -71,7 +70,7 @@ fn pass_on(from: &BufferedConnection, to: &BufferedConnection) {
     let other = to.clone();
     from.on_event(move |from: &BufferedConnection, event| match event {
         Event::Connected => from.set_timeouts(None, None),
-        // The other side may still have something to say.
+        // The other direction may still be open.
         Event::End if !other.has_ended() => other.finish(),
         Event::End => close_both(from, &other),
         Event::TimedOut(_) => {
@@ -86,7 +85,7 @@ fn pass_on(from: &BufferedConnection, to: &BufferedConnection) {
     from.enable(Direction::Read);
 }
 
-/// What they have to send is sent.
+/// Closes both connections after their output is sent.
 fn close_both(one: &BufferedConnection, other: &BufferedConnection) {
     one.close();
     other.close();

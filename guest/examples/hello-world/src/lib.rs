@@ -1,6 +1,6 @@
-//! libevent's hello-world, as a command: it greets whoever connects, and closes. Its arguments are the
-//! port, 9995 by default, and after how many seconds it is interrupted: WASI has no signals, so
-//! that a timer does it. Without the second one it goes on.
+//! libevent's hello-world, as a command: it sends a greeting to each peer, and closes the connection. The first
+//! argument is the port, 9995 by default. The second one is a number of seconds after which a timer takes the
+//! place of the interrupt signal, since WASI has no signals. Without it, the program does not end.
 
 use evconn_guest::{
     BufferedConnection, Connection, Direction, Event, EventBase, Listener, eprintln, println,
@@ -59,7 +59,7 @@ fn event(connection: &BufferedConnection, event: Event) {
     match event {
         Event::End => println!("Connection closed."),
         Event::Error(error) => println!("Got an error on the connection: {error}"),
-        // None of the others can happen here, since timeouts are not enabled.
+        // The other events cannot occur, since timeouts are not enabled.
         Event::Connected | Event::TimedOut(_) => {}
     }
     connection.close();

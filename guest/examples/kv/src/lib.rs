@@ -1,5 +1,5 @@
-//! A small key-value service that speaks Redis's protocol, RESP2: `redis-cli` and `redis-benchmark`
-//! talk to it. It remembers what one connection tells it, for as long as that is open.
+//! A small key-value service with Redis's protocol, RESP2, for clients such as `redis-cli` and
+//! `redis-benchmark`. The keys and values of a connection are stored until it ends.
 
 mod reply;
 mod request;
@@ -9,7 +9,7 @@ wit_bindgen::generate!({
     path: "../../../wit",
     world: "evconn:tcp/service",
     generate_all,
-    // The streams of the `wasi` crate are `Read` and `Write`.
+    // The streams of the `wasi` crate implement `Read` and `Write`.
     with: {
         "wasi:io/error@0.2.12": ::wasi::io::error,
         "wasi:io/poll@0.2.12": ::wasi::io::poll,
@@ -34,8 +34,7 @@ impl exports::evconn::tcp::handler::Guest for Kv {
     }
 }
 
-/// What it has to say is sent before more is read: answers to requests that came together leave
-/// together.
+/// Flushes the output before each read, so that the answers to requests that arrive together are sent together.
 struct Peer {
     input: InputStream,
     output: BufWriter<OutputStream>,
@@ -62,7 +61,7 @@ fn serve(mut peer: BufReader<Peer>) -> io::Result<()> {
                 store.execute(&name, &arguments).write(output)?;
             }
             Ok(None) => return output.flush(),
-            // Where the next request begins is not known.
+            // The beginning of the next request is unknown.
             Err(error) if error.kind() == ErrorKind::InvalidData => {
                 Reply::Error(format!("ERR Protocol error: {error}")).write(output)?;
                 return output.flush();

@@ -1,10 +1,10 @@
-//! Replies, as they are written in RESP2.
+//! Replies, and how RESP2 encodes them.
 
 use std::io::{Result, Write};
 
 pub enum Reply<'a> {
     Simple(&'static str),
-    /// One line.
+    /// The text is one line.
     Error(String),
     Integer(i64),
     Bulk(&'a [u8]),

@@ -1,17 +1,17 @@
 //! Requests: an array of bulk strings (`*2\r\n$3\r\nGET\r\n$1\r\na\r\n`), or one line (`GET a`).
 //!
-//! Where it ends: in a line, quotes mean nothing. What is wrong with a request is an error of the kind
-//! [`InvalidData`](ErrorKind::InvalidData), in Redis's words.
+//! Out of scope: quotes in a line. An invalid request is an error of the kind
+//! [`InvalidData`](ErrorKind::InvalidData), with Redis's message.
 
 use std::io::{BufRead, Error, ErrorKind, Read, Result};
 
-/// The most bytes of all arguments of a request.
+/// The maximum length of all arguments of a request together, in bytes.
 const MAX_REQUEST: usize = 1 << 20;
 
-/// The most arguments of a request, its name among them.
+/// The maximum number of arguments of a request, including its name.
 const MAX_ARGUMENTS: i64 = 64 << 10;
 
-/// The most bytes of a line, with its end.
+/// The maximum length of a line, including its end.
 const MAX_LINE: u64 = 64 << 10;
 
 pub struct Request {
@@ -20,7 +20,7 @@ pub struct Request {
 }
 
 impl Request {
-    /// The next one. None at the end of the input, even if that is within a request.
+    /// Reads a request. Returns None at the end of the input, even within a request.
     pub fn read(input: &mut impl BufRead) -> Result<Option<Self>> {
         loop {
             match read_words(input) {
@@ -29,7 +29,7 @@ impl Request {
                     let arguments = words;
                     return Ok(Some(Self { name, arguments }));
                 }
-                // One without a name is passed over, as Redis does.
+                // A request without a name is skipped, as in Redis.
                 Ok(_) => {}
                 Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Ok(None),
                 Err(error) => return Err(error),
@@ -48,18 +48,18 @@ fn read_words(input: &mut impl BufRead) -> Result<Vec<Vec<u8>>> {
     let count = integer(count)
         .filter(|count| *count <= MAX_ARGUMENTS)
         .ok_or_else(|| invalid("invalid multibulk length"))?;
-    let mut room = MAX_REQUEST;
+    let mut left = MAX_REQUEST;
     let mut words = Vec::new();
     for _ in 0..count {
-        let word = read_bulk(input, room)?;
-        room -= word.len();
+        let word = read_bulk(input, left)?;
+        left -= word.len();
         words.push(word);
     }
     Ok(words)
 }
 
-/// A bulk string of at most `room` bytes.
-fn read_bulk(input: &mut impl BufRead, room: usize) -> Result<Vec<u8>> {
+/// Reads a bulk string of at most `max` bytes.
+fn read_bulk(input: &mut impl BufRead, max: usize) -> Result<Vec<u8>> {
     let line = read_line(input, "too big bulk count string")?;
     let length = line.strip_prefix(b"$").ok_or_else(|| {
         let first = line[..line.len().min(1)].escape_ascii();
@@ -67,7 +67,7 @@ fn read_bulk(input: &mut impl BufRead, room: usize) -> Result<Vec<u8>> {
     })?;
     let length = integer(length)
         .and_then(|length| usize::try_from(length).ok())
-        .filter(|length| *length <= room)
+        .filter(|length| *length <= max)
         .ok_or_else(|| invalid("invalid bulk length"))?;
     let mut bulk = vec![0; length + 2];
     input.read_exact(&mut bulk)?;
@@ -77,7 +77,7 @@ fn read_bulk(input: &mut impl BufRead, room: usize) -> Result<Vec<u8>> {
     Ok(bulk)
 }
 
-/// A line, without its end.
+/// Reads a line, and returns it without its end.
 fn read_line(input: &mut impl BufRead, too_big: &str) -> Result<Vec<u8>> {
     let mut line = Vec::new();
     input.take(MAX_LINE).read_until(b'\n', &mut line)?;
@@ -95,7 +95,7 @@ fn invalid(text: &str) -> Error {
     Error::new(ErrorKind::InvalidData, text)
 }
 
-/// An integer of 64 bits, which Redis takes in one form only: no plus, no zeros before it.
+/// Parses a 64-bit integer. Like Redis, it accepts the canonical form only: no plus sign, no leading zeros.
 pub fn integer(text: &[u8]) -> Option<i64> {
     let number: i64 = str::from_utf8(text).ok()?.parse().ok()?;
     (number.to_string().as_bytes() == text).then_some(number)

@@ -1,13 +1,13 @@
-//! Commands: what they do to the keys, and what is replied.
+//! The commands: their effect on the keys, and their replies.
 
 use crate::reply::Reply;
 use crate::request::integer;
 use std::collections::HashMap;
 
-/// The most memory for keys and values, in bytes.
+/// The maximum memory for keys and values, in bytes.
 const MAX_MEMORY: usize = 16 << 20;
 
-/// About what an entry takes besides its key and its value.
+/// The approximate size of an entry without its key and its value, in bytes.
 const ENTRY: usize = 128;
 
 #[derive(Default)]
@@ -17,7 +17,7 @@ pub struct Store {
 }
 
 impl Store {
-    /// Do what a request says, which is a name and its arguments.
+    /// Executes a request, which is a name and its arguments.
     pub fn execute<'a>(&'a mut self, name: &[u8], arguments: &'a [Vec<u8>]) -> Reply<'a> {
         match (&name.to_ascii_uppercase()[..], arguments) {
             (b"PING", []) => Reply::Simple("PONG"),
@@ -29,7 +29,7 @@ impl Store {
             (b"DEL", [_, ..]) => self.delete(arguments),
             (b"INCR", [key]) => self.increment(key).into(),
 
-            // What clients send before anything else. They do without HELLO, too.
+            // Commands that clients send when they connect. They accept an error in answer to HELLO.
             (b"CLIENT", [_, ..]) => Reply::Simple("OK"),
             (b"COMMAND", _) => Reply::Array(Vec::new()),
             (b"CONFIG", [get, name]) if get.eq_ignore_ascii_case(b"GET") => config(name),
@@ -82,14 +82,14 @@ impl Store {
         Ok(value)
     }
 
-    /// What the entry of this key takes, if there is one.
+    /// Returns the memory of this key's entry, or 0 if there is none.
     fn memory_of(&self, key: &[u8]) -> usize {
         let value = self.entries.get(key);
         value.map_or(0, |value| ENTRY + key.len() + value.len())
     }
 }
 
-/// What redis-benchmark asks for: nothing is saved here.
+/// The parameters that redis-benchmark reads: nothing is saved to disk.
 fn config(name: &[u8]) -> Reply<'_> {
     match name {
         b"save" => Reply::Array(vec![name, b""]),

@@ -1,10 +1,10 @@
-//! A service with a protocol of lines: each line is a command, and one line answers it.
+//! A service with a line protocol: each line is a command, and the answer is a line.
 
 wit_bindgen::generate!({
     path: "../../../wit",
     world: "evconn:tcp/service",
     generate_all,
-    // The streams of the `wasi` crate are `Read` and `Write`.
+    // The streams of the `wasi` crate implement `Read` and `Write`.
     with: {
         "wasi:io/error@0.2.12": ::wasi::io::error,
         "wasi:io/poll@0.2.12": ::wasi::io::poll,
@@ -16,7 +16,7 @@ use ::wasi::io::streams::{InputStream, OutputStream};
 use evconn::tcp::connection::Connection;
 use std::io::{self, BufRead, BufReader, BufWriter, ErrorKind, Read, Write};
 
-/// The most bytes of a line, with its end.
+/// The maximum length of a line, including its end.
 const MAX_LINE: u64 = 1024;
 
 const HELP: &str = "ADD number number, COUNT, ECHO text, HELP, QUIT";
@@ -31,8 +31,7 @@ impl exports::evconn::tcp::handler::Guest for Line {
     }
 }
 
-/// What it has to say is sent before more is read: answers to commands that came together leave
-/// together.
+/// Flushes the output before each read, so that the answers to commands that arrive together are sent together.
 struct Peer {
     input: InputStream,
     output: BufWriter<OutputStream>,
@@ -63,7 +62,7 @@ fn serve(mut peer: BufReader<Peer>) -> io::Result<()> {
                 }
             }
             Ok(None) => return output.flush(),
-            // Not a line: where the next one begins is not known.
+            // This is not a line, and the beginning of the next one is unknown.
             Err(error) if error.kind() == ErrorKind::InvalidData => {
                 writeln!(output, "ERROR {error}")?;
                 return output.flush();
@@ -73,7 +72,7 @@ fn serve(mut peer: BufReader<Peer>) -> io::Result<()> {
     }
 }
 
-/// The next line, without its end, which is LF or CR LF. None at the end of the input.
+/// Reads a line, and returns it without its end, which is LF or CR LF. Returns None at the end of the input.
 fn read_line(peer: &mut BufReader<Peer>) -> io::Result<Option<String>> {
     let invalid = |text: String| Err(io::Error::new(ErrorKind::InvalidData, text));
     let mut line = Vec::new();
@@ -95,7 +94,7 @@ fn read_line(peer: &mut BufReader<Peer>) -> io::Result<Option<String>> {
     }
 }
 
-/// What a command comes to. It is the one with this number.
+/// Executes a command, and returns its answer. `count` is the number of the command.
 fn answer(line: &str, count: u64) -> Result<String, String> {
     let (command, argument) = line.split_once(' ').unwrap_or((line, ""));
     match command {

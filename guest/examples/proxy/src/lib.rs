@@ -1,5 +1,5 @@
-//! A service that passes each connection on to another server, with the bytes in both directions.
-//! Its argument says which one: `example.com:80`, `192.0.2.1:80` or `[2001:db8::1]:80`.
+//! A service that forwards each connection to another server, in both directions. The argument is the server,
+//! such as `example.com:80`, `192.0.2.1:80` or `[2001:db8::1]:80`.
 
 wit_bindgen::generate!({ path: "../../../wit", world: "evconn:tcp/service", generate_all });
 
@@ -33,7 +33,7 @@ impl exports::evconn::tcp::handler::Guest for Proxy {
     }
 }
 
-/// Connect to the first address of `HOST:PORT` that answers.
+/// Connects to the first address of `HOST:PORT` that accepts the connection.
 fn connect(name: &str) -> Result<Connection, String> {
     const USAGE: &str = "it is not HOST:PORT";
     let (host, port) = name.rsplit_once(':').ok_or(USAGE)?;
@@ -88,7 +88,7 @@ fn connect_to(network: &Network, peer_address: IpSocketAddress) -> Result<Connec
     })
 }
 
-/// Move bytes in both directions until both have ended.
+/// Transfers bytes in both directions until both have ended.
 fn relay(client: &Connection, server: &Connection) -> Result<(), StreamError> {
     let mut directions = [(client, server), (server, client)].map(|(from, to)| Direction {
         from,
@@ -114,18 +114,18 @@ struct Direction<'a> {
 }
 
 impl Direction<'_> {
-    /// Move what can be moved now. Returns what to wait for; nothing if this direction has ended.
+    /// Transfers bytes without waiting. Returns what to wait for, or None if this direction has ended.
     fn advance(&mut self) -> Result<Option<Pollable>, StreamError> {
         let (from, to) = (&self.from.input, &self.to.output);
         if self.has_ended {
             return Ok(None);
         }
         match to.splice(from, u64::MAX).and_then(|_| to.check_write()) {
-            // There is no room for more.
+            // The output accepts no more bytes at the moment.
             Ok(0) => Ok(Some(to.subscribe())),
             Ok(_) => Ok(Some(from.subscribe())),
             Err(StreamError::Closed) => {
-                // The end is passed on. A peer that has left meanwhile need not be told.
+                // Forwards the end of the stream. An error means that the peer is gone, which needs no handling.
                 let _ = self.to.socket.shutdown(ShutdownType::Send);
                 self.has_ended = true;
                 Ok(None)
@@ -147,7 +147,7 @@ fn socket_address(address: IpAddress, port: u16) -> IpSocketAddress {
     }
 }
 
-/// As it is written.
+/// Converts to the type of the standard library, for display.
 fn ip(address: IpAddress) -> IpAddr {
     match address {
         IpAddress::Ipv4((a, b, c, d)) => [a, b, c, d].into(),

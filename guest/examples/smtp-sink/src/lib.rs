@@ -1,5 +1,5 @@
-//! A mail server that takes every message and keeps none: for programs under test, which are to send
-//! mail to nobody. What it got is printed, a line for each message.
+//! A mail server that accepts all messages and stores none, for tests of programs that send mail. It prints a
+//! line for each message.
 
 mod session;
 
@@ -7,7 +7,7 @@ wit_bindgen::generate!({
     path: "../../../wit",
     world: "evconn:tcp/service",
     generate_all,
-    // The streams of the `wasi` crate are `Read` and `Write`.
+    // The streams of the `wasi` crate implement `Read` and `Write`.
     with: {
         "wasi:io/error@0.2.12": ::wasi::io::error,
         "wasi:io/poll@0.2.12": ::wasi::io::poll,
@@ -21,7 +21,7 @@ use evconn::tcp::connection::Connection;
 use session::Session;
 use std::io::{self, BufRead, BufReader, BufWriter, ErrorKind, Read, Write};
 
-/// The most bytes of a line, with its end: those that RFC 5321 has, and a dot before them.
+/// The maximum length of a line, including its end: that of RFC 5321, and a dot before the line.
 const MAX_LINE: u64 = 1001;
 
 struct SmtpSink;
@@ -34,8 +34,7 @@ impl exports::evconn::tcp::handler::Guest for SmtpSink {
     }
 }
 
-/// What it has to say is sent before more is read: answers to commands that came together leave
-/// together.
+/// Flushes the output before each read, so that the answers to commands that arrive together are sent together.
 struct Peer {
     input: InputStream,
     output: BufWriter<OutputStream>,
@@ -48,7 +47,7 @@ impl Read for Peer {
     }
 }
 
-/// Hold a session, and say what was wrong with its end.
+/// Runs a session. If a line is invalid, sends the reason before the end.
 fn serve(mut peer: BufReader<Peer>) -> io::Result<()> {
     say(&mut peer, "220 localhost ESMTP, where nothing is kept")?;
     match hold_session(&mut peer) {
@@ -65,7 +64,7 @@ fn hold_session(peer: &mut BufReader<Peer>) -> io::Result<()> {
     while let Some(line) = read_line(peer)? {
         let reply = session.command(String::from_utf8_lossy(&line).trim_end());
         say(peer, &reply)?;
-        // As for a client, the code says how it goes on.
+        // The code of the reply determines the next step, as it does for the client.
         match &reply[..3] {
             "221" => break,
             "354" => {
@@ -89,7 +88,7 @@ fn say(peer: &mut BufReader<Peer>, reply: &str) -> io::Result<()> {
     write!(peer.get_mut().output, "{reply}\r\n")
 }
 
-/// A line with its end. None at the end of the input, also if that is within a line.
+/// Reads a line, and returns it with its end. Returns None at the end of the input, even within a line.
 fn read_line(peer: &mut BufReader<Peer>) -> io::Result<Option<Vec<u8>>> {
     let mut line = Vec::new();
     let count = peer.take(MAX_LINE).read_until(b'\n', &mut line)?;
@@ -103,11 +102,10 @@ fn read_line(peer: &mut BufReader<Peer>) -> io::Result<Option<Vec<u8>>> {
     }
 }
 
-/// Read a message up to the dot that ends it. Returns its size, without the dots that were put
-/// before others for the way.
+/// Reads a message up to the dot that ends it. Returns its size, without the dots that the client has stuffed.
 fn read_message(peer: &mut BufReader<Peer>) -> io::Result<u64> {
     let mut size = 0;
-    // A dot counts after CR LF only: who takes it after LF alone lets one message pass for two.
+    // Only a dot after CR LF ends the message: accepting one after LF alone allows message smuggling.
     let mut begins = true;
     while let Some(line) = read_line(peer)? {
         if begins && line == b".\r\n" {

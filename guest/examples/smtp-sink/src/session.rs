@@ -1,9 +1,9 @@
-//! Commands and their replies, as RFC 5321 has them.
+//! The commands of RFC 5321 and their replies.
 //!
-//! Where it ends: it neither reads nor writes. After a reply of 354 a message is to be read, and
-//! after one of 221 the session is over.
+//! Out of scope: reading and writing. After a reply with code 354, the caller reads a message; after one with
+//! code 221, the session is over.
 
-/// The most bytes of a message.
+/// The maximum size of a message, in bytes.
 pub const MAX_MESSAGE: u64 = 10 << 20;
 
 const MAX_RECIPIENTS: usize = 100;
@@ -17,14 +17,14 @@ pub struct Session {
     mail: Option<Mail>,
 }
 
-/// A message that is being announced.
+/// The sender and the recipients of the next message.
 struct Mail {
     sender: String,
     recipients: Vec<String>,
 }
 
 impl Session {
-    /// The reply to a command. It may be of many lines; the last one has no end.
+    /// Executes a command, and returns the reply, which may have several lines. The last line has no end.
     pub fn command(&mut self, line: &str) -> String {
         let (verb, argument) = line.split_once(' ').unwrap_or((line, ""));
         let reply = match (&verb.to_ascii_uppercase()[..], argument.trim()) {
@@ -52,7 +52,7 @@ impl Session {
         reply.to_owned()
     }
 
-    /// A message has come, of so many bytes. Returns what was announced of it, or else the reply.
+    /// Accepts a message of `size` bytes. Returns a description of it, or an error reply.
     pub fn message(&mut self, size: u64) -> Result<String, &'static str> {
         let mail = self.mail.take().ok_or("503 no mail was announced")?;
         if size > MAX_MESSAGE {
@@ -129,7 +129,7 @@ impl Session {
     }
 }
 
-/// The address and the parameters of `FROM:<address> parameters`.
+/// Returns the address and the parameters of `FROM:<address> parameters`.
 fn path<'a>(argument: &'a str, keyword: &str) -> Option<(&'a str, &'a str)> {
     let (start, rest) = argument.split_at_checked(keyword.len())?;
     let is_it = start.eq_ignore_ascii_case(keyword);

@@ -1,16 +1,16 @@
-//! How long to wait before accepting is tried again: 5 ms, doubling to 1 s, as Go's net/http does.
+//! The backoff between attempts to accept: steps from 5 ms, doubling to 1 s, as in Go's net/http.
 
 use crate::{Duration, Instant};
 
 const MILLISECOND: Duration = 1_000_000;
 
-/// The first step, and the least time between two retries that have an effect.
+/// The length of the first step, and the minimum time between two retries that have an effect.
 pub const SHORTEST_STEP: Duration = 5 * MILLISECOND;
 
-/// No step is longer than this.
+/// The maximum length of a step.
 pub const LONGEST_STEP: Duration = 1_000 * MILLISECOND;
 
-/// The wait between two tries.
+/// The backoff of one listener.
 #[derive(Clone, Debug)]
 pub struct Backoff {
     next_step: Duration,
@@ -29,7 +29,7 @@ impl Default for Backoff {
 }
 
 impl Backoff {
-    /// Begin a step, and return how long it is.
+    /// Begins a step, and returns its length.
     pub fn begin(&mut self, now: Instant) -> Duration {
         let step = self.next_step;
         self.next_step = (2 * step).min(LONGEST_STEP);
@@ -37,13 +37,13 @@ impl Backoff {
         step
     }
 
-    /// What is left of the step, or `None` if there is none or it is over.
+    /// Returns the remaining time of the step, or `None` if no step is running.
     pub fn remaining(&self, now: Instant) -> Option<Duration> {
         let left = self.until?.saturating_sub(now);
         (left > 0).then_some(left)
     }
 
-    /// End the step early. True if that changed anything.
+    /// Ends the step early. Returns whether this had an effect.
     pub fn retry(&mut self, now: Instant) -> bool {
         let too_soon = self
             .last_retry
@@ -56,7 +56,7 @@ impl Backoff {
         true
     }
 
-    /// Accepting has worked: the next step is the shortest again.
+    /// Resets the backoff after a successful accept: the next step is the shortest again.
     pub fn succeeded(&mut self) {
         self.next_step = SHORTEST_STEP;
         self.until = None;

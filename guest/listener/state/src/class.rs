@@ -1,23 +1,23 @@
-//! What an error of accept means for the listener.
+//! The classes of accept errors.
 
 use wasi::sockets::network::ErrorCode;
 
-/// The three classes of errors that `wasi:sockets/tcp#accept` returns.
+/// The class of an error that `wasi:sockets/tcp#accept` has returned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Class {
-    /// One peer's own: the next one may be fine, so accepting goes on at once.
+    /// The error concerns one peer. Accepting continues at once.
     Peer,
-    /// Something ran out: accepting is tried again after a while.
+    /// A resource is exhausted. The listener backs off and tries again.
     Resource,
-    /// The socket cannot accept, now or ever.
+    /// The socket can never accept again. The listener stops.
     Fatal,
 }
 
-/// The class of an error that accept returned.
+/// Returns the class of an accept error.
 ///
-/// Every code is named, so that a code which a later wasi-sockets adds must be given a class.
-/// `would-block` is no error: whoever accepts deals with it first. Should it come here all the
-/// same, waiting a little is right.
+/// The match has no wildcard, so that a code which a later wasi-sockets adds does not compile without a class.
+/// `would-block` is not an error, and callers handle it first; if it is passed all the same, backing off is
+/// harmless.
 pub fn classify(code: ErrorCode) -> Class {
     match code {
         ErrorCode::ConnectionAborted
@@ -52,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_peer_that_went_away_is_the_peers_error() {
+    fn errors_of_one_peer_are_of_the_class_peer() {
         for code in [
             ErrorCode::ConnectionAborted,
             ErrorCode::ConnectionReset,
@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn a_socket_that_cannot_accept_is_fatal() {
+    fn errors_of_the_socket_are_fatal() {
         for code in [
             ErrorCode::InvalidState,
             ErrorCode::InvalidArgument,
@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn running_out_is_temporary() {
+    fn exhausted_resources_are_temporary() {
         for code in [
             ErrorCode::NewSocketLimit,
             ErrorCode::OutOfMemory,

@@ -1,8 +1,7 @@
-//! The listener's state machine: what it is doing, what an error of accept means, and when it
-//! tries again.
+//! The listener's state machine: its states, the classes of accept errors, and the backoff.
 //!
-//! It is plain Rust: it makes no call to the host and is told the time, so that every rule of
-//! `wit/SEMANTICS.md` can be tested natively. Sockets and bindings are the listener component's.
+//! The crate makes no host call and takes the time as an argument, so that the rules of `wit/SEMANTICS.md` can be
+//! tested natively. Out of scope: sockets and bindings, which the component `listener.wasm` has.
 
 #![deny(missing_docs)]
 
@@ -16,11 +15,11 @@ pub use class::{Class, classify};
 pub use machine::{ErrorReport, Machine, Recovery, Settings, State};
 pub use stats::Stats;
 
-/// A callback: the caller's number, which comes back with each event.
+/// A callback: a number that the caller chooses, and that each event contains.
 pub type Callback = u64;
 
-/// A point in time of `wasi:clocks/monotonic-clock`, in nanoseconds.
+/// An instant of `wasi:clocks/monotonic-clock`, in nanoseconds.
 pub type Instant = u64;
 
-/// A length of time in nanoseconds.
+/// A duration in nanoseconds.
 pub type Duration = u64;

@@ -1,12 +1,12 @@
-//! The states of a listener and what moves it between them.
+//! The states of a listener, and the transitions between them.
 
 use crate::{Backoff, Callback, Class, Duration, Instant, Stats, classify};
 use wasi::sockets::network::ErrorCode;
 
-/// What a listener starts with.
+/// The initial settings of a listener.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
-    /// Whether it starts enabled.
+    /// Whether the listener starts enabled.
     pub enabled: bool,
     /// The callback for connections.
     pub callback: Option<Callback>,
@@ -14,42 +14,42 @@ pub struct Settings {
     pub error_callback: Option<Callback>,
 }
 
-/// What a listener is doing. The first that applies, in this order, is its state.
+/// The state of a listener: the first of these that applies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
-    /// A fatal error has ended it.
+    /// A fatal error has stopped the listener.
     Stopped(ErrorCode),
-    /// It was disabled.
+    /// The listener is disabled.
     Disabled,
-    /// It has no callback.
+    /// The listener has no callback.
     Paused,
-    /// It waits for this long before it tries again.
+    /// A backoff step is running. This much of it is left.
     BackingOff(Duration),
-    /// It accepts.
+    /// The listener accepts connections.
     Accepting,
 }
 
-/// What happens after an error that was reported.
+/// What the listener does after a reported error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Recovery {
-    /// Accepting goes on by itself after this long.
+    /// The listener tries again after this time.
     Retrying(Duration),
-    /// Never again.
+    /// The listener never accepts again.
     Stopped,
 }
 
-/// An error to be delivered.
+/// An error that is to be reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ErrorReport {
-    /// Whom it is for.
+    /// The error callback that it is reported to.
     pub callback: Callback,
-    /// What accept returned.
+    /// The error code of accept.
     pub code: ErrorCode,
-    /// What happens next.
+    /// What the listener does next.
     pub recovery: Recovery,
 }
 
-/// A listener without its sockets.
+/// The state machine of one listener.
 #[derive(Clone, Debug)]
 pub struct Machine {
     enabled: bool,
@@ -61,7 +61,7 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// A listener that has not accepted anything yet.
+    /// Makes the state machine of a new listener.
     pub fn new(settings: Settings) -> Self {
         Self {
             enabled: settings.enabled,
@@ -73,7 +73,7 @@ impl Machine {
         }
     }
 
-    /// What the listener is doing.
+    /// Returns the state at the time `now`.
     pub fn state(&self, now: Instant) -> State {
         if let Some(code) = self.stopped {
             return State::Stopped(code);
@@ -90,19 +90,19 @@ impl Machine {
         }
     }
 
-    /// Whom a connection may be delivered to now. A backoff keeps no connection back that was
-    /// accepted before it.
+    /// Returns the callback that connections may be delivered to now. Connections that were accepted before a
+    /// backoff are delivered during it.
     pub fn delivers_to(&self) -> Option<Callback> {
         let on = self.enabled && self.stopped.is_none();
         self.callback.filter(|_| on)
     }
 
-    /// What has happened so far.
+    /// Returns the counters.
     pub fn stats(&self) -> Stats {
         self.stats
     }
 
-    /// Accept from now on. Fails once a fatal error has stopped the listener.
+    /// Enables the listener. Returns an error if a fatal error has stopped it.
     pub fn enable(&mut self) -> Result<(), ErrorCode> {
         if self.stopped.is_some() {
             return Err(ErrorCode::InvalidState);
@@ -111,42 +111,42 @@ impl Machine {
         Ok(())
     }
 
-    /// Accept no more until `enable`.
+    /// Disables the listener until `enable`.
     pub fn disable(&mut self) {
         self.enabled = false;
     }
 
-    /// Set the callback for connections from now on.
+    /// Sets the callback for connections that are taken from now on.
     pub fn set_callback(&mut self, callback: Option<Callback>) {
         self.callback = callback;
     }
 
-    /// Set the callback for errors from now on.
+    /// Sets the callback for errors that are taken from now on.
     pub fn set_error_callback(&mut self, callback: Option<Callback>) {
         self.error_callback = callback;
     }
 
-    /// Accept has worked: what ran out is there again.
+    /// Records a successful accept, which resets the backoff.
     pub fn accepted(&mut self) {
         self.backoff.succeeded();
     }
 
-    /// A connection is delivered.
+    /// Counts a delivered connection.
     pub fn delivered(&mut self) {
         self.stats.accepted += 1;
     }
 
-    /// A connection was accepted, but its peer is gone already.
+    /// Counts an accepted connection whose peer is gone.
     pub fn aborted(&mut self) {
         self.stats.aborted += 1;
     }
 
-    /// Connections that were held are closed, because their peers sent nothing in time.
+    /// Counts held connections that were closed because no byte arrived in time.
     pub fn timed_out(&mut self, count: u64) {
         self.stats.timed_out += count;
     }
 
-    /// Accept has failed. Returns what is to be reported, if anything.
+    /// Records a failed accept. Returns the error to be reported, if any.
     pub fn failed(&mut self, code: ErrorCode, now: Instant) -> Option<ErrorReport> {
         let recovery = match classify(code) {
             Class::Peer => {
@@ -171,7 +171,7 @@ impl Machine {
         })
     }
 
-    /// End a backoff early.
+    /// Ends a backoff step early.
     pub fn retry(&mut self, now: Instant) {
         if self.backoff.retry(now) {
             self.stats.retries += 1;

@@ -1,50 +1,57 @@
 //! The pollables of one event base.
 //!
-//! They stay from one wake-up to the next: whoever waits for the same thing again does nothing.
+//! They stay registered from one poll to the next, so that a source which waits for the same thing again
+//! makes no call.
 
-use super::source::{Interest, Source};
 use crate::slab::{Key, Slab};
-use std::rc::{Rc, Weak};
 use wasi::clocks::monotonic_clock;
 use wasi::io::poll::{self, Pollable};
 
-/// Close together, so that a poll runs over one array. `places` says where a key's pollable is now.
-#[derive(Default)]
-pub struct Polls {
+/// For how long [`Polls::poll_one`] waits at most, in nanoseconds.
+const POLL_ONE_TIMEOUT: u64 = 1_000_000;
+
+/// Pollables, each with a waiter `W`. They are stored contiguously, so that a poll runs over one array.
+pub struct Polls<W> {
     pollables: Vec<Pollable>,
-    entries: Vec<Entry>,
-    places: Slab<usize>,
-    /// Room for the references that `poll` takes. Empty but for the time of a call.
-    room: Vec<&'static Pollable>,
+    entries: Vec<Entry<W>>,
+    /// The index of each pollable, by its key.
+    positions: Slab<usize>,
+    /// The references that `poll` takes. Empty except during a call.
+    references: Vec<&'static Pollable>,
 }
 
-struct Entry {
+struct Entry<W> {
     key: Key,
-    source: Weak<dyn Source>,
-    interest: Interest,
+    waiter: W,
 }
 
-impl Polls {
-    /// Wait for `pollable` too, and tell `source` when it is ready.
-    pub fn add(&mut self, pollable: Pollable, source: Weak<dyn Source>, interest: Interest) -> Key {
-        let key = self.places.add(self.pollables.len());
+impl<W> Default for Polls<W> {
+    fn default() -> Self {
+        Self {
+            pollables: Vec::new(),
+            entries: Vec::new(),
+            positions: Slab::default(),
+            references: Vec::new(),
+        }
+    }
+}
+
+impl<W> Polls<W> {
+    pub fn add(&mut self, pollable: Pollable, waiter: W) -> Key {
+        let key = self.positions.add(self.pollables.len());
         self.pollables.push(pollable);
-        self.entries.push(Entry {
-            key,
-            source,
-            interest,
-        });
+        self.entries.push(Entry { key, waiter });
         key
     }
 
-    /// Wait for it no more. The pollable is to be dropped before what it is a child of.
+    /// Removes a pollable. The caller drops it before its parent resource.
     pub fn remove(&mut self, key: Key) -> Option<Pollable> {
-        let place = self.places.remove(key)?;
-        let pollable = self.pollables.swap_remove(place);
-        self.entries.swap_remove(place);
-        if let Some(moved) = self.entries.get(place) {
-            let moved_place = self.places.get_mut(moved.key);
-            *moved_place.expect("each entry has a place") = place;
+        let position = self.positions.remove(key)?;
+        let pollable = self.pollables.swap_remove(position);
+        self.entries.swap_remove(position);
+        if let Some(moved) = self.entries.get(position) {
+            let moved_position = self.positions.get_mut(moved.key);
+            *moved_position.expect("each entry has a position") = position;
         }
         Some(pollable)
     }
@@ -53,14 +60,14 @@ impl Polls {
         self.pollables.is_empty()
     }
 
-    /// Wait until something is ready, these or one of `others`, and put the keys of the former into
+    /// Waits until one of these pollables or of `others` is ready, and appends the keys of the former to
     /// `ready`.
     pub fn poll(&mut self, others: [Option<&Pollable>; 2], ready: &mut Vec<Key>) {
-        let mut list = reuse(std::mem::take(&mut self.room));
+        let mut list = reuse(std::mem::take(&mut self.references));
         list.extend(&self.pollables);
         list.extend(others.into_iter().flatten());
         let indices = poll::poll(&list);
-        self.room = reuse(list);
+        self.references = reuse(list);
         let entries = &self.entries;
         let keys = indices
             .into_iter()
@@ -68,23 +75,23 @@ impl Polls {
         ready.extend(keys);
     }
 
-    /// Wait for this one alone, which was ready a moment ago; for a millisecond if it is not any more.
+    /// Waits for one pollable, for up to a millisecond.
     pub fn poll_one(&self, key: Key) {
-        if let Some(place) = self.places.get(key) {
-            let timer = monotonic_clock::subscribe_duration(1_000_000);
-            poll::poll(&[&self.pollables[*place], &timer]);
+        if let Some(position) = self.positions.get(key) {
+            let timer = monotonic_clock::subscribe_duration(POLL_ONE_TIMEOUT);
+            poll::poll(&[&self.pollables[*position], &timer]);
         }
     }
 
-    /// Who is to be told that what this key stands for is ready. None if it was removed meanwhile.
-    pub fn waiter(&self, key: Key) -> Option<(Rc<dyn Source>, Interest)> {
-        let entry = &self.entries[*self.places.get(key)?];
-        Some((entry.source.upgrade()?, entry.interest))
+    /// Returns the waiter of a pollable, or None if the pollable was removed.
+    pub fn waiter(&self, key: Key) -> Option<&W> {
+        let position = self.positions.get(key)?;
+        Some(&self.entries[*position].waiter)
     }
 }
 
-/// The same room, for references of another lifetime. Collecting an iterator of a vector into a
-/// vector of the same layout takes no new room.
+/// Reuses a vector's allocation for references of another lifetime. Collecting an iterator over a vector
+/// into a vector of the same layout does not allocate.
 fn reuse<'a, T>(mut list: Vec<&T>) -> Vec<&'a T> {
     list.clear();
     let nothing = |_| unreachable!("the list is empty");
@@ -96,13 +103,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn room_is_used_again() {
+    fn the_allocation_is_reused() {
         let mut list = Vec::with_capacity(1000);
         let value = 1;
         list.push(&value);
-        let place = list.as_ptr() as usize;
+        let address = list.as_ptr() as usize;
         let again: Vec<&i32> = reuse(list);
-        assert_eq!(again.as_ptr() as usize, place);
+        assert_eq!(again.as_ptr() as usize, address);
         assert_eq!((again.len(), again.capacity()), (0, 1000));
     }
 }

@@ -1,9 +1,9 @@
-//! What may happen to a buffered connection besides bytes.
+//! The events of a buffered connection.
 
 use crate::Direction;
 use std::io;
 
-/// What the event callback is told: the `BEV_EVENT_` flags.
+/// An event of a buffered connection: libevent's `BEV_EVENT_` flags.
 ///
 /// ```no_run
 /// use evconn_guest::{BufferedConnection, Event};
@@ -13,7 +13,7 @@ use std::io;
 ///     Event::Connected => {}
 ///     Event::End => connection.close(),
 ///     Event::TimedOut(direction) => {
-///         eprintln!("nothing moves: {direction:?}");
+///         eprintln!("timed out: {direction:?}");
 ///         connection.abort();
 ///     }
 ///     Event::Error(error) => {
@@ -25,17 +25,17 @@ use std::io;
 /// ```
 #[derive(Debug)]
 pub enum Event {
-    /// What [`BufferedConnection::connect`](crate::BufferedConnection::connect) has begun is done:
-    /// `BEV_EVENT_CONNECTED`.
+    /// The connect that [`BufferedConnection::connect`](crate::BufferedConnection::connect) has begun is
+    /// complete: `BEV_EVENT_CONNECTED`.
     Connected,
-    /// The peer has ended its side, and all that it has sent was read: `BEV_EVENT_EOF`. Writing
-    /// goes on.
+    /// The peer has ended its sending direction, and all of its bytes were read: `BEV_EVENT_EOF`. Writing
+    /// is still possible.
     End,
-    /// Nothing has moved in this direction for as long as
-    /// [`set_timeouts`](crate::BufferedConnection::set_timeouts) allows: `BEV_EVENT_TIMEOUT`. The
+    /// No bytes were transferred in this direction for the time that
+    /// [`set_timeouts`](crate::BufferedConnection::set_timeouts) has set: `BEV_EVENT_TIMEOUT`. The
     /// direction is disabled. It is never `Both`.
     TimedOut(Direction),
-    /// Reading, writing or connecting has failed: `BEV_EVENT_ERROR`. Both directions are disabled,
-    /// and what was to be sent is discarded.
+    /// Reading, writing or connecting has failed: `BEV_EVENT_ERROR`. Both directions are disabled, and the
+    /// output is discarded.
     Error(io::Error),
 }

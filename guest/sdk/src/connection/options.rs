@@ -1,36 +1,18 @@
-//! The options of a socket that WASI has.
+//! The socket options that WASI has.
 
-use super::Connection;
+use super::established::Connection;
 use crate::base::nanoseconds;
 use crate::error;
 use std::io;
 use std::time::Duration;
 
-/// One direction of a connection, as its owner sees it, or both.
-///
-/// ```no_run
-/// # use evconn_guest::{BufferedConnection, Direction};
-/// # fn f(connection: BufferedConnection) {
-/// connection.enable(Direction::Both);
-/// # }
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Direction {
-    /// From the peer: libevent's `EV_READ`.
-    Read,
-    /// To the peer: libevent's `EV_WRITE`.
-    Write,
-    /// Both of them.
-    Both,
-}
-
-/// Options of the socket. Each fails with what the host says: with `Unsupported` for one of TCP on a
-/// connection that came by a Unix socket, for example.
+/// Socket options. Each function returns the host's error, for example `Unsupported` for a TCP option of a
+/// connection from a Unix socket.
 impl Connection {
-    /// Whether the kernel asks a silent peer whether it is still there (`SO_KEEPALIVE`). Default: no.
+    /// Returns whether the kernel sends keep-alive probes to an idle peer (`SO_KEEPALIVE`). Default: false.
     ///
     /// # Errors
-    /// What the host says.
+    /// Returns the host's error.
     ///
     /// ```no_run
     /// # fn f(connection: evconn_guest::Connection) -> std::io::Result<()> {
@@ -42,10 +24,10 @@ impl Connection {
         self.socket().keep_alive_enabled().map_err(error::of_socket)
     }
 
-    /// Set [`keep_alive`](Self::keep_alive).
+    /// Sets [`keep_alive`](Self::keep_alive).
     ///
     /// # Errors
-    /// What the host says.
+    /// Returns the host's error.
     ///
     /// ```no_run
     /// # fn f(connection: evconn_guest::Connection) -> std::io::Result<()> {
@@ -57,10 +39,11 @@ impl Connection {
         set.map_err(error::of_socket)
     }
 
-    /// How long a peer may be silent before it is asked (`TCP_KEEPIDLE`). Hosts round it to whole seconds.
+    /// Returns how long a connection is idle before the first keep-alive probe (`TCP_KEEPIDLE`). Hosts round
+    /// it to whole seconds.
     ///
     /// # Errors
-    /// What the host says.
+    /// Returns the host's error.
     ///
     /// ```no_run
     /// # fn f(connection: evconn_guest::Connection) -> std::io::Result<()> {
@@ -76,10 +59,10 @@ impl Connection {
         Ok(Duration::from_nanos(value))
     }
 
-    /// Set [`keep_alive_idle_time`](Self::keep_alive_idle_time).
+    /// Sets [`keep_alive_idle_time`](Self::keep_alive_idle_time).
     ///
     /// # Errors
-    /// What the host says: `InvalidInput` for none, for example.
+    /// Returns the host's error, for example `InvalidInput` for zero.
     ///
     /// ```no_run
     /// # use std::time::Duration;
@@ -92,10 +75,10 @@ impl Connection {
         set.map_err(error::of_socket)
     }
 
-    /// How long to wait between one question and the next (`TCP_KEEPINTVL`). Hosts round it to whole seconds.
+    /// Returns the time between two keep-alive probes (`TCP_KEEPINTVL`). Hosts round it to whole seconds.
     ///
     /// # Errors
-    /// What the host says.
+    /// Returns the host's error.
     ///
     /// ```no_run
     /// # fn f(connection: evconn_guest::Connection) -> std::io::Result<()> {
@@ -111,10 +94,10 @@ impl Connection {
         Ok(Duration::from_nanos(value))
     }
 
-    /// Set [`keep_alive_interval`](Self::keep_alive_interval).
+    /// Sets [`keep_alive_interval`](Self::keep_alive_interval).
     ///
     /// # Errors
-    /// What the host says: `InvalidInput` for none, for example.
+    /// Returns the host's error, for example `InvalidInput` for zero.
     ///
     /// ```no_run
     /// # use std::time::Duration;
@@ -127,10 +110,11 @@ impl Connection {
         set.map_err(error::of_socket)
     }
 
-    /// How many questions may go unanswered before the connection is given up (`TCP_KEEPCNT`).
+    /// Returns the number of unanswered keep-alive probes after which the connection fails
+    /// (`TCP_KEEPCNT`).
     ///
     /// # Errors
-    /// What the host says.
+    /// Returns the host's error.
     ///
     /// ```no_run
     /// # fn f(connection: evconn_guest::Connection) -> std::io::Result<()> {
@@ -142,10 +126,10 @@ impl Connection {
         self.socket().keep_alive_count().map_err(error::of_socket)
     }
 
-    /// Set [`keep_alive_count`](Self::keep_alive_count).
+    /// Sets [`keep_alive_count`](Self::keep_alive_count).
     ///
     /// # Errors
-    /// What the host says: `InvalidInput` for none, for example.
+    /// Returns the host's error, for example `InvalidInput` for zero.
     ///
     /// ```no_run
     /// # fn f(connection: evconn_guest::Connection) -> std::io::Result<()> {
@@ -157,10 +141,10 @@ impl Connection {
         set.map_err(error::of_socket)
     }
 
-    /// How many routers a packet may pass (`IP_TTL`, `IPV6_UNICAST_HOPS`).
+    /// Returns the hop limit of outgoing packets (`IP_TTL`, `IPV6_UNICAST_HOPS`).
     ///
     /// # Errors
-    /// What the host says.
+    /// Returns the host's error.
     ///
     /// ```no_run
     /// # fn f(connection: evconn_guest::Connection) -> std::io::Result<()> {
@@ -172,10 +156,10 @@ impl Connection {
         self.socket().hop_limit().map_err(error::of_socket)
     }
 
-    /// Set [`hop_limit`](Self::hop_limit).
+    /// Sets [`hop_limit`](Self::hop_limit).
     ///
     /// # Errors
-    /// What the host says: `InvalidInput` for none, for example.
+    /// Returns the host's error, for example `InvalidInput` for zero.
     ///
     /// ```no_run
     /// # fn f(connection: evconn_guest::Connection) -> std::io::Result<()> {
@@ -187,10 +171,11 @@ impl Connection {
         set.map_err(error::of_socket)
     }
 
-    /// How many bytes the kernel keeps for this side to read (`SO_RCVBUF`). The host may use another number.
+    /// Returns the size of the kernel's receive buffer, in bytes (`SO_RCVBUF`). It may differ from the one
+    /// that was set.
     ///
     /// # Errors
-    /// What the host says.
+    /// Returns the host's error.
     ///
     /// ```no_run
     /// # fn f(connection: evconn_guest::Connection) -> std::io::Result<()> {
@@ -204,10 +189,10 @@ impl Connection {
             .map_err(error::of_socket)
     }
 
-    /// Set [`receive_buffer_size`](Self::receive_buffer_size).
+    /// Sets [`receive_buffer_size`](Self::receive_buffer_size).
     ///
     /// # Errors
-    /// What the host says: `InvalidInput` for none, for example.
+    /// Returns the host's error, for example `InvalidInput` for zero.
     ///
     /// ```no_run
     /// # fn f(connection: evconn_guest::Connection) -> std::io::Result<()> {
@@ -219,10 +204,11 @@ impl Connection {
         set.map_err(error::of_socket)
     }
 
-    /// How many bytes the kernel keeps for the peer to read (`SO_SNDBUF`). The host may use another number.
+    /// Returns the size of the kernel's send buffer, in bytes (`SO_SNDBUF`). It may differ from the one that
+    /// was set.
     ///
     /// # Errors
-    /// What the host says.
+    /// Returns the host's error.
     ///
     /// ```no_run
     /// # fn f(connection: evconn_guest::Connection) -> std::io::Result<()> {
@@ -234,10 +220,10 @@ impl Connection {
         self.socket().send_buffer_size().map_err(error::of_socket)
     }
 
-    /// Set [`send_buffer_size`](Self::send_buffer_size).
+    /// Sets [`send_buffer_size`](Self::send_buffer_size).
     ///
     /// # Errors
-    /// What the host says: `InvalidInput` for none, for example.
+    /// Returns the host's error, for example `InvalidInput` for zero.
     ///
     /// ```no_run
     /// # fn f(connection: evconn_guest::Connection) -> std::io::Result<()> {

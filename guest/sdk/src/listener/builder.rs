@@ -1,7 +1,8 @@
-//! How a listener is to be made.
+//! The builder of a listener.
 
-use super::{AcceptError, Inner, Listener, OnConnection, OnError, duration};
-use crate::base::EventBase;
+use super::handle::{self, Listener};
+use super::shared::{AcceptError, ListenerShared, OnConnection, OnError};
+use crate::base::{EventBase, nanoseconds};
 use crate::bindings::imports::evconn::tcp::listener as wit;
 use crate::{Connection, address, error};
 use std::cell::RefCell;
@@ -11,10 +12,10 @@ use std::rc::Rc;
 use std::time::Duration;
 use wasi::sockets::tcp::TcpSocket;
 
-/// How a [`Listener`] is to be made: the flags and arguments of `evconnlistener_new_bind`.
+/// Builds a [`Listener`]: the flags and arguments of `evconnlistener_new_bind`.
 ///
-/// Addresses can always be used again at once (`LEV_OPT_REUSEABLE`), and sockets are closed with their
-/// listener (`LEV_OPT_CLOSE_ON_FREE`).
+/// An address can always be reused at once (`LEV_OPT_REUSEABLE`), and sockets are closed with their listener
+/// (`LEV_OPT_CLOSE_ON_FREE`).
 ///
 /// ```no_run
 /// use evconn_guest::{EventBase, Listener};
@@ -43,9 +44,19 @@ pub struct Builder {
     error_callback: Option<Rc<RefCell<OnError>>>,
 }
 
+impl Listener {
+    /// Returns a builder with the default options: `evconnlistener_new_bind`.
+    ///
+    /// ```no_run
+    /// let builder = evconn_guest::Listener::builder().backlog(128);
+    /// ```
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+}
+
 impl Builder {
-    /// How many connections the kernel may hold that were not accepted yet. Default: 4096. With 0,
-    /// [`bind`](Self::bind) fails.
+    /// Sets the size of the kernel's accept queue. Default: 4096. With 0, [`bind`](Self::bind) fails.
     ///
     /// ```no_run
     /// # use evconn_guest::Listener;
@@ -56,7 +67,7 @@ impl Builder {
         self
     }
 
-    /// It accepts nothing before [`Listener::enable`]: `LEV_OPT_DISABLED`.
+    /// Makes a disabled listener, which accepts nothing before [`Listener::enable`]: `LEV_OPT_DISABLED`.
     ///
     /// ```no_run
     /// # use evconn_guest::Listener;
@@ -67,8 +78,8 @@ impl Builder {
         self
     }
 
-    /// Listen on `[::]` and `0.0.0.0`, or on `[::1]` and `127.0.0.1`, with one port:
-    /// `LEV_OPT_BIND_IPV4_AND_IPV6`. The address to bind is the one of IPv6.
+    /// Listens on `[::]` and `0.0.0.0`, or on `[::1]` and `127.0.0.1`, on one port:
+    /// `LEV_OPT_BIND_IPV4_AND_IPV6`. [`bind`](Self::bind) takes the IPv6 address.
     ///
     /// ```no_run
     /// # use evconn_guest::Listener;
@@ -79,8 +90,8 @@ impl Builder {
         self
     }
 
-    /// Fail if the address is one of IPv4: `LEV_OPT_BIND_IPV6ONLY`. A socket of IPv6 never takes
-    /// peers of IPv4, with or without it.
+    /// Makes [`bind`](Self::bind) fail for an IPv4 address: `LEV_OPT_BIND_IPV6ONLY`. An IPv6 socket never accepts
+    /// IPv4 peers, with or without this option.
     ///
     /// ```no_run
     /// # use evconn_guest::Listener;
@@ -91,8 +102,8 @@ impl Builder {
         self
     }
 
-    /// Share the port with others: `LEV_OPT_REUSEABLE_PORT`. Where the host cannot grant it, as
-    /// none with wasi-sockets 0.2 can, [`bind`](Self::bind) fails.
+    /// Shares the port with other listeners: `LEV_OPT_REUSEABLE_PORT`. wasi-sockets 0.2 does not support it, so
+    /// [`bind`](Self::bind) fails.
     ///
     /// ```no_run
     /// # use evconn_guest::Listener;
@@ -103,9 +114,10 @@ impl Builder {
         self
     }
 
-    /// Hand over a connection once its peer has sent something, or has ended its side:
-    /// `LEV_OPT_DEFERRED_ACCEPT`. While `max_held` are held, no more are accepted; one that has been
-    /// held for `timeout` is closed. With 0 of either, [`bind`](Self::bind) fails.
+    /// Delivers a connection once its peer has sent bytes or has ended its sending direction:
+    /// `LEV_OPT_DEFERRED_ACCEPT`. Until then the connection is held. While `max_held` connections are held,
+    /// no further one is accepted; a connection that was held for `timeout` is closed. If either is 0,
+    /// [`bind`](Self::bind) fails.
     ///
     /// ```no_run
     /// # use evconn_guest::Listener;
@@ -117,7 +129,7 @@ impl Builder {
         self
     }
 
-    /// Hand over connections that are blocking: see [`Listener::set_blocking`].
+    /// Delivers connections that are blocking: see [`Listener::set_blocking`].
     ///
     /// ```no_run
     /// # use evconn_guest::Listener;
@@ -128,7 +140,7 @@ impl Builder {
         self
     }
 
-    /// Pause while this many connections are open: see [`Listener::max_connections`].
+    /// Sets the maximum number of open connections: see [`Listener::max_connections`].
     ///
     /// ```no_run
     /// # use evconn_guest::Listener;
@@ -139,37 +151,38 @@ impl Builder {
         self
     }
 
-    /// What is called for each connection. Without it, the listener is paused until
+    /// Sets the callback for connections. Without one, the listener is paused until
     /// [`Listener::set_callback`].
     ///
     /// # Cost
-    /// One allocation for the closure, none for a call.
+    /// One allocation for the closure. Calls do not allocate.
     ///
     /// ```no_run
     /// # use evconn_guest::Listener;
     /// let builder = Listener::builder().on_connection(|_, connection| drop(connection));
     /// ```
     pub fn on_connection(mut self, callback: impl FnMut(&Listener, Connection) + 'static) -> Self {
-        self.callback = Some(Rc::new(RefCell::new(callback)));
+        self.callback = Some(handle::on_connection(callback));
         self
     }
 
-    /// What is called when accepting fails: see [`Listener::set_error_callback`].
+    /// Sets the callback for errors while accepting: see [`Listener::set_error_callback`].
     ///
     /// ```no_run
     /// # use evconn_guest::Listener;
     /// let builder = Listener::builder().on_error(|listener, _| listener.close());
     /// ```
     pub fn on_error(mut self, callback: impl FnMut(&Listener, AcceptError) + 'static) -> Self {
-        self.error_callback = Some(Rc::new(RefCell::new(callback)));
+        self.error_callback = Some(handle::on_error(callback));
         self
     }
 
-    /// Bind an address and listen on it: `evconnlistener_new_bind`. Port 0 is a free one.
+    /// Binds an address and listens on it: `evconnlistener_new_bind`. With port 0, the kernel chooses a free port.
     ///
     /// # Errors
-    /// What `wit/SEMANTICS.md` lists for `bind`, as a [`SocketError`](crate::SocketError): the
-    /// address is in use, not of this machine, or not granted; an option makes no sense.
+    /// Returns the errors that `wit/SEMANTICS.md` lists for `bind`, each as a
+    /// [`SocketError`](crate::SocketError): the address is in use, is not one of this machine's, or is not
+    /// granted, or an option is invalid.
     ///
     /// ```no_run
     /// # use evconn_guest::{EventBase, Listener};
@@ -184,11 +197,11 @@ impl Builder {
         Ok(self.finish(base, resource))
     }
 
-    /// Listen with a socket that exists, bound or listening, or with a dual-stack pair:
+    /// Makes a listener of an existing socket, bound or listening, or of a dual-stack pair:
     /// `evconnlistener_new`.
     ///
     /// # Errors
-    /// What `wit/SEMANTICS.md` lists for `from-sockets`. The sockets are closed then.
+    /// Returns the errors that `wit/SEMANTICS.md` lists for `from-sockets`. The sockets are closed then.
     ///
     /// ```no_run
     /// # use evconn_guest::{EventBase, Listener};
@@ -210,28 +223,28 @@ impl Builder {
             options.set_backlog(backlog)?;
         }
         if let Some((max_held, timeout)) = self.deferred {
-            options.set_deferred_accept(max_held, duration(timeout))?;
+            options.set_deferred_accept(max_held, nanoseconds(timeout))?;
         }
         options.set_enabled(!self.disabled);
         options.set_dual_stack(self.dual_stack);
         options.set_ipv6_only(self.ipv6_only);
         options.set_reuse_port(self.reuse_port);
         options.set_callback(self.callback.as_ref().map(|_| 0));
-        // Whether or not the program wants to know, it is to be seen here that a step of a backoff
-        // begins: a connection that is closed ends it.
+        // Set whether or not the program has an error callback: the error event says that a backoff step
+        // begins, which ends early when a connection is closed.
         options.set_error_callback(Some(0));
         Ok(options)
     }
 
     fn finish(self, base: &EventBase, resource: wit::Listener) -> Listener {
-        let inner = Inner::new(base, resource);
-        inner.callback.set(self.callback);
-        inner.error_callback.set(self.error_callback);
-        inner.blocking.set(self.blocking);
-        inner
+        let shared = ListenerShared::new(base, resource);
+        shared.callback.set(self.callback);
+        shared.error_callback.set(self.error_callback);
+        shared.blocking.set(self.blocking);
+        shared
             .max_connections
             .set(self.max_connections.unwrap_or(usize::MAX));
-        inner.changed();
-        Listener(inner)
+        shared.schedule();
+        Listener(shared)
     }
 }

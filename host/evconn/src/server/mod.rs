@@ -20,8 +20,7 @@ pub use peers::PeerFilter;
 pub use serve::{serve, serve_all};
 pub use served::Served;
 
-use crate::service::flush_printed;
-use crate::{Error, Listener, Service, Shutdown, State, StopReason};
+use crate::{Error, Listener, Service, Shutdown, State, StopReason, stderr};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use std::future::pending;
 use std::pin::pin;
@@ -141,7 +140,7 @@ impl Server {
         close(&self.listeners).await;
         connections.kill();
         connections.done().await;
-        flush_printed().await;
+        stderr::flush().await;
         outcome.map(|()| self.handle.served())
     }
 

@@ -13,7 +13,6 @@ mod random;
 mod state;
 
 use console::Origin;
-pub(crate) use console::flush as flush_printed;
 pub(crate) use failure::{Failure, is_for_handles};
 pub use grants::{DirAccess, GrantError, Grants, GrantsBuilder, InvalidListenGrant, ListenGrant};
 pub(crate) use instances::Instances;

@@ -1,4 +1,4 @@
-//! Each rule of `wit/SEMANTICS.md` that needs no socket.
+//! Tests of the rules of `wit/SEMANTICS.md` that need no socket.
 
 use super::*;
 use crate::{LONGEST_STEP, SHORTEST_STEP};

@@ -168,21 +168,21 @@ mod tests {
     fn there_is_room_for_as_many_as_there_are_permits() {
         let semaphore = Arc::new(Semaphore::new(3));
         let mut permits = Permits::default();
-        assert_eq!(room(permits.fill(&semaphore, turn(64))), 3);
+        assert_eq!(capacity(permits.fill(&semaphore, turn(64))), 3);
         let one = permits.one(&semaphore);
         assert!(one.is_some());
-        assert_eq!(room(permits.fill(&semaphore, turn(64))), 2);
+        assert_eq!(capacity(permits.fill(&semaphore, turn(64))), 2);
         assert_eq!(semaphore.available_permits(), 0);
         drop(one);
-        assert_eq!(room(permits.fill(&semaphore, turn(64))), 3);
+        assert_eq!(capacity(permits.fill(&semaphore, turn(64))), 3);
     }
 
     #[test]
     fn no_more_than_for_one_turn_are_held() {
         let semaphore = Arc::new(Semaphore::new(1_000));
         let mut permits = Permits::default();
-        assert_eq!(room(permits.fill(&semaphore, turn(64))), 64);
-        assert_eq!(room(permits.fill(&semaphore, turn(64))), 64);
+        assert_eq!(capacity(permits.fill(&semaphore, turn(64))), 64);
+        assert_eq!(capacity(permits.fill(&semaphore, turn(64))), 64);
         assert_eq!(semaphore.available_permits(), 1_000 - 64);
     }
 
@@ -190,13 +190,13 @@ mod tests {
     fn permits_that_are_given_back_are_there_for_another_listener() {
         let semaphore = Arc::new(Semaphore::new(1));
         let (mut one, mut other) = (Permits::default(), Permits::default());
-        assert_eq!(room(one.fill(&semaphore, turn(64))), 1);
+        assert_eq!(capacity(one.fill(&semaphore, turn(64))), 1);
         assert!(matches!(
             other.fill(&semaphore, turn(64)),
             Capacity::WaitFor(_)
         ));
         one.give_back();
-        assert_eq!(room(other.fill(&semaphore, turn(64))), 1);
+        assert_eq!(capacity(other.fill(&semaphore, turn(64))), 1);
     }
 
     #[test]
@@ -204,7 +204,7 @@ mod tests {
         let old = Arc::new(Semaphore::new(2));
         let new = Arc::new(Semaphore::new(0));
         let mut permits = Permits::default();
-        assert_eq!(room(permits.fill(&old, turn(64))), 2);
+        assert_eq!(capacity(permits.fill(&old, turn(64))), 2);
         assert!(matches!(permits.fill(&new, turn(64)), Capacity::WaitFor(_)));
         assert_eq!(old.available_permits(), 2);
         assert!(permits.one(&new).is_none());
@@ -214,22 +214,22 @@ mod tests {
     fn there_is_room_for_as_many_as_there_are_tokens() {
         let rate = AcceptRate::per_second(turn(1)).burst(turn(3));
         let (mut one, mut other) = (Tokens::of(Some(rate.clone())), Tokens::of(Some(rate)));
-        assert_eq!(room(one.fill(64)), 3);
+        assert_eq!(capacity(one.fill(64)), 3);
         assert!(matches!(other.fill(64), Capacity::WaitUntil(_)));
         one.spend(1);
-        assert_eq!(room(one.fill(1)), 1);
-        assert_eq!(room(one.fill(64)), 2);
+        assert_eq!(capacity(one.fill(1)), 1);
+        assert_eq!(capacity(one.fill(64)), 2);
         one.give_back();
-        assert_eq!(room(other.fill(64)), 2);
+        assert_eq!(capacity(other.fill(64)), 2);
         drop(other);
-        assert_eq!(room(one.fill(64)), 2);
+        assert_eq!(capacity(one.fill(64)), 2);
     }
 
     #[test]
     fn without_a_rate_there_are_tokens_for_all() {
         let mut tokens = Tokens::of(None);
-        assert_eq!(room(tokens.fill(64)), 64);
+        assert_eq!(capacity(tokens.fill(64)), 64);
         tokens.spend(64);
-        assert_eq!(room(tokens.fill(7)), 7);
+        assert_eq!(capacity(tokens.fill(7)), 7);
     }
 }

@@ -6,13 +6,12 @@
 mod budget;
 mod lines;
 mod output;
-mod printer;
 
 pub(super) use output::Output;
-pub(crate) use printer::flush;
 
 use crate::sockets::Peer;
 use crate::sockets::{Denial, OnDenied};
+use crate::stderr;
 use budget::{Budget, Fate};
 use lines::{Line, Overlong, PrintedLines};
 use std::fmt;
@@ -96,14 +95,14 @@ impl Console {
 
     /// Whether something may be printed now.
     pub(super) fn has_room(&self) -> bool {
-        !self.state().inherits || printer::has_room()
+        !self.state().inherits || stderr::has_space()
     }
 
     /// Wait until something may be printed: the log never keeps anybody waiting.
     pub(super) async fn room(&self) {
         let inherits = self.state().inherits;
         if inherits {
-            printer::room().await;
+            stderr::space().await;
         }
     }
 
@@ -172,7 +171,7 @@ fn print(number: u64, line: Line<'_>) {
     let mut text = format!("[{number}] ").into_bytes();
     text.extend_from_slice(line.bytes);
     text.push(b'\n');
-    printer::print(&text);
+    stderr::print(&text);
 }
 
 fn log(origin: Origin, budget: &mut Budget, stream: Stream, line: Line<'_>) {

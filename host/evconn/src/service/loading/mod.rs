@@ -43,7 +43,8 @@ impl Service {
     /// Compile a component: a binary, or its text (WAT).
     ///
     /// It is granted its one connection, clocks and random numbers, and nothing else: no network,
-    /// no files, no environment, no arguments, and what it prints goes nowhere.
+    /// no files, no environment, no arguments. What it prints is logged, line by line, unless
+    /// [`GrantsBuilder::inherit_stderr`](crate::GrantsBuilder::inherit_stderr) copies it to standard error.
     ///
     /// # Errors
     /// [`Error::Load`] if the bytes are not a component, if it does not export

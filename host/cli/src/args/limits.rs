@@ -1,0 +1,75 @@
+//! The flags for what a connection may use, and all of them together.
+
+use super::values::{TimeLimit, bytes, some_seconds, time_limit};
+use clap::{Args, value_parser};
+use evconn::Limits;
+use std::time::Duration;
+
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Limits")]
+pub struct LimitArgs {
+    /// Maximum number of open connections
+    ///
+    /// Further ones wait in the accept queue until one ends.
+    #[arg(long, value_name = "N", default_value_t = Limits::default().max_connections as u32, value_parser = value_parser!(u32).range(1..))]
+    max_connections: u32,
+    /// Maximum number of open connections from one peer [default: no limit]
+    ///
+    /// A peer is an IPv4 address, or an IPv6 network (see --peer-ipv6-prefix). Further connections are reset,
+    /// before a TLS handshake. Connections through Unix sockets are not counted.
+    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..))]
+    max_connections_per_peer: Option<u32>,
+    /// Length of the IPv6 prefix that counts as one peer [default: 64]
+    #[arg(long, value_name = "BITS", value_parser = value_parser!(u8).range(1..=128), allow_negative_numbers = true, requires = "max_connections_per_peer")]
+    peer_ipv6_prefix: Option<u8>,
+    /// Maximum memory of an instance, in bytes, or with K, M or G
+    #[arg(long, value_name = "BYTES", default_value = "64M", value_parser = bytes, allow_negative_numbers = true)]
+    max_memory: usize,
+    /// Maximum number of table elements of an instance
+    #[arg(long, value_name = "N", default_value_t = Limits::default().max_table_elements as u32)]
+    max_table_elements: u32,
+    /// Maximum number of memories of an instance: each component that is composed has one
+    #[arg(long, value_name = "N", default_value_t = Limits::default().max_memories as u32, value_parser = value_parser!(u32).range(1..))]
+    max_memories: u32,
+    /// Maximum number of tables of an instance
+    #[arg(long, value_name = "N", default_value_t = Limits::default().max_tables as u32, value_parser = value_parser!(u32).range(1..))]
+    max_tables: u32,
+    /// Maximum number of core instances in an instance
+    #[arg(long, value_name = "N", default_value_t = Limits::default().max_core_instances as u32, value_parser = value_parser!(u32).range(1..))]
+    max_core_instances: u32,
+    /// Maximum number of handles of an instance: sockets, streams, pollables, errors, open files
+    #[arg(long, value_name = "N", default_value_t = Limits::default().max_handles as u32, value_parser = value_parser!(u32).range(3..))]
+    max_handles: u32,
+    /// Maximum duration of a connection [default: no limit]
+    #[arg(long, value_name = "SECONDS", value_parser = some_seconds, allow_negative_numbers = true)]
+    timeout: Option<Duration>,
+    /// Maximum time without a byte in either direction; `none` is no limit
+    #[arg(long, value_name = "SECONDS", default_value = "600", value_parser = time_limit, allow_negative_numbers = true)]
+    idle_timeout: TimeLimit,
+    /// Maximum CPU time of the service for one connection [default: no limit]
+    ///
+    /// It is measured in time slices of about 10 ms. Waiting does not count.
+    #[arg(long, value_name = "SECONDS", value_parser = some_seconds, allow_negative_numbers = true)]
+    cpu_timeout: Option<Duration>,
+}
+
+impl LimitArgs {
+    pub fn limits(&self) -> Limits {
+        Limits {
+            max_connections: self.max_connections as usize,
+            max_connections_per_peer: self.max_connections_per_peer.map(|most| most as usize),
+            peer_ipv6_prefix: self
+                .peer_ipv6_prefix
+                .unwrap_or(Limits::default().peer_ipv6_prefix),
+            max_memory: self.max_memory,
+            max_table_elements: self.max_table_elements as usize,
+            max_memories: self.max_memories as usize,
+            max_tables: self.max_tables as usize,
+            max_core_instances: self.max_core_instances as usize,
+            max_handles: self.max_handles as usize,
+            timeout: self.timeout,
+            idle_timeout: self.idle_timeout.0,
+            cpu_timeout: self.cpu_timeout,
+        }
+    }
+}

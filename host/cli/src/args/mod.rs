@@ -1,0 +1,28 @@
+//! Groups of flags that commands have in common, and what the library gets of them.
+
+mod accepting;
+mod cache;
+mod grants;
+mod ingress;
+mod limits;
+mod listen;
+mod server;
+mod tcp;
+mod values;
+mod wasmtime;
+
+pub use cache::CacheArgs;
+pub use grants::GrantArgs;
+pub use ingress::IngressArgs;
+pub use listen::ListenArgs;
+pub use server::ServerArgs;
+pub use values::{bytes, count, seconds};
+
+use clap::{Args, Command};
+
+/// Returns what a group of flags is if none of them is given. Its defaults are those in the help.
+pub fn defaults<T: Args>() -> T {
+    let command = T::augment_args(Command::new("defaults").no_binary_name(true));
+    let matches = command.get_matches_from([""; 0]);
+    T::from_arg_matches(&matches).expect("every flag of the group is optional")
+}

@@ -1,0 +1,146 @@
+//! The flags of a server, apart from what it serves and where it listens.
+
+use super::accepting::{AcceptArgs, PeerArgs};
+use super::grants::ServiceGrantArgs;
+use super::limits::LimitArgs;
+use super::values::{count, seconds, some_seconds};
+use crate::machine::Needs;
+use clap::Args;
+use evconn::{GrantError, Grants, Limits, Reuse, ServerBuilder, Shutdown};
+use std::num::{NonZero, NonZeroU32};
+use std::time::Duration;
+
+#[derive(Args)]
+pub struct ServerArgs {
+    #[command(flatten)]
+    pub life: LifeArgs,
+    #[command(flatten)]
+    accept: AcceptArgs,
+    #[command(flatten)]
+    peers: PeerArgs,
+    #[command(flatten)]
+    instances: InstanceArgs,
+    #[command(flatten)]
+    limits: LimitArgs,
+    #[command(flatten)]
+    grants: ServiceGrantArgs,
+}
+
+impl ServerArgs {
+    pub fn limits(&self) -> Limits {
+        self.limits.limits()
+    }
+
+    /// The number of worker threads, unless it is left to the host.
+    pub fn workers(&self) -> Option<NonZero<usize>> {
+        self.instances
+            .workers
+            .and_then(|count| NonZero::new(count.into()))
+    }
+
+    /// Opens the granted directories.
+    ///
+    /// # Errors
+    /// If one of them cannot be opened.
+    pub fn grants(&self) -> Result<Grants, GrantError> {
+        self.grants.grants()
+    }
+
+    /// What a server with these flags needs of the machine.
+    pub fn needs(&self, limits: &Limits, sources: usize, memories_each: usize) -> Needs {
+        let cores = || std::thread::available_parallelism().map_or(1, NonZero::get);
+        Needs {
+            max_connections: limits.max_connections,
+            descriptors_each: match self.grants.has_network() {
+                true => 2,
+                false => 1,
+            },
+            memories_each,
+            listeners: sources,
+            workers: self.workers().map_or_else(cores, NonZero::get),
+        }
+    }
+
+    /// Sets all that is not about limits, grants and listening.
+    ///
+    /// # Errors
+    /// If a network of peers is not one.
+    pub fn configure(&self, builder: ServerBuilder) -> anyhow::Result<ServerBuilder> {
+        let builder = self.accept.apply(builder);
+        let builder = builder
+            .peers(self.peers.filter()?)
+            .reuse(self.instances.reuse());
+        Ok(match self.life.shutdown_after_idle {
+            Some(time) => builder.shutdown_after_idle(time),
+            None => builder,
+        })
+    }
+}
+
+/// The flags for graceful shutdown.
+#[derive(Args)]
+#[command(next_help_heading = "Shutdown")]
+pub struct LifeArgs {
+    /// Time for open connections to finish after the first signal
+    #[arg(long, default_value = "10", value_name = "SECONDS", value_parser = seconds, allow_negative_numbers = true)]
+    pub grace: Duration,
+    /// Time to go on accepting after the first signal, for a load balancer to notice
+    #[arg(long, default_value = "0", value_name = "SECONDS", value_parser = seconds, allow_negative_numbers = true)]
+    drain_delay: Duration,
+    /// Shut down when no connection has been open for this time [default: never]
+    #[arg(long, value_name = "SECONDS", value_parser = some_seconds, allow_negative_numbers = true)]
+    shutdown_after_idle: Option<Duration>,
+}
+
+impl LifeArgs {
+    pub fn apply(&self, shutdown: Shutdown) -> Shutdown {
+        shutdown.grace(self.grace).drain_delay(self.drain_delay)
+    }
+}
+
+/// The flags for instances, and the threads that run them.
+#[derive(Args)]
+#[command(next_help_heading = "Instances")]
+struct InstanceArgs {
+    /// Maximum number of connections that an instance serves, one after the other
+    ///
+    /// More than 1 is faster. What is in the guest's memory then passes from one peer to the next: use it
+    /// only for services that you trust to keep peers apart. An instance that traps or exits is not used
+    /// again.
+    #[arg(long, value_name = "N", default_value = "1", value_parser = count, allow_negative_numbers = true)]
+    reuse: NonZeroU32,
+    /// Time that an idle instance is kept for the next connection [default: 10]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, allow_negative_numbers = true, requires = "reuse")]
+    idle_instance_timeout: Option<Duration>,
+    /// Number of threads that serve connections [default: one per core]
+    ///
+    /// A connection stays with one thread.
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    workers: Option<u16>,
+}
+
+impl InstanceArgs {
+    fn reuse(&self) -> Reuse {
+        Reuse {
+            connections: self.reuse,
+            idle_timeout: self
+                .idle_instance_timeout
+                .unwrap_or(Reuse::DEFAULT_IDLE_TIMEOUT),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_flags_the_limits_are_the_library_s() {
+        let server: ServerArgs = crate::args::defaults();
+        assert_eq!(
+            format!("{:?}", server.limits()),
+            format!("{:?}", Limits::default())
+        );
+        assert_eq!(server.life.grace, Shutdown::DEFAULT_GRACE);
+    }
+}

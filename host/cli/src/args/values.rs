@@ -1,0 +1,118 @@
+//! Values that several flags have.
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+/// A number of seconds, whole or not.
+pub fn seconds(text: &str) -> Result<Duration, String> {
+    text.parse()
+        .ok()
+        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+        .ok_or_else(|| "expected a number of seconds, such as 10 or 0.5".to_owned())
+}
+
+/// A number of seconds, whole or not, but not 0.
+pub fn some_seconds(text: &str) -> Result<Duration, String> {
+    match seconds(text) {
+        Ok(Duration::ZERO) => Err("expected more than 0 seconds".to_owned()),
+        result => result,
+    }
+}
+
+/// A number from 1 on.
+pub fn count(text: &str) -> Result<NonZeroU32, String> {
+    let count = text.parse::<u32>().ok().and_then(NonZeroU32::new);
+    count.ok_or_else(|| format!("expected a number from 1 to {}", u32::MAX))
+}
+
+/// A time limit, or none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TimeLimit(pub Option<Duration>);
+
+/// A number of seconds, or `none`.
+pub fn time_limit(text: &str) -> Result<TimeLimit, String> {
+    if text == "none" {
+        return Ok(TimeLimit(None));
+    }
+    match some_seconds(text) {
+        Ok(limit) => Ok(TimeLimit(Some(limit))),
+        Err(error) => Err(format!("{error}, or none")),
+    }
+}
+
+/// A number of bytes, or of K, M or G (1024, 1024² and 1024³ bytes).
+pub fn bytes(text: &str) -> Result<usize, String> {
+    let (digits, shift) = match text.as_bytes().last() {
+        Some(b'K' | b'k') => (&text[..text.len() - 1], 10),
+        Some(b'M' | b'm') => (&text[..text.len() - 1], 20),
+        Some(b'G' | b'g') => (&text[..text.len() - 1], 30),
+        _ => (text, 0),
+    };
+    digits
+        .parse::<usize>()
+        .ok()
+        .filter(|_| digits.bytes().all(|byte| byte.is_ascii_digit()))
+        .and_then(|count| count.checked_mul(1 << shift))
+        .ok_or_else(|| "expected a number of bytes, such as 65536, 512K or 64M".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_in_seconds() {
+        assert_eq!(seconds("0.5"), Ok(Duration::from_millis(500)));
+        for text in ["", "-1", "1e99", "NaN", "10s"] {
+            assert!(seconds(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_time_limit_may_be_none() {
+        assert_eq!(time_limit("none"), Ok(TimeLimit(None)));
+        let second = TimeLimit(Some(Duration::from_secs(1)));
+        assert_eq!(time_limit("1"), Ok(second));
+        assert!(time_limit("never").is_err());
+    }
+
+    #[test]
+    fn a_limit_of_no_time_is_none() {
+        for text in ["0", "0.0", "1e-10"] {
+            let error = some_seconds(text).expect_err("0 seconds");
+            assert!(error.contains("more than 0"), "{error}");
+            assert!(time_limit(text).is_err());
+        }
+        assert_eq!(some_seconds("0.001"), Ok(Duration::from_millis(1)));
+    }
+
+    #[test]
+    fn a_count_is_at_least_1() {
+        assert_eq!(count("1").map(NonZeroU32::get), Ok(1));
+        for text in ["0", "-1", "", "4294967296", "x"] {
+            let error = count(text).expect_err("no count");
+            assert!(error.contains("from 1 to"), "{error}");
+        }
+    }
+
+    #[test]
+    fn bytes_may_be_counted_in_powers_of_1024() {
+        assert_eq!(bytes("0"), Ok(0));
+        assert_eq!(bytes("65536"), Ok(65_536));
+        assert_eq!(bytes("512K"), Ok(512 << 10));
+        assert_eq!(bytes("64m"), Ok(64 << 20));
+        assert_eq!(bytes("4G"), Ok(4 << 30));
+        for text in [
+            "",
+            "M",
+            "-1",
+            "+1",
+            "1.5M",
+            "64MB",
+            "18446744073709551615K",
+            "é",
+        ] {
+            assert!(bytes(text).is_err(), "{text:?}");
+        }
+    }
+}

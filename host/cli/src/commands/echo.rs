@@ -1,0 +1,104 @@
+//! `evconn echo`: the echo server of libevent's manual, as two components.
+
+use crate::args::{self, CacheArgs, IngressArgs, ListenArgs, ServerArgs, seconds};
+use crate::failure::Failure;
+use crate::server::{Component, Plan, ServeError};
+use clap::Args;
+use evconn::{Error, ErrorCode, ListenSource};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// Send every byte back to its sender
+///
+/// One WebAssembly component accepts the connections, another one answers, in an instance for each
+/// connection.
+///
+/// SIGTERM or Ctrl-C stops accepting and lets open connections finish; a second one resets them. SIGHUP
+/// reads the certificate again, if there is one. SIGUSR1 and SIGUSR2 are ignored.
+#[derive(Args)]
+pub struct Echo {
+    /// Port to listen on, from 0 to 65535; with 0 the system chooses a free one
+    #[arg(
+        default_value = "9876",
+        allow_hyphen_values = true,
+        conflicts_with = "sources"
+    )]
+    port: String,
+    /// IPv4 or IPv6 address to listen on
+    #[arg(long, default_value_t = IpAddr::V4(Ipv4Addr::UNSPECIFIED), value_name = "ADDR", conflicts_with = "sources")]
+    address: IpAddr,
+    /// Time for open connections to finish after the first signal
+    #[arg(long, default_value = "10", value_name = "SECONDS", value_parser = seconds, allow_negative_numbers = true)]
+    grace: Duration,
+    #[command(flatten)]
+    listen: ListenArgs,
+    #[command(flatten)]
+    cache: CacheArgs,
+    #[command(flatten)]
+    ingress: IngressArgs,
+}
+
+impl Echo {
+    /// Serves until a signal stops it.
+    pub async fn run(self) -> Result<ExitCode, Failure> {
+        let Some(port) = port(&self.port) else {
+            println!("Invalid port");
+            return Ok(ExitCode::FAILURE);
+        };
+        let plan = self.plan(port);
+        let sources = plan.listen.sources.len();
+        plan.serve().await.map_err(|error| match error {
+            ServeError::Prepare(error) | ServeError::Run(error) => error.into(),
+            ServeError::Listen(error) => not_listening(&error, sources),
+        })?;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn plan(self, port: u16) -> Plan {
+        let mut listen = self.listen;
+        if listen.sources.is_empty() {
+            let address = SocketAddr::new(self.address, port);
+            listen.sources.push(ListenSource::Address(address));
+        }
+        let mut server: ServerArgs = args::defaults();
+        server.life.grace = self.grace;
+        Plan {
+            component: Component::Echo,
+            listen,
+            cache: self.cache,
+            ingress: self.ingress,
+            server,
+        }
+    }
+}
+
+/// Of several sources, the message names the one that failed, and it says what helps against a low port.
+/// Otherwise it is that of libevent's example.
+fn not_listening(error: &Error, sources: usize) -> Failure {
+    let reason: &dyn std::fmt::Display = match error {
+        Error::Listen { code, .. } if sources == 1 && *code != ErrorCode::AccessDenied => code,
+        error => error,
+    };
+    Failure::new(format_args!("Couldn't create listener: {reason}"), 1)
+}
+
+fn port(text: &str) -> Option<u16> {
+    // `parse` would accept a plus sign as well.
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    digits.then(|| text.parse().ok()).flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_is_a_decimal_number_up_to_65535() {
+        assert_eq!(port("0"), Some(0));
+        assert_eq!(port("65535"), Some(65535));
+        for text in ["", "abc", "-1", "+1", "0x50", "65536", "80 ", "٣"] {
+            assert_eq!(port(text), None, "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! `evconn serve`: serves a component that exports `evconn:tcp/handler`.
+
+use crate::args::{CacheArgs, IngressArgs, ListenArgs, ServerArgs};
+use crate::failure::Failure;
+use crate::server::{Component, Plan, ServeError};
+use clap::Args;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Serve a component as a TCP server: an instance for each connection
+///
+/// An instance can use its connection, clocks and random numbers, and nothing else unless a flag grants it.
+///
+/// SIGTERM or Ctrl-C stops accepting and lets open connections finish; a second one resets them. SIGHUP
+/// reads the component and the certificate again, for new connections. SIGUSR1 and SIGUSR2 are ignored.
+///
+/// Exit status: 0 if every connection could finish, 1 if some were reset or the listeners failed, 2 if the
+/// server could not start.
+#[derive(Args)]
+// Not `mut_arg`, which would move it to the end of the help.
+#[command(mut_args(|arg| match arg.get_id() == "sources" {
+    true => arg.required(true),
+    false => arg,
+}))]
+pub struct Serve {
+    /// Component to serve: a binary or its text (WAT)
+    ///
+    /// With --allow-precompiled also the output of `evconn compile`. `-` reads standard input, once: SIGHUP
+    /// does not read it again.
+    #[arg(value_name = "APP.wasm")]
+    app: PathBuf,
+    #[command(flatten)]
+    listen: ListenArgs,
+    /// Accept compiled code as APP
+    ///
+    /// Compiled code is not checked, and can do all that this process may do: it must be the output of
+    /// `evconn compile`. A file that users other than root and you own or can write to is refused.
+    #[arg(long, help_heading = "Code")]
+    allow_precompiled: bool,
+    #[command(flatten)]
+    cache: CacheArgs,
+    #[command(flatten)]
+    ingress: IngressArgs,
+    #[command(flatten)]
+    server: ServerArgs,
+}
+
+impl Serve {
+    /// Serves until a signal stops it.
+    pub async fn run(self) -> Result<ExitCode, Failure> {
+        let plan = Plan {
+            component: Component::Named {
+                path: self.app,
+                allow_precompiled: self.allow_precompiled,
+            },
+            listen: self.listen,
+            cache: self.cache,
+            ingress: self.ingress,
+            server: self.server,
+        };
+        let served = plan.serve().await.map_err(|error| match error {
+            ServeError::Prepare(error) => Failure::bad_input(error),
+            ServeError::Listen(error) => Failure::bad_input(error.into()),
+            ServeError::Run(error) => error.into(),
+        })?;
+        Ok(match served.is_none_or(|served| served.is_clean()) {
+            true => ExitCode::SUCCESS,
+            false => ExitCode::FAILURE,
+        })
+    }
+}

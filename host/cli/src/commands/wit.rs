@@ -1,0 +1,89 @@
+//! `evconn wit`: the WIT package, for the binding generators of other languages.
+
+use crate::files;
+use anyhow::{Context, bail};
+use clap::Args;
+use evconn::guests::WIT;
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+/// Print the WIT package evconn:tcp, with the WASI packages that it depends on
+///
+/// It is printed as one file, or written to a directory: binding generators read either.
+#[derive(Args)]
+pub struct Wit {
+    /// Directory to write to, `wit` for instance; it must be empty or not exist
+    #[arg(short, long, value_name = "DIR")]
+    output: Option<PathBuf>,
+}
+
+impl Wit {
+    pub fn run(&self) -> anyhow::Result<()> {
+        match &self.output {
+            Some(directory) => write(directory),
+            None => files::print(&document()),
+        }
+    }
+}
+
+/// Returns all of it as one file: the package itself, and its dependencies nested in it.
+fn document() -> String {
+    let (nested, own): (Vec<_>, Vec<_>) = WIT.iter().partition(|(path, _)| path.contains('/'));
+    let mut document = String::new();
+    for (path, text) in own {
+        let (package, rest) = package(text);
+        if document.is_empty() {
+            document = format!("{package};\n");
+        }
+        document += &format!("\n// {path}\n{rest}");
+    }
+    for (path, text) in nested {
+        let (package, rest) = package(text);
+        document += &format!("\n// {path}\n{package} {{{rest}}}\n");
+    }
+    document
+}
+
+/// Splits a file into the package's name and its content.
+fn package(text: &str) -> (&str, &str) {
+    text.split_once(';').unwrap_or((text, ""))
+}
+
+fn write(directory: &Path) -> anyhow::Result<()> {
+    let shown = directory.display();
+    match fs::read_dir(directory).map(|mut entries| entries.next().is_none()) {
+        Ok(true) => {}
+        Ok(false) => bail!("{shown}: the directory is not empty: name another one"),
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        Err(error) if error.kind() == ErrorKind::NotADirectory => {
+            bail!("{shown}: not a directory: name another one")
+        }
+        Err(error) => return Err(error).with_context(|| format!("cannot read {shown}")),
+    }
+    let is_new = !directory.exists();
+    let written = WIT.iter().try_for_each(|(path, text)| {
+        let file = directory.join(path);
+        file.parent()
+            .map_or(Ok(()), fs::create_dir_all)
+            .and_then(|()| fs::write(&file, text))
+            .with_context(|| format!("cannot write {}", file.display()))
+    });
+    if written.is_err() {
+        remove(directory, is_new);
+    }
+    written
+}
+
+/// Removes a half-written package. Errors are ignored: the one that caused this is reported.
+fn remove(directory: &Path, is_new: bool) {
+    for (path, _) in WIT {
+        let file = directory.join(path);
+        let _ = fs::remove_file(&file);
+        // This fails for a directory that is not empty yet.
+        let _ = file
+            .parent()
+            .filter(|parent| is_new || *parent != directory)
+            .map(fs::remove_dir);
+    }
+}

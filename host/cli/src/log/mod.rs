@@ -1,0 +1,57 @@
+//! The log, on standard error.
+
+mod fields;
+mod filter;
+
+pub use fields::indented;
+
+use clap::ValueEnum;
+use evconn::Stderr;
+use std::io::{IsTerminal, stderr};
+use tracing_subscriber::Layer;
+use tracing_subscriber::fmt::writer::BoxMakeWriter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+
+/// The format of a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// Text
+    Human,
+    /// A JSON object per line
+    Json,
+}
+
+/// How records get to standard error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Writer {
+    /// Written by the thread that logs, in order with what else it writes there.
+    Blocking,
+    /// Queued for a thread that writes: who logs never waits for who reads.
+    NonBlocking,
+}
+
+/// Starts the log, filtered by `RUST_LOG`. The process has to [`flush`] it before it ends.
+pub fn start(format: Format, writer: Writer) {
+    let writer = match writer {
+        Writer::Blocking => BoxMakeWriter::new(stderr),
+        Writer::NonBlocking => BoxMakeWriter::new(Stderr::default),
+    };
+    let lines = tracing_subscriber::fmt::layer()
+        .with_writer(writer)
+        .with_ansi(stderr().is_terminal())
+        .with_target(false);
+    let lines = match format {
+        Format::Human => lines.fmt_fields(fields::Fields).boxed(),
+        Format::Json => lines.json().boxed(),
+    };
+    tracing_subscriber::registry()
+        .with(lines)
+        .with(filter::from_environment())
+        .init();
+}
+
+/// Waits until queued records are written, up to a second.
+pub fn flush() {
+    Stderr::flush_all();
+}

@@ -1,0 +1,140 @@
+//! A server, from its flags to its end: what `evconn serve` and `evconn echo` have in common.
+
+mod app;
+mod capacity;
+mod reload;
+
+use crate::args::{CacheArgs, IngressArgs, ListenArgs, ServerArgs};
+use crate::sys::signals::Signals;
+use crate::sys::systemd;
+use anyhow::Context;
+use app::App;
+use evconn::{Error, Limits, Listener, Served, Server, ServerBuilder, Service};
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// What is served, where, and how.
+pub struct Plan {
+    pub component: Component,
+    pub listen: ListenArgs,
+    pub cache: CacheArgs,
+    pub ingress: IngressArgs,
+    pub server: ServerArgs,
+}
+
+/// The component that is served.
+pub enum Component {
+    /// One of the user's: a file, or `-`.
+    Named {
+        path: PathBuf,
+        allow_precompiled: bool,
+    },
+    /// The echo service, which is built in.
+    Echo,
+}
+
+/// Why a server did not start, or ended.
+pub enum ServeError {
+    /// Before anything was bound.
+    Prepare(anyhow::Error),
+    /// A source could not be listened on.
+    Listen(Error),
+    /// Later.
+    Run(anyhow::Error),
+}
+
+impl Plan {
+    /// Serves until a signal stops it. Returns `None` if that was before it served.
+    pub async fn serve(self) -> Result<Option<Served>, ServeError> {
+        let watching = Signals::watch().context("cannot handle signals");
+        let signals = watching.map_err(ServeError::Prepare)?;
+        let plan = Arc::new(self);
+        let Some((app, server)) = Self::start(&plan, &signals).await? else {
+            tracing::info!("stopped by a signal before serving");
+            return Ok(None);
+        };
+        let served = plan.run(app, server, signals).await;
+        served.map(Some).map_err(ServeError::Run)
+    }
+
+    /// Prepares and binds. Returns `None` if a signal arrives meanwhile.
+    async fn start(
+        plan: &Arc<Self>,
+        signals: &Signals,
+    ) -> Result<Option<(App, Server)>, ServeError> {
+        let preparing = {
+            let plan = Arc::clone(plan);
+            // On another thread, so that signals are handled meanwhile.
+            tokio::task::spawn_blocking(move || plan.prepare())
+        };
+        let Some(prepared) = signals.unless_stopped(preparing).await else {
+            return Ok(None);
+        };
+        let prepared = prepared.map_err(anyhow::Error::from).flatten();
+        let (app, builder) = prepared.map_err(ServeError::Prepare)?;
+        let binding = plan.listen.bind(builder);
+        let bound = signals.unless_stopped_for_long(binding).await.transpose();
+        Ok(bound
+            .map_err(ServeError::Listen)?
+            .map(|server| (app, server)))
+    }
+
+    /// Reads files, compiles the component and reserves memory for its instances, which takes time. Bad
+    /// input is found here, before anything is bound.
+    fn prepare(&self) -> anyhow::Result<(App, ServerBuilder)> {
+        capacity::raise_descriptor_limit();
+        let limits = self.fit(self.server.limits(), 1);
+        let mut host = evconn::Host::builder()
+            .limits(&limits)
+            .cache(self.cache.cache());
+        if let Some(count) = self.server.workers() {
+            host = host.workers(count);
+        }
+        let app = App::new(
+            host.build()?,
+            &self.component,
+            self.ingress.ingress()?,
+            self.server.grants()?,
+        )?;
+        let service = app.load()?;
+        let builder = Server::builder(&service).limits(self.fit_service(limits, &service));
+        Ok((app, self.server.configure(builder)?))
+    }
+
+    /// Lowers the number of connections further if each instance has several memories.
+    fn fit_service(&self, limits: Limits, service: &Service) -> Limits {
+        let limits = self.fit(limits, service.memories());
+        capacity::fit_pool(limits, service)
+    }
+
+    /// Lowers the number of connections to what this machine supports.
+    fn fit(&self, limits: Limits, memories_each: usize) -> Limits {
+        let sources = self.listen.sources.len();
+        capacity::fit(limits, self.server.needs(&limits, sources, memories_each))
+    }
+
+    async fn run(&self, app: App, server: Server, signals: Signals) -> anyhow::Result<Served> {
+        let handle = server.handle();
+        let shutdown = self.server.life.apply(signals.shutdown());
+        announce(server.listeners()).context("cannot write to standard output")?;
+        systemd::ready();
+        tokio::spawn(reload::on_hangup(signals.hangups, app, handle.clone()));
+        tokio::spawn(async move {
+            handle.stopping().await;
+            systemd::stopping();
+        });
+        let served = server.run(shutdown).await?;
+        tracing::info!("{served}");
+        Ok(served)
+    }
+}
+
+/// Prints a line for each listener: whoever started the server may wait for them.
+fn announce(listeners: &[Listener]) -> std::io::Result<()> {
+    let mut stdout = std::io::stdout().lock();
+    for listener in listeners {
+        writeln!(stdout, "Listening on {}", listener.name())?;
+    }
+    stdout.flush()
+}

@@ -1,0 +1,48 @@
+//! SIGHUP: the certificate and the component are read again, for new connections. If one of them cannot be
+//! used, the old one stays.
+
+use super::app::App;
+use crate::sys::signals::Hangups;
+use crate::sys::systemd;
+use evconn::{Ingress, ServerHandle};
+
+/// Reloads at each SIGHUP, also for one that arrived while the server started.
+pub async fn on_hangup(mut hangups: Hangups, app: App, server: ServerHandle) {
+    while hangups.next().await.is_some() {
+        systemd::reloading();
+        certificate(&app.ingress).await;
+        component(&app, &server).await;
+        systemd::ready();
+    }
+}
+
+/// Reads the certificate again if there is one, where it may block.
+async fn certificate(ingress: &Ingress) {
+    #[cfg(feature = "tls")]
+    if let Some(config) = ingress.tls_config().cloned() {
+        let loading =
+            tokio::task::spawn_blocking(move || config.reload().map_err(anyhow::Error::from));
+        match loading.await.map_err(anyhow::Error::from).flatten() {
+            Ok(()) => tracing::info!("certificate reloaded"),
+            Err(error) => tracing::error!("certificate not reloaded, the old one stays: {error}"),
+        }
+    }
+    #[cfg(not(feature = "tls"))]
+    let _ = ingress;
+}
+
+async fn component(app: &App, server: &ServerHandle) {
+    let (app, server) = (app.clone(), server.clone());
+    let loading = tokio::task::spawn_blocking(move || -> anyhow::Result<bool> {
+        let Some(service) = app.load_again()? else {
+            return Ok(false);
+        };
+        server.reload(&service)?;
+        Ok(true)
+    });
+    match loading.await.map_err(anyhow::Error::from).flatten() {
+        Ok(true) => tracing::info!("component reloaded, for new connections"),
+        Ok(false) => {}
+        Err(error) => tracing::error!("component not reloaded, the old one stays: {error:#}"),
+    }
+}

@@ -1,0 +1,27 @@
+//! Notifications to the service manager: `sd_notify(3)`. Without one, these functions do nothing.
+
+use sd_notify::NotifyState;
+
+/// The server is ready, or has reloaded.
+pub fn ready() {
+    notify(&[NotifyState::Ready]);
+}
+
+/// The server is shutting down.
+pub fn stopping() {
+    notify(&[NotifyState::Stopping]);
+}
+
+/// The server reloads; [`ready`] has to follow.
+pub fn reloading() {
+    match NotifyState::monotonic_usec_now() {
+        Ok(now) => notify(&[NotifyState::Reloading, now]),
+        Err(error) => tracing::warn!("cannot notify systemd of the reload: {error}"),
+    }
+}
+
+fn notify(state: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(state) {
+        tracing::warn!("cannot notify systemd ({}): {error}", state[0]);
+    }
+}
