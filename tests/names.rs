@@ -150,7 +150,8 @@ fn an_address_that_is_in_use_is_named_and_nothing_is_left_of_the_others() {
     let address = taken.local_addr().expect("its address");
     let port = address.port();
     let said = refused(names.listen(&[&format!("two.test:{port}")]).wait());
-    let expected = format!("Couldn't create listener: {address}: Address already in use");
+    let expected =
+        format!("Couldn't create listener: cannot listen on {address}: Address already in use");
     assert_eq!(said, expected);
 }
 

@@ -116,7 +116,8 @@ fn flags_in(text: &str) -> Vec<&str> {
 #[test]
 fn flags_exist() {
     let (serve, run) = (flags("serve"), flags("run"));
-    let others = ["--through", "--release"];
+    // Of `evconn compose`, and of cargo.
+    let others = ["--through", "--open", "--release"];
     let mut count = 0;
     for (path, text) in pages() {
         // The flags there are the benchmark's.

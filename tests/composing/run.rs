@@ -140,7 +140,10 @@ fn what_cannot_be_granted_is_bad_input() {
     let argument = std::os::unix::ffi::OsStringExt::from_vec(b"\xff".to_vec());
     not_unicode.arg::<std::ffi::OsString>(argument);
     let said = bad_input(Evconn::start_by(&mut not_unicode));
-    assert!(said.contains(r#""\xFF" is not Unicode"#), "{said}");
+    assert!(
+        said.contains(r#""\xFF" of the program is not Unicode"#),
+        "{said}"
+    );
 }
 
 /// A component that succeeds if its environment has just one variable.

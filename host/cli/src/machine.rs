@@ -60,11 +60,11 @@ const MAPPINGS_RESERVED: u64 = 1_000;
 
 /// An instance outside of a pool has a stack of 1 MiB, and its memory with what it may grow by.
 const ADDRESS_SPACE_EACH: u64 = 8 << 20;
-/// The allocator reserves a GiB at a time.
+/// What the process reserves besides: mimalloc, with that feature, a GiB at a time.
 const ADDRESS_SPACE_RESERVED: u64 = 3 << 29;
 
-/// What is contiguous of a process's 128 TiB: on Linux two thirds are below its program, and the allocator's first
-/// arena is somewhere in the lowest 6 TiB. A pool that does not fit cannot be used, and connections are slower.
+/// What is contiguous of a process's 128 TiB: on Linux two thirds are below its program, and mimalloc's first arena,
+/// with that feature, is somewhere in the lowest 6 TiB. A pool that does not fit cannot be used, and connections are slower.
 const CONTIGUOUS: u64 = 79 << 40;
 
 impl Machine {

@@ -16,8 +16,6 @@ use commands::Command;
 use failure::Failure;
 use std::process::ExitCode;
 
-// Memory for a connection is allocated by one thread and mostly freed by another, at which the system's
-// allocator is slow.
 #[cfg(feature = "mimalloc")]
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

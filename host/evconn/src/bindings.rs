@@ -12,7 +12,7 @@ pub mod provider {
         world: "evconn:tcp/provider",
         require_store_data_send: true,
         with: {
-            "wasi:sockets/tcp": crate::sockets::bindings::wasi::sockets::tcp,
+            "wasi:sockets/tcp": crate::sockets::p2::bindings::wasi::sockets::tcp,
             "wasi": wasmtime_wasi::p2::bindings,
         },
     });
@@ -25,9 +25,9 @@ pub mod service {
         world: "evconn:tcp/service",
         exports: { default: async },
         with: {
-            "wasi:sockets/tcp": crate::sockets::bindings::wasi::sockets::tcp,
-            "wasi:sockets/ip-name-lookup": crate::sockets::bindings::wasi::sockets::ip_name_lookup,
-            "wasi:sockets/tcp-create-socket": crate::sockets::bindings::wasi::sockets::tcp_create_socket,
+            "wasi:sockets/tcp": crate::sockets::p2::bindings::wasi::sockets::tcp,
+            "wasi:sockets/ip-name-lookup": crate::sockets::p2::bindings::wasi::sockets::ip_name_lookup,
+            "wasi:sockets/tcp-create-socket": crate::sockets::p2::bindings::wasi::sockets::tcp_create_socket,
             "wasi": wasmtime_wasi::p2::bindings,
         },
     });

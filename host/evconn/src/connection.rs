@@ -2,7 +2,7 @@
 //!
 //! Where it ends: a connection that is for a service stays in [`Parts`] on its way there.
 
-use crate::sockets::{self, Endpoint, PeerCredentials};
+use crate::sockets::{Endpoint, PeerCredentials};
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
@@ -100,8 +100,7 @@ impl AsyncRead for Connection {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         loop {
-            let unfilled = buf.initialize_unfilled();
-            match self.endpoint.try_recv(sockets::uninit(unfilled)) {
+            match self.endpoint.try_recv(buf.initialize_unfilled()) {
                 Ok(count) => {
                     buf.advance(count);
                     return Poll::Ready(Ok(()));
@@ -126,12 +125,12 @@ impl AsyncWrite for Connection {
 
     /// Waits until the kernel has every byte.
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.endpoint.poll_push(cx)
+        self.endpoint.poll_flush(cx)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(self.endpoint.poll_push(cx))?;
-        self.endpoint.finish_sending();
+        ready!(self.endpoint.poll_flush(cx))?;
+        self.endpoint.end_sending();
         Poll::Ready(Ok(()))
     }
 }

@@ -89,13 +89,13 @@ fn pool(connections: u32) -> PoolingAllocationConfig {
     pool
 }
 
-/// As evconn interrupts guests: every 10 ms.
+/// As evconn interrupts guests: every millisecond.
 fn tick(engine: Engine) -> Result<()> {
     std::thread::Builder::new()
         .name("clock".to_owned())
         .spawn(move || {
             loop {
-                std::thread::sleep(Duration::from_millis(10));
+                std::thread::sleep(Duration::from_millis(1));
                 engine.increment_epoch();
             }
         })?;

@@ -48,7 +48,7 @@ pub struct LimitArgs {
     idle_timeout: TimeLimit,
     /// Maximum CPU time of the service for one connection [default: no limit]
     ///
-    /// It is measured in time slices of about 10 ms. Waiting does not count.
+    /// It is measured in time slices of about 1 ms. Waiting does not count.
     #[arg(long, value_name = "SECONDS", value_parser = some_seconds, allow_negative_numbers = true)]
     cpu_timeout: Option<Duration>,
 }

@@ -1,4 +1,5 @@
-//! Flags of wasmtime's command: those that mean the same here are accepted, for the others the error names evconn's flag.
+//! Flags of wasmtime's command: those that mean the same here are accepted, and for the others the error names
+//! evconn's flag.
 
 use clap::Args;
 

@@ -47,10 +47,10 @@ impl Echo {
             return Ok(ExitCode::FAILURE);
         };
         let plan = self.plan(port);
-        let sources = plan.listen.sources.len();
+        let sources = plan.listen.sources.clone();
         plan.serve().await.map_err(|error| match error {
             ServeError::Prepare(error) | ServeError::Run(error) => error.into(),
-            ServeError::Listen(error) => not_listening(&error, sources),
+            ServeError::Listen(error) => not_listening(&error, &sources),
         })?;
         Ok(ExitCode::SUCCESS)
     }
@@ -73,11 +73,15 @@ impl Echo {
     }
 }
 
-/// Of several sources, the message names the one that failed, and it says what helps against a low port.
-/// Otherwise it is that of libevent's example.
-fn not_listening(error: &Error, sources: usize) -> Failure {
+/// The message of libevent's example. It names what failed only if there are several sources, or several
+/// addresses of a name, and says what helps against a low port.
+fn not_listening(error: &Error, sources: &[ListenSource]) -> Failure {
     let reason: &dyn std::fmt::Display = match error {
-        Error::Listen { code, .. } if sources == 1 && *code != ErrorCode::AccessDenied => code,
+        Error::Listen { place, code }
+            if sources == [place.clone()] && *code != ErrorCode::AccessDenied =>
+        {
+            code
+        }
         error => error,
     };
     Failure::new(format_args!("Couldn't create listener: {reason}"), 1)

@@ -1,6 +1,6 @@
 //! What a command writes: a file, or with `-` standard output.
 
-use super::is_stdin;
+use super::input::is_stdin;
 use crate::sys::files::not_writable_by_others;
 use anyhow::{Context, bail, ensure};
 use std::ffi::OsString;

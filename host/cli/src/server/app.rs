@@ -1,9 +1,21 @@
 //! The component that is served, and what it is loaded with.
 
-use super::Component;
 use crate::files::Input;
 use evconn::{Grants, Host, Ingress, Service, guests};
+use std::path::PathBuf;
 
+/// The component that is served.
+pub enum Component {
+    /// One of the user's: a file, or `-`.
+    Named {
+        path: PathBuf,
+        allow_precompiled: bool,
+    },
+    /// The echo service, which is built in.
+    Echo,
+}
+
+/// A component that can be loaded again.
 #[derive(Clone)]
 pub struct App {
     host: Host,

@@ -9,9 +9,9 @@ use crate::sys::signals::Signals;
 use crate::sys::systemd;
 use anyhow::Context;
 use app::App;
+pub use app::Component;
 use evconn::{Error, Limits, Listener, Served, Server, ServerBuilder, Service};
 use std::io::Write;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 /// What is served, where, and how.
@@ -21,17 +21,6 @@ pub struct Plan {
     pub cache: CacheArgs,
     pub ingress: IngressArgs,
     pub server: ServerArgs,
-}
-
-/// The component that is served.
-pub enum Component {
-    /// One of the user's: a file, or `-`.
-    Named {
-        path: PathBuf,
-        allow_precompiled: bool,
-    },
-    /// The echo service, which is built in.
-    Echo,
 }
 
 /// Why a server did not start, or ended.

@@ -48,8 +48,8 @@ impl Signals {
         self.unless_stopped_for(Duration::ZERO, work).await
     }
 
-    /// As [`unless_stopped`](Self::unless_stopped), for work that leaves something behind if it is dropped: it has some time
-    /// to complete.
+    /// As [`unless_stopped`](Self::unless_stopped), for work that leaves something behind if it is dropped: it
+    /// has some time to complete.
     pub async fn unless_stopped_for_long<T>(&self, work: impl Future<Output = T>) -> Option<T> {
         self.unless_stopped_for(PATIENCE, work).await
     }

@@ -1,6 +1,7 @@
 //! Composition: the listener component, put into a component that imports one.
 //!
-//! What comes of it is a component that needs no evconn: any runtime of WASI 0.2 runs it. Where it ends:
+//! The result is a component that needs no evconn: a runtime of WASI 0.2 that lets it bind sockets, such as
+//! wasmtime, runs it. Where it ends:
 //! running one here is the [`program`](crate::compose::program)'s.
 
 mod link;

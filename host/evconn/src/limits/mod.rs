@@ -72,7 +72,7 @@ pub struct Limits {
     /// It is looked at sixteen times in that time, so that it can be exceeded by an eighth.
     pub idle_timeout: Option<Duration>,
     /// How long the guest may compute for one connection: the time that it runs, in slices of about
-    /// 10 ms, and not the time that it waits. Default: no limit, since a transfer may be of any
+    /// 1 ms, and not the time that it waits. Default: no limit, since a transfer may be of any
     /// size; a guest that only computes is idle, and ends for that.
     pub cpu_timeout: Option<Duration>,
 }

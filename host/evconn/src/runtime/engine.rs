@@ -11,8 +11,10 @@ use wasmtime::{
     WasmBacktraceDetails,
 };
 
-/// How long a guest computes before others get their turn.
-pub(crate) const SLICE: Duration = Duration::from_millis(10);
+/// The time slice of a guest that computes: after it, other guests run. Found by measuring what 100 echo
+/// connections notice of 100 guests that compute: with 10 ms, they wait 10 to 100 times as long. The thread that
+/// counts the slices takes less than a hundredth of a core.
+pub(crate) const SLICE: Duration = Duration::from_millis(1);
 
 /// Maximum number of memories in a pool, unless there are more connections than half of that.
 ///

@@ -269,7 +269,6 @@ mod tests {
     use crate::sockets::Plain;
     use std::future::poll_fn;
     use std::io::Write;
-    use std::mem::MaybeUninit;
     use tokio::net::TcpListener;
 
     const LIMIT: Duration = Duration::from_secs(60);
@@ -296,7 +295,7 @@ mod tests {
         let begin = Instant::now();
         watch.look(LIMIT, begin + LIMIT / 2, Duration::ZERO);
         peer.write_all(b"x").expect("sent");
-        let mut buffer = [MaybeUninit::uninit(); 8];
+        let mut buffer = [0; 8];
         poll_fn(|cx| endpoint.poll_readable(cx))
             .await
             .expect("a byte");

@@ -9,7 +9,7 @@ use crate::bindings::service::Service as Exports;
 use crate::bindings::service::evconn::tcp::connection::Connection as WitConnection;
 use crate::limits::Limits;
 use crate::runtime::{Meter, Tick};
-use crate::sockets::{Endpoint, round};
+use crate::sockets::Endpoint;
 use std::sync::Arc;
 use wasmtime::{Store, UpdateDeadline};
 use wasmtime_wasi::I32Exit;
@@ -35,14 +35,10 @@ impl Instance {
         store.limiter(|state| &mut state.allowance);
         // A guest that computes is interrupted at the end of each slice, and others get their turn.
         store.set_epoch_deadline(1);
-        store.epoch_deadline_callback(|store| {
-            // Nor do they wait for what was put off until this turn is over.
-            round::send_now();
-            match store.data().meter.tick() {
-                Tick::TooSoon => Ok(UpdateDeadline::Continue(1)),
-                Tick::SliceOver => Ok(UpdateDeadline::Yield(1)),
-                Tick::LimitReached => Err(OutOfTime.into()),
-            }
+        store.epoch_deadline_callback(|store| match store.data().meter.tick() {
+            Tick::TooSoon => Ok(UpdateDeadline::Continue(1)),
+            Tick::SliceOver => Ok(UpdateDeadline::Yield(1)),
+            Tick::LimitReached => Err(OutOfTime.into()),
         });
         match service.pre.instantiate_async(&mut store).await {
             Ok(exports) => Ok(Self {

@@ -6,9 +6,7 @@ use crate::Grants;
 use crate::bindings::service::evconn::tcp::connection::Connection as WitConnection;
 use crate::limits::{Allowance, Limits};
 use crate::runtime::Meter;
-use crate::sockets::{
-    self, Endpoint, Input, Output, TcpCtx, TcpCtxView, TcpSocket, TcpView, streams,
-};
+use crate::sockets::{Endpoint, TcpCtx, TcpCtxView, TcpView, p2};
 use std::sync::Arc;
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
@@ -52,7 +50,7 @@ impl ConnectionState {
     /// Take away what the guest has not dropped of a connection; `given` are its handles. Returns how many
     /// handles the guest has, if it has not dropped all of these.
     pub fn revoke(&mut self, given: [u32; 3], endpoint: &Arc<Endpoint>) -> usize {
-        match sockets::revoke(&mut self.table, given, endpoint) {
+        match p2::revoke(&mut self.table, given, endpoint) {
             true => self.table.iter_mut().count(),
             false => 0,
         }
@@ -60,11 +58,7 @@ impl ConnectionState {
 
     /// Put a connection into the table.
     pub fn connection(&mut self, endpoint: &Arc<Endpoint>) -> wasmtime::Result<WitConnection> {
-        let socket = TcpSocket::from_endpoint(&self.tcp, Arc::clone(endpoint));
-        let input = Input::new(Arc::clone(endpoint));
-        let output = Output::new(Arc::clone(endpoint));
-        let socket = self.table.push(socket)?;
-        let (input, output) = streams::push(&mut self.table, &socket, input, output)?;
+        let (socket, input, output) = p2::give(&mut self.table, &self.tcp, endpoint)?;
         Ok(WitConnection {
             input,
             output,
@@ -78,7 +72,7 @@ impl Drop for ConnectionState {
     /// Whoever a guest has connected to is to know that what it was sent may not be all.
     fn drop(&mut self) {
         if !self.is_settled {
-            sockets::reset_all(&mut self.table);
+            p2::reset_all(&mut self.table);
         }
     }
 }

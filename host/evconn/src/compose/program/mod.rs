@@ -130,7 +130,7 @@ impl Program {
         let status = self.status(&mut store, ended);
         if !matches!(status, Ok(0)) {
             // Their peers are to know that they did not get all.
-            sockets::reset_all(&mut store.data_mut().table);
+            sockets::p2::reset_all(&mut store.data_mut().table);
         }
         status
     }

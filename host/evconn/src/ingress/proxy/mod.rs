@@ -9,7 +9,7 @@ pub use trusted::TrustedProxies;
 
 use super::receive::when_ready;
 use super::refused::{Refused, shown};
-use crate::sockets::{Plain, uninit};
+use crate::sockets::Plain;
 use header::{Flaw, Progress, Source};
 use std::io;
 use std::net::SocketAddr;
@@ -101,7 +101,7 @@ const PIECE: usize = 4096;
 async fn receive(plain: &Plain, bytes: &mut Vec<u8>, count: usize) -> io::Result<usize> {
     let start = bytes.len();
     bytes.resize(start + count.min(PIECE), 0);
-    let received = when_ready(plain, || plain.try_recv(uninit(&mut bytes[start..]))).await?;
+    let received = when_ready(plain, || plain.try_recv(&mut bytes[start..])).await?;
     bytes.truncate(start + received);
     Ok(received)
 }

@@ -3,7 +3,7 @@
 use super::TlsConfig;
 use crate::ingress::receive::when_ready;
 use crate::ingress::refused::{Refused, shown};
-use crate::sockets::{Plain, Wire, uninit};
+use crate::sockets::{Plain, Wire};
 use rustix::net::Shutdown;
 use rustls::ServerConnection;
 use std::io::{self, ErrorKind};
@@ -75,7 +75,7 @@ async fn negotiate(plain: &Plain, tls: &mut ServerConnection) -> Result<(), Refu
 /// wait for an answer after fewer bytes than a record has.
 async fn begin(plain: &Plain, tls: &mut ServerConnection) -> Result<(), Refused> {
     let mut buffer = [0; 512];
-    let count = when_ready(plain, || plain.try_recv(uninit(&mut buffer))).await?;
+    let count = when_ready(plain, || plain.try_recv(&mut buffer)).await?;
     let mut bytes = &buffer[..count];
     match bytes.first() {
         None => return Err(Refused::Closed),
@@ -111,7 +111,7 @@ async fn part(plain: &Plain) {
         let mut buffer = [0; 2048];
         let mut left = PARTING_BYTES;
         while left > 0 {
-            match when_ready(plain, || plain.try_recv(uninit(&mut buffer))).await {
+            match when_ready(plain, || plain.try_recv(&mut buffer)).await {
                 Ok(0) | Err(_) => return,
                 Ok(count) => left = left.saturating_sub(count),
             }

@@ -1,7 +1,7 @@
 //! What `listener.wasm` imports, for a host that waits by itself: no call of the component ever waits,
 //! so none of them needs a stack of its own.
 
-use crate::sockets::{self, pollables};
+use crate::sockets::p2;
 use crate::store::StoreState;
 use futures_util::FutureExt;
 use std::future::Future;
@@ -14,7 +14,7 @@ use wasmtime_wasi::p2::{DynInputStream, DynOutputStream, DynPollable};
 /// A linker that has them.
 pub(super) fn linker(engine: &Engine) -> wasmtime::Result<Linker<StoreState>> {
     let mut linker = Linker::new(engine);
-    sockets::add_to_linker(&mut linker)?;
+    p2::add_to_linker(&mut linker)?;
     linker.allow_shadowing(true);
     add_poll(&mut linker)?;
     add_drops(&mut linker)?;
@@ -28,21 +28,21 @@ fn add_poll(linker: &mut Linker<StoreState>) -> wasmtime::Result<()> {
         "poll",
         |mut store: StoreContextMut<'_, StoreState>,
          (pollables,): (Vec<Resource<DynPollable>>,)| {
-            let ready = pollables::poll(&mut store.data_mut().table, pollables);
+            let ready = p2::poll(&mut store.data_mut().table, pollables);
             Ok((at_once(ready)??,))
         },
     )?;
     poll.func_wrap(
         "[method]pollable.ready",
         |mut store: StoreContextMut<'_, StoreState>, (pollable,): (Resource<DynPollable>,)| {
-            let ready = pollables::ready(&mut store.data_mut().table, pollable);
+            let ready = p2::ready(&mut store.data_mut().table, pollable);
             Ok((at_once(ready)??,))
         },
     )?;
     poll.func_wrap(
         "[method]pollable.block",
         |mut store: StoreContextMut<'_, StoreState>, (pollable,): (Resource<DynPollable>,)| {
-            at_once(pollables::block(&mut store.data_mut().table, pollable))?
+            at_once(p2::block(&mut store.data_mut().table, pollable))?
         },
     )
 }
@@ -54,7 +54,7 @@ fn add_drops(linker: &mut Linker<StoreState>) -> wasmtime::Result<()> {
         "input-stream",
         ResourceType::host::<DynInputStream>(),
         |mut store, index| {
-            let dropped = sockets::streams::drop_input(&mut store.data_mut().table, index);
+            let dropped = p2::drop_input(&mut store.data_mut().table, index);
             at_once(dropped)?
         },
     )?;
@@ -62,7 +62,7 @@ fn add_drops(linker: &mut Linker<StoreState>) -> wasmtime::Result<()> {
         "output-stream",
         ResourceType::host::<DynOutputStream>(),
         |mut store, index| {
-            let dropped = sockets::streams::drop_output(&mut store.data_mut().table, index);
+            let dropped = p2::drop_output(&mut store.data_mut().table, index);
             at_once(dropped)?
         },
     )

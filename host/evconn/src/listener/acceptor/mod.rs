@@ -17,9 +17,9 @@ use crate::address::SocketFile;
 use crate::bindings::provider::exports::evconn::tcp::listener as wit;
 use crate::bindings::provider::{Provider, ProviderPre};
 use crate::connection::{OnRelease, Parts};
-use crate::sockets::{Policy, TcpCtx, TcpOptions, TcpSocket};
+use crate::sockets::{Policy, TcpCtx, TcpOptions, TcpSocket, p2};
 use crate::store::StoreState;
-use crate::{Error, ErrorCode, Host, Opened, SourceError, sockets};
+use crate::{Error, ErrorCode, Host, Opened, SourceError};
 use std::net::SocketAddr;
 use std::time::Duration;
 use wasmtime::Store;
@@ -201,14 +201,8 @@ impl Acceptor {
             wit::Event::Error(event) => return Ok(Event::Error(event.into())),
         };
         let table = &mut self.store.data_mut().table;
-        let endpoint = table.get(&connection.socket)?.endpoint().cloned();
-        let endpoint = endpoint.ok_or_else(|| wasmtime::format_err!("it is not connected"))?;
-        endpoint.begin_move();
-        // The streams are the socket's children: they leave the table first.
-        sockets::delete_streams(table, connection.input, connection.output)?;
-        table.delete(connection.socket)?;
-        endpoint.end_move();
-
+        let handles = (connection.socket, connection.input, connection.output);
+        let endpoint = p2::take(table, handles)?;
         Ok(Event::Connection(Parts {
             endpoint,
             on_release: on_release.clone(),
@@ -231,7 +225,7 @@ impl Acceptor {
         let borrowed = pollables.0.iter();
         let borrowed = borrowed.map(|pollable| Resource::new_borrow(pollable.rep()));
         let table = &mut self.store.data_mut().table;
-        sockets::poll(table, borrowed.collect()).await?;
+        p2::poll(table, borrowed.collect()).await?;
         Ok(())
     }
 
@@ -239,7 +233,7 @@ impl Acceptor {
     fn unsubscribe(&mut self, pollables: Pollables) -> wasmtime::Result<()> {
         let table = &mut self.store.data_mut().table;
         let mut pollables = pollables.0.into_iter();
-        pollables.try_for_each(|pollable| sockets::delete_pollable(table, pollable))
+        pollables.try_for_each(|pollable| p2::delete_pollable(table, pollable))
     }
 
     fn split(&mut self) -> (wit::GuestListener<'_>, &mut Store<StoreState>, ResourceAny) {

@@ -2,7 +2,7 @@
 //! reads standard error, where that is what it goes to.
 
 use super::{Console, Stream};
-use crate::sockets::check_permit;
+use crate::sockets::p2::check_permit;
 use bytes::Bytes;
 use std::io;
 use std::pin::Pin;

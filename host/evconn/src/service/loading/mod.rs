@@ -214,8 +214,8 @@ fn prepare(host: &Host, component: &Component) -> Result<Service, LoadProblem> {
     contract::check_compiled(component, host.room())?;
     let mut linker = Linker::<ConnectionState>::new(host.services());
     let unlinkable = |error| LoadProblem::Unlinkable(one_line(&error));
-    sockets::add_to_linker(&mut linker)
-        .and_then(|()| sockets::add_granted_to_linker(&mut linker))
+    sockets::p2::add_to_linker(&mut linker)
+        .and_then(|()| sockets::p2::add_granted_to_linker(&mut linker))
         .and_then(|()| add_random_to_linker(&mut linker))
         .map_err(unlinkable)?;
     let linked = linker.instantiate_pre(component).map_err(unlinkable)?;
@@ -246,8 +246,8 @@ pub(crate) fn command(
     let component = compile(host, engine, name, binary)?;
     let unlinkable = |error| LoadProblem::Unlinkable(one_line(&error));
     let mut linker = Linker::<StoreState>::new(engine);
-    sockets::add_to_linker(&mut linker)
-        .and_then(|()| sockets::add_granted_to_linker(&mut linker))
+    sockets::p2::add_to_linker(&mut linker)
+        .and_then(|()| sockets::p2::add_granted_to_linker(&mut linker))
         .and_then(|()| CommandPre::new(linker.instantiate_pre(&component)?))
         .map_err(unlinkable)
 }

@@ -2,7 +2,7 @@
 
 use crate::ingress::refused::Refused;
 use crate::ingress::tls::{TlsConfig, handshake};
-use crate::sockets::{Plain, TlsSession, uninit};
+use crate::sockets::{Plain, TlsSession};
 use rcgen::{CertificateParams, KeyPair};
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{
@@ -142,7 +142,7 @@ pub async fn meet<T: Send + 'static>(
 }
 
 pub fn try_recv(session: &TlsSession, buffer: &mut [u8]) -> std::io::Result<usize> {
-    session.try_recv(uninit(buffer))
+    session.try_recv(buffer)
 }
 
 pub async fn readable(session: &TlsSession) {
