@@ -4,8 +4,8 @@
 //! Opening a source gives a listening socket, or an address that the listener component binds. The
 //! [`acceptor`](crate::listener::acceptor) accepts the connections.
 
-mod address;
 mod error;
+mod invalid;
 mod name;
 mod parse;
 mod systemd;
@@ -197,7 +197,7 @@ impl ListenSource {
     /// As [`open`](Self::open).
     pub fn open_with_backlog(&self, backlog: NonZeroU32) -> Result<Vec<Opened>, SourceError> {
         match self {
-            Self::Address(address) => match address::problem(*address) {
+            Self::Address(address) => match invalid::problem(*address) {
                 Some(problem) => Err(SourceError::UnusableAddress {
                     address: *address,
                     problem,

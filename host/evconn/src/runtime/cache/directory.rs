@@ -5,9 +5,17 @@ use crate::privacy;
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Timespec, Timestamps, UTIME_NOW};
 use rustix::fs::{futimens, openat, renameat, statat, unlinkat};
 use std::ffi::CString;
-use std::fs::File;
+use std::fs::{DirBuilder, File};
 use std::io::{self, Read, Write};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
+
+/// Returns a builder of directories that are accessible to the user alone.
+pub(super) fn builder() -> DirBuilder {
+    let mut builder = DirBuilder::new();
+    builder.mode(0o700);
+    builder
+}
 
 /// An open directory. It refers to the same files even if its path is replaced.
 pub(super) struct CacheDirectory(File);

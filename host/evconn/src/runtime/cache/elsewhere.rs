@@ -1,8 +1,14 @@
 //! The platforms other than Unix: a directory of the user is assumed to be private.
 
+use std::fs::DirBuilder;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
+
+/// Makes such a directory.
+pub(super) fn builder() -> DirBuilder {
+    DirBuilder::new()
+}
 
 pub(super) struct CacheDirectory(PathBuf);
 
