@@ -6,7 +6,7 @@ use evconn_sockets::{Policy, TcpCtx, TcpCtxView, TcpView, p2};
 use wasmtime::component::{Component, Linker, ResourceTable};
 use wasmtime::{Engine, Result, Store};
 use wasmtime_wasi::p2::bindings::Command;
-use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi::{I32Exit, WasiCtx, WasiCtxView, WasiView};
 
 struct State {
     wasi: WasiCtx,
@@ -49,6 +49,11 @@ async fn main() -> Result<()> {
     };
     let mut store = Store::new(&engine, state);
     let command = Command::instantiate_async(&mut store, &component, &linker).await?;
-    let ended = command.wasi_cli_run().call_run(&mut store).await?;
-    ended.map_err(|()| wasmtime::format_err!("the program failed"))
+    match command.wasi_cli_run().call_run(&mut store).await {
+        Ok(ended) => ended.map_err(|()| wasmtime::format_err!("the program failed")),
+        Err(error) => match error.downcast_ref::<I32Exit>() {
+            Some(I32Exit(status)) => std::process::exit(*status),
+            None => Err(error),
+        },
+    }
 }

@@ -60,7 +60,7 @@ fn take(capacity: usize) -> Received {
         .unwrap_or_else(|| Arc::new(Vec::with_capacity(capacity.max(SMALLEST))))
 }
 
-/// Use it again when nobody else has it any more.
+/// Uses it again when nobody else has it any more.
 pub fn keep(buffer: Received) {
     if buffer.capacity() <= LARGEST {
         BUFFERS.with_borrow_mut(|kept| {

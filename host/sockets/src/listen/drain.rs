@@ -32,7 +32,7 @@ pub struct Drain {
 }
 
 impl Drain {
-    /// Let nobody else in, unless the socket is `shared` with other processes.
+    /// Lets nobody else in, unless the socket is `shared` with other processes.
     pub fn begin(listening: &Listening, shared: bool) -> Self {
         if !shared && let Err(error) = sys::refuse_new(&listening.options(), listening.is_unix()) {
             // What waits is taken all the same.
@@ -44,7 +44,7 @@ impl Drain {
         }
     }
 
-    /// Accept a connection. Pending: none waits, or enough was done for now.
+    /// Accepts a connection. Pending: none waits, or enough was done for now.
     pub fn accept(
         &mut self,
         listening: &Listening,

@@ -46,7 +46,7 @@ impl Listener {
         &self.listening
     }
 
-    /// Accept a connection. Pending: none waits, or this task has had enough for now.
+    /// Accepts a connection. Pending: none waits, or this task has used up its time slice.
     pub fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<Result<Endpoint, ErrorCode>> {
         let mut queue = self.queue();
         match queue.ahead.take() {
@@ -55,7 +55,7 @@ impl Listener {
         }
     }
 
-    /// Wait until accepting has something to say.
+    /// Waits until accepting has something to say.
     pub fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<()> {
         let mut queue = self.queue();
         if queue.ahead.is_none() {
@@ -77,7 +77,7 @@ impl Listener {
         }
     }
 
-    /// Let no more peers connect, and leave it to others if it is `shared` with other processes. What
+    /// Lets no more peers connect, and leaves the queue to others if it is `shared` with other processes. What
     /// waits can be accepted.
     pub fn end(&self, shared: bool) {
         let begin = || Drain::begin(&self.listening, shared);

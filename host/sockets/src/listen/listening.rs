@@ -45,7 +45,7 @@ impl Listening {
         })
     }
 
-    /// Accept a connection. Pending: none waits, or this task has had enough for now.
+    /// Accepts a connection. Pending: none waits, or this task has used up its time slice.
     pub fn poll_accept(
         &self,
         policy: &Policy,
@@ -64,7 +64,7 @@ impl Listening {
         Poll::Pending
     }
 
-    /// Reset a connection whose peer is not allowed, and say so.
+    /// Resets a connection whose peer is not allowed, and logs it.
     pub fn admit(&self, endpoint: Endpoint, policy: &Policy) -> Option<Endpoint> {
         if policy.allows(endpoint.peer_address(), Use::Accept) {
             return Some(endpoint);
@@ -88,7 +88,7 @@ impl Listening {
         }
     }
 
-    /// Accept a connection that the kernel has now, whatever the event loop knows of it. `WouldBlock`:
+    /// Accepts a connection that the kernel has now, whatever the event loop knows of it. `WouldBlock`:
     /// none waits.
     pub fn accept_now(&self) -> io::Result<Endpoint> {
         let (socket, peer) = sys::accept(&self.socket)?;

@@ -3,7 +3,7 @@
 use super::input::Input;
 use super::output::Output;
 use super::pollables::SocketPollable;
-use super::streams;
+use super::table;
 use crate::connection::Endpoint;
 use crate::policy::TcpCtx;
 use crate::socket::TcpSocket;
@@ -46,11 +46,11 @@ pub fn give(
     endpoint: &Arc<Endpoint>,
 ) -> Result<Handles, ResourceTableError> {
     let socket = table.push(TcpSocket::from_endpoint(ctx, Arc::clone(endpoint)))?;
-    let (input, output) = streams::push(table, &socket, endpoint)?;
+    let (input, output) = table::push(table, &socket, endpoint)?;
     Ok((socket, input, output))
 }
 
-/// Take a connection away from a guest that is done with it and has not dropped it: what the guest still
+/// Takes a connection away from a guest that is done with it and has not dropped it: what the guest still
 /// has of it is closed from here on, and stays in the table until it is dropped. `left` is one of the
 /// handles that it was given. Returns whether there were any.
 pub fn revoke(table: &mut ResourceTable, left: [u32; 3], connection: &Arc<Endpoint>) -> bool {
@@ -98,7 +98,7 @@ fn revoke_entry(entry: &mut dyn Any, connection: &Arc<Endpoint>) {
     }
 }
 
-/// Have all connections in a table end in a reset: whoever has them did not come to a regular end.
+/// Has all connections in a table end in a reset: whoever has them did not come to a regular end.
 pub fn reset_all(table: &mut ResourceTable) {
     let entries = table.iter_mut();
     let sockets = entries.filter_map(|entry| (entry as &dyn Any).downcast_ref::<TcpSocket>());

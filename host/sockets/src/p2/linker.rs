@@ -18,7 +18,7 @@ impl HasData for Table {
     type Data<'a> = &'a mut ResourceTable;
 }
 
-/// Add all interfaces of WASI 0.2 to a linker: those of TCP from here, the others from
+/// Adds all interfaces of WASI 0.2 to a linker: those of TCP from here, the others from
 /// wasmtime-wasi. To be called on a linker that has none of them.
 ///
 /// # Errors
@@ -40,7 +40,7 @@ pub fn add_to_linker<T: TcpView + 'static>(linker: &mut Linker<T>) -> wasmtime::
     Ok(())
 }
 
-/// Replace wasmtime-wasi's name look-up in a linker, so that names are resolved which are destinations,
+/// Replaces wasmtime-wasi's name look-up in a linker, so that names are resolved which are destinations,
 /// and no others; and have it told that a guest wants UDP sockets and may have none.
 pub fn add_granted_to_linker<T: TcpView + 'static>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
     linker.allow_shadowing(true);

@@ -47,7 +47,7 @@ impl SocketPollable {
     }
 }
 
-/// Put one into the table, as a child of the stream or the socket that it is about.
+/// Puts one into the table, as a child of the stream or the socket that it is about.
 pub(crate) fn push<S: 'static>(
     table: &mut ResourceTable,
     of: &Resource<S>,
@@ -57,7 +57,7 @@ pub(crate) fn push<S: 'static>(
     Ok(Resource::new_own(pollable.rep()))
 }
 
-/// Wait until some pollables are ready, and return which ones: their places in the list. A host that
+/// Waits until some pollables are ready, and returns their indices in the list. A host that
 /// waits for what a guest has subscribed to needs this rather than wasmtime-wasi's implementation for
 /// [`ResourceTable`], which does not know the pollables of sockets.
 ///
@@ -73,7 +73,7 @@ pub async fn poll(
              not call it"
         );
     }
-    // However often it asks, others get their turn; but within one look all are asked.
+    // However often it asks, other tasks get their time slice; but within one look all are asked.
     coop::consume_budget().await;
     let mut sockets = Vec::with_capacity(pollables.len());
     let (mut others, mut places) = (Vec::new(), Vec::new());
@@ -109,7 +109,7 @@ pub async fn poll(
     coop::unconstrained(any_ready).await
 }
 
-/// Wait until it is ready.
+/// Waits until it is ready.
 pub async fn block(
     table: &mut ResourceTable,
     pollable: Resource<DynPollable>,
@@ -139,7 +139,7 @@ pub async fn ready(
     }
 }
 
-/// Take a pollable out of the table, whatever it waits for.
+/// Takes a pollable out of the table, whatever it waits for.
 ///
 /// # Errors
 /// If it is not there.
@@ -164,7 +164,7 @@ fn socket_pollable(
     Ok(any.downcast_ref::<SocketPollable>().cloned())
 }
 
-/// Define the interface's functions, or replace them.
+/// Defines the interface's functions, or replace them.
 pub(crate) fn add_to_linker<T: TcpView + 'static>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
     let mut interface = linker.instance("wasi:io/poll@0.2.12")?;
     interface.resource(

@@ -3,7 +3,7 @@
 
 use super::bindings::wasi::sockets::{tcp, tcp_create_socket};
 use super::pollables::{self, SocketPollable};
-use super::streams;
+use super::table;
 use super::view::TcpCtxView;
 use crate::connection::Endpoint;
 use crate::error;
@@ -85,7 +85,7 @@ impl TcpCtxView<'_> {
         socket: &Resource<TcpSocket>,
         endpoint: &Arc<Endpoint>,
     ) -> SocketResult<(Resource<DynInputStream>, Resource<DynOutputStream>)> {
-        Ok(streams::push(self.table, socket, endpoint)?)
+        Ok(table::push(self.table, socket, endpoint)?)
     }
 }
 

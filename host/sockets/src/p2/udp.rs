@@ -100,7 +100,7 @@ impl udp_create_socket::Host for Creator<'_> {
     }
 }
 
-/// Have guests told apart who may have UDP sockets, and tell of those who may not.
+/// Has guests told apart who may have UDP sockets, and tell of those who may not.
 pub fn add_to_linker<T: TcpView + 'static>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
     udp_create_socket::add_to_linker::<T, Udp>(linker, creator::<T>)
 }

@@ -22,13 +22,13 @@ impl IpAddressFamily {
     }
 }
 
-/// Check an address to be bound.
+/// Checks an address to be bound.
 pub fn check_local(address: SocketAddr, family: IpAddressFamily) -> Result<(), ErrorCode> {
     let can_be_meant = IpAddressFamily::of(address) == family && is_unicast(address.ip());
     can_be_meant.then_some(()).ok_or(ErrorCode::InvalidArgument)
 }
 
-/// Check an address to be connected to.
+/// Checks an address to be connected to.
 pub fn check_remote(address: SocketAddr, family: IpAddressFamily) -> Result<(), ErrorCode> {
     check_local(address, family)?;
     let can_be_meant = !address.ip().is_unspecified() && address.port() != 0;

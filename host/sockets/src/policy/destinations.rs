@@ -140,7 +140,7 @@ impl Check {
         (!outcomes.contains(&None)).then_some(false)
     }
 
-    /// Wait until it is known.
+    /// Waits until it is known.
     pub async fn done(&self) {
         for lookup in &self.lookups {
             if self.outcome().is_some() {

@@ -73,7 +73,7 @@ impl Name {
             .any(|(known, since)| *known == ip && now.duration_since(*since) < REMEMBERED)
     }
 
-    /// Look it up, unless that was done a moment ago, or is being done.
+    /// Looks it up, unless that was done a moment ago, or is being done.
     ///
     /// # Panics
     /// Outside a tokio runtime.
@@ -145,7 +145,7 @@ impl Lookup {
         outcome.or_else(|| is_over.then_some(Err(ErrorCode::TemporaryResolverFailure)))
     }
 
-    /// Wait until it is done.
+    /// Waits until it is done.
     pub async fn done(&self) {
         let mut outcome = self.outcome.clone();
         // It is an error if it will never be done, which is what `outcome` says then.

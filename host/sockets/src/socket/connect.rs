@@ -106,7 +106,7 @@ fn start(ctx: &TcpCtx, socket: Socket, remote: SocketAddr, verdict: Verdict) -> 
     }
 }
 
-/// Begin to connect. When the socket is writable, it has succeeded or failed.
+/// Begins to connect. When the socket is writable, it has succeeded or failed.
 fn connect(socket: Socket, remote: SocketAddr) -> io::Result<Plain> {
     match socket.connect(&remote.into()) {
         Err(error) if !sys::is_connecting(&error) => return Err(error),

@@ -67,7 +67,7 @@ impl TcpSocket {
     /// accepts.
     ///
     /// # Errors
-    /// What the operating system says.
+    /// What the operating system reports.
     pub fn from_tcp_listener(ctx: &TcpCtx, listener: std::net::TcpListener) -> io::Result<Self> {
         listener.set_nonblocking(true)?;
         let socket = SockRef::from(&listener);
@@ -80,7 +80,7 @@ impl TcpSocket {
     /// 127.0.0.1; options of TCP are `not-supported`.
     ///
     /// # Errors
-    /// What the operating system says.
+    /// What the operating system reports.
     pub fn from_unix_listener(ctx: &TcpCtx, listener: impl Into<Socket>) -> io::Result<Self> {
         let listener = listener.into();
         listener.set_nonblocking(true)?;
@@ -117,7 +117,7 @@ impl TcpSocket {
         }
     }
 
-    /// Take the connection away from whoever has not dropped it: to them, it is closed.
+    /// Takes the connection away from whoever has not dropped it: to them, it is closed.
     pub(crate) fn revoke(&mut self) {
         self.state = SocketState::Closed(ErrorCode::ConnectionAborted);
     }
@@ -206,7 +206,7 @@ impl TcpSocket {
         Ok((Self::with(&self.ctx, self.family, accepted), endpoint))
     }
 
-    /// Let no more peers connect to one that listens, and leave it to others if it is `shared` with
+    /// Lets no more peers connect to one that listens, and leaves the queue to others if it is `shared` with
     /// other processes. What waits can be accepted.
     pub fn end_listening(&self, shared: bool) {
         if let Some(listener) = self.listener() {

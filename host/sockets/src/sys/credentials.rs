@@ -36,7 +36,7 @@ impl PeerCredentials {
     /// Those of the peer of a connection.
     ///
     /// # Errors
-    /// What the operating system says; none is expected.
+    /// What the operating system reports; none is expected.
     #[cfg(unix)]
     pub fn of(stream: &UnixStream) -> io::Result<Self> {
         let credentials = stream.peer_cred()?;

@@ -9,13 +9,13 @@ use std::io::{self, Read};
 use std::os::fd::AsRawFd;
 use std::time::Duration;
 
-/// Let data come with the first packet of a connection (RFC 7413). `queue`: how many such connections
+/// Lets data come with the first packet of a connection (RFC 7413). `queue`: how many such connections
 /// may wait for the end of their handshake.
 pub fn set_fast_open(socket: &Socket, queue: u32) -> io::Result<()> {
     set_tcp_option(socket, libc::TCP_FASTOPEN, queue)
 }
 
-/// Let a connection be accepted when its peer has sent something, or after about that time: Linux
+/// Lets a connection be accepted when its peer has sent something, or after about that time: Linux
 /// counts in retransmissions of its answer (tcp(7)).
 pub fn set_defer_accept(socket: &Socket, time: Duration) -> io::Result<()> {
     let seconds = time.as_secs() + u64::from(time.subsec_nanos() > 0);
@@ -23,7 +23,7 @@ pub fn set_defer_accept(socket: &Socket, time: Duration) -> io::Result<()> {
     set_tcp_option(socket, libc::TCP_DEFER_ACCEPT, seconds)
 }
 
-/// Drop the first packet of each new connection (SYN without ACK), and let all others pass.
+/// Drops the first packet of each new connection (SYN without ACK), and lets all others pass.
 pub fn drop_first_packets(socket: &Socket) -> io::Result<()> {
     const FLAGS_OF_TCP: u32 = 13;
     const SYN: u32 = 0x02;

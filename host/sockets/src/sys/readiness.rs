@@ -22,7 +22,7 @@ pub const TELLS_OF_URGENT: bool = cfg!(any(target_os = "linux", target_os = "and
 pub struct Readiness(OnceLock<system::Registration>);
 
 impl Readiness {
-    /// Have the event loop of the current runtime say it, unless another does already.
+    /// Has the event loop of the current runtime say it, unless another does already.
     ///
     /// # Errors
     /// If there is no runtime, or what the operating system says.
@@ -47,7 +47,7 @@ impl Readiness {
         Ok(self.0.get_or_init(|| registration))
     }
 
-    /// Do something if the socket counts as ready for it. If it would block, the socket counts as ready
+    /// Does something if the socket counts as ready for it. If it would block, the socket counts as ready
     /// no more until the kernel says so.
     pub fn try_io<R>(
         &self,
@@ -64,7 +64,7 @@ impl Readiness {
         self.0.get().is_some_and(system::has_urgent)
     }
 
-    /// Wait until it counts as ready to be read from. One task can wait at a time.
+    /// Waits until it counts as ready to be read from. One task can wait at a time.
     pub fn poll_readable(
         &self,
         socket: &Arc<Socket>,
@@ -73,7 +73,7 @@ impl Readiness {
         system::poll_readable(self.of(socket)?, cx)
     }
 
-    /// Wait until it counts as ready to be written to. One task can wait at a time.
+    /// Waits until it counts as ready to be written to. One task can wait at a time.
     pub fn poll_writable(
         &self,
         socket: &Arc<Socket>,
@@ -82,7 +82,7 @@ impl Readiness {
         system::poll_writable(self.of(socket)?, cx)
     }
 
-    /// Wait until it counts as failed, whoever else waits for what. One that is with no event loop never
+    /// Waits until it counts as failed, whoever else waits for what. One that is with no event loop never
     /// does.
     pub async fn failed(&self, socket: &Arc<Socket>) {
         let failed = match self.of(socket) {

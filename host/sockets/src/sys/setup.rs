@@ -68,7 +68,7 @@ pub struct KeepAlive {
 }
 
 impl TcpOptions {
-    /// Set up a socket that was just made.
+    /// Sets up a socket that was just made.
     pub(crate) fn apply_to_new(&self, socket: &Socket) -> io::Result<()> {
         if self.nodelay {
             socket.set_tcp_nodelay(true)?;
@@ -84,7 +84,7 @@ impl TcpOptions {
         Ok(())
     }
 
-    /// Set up a socket that is about to be bound.
+    /// Sets up a socket that is about to be bound.
     pub(crate) fn apply_before_bind(&self, socket: &Socket) -> io::Result<()> {
         // So that an address can be bound again while old connections of it are in TIME_WAIT: the
         // WIT documents want it. On Windows that is so, and the option means something else.
@@ -101,7 +101,7 @@ impl TcpOptions {
         }
     }
 
-    /// Set up a socket that is about to listen.
+    /// Sets up a socket that is about to listen.
     #[cfg(target_os = "linux")]
     pub(crate) fn apply_before_listen(&self, socket: &Socket) -> io::Result<()> {
         use super::linux;
@@ -114,7 +114,7 @@ impl TcpOptions {
         Ok(())
     }
 
-    /// Set up a socket that is about to listen.
+    /// Sets up a socket that is about to listen.
     #[cfg(not(target_os = "linux"))]
     pub(crate) fn apply_before_listen(&self, _socket: &Socket) -> io::Result<()> {
         match self.fast_open {

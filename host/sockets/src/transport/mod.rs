@@ -27,7 +27,7 @@ pub(crate) struct Transport {
     moved: AtomicU64,
 }
 
-/// Do the same with the session, if there is one, or else with the socket.
+/// Does the same with the session, if there is one, or else with the socket.
 macro_rules! on {
     ($transport:expr, $top:ident => $action:expr) => {
         match $transport.session() {
@@ -88,7 +88,7 @@ impl Transport {
         false
     }
 
-    /// Receive what is there. 0: the peer has ended its side. `WouldBlock`: nothing is there.
+    /// Receives what is there. 0: the peer has ended its side. `WouldBlock`: nothing is there.
     pub fn try_recv(&self, buffer: &mut [u8]) -> io::Result<usize> {
         self.count(on!(self, top => top.try_recv(buffer)))
     }
@@ -103,7 +103,7 @@ impl Transport {
         !self.is_encrypted() && self.plain.is_told_of_input()
     }
 
-    /// Send as much as is taken. `WouldBlock`: nothing is.
+    /// Sends as much as is taken. `WouldBlock`: nothing is.
     pub fn try_send(&self, bytes: &[u8]) -> io::Result<usize> {
         self.count(on!(self, top => top.try_send(bytes)))
     }
@@ -123,17 +123,17 @@ impl Transport {
         self.moved.load(Ordering::Relaxed)
     }
 
-    /// Wait until a receive may find something. One task can wait at a time.
+    /// Waits until a receive may find something. One task can wait at a time.
     pub fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         on!(self, top => top.poll_readable(cx))
     }
 
-    /// Wait until a send may succeed. One task can wait at a time.
+    /// Waits until a send may succeed. One task can wait at a time.
     pub fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         on!(self, top => top.poll_writable(cx))
     }
 
-    /// Wait until the kernel has all that was sent.
+    /// Waits until the kernel has all that was sent.
     pub fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         #[cfg(feature = "tls")]
         if let Some(tls) = self.tls.get() {
@@ -143,12 +143,12 @@ impl Transport {
         Poll::Ready(Ok(()))
     }
 
-    /// End one or both directions.
+    /// Ends one or both directions.
     pub fn shutdown(&self, how: Shutdown) {
         on!(self, top => top.shutdown(how));
     }
 
-    /// Make closing it a reset.
+    /// Makes closing it a reset.
     pub fn reset_on_close(&self) {
         self.plain.reset_on_close();
         #[cfg(feature = "tls")]

@@ -48,13 +48,13 @@ impl Plain {
         }
     }
 
-    /// Have the event loop of the current runtime say when it is ready. Otherwise that of its first use
+    /// Has the event loop of the current runtime say when it is ready. Otherwise that of its first use
     /// does.
     pub fn register(&self) -> io::Result<()> {
         self.readiness.register(&self.socket)
     }
 
-    /// Receive what is there, up to the size of the buffer: at the start of which it then is. 0: the
+    /// Receives what is there, up to the size of the buffer: at the start of which it then is. 0: the
     /// peer has ended its side. `WouldBlock`: nothing is there.
     pub fn try_recv(&self, buffer: &mut [u8]) -> io::Result<usize> {
         let capacity = buffer.len();
@@ -100,7 +100,7 @@ impl Plain {
         }
     }
 
-    /// Send as much as the kernel takes. `WouldBlock`: it takes nothing.
+    /// Sends as much as the kernel takes. `WouldBlock`: it takes nothing.
     pub fn try_send(&self, bytes: &[u8]) -> io::Result<usize> {
         let io = || sys::send(&self.socket, bytes);
         self.try_io(Interest::WRITABLE, bytes.len(), io, |_| true)
@@ -114,21 +114,21 @@ impl Plain {
         self.try_io(Interest::WRITABLE, possible, io, |_| true)
     }
 
-    /// Wait until a receive may find something. One task can wait at a time.
+    /// Waits until a receive may find something. One task can wait at a time.
     pub fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.readiness.poll_readable(&self.socket, cx))?;
         self.knows_input.store(true, Ordering::Relaxed);
         Poll::Ready(Ok(()))
     }
 
-    /// Wait until a send may succeed, or connecting has come to an end. One task can wait at a time.
+    /// Waits until a send may succeed, or connecting has come to an end. One task can wait at a time.
     pub fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.readiness.poll_writable(&self.socket, cx))?;
         self.knows_output.store(true, Ordering::Relaxed);
         Poll::Ready(Ok(()))
     }
 
-    /// Wait until a send may succeed, also while other tasks do.
+    /// Waits until a send may succeed, also while other tasks do.
     #[cfg(feature = "tls")]
     pub async fn writable(&self) -> io::Result<()> {
         self.readiness.writable(&self.socket).await
@@ -139,14 +139,14 @@ impl Plain {
         self.is_unix
     }
 
-    /// End one or both directions. The peer of one that has ended already is gone, which is no error.
+    /// Ends one or both directions. The peer of one that has ended already is gone, which is no error.
     pub fn shutdown(&self, how: Shutdown) {
         if let Err(error) = rustix::net::shutdown(&self.socket, how) {
             tracing::trace!("shutdown: {error}");
         }
     }
 
-    /// Make closing it a reset: what is unsent is dropped, and the peer sees an error, not an end. A
+    /// Makes closing it a reset: what is unsent is dropped, and the peer sees an error, not an end. A
     /// Unix socket has no such thing: it just closes.
     pub fn reset_on_close(&self) {
         if let Err(error) = self.options().set_linger(Some(Duration::ZERO)) {
@@ -165,7 +165,7 @@ impl Plain {
         sys::bytes_to_read(&self.socket).is_ok_and(|count| count > 0)
     }
 
-    /// Wait until the connection has failed: its peer has reset it, say, or is out of reach.
+    /// Waits until the connection has failed: its peer has reset it, say, or is out of reach.
     pub async fn failed(&self) {
         self.readiness.failed(&self.socket).await;
     }
@@ -197,7 +197,7 @@ impl Plain {
         SockRef::from(&*self.socket)
     }
 
-    /// Do something if the socket may be ready for it. If it would block, or comes to less than
+    /// Does something if the socket may be ready for it. If it would block, or comes to less than
     /// `possible` and this `is_done`, the socket counts as ready no more until the kernel says so.
     fn try_io(
         &self,

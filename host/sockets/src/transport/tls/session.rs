@@ -35,7 +35,7 @@ pub struct TlsSession {
 }
 
 impl TlsSession {
-    /// Go on with a socket through which a handshake was done.
+    /// Goes on with a socket through which a handshake was done.
     pub fn new(plain: Arc<Plain>, mut tls: ServerConnection) -> Self {
         tls.set_buffer_limit(Some(SEND_BUFFER));
         Self {
@@ -53,7 +53,7 @@ impl TlsSession {
         }
     }
 
-    /// Receive what is there, up to the size of the buffer: at the start of which it then is.
+    /// Receives what is there, up to the size of the buffer: at the start of which it then is.
     /// `WouldBlock`: nothing is there. 0: the peer has said that it ends. `UnexpectedEof`: it ended
     /// without saying so, and what came before may have been cut off.
     pub fn try_recv(&self, buffer: &mut [u8]) -> io::Result<usize> {
@@ -84,7 +84,7 @@ impl TlsSession {
         matches!(found, Err(error) if error.kind() == ErrorKind::UnexpectedEof)
     }
 
-    /// Take bytes to be sent: no more than there is room for. `WouldBlock` while the kernel has not
+    /// Takes bytes to be sent: no more than there is room for. `WouldBlock` while the kernel has not
     /// taken what was given before.
     pub fn try_send(&self, bytes: &[u8]) -> io::Result<usize> {
         self.shared.with_state(|state, plain| {
@@ -100,7 +100,7 @@ impl TlsSession {
         })
     }
 
-    /// Wait until a receive finds something. One task can wait at a time.
+    /// Waits until a receive finds something. One task can wait at a time.
     pub fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         for _ in 0..LOOKS {
             // An error is what the next receive says.
@@ -109,12 +109,12 @@ impl TlsSession {
             }
             ready!(self.shared.plain.poll_readable(cx))?;
         }
-        // However much comes that holds nothing, others get their turn.
+        // However much comes that holds nothing, other tasks get their time slice.
         cx.waker().wake_by_ref();
         Poll::Pending
     }
 
-    /// Wait until there is room to send, which is when the kernel has taken all. One task can wait
+    /// Waits until there is room to send, which is when the kernel has taken all. One task can wait
     /// at a time.
     pub fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.shared.with_state(Session::push)? {
@@ -123,7 +123,7 @@ impl TlsSession {
         Poll::Ready(Ok(()))
     }
 
-    /// End one or both directions. The sending one ends once the rest is sent, with a `close_notify`
+    /// Ends one or both directions. The sending one ends once the rest is sent, with a `close_notify`
     /// and then the connection's own end.
     pub fn shutdown(&self, how: Shutdown) {
         if matches!(how, Shutdown::Read | Shutdown::Both) {
@@ -141,7 +141,7 @@ impl TlsSession {
         }
     }
 
-    /// End it now: what was not sent is not, and the peer can tell, since nothing says that this is
+    /// Ends it now: what was not sent is not, and the peer can tell, since nothing says that this is
     /// the end.
     pub fn abort(&self) {
         self.shared.abort();
@@ -184,7 +184,7 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Do something with the session. What it leaves to be sent, a task will send.
+    /// Does something with the session. What it leaves to be sent, a task will send.
     fn with_state<T>(
         self: &Arc<Self>,
         action: impl FnOnce(&mut Session, &Plain) -> io::Result<T>,
@@ -198,7 +198,7 @@ impl Shared {
         result
     }
 
-    /// Send until there is nothing left to be sent.
+    /// Sends until there is nothing left to be sent.
     async fn push(self: Arc<Self>) {
         loop {
             self.writable().await;
@@ -221,7 +221,7 @@ impl Shared {
         }
     }
 
-    /// Wait until the kernel takes something, or the session is aborted.
+    /// Waits until the kernel takes something, or the session is aborted.
     async fn writable(&self) {
         tokio::select! {
             // An error is what the next attempt will say.
@@ -277,7 +277,7 @@ impl Session {
         }
     }
 
-    /// Pass an error on, and keep it if the session cannot go on after it.
+    /// Passes an error on, and keeps it if the session cannot go on after it.
     fn note<T>(&mut self, result: io::Result<T>) -> io::Result<T> {
         result.inspect_err(|error| {
             if error.kind() != ErrorKind::WouldBlock {
@@ -286,7 +286,7 @@ impl Session {
         })
     }
 
-    /// Send what the kernel takes. Returns whether that was all.
+    /// Sends what the kernel takes. Returns whether that was all.
     fn push(&mut self, plain: &Plain) -> io::Result<bool> {
         self.check()?;
         while self.tls.wants_write() {
@@ -305,7 +305,7 @@ impl Session {
         Ok(true)
     }
 
-    /// Read the socket once, and answer what is to be answered. An error is kept: what came before it
+    /// Reads the socket once, and answers what is to be answered. An error is kept: what came before it
     /// is received first.
     fn receive(&mut self, plain: &Plain) -> io::Result<()> {
         self.check()?;
@@ -322,7 +322,7 @@ impl Session {
         Ok(())
     }
 
-    /// Read the socket until there is something to be received: whether there is. A peer may send
+    /// Reads the socket until there is something to be received: whether there is. A peer may send
     /// records that hold nothing, so this gives up after a while, before the socket is empty.
     fn receive_input(&mut self, plain: &Plain) -> io::Result<bool> {
         for _ in 0..READS {
@@ -346,7 +346,7 @@ impl Session {
         }
     }
 
-    /// Take what is there.
+    /// Takes what is there.
     fn take_input(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let mut reader = self.tls.reader();
         let mut count = 0;
