@@ -22,7 +22,7 @@ const MAX: usize = 2 << 20;
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
 static QUEUE: Queue = Queue {
-    state: Mutex::new(State {
+    state: Mutex::new(QueueState {
         text: Vec::new(),
         dropped: 0,
         has_thread: false,
@@ -84,24 +84,24 @@ pub(crate) fn has_space() -> bool {
 
 /// Waits until a service may print.
 pub(crate) async fn space() {
-    QUEUE.until(State::has_space).await;
+    QUEUE.until(QueueState::has_space).await;
 }
 
 /// Waits until all that was queued is written, up to a second.
 pub(crate) async fn flush() {
     // An elapsed timeout is no error: nobody may be reading.
-    let _ = tokio::time::timeout(FLUSH_TIMEOUT, QUEUE.until(State::is_done)).await;
+    let _ = tokio::time::timeout(FLUSH_TIMEOUT, QUEUE.until(QueueState::is_done)).await;
 }
 
 struct Queue {
-    state: Mutex<State>,
+    state: Mutex<QueueState>,
     /// Notified of every change of the state.
     changed: Condvar,
     /// Notified when lines have been taken or written.
     written: Notify,
 }
 
-struct State {
+struct QueueState {
     text: Vec<u8>,
     /// How many lines were dropped that no warning has reported yet.
     dropped: u64,
@@ -110,7 +110,7 @@ struct State {
     is_writing: bool,
 }
 
-impl State {
+impl QueueState {
     fn has_space(&self) -> bool {
         self.text.len() < SERVICES_WAIT
     }
@@ -121,7 +121,7 @@ impl State {
 }
 
 impl Queue {
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, QueueState> {
         // No code that holds the lock panics halfway.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -141,7 +141,7 @@ impl Queue {
         Ok(())
     }
 
-    async fn until(&self, condition: impl Fn(&State) -> bool) {
+    async fn until(&self, condition: impl Fn(&QueueState) -> bool) {
         loop {
             let written = self.written.notified();
             if condition(&self.state()) {
