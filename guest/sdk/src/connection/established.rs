@@ -66,7 +66,11 @@ impl Connection {
         nonblocking: bool,
     ) -> Self {
         let closer = Closer::Base(Rc::downgrade(&base.0));
-        Self::of_wit(connection, Some(permit), nonblocking, closer)
+        let mut connection = Self::of_wit(connection, nonblocking, closer);
+        if let Some(streams) = &mut connection.streams {
+            streams.permit = Some(permit);
+        }
+        connection
     }
 
     fn connected(streams: Streams, peer: SocketAddr, base: &EventBase) -> Self {
@@ -82,22 +86,19 @@ impl Connection {
     /// Makes the connection that a service is called with.
     #[doc(hidden)]
     pub fn of_service(connection: wit::Connection) -> Self {
-        Self::of_wit(connection, None, false, Closer::Drop)
+        Self::of_wit(connection, false, Closer::Drop)
     }
 
-    fn of_wit(
-        connection: wit::Connection,
-        permit: Option<Permit>,
-        nonblocking: bool,
-        closer: Closer,
-    ) -> Self {
+    /// Without a permit: as a parameter, the compiler would take that of a listener for the only one that
+    /// there is, and a service would import the listener.
+    fn of_wit(connection: wit::Connection, nonblocking: bool, closer: Closer) -> Self {
         Self {
             peer: address::from_wasi(connection.peer_address),
             streams: Some(Streams {
                 input: connection.input,
                 output: connection.output,
                 socket: connection.socket,
-                permit,
+                permit: None,
             }),
             watches: Watches::default(),
             nonblocking,
