@@ -8,10 +8,10 @@ use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// A directory with components of one's own, to be embedded instead.
+/// The environment variable with a directory of other components to embed instead.
 const COMPONENTS: &str = "EVCONN_COMPONENTS";
 
-/// The components, and the variables that name their files.
+/// The components, and the environment variables with their paths.
 const NAMES: [(&str, &str); 2] = [
     ("listener.wasm", "EVCONN_LISTENER_WASM"),
     ("echo.wasm", "EVCONN_ECHO_WASM"),
@@ -47,7 +47,7 @@ fn run() -> Result<()> {
     embed_wit(&wit, &out_dir.join("wit.rs"))
 }
 
-/// A list of the WIT files: of each, its path below the directory, and its text.
+/// Lists the WIT files: the path of each within the directory, and its content.
 fn embed_wit(wit: &Path, list: &Path) -> Result<()> {
     let mut files = Vec::new();
     for directory in [wit.to_owned(), wit.join("deps")] {

@@ -75,7 +75,7 @@ fn what_is_no_component_is_neither_composed_nor_run() {
 #[test]
 fn another_version_of_the_listener_is_named() {
     let _open = unchanged();
-    let problem = "its listener is evconn:tcp/listener@0.2.0, and the one that there is to put in is \
+    let problem = "its listener is evconn:tcp/listener@0.2.0, and this host composes \
                    evconn:tcp/listener@0.1.0: build it for that version";
     let scratch = with("other.wasm", of_another_version(ECHO_COMMAND));
     let expected = format!("other.wasm: {problem}");
@@ -103,7 +103,7 @@ fn what_exports_a_listener_is_no_application() {
     let scratch = with("listener.wasm", guests::LISTENER);
     for app in ["filter.wasm", "listener.wasm"] {
         let said = compose(&scratch, &[app]);
-        let expected = format!("{app}: it exports a listener: what is composed with one");
+        let expected = format!("{app}: it exports a listener: to be composed with one");
         assert!(said.starts_with(&expected), "{said}");
     }
     let said = run(&scratch, &["filter.wasm"]);
@@ -156,7 +156,7 @@ fn what_is_no_filter_is_not_put_between() {
     let through = |filter: &str| compose(&scratch, &["app.wasm", "--through", filter]);
     for filter in ["app.wasm", "echo.wasm"] {
         let said = through(filter);
-        let expected = format!("{filter}: it exports no listener: what goes between");
+        let expected = format!("{filter}: it exports no listener: a component between");
         assert!(said.starts_with(&expected), "{said}");
     }
     let said = through("listener.wasm");

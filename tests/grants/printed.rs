@@ -188,6 +188,6 @@ async fn denials_are_logged_a_few_times_for_each_connection() {
     let log = serving.stop();
     let denials = lines(&log, "may not look db.example up");
     assert_eq!(denials.len(), 5, "{log}");
-    assert!(denials[3].contains("what else it may not is not logged number=1"));
+    assert!(denials[3].contains("further denials are not logged number=1"));
     assert!(denials[4].contains(" number=2 "));
 }

@@ -1,5 +1,4 @@
-//! What guests of one worker write at the same time, and do not wait for, is sent together. Whatever
-//! they do next, it is sent.
+//! What many guests write at the same time, and do not wait for, is sent, whatever they do next.
 
 use super::Running;
 use crate::support::descriptors::unchanged;
@@ -8,7 +7,7 @@ use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
-/// Enough for rounds of many messages, on each worker.
+/// Enough for many messages at a time, on each worker.
 const PEERS: usize = 24;
 
 /// What every guest is told at last.

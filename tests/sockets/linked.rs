@@ -171,7 +171,7 @@ impl Implementation {
         let mut linker = Linker::new(engine);
         match self {
             Self::Wasmtime => wasmtime_wasi::p2::add_to_linker_async(&mut linker)?,
-            Self::Own => evconn::sockets::add_to_linker(&mut linker)?,
+            Self::Own => evconn::sockets::p2::add_to_linker(&mut linker)?,
         }
         Ok(linker)
     }

@@ -2,9 +2,9 @@
 //! components without it. Each server is a process of its own.
 //!
 //! ```text
-//! cargo bench                                # everything, in less than 10 minutes
-//! cargo bench -- --quick                     # the most telling part, in less than one
-//! cargo bench -- --work connect --peer evconn --peer tokio
+//! cargo bench -p evconn-bench                        # everything, in less than 10 minutes
+//! cargo bench -p evconn-bench -- --quick                     # the most telling part, in less than one
+//! cargo bench -p evconn-bench -- --work connect --peer evconn --peer tokio
 //! ```
 //!
 //! `docs/benchmarks.md` says what is measured, how, and how to read it. This is not a criterion

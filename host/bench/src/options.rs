@@ -13,7 +13,7 @@ const BAD_INPUT: u8 = 2;
 
 /// Measure echo over TCP: evconn in its several ways to run, beside native servers.
 #[derive(Parser)]
-#[command(name = "compare", bin_name = "cargo bench --")]
+#[command(name = "compare", bin_name = "cargo bench -p evconn-bench --")]
 struct Options {
     /// The most telling works and servers, in fewer and shorter rounds: less than a minute, and less exact.
     #[arg(long)]

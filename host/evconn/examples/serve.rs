@@ -1,4 +1,4 @@
-//! Serve any component that exports `evconn:tcp/handler`:
+//! Serves any component that exports `evconn:tcp/handler`:
 //! `cargo run --release --example serve -- APP.wasm 127.0.0.1:9876`
 
 use evconn::{Host, Limits, Listener, Service, Shutdown};

@@ -1,8 +1,8 @@
-//! A connection in native hands: what a listener's callback gets.
+//! The connection that a listener's native callback gets.
 //!
-//! Where it ends: a connection that is for a service stays in [`Parts`] on its way there.
+//! A connection that is served by a service is passed as [`Parts`] instead.
 
-use crate::sockets::{self, Endpoint, PeerCredentials};
+use crate::sockets::{Endpoint, PeerCredentials};
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
@@ -11,17 +11,17 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// A TCP connection that a listener accepted: bytes in, bytes out, and who the peer is.
+/// An accepted TCP connection.
 ///
-/// It reads and writes as a [`tokio::net::TcpStream`] does. Dropping it closes it; the kernel goes on
-/// sending what was written.
+/// It implements [`AsyncRead`] and [`AsyncWrite`] like [`tokio::net::TcpStream`]. Dropping it closes it;
+/// the kernel still sends what was written.
 pub struct Connection {
-    // The order matters: whoever waits for a free descriptor is told last.
+    // The order matters: the descriptor is closed before the listener is told that one is free.
     endpoint: Arc<Endpoint>,
     _on_release: OnRelease,
 }
 
-/// Calls a function whenever a clone of it is dropped.
+/// Calls a function whenever a clone is dropped.
 #[derive(Clone)]
 pub(crate) struct OnRelease(Arc<dyn Fn() + Send + Sync>);
 
@@ -37,10 +37,10 @@ impl Drop for OnRelease {
     }
 }
 
-/// What a connection consists of.
+/// The parts of a connection.
 pub(crate) struct Parts {
     pub endpoint: Arc<Endpoint>,
-    /// To be dropped when all else is.
+    /// Dropped after everything else.
     pub on_release: OnRelease,
 }
 
@@ -52,34 +52,35 @@ impl Connection {
         }
     }
 
-    /// For what comes before the bytes that are the connection's.
+    /// Returns the endpoint, on which the ingress works.
     pub(crate) fn endpoint(&self) -> &Endpoint {
         &self.endpoint
     }
 
-    /// The peer's address, as it was when the connection was accepted. Of a peer that came by a Unix
-    /// socket it is port 0 of 127.0.0.1.
+    /// Returns the peer's address, as of when the connection was accepted. For a peer of a Unix socket it
+    /// is port 0 of 127.0.0.1.
     pub fn peer_addr(&self) -> SocketAddr {
         self.endpoint.peer_address()
     }
 
-    /// Who the peer is, if it came by a Unix socket.
+    /// Returns the credentials of the peer of a Unix socket, or None for TCP.
     ///
     /// # Errors
-    /// What the operating system says; none is expected.
+    /// The operating system's error; none is expected.
     pub fn peer_credentials(&self) -> io::Result<Option<PeerCredentials>> {
         self.endpoint.peer_credentials()
     }
 
-    /// The address on this side.
+    /// Returns the local address.
     ///
     /// # Errors
-    /// What the operating system says; none is expected.
+    /// The operating system's error; none is expected.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.endpoint.local_address()
     }
 
-    /// Close it with a reset: the peer is to know that it did not get all, or is not wanted.
+    /// Resets the connection, so that the peer knows that it has not received everything, or is not
+    /// welcome.
     pub fn reset(self) {
         self.endpoint.reset();
     }
@@ -100,8 +101,7 @@ impl AsyncRead for Connection {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         loop {
-            let unfilled = buf.initialize_unfilled();
-            match self.endpoint.try_recv(sockets::uninit(unfilled)) {
+            match self.endpoint.try_recv(buf.initialize_unfilled()) {
                 Ok(count) => {
                     buf.advance(count);
                     return Poll::Ready(Ok(()));
@@ -124,14 +124,14 @@ impl AsyncWrite for Connection {
         self.endpoint.poll_send(cx, buf)
     }
 
-    /// Waits until the kernel has every byte.
+    /// Waits until the kernel has taken every byte.
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.endpoint.poll_push(cx)
+        self.endpoint.poll_flush(cx)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(self.endpoint.poll_push(cx))?;
-        self.endpoint.finish_sending();
+        ready!(self.endpoint.poll_flush(cx))?;
+        self.endpoint.end_sending();
         Poll::Ready(Ok(()))
     }
 }

@@ -1,21 +1,21 @@
-//! The interfaces that components import and export, by their names.
+//! The names of the interfaces that components import and export.
 
 use std::fmt;
 
-/// What a service exports.
+/// The interface that a service exports.
 pub(crate) const HANDLER: &str = "evconn:tcp/handler@0.1.0";
 
-/// What a component imports that is composed with the listener.
+/// The interface that a component imports in order to be composed with the listener.
 pub(crate) const LISTENER: &str = "evconn:tcp/listener@0.1.0";
 
-/// The world that it is built for.
+/// The world of a service.
 pub(crate) const WORLD: &str = "evconn:tcp/service@0.1.0";
 
-/// Versions with the same beginning are compatible, by the rules that the linker goes by.
+/// Versions with the same beginning are compatible, by the rules of the linker.
 pub(crate) const OURS: &str = "0.1";
 pub(crate) const WASI: &str = "0.2";
 
-/// What there is of WASI.
+/// The WASI interfaces that this host provides.
 const PROVIDED: [(&str, &[&str]); 6] = [
     (
         "wasi:cli",
@@ -50,7 +50,7 @@ const PROVIDED: [(&str, &[&str]); 6] = [
     ),
 ];
 
-/// The name of an interface: `wasi:io/poll@0.2.0`.
+/// The name of an interface, such as `wasi:io/poll@0.2.0`.
 #[derive(Clone, Copy)]
 pub(crate) struct Name<'a> {
     pub package: &'a str,
@@ -59,7 +59,7 @@ pub(crate) struct Name<'a> {
 }
 
 impl<'a> Name<'a> {
-    /// None if it is a plain name, of a function for example.
+    /// Parses a name. Returns None for a plain name, of a function for example.
     pub fn parse(name: &'a str) -> Option<Self> {
         let (package, rest) = name.split_once('/')?;
         let (interface, version) = match rest.split_once('@') {
@@ -73,7 +73,7 @@ impl<'a> Name<'a> {
         })
     }
 
-    /// Whether its version is compatible with others that begin so.
+    /// Returns whether the version is compatible with those that begin with `beginning`.
     pub fn is_version(&self, beginning: &str) -> bool {
         let number = |version: &'a str| {
             version
@@ -112,12 +112,12 @@ pub(crate) enum Provided {
 pub struct Missing(pub(crate) String);
 
 impl Missing {
-    /// Its name, as the component has it.
+    /// Returns its name, as the component has it.
     pub fn name(&self) -> &str {
         &self.0
     }
 
-    /// Why it is not there, or what would provide it, if that is known.
+    /// Returns why it is missing, or what would provide it, if that is known.
     fn hint(&self) -> Option<&'static str> {
         let name = Name::parse(&self.0)?;
         if let Provided::OtherVersion = name.provided() {
@@ -147,7 +147,7 @@ impl fmt::Display for Missing {
     }
 }
 
-/// Whether this host provides the interface of this name.
+/// Returns whether this host provides the interface of this name.
 pub(crate) fn is_provided(import: &str) -> bool {
     Name::parse(import).is_some_and(|name| matches!(name.provided(), Provided::Yes))
 }

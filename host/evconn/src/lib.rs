@@ -1,16 +1,60 @@
-//! evconn runs WebAssembly components as TCP servers: libevent's connection listener, for the
-//! component model.
+//! evconn runs WebAssembly components as TCP servers. It is libevent's connection listener for the
+//! component model, on top of wasmtime and tokio.
 //!
-//! A component, `listener.wasm`, accepts the connections ([`Listener`]). What is done about them is
-//! a native closure's or async function's, or that of another component, a [`Service`], of which
-//! each connection gets an instance of its own ([`serve`]).
+//! Connections are accepted by a component, `listener.wasm`, which may use the listener's own addresses and
+//! nothing else. Each connection is then served by an instance of your component, in a store of its own: a
+//! trap or an exceeded limit ends that connection and affects no other. Connections can also be passed to
+//! native closures or async functions.
 //!
 //! | you have | you call |
 //! | --- | --- |
+//! | a component that exports `evconn:tcp/handler` (a [`Service`]) | [`Service::from_file`], [`Server::builder`] or [`serve`] |
 //! | closures or async functions | [`Listener::bind`], [`Listener::set_callback`], [`Listener::set_async_callback`] |
-//! | a component that exports `evconn:tcp/handler` | [`Service::new`], [`Service::from_file`], [`serve`] |
+//! | a component that exports `wasi:cli/run` and listens itself (a [`Program`]) | [`Program::from_file`], [`Program::run`] |
+//! | a component that imports `evconn:tcp/listener`, to be run elsewhere | [`Composer::compose_file`] |
+//! | a wasmtime host that needs `wasi:sockets` only | the crate `evconn-sockets`, re-exported as [`sockets`] |
 //!
-//! Both need a [`Host`], one for the program, and a tokio runtime with I/O and time.
+//! All but the last two need a [`Host`], of which a process has one: it holds the wasmtime engines, the pool
+//! of instances and the worker threads. Listening and serving also need a tokio runtime with I/O and time.
+//!
+//! # Example
+//! A server that echoes what it receives. Ctrl-C shuts it down: open connections then have 10 seconds to
+//! finish.
+//!
+//! ```no_run
+//! use evconn::{Grants, Host, Limits, Server, Service, Shutdown, guests};
+//!
+//! #[tokio::main]
+//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let host = Host::new()?;
+//!     // Or Service::from_file(&host, "service.wasm")?
+//!     let service = Service::new(&host, guests::ECHO)?
+//!         .with_grants(Grants::builder().env("LANG", "C.UTF-8").build()?);
+//!     let limits = Limits {
+//!         max_memory: 16 << 20,
+//!         ..Limits::default()
+//!     };
+//!     let server = Server::builder(&service)
+//!         .listen("127.0.0.1:9876".parse()?)
+//!         .limits(limits)
+//!         .bind()
+//!         .await?;
+//!     println!("Listening on {}", server.listeners()[0].name());
+//!     println!("{}", server.run(Shutdown::on_signals()?).await?);
+//!     Ok(())
+//! }
+//! ```
+//!
+//! What happens to a connection is logged with [`tracing`](https://docs.rs/tracing): install a subscriber
+//! to see it.
+//!
+//! # Features
+//! - `tls` (enabled by default): TLS for listeners, with `TlsConfig`. Building it requires a C compiler.
+//!
+//! # Platforms
+//! Linux is the platform that is optimized and tested. On macOS and Windows the crate builds and the portable
+//! parts work; Unix sockets and inherited sockets require Unix, abstract socket names and the names of
+//! interfaces in addresses require Linux.
 
 #![deny(missing_docs, unsafe_code)]
 

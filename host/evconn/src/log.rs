@@ -1,4 +1,4 @@
-//! Tasks that log where whoever starts them does.
+//! Keeps the `tracing` subscriber of whoever starts a task.
 
 use futures_util::future::Either;
 use std::future::Future;
@@ -7,8 +7,8 @@ use tracing::dispatcher;
 use tracing::instrument::WithSubscriber;
 use tracing::subscriber::NoSubscriber;
 
-/// For a task that another thread may run: a program that has no subscriber for all of it may have one
-/// for a part of it, which its own thread knows, and others do not.
+/// Keeps the current subscriber for a task that another thread may run. A program without a global
+/// subscriber may have set one for its own thread, which other threads do not have.
 pub(crate) fn with_log<F: Future>(task: F) -> impl Future<Output = F::Output> {
     match every_thread_logs() {
         true => Either::Left(task),
@@ -16,11 +16,11 @@ pub(crate) fn with_log<F: Future>(task: F) -> impl Future<Output = F::Output> {
     }
 }
 
-/// Whether there was a subscriber for all of the program when this was asked first. One that came later
-/// is as good as one for a part of it.
+/// Returns whether there was a global subscriber when this was first called. One that was set later is
+/// treated like that of a thread.
 fn every_thread_logs() -> bool {
     static ANSWER: OnceLock<bool> = OnceLock::new();
     let logs = || dispatcher::get_default(|dispatch| !dispatch.is::<NoSubscriber>());
-    // A new thread has what all have, and nothing else.
+    // A new thread has only the global subscriber.
     *ANSWER.get_or_init(|| std::thread::spawn(logs).join().unwrap_or(false))
 }

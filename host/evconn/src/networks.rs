@@ -1,10 +1,10 @@
-//! Sets of IP networks: whose connections are taken, whose word is believed.
+//! Sets of IP networks: peers that may connect, and proxies that are trusted.
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
-/// This is neither an address nor a network, or one whose meaning is not clear.
+/// Why a text is neither an address nor a network, or is ambiguous.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct InvalidNetwork(&'static str);
@@ -13,14 +13,14 @@ const NOT_A_NETWORK: InvalidNetwork = InvalidNetwork(
     "it takes an address or a network, such as 192.0.2.1, 10.0.0.0/8 or 2001:db8::/32",
 );
 
-/// Whoever writes such a network may mean the peers of IPv4, too, or not.
+/// The author may or may not mean IPv4 peers, too.
 const STRADDLES_MAPPED: InvalidNetwork = InvalidNetwork(
     "it contains the IPv4-mapped addresses, ::ffff:0:0/96, and others: write networks of IPv4, such as \
      0.0.0.0/0, and networks of IPv6 that are apart from those, or ::/0, which is all of IPv6 and none of \
      IPv4",
 );
 
-/// Where IPv6 has the addresses of IPv4: `::ffff:0.0.0.0`, and how many bits of it are fixed.
+/// The IPv6 network of the IPv4-mapped addresses, `::ffff:0.0.0.0/96`.
 const MAPPED: Ipv6Addr = Ipv4Addr::UNSPECIFIED.to_ipv6_mapped();
 const MAPPED_PREFIX: u8 = 96;
 
@@ -28,8 +28,8 @@ const MAPPED_PREFIX: u8 = 96;
 pub(crate) struct Networks(Vec<IpNet>);
 
 impl Networks {
-    /// An address is a network of one. A network of IPv4-mapped addresses is the one of IPv4 that it
-    /// stands for.
+    /// Adds a network. An address is a network of one; a network of IPv4-mapped addresses is the IPv4
+    /// network for which it stands.
     pub fn add(&mut self, text: &str) -> Result<(), InvalidNetwork> {
         let network = match IpAddr::from_str(text) {
             Ok(address) => IpNet::from(address.to_canonical()),
@@ -43,15 +43,15 @@ impl Networks {
         self.0.is_empty()
     }
 
-    /// A dual-stack socket has peers of IPv4 at `::ffff:a.b.c.d`: they are in networks of IPv4, and in no
-    /// others.
+    /// Returns whether the address is in one of the networks. The IPv4 peers of a dual-stack socket have
+    /// addresses such as `::ffff:a.b.c.d`, which are in IPv4 networks only.
     pub fn contain(&self, ip: IpAddr) -> bool {
         let ip = ip.to_canonical();
         self.0.iter().any(|network| network.contains(&ip))
     }
 }
 
-/// The network with which canonical addresses can be compared.
+/// Returns the network to compare canonical addresses with.
 fn canonical(network: IpNet) -> Result<IpNet, InvalidNetwork> {
     match network {
         IpNet::V6(network) => canonical_v6(network),
@@ -108,7 +108,7 @@ mod tests {
             ("::ffff:127.0.0.0/104", "127.1.2.3", "128.0.0.1"),
             ("::ffff:7f00:0/104", "::ffff:127.1.2.3", "::7f00:1"),
             ("::ffff:192.0.2.1/128", "192.0.2.1", "192.0.2.2"),
-            // The bits behind the prefix are not looked at.
+            // The bits after the prefix are ignored.
             ("::ffff:10.1.2.3/104", "10.255.0.1", "11.0.0.1"),
             ("::ffff:0:0/96", "203.0.113.7", "2001:db8::1"),
         ] {
@@ -136,7 +136,7 @@ mod tests {
             let error = Networks::default().add(text).expect_err("not clear");
             assert_eq!(error, STRADDLES_MAPPED, "{text}");
         }
-        // Those that are apart from them are clear.
+        // Networks without the mapped addresses are unambiguous.
         assert!(contains("8000::/1", "fe80::1"));
         assert!(contains("::/96", "::1"));
     }

@@ -1,5 +1,5 @@
-//! Who can change a file, besides this process's user and root: what is read from it is to be believed,
-//! or even run.
+//! Checks who else than this process's user and root can change a file, before its content is trusted or
+//! even run.
 
 use std::fs::Metadata;
 #[cfg(unix)]
@@ -8,7 +8,7 @@ use std::os::unix::fs::MetadataExt;
 #[cfg(unix)]
 const WRITABLE_BY_OTHERS: u32 = 0o022;
 
-/// What is wrong with a file, or a directory, that is to be this user's alone, or root's.
+/// Returns what is wrong with a file or a directory that only this user or root may change.
 #[cfg(unix)]
 pub(crate) fn problem(metadata: &Metadata) -> Option<&'static str> {
     let owner = metadata.uid();
@@ -21,7 +21,7 @@ pub(crate) fn problem(metadata: &Metadata) -> Option<&'static str> {
     None
 }
 
-/// What is wrong with a file whose content nobody else is to know. One that a group may read is fine:
+/// Returns what is wrong with a file whose content has to be secret. A group may be able to read it:
 /// somebody has chosen that group.
 #[cfg(all(unix, feature = "tls"))]
 pub(crate) fn problem_of_secret(metadata: &Metadata) -> Option<&'static str> {
@@ -33,13 +33,13 @@ pub(crate) fn problem_of_secret(metadata: &Metadata) -> Option<&'static str> {
     }
 }
 
-/// The user's files are the user's alone there.
+/// Accepts every file: on these systems the user's files are assumed to be private.
 #[cfg(all(not(unix), feature = "tls"))]
 pub(crate) fn problem_of_secret(_metadata: &Metadata) -> Option<&'static str> {
     None
 }
 
-/// The user's files are the user's alone there.
+/// Accepts every file: on these systems the user's files are assumed to be private.
 #[cfg(not(unix))]
 pub(crate) fn problem(_metadata: &Metadata) -> Option<&'static str> {
     None

@@ -1,4 +1,4 @@
-//! A directory for one test, which goes with it.
+//! A directory that is removed at the end of its test.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,7 +8,7 @@ pub struct Scratch(PathBuf);
 impl Scratch {
     pub fn new() -> Self {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
-        // Tests run in parallel, and so may whole runs of them.
+        // Tests run in parallel, and several test runs may, too.
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!("evconn-{}-{number}", std::process::id());
         let path = std::env::temp_dir().join(name);
@@ -16,7 +16,7 @@ impl Scratch {
         Self(path)
     }
 
-    /// One that others cannot even look into.
+    /// Creates a directory that other users cannot list.
     pub fn private() -> Self {
         use std::os::unix::fs::PermissionsExt;
         let scratch = Self::new();
@@ -33,7 +33,7 @@ impl Scratch {
         self.0.join(name)
     }
 
-    /// The names of what is in it.
+    /// Returns the names of its entries.
     pub fn contents(&self) -> Vec<String> {
         let entries = std::fs::read_dir(&self.0).expect("its entries");
         let name = |entry: std::io::Result<std::fs::DirEntry>| {
@@ -48,7 +48,7 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        // A test that has failed says so itself.
+        // A test that has failed reports that itself.
         let _ = std::fs::remove_dir_all(&self.0);
     }
 }

@@ -1,4 +1,4 @@
-//! When serving is to end, and how patiently.
+//! When a server shuts down, and how long it waits for open connections.
 
 use std::future::{Future, pending};
 use std::io;
@@ -7,8 +7,8 @@ use std::time::Duration;
 
 type Signal = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// When a [`Server`](crate::Server) is to end: at a first signal it accepts no more and lets open
-/// connections finish, for a time of grace; at a second one, or after that time, it resets them.
+/// The graceful shutdown of a [`Server`](crate::Server): at a first signal it accepts no more and lets
+/// open connections finish; after a grace period, or at a second signal, it resets the rest.
 pub struct Shutdown {
     pub(crate) begin: Signal,
     pub(crate) now: Signal,
@@ -17,10 +17,10 @@ pub struct Shutdown {
 }
 
 impl Shutdown {
-    /// The time of grace unless another is set: 10 seconds.
+    /// The default grace period: 10 seconds.
     pub const DEFAULT_GRACE: Duration = Duration::from_secs(10);
 
-    /// Begin when `signal` completes, whatever comes of it.
+    /// Shuts down when `signal` completes, whatever its output.
     pub fn on<T>(signal: impl Future<Output = T> + Send + 'static) -> Self {
         Self {
             begin: completion(signal),
@@ -30,42 +30,43 @@ impl Shutdown {
         }
     }
 
-    /// Never: serving ends when the listener does.
+    /// Never shuts down: serving ends when the listener does.
     pub fn never() -> Self {
         Self::on(pending::<()>())
     }
 
-    /// How long to go on accepting after the first signal, so that whoever sends peers here, a load
-    /// balancer for instance, has the time to notice. Default: not at all.
+    /// Sets how long to continue to accept after the first signal, so that a load balancer, for example,
+    /// has the time to notice. Defaults to zero.
     pub fn drain_delay(mut self, delay: Duration) -> Self {
         self.drain_delay = delay;
         self
     }
 
-    /// How long open connections may go on when no more are accepted. Default: 10 seconds.
+    /// Sets the grace period: how long open connections may continue after the server has stopped
+    /// accepting. Defaults to 10 seconds.
     pub fn grace(mut self, grace: Duration) -> Self {
         self.grace = grace;
         self
     }
 
-    /// End what is left as soon as `signal` completes, if it does so after the first signal.
+    /// Ends the grace period when `signal` completes, if that is after the first signal.
     pub fn now_on<T>(mut self, signal: impl Future<Output = T> + Send + 'static) -> Self {
         self.now = completion(signal);
         self
     }
 
-    /// Begin at SIGINT (Ctrl-C) or SIGTERM; end what is left at the second of them.
+    /// Shuts down at SIGINT (Ctrl-C) or SIGTERM. A second one ends the grace period.
     ///
-    /// From here on, these signals no longer end the process by themselves.
+    /// From this call on, these signals no longer terminate the process.
     ///
     /// # Errors
-    /// What the operating system says when the signals cannot be watched.
+    /// The operating system's error if the signals cannot be watched.
     pub fn on_signals() -> io::Result<Self> {
         let mut signals = Signals::new()?;
         let (second, begin_is_over) = tokio::sync::oneshot::channel();
         let begin = async move {
             signals.next().await;
-            // The other end is gone only if nobody cares for the second signal.
+            // Sending fails only if nobody waits for the second signal.
             let _ = second.send(signals);
         };
         let now = async move {

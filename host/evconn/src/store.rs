@@ -1,4 +1,4 @@
-//! What the store of a component holds that runs for long: an acceptor, a program.
+//! The store state of the long-running components: acceptors and programs.
 
 use crate::limits::Allowance;
 use crate::sockets::{TcpCtx, TcpCtxView, TcpView};
@@ -9,7 +9,7 @@ pub(crate) struct StoreState {
     wasi: WasiCtx,
     tcp: TcpCtx,
     pub table: ResourceTable,
-    /// What it may take of memory, where somebody asks.
+    /// The limit of its memory, if there is one.
     pub allowance: Allowance,
 }
 

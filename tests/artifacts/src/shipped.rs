@@ -4,6 +4,7 @@
 use anyhow::{Context, Result, ensure};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,6 +18,9 @@ pub const COMPONENTS: [(&str, &[u8]); 2] = [
 
 /// The packages that are built to them.
 const PACKAGES: [&str; 2] = ["evconn-example-echo", "evconn-listener"];
+
+/// Endings of the files that a component is made of: its pages are not.
+const INPUTS: [&str; 3] = ["rs", "toml", "wit"];
 
 /// What `SOURCES` opens with.
 const HEAD: &str = "\
@@ -144,7 +148,7 @@ fn folders(dependencies: &BTreeSet<String>) -> BTreeSet<String> {
     dependencies.iter().filter_map(guest).collect()
 }
 
-/// The digest of a file, or of all files in a folder, with their names.
+/// The digest of a file, or of all inputs in a folder, with their names.
 fn digest(path: &str) -> Result<String> {
     let mut files = Vec::new();
     collect(&workspace().join(path), &mut files)?;
@@ -162,7 +166,10 @@ fn digest(path: &str) -> Result<String> {
 
 fn collect(path: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
     if !path.is_dir() {
-        files.push(path.to_owned());
+        let ending = path.extension().and_then(OsStr::to_str);
+        if ending.is_some_and(|ending| INPUTS.contains(&ending)) {
+            files.push(path.to_owned());
+        }
         return Ok(());
     }
     for entry in fs::read_dir(path).with_context(|| format!("{} cannot be read", path.display()))? {

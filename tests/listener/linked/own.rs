@@ -1,9 +1,10 @@
 //! Linked with the host's own sockets.
 
-pub use evconn::sockets::{TcpSocket, add_to_linker, delete_pollable, delete_streams, poll};
+pub use evconn::sockets::TcpSocket;
+pub use evconn::sockets::p2::{add_to_linker, delete_pollable, delete_streams, poll};
 
-use evconn::sockets::bindings::wasi::sockets::tcp::HostTcpSocket;
-use evconn::sockets::bindings::wasi::sockets::tcp_create_socket::Host as _;
+use evconn::sockets::p2::bindings::wasi::sockets::tcp::HostTcpSocket;
+use evconn::sockets::p2::bindings::wasi::sockets::tcp_create_socket::Host as _;
 use evconn::sockets::{Policy, TcpCtx, TcpCtxView, TcpView};
 use std::net::SocketAddr;
 use wasmtime::component::{Resource, ResourceTable};
@@ -24,7 +25,7 @@ pub mod bindings {
         world: "evconn:tcp/provider",
         exports: { default: async },
         with: {
-            "wasi:sockets/tcp": ::evconn::sockets::bindings::wasi::sockets::tcp,
+            "wasi:sockets/tcp": ::evconn::sockets::p2::bindings::wasi::sockets::tcp,
             "wasi": wasmtime_wasi::p2::bindings,
         },
     });

@@ -89,7 +89,7 @@ fn target_directory() -> Result<PathBuf> {
     target.map(Path::to_owned).context("no target directory")
 }
 
-/// Builds the command as this program is built by `cargo bench`: its package is another one's, which cargo
+/// Builds the command as this program is built by `cargo bench -p evconn-bench`: its package is another one's, which cargo
 /// builds no programs of.
 fn build_evconn(target: &Path) -> Result<PathBuf> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());

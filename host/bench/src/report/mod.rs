@@ -136,7 +136,7 @@ impl Report {
 
     fn markdown(&self, blocks: &[Block]) -> String {
         let mut text =
-            "# Figures\n\nWritten by `cargo bench`; see [how to read it](../benchmarks.md).\n\n"
+            "# Figures\n\nWritten by `cargo bench -p evconn-bench`; see [how to read it](../benchmarks.md).\n\n"
                 .to_owned();
         for line in self.header() {
             text += &format!("- {line}\n");

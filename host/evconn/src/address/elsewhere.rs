@@ -1,9 +1,9 @@
-//! Systems other than Unix: there are no Unix sockets, and nothing is passed as a number.
+//! The platforms other than Unix: there are no Unix sockets, and no sockets are inherited as descriptors.
 
 use super::{Opened, SourceError, UnixSource};
 use std::num::NonZeroU32;
 
-/// There is none on this system.
+/// The file of a Unix socket. It has no values: this platform has no Unix sockets.
 #[derive(Debug)]
 pub enum SocketFile {}
 
@@ -14,7 +14,7 @@ pub(super) fn bind(_source: &UnixSource, _backlog: NonZeroU32) -> Result<Opened,
 /// Does nothing: no sockets are inherited as descriptors on this system.
 ///
 /// # Safety
-/// There is nothing to observe.
+/// Calling it has no effect, so there is nothing to uphold.
 #[allow(unsafe_code, reason = "it is unsafe where descriptors are inherited")]
 pub unsafe fn claim_inherited_descriptors() {}
 

@@ -1,17 +1,17 @@
-//! Where a listener's connections come from: an address, the path of a Unix socket, or a socket that
-//! another program made and passed on.
+//! Listen sources: an address, the path of a Unix socket, or a listening socket inherited from another
+//! program.
 //!
-//! Where it ends: what comes out is a socket that listens, or an address that is for the guest to
-//! bind. Accepting on it is the [`acceptor`](crate::listener::acceptor)'s.
+//! Opening a source gives a listening socket, or an address that the listener component binds. The
+//! [`acceptor`](crate::listener::acceptor) accepts the connections.
 
-mod address;
 mod error;
+mod invalid;
 mod name;
 mod parse;
 mod systemd;
 mod zone;
 
-// All that is Unix's alone is in `unix`; `elsewhere` has the same names, and refuses.
+// Everything specific to Unix is in `unix`. `elsewhere` has the same names and returns errors.
 #[cfg(not(unix))]
 #[path = "elsewhere.rs"]
 mod platform;
@@ -30,7 +30,7 @@ use std::path::{Path, PathBuf};
 
 /// Where a listener's connections come from.
 ///
-/// It is made from text, as the command line has it:
+/// Listen sources are parsed from text, as on the command line:
 ///
 /// | text | meaning |
 /// | --- | --- |
@@ -45,7 +45,7 @@ use std::path::{Path, PathBuf};
 /// | `systemd` | all listening sockets that systemd has passed |
 /// | `systemd:web` | those with this name (`FileDescriptorName=`) |
 ///
-/// `tcp://` may be in front of an address.
+/// An address may be preceded by `tcp://`.
 ///
 /// ```
 /// use evconn::ListenSource;
@@ -58,28 +58,28 @@ use std::path::{Path, PathBuf};
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ListenSource {
-    /// An address, which the listener component binds.
+    /// An address that the listener component binds.
     Address(SocketAddr),
-    /// This port of every interface, for IPv6 and for IPv4.
+    /// This port on every interface, IPv6 and IPv4.
     AnyInterface(u16),
-    /// Every address that a name stands for. With port 0, the system chooses one that is free for all
-    /// of them.
+    /// Every address of a host name. With port 0, the system chooses one port that is free on all of
+    /// them.
     Name {
-        /// The name of a host.
+        /// The host name.
         host: String,
-        /// The port of all addresses.
+        /// The port on each address.
         port: u16,
     },
-    /// A Unix socket, which is made here.
+    /// A Unix socket that is created when the source is opened.
     Unix(UnixSource),
-    /// A socket that listens already, inherited as the descriptor of this number: 3 or more.
+    /// A listening socket inherited as this descriptor, which is 3 or higher.
     Fd(i32),
-    /// The sockets that systemd, or a program that does as it does, has passed to this process: all
-    /// of them, or those of this name. See `sd_listen_fds(3)`.
+    /// The listening sockets passed by systemd, or by a program that uses its protocol: all of them, or
+    /// those of this name. See `sd_listen_fds(3)`.
     Systemd(Option<String>),
 }
 
-/// A Unix socket that is to be made: its name, and who may connect.
+/// A Unix socket to be created: its name, and who may connect to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnixSource {
     name: UnixName,
@@ -93,10 +93,10 @@ enum UnixName {
 }
 
 impl UnixSource {
-    /// A socket with a path, which may be relative.
+    /// Returns a socket with a path, which may be relative.
     ///
-    /// A socket that nobody serves any more is replaced there; nothing else ever is. The path goes
-    /// when the socket is closed.
+    /// If the path is that of a socket on which no process listens any more, that file is replaced; any
+    /// other file is left alone. The file is removed when the socket is closed.
     pub fn path(path: impl AsRef<Path>) -> Self {
         Self {
             name: UnixName::Path(path.as_ref().to_owned()),
@@ -104,8 +104,8 @@ impl UnixSource {
         }
     }
 
-    /// A socket with a name that is in no file system, and goes with the socket. Every process of
-    /// the network namespace may connect. Linux has them.
+    /// Returns a socket with an abstract name (Linux): it is in no file system, and is free again as soon
+    /// as the socket is closed. Every process of the network namespace may connect.
     pub fn abstract_name(name: impl Into<String>) -> Self {
         Self {
             name: UnixName::Abstract(name.into()),
@@ -113,53 +113,53 @@ impl UnixSource {
         }
     }
 
-    /// The mode that the socket's file gets: whoever may write to it may connect. Only the lowest
-    /// nine bits count. Default: what the umask leaves, which is mostly that only the owner may.
+    /// Sets the mode of the socket's file: whoever may write to the file may connect. Only the lowest
+    /// nine bits count. Defaults to what the umask allows, usually write access for the owner alone.
     ///
-    /// An abstract name has no file, and nothing comes of this.
+    /// The mode has no effect on an abstract name, which has no file.
     pub fn mode(mut self, mode: u32) -> Self {
         self.mode = Some(mode & 0o777);
         self
     }
 }
 
-/// How many connections the kernel may hold, unless it is said. It caps it.
+/// The default length of the accept queue. The kernel may lower it.
 pub(crate) const BACKLOG: NonZeroU32 = NonZeroU32::MIN.saturating_add(4095);
 
-/// What [`ListenSource::open`] makes of a source. Sockets do not block, and close on exec.
+/// An open [`ListenSource`]. The sockets are non-blocking and close-on-exec.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Opened {
-    /// An address that is yet to be bound, by the listener component.
+    /// An address that the listener component is going to bind.
     Address {
         /// The address.
         address: SocketAddr,
-        /// Whether IPv4 is wanted too: the address is then `[::]`.
+        /// Whether to listen on IPv4 too. The address is then `[::]`.
         dual_stack: bool,
     },
-    /// A TCP socket that listens.
+    /// A listening TCP socket.
     Tcp {
         /// The socket.
         listener: std::net::TcpListener,
-        /// Whether other processes may have it too, and take what waits in its queue: as if it was
-        /// inherited. [`Listener::drain`](crate::Listener::drain) then leaves that alone.
+        /// Whether other processes may have the socket too and accept from its queue, as with an
+        /// inherited one. [`Listener::drain`](crate::Listener::drain) then leaves the queue alone.
         shared: bool,
     },
-    /// A Unix socket that listens.
+    /// A listening Unix socket.
     #[cfg(unix)]
     Unix {
-        /// Its file, if it was made here and has one. To be dropped before the socket: nobody can
-        /// then take it for one that was left behind.
+        /// Its file, if the socket was created here and has one. Drop it before the socket, so that no
+        /// other process takes the file for a stale one.
         file: Option<SocketFile>,
         /// The socket.
         listener: std::os::unix::net::UnixListener,
-        /// Whether other processes may have it too, as with TCP.
+        /// Whether other processes may have the socket too, as with TCP.
         shared: bool,
     },
 }
 
 impl ListenSource {
-    /// The port that it asks for, if it is an address of TCP.
+    /// Returns the port of a TCP address or a host name.
     pub(crate) fn port(&self) -> Option<u16> {
         match self {
             Self::Address(address) => Some(address.port()),
@@ -168,36 +168,36 @@ impl ListenSource {
         }
     }
 
-    /// Make the socket, or take the ones that were passed: at least one. See
-    /// [`ListenerBuilder::listen_on`](crate::ListenerBuilder::listen_on), which does all that is to be
-    /// done about a source.
+    /// Creates the socket, or takes the ones that were passed: at least one.
+    /// [`ListenerBuilder::listen_on`](crate::ListenerBuilder::listen_on) does this and makes a listener
+    /// of the result.
     ///
-    /// It may wait for up to 2 seconds for another process of this user that makes a socket with the same
-    /// path, and as long as the resolver takes for a name. Of a name, each address has the port
-    /// that was asked for, also if that is 0. A Unix socket that it makes queues up to 4,096
-    /// connections, or as many as the kernel allows.
+    /// This call blocks for as long as a host name is being looked up, and for up to 2 seconds if another
+    /// process of this user is creating a socket with the same path. A host name gives an address for
+    /// each of its addresses, with the port as it was given, even if that is 0. A Unix socket that is
+    /// created here has an accept queue of 4,096 connections, or as many as the kernel allows.
     ///
-    /// A descriptor that was passed is taken only after
-    /// [`claim_inherited_descriptors`](crate::claim_inherited_descriptors). It belongs to what this returns,
-    /// and can be taken once in the life of a process. From now on it does not block, for
-    /// whoever else has it too. The variables of systemd stay in the environment: programs that are
-    /// started later see them, and that they are meant for another process.
+    /// An inherited descriptor can be taken only after
+    /// [`claim_inherited_descriptors`](crate::claim_inherited_descriptors), and only once in the life of
+    /// a process. The returned value owns it. It becomes non-blocking, also for other processes that
+    /// share it. systemd's variables stay in the environment: programs that are started later see them,
+    /// and also that they are meant for another process.
     ///
     /// # Errors
-    /// Each [`SourceError`] but [`SourceError::Invalid`]. Nothing is left open then, or behind.
+    /// Every [`SourceError`] but [`SourceError::Invalid`]. Nothing is left open or behind then.
     pub fn open(&self) -> Result<Vec<Opened>, SourceError> {
         self.open_with_backlog(BACKLOG)
     }
 
-    /// The same, with a queue for up to `backlog` connections, or as many as the kernel allows. It is
-    /// for Unix sockets that are made here: an address is bound later, and a socket that was passed
-    /// has the queue that it was given when it was made.
+    /// Opens the source like [`open`](Self::open), with an accept queue of `backlog` connections, or as
+    /// many as the kernel allows. It applies to Unix sockets that are created here: an address is bound
+    /// later, and an inherited socket keeps its queue.
     ///
     /// # Errors
     /// As [`open`](Self::open).
     pub fn open_with_backlog(&self, backlog: NonZeroU32) -> Result<Vec<Opened>, SourceError> {
         match self {
-            Self::Address(address) => match address::problem(*address) {
+            Self::Address(address) => match invalid::problem(*address) {
                 Some(problem) => Err(SourceError::UnusableAddress {
                     address: *address,
                     problem,
@@ -231,7 +231,7 @@ impl ListenSource {
 }
 
 impl Opened {
-    /// Whether other processes may have the socket too.
+    /// Returns whether other processes may have the socket too.
     pub(crate) fn is_shared(&self) -> bool {
         match self {
             Self::Address { .. } => false,
@@ -243,7 +243,7 @@ impl Opened {
 }
 
 impl fmt::Display for Opened {
-    /// Where it listens, in the form that [`ListenSource`] has.
+    /// Writes where it listens, in the syntax of [`ListenSource`].
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Address { address, .. } => write!(f, "{address}"),

@@ -1,15 +1,15 @@
-//! Names of hosts, and the addresses that they stand for.
+//! Host names and their addresses.
 
 use super::SourceError;
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 
-/// The most bytes of a name, and of each of its parts (RFC 1035).
+/// The longest host name and the longest label, in bytes (RFC 1035).
 const LONGEST: usize = 253;
 const LONGEST_PART: usize = 63;
 
-/// Whether this can be the name of a host. The last part of one is not all digits: such a thing is
-/// meant to be an address.
+/// Returns whether the text can be a host name. The last label of one is not all digits: such a text is
+/// probably meant to be an address.
 pub(super) fn is_one(text: &str) -> bool {
     let text = text.strip_suffix('.').unwrap_or(text);
     let is_part = |part: &str| {
@@ -24,12 +24,12 @@ pub(super) fn is_one(text: &str) -> bool {
     text.len() <= LONGEST && text.split('.').all(is_part) && !is_number
 }
 
-/// The addresses that a name stands for: at least one, and each of them once.
+/// Returns the distinct addresses of a host name: at least one.
 pub(super) fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, SourceError> {
     distinct(host, (host, port).to_socket_addrs())
 }
 
-/// The same, while other tasks go on.
+/// Resolves the name as [`resolve`] does, without blocking the thread.
 pub(crate) async fn look_up(host: &str, port: u16) -> Result<Vec<SocketAddr>, SourceError> {
     distinct(host, tokio::net::lookup_host((host, port)).await)
 }

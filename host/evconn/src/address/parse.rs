@@ -1,4 +1,4 @@
-//! Sources as text, from the command line or a file of settings.
+//! Listen sources as text, from the command line or a configuration file.
 
 use super::{ListenSource, SourceError, UnixName, UnixSource, name, zone};
 use std::fmt;
@@ -9,7 +9,7 @@ impl FromStr for ListenSource {
     type Err = SourceError;
 
     /// # Errors
-    /// [`SourceError::Invalid`], which says what is wrong.
+    /// [`SourceError::Invalid`] with what is wrong and what would be right.
     fn from_str(text: &str) -> Result<Self, SourceError> {
         parse(text).map_err(|problem| SourceError::Invalid {
             text: text.to_owned(),
@@ -37,7 +37,7 @@ fn parse(text: &str) -> Result<ListenSource, String> {
     tcp(text.strip_prefix("tcp://").unwrap_or(text))
 }
 
-/// Some addresses of TCP.
+/// Parses the sources that are TCP addresses: an address, a port of all interfaces, or a host name.
 fn tcp(text: &str) -> Result<ListenSource, String> {
     if let Some(port) = text.strip_prefix("*:").or(text.strip_prefix(':'))
         && let Some(port) = decimal(port)
@@ -60,7 +60,7 @@ fn tcp(text: &str) -> Result<ListenSource, String> {
     Err(not_an_address(text))
 }
 
-/// What somebody who wrote this may have meant.
+/// Returns what is wrong with a text that is no address, with what its author probably meant.
 fn not_an_address(text: &str) -> String {
     let host = text.rsplit_once(':').map(|(host, _port)| host);
     match host {
@@ -139,7 +139,7 @@ fn descriptor(text: &str) -> Result<i32, String> {
     }
 }
 
-/// A number without a sign, which `parse` would take.
+/// Parses a number without a sign, which `str::parse` would accept.
 pub(super) fn decimal<T: FromStr>(text: &str) -> Option<T> {
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     digits.then(|| text.parse().ok()).flatten()

@@ -1,14 +1,13 @@
-//! Which sockets were passed in the way of systemd: `sd_listen_fds_with_names(3)`, over an
-//! environment that the caller has.
+//! The sockets passed by systemd: `sd_listen_fds_with_names(3)`, with the environment as an argument.
 //!
-//! It is a page of code. The crates for it take what is malformed, or meant for another process, for
-//! nothing at all, and one could not say what is wrong.
+//! The crates that do this treat malformed variables, and those meant for another process, as if nothing
+//! was passed, so the error could not be reported.
 
 use super::SourceError;
 use super::parse::decimal;
 use std::ffi::OsString;
 
-/// The number of the first descriptor that is passed.
+/// The first descriptor that is passed.
 const FIRST: i32 = 3;
 
 /// A socket that was passed.
@@ -19,7 +18,7 @@ pub(super) struct Passed {
     pub name: String,
 }
 
-/// The sockets that were passed to the process `pid`: at least one.
+/// Returns the sockets that were passed to the process `pid`: at least one.
 pub(super) fn passed(
     lookup: impl Fn(&str) -> Option<OsString>,
     pid: u32,
@@ -43,7 +42,7 @@ pub(super) fn passed(
         .collect())
 }
 
-/// The descriptors of those that are called `name`, or of all: at least one.
+/// Returns the descriptors of the sockets with this name, or of all: at least one.
 pub(super) fn select(passed: Vec<Passed>, name: Option<&str>) -> Result<Vec<i32>, SourceError> {
     let is_meant = |passed: &&Passed| name.is_none_or(|name| passed.name == name);
     let numbers: Vec<i32> = passed.iter().filter(is_meant).map(|p| p.number).collect();
@@ -70,7 +69,7 @@ fn number<T: std::str::FromStr>(
 
 fn names(value: Option<String>, count: u16) -> Result<Vec<String>, SourceError> {
     let Some(value) = value else {
-        // The name that systemd's own library gives them.
+        // systemd's own library uses this name for sockets without one.
         return Ok(vec!["unknown".to_owned(); count.into()]);
     };
     let names: Vec<String> = value.split(':').map(str::to_owned).collect();

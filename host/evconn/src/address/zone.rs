@@ -1,14 +1,13 @@
-//! Addresses of IPv6 that say on which interface they are, by its name: `[fe80::1%eth0]:80`.
-//!
-//! The standard library takes the interface's number alone.
+//! IPv6 addresses with the name of an interface: `[fe80::1%eth0]:80`. The standard library parses
+//! interface numbers only.
 
 use super::parse::decimal;
 use std::net::{Ipv6Addr, SocketAddr, SocketAddrV6};
 
-/// The address, if it is one of these.
+/// Parses an address with the name of an interface. Returns None for any other text.
 ///
 /// # Errors
-/// Why the interface has no number: there is none of that name.
+/// A message if there is no interface of that name.
 pub(super) fn parse(text: &str) -> Result<Option<SocketAddr>, String> {
     let Some((ip, name, port)) = split(text) else {
         return Ok(None);
@@ -36,7 +35,7 @@ fn index(name: &str) -> Option<u32> {
     netdevice::name_to_index(socket, name).ok()
 }
 
-/// Elsewhere it takes the number.
+/// On other systems, only interface numbers are supported.
 #[cfg(not(target_os = "linux"))]
 fn index(_name: &str) -> Option<u32> {
     None

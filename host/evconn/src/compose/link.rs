@@ -1,4 +1,4 @@
-//! One step of a composition: two components become one.
+//! One step of a composition: linking two components into one.
 
 use super::Composition;
 use crate::error::LoadProblem;
@@ -8,16 +8,16 @@ use crate::service::component;
 use wac_graph::types::{Package, World};
 use wac_graph::{CompositionGraph, EncodeOptions, PackageId, PlugError, plug};
 
-/// What the listener is put into.
+/// The part that a component has in the composition.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Role {
-    /// It uses the listener, and nobody uses one of its own.
+    /// It uses the listener, and no other component uses one of it.
     Application,
-    /// It uses the listener to be one.
+    /// It uses the listener in order to provide one.
     Middleware,
 }
 
-/// Put what exports a listener into what imports one.
+/// Links a component that exports a listener to one that imports it.
 pub(super) fn link(provider: &[u8], bytes: &[u8], role: Role) -> Result<Composition, LoadProblem> {
     let app = component(bytes)?;
     let mut graph = CompositionGraph::new();
@@ -25,7 +25,7 @@ pub(super) fn link(provider: &[u8], bytes: &[u8], role: Role) -> Result<Composit
     let socket = register(&mut graph, "evconn:composed", &app)?;
     check(world(&graph, socket), &app, role)?;
     plug(&mut graph, vec![provider], socket).map_err(|error| match error {
-        // Its types differ, though its name does not.
+        // The interface has this name, but other types.
         PlugError::NoPlugHappened => LoadProblem::WrongListener,
         PlugError::GraphError { source } => not_composed(&source),
     })?;
@@ -39,12 +39,12 @@ pub(super) fn link(provider: &[u8], bytes: &[u8], role: Role) -> Result<Composit
     })
 }
 
-/// Whether a component imports a listener, of whatever version. What is no component does not.
+/// Returns whether a component imports a listener of any version. Anything but a component does not.
 pub(super) fn wants_listener(bytes: &[u8]) -> bool {
     imports(bytes).is_ok_and(|imports| imports.iter().any(|name| is_listener(name)))
 }
 
-/// What a component imports, in the order of the alphabet.
+/// Returns the imports of a component, in alphabetical order.
 fn imports(binary: &[u8]) -> Result<Vec<String>, LoadProblem> {
     let mut graph = CompositionGraph::new();
     let package = register(&mut graph, "evconn:component", binary)?;
@@ -53,7 +53,7 @@ fn imports(binary: &[u8]) -> Result<Vec<String>, LoadProblem> {
     Ok(imports)
 }
 
-/// Whether this is the listener's name, with whatever version.
+/// Returns whether this is the listener's name, in any version.
 fn is_listener(name: &str) -> bool {
     name.split('@').next() == LISTENER.split('@').next()
 }
@@ -94,7 +94,7 @@ fn check(world: &World, app: &[u8], role: Role) -> Result<(), LoadProblem> {
     }
 }
 
-/// Whether there is more in it than this part. A composition has in it what it was made of, byte for byte.
+/// Returns whether `bytes` contains `part` and more. A composition contains its parts byte for byte.
 fn contains(bytes: &[u8], part: &[u8]) -> bool {
     bytes.len() > part.len() && bytes.windows(part.len()).any(|window| window == part)
 }

@@ -1,8 +1,9 @@
-//! Composition: the listener component, put into a component that imports one.
+//! Composition: links the listener component into a component that imports a listener.
 //!
-//! The result is a component that needs no evconn: a runtime of WASI 0.2 that lets it bind sockets, such as
-//! wasmtime, runs it. Where it ends:
-//! running one here is the [`program`](crate::compose::program)'s.
+//! The result does not need evconn: it imports nothing but WASI 0.2 and what the component imported
+//! itself. It runs in any host that lets it bind its address, such as `wasmtime run`. Some hosts do not:
+//! Spin refuses every bind, and wasmCloud replaces addresses by loopback ones.
+//! [`program`](crate::compose::program) runs a composition in this host.
 
 mod link;
 mod program;
@@ -28,11 +29,12 @@ use std::path::Path;
 /// ```
 #[derive(Clone, Debug)]
 pub struct Composer {
-    /// What exports the listener: `listener.wasm`, or that and what is in front of it.
+    /// The component that exports the listener: `listener.wasm`, or a composition of it and the
+    /// middleware in front of it.
     provider: Vec<u8>,
 }
 
-/// A component that was composed with the listener.
+/// A component that is composed with the listener.
 #[derive(Clone, Debug)]
 pub struct Composition {
     binary: Vec<u8>,
@@ -41,24 +43,24 @@ pub struct Composition {
 }
 
 impl Composer {
-    /// With `listener.wasm`.
+    /// Returns a composer with `listener.wasm`.
     pub fn new() -> Self {
         Self {
             provider: guests::LISTENER.to_vec(),
         }
     }
 
-    /// Put a component between the listener and what is composed: it imports the listener, and exports
-    /// one. It is the second time nearer to the application than the first.
+    /// Adds a middleware, which imports the listener and exports one, between the listener and the
+    /// component. Each further one is closer to the component.
     ///
     /// # Errors
-    /// [`Error::Load`] if it is no component, or does not both import and export the listener in this
-    /// version.
+    /// [`Error::Load`] if it is not a component, or does not both import and export this version of the
+    /// listener.
     pub fn through(self, middleware: &[u8]) -> Result<Self, Error> {
         Ok(self.put(middleware).map_err(LoadError::of_bytes)?)
     }
 
-    /// The same with a file.
+    /// Adds a middleware from a file, as [`through`](Self::through) does.
     ///
     /// # Errors
     /// As [`through`](Self::through), and if the file cannot be read.
@@ -68,11 +70,11 @@ impl Composer {
         Ok(composer.map_err(|problem| LoadError::of_file(path, problem))?)
     }
 
-    /// Put the listener into a component: a binary, or its text.
+    /// Links the listener into a component: a binary or its text.
     ///
     /// # Errors
-    /// [`Error::Load`] if it is no component, if it does not import the listener in this version, if it
-    /// exports one, or was composed already.
+    /// [`Error::Load`] if it is not a component, does not import this version of the listener, exports a
+    /// listener, or is a composition already.
     ///
     /// ```
     /// use evconn::{Composer, Error, LoadProblem};
@@ -86,7 +88,7 @@ impl Composer {
         Ok(self.link(app).map_err(LoadError::of_bytes)?)
     }
 
-    /// The same with a file.
+    /// Links the listener into a component from a file, as [`compose`](Self::compose) does.
     ///
     /// # Errors
     /// As [`compose`](Self::compose), and if the file cannot be read.
@@ -115,31 +117,30 @@ impl Default for Composer {
 }
 
 impl Composition {
-    /// The component.
+    /// Returns the component.
     pub fn binary(&self) -> &[u8] {
         &self.binary
     }
 
-    /// The same, to keep.
+    /// Returns the component, as an owned value.
     pub fn into_binary(self) -> Vec<u8> {
         self.binary
     }
 
-    /// The import that was linked: `evconn:tcp/listener@0.1.0`.
+    /// Returns the import that was linked: `evconn:tcp/listener@0.1.0`.
     pub fn linked(&self) -> &str {
         &self.linked
     }
 
-    /// What is left to import, in the order of the alphabet. All of it is WASI 0.2's, but for what the
-    /// component imported besides, and for `evconn:tcp/connection`: that one only names types, and nobody
-    /// has to provide it.
+    /// Returns the remaining imports, in alphabetical order: those of WASI 0.2, other imports of the
+    /// component, and `evconn:tcp/connection`, which only names types and does not have to be provided.
     pub fn imports(&self) -> &[String] {
         &self.imports
     }
 }
 
-/// Whether a component imports a listener, so that it is to be composed. The version may be wrong, which
-/// composing then says.
+/// Returns whether a component imports a listener, so that it has to be composed. The version may be
+/// wrong: composing reports that.
 pub(crate) fn wants_listener(component: &[u8]) -> bool {
     link::wants_listener(component)
 }

@@ -1,11 +1,11 @@
-//! What can be wrong with what is to be a service, for those who wrote or built it.
+//! The errors of loading and composing components, for those who write or build them.
 
 use crate::interfaces::{HANDLER, LISTENER, Missing, WORLD};
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Why a component cannot be loaded, or composed: one line.
+/// Why a component cannot be loaded or composed, in one line.
 #[derive(Debug)]
 pub struct LoadError {
     path: Option<PathBuf>,
@@ -27,12 +27,12 @@ impl LoadError {
         }
     }
 
-    /// The file that it was to be loaded from, if it was one.
+    /// Returns the file, if the component was to be loaded from one.
     pub fn path(&self) -> Option<&Path> {
         self.path.as_deref()
     }
 
-    /// What is wrong.
+    /// Returns the problem.
     pub fn problem(&self) -> &LoadProblem {
         &self.problem
     }
@@ -47,29 +47,29 @@ impl fmt::Display for LoadError {
     }
 }
 
-// Its text has all there is to say: whoever shows causes, too, would say it twice.
+// Its text is complete: a source would repeat it.
 impl std::error::Error for LoadError {}
 
-/// What is wrong with a component, or with what was taken for one.
+/// What is wrong with a component, or with a file that is not one.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LoadProblem {
-    /// There is no such file.
+    /// The file does not exist.
     #[error("there is no such file")]
     Missing,
-    /// It is a directory.
+    /// The path is that of a directory.
     #[error("it is a directory, and no file")]
     Directory,
     /// The file cannot be read for another reason.
     #[error("it cannot be read: {0}")]
     Unreadable(io::Error),
-    /// It has more bytes than any component; it may have no end.
+    /// The file is larger than any component: it may be a device without an end.
     #[error("it has more than 1 GiB: that is no component")]
     TooLong,
-    /// There is nothing in it.
+    /// The file is empty.
     #[error("it is empty")]
     Empty,
-    /// It is something else altogether.
+    /// The file is neither a component nor its text.
     #[error("it is neither a component, nor the text of one{}", if *.is_elf {
         ", nor code that evconn compiled (or not all of it)"
     } else {
@@ -79,109 +79,110 @@ pub enum LoadProblem {
         /// It is an ELF file, as compiled code is.
         is_elf: bool,
     },
-    /// It is WebAssembly text with a mistake: where, and which.
+    /// The WebAssembly text has a syntax error: the position and the error.
     #[error("its WebAssembly text is wrong: {0}")]
     Text(String),
-    /// It is valid, and uses features of WebAssembly that this host does not support: their names.
+    /// The component is valid, but uses features of WebAssembly that this host does not support: their
+    /// names.
     #[error("it uses what this host does not support: {}", .0.join(", "))]
     Unsupported(Vec<&'static str>),
-    /// It uses async functions, streams or futures.
+    /// The component uses async functions, streams or futures.
     #[error(
         "it was built for WASI 0.3 (async functions, streams and futures), which this host does not \
          support: build it for WASI 0.2"
     )]
     Async,
-    /// It would take more time and memory to compile than its size suggests: why.
+    /// Compiling the component would take more time and memory than its size suggests: why.
     #[error("it is too complex: {0}")]
     TooComplex(String),
-    /// It is WebAssembly, but cut off, or not valid.
+    /// The component is cut off or invalid: what is wrong.
     #[error("it is not valid WebAssembly, or not all of it: {0}")]
     Invalid(String),
-    /// It is a core module.
+    /// The file is a core module.
     #[error(
         "it is a core module, and no component: build it for wasm32-wasip2, or make a component of it \
          with `wasm-tools component new`"
     )]
     CoreModule,
-    /// It does not export the handler. What it does export.
+    /// The component does not export the handler. Its exports.
     #[error("{}", no_handler(.0))]
     NoHandler(Vec<String>),
-    /// It does not export `wasi:cli/run`. What it does export.
+    /// The component does not export `wasi:cli/run`. Its exports.
     #[error("{}", no_command(.0))]
     NoCommand(Vec<String>),
-    /// It does not import the listener, so that there is nothing to be put in. What it exports.
+    /// The component does not import the listener, so there is nothing to compose. Its exports.
     #[error("{}", no_listener(.0))]
     NoListener(Vec<String>),
-    /// It has the listener in it already.
+    /// The component was composed already.
     #[error("it has been composed already: the listener is in it")]
     Composed,
-    /// It imports, or exports, the listener of another version of evconn: its name.
-    #[error(
-        "its listener is {0}, and the one that there is to put in is {LISTENER}: build it for that version"
-    )]
+    /// The component imports or exports the listener of another version of evconn: the listener's name.
+    #[error("its listener is {0}, and this host composes {LISTENER}: build it for that version")]
     OtherListener(String),
-    /// What it imports, or exports, as the listener is something else.
+    /// The component's listener has other types than this interface.
     #[error(
         "it has {LISTENER}, but not as this interface is defined: build it with what `evconn wit` prints"
     )]
     WrongListener,
-    /// It exports the listener, which it is to import.
+    /// The component exports a listener, but has to import it.
     #[error(
-        "it exports a listener: what is composed with one is to import it, as the world evconn:tcp/command@0.1.0 does"
+        "it exports a listener: to be composed with one it has to import it, as the world evconn:tcp/command@0.1.0 does"
     )]
     ExportsListener,
-    /// It was to be put between the listener and an application.
+    /// The component does not export a listener, but was to be put between the listener and an
+    /// application.
     #[error(
-        "it exports no listener: what goes between the listener and an application imports {LISTENER}, and exports it, too"
+        "it exports no listener: a component between the listener and an application has to import {LISTENER}, and to export it, too"
     )]
     NoMiddleware,
-    /// The parts do not fit.
+    /// The components cannot be linked: why.
     #[error("it cannot be composed: {0}")]
     NotComposed(String),
-    /// It exports the handler of another version of evconn: its name.
+    /// The component exports the handler of another version of evconn: the handler's name.
     #[error("it exports {0}, and this host calls {HANDLER}: build it for that version")]
     OtherHandler(String),
-    /// What it exports as the handler is something else.
+    /// The component's handler has another type than this interface: the difference.
     #[error("it exports {HANDLER}, but not as this interface is defined: {0}")]
     WrongHandler(String),
-    /// It imports what this host does not provide.
+    /// The component imports something that this host does not provide.
     #[error("it imports what is not provided: {}", list(.0))]
     Imports(Vec<Missing>),
-    /// It can be linked only with something else than what this host provides.
+    /// The component cannot be linked to this host's interfaces: why.
     #[error("it does not fit this host: {0}")]
     Unlinkable(String),
-    /// The operating system has nothing to keep what its memory begins with: descriptors are mostly what
-    /// there are too few of.
-    #[error("what its memory begins with cannot be kept: {0}")]
+    /// The operating system cannot keep an image of the component's initial memory, usually for want of
+    /// descriptors.
+    #[error("cannot keep an image of its initial memory: {0}")]
     NoImage(String),
-    /// It needs more than the host was made with.
+    /// The component exceeds the limits for which the host was built: which, and by how much.
     #[error("it needs more than it may have: {0}")]
     TooLarge(String),
-    /// It is compiled code, which is loaded by [`Service::from_precompiled`](crate::Service::from_precompiled)
-    /// and [`Service::from_precompiled_file`](crate::Service::from_precompiled_file) only, and not compiled
+    /// The file is compiled code, which is loaded only by
+    /// [`Service::from_precompiled`](crate::Service::from_precompiled) and
+    /// [`Service::from_precompiled_file`](crate::Service::from_precompiled_file), and cannot be compiled
     /// again.
     #[error(
         "it is compiled already; compiled code runs unchecked, and is served with --allow-precompiled only"
     )]
     Precompiled,
-    /// It is compiled code, and others can change it: how.
+    /// The file is compiled code that others can change: how.
     #[error(
         "it is compiled code, which runs unchecked, and {0}: it has to be this user's or root's, and nobody \
          else may write to it (chmod go-w)"
     )]
     NotPrivate(&'static str),
-    /// It is compiled code, where a component is wanted.
+    /// The file is compiled code, but a component is required.
     #[error("it is compiled code: name the component that it was compiled from")]
     PrecompiledProgram,
-    /// It is a core module that was compiled.
+    /// The file is a compiled core module.
     #[error("it is compiled, but a core module, and no component: use `evconn compile`")]
     PrecompiledModule,
-    /// It was compiled by another version, or for another processor or other settings.
+    /// The code was compiled by another version, or for another processor or other settings.
     #[error("it was not compiled for this host ({reason}): {advice}")]
     Incompatible {
-        /// What differs.
+        /// The difference.
         reason: String,
-        /// What to do.
+        /// The remedy.
         advice: &'static str,
     },
 }
@@ -207,7 +208,7 @@ fn no_listener(exports: &[String]) -> String {
         true => ": it is a service, and `evconn serve` has the listener for it",
         false => "",
     };
-    format!("it does not import {LISTENER}, so that there is no place to put one in{instead}")
+    format!("it does not import {LISTENER}, so there is nothing to compose{instead}")
 }
 
 fn no_command(exports: &[String]) -> String {
@@ -244,7 +245,7 @@ fn list(missing: &[Missing]) -> String {
     names.join("; ")
 }
 
-/// An error and its causes, as one line.
+/// Formats an error and its causes as one line.
 pub(crate) fn one_line(error: &wasmtime::Error) -> String {
     let text = format!("{error:#}");
     let lines: Vec<&str> = text

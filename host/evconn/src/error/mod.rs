@@ -1,4 +1,4 @@
-//! What can go wrong, in the words of the people who can mend it.
+//! The errors of this crate. They are written for the people who can fix them.
 
 mod load;
 
@@ -14,47 +14,47 @@ use wasmtime_wasi::p2::bindings::sockets::network::ErrorCode as WasiErrorCode;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The listener refused, or the sockets below it did.
+    /// The listener, or a socket that it uses, reports an error.
     #[error(transparent)]
     Socket(#[from] ErrorCode),
-    /// One of the places that a server was to listen on cannot be had.
+    /// A server cannot listen on one of its sources.
     #[error("cannot listen on {place}: {code}{}", help(.place.port(), *.code))]
     Listen {
-        /// Where it was to listen.
+        /// The source.
         place: ListenSource,
-        /// What the listener said.
+        /// The listener's error.
         code: ErrorCode,
     },
-    /// The same, of one of several addresses that were to be listened on.
+    /// One of several addresses of a source cannot be bound.
     #[error("{address}: {code}{}", help(Some(.address.port()), *.code))]
     Address {
         /// The address, with the port that was tried.
         address: SocketAddr,
-        /// What the operating system says.
+        /// The operating system's error.
         code: ErrorCode,
     },
-    /// There is nothing to listen on.
+    /// A listen source cannot be opened.
     #[error(transparent)]
     Source(#[from] SourceError),
-    /// No engine can be had with these settings on this machine.
+    /// wasmtime's engines cannot be created with these settings on this machine.
     #[error("cannot set up WebAssembly: {0:#}")]
     Engine(anyhow::Error),
-    /// This is no component, or not one that can be served.
+    /// The component cannot be loaded.
     #[error(transparent)]
     Load(#[from] LoadError),
-    /// The listener component itself failed. Its listener is closed.
+    /// The listener component failed. Its listener is closed.
     #[error("the listener component failed: {0}")]
     Acceptor(String),
-    /// A program trapped. Where in it that happened is its [`backtrace`](Self::backtrace).
+    /// A program trapped. [`backtrace`](Self::backtrace) returns where.
     #[error("the program failed: {0}")]
     Program(GuestTrap),
-    /// The listener was closed while it was still needed.
+    /// The listener was closed.
     #[error("the listener is closed")]
     Closed,
-    /// More connections at a time were asked for than the host has room for.
+    /// More connections at a time were requested than the host was built for.
     #[error(
-        "at most {capacity} connections at a time were prepared for, but {asked} were asked for: \
-         make the host with max_connections({asked})"
+        "the host was built for {capacity} connections at a time, but {asked} were requested: build it \
+         with max_connections({asked})"
     )]
     TooManyConnections {
         /// `Limits::max_connections`.
@@ -62,10 +62,10 @@ pub enum Error {
         /// `HostBuilder::max_connections`.
         capacity: usize,
     },
-    /// More connections at a time were asked for than there are pooled memories for.
+    /// More connections at a time were requested than there are pooled memories for.
     #[error(
-        "an instance of the service has {memories} memories, of which there are enough for {capacity} \
-         connections at a time, but {asked} were asked for: lower max_connections"
+        "an instance of the service has {memories} memories, which allows {capacity} connections at a \
+         time, but {asked} were requested: lower max_connections"
     )]
     TooManyMemories {
         /// `Limits::max_connections`.
@@ -75,15 +75,15 @@ pub enum Error {
         /// `Service::memories`.
         memories: usize,
     },
-    /// A connection was to be allowed more than the host has room for.
+    /// A higher limit was requested than the host was built for.
     #[error(
-        "{limit} is at most {capacity} on this host, but {asked} was asked for: make the host with \
-         these limits"
+        "the host was built for a {limit} of {capacity}, but {asked} was requested: build it with these \
+         limits"
     )]
     LimitTooHigh {
         /// The name of the field of [`Limits`](crate::Limits).
         limit: &'static str,
-        /// Its value there.
+        /// The requested value.
         asked: usize,
         /// Its value in `HostBuilder::limits`.
         capacity: usize,
@@ -91,7 +91,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// Where in the program it trapped ([`GuestTrap::backtrace`]). None if it is no error of a program.
+    /// Returns where a program trapped ([`GuestTrap::backtrace`]), or None for other errors.
     pub fn backtrace(&self) -> Option<String> {
         match self {
             Self::Program(trap) => trap.backtrace(),
@@ -100,7 +100,7 @@ impl Error {
     }
 }
 
-/// What helps against a refused port.
+/// Returns what helps if a port is refused.
 fn help(port: Option<u16>, code: ErrorCode) -> &'static str {
     match (port, code) {
         (Some(1..1024), ErrorCode::AccessDenied) => {
@@ -112,13 +112,13 @@ fn help(port: Option<u16>, code: ErrorCode) -> &'static str {
     }
 }
 
-/// An error of a socket: the codes of `wasi:sockets/network` that a listener can meet.
+/// An error of a socket: the codes of `wasi:sockets/network` that concern a listener.
 ///
-/// What is displayed is the operating system's usual wording.
+/// It is displayed in the operating system's usual wording.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum ErrorCode {
-    /// EACCES, EPERM, or the host does not grant it.
+    /// EACCES, EPERM, or not granted by the host.
     AccessDenied,
     /// EADDRINUSE, or no ephemeral port is free.
     AddressInUse,
@@ -130,13 +130,13 @@ pub enum ErrorCode {
     ConnectionRefused,
     /// ECONNRESET.
     ConnectionReset,
-    /// EINVAL: an address or a value that cannot be meant.
+    /// EINVAL: an invalid address or value.
     InvalidArgument,
-    /// The socket or the listener is in a state in which this cannot be done.
+    /// The state of the socket or the listener does not allow this.
     InvalidState,
     /// EMFILE, ENFILE.
     NewSocketLimit,
-    /// EOPNOTSUPP, EAFNOSUPPORT: an option or an address family that is not to be had.
+    /// EOPNOTSUPP, EAFNOSUPPORT: the option or the address family is not supported.
     NotSupported,
     /// ENOMEM, ENOBUFS.
     OutOfMemory,
@@ -144,7 +144,7 @@ pub enum ErrorCode {
     RemoteUnreachable,
     /// ETIMEDOUT.
     Timeout,
-    /// An error that WASI has no name for. wasmtime's own sockets report EMFILE and ENFILE so.
+    /// An error without a code in WASI. wasmtime's own sockets report EMFILE and ENFILE in this way.
     Unknown,
 }
 
@@ -185,8 +185,8 @@ impl From<WasiErrorCode> for ErrorCode {
             WasiErrorCode::OutOfMemory => Self::OutOfMemory,
             WasiErrorCode::RemoteUnreachable => Self::RemoteUnreachable,
             WasiErrorCode::Timeout => Self::Timeout,
-            // The rest are states of a socket that the listener deals with itself, datagrams and
-            // name look-up: accept and bind do not return them.
+            // The other codes are states of a socket that the listener handles itself, and errors of
+            // datagrams and name look-up: accept and bind do not return them.
             WasiErrorCode::Unknown
             | WasiErrorCode::ConcurrencyConflict
             | WasiErrorCode::DatagramTooLarge

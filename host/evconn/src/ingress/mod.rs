@@ -1,9 +1,11 @@
-//! The ingress: what happens to a connection after it was accepted and before its service gets it.
+//! The ingress: what happens to a connection after it was accepted and before a service gets it.
 //!
-//! The order is fixed: a header of the PROXY protocol comes in plain text before the first byte of
-//! TLS. In between, when it is known who the peer is, a server decides whether it may connect. Each of
-//! the two has a deadline of its own. Where it ends: whoever accepts connections has each prepared in a task of its own, since a
-//! peer may take its time, and logs and closes what was refused.
+//! The order is fixed. A PROXY protocol header comes first, in plain text. Then the peer's address is
+//! known, and the server decides whether that peer may connect. The TLS handshake comes last. The header
+//! and the handshake each have their own timeout.
+//!
+//! The caller runs the ingress of each connection in a task of its own, since a peer may be slow, and
+//! logs and closes the connections that were refused.
 
 mod proxy;
 mod receive;
@@ -20,10 +22,11 @@ use crate::Connection;
 use crate::sockets::Endpoint;
 use std::io;
 
-/// What every connection goes through before its service gets it. By default: nothing.
+/// The steps that every connection goes through before its service gets it. Defaults to none.
 ///
-/// A service has it done for each connection: [`Service::with_ingress`](crate::Service::with_ingress). A
-/// native callback calls [`accept`](Self::accept).
+/// A service runs its ingress for each connection:
+/// [`Service::with_ingress`](crate::Service::with_ingress). A native callback calls
+/// [`accept`](Self::accept).
 ///
 /// ```no_run
 /// # async fn example(listener: evconn::Listener) -> Result<(), Box<dyn std::error::Error>> {
@@ -51,56 +54,55 @@ pub struct Ingress {
 }
 
 impl Ingress {
-    /// Nothing: connections are used as they are.
+    /// Returns an ingress without any steps: connections are used as they are.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Every connection begins with a header of the PROXY protocol, which says who its peer is.
+    /// Expects each connection to begin with a PROXY protocol header, which names the peer.
     pub fn proxy_protocol(mut self, proxy: ProxyProtocol) -> Self {
         self.proxy = Some(proxy);
         self
     }
 
-    /// Connections are encrypted: what is read and written is the plain text.
+    /// Encrypts connections with TLS: the service reads and writes plain text.
     #[cfg(feature = "tls")]
     pub fn tls(mut self, tls: TlsConfig) -> Self {
         self.tls = Some(tls);
         self
     }
 
-    /// The TLS that it speaks, if it does: to have the certificate read again, for instance.
+    /// Returns the TLS configuration, if there is one: in order to reload the certificate, for example.
     #[cfg(feature = "tls")]
     pub fn tls_config(&self) -> Option<&TlsConfig> {
         self.tls.as_ref()
     }
 
-    /// Take a connection through it. The peer may take as long as the timeouts allow.
+    /// Runs the ingress for a connection. The peer may take as long as the timeouts allow.
     ///
     /// # Errors
-    /// Why the connection was refused. It is closed then. The kinds are `PermissionDenied` for one
-    /// that comes from no trusted proxy, `TimedOut`, `UnexpectedEof` if the peer closed it,
-    /// `InvalidData` for what is no header or no TLS, or those of the operating system.
+    /// Why the connection was refused; it is closed then. The kinds are `PermissionDenied` if it does not
+    /// come from a trusted proxy, `TimedOut`, `UnexpectedEof` if the peer closed it, `InvalidData` if the
+    /// header is invalid or the peer does not speak TLS, or those of the operating system.
     pub async fn accept(&self, connection: Connection) -> io::Result<Connection> {
         self.identify(connection.endpoint()).await?;
         self.encrypt(connection.endpoint()).await?;
         Ok(connection)
     }
 
-    /// Learn who the peer of a connection is, of which nothing was read yet: from here on, its address is
-    /// the right one.
+    /// Determines the peer of a connection of which nothing has been read yet. From then on, the
+    /// connection reports this peer's address.
     pub(crate) async fn identify(&self, endpoint: &Endpoint) -> Result<(), Refused> {
         match &self.proxy {
             None => Ok(()),
-            // In a box: a connection that needs none of it is not to carry the room for it.
+            // Boxed, so that the futures of connections without a proxy stay small.
             Some(proxy) => Box::pin(announce(proxy, endpoint)).await,
         }
     }
 
-    /// Have a connection, whose peer was identified, encrypted if it is to be.
+    /// Encrypts the connection, if TLS is configured. Its peer has to be identified before.
     ///
-    /// The peer of what is refused has been told so, where there is a way to; closing it is left to
-    /// the caller.
+    /// A refused peer has been sent an alert, if possible. The caller closes the connection.
     #[cfg(feature = "tls")]
     pub(crate) async fn encrypt(&self, endpoint: &Endpoint) -> Result<(), Refused> {
         match &self.tls {
@@ -109,13 +111,13 @@ impl Ingress {
         }
     }
 
-    /// There is nothing to encrypt with.
+    /// Does nothing: the library was built without TLS.
     #[cfg(not(feature = "tls"))]
     pub(crate) async fn encrypt(&self, _endpoint: &Endpoint) -> Result<(), Refused> {
         Ok(())
     }
 
-    /// Whether peers are announced by a proxy, rather than be who connects.
+    /// Returns whether a proxy announces the peers.
     pub(crate) fn has_proxy(&self) -> bool {
         self.proxy.is_some()
     }

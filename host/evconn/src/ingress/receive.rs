@@ -1,10 +1,10 @@
-//! Receiving while the ingress is the only one that does: wait, then take what is there.
+//! Reads from a connection while the ingress is its only reader: waits, then reads what has arrived.
 
 use crate::sockets::Plain;
 use std::future::poll_fn;
 use std::io::{self, ErrorKind};
 
-/// Call `receive` until it does not block. One task can do so at a time.
+/// Calls `receive` until it does not return `WouldBlock`. Only one task may do so at a time.
 pub(super) async fn when_ready(
     plain: &Plain,
     mut receive: impl FnMut() -> io::Result<usize>,

@@ -1,22 +1,22 @@
-//! Why a connection did not get as far as a service, in one line for the log.
+//! Why the ingress refused a connection, in one line for the log.
 
 use std::io;
 use std::time::Duration;
 
-/// Why a connection was refused before its service got it.
+/// Why a connection was refused before a service got it.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Refused {
-    /// It closed before it sent anything, as health checks do.
+    /// The peer closed the connection before it sent anything, as health checks do.
     #[error("the peer closed it before it sent anything")]
     Closed,
-    /// Only trusted proxies may connect.
+    /// The connection does not come from a trusted proxy.
     #[error("PROXY protocol: it does not come from a trusted proxy")]
     UntrustedProxy,
     #[error("PROXY header: {0}")]
     ProxyHeader(String),
     #[error("PROXY header: it was not there within {0:?}")]
     ProxyHeaderTimeout(Duration),
-    /// What it began with, escaped.
+    /// The first bytes, escaped.
     #[cfg(feature = "tls")]
     #[error("not TLS: it began with \"{0}\"")]
     NotTls(String),
@@ -52,7 +52,7 @@ impl From<Refused> for io::Error {
     }
 }
 
-/// What a peer sent, as one short line: escaped, and cut off after 32 bytes.
+/// Returns what a peer sent as one short line: escaped, and cut off after 32 bytes.
 pub(super) fn shown(bytes: &[u8]) -> String {
     const MOST: usize = 32;
     let mut text = bytes[..bytes.len().min(MOST)].escape_ascii().to_string();

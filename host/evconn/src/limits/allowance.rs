@@ -1,10 +1,11 @@
-//! What an instance may take of memory, tables and the like.
+//! How much memory, and how many table elements, an instance may use.
 
 use super::Limits;
 use std::fmt;
 use wasmtime::ResourceLimiter;
 
-/// Counts down what is left to an instance: its memories together, and its tables together.
+/// The memory and the table elements that are left to an instance: each counts for all of its memories or
+/// tables together.
 #[derive(Debug)]
 pub(crate) struct Allowance {
     memory: Allotment,
@@ -12,16 +13,16 @@ pub(crate) struct Allowance {
     core_instances: usize,
     memories: usize,
     tables: usize,
-    /// What it was refused last: mostly the reason of the trap that follows.
+    /// What was last refused: usually the cause of the trap that follows.
     refused: Option<Exceeded>,
 }
 
-/// What an instance asked for and did not get.
+/// What an instance requested in vain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exceeded {
-    /// More memory than so many bytes.
+    /// Memory beyond this many bytes.
     Memory(usize),
-    /// More elements of tables than so many.
+    /// Table elements beyond this many.
     TableElements(usize),
 }
 
@@ -64,7 +65,7 @@ impl Allowance {
         }
     }
 
-    /// As much as there is of everything.
+    /// Returns an allowance without limits.
     pub fn unlimited() -> Self {
         Self {
             memory: Allotment::new(usize::MAX),
@@ -76,7 +77,7 @@ impl Allowance {
         }
     }
 
-    /// The same, but for so many bytes of memory.
+    /// Returns an allowance that limits memory only, in bytes.
     pub fn of_memory(bytes: usize) -> Self {
         Self {
             memory: Allotment::new(bytes),
@@ -84,19 +85,19 @@ impl Allowance {
         }
     }
 
-    /// What the instance was refused since this was asked last.
+    /// Returns what the instance was last refused, if anything was since the previous call.
     pub fn take_refused(&mut self) -> Option<Exceeded> {
         self.refused.take()
     }
 
-    /// Remember that something was refused.
+    /// Records a refusal. Returns false, which refuses the growth.
     fn refuse(&mut self, refused: Exceeded) -> bool {
         self.refused = Some(refused);
         false
     }
 }
 
-/// So much of something, and what is left of it.
+/// A limit, and how much is left of it.
 #[derive(Debug)]
 struct Allotment {
     most: usize,
@@ -108,7 +109,7 @@ impl Allotment {
         Self { most, left: most }
     }
 
-    /// Take the growth off what is left, if there is as much.
+    /// Takes the growth from what is left. Returns whether that was enough.
     fn grow(&mut self, current: usize, desired: usize) -> bool {
         match self.left.checked_sub(desired.saturating_sub(current)) {
             Some(rest) => {
@@ -128,7 +129,7 @@ impl ResourceLimiter for Allowance {
         maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
         let granted = match maximum {
-            // What its own maximum forbids does not count.
+            // What the memory's own maximum forbids is not charged.
             Some(maximum) if desired > maximum => false,
             _ if self.memory.grow(current, desired) => true,
             _ => self.refuse(Exceeded::Memory(self.memory.most)),

@@ -1,17 +1,17 @@
-//! Several addresses with one port: what a name stands for.
+//! Listeners on several addresses with one port: the addresses of a host name.
 
 use super::{Listener, ListenerBuilder};
 use crate::{Error, ErrorCode};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
-/// How often a port that the kernel chose for the first address is tried for the others.
+/// How many ports, chosen by the kernel for the first address, are tried for the other addresses.
 const PORT_ATTEMPTS: u32 = 16;
 
-/// A listener for each of them: at least one. They have one port, also where it is 0. An address of a
-/// family that this machine does not have is left out, unless there is no other.
+/// Binds a listener to each address: at least one. All have the same port, even if it is 0. An address of
+/// a family that this machine does not support is left out, unless there is no other.
 ///
 /// # Errors
-/// That of one address, which it names. Nothing is left open then.
+/// The error of one address, which it names. Nothing is left open then.
 pub(super) async fn bind_all(
     builder: &ListenerBuilder,
     addresses: &[SocketAddr],
@@ -24,7 +24,7 @@ pub(super) async fn bind_all(
         let Err(error) = bind_each(builder, addresses, &mut listeners).await else {
             return Ok(listeners);
         };
-        // The port was free for the first one: another port may be for all of them.
+        // The port is free for the first address, but not for this one: try another port for all.
         let is_in_use = matches!(
             error,
             Error::Address {
@@ -73,7 +73,7 @@ async fn bind_each(
     }
 }
 
-/// Close them, and wait until they are.
+/// Closes the listeners, and waits until they are closed.
 async fn close(listeners: &[Listener]) {
     for listener in listeners {
         listener.close();
@@ -83,8 +83,8 @@ async fn close(listeners: &[Listener]) {
     }
 }
 
-/// Whether an address cannot be had because the machine has none of its family: not even that of the
-/// loopback interface.
+/// Returns whether an address cannot be bound because the machine does not support its family: not even
+/// that of the loopback interface.
 fn is_for_want_of_family(address: SocketAddr, code: ErrorCode) -> bool {
     let loopback: IpAddr = match address {
         SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),

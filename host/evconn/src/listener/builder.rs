@@ -1,4 +1,4 @@
-//! How a listener is to be made.
+//! Configures and creates listeners.
 
 use super::acceptor::{self, Acceptor, AcceptorPre, BindOptions, DeferredAccept, Pace};
 use super::addresses;
@@ -16,9 +16,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 
-/// How a [`Listener`] is to be made, or several: it can be cloned. A closure that they have in common
-/// is called for one connection of all of them at a time; clones of a policy or of a rate share what
-/// they count.
+/// Configures a [`Listener`], or several: it can be cloned. Clones share a closure, which is called for
+/// one connection of all their listeners at a time, and what a policy or a rate counts.
 #[derive(Clone)]
 pub struct ListenerBuilder {
     host: Host,
@@ -50,77 +49,75 @@ impl ListenerBuilder {
         }
     }
 
-    /// How many connections the kernel may hold that were not yet accepted. Default: 4096, or what
-    /// the kernel caps it at. With 0, [`bind`](Self::bind) fails with
-    /// [`ErrorCode::InvalidArgument`](crate::ErrorCode::InvalidArgument).
+    /// Sets the length of the accept queue. Defaults to 4096; the kernel may lower it. With 0,
+    /// [`bind`](Self::bind) fails with [`ErrorCode::InvalidArgument`](crate::ErrorCode::InvalidArgument).
     pub fn backlog(mut self, backlog: u32) -> Self {
         self.backlog = Some(backlog);
         self
     }
 
-    /// The most connections that are taken from the kernel's queue in one turn, before other tasks get
-    /// theirs. Default: 64. For a closure that is called for one connection at a time, it is always 1.
+    /// Sets how many connections are accepted in one iteration, before other tasks run. Defaults to 64.
+    /// For a closure, which is called for one connection at a time, it is always 1.
     pub fn max_accepts_per_turn(mut self, count: NonZeroU32) -> Self {
         self.pace.per_turn = count;
         self
     }
 
-    /// How many connections may be accepted in a second, by all listeners that share this rate. Where
-    /// more come, they wait in the kernel's queue. Default: as many as come.
+    /// Limits how many connections are accepted per second by all listeners that share this rate. Further
+    /// connections wait in the accept queue. Defaults to no limit.
     pub fn accept_rate(mut self, rate: AcceptRate) -> Self {
         self.pace.rate = Some(rate);
         self
     }
 
-    /// Listen on an IPv6 and an IPv4 socket that share one port: on `[::]` and `0.0.0.0`, or on
-    /// `[::1]` and `127.0.0.1`. With any other address, [`bind`](Self::bind) fails with
-    /// [`ErrorCode::InvalidArgument`](crate::ErrorCode::InvalidArgument). Default: false.
+    /// Listens on an IPv6 and an IPv4 socket that share one port: on `[::]` and `0.0.0.0`, or on `[::1]`
+    /// and `127.0.0.1`. With any other address, [`bind`](Self::bind) fails with
+    /// [`ErrorCode::InvalidArgument`](crate::ErrorCode::InvalidArgument). Defaults to false.
     pub fn dual_stack(mut self, value: bool) -> Self {
         self.dual_stack = value;
         self
     }
 
-    /// Deliver a connection only when its peer has sent something, or has ended its side. Meanwhile
-    /// it is held: at most `max_held` at a time, and each for at most `timeout`, after which it is
-    /// closed. With 0 of either, [`bind`](Self::bind) fails with
-    /// [`ErrorCode::InvalidArgument`](crate::ErrorCode::InvalidArgument). Default: off.
+    /// Delivers a connection only when its peer has sent something or has ended its side. Until then it
+    /// is held: up to `max_held` connections, each for up to `timeout`, after which it is closed. If
+    /// either is 0, [`bind`](Self::bind) fails with
+    /// [`ErrorCode::InvalidArgument`](crate::ErrorCode::InvalidArgument). Off by default.
     ///
-    /// Each look for connections costs as much as there are held ones.
+    /// The cost of each poll for connections grows with the number of those held.
     pub fn deferred_accept(mut self, max_held: u32, timeout: Duration) -> Self {
         self.deferred = Some(DeferredAccept { max_held, timeout });
         self
     }
 
-    /// Only IPv6 peers are wanted: binding an IPv4 address then fails. Default: false, and an IPv6
-    /// address takes IPv6 peers only all the same. With [`dual_stack`](Self::dual_stack) it has no
-    /// effect.
+    /// Accepts IPv6 peers only: binding an IPv4 address then fails. Defaults to false; an IPv6 address
+    /// accepts only IPv6 peers even so. This setting has no effect with [`dual_stack`](Self::dual_stack).
     pub fn ipv6_only(mut self, value: bool) -> Self {
         self.ipv6_only = value;
         self
     }
 
-    /// How the sockets are set up: the listening ones, and with them those of the connections.
-    /// Default: [`TcpOptions::default`].
+    /// Sets the socket options of the listening sockets, and with them those of the connections. Defaults
+    /// to [`TcpOptions::default`].
     pub fn tcp_options(mut self, options: TcpOptions) -> Self {
         self.tcp = options;
         self
     }
 
-    /// Which of its addresses it may use, and whose connections it takes: the peers that `policy` does
-    /// not allow are reset, and nobody is told of them. Default: [`Policy::allow_all`]. What is not the
-    /// listener's address cannot be used anyway.
+    /// Sets which of its addresses the listener may use, and which peers it accepts: a peer that `policy`
+    /// does not allow is reset without notice. Defaults to [`Policy::allow_all`]. Addresses other than
+    /// the listener's cannot be used in any case.
     pub fn policy(mut self, policy: Policy) -> Self {
         self.policy = policy;
         self
     }
 
-    /// Whether the listener starts enabled. Default: true.
+    /// Sets whether the listener starts enabled. Defaults to true.
     pub fn enabled(mut self, enabled: bool) -> Self {
         self.control.enabled = enabled;
         self
     }
 
-    /// Start with the callback of [`Listener::set_callback`].
+    /// Sets the initial callback: see [`Listener::set_callback`].
     pub fn on_connection(
         mut self,
         callback: impl FnMut(&Listener, Connection) + Send + 'static,
@@ -129,7 +126,7 @@ impl ListenerBuilder {
         self
     }
 
-    /// Start with the callback of [`Listener::set_async_callback`].
+    /// Sets the initial callback: see [`Listener::set_async_callback`].
     pub fn on_connection_async<F, Fut>(mut self, callback: F) -> Self
     where
         F: Fn(Listener, Connection) -> Fut + Send + Sync + 'static,
@@ -139,7 +136,7 @@ impl ListenerBuilder {
         self
     }
 
-    /// Start with the callback of [`Listener::set_error_callback`].
+    /// Sets the initial error callback: see [`Listener::set_error_callback`].
     pub fn on_error(
         mut self,
         callback: impl FnMut(&Listener, AcceptError) + Send + 'static,
@@ -148,7 +145,7 @@ impl ListenerBuilder {
         self
     }
 
-    /// Listen on `address`. See [`Listener::bind`].
+    /// Listens on `address`: see [`Listener::bind`].
     ///
     /// # Errors
     /// As [`Listener::bind`]. Nothing is left open then.
@@ -161,14 +158,15 @@ impl ListenerBuilder {
         self.start(acceptor, None)
     }
 
-    /// Listen on each socket that `source` has: mostly one, but a name may stand for several addresses,
-    /// and systemd may pass several sockets.
+    /// Listens on each socket of `source`: usually one, but a host name may have several addresses, and
+    /// systemd may pass several sockets.
     ///
-    /// The backlog is that of a socket that is made here, a Unix socket too. What the source says of
-    /// IPv4 replaces [`dual_stack`]. A Unix socket's file goes when its listener is closed. Of a name,
-    /// addresses of a family that the machine does not have are left out, and that is logged.
+    /// The backlog applies to sockets that are created here, including Unix sockets. The source decides
+    /// about IPv4 instead of [`dual_stack`]. A Unix socket's file is removed when its listener is closed.
+    /// Addresses of a host name whose family the machine does not support are left out, which is logged.
     ///
-    /// It may block for as long as [`ListenSource::open`] does, but for a name.
+    /// This may block as [`ListenSource::open`] does, except for looking up a host name, which is
+    /// asynchronous.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -184,9 +182,8 @@ impl ListenerBuilder {
     /// # }
     /// ```
     ///
-    /// # Errors
-    /// [`Error::Source`] if the source cannot be opened; [`Error::Address`] with that of a name's
-    /// addresses that cannot be bound; otherwise as [`Listener::bind`]. Nothing is left open then.
+    /// [`Error::Source`] if the source cannot be opened; [`Error::Address`] with the address of a host
+    /// name that cannot be bound; otherwise as [`Listener::bind`]. Nothing is left open then.
     ///
     /// # Panics
     /// Outside a tokio runtime with I/O and time.
@@ -209,11 +206,10 @@ impl ListenerBuilder {
         Ok(listeners)
     }
 
-    /// Listen on what a [`ListenSource`] was opened to, or on a socket of your
-    /// own that listens.
+    /// Listens on an opened [`ListenSource`], or on a listening socket of your own.
     ///
-    /// Of a socket that listens, the backlog is left as it is, and [`dual_stack`] is of no
-    /// consequence. Of an address, what it says of IPv4 replaces [`dual_stack`].
+    /// The backlog and [`dual_stack`] have no effect on a socket that listens already. If it is an
+    /// address, the opened source decides about IPv4 instead of [`dual_stack`].
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -259,7 +255,8 @@ impl ListenerBuilder {
         }
     }
 
-    /// Bind IPv6 and IPv4. For any interface, IPv4 alone will do where the machine has no IPv6.
+    /// Binds IPv6 and IPv4. For the unspecified address, IPv4 alone is enough if the machine does not
+    /// support IPv6.
     fn bind_both(&self, address: SocketAddr) -> Result<Acceptor, Error> {
         let pre = AcceptorPre::new(&self.host)?;
         match Acceptor::bind(&pre, address, self.options()) {
@@ -292,7 +289,7 @@ impl ListenerBuilder {
         }
     }
 
-    /// Start the task that drives the acceptor. Without a name, it has that of its first address.
+    /// Starts the task that drives the acceptor. The name defaults to the first address.
     fn start(self, mut acceptor: Acceptor, name: Option<String>) -> Result<Listener, Error> {
         let wanted = self.control.wanted();
         let local_addrs = acceptor.local_addrs()?;

@@ -1,4 +1,4 @@
-//! What a listener calls, and how.
+//! The callbacks of a listener, and how they are called.
 
 use super::{AcceptError, Listener};
 use crate::Connection;
@@ -12,9 +12,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 type Closure<E> = Arc<Mutex<dyn FnMut(&Listener, E) + Send>>;
 type Start = Arc<dyn Fn(Listener, Parts, Option<OwnedSemaphorePermit>) + Send + Sync>;
 
-/// A closure that is called for one event at a time, off the acceptor's task.
+/// A closure that is called for one event at a time, not on the acceptor's task.
 ///
-/// Clones are the same closure: where several listeners have it, it is called for one of them at a time.
+/// Clones share the closure: if several listeners have it, it is called for one of them at a time.
 pub(crate) struct OneAtATime<E>(Closure<E>);
 
 impl<E> Clone for OneAtATime<E> {
@@ -28,9 +28,9 @@ impl<E> OneAtATime<E> {
         Self(Arc::new(Mutex::new(closure)))
     }
 
-    /// Call the closure. A panic in it is logged, and is the end of this call alone.
+    /// Calls the closure. A panic is logged and ends only this call.
     pub fn call(&self, listener: &Listener, event: E) {
-        // The acceptor starts one closure at a time. Others may have the same one, and wait here.
+        // The acceptor starts one closure at a time, but another listener may have the same one.
         let mut closure = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if catch_unwind(AssertUnwindSafe(|| closure(listener, event))).is_err() {
             tracing::error!("a callback of the listener panicked");
@@ -38,20 +38,20 @@ impl<E> OneAtATime<E> {
     }
 }
 
-/// What is done about a connection.
+/// What happens to a connection.
 #[derive(Clone)]
 pub(crate) enum ConnectionCallback {
-    /// Call a closure, one connection at a time.
+    /// A closure is called, for one connection at a time.
     Closure(OneAtATime<Connection>),
-    /// Start a task, and go on.
+    /// A task is started for each connection.
     Task(TaskCallback),
 }
 
-/// Starts a task for a connection, as often as there are permits.
+/// Starts a task for each connection, as far as there are permits.
 #[derive(Clone)]
 pub(crate) struct TaskCallback {
     start: Start,
-    /// A permit is taken before the connection is accepted. None: as many as come.
+    /// A permit is taken before each connection is accepted. None: there is no limit.
     pub permits: Option<Arc<Semaphore>>,
 }
 
@@ -60,7 +60,7 @@ impl ConnectionCallback {
         Self::Closure(OneAtATime::new(closure))
     }
 
-    /// An async function, a task for each connection.
+    /// Returns a callback that runs an async function in a task for each connection.
     pub fn task<F, Fut>(function: F) -> Self
     where
         F: Fn(Listener, Connection) -> Fut + Send + Sync + 'static,
@@ -71,14 +71,14 @@ impl ConnectionCallback {
             start: Arc::new(move |listener, parts, _permit| {
                 let connection = Connection::new(parts);
                 let function = Arc::clone(&function);
-                // Even the call is the task's: the acceptor runs nobody's code.
+                // The function is called in the task: the acceptor runs no code of the application.
                 tokio::spawn(async move { function(listener, connection).await });
             }),
             permits: None,
         })
     }
 
-    /// `start` is called on the acceptor's task: it is to spawn one and return.
+    /// Returns a callback that calls `start` on the acceptor's task. It has to spawn a task and return.
     pub fn limited_task<F>(permits: Arc<Semaphore>, start: F) -> Self
     where
         F: Fn(Listener, Parts, Option<OwnedSemaphorePermit>) + Send + Sync + 'static,
@@ -110,5 +110,5 @@ impl fmt::Debug for ConnectionCallback {
     }
 }
 
-/// What is called about an error.
+/// The closure that is called for errors.
 pub(crate) type ErrorCallback = OneAtATime<AcceptError>;

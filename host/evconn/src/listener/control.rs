@@ -1,30 +1,30 @@
-//! What handles and the acceptor's task share: the one side says what it wants, the other what it
-//! does. Neither ever waits for the other.
+//! The state that the handles and the acceptor's task share: what the handles request, and what the
+//! acceptor does. Neither waits for the other.
 
 use super::callback::{ConnectionCallback, ErrorCallback};
 use super::{Stats, StopReason};
 use std::time::Instant;
 
-/// What the handles want.
+/// What the handles request.
 #[derive(Clone, Default)]
 pub(crate) struct Control {
     pub enabled: bool,
     pub on_connection: Option<ConnectionCallback>,
     pub on_error: Option<ErrorCallback>,
-    /// Counts the calls of `retry`.
+    /// The number of calls of `retry`.
     pub retries: u64,
-    /// To be closed when nobody waits any more.
+    /// Whether to close once the accept queue is empty.
     pub draining: bool,
     pub closed: bool,
 }
 
 impl Control {
-    /// Whether a closure or a task may be started.
+    /// Returns whether a closure or a task may be started.
     pub fn may_start(&self) -> bool {
         self.enabled && !self.closed
     }
 
-    /// What the component has to be told.
+    /// Returns the settings that apply to the component.
     pub fn wanted(&self) -> Wanted {
         Wanted {
             enabled: self.enabled,
@@ -35,7 +35,7 @@ impl Control {
     }
 }
 
-/// The part of [`Control`] that the component and its sockets are told of.
+/// The part of [`Control`] that applies to the component and its sockets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Wanted {
     pub enabled: bool,
@@ -50,8 +50,8 @@ pub(crate) struct Status {
     pub backing_off_until: Option<Instant>,
     pub stopped: Option<StopReason>,
     pub stats: Stats,
-    /// A closure is running.
+    /// Whether a closure is running.
     pub in_closure: bool,
-    /// The sockets are closed, and no closure will be started any more.
+    /// Whether the sockets are closed. No closure is started then.
     pub closed: bool,
 }

@@ -1,6 +1,6 @@
 //! The handle to a listener, for native code.
 //!
-//! The component that accepts and the task that drives it are in [`acceptor`].
+//! [`acceptor`] has the component that accepts, and the task that drives it.
 
 mod acceptor;
 mod addresses;
@@ -27,16 +27,14 @@ use std::time::Instant;
 use tokio::sync::watch;
 
 /// A TCP listener whose connections are accepted by a WebAssembly component.
+/// A listener is a handle: clones refer to the same listener, and any thread may use them, also from
+/// within a callback. No call waits for the listener or for a callback, so none can deadlock.
 ///
-/// It is a handle: clones are the same listener, and any thread may use them, also from within a
-/// callback. No call waits for the listener or for a callback, so none can deadlock.
+/// A callback is a closure, which is called for one connection at a time ([`set_callback`]), or an async
+/// function, which runs in a task for each connection ([`set_async_callback`]). After [`disable`] no
+/// further callback is started; one that is running continues.
 ///
-/// A callback is a closure, which is called for one connection at a time ([`set_callback`]), or an
-/// async function, of which each connection gets a task ([`set_async_callback`]). After
-/// [`disable`] no further one is started; one that is running goes on.
-///
-/// The listener is closed by [`close`], by [`drain`] when all who wait are served, or when its last
-/// handle is dropped.
+/// The listener is closed by [`close`], at the end of [`drain`], or when its last handle is dropped.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -67,7 +65,7 @@ use tokio::sync::watch;
 #[derive(Clone)]
 pub struct Listener(Arc<Handle>);
 
-/// What the handles have in common. Its end tells the acceptor that no handle is left.
+/// The state shared by all clones. Dropping it tells the acceptor that no handle is left.
 pub(crate) struct Handle {
     control: watch::Sender<Control>,
     status: watch::Receiver<Status>,
@@ -76,14 +74,14 @@ pub(crate) struct Handle {
 }
 
 impl Listener {
-    /// Listen on `address`, with the defaults of [`Listener::builder`]. Port 0 lets the kernel
-    /// choose one, which [`local_addr`](Self::local_addr) then tells.
+    /// Listens on `address`, with the defaults of [`Listener::builder`]. With port 0, the kernel chooses
+    /// a port, which [`local_addr`](Self::local_addr) returns.
     ///
-    /// Until a callback is set, peers wait in the kernel's queue.
+    /// Until a callback is set, peers wait in the accept queue.
     ///
     /// # Errors
-    /// [`Error::Socket`] with what the operating system says: the address is in use, is not this
-    /// machine's, needs a privilege. [`Error::Acceptor`] if the component fails.
+    /// [`Error::Socket`] with the error of the operating system: the address is in use, does not belong
+    /// to this machine, or requires a privilege. [`Error::Acceptor`] if the component fails.
     ///
     /// # Panics
     /// Outside a tokio runtime with I/O and time.
@@ -91,7 +89,7 @@ impl Listener {
         Self::builder(host).bind(address).await
     }
 
-    /// Listen on each socket that `source` has, with the defaults of [`Listener::builder`]: see
+    /// Listens on each socket of `source`, with the defaults of [`Listener::builder`]: see
     /// [`ListenerBuilder::listen_on`].
     ///
     /// # Errors
@@ -103,29 +101,29 @@ impl Listener {
         Self::builder(host).listen_on(source).await
     }
 
-    /// To say how a listener is to be made.
+    /// Returns a builder that configures a listener.
     pub fn builder(host: &Host) -> ListenerBuilder {
         ListenerBuilder::new(host)
     }
 
-    /// Where it listens, in the form that [`ListenSource`] has: `127.0.0.1:9876`, `[::]:9876`,
+    /// Returns where it listens, in the syntax of [`ListenSource`]: `127.0.0.1:9876`, `[::]:9876`,
     /// `unix:/run/app.sock`.
     pub fn name(&self) -> &str {
         &self.0.name
     }
 
-    /// The address that it listens on, with the actual port: of a dual-stack listener, that of IPv6.
-    /// Of a Unix socket, it is port 0 of 127.0.0.1.
+    /// Returns the address on which it listens, with the actual port. For a dual-stack listener, this is
+    /// the IPv6 address; for a Unix socket, it is port 0 of 127.0.0.1.
     pub fn local_addr(&self) -> SocketAddr {
         self.0.local_addrs[0]
     }
 
-    /// The addresses that it listens on, with their actual ports: at least one.
+    /// Returns the addresses on which it listens, with their actual ports: at least one.
     pub fn local_addrs(&self) -> &[SocketAddr] {
         &self.0.local_addrs
     }
 
-    /// Accept from now on, if a callback is set. Idempotent.
+    /// Enables accepting, which also requires a callback. Idempotent.
     ///
     /// # Errors
     /// [`Error::Socket`] with [`ErrorCode::InvalidState`] if the listener has stopped,
@@ -140,24 +138,24 @@ impl Listener {
         Ok(())
     }
 
-    /// Start no further callback until [`enable`](Self::enable). Idempotent.
+    /// Disables accepting: no further callback is started until [`enable`](Self::enable). Idempotent.
     ///
-    /// Peers are not refused: they wait in the kernel's queue. To wait for a callback that is
-    /// running, use [`idle`](Self::idle).
+    /// Peers are not refused, but wait in the accept queue. To wait for a callback that is running, use
+    /// [`idle`](Self::idle).
     pub fn disable(&self) {
         self.change(|control| control.enabled = false);
     }
 
-    /// Have a closure called for each connection, one after the other.
+    /// Sets a closure that is called for each connection, one after the other.
     ///
-    /// It runs on a thread where it may block. The next connection is not taken before it returns:
-    /// if it disables the listener, that one stays queued; if it sets another callback, that one
-    /// gets it. If it panics, the panic is logged and the next connection is taken.
+    /// It runs on a thread where it may block. The next connection is accepted after it returns: if it
+    /// disables the listener, that connection stays queued; if it sets another callback, that one gets
+    /// the connection. A panic in the closure is logged, and accepting continues.
     pub fn set_callback(&self, callback: impl FnMut(&Self, Connection) + Send + 'static) {
         self.set_connection_callback(Some(ConnectionCallback::closure(callback)));
     }
 
-    /// Have an async function called for each connection, each in a task of its own.
+    /// Sets an async function that is run for each connection, each in a task of its own.
     pub fn set_async_callback<F, Fut>(&self, callback: F)
     where
         F: Fn(Self, Connection) -> Fut + Send + Sync + 'static,
@@ -166,7 +164,7 @@ impl Listener {
         self.set_connection_callback(Some(ConnectionCallback::task(callback)));
     }
 
-    /// Call nothing for connections: the listener pauses, and peers wait in the kernel's queue.
+    /// Removes the callback: the listener pauses, and peers wait in the accept queue.
     pub fn clear_callback(&self) {
         self.set_connection_callback(None);
     }
@@ -175,8 +173,8 @@ impl Listener {
         self.change(|control| std::mem::replace(&mut control.on_connection, callback));
     }
 
-    /// Change what is wanted, and drop what that replaces when nothing is locked any more: its drop
-    /// may use this listener.
+    /// Changes the control state. What this replaces is dropped after the lock is released, since its
+    /// destructor may use this listener.
     fn change<T>(&self, change: impl FnOnce(&mut Control) -> T) {
         let mut replaced = None;
         self.0
@@ -185,22 +183,21 @@ impl Listener {
         drop(replaced);
     }
 
-    /// Have a closure called for each error of accept that is to be reported: at most one for each
-    /// step of the backoff, and one when the listener stops. Without it, they are logged.
+    /// Sets a closure that is called for each reported error of accept: at most one for each backoff
+    /// step, and one when the listener stops. Without it, errors are logged.
     ///
-    /// It is called as the closure of [`set_callback`](Self::set_callback) is, and never at the
-    /// same time.
+    /// It is called like the closure of [`set_callback`](Self::set_callback), and never at the same time.
     pub fn set_error_callback(&self, callback: impl FnMut(&Self, AcceptError) + Send + 'static) {
         let callback = Some(OneAtATime::new(callback));
         self.change(|control| std::mem::replace(&mut control.on_error, callback));
     }
 
-    /// Call nothing for errors: they are logged.
+    /// Removes the error callback: errors are logged.
     pub fn clear_error_callback(&self) {
         self.change(|control| control.on_error.take());
     }
 
-    /// What the listener is doing.
+    /// Returns the state of the listener.
     pub fn state(&self) -> State {
         let control = self.0.control.borrow();
         let status = self.0.status.borrow();
@@ -225,48 +222,51 @@ impl Listener {
         }
     }
 
-    /// What has happened so far: as of the last time that the listener looked for connections.
+    /// Returns the statistics as of the last time that the listener polled for connections.
     pub fn stats(&self) -> Stats {
         self.0.status.borrow().stats
     }
 
-    /// End a backoff early, because something that may have been its reason is over. It has an
-    /// effect at most once in 5 ms. A [`Connection`] that is dropped does it by itself.
+    /// Ends a backoff early, because its cause may be gone. This has an effect at most once in 5 ms.
+    /// Dropping a [`Connection`] does it automatically.
     pub fn retry(&self) {
         self.0.retry();
     }
 
-    /// Close the sockets, and start no further callback. Idempotent.
+    /// Closes the sockets. No further callback is started. Idempotent.
     ///
-    /// Peers that wait are reset ([`drain`](Self::drain) takes them first); connections that were delivered live on. The port may still be
-    /// in use when this returns: [`closed`](Self::closed) waits until it is free.
+    /// Peers in the accept queue are reset (use [`drain`](Self::drain) to serve them first); connections
+    /// that were delivered stay open. The port may still be in use when this returns:
+    /// [`closed`](Self::closed) waits until it is free.
     pub fn close(&self) {
         self.change(|control| {
             control.closed = true;
-            // What a callback has captured goes with it, this listener's handles among it.
+            // What a callback has captured is dropped with it, which may include this listener's handles.
             (control.on_connection.take(), control.on_error.take())
         });
     }
 
-    /// Take what waits in the kernel's queue, and then close. Idempotent, and it returns at once:
-    /// [`closed`](Self::closed) waits until it is over, [`close`](Self::close) ends it early.
+    /// Accepts the connections in the accept queue, then closes the listener. Idempotent. It returns
+    /// immediately: [`closed`](Self::closed) waits for the end, [`close`](Self::close) ends the drain
+    /// early.
     ///
-    /// A connection whose handshake was complete before this was called is delivered, as any other is:
-    /// to the callback, and at the pace that permits and an [`AcceptRate`] allow. One whose handshake
-    /// was under way is waited for, for up to 2 seconds. A connection that waits for its first byte
-    /// ([`ListenerBuilder::deferred_accept`]) is delivered when that comes, or closed after its time.
-    /// A listener that is disabled, or has no callback, goes on when it is enabled or gets one.
+    /// A connection whose handshake was complete before this call is delivered like any other: to the
+    /// callback, and as fast as permits and an [`AcceptRate`] allow. Handshakes in progress are waited
+    /// for, for up to 2 seconds. A connection that is held for its first byte
+    /// ([`ListenerBuilder::deferred_accept`]) is delivered when the byte arrives, or closed after its
+    /// timeout. A listener that is disabled, or has no callback, continues to drain when it is enabled or
+    /// gets one.
     ///
-    /// Peers that come later are dealt with by the kernel. Those of a Unix socket are refused, and its
-    /// file goes at once. Those of a TCP socket wait until the socket is closed, and are refused then:
-    /// they notice within a second or so, when they repeat their first packet. That is so on Linux;
-    /// elsewhere peers get in until the queue is found empty, and are reset if they come between that
-    /// and the close.
+    /// What happens to peers that connect later depends on the kernel. On a Unix socket they are refused,
+    /// and its file is removed immediately. On a TCP socket on Linux they wait until the socket is
+    /// closed, and are refused then: they notice within about a second, when they repeat their first
+    /// packet. On other systems peers are accepted until the queue is found empty; peers that connect
+    /// between that and the close are reset.
     ///
-    /// A socket that was passed here by another program is left to whoever else has it: what waits in
-    /// its queue is not taken any more. Only if nobody else has it, the close resets those peers.
+    /// If the socket was inherited, the drain leaves its queue to the other processes that have it and
+    /// accepts nothing more. If no other process has it, closing it resets those peers.
     ///
-    /// Handles have to be kept until it is over: without any, the listener is closed at once.
+    /// Keep a handle until the drain is over: the listener is closed when its last handle is dropped.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -293,16 +293,17 @@ impl Listener {
         self.change(|control| control.draining = true);
     }
 
-    /// Wait until the listener is closed: its sockets are, and none of its closures is running.
+    /// Waits until the listener is closed: its sockets are closed, and none of its closures is running.
     ///
-    /// This waits for ever if nobody closes or drains it, and if a closure waits for it.
+    /// This never returns if nothing closes or drains the listener, or if one of its closures waits for
+    /// it.
     pub async fn closed(&self) {
         self.until(|_, status| status.closed && !status.in_closure)
             .await;
     }
 
-    /// Wait until nothing is left to wait for: the listener is disabled, paused, stopped or closed,
-    /// and none of its closures is running. libevent's `event_base_dispatch` returns then.
+    /// Waits until the listener has nothing left to wait for: it is disabled, paused, stopped or closed,
+    /// and none of its closures is running. libevent's `event_base_dispatch` returns in this case.
     pub async fn idle(&self) {
         self.until(|control, status| {
             let idle = control.closed
@@ -315,7 +316,7 @@ impl Listener {
         .await;
     }
 
-    /// Wait until the listener will accept no more: it has stopped, or is closed.
+    /// Waits until the listener will accept no more: it has stopped, or is closed.
     pub(crate) async fn ended(&self) {
         self.until(|control, status| control.closed || status.closed || status.stopped.is_some())
             .await;
@@ -324,15 +325,15 @@ impl Listener {
     async fn until(&self, condition: impl Fn(&Control, &Status) -> bool) {
         let mut control = self.0.control.subscribe();
         let mut status = self.0.status.clone();
-        // The acceptor says that it starts a closure while it looks at the control (see
-        // `acceptor::run`): whoever sees what it wanted there sees the closure in the status.
+        // The acceptor publishes that it starts a closure while it has the control state borrowed (see
+        // `acceptor::run`), so whoever sees that state also sees the closure in the status.
         while !condition(&control.borrow_and_update(), &status.borrow_and_update()) {
             let changed = tokio::select! {
                 changed = control.changed() => changed,
                 changed = status.changed() => changed,
             };
             if changed.is_err() {
-                // The acceptor is gone, with the runtime that it ran on. Nothing will change.
+                // The acceptor has ended with the runtime on which it ran. Nothing will change.
                 return;
             }
         }
@@ -357,16 +358,16 @@ impl Handle {
     }
 }
 
-/// The way to a listener's handle, which does not keep it.
+/// A weak reference to a listener's handle.
 struct Owner(Weak<Handle>);
 
 impl Owner {
-    /// The listener, unless its last handle is gone.
+    /// Returns the listener, unless its last handle was dropped.
     fn listener(&self) -> Option<Listener> {
         self.0.upgrade().map(Listener)
     }
 
-    /// Tells the listener that a descriptor has become free.
+    /// Returns what tells the listener that a descriptor has become free.
     fn on_release(&self) -> OnRelease {
         let handle = Weak::clone(&self.0);
         OnRelease::new(move || {

@@ -1,19 +1,19 @@
-//! How many connections may be accepted in a second: a token bucket.
+//! Limits how many connections are accepted per second, with a token bucket.
 //!
-//! Where it ends: who takes a token for what is the [`acceptor`](crate::listener::acceptor)'s.
+//! The [`acceptor`](crate::listener::acceptor) takes the tokens.
 
 use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
-/// How many connections may be accepted in a second.
+/// Limits how many connections are accepted per second.
 ///
-/// It is a bucket of tokens, of which each connection takes one before it is accepted. Tokens come in
-/// evenly, up to a [`burst`](Self::burst). Where there is none, peers wait in the kernel's queue; they
-/// are not refused.
+/// It is a token bucket: each connection takes a token before it is accepted. Tokens are added at a
+/// constant rate, up to a [`burst`](Self::burst). While there is no token, peers wait in the accept
+/// queue; they are not refused.
 ///
-/// It is cheap to clone. Clones are the same bucket: listeners that have them share the rate.
+/// Cloning is cheap. Clones share the bucket, so listeners with clones share the rate.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -36,19 +36,21 @@ pub struct AcceptRate(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     bucket: Mutex<Bucket>,
-    /// Tokens were given back. One who waits is told, or the next one who does.
+    /// Notified when tokens are given back: one waiting task, or the next one that waits.
     given_back: Notify,
 }
 
 impl AcceptRate {
-    /// This many in a second, with a burst of as many. The bucket is full at first.
+    /// Returns a rate of `count` connections per second, with a burst of the same size. The bucket starts
+    /// full.
     pub fn per_second(count: NonZeroU32) -> Self {
         Self::with(Bucket::new(count, count, Instant::now()))
     }
 
-    /// How many may be accepted at once when none was for a while. Default: as many as in a second.
+    /// Sets how many connections may be accepted at once after a while without any. Defaults to as many
+    /// as per second.
     ///
-    /// This is another bucket, which is full: it shares nothing with the clones of this one.
+    /// This returns a new, full bucket, which shares nothing with clones of this one.
     pub fn burst(self, count: NonZeroU32) -> Self {
         let rate = self.bucket().per_second;
         Self::with(Bucket::new(rate, count, Instant::now()))
@@ -61,12 +63,12 @@ impl AcceptRate {
         }))
     }
 
-    /// Take up to `wanted` tokens, or say when there will be one.
+    /// Takes up to `wanted` tokens. If there is none, returns when there will be one.
     pub(crate) fn take(&self, wanted: u32) -> Result<u32, Instant> {
         self.bucket().take(wanted, Instant::now())
     }
 
-    /// Tokens that were not used.
+    /// Gives back tokens that were not used.
     pub(crate) fn give_back(&self, count: u32) {
         if count > 0 {
             self.bucket().give_back(count);
@@ -74,7 +76,7 @@ impl AcceptRate {
         }
     }
 
-    /// Wait until it is worth while to try again: the time has come, or somebody has given tokens back.
+    /// Waits until there may be a token: until this time, or until one is given back.
     pub(crate) async fn wait(&self, until: Instant) {
         tokio::select! {
             () = tokio::time::sleep_until(until.into()) => {}
@@ -88,27 +90,27 @@ impl AcceptRate {
     }
 }
 
-/// What a token costs. In a nanosecond as much comes in as there are tokens in a second: so a rate of
-/// whole tokens in a second comes out even.
+/// The units of one token. One unit per nanosecond is added for each token per second, so that every rate
+/// of whole tokens per second is exact.
 const TOKEN: u64 = 1_000_000_000;
 
-/// The tokens, and the time that they are of. It knows no clock.
+/// The tokens and the time as of which they are counted. It reads no clock.
 #[derive(Debug)]
 struct Bucket {
     per_second: NonZeroU32,
-    /// The most that is kept.
-    room: u64,
+    /// The most units that are kept.
+    limit: u64,
     level: u64,
     as_of: Instant,
 }
 
 impl Bucket {
     fn new(per_second: NonZeroU32, burst: NonZeroU32, now: Instant) -> Self {
-        let room = u64::from(burst.get()) * TOKEN;
+        let limit = u64::from(burst.get()) * TOKEN;
         Self {
             per_second,
-            room,
-            level: room,
+            limit,
+            level: limit,
             as_of: now,
         }
     }
@@ -122,7 +124,7 @@ impl Bucket {
             return Err(now + Duration::from_nanos(wait));
         }
         self.level -= taken * TOKEN;
-        // No more than was wanted.
+        // Never more than was wanted.
         Ok(taken as u32)
     }
 
@@ -138,7 +140,7 @@ impl Bucket {
     }
 
     fn add(&mut self, amount: u64) {
-        self.level = self.level.saturating_add(amount).min(self.room);
+        self.level = self.level.saturating_add(amount).min(self.limit);
     }
 }
 
@@ -200,7 +202,7 @@ mod tests {
             for _ in 0..1_000 {
                 match bucket.take(1, now) {
                     Ok(one) => taken += u128::from(one),
-                    // It is a token's time at most, and then there is one.
+                    // A token is added after one token's time at most.
                     Err(next) => now = next,
                 }
             }

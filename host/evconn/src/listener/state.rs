@@ -1,26 +1,26 @@
-//! What a listener says of itself.
+//! What a listener reports about itself.
 
 use crate::ErrorCode;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What a listener is doing. Where several apply, the first one of `Closed`, `Stopped`, `Disabled`,
-/// `Paused`, `BackingOff`, `Accepting` is given.
+/// The state of a listener. If several apply, it is the first one of `Closed`, `Stopped`, `Disabled`,
+/// `Paused`, `BackingOff`, `Accepting`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum State {
-    /// Enabled, a callback is set, and nothing is in the way.
+    /// Enabled, with a callback, and accepting.
     Accepting,
-    /// Disabled: peers wait in the kernel's queue.
+    /// Disabled: peers wait in the accept queue.
     Disabled,
-    /// Enabled, but no callback is set.
+    /// Enabled, but without a callback.
     Paused,
-    /// A resource ran out: accepting is tried again after this long.
+    /// A resource is exhausted: the listener accepts again after this time.
     BackingOff(Duration),
-    /// It accepts no more.
+    /// Stopped by an error: it accepts no more.
     Stopped(StopReason),
-    /// It was closed.
+    /// Closed.
     Closed,
 }
 
@@ -43,12 +43,12 @@ impl fmt::Display for StopReason {
     }
 }
 
-/// An error of accept that is reported.
+/// A reported error of accept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AcceptError {
-    /// What happened.
+    /// The error.
     pub code: ErrorCode,
-    /// What happens next.
+    /// What the listener does next.
     pub recovery: Recovery,
 }
 
@@ -65,32 +65,32 @@ impl fmt::Display for AcceptError {
 /// What a listener does after an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Recovery {
-    /// It accepts again after this long.
+    /// It accepts again after this time.
     Retrying(Duration),
     /// It accepts no more.
     Stopped,
 }
 
-/// What has happened since a listener was made. All but `held` only grow.
+/// Counts of a listener's events since it was created. All except `held` only grow.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
-    /// Connections that were taken.
+    /// Accepted connections that were delivered.
     pub accepted: u64,
-    /// Peers that were accepted but had gone before their address was read.
+    /// Accepted connections whose peer was gone before its address could be read.
     pub aborted: u64,
-    /// Errors of accept that were the peer's: accepting went on.
+    /// Errors of accept that were caused by a peer: accepting continued.
     pub peer_errors: u64,
-    /// Errors of accept for want of a resource: each one began a backoff step.
+    /// Errors of accept for want of a resource: each began a backoff step.
     pub resource_errors: u64,
     /// Errors of accept that stopped the listener: 0 or 1.
     pub fatal_errors: u64,
-    /// Backoff steps that were begun.
+    /// Backoff steps begun.
     pub backoff_steps: u64,
-    /// Backoff steps that were cut short.
+    /// Backoff steps ended early.
     pub retries: u64,
-    /// Connections held now for their first byte.
+    /// Connections that are held for their first byte now.
     pub held: u32,
-    /// Held connections that were closed because no byte came in time.
+    /// Held connections that were closed because their first byte did not arrive in time.
     pub timed_out: u64,
 }

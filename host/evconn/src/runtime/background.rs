@@ -1,7 +1,7 @@
-//! Guests that compute a lot do not delay the others: whoever uses up a slice goes on where the
-//! threads have a low priority, until it waits for something again.
+//! Guests that compute a lot do not delay the others: a guest that has used up its time slice continues
+//! on threads with a low priority, until it waits for something again.
 //!
-//! Where it ends: slices are cut, and computing is charged, by the [`meter`](super::meter).
+//! The [`meter`](super::meter) ends time slices and charges computing time.
 
 use super::meter::Meter;
 use crate::log::with_log;
@@ -13,13 +13,13 @@ use std::task::{Context, Poll};
 use tokio::runtime::{Builder, Runtime};
 use tokio_util::task::AbortOnDropHandle;
 
-/// Where guests go on that have used up their slice: a second runtime, whose threads get the processor
-/// when nobody else wants it.
+/// The runtime on which guests continue that have used up their time slice. Its threads run when no other
+/// thread needs the processor.
 pub(crate) struct Background(Option<Runtime>);
 
 impl Background {
     /// # Errors
-    /// If no threads can be had.
+    /// If its threads cannot be started.
     pub fn new() -> io::Result<Self> {
         let runtime = Builder::new_multi_thread()
             .thread_name("evconn-low")
@@ -32,26 +32,29 @@ impl Background {
 
 impl Drop for Background {
     fn drop(&mut self) {
-        // It may be dropped where waiting is not allowed.
+        // It may be dropped in an async context, where blocking is not allowed.
         if let Some(runtime) = self.0.take() {
             runtime.shutdown_background();
         }
     }
 }
 
-/// On Linux a thread has a priority of its own; elsewhere that of its process would change.
+/// Lowers the priority of the calling thread. Only Linux has a priority for each thread; elsewhere this
+/// would change the whole process.
 fn lower_priority() {
     #[cfg(target_os = "linux")]
     if let Err(error) = rustix::process::setpriority_process(None, 19) {
-        tracing::warn!("guests that compute a lot may delay others: no low priority: {error}");
+        tracing::warn!(
+            "no low priority for guests that compute a lot, which may delay others: {error}"
+        );
     }
 }
 
-/// What lets a guest run.
+/// The future that runs a guest.
 pub(crate) type Run<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
-/// Let a guest run, and charge `meter` for it. If this is dropped, so is what runs: soon, if it is in
-/// the background.
+/// Runs a guest and charges `meter` for it. If this future is dropped, the guest's future is dropped too;
+/// soon afterwards, if it is in the background.
 pub(crate) async fn run<T: Send + 'static>(
     mut guest: Run<T>,
     meter: Arc<Meter>,
@@ -70,7 +73,7 @@ pub(crate) async fn run<T: Send + 'static>(
 }
 
 impl Background {
-    /// Let a guest run here until it waits.
+    /// Runs a guest on the background threads until it waits.
     async fn run<T: Send + 'static>(&self, guest: Run<T>, meter: Arc<Meter>) -> Ended<T> {
         let Some(runtime) = &self.0 else {
             return Ended::Left(guest);
@@ -80,14 +83,14 @@ impl Background {
             Ok(ended) => ended,
             Err(error) => match error.try_into_panic() {
                 Ok(panic) => std::panic::resume_unwind(panic),
-                // The host is being dropped, and whoever waits for this with it.
+                // The host is being dropped, and so is the caller.
                 Err(_) => std::future::pending().await,
             },
         }
     }
 }
 
-/// The turns of a guest up to some point.
+/// Polls a guest up to some point.
 struct Stretch<'a, T> {
     /// None: it has ended.
     guest: Option<Run<T>>,
@@ -124,9 +127,9 @@ impl<T> Future for Stretch<'_, T> {
         let Some(mut guest) = self.guest.take() else {
             return Poll::Pending;
         };
-        self.meter.begin_turn();
+        self.meter.begin_poll();
         let polled = guest.as_mut().poll(cx);
-        let slice_used = self.meter.end_turn();
+        let slice_used = self.meter.end_poll();
         match polled {
             Poll::Ready(output) => Poll::Ready(Ended::Done(output)),
             Poll::Pending if slice_used == (self.until == Until::SliceUsed) => {

@@ -1,7 +1,7 @@
-//! The settings of the wasmtime engines, and the room for instances.
+//! The settings of the wasmtime engines and the capacity for instances.
 //!
-//! The instances of services come from a pool, which reserves address space for as many as there may be
-//! at a time. Where that much is not to be had, they are made one by one.
+//! The instances of services come from a pool, which reserves address space for the maximum number of
+//! instances. If there is not enough of it, instances are allocated on demand.
 
 use crate::Limits;
 use std::num::NonZeroUsize;
@@ -16,62 +16,62 @@ use wasmtime::{
 /// counts the slices takes less than a hundredth of a core.
 pub(crate) const SLICE: Duration = Duration::from_millis(1);
 
-/// Maximum number of memories in a pool, unless there are more connections than half of that.
+/// The most memories in a pool, unless there are more than half as many connections.
 ///
 /// At 4 GiB and a guard each, they take 79 TiB, of the 128 TiB that a process has on most machines, and of
 /// the 85 that Linux leaves in one piece.
 const MEMORIES: u32 = 20_000;
 
-/// What is reserved for each memory, with wasmtime's guard of 32 MiB behind it: as much as 32 bits
-/// can address, so that compiled code needs no checks of bounds.
+/// The address space reserved for each memory, in front of wasmtime's guard of 32 MiB: all that 32 bits
+/// can address, so that compiled code needs no bounds checks.
 const MEMORY: usize = 4 << 30;
 
-/// The guard behind each of them, which is wasmtime's default.
+/// The guard behind each memory: wasmtime's default.
 const MEMORY_GUARD: usize = 32 << 20;
 
-/// The address space that the pool has for each instance at least: for two memories.
+/// The least address space that the pool reserves for each instance: two memories.
 pub(crate) const MEMORIES_OF_INSTANCE: u64 = 2 * (MEMORY + MEMORY_GUARD) as u64;
 
-/// What is kept of an instance's memory for the next one in its slot, rather than given back to
-/// the kernel. It pays to be close to what a small guest touches, and costs beyond it.
+/// How much of an instance's memory stays resident for the next instance in its slot, rather than being
+/// returned to the kernel. A value close to what a small guest touches pays; anything beyond it costs.
 const KEPT_RESIDENT: usize = 128 << 10;
 
-/// What is reserved for the stack of each guest and of the host's functions that it calls, with a guard
-/// page: wasmtime's default is twice as much, of which 512 KiB are a guest's at most, as here. So two
-/// stacks share a page of the kernel's tables, rather than each take one of its own.
+/// The size of the stack that a guest and the host functions that it calls share, without its guard page.
+/// wasmtime's default is twice as much, of which a guest gets at most 512 KiB, as here. With this size
+/// two stacks share a page of the kernel's page tables, rather than take one each.
 const STACK: usize = (1 << 20) - (4 << 10);
 
-/// By how much a memory that was made by itself can grow before it has to be moved.
+/// How far a memory that was allocated on demand can grow before it has to be moved.
 const GROWTH: u64 = 1 << 20;
 
-/// What is kept free behind such a memory. Bounds are checked, but not for small offsets.
+/// The guard behind a memory that was allocated on demand. Bounds are checked, except for small offsets.
 const GUARD: u64 = 64 << 10;
 
-/// The most frames of a guest's stack that are captured when it traps.
+/// The most frames that are captured of a trapped guest's stack.
 const FRAMES: Option<NonZeroUsize> = NonZeroUsize::new(20);
 
-/// The engine in which services are instantiated.
+/// The engine for the instances of services.
 pub(crate) struct Services {
     pub engine: Engine,
-    /// How many memories there are in the pool that its instances come from. None: there is no pool.
+    /// The number of memories in the pool. None: there is no pool.
     pooled_memories: Option<u32>,
 }
 
 impl Services {
-    /// With room for as many instances as `room` says, each as large as it says.
-    pub fn new(room: &Limits) -> wasmtime::Result<Self> {
+    /// Creates the engine, with a pool for `capacity.max_connections` instances within the limits `capacity`.
+    pub fn new(capacity: &Limits) -> wasmtime::Result<Self> {
         let mut config = base_config();
         config.epoch_interruption(true);
         config.memory_guard_size(MEMORY_GUARD as u64);
-        config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(room)));
+        config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(capacity)));
         let (engine, pooled_memories) = match Engine::new(&config) {
-            Ok(engine) => (engine, Some(pooled_memories(room))),
+            Ok(engine) => (engine, Some(pooled_memories(capacity))),
             Err(error) => {
                 let engine = Engine::new(on_demand(&mut config))?;
                 tracing::warn!(
-                    "there is no room for a pool of {} instances ({}): they are made one by one, and \
-                     check the bounds of their memory, which is slower",
-                    room.max_connections,
+                    "cannot reserve address space for a pool of {} instances ({}): they are allocated on demand, \
+                     with bounds checks, which is slower",
+                    capacity.max_connections,
                     error.root_cause()
                 );
                 (engine, None)
@@ -84,12 +84,12 @@ impl Services {
         })
     }
 
-    /// Whether its instances come from a pool.
+    /// Returns whether the instances come from a pool.
     pub fn has_pool(&self) -> bool {
         self.pooled_memories.is_some()
     }
 
-    /// How many instances with so many memories there is room for at a time.
+    /// Returns how many instances of `memories` memories can exist at a time.
     pub fn instances(&self, memories: u32) -> usize {
         match self.pooled_memories {
             Some(pooled) => (pooled / memories_taken(memories)) as usize,
@@ -97,8 +97,7 @@ impl Services {
         }
     }
 
-    /// The engine in which listeners are instantiated, a few of them: where there is little room, they
-    /// are to take little, too.
+    /// Creates the engine for listeners. There are few of them, so they are allocated on demand.
     pub fn acceptors(&self) -> wasmtime::Result<Engine> {
         let mut config = base_config();
         if !self.has_pool() {
@@ -110,22 +109,22 @@ impl Services {
 
 fn base_config() -> Config {
     let mut config = Config::new();
-    // WASI 0.2 has no use for it, and each call is cheaper without.
+    // WASI 0.2 does not use it, and calls are cheaper without it.
     config.concurrency_support(false);
     config.async_stack_size(STACK);
     config.wasm_backtrace_max_frames(FRAMES);
-    // Whatever the environment says: a guest's debug information is read elsewhere, and with care.
+    // Overrides the environment variable: a guest's debug information is read elsewhere, and with care.
     config.wasm_backtrace_details(WasmBacktraceDetails::Disable);
     config
 }
 
-/// Room for each connection's instance. Of tables, all of it is accessible, but the kernel gives memory
-/// for none of it before it is touched.
-fn pool(room: &Limits) -> PoolingAllocationConfig {
-    let count = saturated(room.max_connections);
-    let core_instances = saturated(room.max_core_instances);
-    let memories = saturated(room.max_memories);
-    let tables = saturated(room.max_tables);
+/// Configures the pool. All of a table is accessible, but the kernel provides no memory for it until it
+/// is touched.
+fn pool(capacity: &Limits) -> PoolingAllocationConfig {
+    let count = saturated(capacity.max_connections);
+    let core_instances = saturated(capacity.max_core_instances);
+    let memories = saturated(capacity.max_memories);
+    let tables = saturated(capacity.max_tables);
     let mut pool = PoolingAllocationConfig::default();
     pool.total_component_instances(count)
         .total_stacks(count)
@@ -133,40 +132,40 @@ fn pool(room: &Limits) -> PoolingAllocationConfig {
         .total_core_instances(count.saturating_mul(core_instances))
         .max_memories_per_component(memories)
         .max_memories_per_module(memories)
-        .total_memories(pooled_memories(room))
+        .total_memories(pooled_memories(capacity))
         .total_gc_heaps(count)
         .max_memory_size(MEMORY)
         .linear_memory_keep_resident(KEPT_RESIDENT)
         .max_tables_per_component(tables)
         .max_tables_per_module(tables)
         .total_tables(count.saturating_mul(tables))
-        .table_elements(room.max_table_elements)
+        .table_elements(capacity.max_table_elements)
         .table_keep_resident(KEPT_RESIDENT)
         .pagemap_scan(Enabled::Auto);
     pool
 }
 
-/// More than that are too many anyway.
+/// A larger number is out of reach anyway.
 fn saturated(count: usize) -> u32 {
     u32::try_from(count).unwrap_or(u32::MAX)
 }
 
-/// How many memories the pool has: enough for each connection to have as many as it may, or else as many
-/// as there can be, but at least two for each.
-fn pooled_memories(room: &Limits) -> u32 {
-    let count = saturated(room.max_connections);
-    let wanted = count.saturating_mul(memories_taken(saturated(room.max_memories)));
+/// Returns the number of memories in the pool: as many as all connections may have together, if possible,
+/// and at least two for each.
+fn pooled_memories(capacity: &Limits) -> u32 {
+    let count = saturated(capacity.max_connections);
+    let wanted = count.saturating_mul(memories_taken(saturated(capacity.max_memories)));
     wanted.min(MEMORIES.max(count.saturating_mul(memories_taken(1))))
 }
 
-/// How many memories of the pool an instance with so many of its own takes: the objects of a guest whose
-/// language is garbage-collected are in another one.
+/// Returns how many of the pool's memories an instance with `own` memories takes. A garbage-collected
+/// language's objects are in one more.
 fn memories_taken(own: u32) -> u32 {
     own.saturating_add(1)
 }
 
-/// Instances that are made one by one reserve hardly more than they use: it is where there is little
-/// room that they are.
+/// Configures on-demand allocation. It reserves hardly more than an instance uses, since address space is
+/// scarce where it applies.
 fn on_demand(config: &mut Config) -> &mut Config {
     config
         .allocation_strategy(InstanceAllocationStrategy::OnDemand)
@@ -175,9 +174,9 @@ fn on_demand(config: &mut Config) -> &mut Config {
         .memory_guard_size(GUARD)
 }
 
-/// Count the slices, for as long as the engine lives.
+/// Counts time slices for as long as the engine lives.
 ///
-/// A thread of its own: guests that spin may have all of the runtime's.
+/// It needs a thread of its own: spinning guests may occupy all of the runtime's.
 fn start_clock(engine: EngineWeak) -> std::io::Result<()> {
     std::thread::Builder::new()
         .name("evconn-clock".to_owned())

@@ -1,43 +1,43 @@
-//! How much a guest computes, for one connection.
+//! Measures how long a guest computes for one connection.
 //!
-//! The time of each turn that it gets is charged, by the clock; so is, in a turn that does not end by
-//! itself, that of each slice. What a turn was interrupted for by the operating system cannot be told
-//! from computing, but it is cut to what a slice can be. Waiting is no turn, and free.
+//! Each poll of the guest is charged by the clock; a poll that takes longer than a time slice is charged
+//! slice by slice. Time during which the operating system ran other threads cannot be told from computing
+//! time, but no slice is charged with more than its length. Waiting is not charged.
 //!
-//! Where it ends: what a guest that uses up its slice gets for it is [`background`](super::background)'s.
+//! What happens to a guest that uses up its time slice is decided in [`background`](super::background).
 
 use super::engine::SLICE;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// Shared by the store whose guest runs, and the task that lets it run. Only one thread does so at a
-/// time.
+/// The meter of one connection, shared by the store in which its guest runs and the task that polls it.
+/// Only one thread uses it at a time.
 #[derive(Debug)]
 pub(crate) struct Meter {
     start: Instant,
-    /// From when on the guest runs, as far as it was not charged yet; nanoseconds from `start` on. Or
+    /// Since when the guest has been running without being charged, in nanoseconds from `start` on, or
     /// [`NOT_YET`].
     mark: AtomicU64,
-    /// What was charged, in nanoseconds.
+    /// The time charged so far, in nanoseconds.
     used: AtomicU64,
     /// The most that may be charged, in nanoseconds.
     limit: u64,
-    /// The guest has used up a slice in this turn.
+    /// Whether the guest has used up a slice in this poll.
     slice_over: AtomicBool,
 }
 
-/// Without one, nothing has to be charged but to cut slices: each look at the clock costs.
+/// Without a limit, only whole slices are charged: reading the clock costs time.
 const NO_LIMIT: u64 = u64::MAX;
 
-/// The clock is looked at when the engine's says for the first time in this turn that a slice is over.
+/// The clock is read at the first tick of this poll.
 const NOT_YET: u64 = u64::MAX;
 
-/// What comes of a slice's end.
+/// What a tick of the engine's clock means for the guest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Tick {
-    /// The slice had begun before this turn did: it goes on.
+    /// The slice began before this poll did: the guest continues.
     TooSoon,
-    /// Others get their turn.
+    /// The slice is over: other tasks run.
     SliceOver,
     /// The guest may run no more.
     LimitReached,
@@ -54,8 +54,8 @@ impl Meter {
         }
     }
 
-    /// The guest gets its turn.
-    pub fn begin_turn(&self) {
+    /// Starts the clock: the guest is about to be polled.
+    pub fn begin_poll(&self) {
         let mark = match self.limit {
             NO_LIMIT => NOT_YET,
             _ => self.now(),
@@ -64,15 +64,16 @@ impl Meter {
         self.slice_over.store(false, Ordering::Relaxed);
     }
 
-    /// The turn is over. Whether the guest has used up a slice in it, rather than end it by waiting.
-    pub fn end_turn(&self) -> bool {
+    /// Charges the poll that has ended. Returns whether the guest used up a slice in it, rather than
+    /// waiting for something.
+    pub fn end_poll(&self) -> bool {
         if self.limit != NO_LIMIT {
             self.charge();
         }
         self.slice_over.load(Ordering::Relaxed)
     }
 
-    /// The guest's slice is over by the clock of the engine, which does not know of turns.
+    /// Charges the guest at a tick of the engine's clock, which does not know when polls begin.
     pub(crate) fn tick(&self) -> Tick {
         let (now, mark) = (self.now(), self.mark.load(Ordering::Relaxed));
         if mark == NOT_YET {
@@ -81,7 +82,7 @@ impl Meter {
         }
         let ran = now.saturating_sub(mark);
         if ran < nanoseconds(SLICE) / 2 {
-            // Many short turns are as much as one that is long.
+            // Many short polls count as much as a long one.
             return match self.used.load(Ordering::Relaxed).saturating_add(ran) > self.limit {
                 true => Tick::LimitReached,
                 false => Tick::TooSoon,
@@ -94,7 +95,7 @@ impl Meter {
         Tick::SliceOver
     }
 
-    /// Charge what the guest ran since it was last charged. Returns all that was charged.
+    /// Charges the time since the last charge. Returns the total.
     fn charge(&self) -> u64 {
         let now = self.now();
         let ran = now.saturating_sub(self.mark.swap(now, Ordering::Relaxed));
@@ -115,7 +116,7 @@ fn nanoseconds(duration: Duration) -> u64 {
 mod tests {
     use super::*;
 
-    /// Let the guest of this meter have run for a while without being charged.
+    /// Pretends that the guest has been running for a while without being charged.
     fn run_for(meter: &Meter, time: Duration) {
         let since = meter.now().saturating_sub(nanoseconds(time));
         meter.mark.store(since, Ordering::Relaxed);
@@ -123,9 +124,9 @@ mod tests {
 
     fn meter(limit: Option<Duration>) -> Meter {
         let mut meter = Meter::new(limit);
-        // So that there is a past to have run in.
+        // So that there is a past in which it can have run.
         meter.start -= Duration::from_secs(3600);
-        meter.begin_turn();
+        meter.begin_poll();
         meter
     }
 
@@ -133,12 +134,12 @@ mod tests {
     fn short_turns_use_up_the_limit_too() {
         let meter = meter(Some(SLICE));
         for _ in 0..3 {
-            meter.begin_turn();
+            meter.begin_poll();
             run_for(&meter, SLICE / 4);
             assert!(matches!(meter.tick(), Tick::TooSoon));
-            meter.end_turn();
+            meter.end_poll();
         }
-        meter.begin_turn();
+        meter.begin_poll();
         run_for(&meter, SLICE / 4);
         assert!(matches!(meter.tick(), Tick::LimitReached));
     }
@@ -148,7 +149,7 @@ mod tests {
         let meter = meter(None);
         run_for(&meter, SLICE / 100);
         assert_eq!(meter.tick(), Tick::TooSoon);
-        assert!(!meter.end_turn());
+        assert!(!meter.end_poll());
     }
 
     #[test]
@@ -156,20 +157,20 @@ mod tests {
         let meter = meter(None);
         run_for(&meter, SLICE);
         assert_eq!(meter.tick(), Tick::SliceOver);
-        assert!(meter.end_turn());
-        meter.begin_turn();
-        assert!(!meter.end_turn());
+        assert!(meter.end_poll());
+        meter.begin_poll();
+        assert!(!meter.end_poll());
     }
 
     #[test]
     fn the_limit_is_of_all_turns_together() {
         let meter = meter(Some(10 * SLICE));
         for _ in 0..10 {
-            meter.begin_turn();
+            meter.begin_poll();
             run_for(&meter, SLICE);
-            meter.end_turn();
+            meter.end_poll();
         }
-        meter.begin_turn();
+        meter.begin_poll();
         run_for(&meter, SLICE);
         assert_eq!(meter.tick(), Tick::LimitReached);
     }

@@ -1,6 +1,7 @@
-//! What everything that runs WebAssembly shares: engines, compiled code, and the threads that serve.
+//! What everything that runs WebAssembly shares: engines, compiled code, and the threads that serve
+//! connections.
 //!
-//! Where it ends: it knows no listener, no service and no server.
+//! This module knows no listener, no service and no server.
 
 mod background;
 mod cache;

@@ -1,13 +1,12 @@
-//! The threads that serve connections. Each has an event loop of its own, and a connection stays with
-//! one of them from its first byte to its last: what belongs to it stays in one core's caches, and
-//! nobody is woken on another core to go on with it. The kernel decides when which of them runs.
+//! The workers: threads that serve connections. Each has an event loop of its own, and a connection stays
+//! with one worker from its first byte to its last: its data stays in the caches of one core, and
+//! continuing with it never has to wake another core. The kernel schedules the workers.
 //!
-//! The first of them also accepts, for what a server listens on by itself. Where it ends: a listener that
-//! was made elsewhere accepts there, and guests that compute a lot go on in the
+//! The first worker also accepts the connections of the listeners that a server creates. A listener that
+//! was created elsewhere accepts on its own runtime, and guests that compute a lot continue in the
 //! [background](super::background).
 
 use crate::log::with_log;
-use crate::sockets::round;
 use futures_util::FutureExt;
 use std::future::Future;
 use std::io;
@@ -20,20 +19,20 @@ use tokio::sync::oneshot;
 /// The workers of a host.
 pub(crate) struct Workers(Box<[Worker]>);
 
-/// One thread.
+/// One worker thread.
 struct Worker {
     runtime: Handle,
-    /// How many tasks it has.
+    /// The number of its tasks.
     tasks: Arc<AtomicUsize>,
-    /// Dropped when it is to end. What it has left to do is dropped, too.
+    /// Dropped to end the worker. Its remaining tasks are dropped with it.
     _stop: oneshot::Sender<()>,
 }
 
 impl Workers {
-    /// So many, or one for each core that this process may use.
+    /// Starts `count` workers, or one for each core that this process may use.
     ///
     /// # Errors
-    /// If they cannot be had.
+    /// If the threads cannot be started.
     pub fn start(count: Option<NonZero<usize>>) -> io::Result<Self> {
         let count = match count {
             Some(count) => count,
@@ -45,7 +44,7 @@ impl Workers {
             .map(Self)
     }
 
-    /// Have something done by the first of them, which accepts connections for all.
+    /// Runs a future on the first worker, which accepts connections for all.
     pub async fn on_first<T: Send + 'static>(
         &self,
         task: impl Future<Output = T> + Send + 'static,
@@ -60,12 +59,12 @@ impl Workers {
         }
     }
 
-    /// Have a task run by the worker that has the fewest.
+    /// Spawns a task on the worker with the fewest tasks.
     pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         let tasks = |worker: &&Worker| worker.tasks.load(Ordering::Relaxed);
         if let Some(worker) = self.0.iter().min_by_key(tasks) {
             let counted = WorkerTask::new(&worker.tasks);
-            // An async block would have room for the task twice.
+            // An async block would reserve memory for the task twice.
             let counted = task.map(move |()| drop(counted));
             worker.runtime.spawn(with_log(counted));
         }
@@ -77,7 +76,6 @@ impl Worker {
         let runtime = Builder::new_current_thread()
             .enable_io()
             .enable_time()
-            .on_thread_park(round::is_over)
             .build()?;
         let handle = runtime.handle().clone();
         let (stop, stopped) = oneshot::channel();
@@ -93,10 +91,9 @@ impl Worker {
 }
 
 fn run(runtime: Runtime, stopped: oneshot::Receiver<()>) {
-    runtime.spawn(round::send_at_ends());
-    // It is an error that says that it is over: the other side is dropped.
+    // The error means that the sender was dropped, which ends the worker.
     let _ = runtime.block_on(stopped);
-    // Somebody may be reading a file. Nobody waits for it.
+    // A task may be reading a file. Nobody waits for it.
     runtime.shutdown_background();
 }
 

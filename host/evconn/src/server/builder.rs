@@ -1,4 +1,4 @@
-//! How a server is to be made.
+//! Configures and binds servers.
 
 use super::connections::Connections;
 use super::served::Counters;
@@ -10,7 +10,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How a [`Server`] is to be made.
+/// Configures a [`Server`].
 pub struct ServerBuilder {
     service: Service,
     sources: Vec<ListenSource>,
@@ -42,94 +42,93 @@ impl ServerBuilder {
         }
     }
 
-    /// Listen on this, too.
+    /// Adds a source to listen on.
     pub fn listen(mut self, source: ListenSource) -> Self {
         self.sources.push(source);
         self
     }
 
-    /// Take the connections of this listener, too. Its callback is replaced, and it is closed when
-    /// serving ends. What is said here of sockets ([`tcp_options`](Self::tcp_options),
-    /// [`backlog`](Self::backlog)) does not concern it.
+    /// Adds a listener whose connections are served. Its callback is replaced, and it is closed when
+    /// serving ends. The socket settings of this builder ([`tcp_options`](Self::tcp_options),
+    /// [`backlog`](Self::backlog)) do not apply to it.
     pub fn listener(mut self, listener: Listener) -> Self {
         self.listeners.push(listener);
         self
     }
 
-    /// What one connection, and all of them together, may use. Default: [`Limits::default`].
+    /// Sets the limits of each connection, and of all of them together. Defaults to [`Limits::default`].
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
         self
     }
 
-    /// Who may connect. Default: all. Others are reset before anything of them is read, and before
-    /// any code of the service runs; where a proxy announces its peers, the address that it announces
-    /// counts.
+    /// Sets which peers may connect. Defaults to all. Other peers are reset before anything is read from
+    /// them and before any code of the service runs. If a proxy announces the peers, the announced
+    /// address counts.
     pub fn peers(mut self, peers: PeerFilter) -> Self {
         self.peers = peers;
         self
     }
 
-    /// How often an instance is used. Default: once.
+    /// Sets how often an instance is reused. Defaults to [`Reuse::NEVER`].
     pub fn reuse(mut self, reuse: Reuse) -> Self {
         self.reuse = reuse;
         self
     }
 
-    /// How sockets are set up. Default: [`TcpOptions::default`].
+    /// Sets the socket options. Defaults to [`TcpOptions::default`].
     pub fn tcp_options(mut self, options: TcpOptions) -> Self {
         self.tcp = options;
         self
     }
 
-    /// How many connections the kernel may hold that were not yet accepted. Default: 4096, or what
-    /// the kernel caps it at. A socket that was inherited keeps its own.
+    /// Sets the length of the accept queue. Defaults to 4096; the kernel may lower it. An inherited
+    /// socket keeps its own.
     pub fn backlog(mut self, backlog: u32) -> Self {
         self.backlog = Some(backlog);
         self
     }
 
-    /// The most connections that are accepted in a second, by all of its listeners together; more wait
-    /// in the kernel's queue. Default: no limit.
+    /// Limits how many connections are accepted per second by all of the server's listeners together.
+    /// Further connections wait in the accept queue. Defaults to no limit.
     pub fn accept_rate(mut self, rate: AcceptRate) -> Self {
         self.accept_rate = Some(rate);
         self
     }
 
-    /// The most connections that a listener accepts before others get their turn. See
+    /// Sets how many connections a listener accepts in one iteration, before other tasks run. See
     /// [`ListenerBuilder::max_accepts_per_turn`].
     pub fn max_accepts_per_turn(mut self, count: NonZeroU32) -> Self {
         self.max_accepts_per_turn = Some(count);
         self
     }
 
-    /// End when no connection has been open for that long. Default: never.
+    /// Shuts down when no connection has been open for this time. Defaults to never.
     pub fn shutdown_after_idle(mut self, time: Duration) -> Self {
         self.shutdown_after_idle = Some(time);
         self
     }
 
-    /// Listen. Peers can connect from now on; they are served when [`Server::run`] is.
+    /// Listens. From now on peers can connect; they are served once [`Server::run`] is called.
     ///
     /// # Errors
-    /// [`Error::TooManyConnections`], [`Error::TooManyMemories`] or [`Error::LimitTooHigh`] if the host has
-    /// no room for the limits;
-    /// [`Error::Source`] or [`Error::Listen`] if a source cannot be had; otherwise as
-    /// [`Listener::bind`]. Nothing is left open then.
+    /// [`Error::TooManyConnections`], [`Error::TooManyMemories`] or [`Error::LimitTooHigh`] if the host
+    /// was not configured for these limits; [`Error::Source`] or [`Error::Listen`] if a source cannot be
+    /// opened or bound; otherwise as [`Listener::bind`]. Nothing is left open then.
     ///
     /// # Panics
     /// Outside a tokio runtime with I/O and time.
     pub async fn bind(mut self) -> Result<Server, Error> {
         let host = self.service.host().clone();
-        host.check_room(&self.limits)?;
-        self.service.check_room(self.limits.max_connections)?;
+        host.check_capacity(&self.limits)?;
+        self.service.check_capacity(self.limits.max_connections)?;
         let mut listeners = std::mem::take(&mut self.listeners);
         let counters = Arc::<Counters>::default();
         for source in &self.sources {
             let (builder, place) = (self.listener_builder(&counters), source.clone());
             let listening = async move { builder.listen_on(&place).await };
             let opened = host.workers().on_first(listening).await;
-            // They end when their host does, which is here.
+            // The task fails only when the host ends, which this function keeps alive.
             match opened.unwrap_or(Err(Error::Closed)) {
                 Ok(opened) => listeners.extend(opened),
                 Err(error) => {
@@ -149,7 +148,7 @@ impl ServerBuilder {
 }
 
 impl ServerBuilder {
-    /// How the listeners of its sources are made.
+    /// Returns the builder for the listeners of the sources.
     fn listener_builder(&self, counters: &Arc<Counters>) -> ListenerBuilder {
         let mut builder = Listener::builder(self.service.host()).tcp_options(self.tcp.clone());
         if let Some(backlog) = self.backlog {
@@ -161,7 +160,7 @@ impl ServerBuilder {
         if let Some(count) = self.max_accepts_per_turn {
             builder = builder.max_accepts_per_turn(count);
         }
-        // Who connects is known when it is accepted, unless a proxy does.
+        // The peer is known when its connection is accepted, unless a proxy announces it later.
         if self.peers.refuses_some() && !self.service.ingress().has_proxy() {
             builder = builder.policy(accepting_from(self.peers.clone(), Arc::clone(counters)));
         }
@@ -169,14 +168,14 @@ impl ServerBuilder {
     }
 }
 
-/// Which of several sources it is about.
+/// Adds the source to an error.
 fn on(source: &ListenSource, error: Error) -> Error {
     match error {
         Error::Socket(code) => Error::Listen {
             place: source.clone(),
             code,
         },
-        // One of those of the source.
+        // It is one of the addresses of a host name.
         Error::Address { address, code } => Error::Listen {
             place: ListenSource::Address(address),
             code,
@@ -185,15 +184,16 @@ fn on(source: &ListenSource, error: Error) -> Error {
     }
 }
 
-/// Lets those in that the filter does, and counts the others; what a listener does with its own address is
-/// not its business.
+/// Returns the policy that accepts the peers which the filter allows, and counts the others. It does not
+/// restrict the listener's own address.
 fn accepting_from(peers: PeerFilter, counters: Arc<Counters>) -> Policy {
     Policy::new(move |address, used_for| {
-        // A peer of a Unix socket passes for port 0. Another who has it is asked again when it is served.
+        // The peer of a Unix socket has port 0. A TCP peer with that port is checked when its connection
+        // is served.
         let is_unix = address.port() == 0;
         let allowed = used_for != Use::Accept || is_unix || peers.allows(address.ip());
         if !allowed {
-            counters.turn_away();
+            counters.deny();
         }
         allowed
     })

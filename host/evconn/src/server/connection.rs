@@ -1,4 +1,4 @@
-//! The life of one connection, from accepted to gone.
+//! The life of a connection, from accept to its last byte.
 
 use super::connections::{Connections, Slot};
 use super::cuts::Cuts;
@@ -9,7 +9,7 @@ use crate::sockets::{Endpoint, Peer};
 use std::pin::pin;
 use std::sync::Arc;
 
-/// A connection that no instance has yet.
+/// A connection that has not been given to an instance yet.
 pub(super) struct Accepted {
     /// Its number in the log.
     pub number: u64,
@@ -32,17 +32,18 @@ pub(super) async fn serve(server: Arc<Connections>, accepted: Accepted) {
         let mut guard = Guard::new(&endpoint);
         let peer_gone = pin!(endpoint.plain().failed());
         let mut cuts = Cuts::new(&server.watch, &endpoint, peer_gone, &limits);
-        // The connection counts as one of its peer's up to its last byte.
+        // The connection counts against the limit of its peer until its last byte.
         let mut counted = None;
 
         let served = cuts.unless(async {
-            // Registered: wherever its guest goes on for a while, it is woken on this worker.
+            // Registered: wherever its guest continues to run, it is woken on this worker.
             endpoint.register().map_err(End::NoEventLoop)?;
-            // Ingress: a proxy says who the peer is, and whoever may not connect is not let into a handshake.
+            // Ingress: a proxy announces the peer, which is checked before it can start a TLS handshake.
             ingress.identify(&endpoint).await?;
             counted = admit(&server, &endpoint)?;
             ingress.encrypt(&endpoint).await?;
-            // Instantiated, and handled: where the guest is run that computes a lot, the slot goes with it.
+            // Instantiated and handled. The slot is held by the guest's task, which may be in the
+            // background.
             let meter = Arc::new(Meter::new(limits.cpu_timeout));
             let guest = Arc::clone(&instances).serve(
                 Arc::clone(&slot),
@@ -59,20 +60,20 @@ pub(super) async fn serve(server: Arc<Connections>, accepted: Accepted) {
             Ok(Err(end)) => end,
             Err(cut) => cut,
         };
-        // The instance is gone, and the last bytes may still be on their way.
+        // The instance is gone; the last bytes may not have been sent yet.
         match cuts.unless(guard.linger(&end)).await {
             Ok(()) => end,
             Err(cut) => end.or(cut),
         }
     };
     server.counters.end(end.kind());
-    end.tell(number, &Peer::of(&endpoint));
-    // In this order: the next connection is taken when this one is gone.
+    end.log(number, &Peer::of(&endpoint));
+    // In this order: the next connection is accepted after this one is closed.
     drop(endpoint);
     drop(slot);
 }
 
-/// Decides whether the peer may be served, and counts it if it does.
+/// Checks whether the peer may be served, and counts its connection if it may.
 fn admit(server: &Connections, endpoint: &Endpoint) -> Result<Option<PeerConnection>, End> {
     if !endpoint.has_peer_address() {
         return Ok(None);
@@ -90,7 +91,8 @@ fn admit(server: &Connections, endpoint: &Endpoint) -> Result<Option<PeerConnect
     }
 }
 
-/// Resets a connection unless it came to its end: nothing that a guest drops of it ends it before.
+/// Resets a connection that has not ended regularly. Nothing that a guest drops ends the connection
+/// before.
 struct Guard {
     endpoint: Arc<Endpoint>,
     has_ended: bool,
@@ -105,10 +107,10 @@ impl Guard {
         }
     }
 
-    /// Ends the connection as its service has, and waits until that has reached the peer.
+    /// Ends the connection according to its outcome, and waits until the peer has received what was sent.
     async fn linger(&mut self, end: &End) {
         match end {
-            // What refuses a connection has told its peer so, where there is a way to.
+            // The ingress has already sent a refused peer an alert, if possible.
             End::Done | End::Refused(_) => self.endpoint.finish().await,
             End::Failed(_) | End::HungUp(_) => self.endpoint.abort().await,
             _ => self.endpoint.reset(),

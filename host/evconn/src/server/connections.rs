@@ -1,6 +1,7 @@
-//! All connections of a server: how many there may be, what serves the next one, and when the last one is gone.
+//! All connections of a server: how many there may be, which instances serve the next one, and when the
+//! last one has ended.
 //!
-//! Where it ends: what becomes of each one is in [`connection`](super::connection).
+//! [`connection`](super::connection) has the life of each connection.
 
 use super::connection::{Accepted, serve};
 use super::peers::{PeerCounts, PeerFilter};
@@ -24,12 +25,12 @@ pub(super) struct Connections {
     pub peers: PeerFilter,
     permits: Arc<Semaphore>,
     pub per_peer: PeerCounts,
-    /// What serves the next connection.
+    /// The instances that serve the next connection.
     instances: RwLock<Arc<Instances>>,
     tasks: TaskTracker,
     pub watch: Watch,
     pub counters: Arc<Counters>,
-    /// Notified when no connection is open any more.
+    /// Notified when the last open connection ends.
     none_open: Notify,
 }
 
@@ -53,7 +54,7 @@ impl Connections {
         }
     }
 
-    /// What a listener does with a connection: have a worker serve it.
+    /// Returns the callback that makes a worker serve a connection.
     pub fn callback(self: &Arc<Self>) -> ConnectionCallback {
         let connections = Arc::clone(self);
         let permits = Arc::clone(&self.permits);
@@ -62,7 +63,8 @@ impl Connections {
                 endpoint,
                 on_release,
             } = parts;
-            // Before a worker has it: whoever waits until none is open waits for this one, too.
+            // Counted before a worker has it: whoever waits until no connection is open waits for this
+            // one, too.
             let accepted = Accepted {
                 number: connections.counters.begin(),
                 slot: Arc::new(Slot::new(&connections, permit, on_release)),
@@ -74,7 +76,7 @@ impl Connections {
         })
     }
 
-    /// Have the next connections served by these instances. The ones that are being served go on.
+    /// Replaces the instances for new connections. Open connections keep theirs.
     pub fn replace(&self, instances: Instances) {
         let new = Arc::new(instances);
         let mut current = self
@@ -91,7 +93,7 @@ impl Connections {
         Arc::clone(&current.unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Wait until no connection is open. To be called when no listener takes any more.
+    /// Waits until no connection is open. Call this when no listener accepts any more.
     pub async fn done(&self) {
         self.tasks.close();
         self.tasks.wait().await;
@@ -101,22 +103,22 @@ impl Connections {
         self.limits
     }
 
-    /// How many are open.
+    /// Returns how many connections are open.
     pub fn open(&self) -> usize {
         self.tasks.len()
     }
 
-    /// End those that have been silent for too long.
-    pub async fn look_after(&self) -> Infallible {
+    /// Ends the connections that have been idle for too long, or whose peer has hung up.
+    pub async fn watch_all(&self) -> Infallible {
         self.watch.run().await
     }
 
-    /// Reset the connections that are open.
+    /// Resets the open connections.
     pub fn kill(&self) {
         self.watch.kill();
     }
 
-    /// Wait until no connection has been open for that long.
+    /// Waits until no connection has been open for `time`.
     pub async fn idle_for(&self, time: Duration) {
         loop {
             let changed = self.none_open.notified();
@@ -133,8 +135,8 @@ impl Connections {
     }
 }
 
-/// What a connection takes up of its server, until the last of it is gone: from its task, and from the
-/// background where its guest may be.
+/// A connection's share of the server's resources. It is released when both its task and its guest, which
+/// may be in the background, are done.
 pub(super) struct Slot {
     connections: Arc<Connections>,
     _on_release: OnRelease,

@@ -1,4 +1,4 @@
-//! What cuts a connection short, whatever its service does.
+//! What ends a connection early, regardless of its service.
 
 use super::end::End;
 use super::watch::{Cut, Watch, Watching};
@@ -11,11 +11,11 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::time::{Sleep, sleep};
 
-/// What may cut a connection short.
+/// What can end a connection early.
 pub(super) struct Cuts<'a, F> {
     watching: Watching<'a>,
     timeout: Option<(Duration, Pin<Box<Sleep>>)>,
-    /// Done when the peer has reset the connection, or is out of reach.
+    /// Ready when the peer has reset the connection or is unreachable.
     peer_gone: Pin<&'a mut F>,
     limits: &'a Limits,
 }
@@ -35,12 +35,12 @@ impl<'a, F: Future<Output = ()>> Cuts<'a, F> {
         }
     }
 
-    /// Returns what `something` does, or the end of a connection that is cut short before.
+    /// Returns the output of `something`, or how the connection was ended early.
     pub async fn unless<T>(&mut self, something: impl Future<Output = T>) -> Result<T, End> {
         let mut something = pin!(something);
-        // All of this is asked whenever the guest is: a select! would cost more.
+        // All of this is polled whenever the guest is: a select! would cost more.
         poll_fn(|cx| {
-            // A connection that ends as it is cut short was served.
+            // A connection that is done at the same moment counts as served.
             if let Poll::Ready(output) = something.as_mut().poll(cx) {
                 return Poll::Ready(Ok(output));
             }

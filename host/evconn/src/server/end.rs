@@ -1,4 +1,4 @@
-//! How a connection has ended, and what the log says of it.
+//! How a connection has ended, and what is logged about it.
 
 use super::served::Kind;
 use crate::ingress::Refused;
@@ -11,37 +11,38 @@ use tracing::{debug, info, warn};
 
 /// How a connection has ended.
 pub(super) enum End {
-    /// The service was done with it.
+    /// The service is done with it.
     Done,
-    /// The filter of peers does not let it in.
+    /// The peer filter denies its peer.
     NotAllowed,
-    /// Its peer has as many connections as it may.
+    /// Its peer already has the maximum number of connections.
     TooManyOfPeer(usize),
-    /// The operating system does not say when it is ready.
+    /// Its socket cannot be registered with the event loop.
     NoEventLoop(io::Error),
-    /// It did not get through the ingress.
+    /// The ingress refused it.
     Refused(Refused),
-    /// The service was not done with it.
+    /// The service failed.
     Failed(Failure),
-    /// Its peer has reset it, is out of reach, or has hung up, before the service was done with it.
+    /// Its peer has reset it, is unreachable or has hung up, before the service was done with it.
     PeerGone,
-    /// Its peer has closed it without the end that TLS has for that, and the service gave up on it then.
+    /// Its peer has closed it without TLS's `close_notify`, and the service returned an error for that
+    /// reason.
     HungUp(Failure),
-    /// It has lasted as long as it may.
+    /// It has reached its maximum duration.
     Timeout(Duration),
-    /// Nobody has sent anything for as long as that is allowed.
+    /// No byte was sent in either direction for as long as is allowed.
     Idle(Duration),
-    /// The time of grace was over, or a signal said that it ends now.
+    /// The shutdown has reset it, after the grace period or at a second signal.
     Shutdown,
 }
 
 impl End {
-    /// The service was not done with a connection.
+    /// Returns how a connection has ended whose service failed.
     pub fn of_failure(failure: Failure, endpoint: &Endpoint) -> Self {
         match failure {
-            // Clients do so any time; the service has been told that its input may not be all of it.
+            // This is common among clients; the service has been told that its input may be incomplete.
             Failure::Handler(_) if endpoint.was_cut() => Self::HungUp(failure),
-            // The handler says no more than that.
+            // The handler's error says no more than that.
             Failure::Handler(_) if endpoint.plain().has_failed() => Self::PeerGone,
             _ => Self::Failed(failure),
         }
@@ -60,8 +61,9 @@ impl End {
         }
     }
 
-    /// After this one, a connection that was still sending was cut short. Whether it was served or not was
-    /// known by then, and a peer that is gone makes no difference.
+    /// Returns the end of a connection that ended in this way, and was then ended early while it was
+    /// still sending. Whether it was served was decided before, and a peer that is gone does not change
+    /// that.
     pub fn or(self, cut: Self) -> Self {
         match (self, cut) {
             (Self::Done, Self::PeerGone) => Self::Done,
@@ -70,14 +72,14 @@ impl End {
         }
     }
 
-    /// Say so in the log: what the peer or the guest may do any time is information, what a guest
-    /// should not do is a warning.
-    pub fn tell(&self, number: u64, peer: &Peer) {
+    /// Logs the end. What peers and guests regularly do is information; what a guest should not do is a
+    /// warning.
+    pub fn log(&self, number: u64, peer: &Peer) {
         match self {
             Self::Done => debug!(number, %peer, "connection done"),
-            // Peers do so any time.
+            // This is common among peers.
             Self::PeerGone | Self::HungUp(_) => debug!(number, %peer, "connection {self}"),
-            // That is how many a health check looks.
+            // Many health checks look like this.
             Self::Refused(Refused::Closed) => debug!(number, %peer, "connection {self}"),
             Self::NoEventLoop(_) => warn!(number, %peer, "connection {self}"),
             Self::Failed(failure) if let Some(trap) = failure.trap() => {
@@ -103,7 +105,10 @@ impl fmt::Display for End {
             Self::TooManyOfPeer(most) => {
                 write!(f, "refused: its peer has {most} connections already")
             }
-            Self::NoEventLoop(error) => write!(f, "refused: it cannot be waited for: {error}"),
+            Self::NoEventLoop(error) => write!(
+                f,
+                "refused: cannot register its socket with the event loop: {error}"
+            ),
             Self::Refused(refused) => write!(f, "refused: {refused}"),
             Self::Failed(failure) => write!(f, "failed: {failure}"),
             Self::PeerGone => write!(f, "ended: its peer is gone"),

@@ -1,4 +1,4 @@
-//! The handle to a server that runs.
+//! The handle to a running server.
 
 use super::Served;
 use super::connections::Connections;
@@ -7,7 +7,7 @@ use crate::{Error, Service};
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
-/// A handle to a [`Server`](super::Server), to be used while it runs. Clones are the same server's.
+/// A handle to a [`Server`](super::Server), to be used while it runs. Clones refer to the same server.
 #[derive(Clone)]
 pub struct ServerHandle {
     connections: Arc<Connections>,
@@ -24,34 +24,35 @@ impl ServerHandle {
         }
     }
 
-    /// Have new connections served by this service, and by what is its ingress. Those that are open are
-    /// served to their end by the one that they have.
+    /// Replaces the service, with its ingress, for new connections. Open connections keep the service
+    /// that they have.
     ///
-    /// It has to be of the same [`Host`](crate::Host), which has the room for its instances.
+    /// The new service has to belong to the same [`Host`](crate::Host), which provides the capacity for
+    /// its instances.
     ///
     /// # Errors
-    /// [`Error::TooManyMemories`] if there is less room for it than for the one that it replaces. That one
-    /// then stays in use.
+    /// [`Error::TooManyMemories`] if fewer instances of it can exist than the server's limits allow. The
+    /// old service stays in use then.
     pub fn reload(&self, service: &Service) -> Result<(), Error> {
         let limits = self.connections.limits();
-        service.check_room(limits.max_connections)?;
+        service.check_capacity(limits.max_connections)?;
         let instances = Instances::new(service.clone(), limits, self.reuse);
         self.connections.replace(instances);
         Ok(())
     }
 
-    /// What serving has come to so far.
+    /// Returns what the server has served so far.
     pub fn served(&self) -> Served {
         self.connections.counters.served()
     }
 
-    /// How many connections are open: accepted, and not yet gone.
+    /// Returns how many connections are open.
     pub fn open(&self) -> usize {
         self.connections.open()
     }
 
-    /// Wait until the server is told to end, or ends by itself: it is not ready any more, although it
-    /// may go on accepting for a while.
+    /// Waits until the server begins to shut down. From then on it is not ready any more, although it may
+    /// continue to accept for a while.
     pub async fn stopping(&self) {
         self.stopping.cancelled().await;
     }

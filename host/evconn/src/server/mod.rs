@@ -1,7 +1,7 @@
-//! Serving: each connection of the listeners goes to an instance of a service.
+//! Serving: each connection of the listeners is given to an instance of a service.
 //!
-//! Here is a server's life, from ready to drained. What becomes of one connection is in
-//! [`connection`]. Where it ends: instances are made, and run, by the [`service`](crate::service).
+//! This module has the life of a server, from ready to drained; [`connection`] has that of a connection.
+//! The [`service`](crate::service) module creates and runs the instances.
 
 mod builder;
 mod connection;
@@ -28,7 +28,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::sleep;
 
-/// A service and the listeners whose connections it serves, ready to [`run`](Self::run).
+/// A service and the listeners whose connections it serves.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -72,35 +72,36 @@ pub struct Server {
 }
 
 impl Server {
-    /// To say how a server of this service is to be made.
+    /// Returns a builder that configures a server of this service.
     pub fn builder(service: &Service) -> ServerBuilder {
         ServerBuilder::new(service)
     }
 
-    /// Its listeners: a source may have had several.
+    /// Returns the listeners. A source may have had several.
     pub fn listeners(&self) -> &[Listener] {
         &self.listeners
     }
 
-    /// To replace its service, and to look at it, while it runs.
+    /// Returns a handle, with which the service can be replaced and the server observed while it runs.
     pub fn handle(&self) -> ServerHandle {
         self.handle.clone()
     }
 
-    /// Serve connections until `shutdown` says so, no connection has been open for long enough, or no
-    /// listener is left. Then the listeners are closed, and open connections get the time of grace.
+    /// Serves connections until `shutdown` begins, no connection has been open for the idle time, or no
+    /// listener is left. Then the listeners are closed, and open connections get the grace period to
+    /// finish.
     ///
-    /// A listener that ends by itself is logged, and the others go on. If this is dropped, open
-    /// connections are reset.
+    /// A listener that stops because of an error is logged, and the others continue. If the returned
+    /// future is dropped, open connections are reset.
     ///
     /// # Errors
-    /// [`Error::Socket`], [`Error::Acceptor`] or [`Error::Closed`] when the last listener has ended by
-    /// itself: the error is that of the one that ended first.
+    /// [`Error::Socket`], [`Error::Acceptor`] or [`Error::Closed`] when the last listener has stopped:
+    /// the error of the one that stopped first.
     pub async fn run(self, shutdown: Shutdown) -> Result<Served, Error> {
         let connections = Arc::clone(self.handle.connections());
         tokio::select! {
             outcome = self.live(shutdown) => outcome,
-            never = connections.look_after() => match never {},
+            never = connections.watch_all() => match never {},
         }
     }
 
@@ -136,7 +137,8 @@ impl Server {
             () = drained => {}
             () = now => {}
         }
-        // First: what waits for a permit is accepted when one is free.
+        // The listeners first: otherwise a connection that waits for a permit would be accepted once one
+        // is free.
         close(&self.listeners).await;
         connections.kill();
         connections.done().await;
@@ -144,7 +146,7 @@ impl Server {
         outcome.map(|()| self.handle.served())
     }
 
-    /// Wait until nobody has been connected for long enough.
+    /// Waits until no connection has been open for the idle time.
     async fn idle(&self) {
         match self.shutdown_after_idle {
             Some(time) => self.handle.connections().idle_for(time).await,
@@ -152,7 +154,8 @@ impl Server {
         }
     }
 
-    /// Take what waits, close the listeners, and wait for the connections as long as `grace` allows.
+    /// Accepts what is in the queues, closes the listeners, and waits for the connections for up to
+    /// `grace`.
     async fn drain(&self, delay: Duration, grace: Duration) {
         sleep(delay).await;
         let done = async {
@@ -164,12 +167,12 @@ impl Server {
             }
             self.handle.connections().done().await;
         };
-        // An error is that the time is over.
+        // An error means that the grace period is over.
         let _ = tokio::time::timeout(grace, done).await;
     }
 }
 
-/// Close listeners, and wait until nobody can connect.
+/// Closes listeners, and waits until nobody can connect.
 async fn close(listeners: &[Listener]) {
     for listener in listeners {
         listener.close();
@@ -187,7 +190,7 @@ impl Drop for KillOnDrop<'_> {
     }
 }
 
-/// Wait until no listener is left. Returns why the first one has ended.
+/// Waits until no listener is left. Returns why the first one has stopped.
 async fn all_ended(listeners: &[Listener]) -> Error {
     let end = |listener: &Listener| {
         let listener = listener.clone();
@@ -207,7 +210,7 @@ async fn all_ended(listeners: &[Listener]) -> Error {
     first.unwrap_or(Error::Closed)
 }
 
-/// Why a listener has ended by itself.
+/// Returns why a listener has stopped.
 fn reason(listener: &Listener) -> Error {
     match listener.state() {
         State::Stopped(StopReason::Socket(code)) => Error::Socket(code),

@@ -5,15 +5,15 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Which peers may connect, by their IP address. By default all may.
+/// Which peers may connect, by their IP addresses. By default all may.
 ///
-/// A peer that is in one of the denied networks may not, whatever else is said; where networks are
-/// allowed, all others may not. Peers that come by a Unix socket always may: the mode of the socket's
-/// file is about them.
+/// A peer in a denied network may not connect, even if it is allowed, too. If networks are allowed, peers
+/// outside of them may not connect. Peers of a Unix socket always may: access to it is controlled by the
+/// mode of its file.
 ///
-/// A network of IPv4-mapped addresses, such as `::ffff:10.0.0.0/104`, is the one of IPv4 that it stands
-/// for. `::/0` is all of IPv6 and none of IPv4; a smaller network that has the mapped addresses in it
-/// (`::ffff:0:0/95`) is refused, since it would not be clear who is meant.
+/// A network of IPv4-mapped addresses, such as `::ffff:10.0.0.0/104`, stands for the IPv4 network. `::/0`
+/// is all of IPv6 and no IPv4. A smaller network that contains the mapped addresses (`::ffff:0:0/95`) is
+/// an error, since it would be ambiguous.
 ///
 /// ```
 /// use evconn::PeerFilter;
@@ -33,13 +33,13 @@ pub struct PeerFilter {
 }
 
 impl PeerFilter {
-    /// All peers may connect.
+    /// Returns a filter that allows all peers.
     pub fn all() -> Self {
         Self::default()
     }
 
-    /// Only peers of this network may connect, and of those that were allowed before: an address
-    /// (`192.0.2.1`), or a network (`10.0.0.0/8`, `2001:db8::/32`).
+    /// Allows peers of this network, and of those allowed before, and no others: an address (`192.0.2.1`)
+    /// or a network (`10.0.0.0/8`, `2001:db8::/32`).
     ///
     /// # Errors
     /// [`InvalidNetwork`] if it is neither.
@@ -48,42 +48,42 @@ impl PeerFilter {
         Ok(self)
     }
 
-    /// Peers of this network may not connect.
+    /// Denies peers of this network.
     ///
     /// # Errors
-    /// [`InvalidNetwork`] if it is no network.
+    /// [`InvalidNetwork`] if it is neither an address nor a network.
     pub fn deny(mut self, network: &str) -> Result<Self, InvalidNetwork> {
         self.denied.add(network)?;
         Ok(self)
     }
 
-    /// Whether a peer with this address may connect. An IPv4-mapped address counts as one of IPv4.
+    /// Returns whether a peer with this address may connect. An IPv4-mapped address counts as IPv4.
     pub fn allows(&self, peer: IpAddr) -> bool {
         !self.denied.contain(peer) && (self.allowed.is_empty() || self.allowed.contain(peer))
     }
 
-    /// Whether there is anybody who may not connect.
+    /// Returns whether some peers may not connect.
     pub(super) fn refuses_some(&self) -> bool {
         !self.allowed.is_empty() || !self.denied.is_empty()
     }
 }
 
-/// How many connections each peer has. One of IPv4 is an address; one of IPv6 is a network, since who has
-/// one address there mostly has all that begin as it does.
+/// The number of connections of each peer. An IPv4 peer is an address, an IPv6 peer a network, since a
+/// host usually has all addresses of an IPv6 network.
 #[derive(Clone)]
 pub(super) struct PeerCounts {
     ipv6_prefix: u8,
     counts: Arc<Mutex<HashMap<IpAddr, usize>>>,
 }
 
-/// One of a peer's connections. It ends when this is dropped.
+/// One connection of a peer. It is counted until this is dropped.
 pub(super) struct PeerConnection {
     counts: PeerCounts,
     peer: IpAddr,
 }
 
 impl PeerCounts {
-    /// Addresses of IPv6 whose first `ipv6_prefix` bits are the same are one peer.
+    /// Counts IPv6 addresses with the same first `ipv6_prefix` bits as one peer.
     pub fn new(ipv6_prefix: u8) -> Self {
         Self {
             ipv6_prefix: ipv6_prefix.min(128),
@@ -91,7 +91,7 @@ impl PeerCounts {
         }
     }
 
-    /// Count one more, unless there are `most` already.
+    /// Counts another connection of this peer, unless it has `most` already.
     pub fn add(&self, peer: IpAddr, most: usize) -> Option<PeerConnection> {
         let peer = self.counted_as(peer);
         let mut counts = self.lock();
@@ -110,7 +110,7 @@ impl PeerCounts {
         })
     }
 
-    /// What stands for a peer.
+    /// Returns the address that stands for the peer: that of its network, for IPv6.
     fn counted_as(&self, peer: IpAddr) -> IpAddr {
         match peer.to_canonical() {
             IpAddr::V4(address) => IpAddr::V4(address),

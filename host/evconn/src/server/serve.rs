@@ -1,17 +1,17 @@
-//! Serving in one call.
+//! Serving with a single call.
 
 use super::{Served, Server};
 use crate::{Error, Limits, Listener, Service, Shutdown};
 
-/// Serve the listener's connections until `shutdown` says so.
+/// Serves the listener's connections until `shutdown` begins.
 ///
-/// Each connection gets a fresh instance of the service, in a store of its own. A trap in it, or an
-/// error that it returns, ends that connection: it is logged with its number and its peer, and no
-/// other connection notices. At most [`Limits::max_connections`] are open at a time; the next one
-/// is not even accepted before one of them ends.
+/// Each connection gets a fresh instance of the service, in a store of its own. If the instance traps or
+/// returns an error, its connection ends, which is logged with the connection's number and peer; no other
+/// connection is affected. Up to [`Limits::max_connections`] are open at a time; the next one is not even
+/// accepted before one of them ends.
 ///
-/// The listener's callback is replaced. When this returns, the listener is closed. There is more that
-/// a [`Server`] can be told.
+/// The listener's callback is replaced, and the listener is closed when this returns. A [`Server`] has
+/// more settings.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -42,9 +42,9 @@ use crate::{Error, Limits, Listener, Service, Shutdown};
 /// ```
 ///
 /// # Errors
-/// [`Error::TooManyConnections`] if the host has no room for that many; [`Error::Socket`],
-/// [`Error::Acceptor`] or [`Error::Closed`] if the listener ended before `shutdown` said so. Open
-/// connections are given the time of grace then, too.
+/// [`Error::TooManyConnections`] if the host was not configured for as many connections;
+/// [`Error::Socket`], [`Error::Acceptor`] or [`Error::Closed`] if the listener stopped before `shutdown`
+/// began. Open connections get the grace period in this case, too.
 pub async fn serve(
     listener: Listener,
     service: Service,
@@ -54,14 +54,13 @@ pub async fn serve(
     serve_all(vec![listener], service, limits, shutdown).await
 }
 
-/// Serve the connections of several listeners, as [`serve`] does those of one. The limits are for
-/// all of them together; when as many connections are open as may be, each listener may have accepted
-/// one more, which waits.
+/// Serves the connections of several listeners like [`serve`]. The limits apply to all of them together.
+/// When the maximum number of connections is open, each listener may have accepted one more, which waits.
 ///
-/// A listener that ends by itself is logged, and the others go on.
+/// A listener that stops because of an error is logged, and the others continue.
 ///
 /// # Errors
-/// As [`serve`], when the last listener has ended: the error is that of the one that ended first.
+/// As [`serve`], when the last listener has stopped: the error of the one that stopped first.
 pub async fn serve_all(
     listeners: Vec<Listener>,
     service: Service,

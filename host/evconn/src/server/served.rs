@@ -1,33 +1,32 @@
-//! What serving came to, counted.
+//! Counts of what a server has served.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// What serving came to. Each connection that ended counts once at most besides
-/// [`connections`](Self::connections).
+/// Counts of what a server has served. In addition to [`connections`](Self::connections), each connection
+/// that has ended counts in at most one of the other fields.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Served {
-    /// Connections that were accepted, whatever became of them.
+    /// Connections that were accepted, whatever their outcome.
     pub connections: u64,
-    /// Connections that the service gave up with an error, in which it trapped, or in which it ran
-    /// into a limit.
+    /// Connections for which the service returned an error, trapped or exceeded a limit.
     pub failed: u64,
-    /// Connections that did not get as far as the service: their peer may not connect, or has too many
-    /// already, their TLS handshake failed, say, or their proxy is not trusted.
+    /// Connections that were refused before the service got them: the peer is denied or has too many
+    /// connections, the TLS handshake failed, or the proxy is not trusted, for example.
     pub refused: u64,
-    /// Connections whose peer was gone before the service was done with them: it has reset them, say, or
-    /// closed them without TLS's `close_notify`.
+    /// Connections that the peer ended before the service was done with them: it reset them, for example,
+    /// or closed them without TLS's `close_notify`.
     pub peer_gone: u64,
-    /// Connections that took too long: [`Limits::timeout`](crate::Limits::timeout) or
+    /// Connections that exceeded [`Limits::timeout`](crate::Limits::timeout) or
     /// [`Limits::idle_timeout`](crate::Limits::idle_timeout).
     pub timed_out: u64,
-    /// Connections that were still open after the time of grace, and were reset then.
+    /// Connections that were still open after the grace period, and were reset.
     pub killed: u64,
 }
 
 impl Served {
-    /// Whether the end was clean: no connection had to be reset for it.
+    /// Returns whether the shutdown was clean: no connection had to be reset for it.
     pub fn is_clean(&self) -> bool {
         self.killed == 0
     }
@@ -52,7 +51,7 @@ impl fmt::Display for Served {
     }
 }
 
-/// How a connection has ended, as far as it is counted.
+/// The outcome of a connection, as far as it is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Done,
@@ -66,8 +65,8 @@ pub(super) enum Kind {
 #[derive(Debug, Default)]
 pub(super) struct Counters {
     begun: AtomicU64,
-    /// Those that were reset by their listener, and never began.
-    turned_away: AtomicU64,
+    /// Connections that were reset by their listener and never began.
+    denied: AtomicU64,
     failed: AtomicU64,
     peer_gone: AtomicU64,
     refused: AtomicU64,
@@ -76,7 +75,7 @@ pub(super) struct Counters {
 }
 
 impl Counters {
-    /// One more connection. Returns its number: the first is 1.
+    /// Counts a connection, and returns its number. The first one is 1.
     pub fn begin(&self) -> u64 {
         self.begun.fetch_add(1, Ordering::Relaxed) + 1
     }
@@ -85,9 +84,9 @@ impl Counters {
         self.begun.load(Ordering::Relaxed)
     }
 
-    /// One that its listener has reset, since its peer may not connect.
-    pub fn turn_away(&self) {
-        self.turned_away.fetch_add(1, Ordering::Relaxed);
+    /// Counts a connection that its listener has reset, since its peer is denied.
+    pub fn deny(&self) {
+        self.denied.fetch_add(1, Ordering::Relaxed);
     }
 
     pub fn end(&self, kind: Kind) {
@@ -104,12 +103,12 @@ impl Counters {
 
     pub fn served(&self) -> Served {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let turned_away = read(&self.turned_away);
+        let denied = read(&self.denied);
         Served {
-            connections: self.begun() + turned_away,
+            connections: self.begun() + denied,
             failed: read(&self.failed),
             peer_gone: read(&self.peer_gone),
-            refused: read(&self.refused) + turned_away,
+            refused: read(&self.refused) + denied,
             timed_out: read(&self.timed_out),
             killed: read(&self.killed),
         }

@@ -1,8 +1,7 @@
-//! What ends a connection besides its service and the time that it may last: silence, and the end of
-//! the server.
+//! Ends connections that are idle or whose peer has hung up, and all of them at the end of the server.
 //!
-//! One task looks after all connections. A timer for each would have to be made, and asked whenever
-//! its guest is.
+//! One task checks all connections. A timer for each would have to be created, and polled whenever the
+//! guest is.
 
 use crate::sockets::Endpoint;
 use futures_util::future::join;
@@ -17,16 +16,16 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 use tokio::time::{MissedTickBehavior, interval};
 
-/// How often it is looked within the idle timeout. A connection lasts longer than that by two looks at
-/// most: the one that finds its last byte, and the one that finds it silent for long enough.
-const LOOKS: u32 = 16;
+/// How many times connections are checked within the idle timeout. A connection lasts up to two checks
+/// longer: one that finds its last byte, and one that finds it idle for long enough.
+const CHECKS: u32 = 16;
 
-/// How often it is looked who has hung up. A connection whose peer has lasts until the second look that finds
-/// it so: its guest may have something left to do.
-const HANG_UPS: Duration = Duration::from_secs(5);
+/// How often to check which peers have hung up. Their connections end at the second check that finds
+/// this, since their guests may have something left to do.
+const HANG_UP_PERIOD: Duration = Duration::from_secs(5);
 
-/// Timers are no finer.
-const SHORTEST_LOOK: Duration = Duration::from_millis(1);
+/// The shortest period between checks: timers are no finer.
+const SHORTEST_PERIOD: Duration = Duration::from_millis(1);
 
 /// All connections of a server.
 pub(super) struct Watch {
@@ -37,41 +36,41 @@ pub(super) struct Watch {
 #[derive(Default)]
 struct WatchedConnections {
     entries: Slab<Entry>,
-    /// The server is at its end: all that come are cut short.
+    /// Whether the server ends: all further connections are ended, too.
     killed: bool,
 }
 
 struct Entry {
     watched: Arc<Watched>,
-    /// What it was when it was looked last.
+    /// The activity count at the last check.
     activity: u64,
     /// Since when it has not changed, as far as is known.
     since: Instant,
-    /// Its peer had hung up when it was looked last.
+    /// Whether its peer had hung up at the last check.
     has_hung_up: bool,
 }
 
-/// One connection, as it is seen by its own task and by the one that looks after all.
+/// A connection, shared by its own task and the task that checks all connections.
 struct Watched {
     endpoint: Arc<Endpoint>,
     /// A [`Cut`], or [`NOT_CUT`].
     cut: AtomicU8,
     task: AtomicWaker,
-    /// Whether the peer is gone is to be asked again.
-    asks_for_peer: AtomicBool,
+    /// Whether to check again if the peer is gone.
+    check_peer: AtomicBool,
 }
 
 const NOT_CUT: u8 = 0;
 
-/// Why a connection is cut short.
+/// Why a connection is ended early.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(super) enum Cut {
-    /// No byte has gone either way for as long as that is allowed.
+    /// No byte was sent in either direction for as long as is allowed.
     Idle = 1,
     /// The server ends now.
     Shutdown = 2,
-    /// Nothing can be sent any more, and nothing is left to be read.
+    /// Nothing more can be sent, and there is nothing left to read.
     HungUp = 3,
 }
 
@@ -83,13 +82,13 @@ impl Watch {
         }
     }
 
-    /// Look after this connection, for as long as what is returned is kept.
+    /// Watches a connection until the returned value is dropped.
     pub fn add(&self, endpoint: &Arc<Endpoint>) -> Watching<'_> {
         let watched = Arc::new(Watched {
             endpoint: Arc::clone(endpoint),
             cut: AtomicU8::new(NOT_CUT),
             task: AtomicWaker::new(),
-            asks_for_peer: AtomicBool::new(true),
+            check_peer: AtomicBool::new(true),
         });
         let entry = Entry {
             watched: Arc::clone(&watched),
@@ -111,7 +110,7 @@ impl Watch {
         }
     }
 
-    /// Cut all connections short, and those that are still to come.
+    /// Ends all connections, including future ones.
     pub fn kill(&self) {
         let mut state = self.state();
         state.killed = true;
@@ -120,21 +119,21 @@ impl Watch {
         }
     }
 
-    /// Look after the connections.
+    /// Checks the connections, for ever.
     pub async fn run(&self) -> Infallible {
         join(self.end_silent(), self.end_hung_up()).await.0
     }
 
     async fn end_hung_up(&self) -> Infallible {
-        let mut looks = interval(HANG_UPS);
-        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut checks = interval(HANG_UP_PERIOD);
+        checks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            looks.tick().await;
-            self.look_for_hang_ups();
+            checks.tick().await;
+            self.check_hang_ups();
         }
     }
 
-    fn look_for_hang_ups(&self) {
+    fn check_hang_ups(&self) {
         for (_, entry) in &mut self.state().entries {
             let endpoint = &entry.watched.endpoint;
             let has_hung_up = endpoint.plain().has_hung_up() && !endpoint.has_unread();
@@ -149,22 +148,22 @@ impl Watch {
         let Some(limit) = self.idle_timeout else {
             return pending().await;
         };
-        let period = (limit / LOOKS).max(SHORTEST_LOOK);
-        let mut looks = interval(period);
-        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let period = (limit / CHECKS).max(SHORTEST_PERIOD);
+        let mut checks = interval(period);
+        checks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut last = Instant::now();
         loop {
-            looks.tick().await;
+            checks.tick().await;
             let now = Instant::now();
-            // This process has not run meanwhile, and what has come may not be read yet.
+            // The process was stopped in the meantime, and what arrived may not have been read yet.
             let stalled = now.duration_since(last).saturating_sub(2 * period);
-            self.look(limit, now, stalled);
+            self.check_idle(limit, now, stalled);
             last = now;
         }
     }
 
-    /// For as long as the process was `stalled`, nobody was silent.
-    fn look(&self, limit: Duration, now: Instant, stalled: Duration) {
+    /// Checks for idle connections. Time during which the process was `stalled` does not count.
+    fn check_idle(&self, limit: Duration, now: Instant, stalled: Duration) {
         for (_, entry) in &mut self.state().entries {
             entry.since = now.min(entry.since + stalled);
             let activity = entry.watched.endpoint.activity();
@@ -204,15 +203,15 @@ impl Watched {
     }
 }
 
-/// The peer may be gone.
+/// Woken when the peer may be gone.
 impl Wake for Watched {
     fn wake(self: Arc<Self>) {
-        self.asks_for_peer.store(true, Ordering::Release);
+        self.check_peer.store(true, Ordering::Release);
         self.task.wake();
     }
 }
 
-/// A connection that is looked after.
+/// A connection that is being watched.
 pub(super) struct Watching<'a> {
     watch: &'a Watch,
     key: usize,
@@ -222,19 +221,19 @@ pub(super) struct Watching<'a> {
 }
 
 impl Watching<'_> {
-    /// Wait until the connection is to end. Only one task can wait.
+    /// Waits until the connection has to end. Only one task can wait.
     pub fn poll_cut_short(&mut self, cx: &mut Context<'_>) -> Poll<Cut> {
         if let Some(cut) = self.watched.is_cut() {
             return Poll::Ready(cut);
         }
-        // It is asked whenever its guest is, and mostly by the same task.
+        // This is polled whenever the guest is, usually by the same task.
         let registered = self.registered.as_ref();
         if registered.is_some_and(|task| task.will_wake(cx.waker())) {
             return Poll::Pending;
         }
         self.registered = Some(cx.waker().clone());
         self.watched.task.register(cx.waker());
-        // It may have been cut in between.
+        // It may have been ended in between.
         match self.watched.is_cut() {
             Some(cut) => Poll::Ready(cut),
             None => Poll::Pending,
@@ -243,13 +242,14 @@ impl Watching<'_> {
 }
 
 impl Watching<'_> {
-    /// Wait until the peer is gone, as `gone` has it, which is asked only if something has happened. To be
-    /// called after [`poll_cut_short`](Self::poll_cut_short), which has the task woken.
+    /// Waits until the peer is gone, as reported by `gone`, which is polled only after something has
+    /// happened. Call this after [`poll_cut_short`](Self::poll_cut_short), which registers the task to be
+    /// woken.
     pub fn poll_peer_gone(&self, gone: Pin<&mut impl Future<Output = ()>>) -> Poll<()> {
-        if !self.watched.asks_for_peer.load(Ordering::Relaxed) {
+        if !self.watched.check_peer.load(Ordering::Relaxed) {
             return Poll::Pending;
         }
-        self.watched.asks_for_peer.store(false, Ordering::Release);
+        self.watched.check_peer.store(false, Ordering::Release);
         let waker = Waker::from(Arc::clone(&self.watched));
         gone.poll(&mut Context::from_waker(&waker))
     }
@@ -258,7 +258,7 @@ impl Watching<'_> {
 impl Drop for Watching<'_> {
     fn drop(&mut self) {
         let entry = self.watch.state().entries.remove(self.key);
-        // Not under the lock: it may be the last that has the endpoint.
+        // Not under the lock: this may be the last reference to the endpoint.
         drop(entry);
     }
 }
@@ -269,12 +269,11 @@ mod tests {
     use crate::sockets::Plain;
     use std::future::poll_fn;
     use std::io::Write;
-    use std::mem::MaybeUninit;
     use tokio::net::TcpListener;
 
     const LIMIT: Duration = Duration::from_secs(60);
 
-    /// A connection, and its peer.
+    /// Returns a connection and its peer.
     async fn connection() -> (Arc<Endpoint>, std::net::TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a listener");
         let address = listener.local_addr().expect("its address");
@@ -294,18 +293,18 @@ mod tests {
         let (endpoint, mut peer) = connection().await;
         let mut watching = watch.add(&endpoint);
         let begin = Instant::now();
-        watch.look(LIMIT, begin + LIMIT / 2, Duration::ZERO);
+        watch.check_idle(LIMIT, begin + LIMIT / 2, Duration::ZERO);
         peer.write_all(b"x").expect("sent");
-        let mut buffer = [MaybeUninit::uninit(); 8];
+        let mut buffer = [0; 8];
         poll_fn(|cx| endpoint.poll_readable(cx))
             .await
             .expect("a byte");
         assert_eq!(endpoint.try_recv(&mut buffer).expect("received"), 1);
 
-        watch.look(LIMIT, begin + LIMIT, Duration::ZERO);
-        watch.look(LIMIT, begin + LIMIT + LIMIT / 2, Duration::ZERO);
+        watch.check_idle(LIMIT, begin + LIMIT, Duration::ZERO);
+        watch.check_idle(LIMIT, begin + LIMIT + LIMIT / 2, Duration::ZERO);
         assert_eq!(watching.watched.is_cut(), None);
-        watch.look(LIMIT, begin + 2 * LIMIT, Duration::ZERO);
+        watch.check_idle(LIMIT, begin + 2 * LIMIT, Duration::ZERO);
         assert_eq!(cut_short(&mut watching).await, Cut::Idle);
     }
 
@@ -315,9 +314,9 @@ mod tests {
         let (endpoint, _peer) = connection().await;
         let mut watching = watch.add(&endpoint);
         let begin = Instant::now();
-        watch.look(LIMIT, begin + 3 * LIMIT, 3 * LIMIT);
+        watch.check_idle(LIMIT, begin + 3 * LIMIT, 3 * LIMIT);
         assert_eq!(watching.watched.is_cut(), None);
-        watch.look(LIMIT, begin + 4 * LIMIT, Duration::ZERO);
+        watch.check_idle(LIMIT, begin + 4 * LIMIT, Duration::ZERO);
         assert_eq!(cut_short(&mut watching).await, Cut::Idle);
     }
 
@@ -330,7 +329,7 @@ mod tests {
         watch.kill();
         assert_eq!(cut_short(&mut watching).await, Cut::Shutdown);
         assert_eq!(cut_short(&mut watch.add(&second)).await, Cut::Shutdown);
-        watch.look(LIMIT, Instant::now() + 2 * LIMIT, Duration::ZERO);
+        watch.check_idle(LIMIT, Instant::now() + 2 * LIMIT, Duration::ZERO);
         assert_eq!(cut_short(&mut watching).await, Cut::Shutdown);
         drop(watching);
         assert!(watch.state().entries.is_empty());

@@ -1,4 +1,4 @@
-//! Why a service was not done with a connection, in one line for the log.
+//! Why a service failed to serve a connection, in one line for the log.
 
 use crate::GuestTrap;
 use crate::limits::Exceeded;
@@ -9,25 +9,25 @@ use wasmtime::component::ResourceTableError;
 /// Why a connection ended before its service was done with it.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
-    /// The handler returned an error. It is the guest's text: escaped, and cut.
+    /// The handler returned an error. Its text is the guest's: it is escaped and cut off.
     #[error("the service gave up: \"{}\"", escaped(.0))]
     Handler(String),
-    /// It has exited with a status that is not 0.
+    /// The guest exited with a status other than 0.
     #[error("the service exited with status {0}")]
     Exited(i32),
-    /// It has computed for as long as it may.
+    /// The guest has used all of its computing time.
     #[error(
         "its service has computed for more than {limit:?}: raise the limit with --cpu-timeout (in the \
          library, Limits::cpu_timeout)"
     )]
     CpuTimeout { limit: Duration, trap: GuestTrap },
-    /// It has asked for more handles than it may have.
+    /// The guest has used all of its handles.
     #[error(
         "its service has more than {limit} handles: drop those that are not needed, or raise the limit \
          with --max-handles (in the library, Limits::max_handles)"
     )]
     TooManyHandles { limit: usize, trap: GuestTrap },
-    /// A trap, or no instance could be made.
+    /// The guest trapped, or could not be instantiated.
     #[error("{trap}{}", after(.refused))]
     Trap {
         trap: GuestTrap,
@@ -36,7 +36,7 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
-    /// It happened in a component whose source has these lines.
+    /// Adds the source lines of the component in which it happened.
     pub fn within(mut self, lines: &SourceLines) -> Self {
         if let Self::CpuTimeout { trap, .. }
         | Self::TooManyHandles { trap, .. }
@@ -47,7 +47,7 @@ impl Failure {
         self
     }
 
-    /// What ended the instance. None: the handler returned.
+    /// Returns the trap that ended the instance, if there was one.
     pub fn trap(&self) -> Option<&GuestTrap> {
         match self {
             Self::Handler(_) | Self::Exited(_) => None,
@@ -58,15 +58,15 @@ impl Failure {
     }
 }
 
-/// The trap of a guest that may compute no more.
+/// The trap of a guest that has used all of its computing time.
 #[derive(Debug, thiserror::Error)]
 #[error("the guest has computed for too long")]
 pub(super) struct OutOfTime;
 
-/// The most bytes of a guest's text that are shown.
+/// The most bytes that are shown of a guest's text.
 const SHOWN: usize = 1 << 10;
 
-/// A guest's text, so that it is one line, and not a long one.
+/// Returns a guest's text as one short line.
 fn escaped(text: &str) -> String {
     match text.get(..text.floor_char_boundary(SHOWN)) {
         Some(start) if start.len() < text.len() => format!("{}…", start.escape_debug()),
@@ -78,7 +78,7 @@ fn after(refused: &Option<Exceeded>) -> String {
     refused.map_or_else(String::new, |refused| format!(", after {refused}"))
 }
 
-/// Whether a trap is due to a full table of handles.
+/// Returns whether a trap was caused by a full handle table.
 pub(crate) fn is_for_handles(error: &wasmtime::Error) -> bool {
     matches!(
         error.downcast_ref::<ResourceTableError>(),

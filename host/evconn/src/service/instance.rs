@@ -9,7 +9,7 @@ use crate::bindings::service::Service as Exports;
 use crate::bindings::service::evconn::tcp::connection::Connection as WitConnection;
 use crate::limits::Limits;
 use crate::runtime::{Meter, Tick};
-use crate::sockets::{Endpoint, round};
+use crate::sockets::Endpoint;
 use std::sync::Arc;
 use wasmtime::{Store, UpdateDeadline};
 use wasmtime_wasi::I32Exit;
@@ -19,7 +19,7 @@ pub(super) struct Instance {
     exports: Exports,
     /// How many connections it has served.
     pub served: u32,
-    /// The handles of the connection that it serves: input, output, socket.
+    /// The handles of the current connection: input, output, socket.
     given: [u32; 3],
 }
 
@@ -33,16 +33,12 @@ impl Instance {
         let state = ConnectionState::new(limits, &service.grants, origin, meter);
         let mut store = Store::new(service.host.services(), state);
         store.limiter(|state| &mut state.allowance);
-        // A guest that computes is interrupted at the end of each slice, and others get their turn.
+        // A guest that computes is interrupted at the end of each time slice, so that other tasks run.
         store.set_epoch_deadline(1);
-        store.epoch_deadline_callback(|store| {
-            // Nor do they wait for what was put off until this turn is over.
-            round::send_now();
-            match store.data().meter.tick() {
-                Tick::TooSoon => Ok(UpdateDeadline::Continue(1)),
-                Tick::SliceOver => Ok(UpdateDeadline::Yield(1)),
-                Tick::LimitReached => Err(OutOfTime.into()),
-            }
+        store.epoch_deadline_callback(|store| match store.data().meter.tick() {
+            Tick::TooSoon => Ok(UpdateDeadline::Continue(1)),
+            Tick::SliceOver => Ok(UpdateDeadline::Yield(1)),
+            Tick::LimitReached => Err(OutOfTime.into()),
         });
         match service.pre.instantiate_async(&mut store).await {
             Ok(exports) => Ok(Self {
@@ -55,7 +51,7 @@ impl Instance {
         }
     }
 
-    /// It is to serve one more connection: make it the guest's.
+    /// Begins to serve a connection: makes it the guest's.
     pub fn begin(
         &mut self,
         endpoint: &Arc<Endpoint>,
@@ -76,8 +72,8 @@ impl Instance {
         Ok(connection)
     }
 
-    /// Have the guest serve a connection. This is the future of the call itself: whatever is around it
-    /// is gone through whenever the guest waits.
+    /// Serves a connection. The returned future is the call itself: every layer around it is polled
+    /// whenever the guest is.
     pub fn handle(
         &mut self,
         connection: WitConnection,
@@ -86,7 +82,7 @@ impl Instance {
         handler.call_handle(&mut self.store, connection)
     }
 
-    /// It is done with the connection. What it has not dropped of it is taken away.
+    /// Ends the connection. Takes away whatever the guest has not dropped of it.
     pub fn end(
         &mut self,
         endpoint: &Arc<Endpoint>,
@@ -109,12 +105,12 @@ impl Instance {
         outcome
     }
 
-    /// Nothing that it has open is to be reset.
+    /// Marks the instance as settled: none of its open connections is reset when it is dropped.
     pub fn settle(&mut self) {
         self.store.data_mut().is_settled = true;
     }
 
-    /// What it means that the handler did not return.
+    /// Explains why the handler did not return.
     fn end_of_instance(&mut self, error: wasmtime::Error, limits: &Limits) -> Outcome {
         let (result, spent) = match error.downcast_ref() {
             Some(I32Exit(0)) => (Ok(()), Spent::Exited),
@@ -131,21 +127,21 @@ impl Instance {
     }
 }
 
-/// What has come of a connection.
+/// The outcome of a connection.
 pub(super) struct Outcome {
     pub result: Result<(), Failure>,
-    /// Why its instance can serve no other.
+    /// Why its instance cannot be reused, if it cannot.
     pub spent: Option<Spent>,
 }
 
-/// Why an instance cannot be used again.
+/// Why an instance cannot be reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Spent {
-    /// It trapped, or ran into a limit.
+    /// It trapped, or exceeded a limit.
     Failed,
     /// It called `wasi:cli/exit`.
     Exited,
-    /// So many handles were never dropped.
+    /// It has this many handles that were never dropped.
     Handles(usize),
 }
 

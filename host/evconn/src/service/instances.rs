@@ -1,4 +1,4 @@
-//! Where the instances for connections come from: a fresh one for each, or one that has served others
+//! The instances that serve connections: a fresh one for each connection, or one that has served others
 //! before.
 
 use super::instance::{Instance, Outcome, Spent};
@@ -13,25 +13,26 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-/// How often an instance is used.
+/// How many connections an instance serves.
 ///
-/// An instance that is used again serves the next connection faster, but what it has in its memory
-/// then passes from one peer to the next. What it has not dropped of its connection when its handler returns
-/// is taken away. One that trapped or exited is never used again, and one that has more handles than half of
-/// [`Limits::max_handles`](crate::Limits::max_handles) by then is not, either.
+/// An instance that is reused serves its next connection faster, but the content of its memory passes
+/// from one peer to the next. When its handler returns, whatever it has not dropped of its connection is
+/// taken away. An instance that trapped or exited is never reused, nor is one that then has more handles
+/// than half of [`Limits::max_handles`](crate::Limits::max_handles).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reuse {
-    /// How many connections it serves, one after the other. 1: each connection gets a fresh one.
+    /// How many connections an instance serves, one after the other. With 1, each connection gets a fresh
+    /// instance.
     pub connections: NonZeroU32,
-    /// How long one that serves nobody is kept.
+    /// How long an idle instance is kept.
     pub idle_timeout: Duration,
 }
 
 impl Reuse {
-    /// How long an instance that serves nobody is kept if nothing else is said: 10 seconds.
+    /// The default time for which an idle instance is kept: 10 seconds.
     pub const DEFAULT_IDLE_TIMEOUT: Duration = Duration::from_secs(10);
 
-    /// Each connection gets a fresh instance.
+    /// A fresh instance for each connection.
     pub const NEVER: Self = Self {
         connections: NonZeroU32::MIN,
         idle_timeout: Self::DEFAULT_IDLE_TIMEOUT,
@@ -50,17 +51,17 @@ pub(crate) struct Instances {
     limits: Limits,
     reuse: Reuse,
     idle: Mutex<Idle>,
-    /// It was said that instances are not used again.
-    told_spent: AtomicBool,
+    /// Whether it was logged that instances are not reused.
+    logged_spent: AtomicBool,
 }
 
 #[derive(Default)]
 struct Idle {
-    /// In the order in which they became idle.
+    /// The idle instances, in the order in which they became idle.
     instances: VecDeque<(Instant, Instance)>,
-    /// A task ends those that have been idle for too long.
+    /// Whether a task is running that ends those that have been idle for too long.
     has_janitor: bool,
-    /// The service was replaced: nothing is kept any more.
+    /// Whether the service was replaced: nothing is kept then.
     retired: bool,
 }
 
@@ -71,7 +72,7 @@ impl Instances {
             limits,
             reuse,
             idle: Mutex::default(),
-            told_spent: AtomicBool::new(false),
+            logged_spent: AtomicBool::new(false),
         }
     }
 
@@ -79,8 +80,8 @@ impl Instances {
         &self.service
     }
 
-    /// Have an instance serve a connection, which has this number, and whose end is held. What it takes up,
-    /// its `_place`, is kept until this is done.
+    /// Serves a connection, whose end is up to the caller, with an instance. The connection's slot,
+    /// `_place`, is kept until this is done.
     pub async fn serve(
         self: Arc<Self>,
         _place: impl Send,
@@ -94,7 +95,7 @@ impl Instances {
             Some(instance) => instance,
             None => {
                 let meter = Arc::clone(&meter);
-                // In a box: the room that this takes is not needed while the connection is served.
+                // Boxed, so that its memory is not reserved while the connection is served.
                 Box::pin(Instance::new(&self.service, &self.limits, origin, meter)).await?
             }
         };
@@ -107,19 +108,19 @@ impl Instances {
         if instance.served < self.reuse.connections.get() {
             match spent {
                 None => self.keep(instance),
-                Some(spent) => self.tell_spent(spent),
+                Some(spent) => self.log_spent(spent),
             }
         }
         result
     }
 
-    /// Say once that instances are not used again, though that was asked for.
-    fn tell_spent(&self, spent: Spent) {
-        if spent == Spent::Failed || self.told_spent.swap(true, Ordering::Relaxed) {
+    /// Logs, once, that instances are not reused although that was requested.
+    fn log_spent(&self, spent: Spent) {
+        if spent == Spent::Failed || self.logged_spent.swap(true, Ordering::Relaxed) {
             return;
         }
         match spent {
-            // The connection's end says so.
+            // The connection's end reports this.
             Spent::Failed => {}
             Spent::Exited => {
                 tracing::warn!(
@@ -133,7 +134,7 @@ impl Instances {
         }
     }
 
-    /// Keep no instance any more.
+    /// Drops the idle instances, and keeps none from now on.
     pub fn retire(&self) {
         let kept = {
             let mut idle = self.idle();
@@ -148,7 +149,8 @@ impl Instances {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The one that was used last: its memory is the warmest, and the others may be too many.
+    /// Takes the instance that was used last: its memory is most likely cached, and the others may not be
+    /// needed.
     fn take_idle(&self) -> Option<Instance> {
         match self.reuse.connections.get() {
             1 => None,
@@ -175,8 +177,8 @@ impl Instances {
         }
     }
 
-    /// End the instances that are idle since before `then`. Returns since when the next one is, if
-    /// there is one; otherwise the janitor has nothing to do.
+    /// Ends the instances that have been idle since before `then`. Returns since when the next one has
+    /// been idle, if there is one; otherwise the janitor has nothing to do.
     fn end_idle_since(&self, then: Instant) -> Option<Instant> {
         let mut ended = Vec::new();
         let mut idle = self.idle();
@@ -194,7 +196,7 @@ async fn end_idle_ones(instances: Weak<Instances>, timeout: Duration) {
     let mut next = Instant::now();
     loop {
         let Some(end) = next.checked_add(timeout) else {
-            // They may be idle for longer than there is time.
+            // The timeout is longer than time can be measured, so they are never ended.
             return;
         };
         tokio::time::sleep_until(end.into()).await;

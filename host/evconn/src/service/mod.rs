@@ -1,7 +1,7 @@
-//! A component that serves connections: compiled once, instantiated for each connection or used again.
+//! Services: components that serve connections. A service is compiled once, and instantiated for each
+//! connection or reused.
 //!
-//! Where it ends: which connections, and how many
-//! at a time, is a server's.
+//! A [`server`](crate::server) decides which connections are served, and how many at a time.
 
 mod console;
 mod failure;
@@ -27,7 +27,7 @@ use wasmtime::component::InstancePre;
 
 /// A compiled component that exports `evconn:tcp/handler`, ready to be instantiated.
 ///
-/// Cheap to clone; the clones are one service.
+/// Cloning is cheap, and all clones are the same service.
 #[derive(Clone)]
 pub struct Service {
     host: Host,
@@ -40,12 +40,12 @@ pub struct Service {
 }
 
 impl Service {
-    /// A component that is linked and checked. It is granted nothing but its connections.
+    /// Wraps a component that is linked and checked. It is granted nothing but its connections.
     pub(crate) fn from_component(
         host: &Host,
         pre: InstancePre<ConnectionState>,
     ) -> wasmtime::Result<Self> {
-        // None: it imports core modules, which nobody provides.
+        // None: it imports core modules, which this host does not provide.
         let resources = pre.component().resources_required();
         Ok(Self {
             host: host.clone(),
@@ -57,38 +57,40 @@ impl Service {
         })
     }
 
-    /// With the lines of its source, for what is said of its traps.
+    /// Adds the source lines, which are shown with its traps.
     pub(crate) fn with_lines(mut self, lines: SourceLines) -> Self {
         self.lines = lines;
         self
     }
 
-    /// Take each connection through this before an instance gets it. Default: nothing.
+    /// Sets the ingress that each connection goes through before an instance gets it. Defaults to an
+    /// empty one.
     pub fn with_ingress(mut self, ingress: Ingress) -> Self {
         self.ingress = ingress;
         self
     }
 
-    /// What its instances get besides their connections. Default: [`Grants::none`].
+    /// Sets what the instances are granted besides their connections. Defaults to [`Grants::none`].
     pub fn with_grants(mut self, grants: Grants) -> Self {
         self.grants = grants;
         self
     }
 
-    /// How many memories an instance has: a simple component has one, and each that is composed with it
-    /// adds its own.
+    /// Returns how many memories an instance has: a simple component has one, and each component composed
+    /// with it adds its own.
     pub fn memories(&self) -> usize {
         self.memories as usize
     }
 
-    /// How many connections its host has room for at a time: as many as the host was made for, or fewer if
-    /// an instance has several memories (see [`Limits::max_memories`](crate::Limits::max_memories)).
+    /// Returns how many connections the service can serve at a time: as many as the host was configured
+    /// for, or fewer if an instance has several memories (see
+    /// [`Limits::max_memories`](crate::Limits::max_memories)).
     pub fn max_connections(&self) -> usize {
         self.host.instances(self.memories)
     }
 
-    /// Check that its host has room for as many connections.
-    pub(crate) fn check_room(&self, asked: usize) -> Result<(), Error> {
+    /// Checks that this many instances can exist at a time.
+    pub(crate) fn check_capacity(&self, asked: usize) -> Result<(), Error> {
         let capacity = self.max_connections();
         match asked > capacity {
             true => Err(Error::TooManyMemories {

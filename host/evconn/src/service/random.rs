@@ -1,4 +1,4 @@
-//! `wasi:random`: wasmtime-wasi's, and whoever asks for too many bytes at a time is told how many there are.
+//! `wasi:random` of wasmtime-wasi, with a limit for each call: a larger request traps, and the trap names the limit.
 
 use super::ConnectionState;
 use wasmtime::component::{HasData, Linker};
@@ -6,7 +6,7 @@ use wasmtime_wasi::WasiView;
 use wasmtime_wasi::p2::bindings::random::{insecure, random};
 use wasmtime_wasi::random::WasiRandomCtx;
 
-/// The most bytes at a time: more takes so long that others would notice.
+/// The most bytes for each call: more would take so long that other guests are delayed.
 pub(super) const MOST: u64 = 1 << 20;
 
 struct Bounded<'a>(&'a mut WasiRandomCtx);
@@ -17,7 +17,7 @@ impl HasData for Random {
     type Data<'a> = Bounded<'a>;
 }
 
-/// Replace the interfaces in a linker that has wasmtime-wasi's.
+/// Replaces wasmtime-wasi's interfaces in a linker.
 pub(crate) fn add_random_to_linker(linker: &mut Linker<ConnectionState>) -> wasmtime::Result<()> {
     linker.allow_shadowing(true);
     random::add_to_linker::<_, Random>(linker, bounded)?;

@@ -1,4 +1,4 @@
-//! What the store of an instance holds.
+//! What the store of an instance contains.
 
 use super::console::{Console, Origin, Output as ConsoleOutput};
 use super::random;
@@ -6,29 +6,28 @@ use crate::Grants;
 use crate::bindings::service::evconn::tcp::connection::Connection as WitConnection;
 use crate::limits::{Allowance, Limits};
 use crate::runtime::Meter;
-use crate::sockets::{
-    self, Endpoint, Input, Output, TcpCtx, TcpCtxView, TcpSocket, TcpView, streams,
-};
+use crate::sockets::{Endpoint, TcpCtx, TcpCtxView, TcpView, p2};
 use std::sync::Arc;
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
-/// Room for the resources of a simple service: its connection, and a few pollables or errors.
+/// The initial capacity of the resource table: a simple service has its connection and a few pollables or
+/// errors.
 const RESOURCES: usize = 8;
 
-/// What the store of an instance holds.
+/// What the store of an instance contains.
 pub(crate) struct ConnectionState {
     grants: Grants,
-    /// What is granted of files, environment and the like. Made when it is first asked for, which many
-    /// services never do: it comes with a random number generator of its own.
+    /// The granted files, environment and the like. Created on first use, which never happens in many
+    /// services: it has a random number generator of its own.
     wasi: Option<Box<WasiCtx>>,
     tcp: TcpCtx,
     table: ResourceTable,
     pub(crate) allowance: Allowance,
     pub(super) console: Arc<Console>,
-    /// Of the connection that is being served.
+    /// The meter of the current connection.
     pub meter: Arc<Meter>,
-    /// Whether it came to a regular end with the last connection.
+    /// Whether the last connection ended regularly.
     pub(super) is_settled: bool,
 }
 
@@ -49,22 +48,18 @@ impl ConnectionState {
         }
     }
 
-    /// Take away what the guest has not dropped of a connection; `given` are its handles. Returns how many
-    /// handles the guest has, if it has not dropped all of these.
+    /// Takes away what the guest has not dropped of a connection, whose handles are `given`. Returns how
+    /// many handles the guest has, if it has not dropped all of these.
     pub fn revoke(&mut self, given: [u32; 3], endpoint: &Arc<Endpoint>) -> usize {
-        match sockets::revoke(&mut self.table, given, endpoint) {
+        match p2::revoke(&mut self.table, given, endpoint) {
             true => self.table.iter_mut().count(),
             false => 0,
         }
     }
 
-    /// Put a connection into the table.
+    /// Adds a connection to the table.
     pub fn connection(&mut self, endpoint: &Arc<Endpoint>) -> wasmtime::Result<WitConnection> {
-        let socket = TcpSocket::from_endpoint(&self.tcp, Arc::clone(endpoint));
-        let input = Input::new(Arc::clone(endpoint));
-        let output = Output::new(Arc::clone(endpoint));
-        let socket = self.table.push(socket)?;
-        let (input, output) = streams::push(&mut self.table, &socket, input, output)?;
+        let (socket, input, output) = p2::give(&mut self.table, &self.tcp, endpoint)?;
         Ok(WitConnection {
             input,
             output,
@@ -75,10 +70,11 @@ impl ConnectionState {
 }
 
 impl Drop for ConnectionState {
-    /// Whoever a guest has connected to is to know that what it was sent may not be all.
+    /// Resets the connections that the guest has made, so that their peers know that they may not have
+    /// received everything.
     fn drop(&mut self) {
         if !self.is_settled {
-            sockets::reset_all(&mut self.table);
+            p2::reset_all(&mut self.table);
         }
     }
 }

@@ -1,16 +1,16 @@
-//! Where in a guest a trap happened, in lines for the log.
+//! The stack of a trapped guest, in lines for the log.
 //!
-//! The names of functions and files are the guest's text: they are escaped and cut.
+//! The names of functions and files are the guest's text: they are escaped and cut off.
 
 use super::lines::{Place, SourceLines};
 use std::fmt::{self, Write};
 use wasmtime::{FrameInfo, WasmBacktrace};
 
-/// The most characters of a name that are shown.
+/// The most characters that are shown of a name.
 const NAME: usize = 200;
 
-/// A guest's stack at the trap, a line for each function, the innermost first. How many there are is
-/// bounded by the engine's settings.
+/// A guest's stack at the trap: a line for each function, the innermost first. The engine's settings
+/// limit their number.
 pub(super) struct Backtrace<'a> {
     frames: &'a [FrameInfo],
     places: Vec<Option<Place>>,
@@ -43,8 +43,8 @@ impl fmt::Display for Backtrace<'_> {
     }
 }
 
-/// The name that the name section has. Rust's are as they are in the source; those of C++ stay as they are:
-/// `c++filt` reads them.
+/// Writes the function's name from the name section. Names in Rust are demangled; those in C++ are left
+/// for `c++filt`.
 fn write_function(f: &mut fmt::Formatter<'_>, frame: &FrameInfo) -> fmt::Result {
     let Some(name) = frame.func_name() else {
         return write!(f, "function {}", frame.func_index());
@@ -64,15 +64,15 @@ fn write_place(f: &mut fmt::Formatter<'_>, place: &Place) -> fmt::Result {
     }
 }
 
-/// A guest's text, escaped and cut. What is beyond the cut is not even looked at: what a mangled name
-/// stands for can be far longer than the name.
+/// A guest's text, escaped and cut off. Nothing beyond the cut is formatted: a demangled name can be far
+/// longer than the mangled one.
 struct Shown<T>(T);
 
 impl<T: fmt::Display> fmt::Display for Shown<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut cut = ShortenedText { f, left: NAME };
         match (write!(cut, "{}", self.0), cut.left) {
-            // The error is the cut's own.
+            // The error was returned to end formatting at the cut.
             (Err(_), 0) => f.write_char('…'),
             (result, _) => result,
         }
@@ -100,7 +100,7 @@ mod tests {
     use super::*;
     use wasmtime::{Engine, Instance, Module, Store};
 
-    /// What is shown of a trap in a module.
+    /// Returns what is shown of a trap in a module.
     fn traps(binary: &[u8]) -> String {
         let engine = Engine::default();
         let module = Module::new(&engine, binary).expect("a module");
@@ -122,7 +122,7 @@ mod tests {
         traps(&binary.expect("it can be parsed"))
     }
 
-    /// The same without debug information.
+    /// Returns the same for a module without debug information.
     fn of_stripped(wat: &str) -> String {
         traps(&wat::parse_str(wat).expect("it can be parsed"))
     }
@@ -161,7 +161,7 @@ mod tests {
         assert!(shown.starts_with(&start), "{shown}");
     }
 
-    /// Each prefix of them, and each with a byte that is another one.
+    /// Tries each prefix of the tables, and each table with one byte changed.
     #[test]
     fn broken_line_tables_are_no_matter() {
         let wat = "(module (func (export \"f\")\nunreachable))";

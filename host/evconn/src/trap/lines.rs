@@ -1,7 +1,7 @@
-//! Which line of the source an instruction comes from: DWARF's line tables, of all modules of a component.
+//! Finds the source line of an instruction in DWARF's line tables, for all modules of a component.
 //!
-//! They are the guest's own, and may be anything. So they are read as a stream when a trap asks for them,
-//! without recursion, and nothing is kept of them but what was asked for.
+//! The guest's tables are not trusted. So they are read as a stream when a trap needs them, without
+//! recursion, and only what was requested is kept.
 
 use gimli::{AttributeValue, DebugLine, DebugLineOffset, DebugLineStr, DebugStr, EndianSlice};
 use gimli::{IncompleteLineProgram, LineProgramHeader, LineRow, LineRows, LittleEndian};
@@ -10,30 +10,30 @@ use std::ops::Range;
 use std::sync::Arc;
 use wasmparser::{Encoding, Parser, Payload};
 
-/// The most bytes of line tables that a trap is worth: it takes some 20 ms to read them.
+/// The most bytes of line tables that are kept: reading as many takes some 20 ms.
 const LARGEST: usize = 4 << 20;
 
 /// The most bytes of a path that are kept.
 const PATH: usize = 1 << 10;
 
-/// WebAssembly's addresses have 32 bits here.
+/// The size of an address, in bytes: WebAssembly has 32-bit addresses here.
 const ADDRESS_SIZE: u8 = 4;
 
 type Slice<'a> = EndianSlice<'a, LittleEndian>;
 
-/// The line tables of a component. Cheap to clone. By default, and of a component without debug information,
-/// there are none.
+/// The line tables of a component. Cloning is cheap. By default, and for a component without debug
+/// information, there are none.
 #[derive(Clone, Default)]
 pub(crate) struct SourceLines(Option<Arc<[Module]>>);
 
-/// Those of a module.
+/// The line tables of a module.
 #[derive(Default)]
 struct Module {
-    /// Where its code section is in the component.
+    /// The range of its code section in the component.
     code: Range<usize>,
     /// The section `.debug_line`.
     tables: Box<[u8]>,
-    /// `.debug_line_str` and `.debug_str`, in which tables of DWARF 5 have their paths.
+    /// `.debug_line_str` and `.debug_str`, with the paths of DWARF 5.
     line_strings: Box<[u8]>,
     strings: Box<[u8]>,
 }
@@ -45,17 +45,18 @@ struct Strings<'a> {
     of_all: DebugStr<Slice<'a>>,
 }
 
-/// A place in the source.
+/// A position in the source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Place {
     pub file: String,
     pub line: u64,
-    /// 0: not known.
+    /// 0 if unknown.
     pub column: u64,
 }
 
 impl SourceLines {
-    /// Those of a component's binary. What cannot be read has none: whoever compiles it says why.
+    /// Reads the line tables of a component's binary. If it is invalid there are none: compiling it
+    /// reports the error.
     pub fn of(component: &[u8]) -> Self {
         let mut modules = modules(component);
         modules.retain(|module| !module.tables.is_empty());
@@ -65,14 +66,14 @@ impl SourceLines {
             1..=LARGEST => Self(Some(modules.into())),
             _ => {
                 tracing::debug!(
-                    "traps are told without lines: {size} bytes of line tables are too many"
+                    "traps are logged without source lines: {size} bytes of line tables are too many"
                 );
                 Self::default()
             }
         }
     }
 
-    /// The places of instructions, which are at these offsets in the component.
+    /// Returns the source positions of the instructions at these offsets in the component.
     pub(super) fn places(&self, offsets: &[Option<usize>]) -> Vec<Option<Place>> {
         let mut places = vec![None; offsets.len()];
         for module in self.0.iter().flat_map(|modules| modules.iter()) {
@@ -81,8 +82,8 @@ impl SourceLines {
                 Some((offset - module.code.start) as u64)
             };
             let mut search = Search::new(offsets.iter().map(address).collect(), &mut places);
-            if search.looks_for_any() {
-                // What is broken is the guest's own: what was found before is found.
+            if search.is_unfinished() {
+                // Errors are in the guest's tables: what was found before them is kept.
                 let _ = search.read(module);
             }
         }
@@ -124,7 +125,7 @@ fn modules(component: &[u8]) -> Vec<Module> {
     modules
 }
 
-/// A section, if it is not too large to be kept.
+/// Returns a copy of a section, unless it is too large to be kept.
 fn limited(section: &[u8]) -> Box<[u8]> {
     match section.len() {
         0..=LARGEST => section.into(),
@@ -135,12 +136,12 @@ fn limited(section: &[u8]) -> Box<[u8]> {
 /// A search for the rows of some addresses.
 struct Search<'a> {
     addresses: Vec<Option<u64>>,
-    /// The first and the last of them.
+    /// The lowest and the highest of them.
     bounds: Option<(u64, u64)>,
     places: &'a mut [Option<Place>],
 }
 
-/// What a row says of the addresses from its own to that of the next one.
+/// A row applies to the addresses from its own up to the next row's.
 struct Row {
     address: u64,
     file: u64,
@@ -158,11 +159,11 @@ impl<'a> Search<'a> {
         }
     }
 
-    fn looks_for_any(&self) -> bool {
+    fn is_unfinished(&self) -> bool {
         self.bounds.is_some()
     }
 
-    /// Go through the tables of a module, one after the other.
+    /// Reads the line tables of a module, one after the other.
     fn read(&mut self, module: &Module) -> gimli::Result<()> {
         let tables = DebugLine::new(&module.tables, LittleEndian);
         let strings = Strings {
@@ -188,15 +189,15 @@ impl<'a> Search<'a> {
         let mut last: Option<Row> = None;
         while let Some((header, row)) = rows.next_row()? {
             if let Some(last) = last {
-                self.look_at(&last, row.address(), header, strings);
+                self.record(&last, row.address(), header, strings);
             }
             last = (!row.end_sequence()).then(|| Row::of(row));
         }
         Ok(())
     }
 
-    /// Whether one of the addresses is within this row.
-    fn look_at<'s>(
+    /// Records the position of each address within this row.
+    fn record<'s>(
         &mut self,
         row: &Row,
         end: u64,
@@ -232,7 +233,7 @@ impl Row {
         }
     }
 
-    /// None if it belongs to no line.
+    /// Returns the position, or None if the row belongs to no line.
     fn place<'s>(
         &self,
         header: &LineProgramHeader<Slice<'s>>,

@@ -1,4 +1,4 @@
-//! A guest's trap: what it is due to, where it happened, and what whoever wrote the guest can do about it.
+//! A guest's trap: why it happened, where, and what the guest's developer can do about it.
 
 mod backtrace;
 mod lines;
@@ -9,16 +9,16 @@ use std::fmt;
 use wasmtime::component::ResourceTableError;
 use wasmtime::{FrameInfo, Trap, WasmBacktrace};
 
-/// As often is a function on the stack in a recursion that has run out of it, of the frames that are kept.
+/// A function that is on the captured part of the stack this often is probably in an endless recursion.
 const MANY_CALLS: usize = 5;
 
-/// Why a guest trapped, in one line, with the remedy where there is one; where it did is its
-/// [`backtrace`](Self::backtrace).
+/// Why a guest trapped, in one line, with a remedy if one is known. [`backtrace`](Self::backtrace)
+/// returns where.
 #[derive(Debug)]
 pub struct GuestTrap {
     error: wasmtime::Error,
     lines: SourceLines,
-    /// What it is due to, where wasmtime does not know.
+    /// The exceeded limit, if wasmtime does not report it.
     limit: Option<String>,
 }
 
@@ -31,13 +31,13 @@ impl GuestTrap {
         }
     }
 
-    /// It happened in a component whose source has these lines.
+    /// Adds the source lines of the component in which the trap happened.
     pub(crate) fn within(mut self, lines: &SourceLines) -> Self {
         self.set_lines(lines);
         self
     }
 
-    /// It is due to this limit, if it is to one.
+    /// Adds the limit that caused it.
     pub(crate) fn due_to(mut self, limit: Option<String>) -> Self {
         self.limit = limit;
         self
@@ -47,24 +47,23 @@ impl GuestTrap {
         self.lines = lines.clone();
     }
 
-    /// Where in the guest it happened: a line for each function that was running, the innermost first.
-    /// None if there was none.
+    /// Returns the guest's stack: a line for each function, the innermost first. None if no function was
+    /// running.
     ///
-    /// A line is `0: service::parse at src/lib.rs:7:5` if the component has debug information (DWARF), and
-    /// otherwise `0: service::parse at 0x1f3a`, with the offset in the component's binary. Names are
-    /// escaped and cut, and there are 20 lines at most.
+    /// A line reads `0: service::parse at src/lib.rs:7:5` if the component has debug information (DWARF),
+    /// and otherwise `0: service::parse at 0x1f3a`, with the offset in the component's binary. Names are
+    /// escaped and cut off, and there are up to 20 lines.
     pub fn backtrace(&self) -> Option<String> {
         let trace = self.error.downcast_ref::<WasmBacktrace>()?;
         Some(Backtrace::new(trace, &self.lines).to_string())
     }
 
-    /// The error as wasmtime has it.
+    /// Returns wasmtime's error.
     pub fn error(&self) -> &wasmtime::Error {
         &self.error
     }
 
-    /// What would be right instead, if that can be said. What the host's own functions return says it
-    /// itself.
+    /// Returns a remedy, if one is known. Errors of the host's own functions include theirs.
     fn remedy(&self) -> &'static str {
         match (self.error.downcast_ref(), self.error.downcast_ref()) {
             (Some(Trap::StackOverflow), _) => {
@@ -82,7 +81,7 @@ impl GuestTrap {
         }
     }
 
-    /// Whether some function has called itself, directly or not, and more than a few times.
+    /// Returns whether some function has called itself, directly or not, more than a few times.
     fn recurses(&self) -> bool {
         let trace: Option<&WasmBacktrace> = self.error.downcast_ref();
         let frames = trace.map_or(&[][..], WasmBacktrace::frames);

@@ -3,35 +3,38 @@
 //! What the guest asks for may be refused at once, and then nothing has happened. All that fails after
 //! that, the host's permission included, is what `finish-connect` says, and closes the socket.
 
-use super::{Result, State, TcpSocket};
-use crate::destinations::Verdict;
-use crate::plain::Plain;
-use crate::{Endpoint, Input, Output, TcpCtx, address, errors};
+use super::tcp::{Result, SocketState, TcpSocket};
+use crate::connection::Endpoint;
+use crate::error::ErrorCode;
+use crate::policy::{TcpCtx, Verdict, check_remote};
+use crate::sys::{self, code_of_connect};
+use crate::transport::Plain;
 use socket2::Socket;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::{Context, Waker};
-use wasmtime_wasi::p2::bindings::sockets::network::ErrorCode;
 
 impl TcpSocket {
-    pub fn start_connect(&mut self, remote: SocketAddr) -> Result<()> {
-        if !matches!(self.state, State::Unbound(_) | State::Bound(_)) {
+    pub(crate) fn start_connect(&mut self, remote: SocketAddr) -> Result<()> {
+        if !matches!(self.state, SocketState::Unbound(_) | SocketState::Bound(_)) {
             return Err(self.cannot_start());
         }
-        address::check_remote(remote, self.family)?;
+        check_remote(remote, self.family)?;
         let ctx = self.ctx.clone();
         let verdict = ctx.check_connect(remote);
         self.advance(|state| match state {
-            State::Unbound(socket) | State::Bound(socket) => start(&ctx, socket, remote, verdict),
+            SocketState::Unbound(socket) | SocketState::Bound(socket) => {
+                start(&ctx, socket, remote, verdict)
+            }
             other => other,
         });
         Ok(())
     }
 
     /// Connect, if it has become known whether the address is allowed.
-    pub(super) fn connect_if_checked(&mut self) {
-        let State::ConnectChecked(_, remote, check) = &self.state else {
+    pub(crate) fn connect_if_checked(&mut self) {
+        let SocketState::ConnectChecked(_, remote, check) = &self.state else {
             return;
         };
         let Some(allowed) = check.outcome() else {
@@ -43,25 +46,25 @@ impl TcpSocket {
         };
         let ctx = self.ctx.clone();
         self.advance(|state| match state {
-            State::ConnectChecked(socket, remote, _) => start(&ctx, socket, remote, verdict),
+            SocketState::ConnectChecked(socket, remote, _) => start(&ctx, socket, remote, verdict),
             other => other,
         });
     }
 
-    pub fn finish_connect(&mut self) -> Result<(Input, Output)> {
+    pub(crate) fn finish_connect(&mut self) -> Result<Arc<Endpoint>> {
         self.connect_if_checked();
         let is_over = self.fail_if_failed();
         match self.take() {
-            State::ConnectInProgress(stream, remote) if is_over => {
+            SocketState::ConnectInProgress(stream, remote) if is_over => {
                 let endpoint = Arc::new(Endpoint::new(stream, remote));
-                self.state = State::Connected(Arc::clone(&endpoint));
-                Ok((Input::new(Arc::clone(&endpoint)), Output::new(endpoint)))
+                self.state = SocketState::Connected(Arc::clone(&endpoint));
+                Ok(endpoint)
             }
-            State::ConnectFailed(code) => Err(self.close(code)),
+            SocketState::ConnectFailed(code) => Err(self.close(code)),
             other => {
                 let is_in_progress = matches!(
                     other,
-                    State::ConnectInProgress(..) | State::ConnectChecked(..)
+                    SocketState::ConnectInProgress(..) | SocketState::ConnectChecked(..)
                 );
                 self.state = other;
                 Err(match is_in_progress {
@@ -73,8 +76,8 @@ impl TcpSocket {
     }
 
     /// Whether a connect that is in progress has come to an end. If it has failed, that is its state.
-    pub(super) fn fail_if_failed(&mut self) -> bool {
-        let State::ConnectInProgress(stream, _) = &self.state else {
+    pub(crate) fn fail_if_failed(&mut self) -> bool {
+        let SocketState::ConnectInProgress(stream, _) = &self.state else {
             return false;
         };
         let mut nobody = Context::from_waker(Waker::noop());
@@ -83,38 +86,33 @@ impl TcpSocket {
         }
         let failed = stream.options().take_error().unwrap_or_else(Some);
         if let Some(error) = failed {
-            self.state = State::ConnectFailed(errors::code_of_connect(&error));
+            self.state = SocketState::ConnectFailed(code_of_connect(&error));
         }
         true
     }
 }
 
-fn start(ctx: &TcpCtx, socket: Socket, remote: SocketAddr, verdict: Verdict) -> State {
+fn start(ctx: &TcpCtx, socket: Socket, remote: SocketAddr, verdict: Verdict) -> SocketState {
     match verdict {
         Verdict::Allowed => match connect(socket, remote) {
             Ok(stream) => {
-                ctx.connects(&stream.options(), remote);
-                State::ConnectInProgress(stream, remote)
+                ctx.connects(remote, || sys::local_address(&stream.options()));
+                SocketState::ConnectInProgress(stream, remote)
             }
-            Err(error) => State::ConnectFailed(errors::code_of_connect(&error)),
+            Err(error) => SocketState::ConnectFailed(code_of_connect(&error)),
         },
-        Verdict::Refused => State::ConnectFailed(ErrorCode::AccessDenied),
-        Verdict::Unknown(check) => State::ConnectChecked(socket, remote, check),
+        Verdict::Refused => SocketState::ConnectFailed(ErrorCode::AccessDenied),
+        Verdict::Unknown(check) => SocketState::ConnectChecked(socket, remote, check),
     }
 }
 
-/// Begin to connect. When the socket is writable, it has succeeded or failed.
+/// Begins to connect. When the socket is writable, it has succeeded or failed.
 fn connect(socket: Socket, remote: SocketAddr) -> io::Result<Plain> {
     match socket.connect(&remote.into()) {
-        Err(error) if !is_in_progress(&error) => return Err(error),
+        Err(error) if !sys::is_connecting(&error) => return Err(error),
         Ok(()) | Err(_) => {}
     }
     let stream = Plain::tcp(socket);
     stream.register()?;
     Ok(stream)
-}
-
-fn is_in_progress(error: &io::Error) -> bool {
-    error.kind() == io::ErrorKind::WouldBlock
-        || rustix::io::Errno::from_io_error(error) == Some(rustix::io::Errno::INPROGRESS)
 }

@@ -1,4 +1,5 @@
-//! The file of a Unix socket: what is at a path, and taking away what was put there.
+//! The file of a Unix socket: finding out what exists at a path, and removing a file that was created
+//! here.
 
 use rustix::fs::{AtFlags, Mode, statat};
 use std::ffi::OsStr;
@@ -8,15 +9,15 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-/// The file of a Unix socket that was made here. Dropping it removes the file, unless somebody has
-/// put another one in its place.
+/// The file of a Unix socket that was created here. Dropping it removes the file, unless another file has
+/// been put in its place.
 #[derive(Debug)]
 pub struct SocketFile {
     path: PathBuf,
     identity: Identity,
 }
 
-/// A file, whatever its path: the device, and its number there.
+/// The identity of a file, independent of its path: device and inode number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Identity(u64, u64);
 
@@ -25,29 +26,29 @@ impl Identity {
         Self(metadata.dev(), metadata.ino())
     }
 
-    /// That of an open file.
+    /// Returns the identity of an open file.
     pub fn of_file(file: &File) -> io::Result<Self> {
         file.metadata().map(|metadata| Self::of(&metadata))
     }
 
-    /// That of what has this name in a directory.
+    /// Returns the identity of the file with this name in a directory.
     pub fn at(directory: impl AsFd, name: &OsStr) -> rustix::io::Result<Self> {
         let found = statat(directory, name, AtFlags::SYMLINK_NOFOLLOW)?;
-        // Their types differ from one system to another.
+        // The types of these fields differ between systems.
         Ok(Self(found.st_dev as u64, found.st_ino as u64))
     }
 }
 
-/// What is at a path. A symbolic link is not followed: nor does bind(2) follow it.
+/// What exists at a path. Symbolic links are not followed, as bind(2) does not follow them.
 pub(super) enum FoundAtPath {
     Nothing,
     Socket(Identity),
-    /// With its article.
+    /// A description with its article.
     Other(&'static str),
 }
 
-/// Look what is at a path.
-pub(super) fn look(path: &Path) -> io::Result<FoundAtPath> {
+/// Checks what exists at a path.
+pub(super) fn inspect(path: &Path) -> io::Result<FoundAtPath> {
     let metadata = match path.symlink_metadata() {
         Ok(metadata) => metadata,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(FoundAtPath::Nothing),
@@ -64,23 +65,26 @@ pub(super) fn look(path: &Path) -> io::Result<FoundAtPath> {
 }
 
 impl SocketFile {
-    /// Its path, which is absolute.
+    /// Returns the absolute path.
     pub fn path(&self) -> &Path {
         &self.path
     }
 }
 
-/// The file of a socket that was bound just now.
+/// The file of a socket that has just been bound.
 pub(super) struct Made<'a> {
     path: &'a Path,
     metadata: Metadata,
-    /// The file, however it is called by now.
+    /// The open file, which stays the same if the path is replaced.
     #[cfg(target_os = "linux")]
     file: File,
 }
 
 impl<'a> Made<'a> {
-    /// What is at `path` has to be a socket of this user: otherwise somebody has put it there in between.
+    /// Opens the file that was just created at `path`.
+    ///
+    /// # Errors
+    /// If it is not a socket of this user: then somebody has replaced it in the meantime.
     pub fn find(path: &'a Path) -> io::Result<Self> {
         #[cfg(target_os = "linux")]
         let file = {
@@ -106,13 +110,13 @@ impl<'a> Made<'a> {
         })
     }
 
-    /// Give it this mode.
+    /// Sets the mode.
     pub fn set_mode(&self, mode: Mode) -> io::Result<()> {
         if Mode::from_raw_mode(self.metadata.mode() as _) & PERMISSIONS == mode {
             return Ok(());
         }
-        // fchmod(2) takes no descriptor that is for nothing but a path, and for a socket's file there
-        // is no other.
+        // fchmod(2) does not accept an O_PATH descriptor, and a socket's file can be opened in no other
+        // way.
         #[cfg(target_os = "linux")]
         let result = {
             use std::os::fd::AsRawFd;
@@ -124,7 +128,7 @@ impl<'a> Made<'a> {
         Ok(result?)
     }
 
-    /// It is found by its absolute path, should the working directory be another one then.
+    /// Makes the path absolute, so that the file is found if the working directory changes.
     pub fn into_file(self) -> io::Result<SocketFile> {
         Ok(SocketFile {
             path: std::path::absolute(self.path)?,
@@ -133,10 +137,11 @@ impl<'a> Made<'a> {
     }
 }
 
-/// What chmod(2) sets of a mode.
+/// The mode bits that chmod(2) sets.
 const PERMISSIONS: Mode = Mode::from_bits_retain(0o7777);
 
-/// Remove what is at a path, if it is this. What is gone is no error, and what is there instead stays.
+/// Removes the file at a path, if it is the one with this identity. A missing file is no error, and
+/// another file stays.
 pub(super) fn remove(path: &Path, identity: Identity) -> io::Result<()> {
     let removed =
         path.symlink_metadata()
@@ -152,7 +157,7 @@ pub(super) fn remove(path: &Path, identity: Identity) -> io::Result<()> {
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        // The number cannot be another file's: the socket, which is still open, keeps it.
+        // The inode number cannot belong to another file: the socket is still open and keeps it in use.
         if let Err(error) = remove(&self.path, self.identity) {
             tracing::warn!("cannot remove the socket {:?}: {error}", self.path);
         }

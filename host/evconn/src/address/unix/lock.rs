@@ -1,4 +1,4 @@
-//! Keeping those apart that want to make a socket at one path.
+//! A lock between processes that want to create a socket at the same path.
 
 use super::file::Identity;
 use super::{SourceError, failed};
@@ -11,12 +11,12 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// How long another process may have the path. It needs it for far less.
+/// How long to wait for another process that has the lock. It needs it for far less.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// A file beside the socket's, which is locked, and goes when this is dropped. It is this user's alone:
-/// nobody else can lock it, and so hold up who starts. (A lock of the directory itself is to be had for
-/// everybody who may list it.)
+/// A locked file beside the socket's, which is removed when this value is dropped. Only this user can
+/// open it, so nobody else can delay a start by locking it. (Whoever may list a directory can lock the
+/// directory itself.)
 #[derive(Debug)]
 pub(super) struct Lock {
     directory: OwnedFd,
@@ -25,12 +25,12 @@ pub(super) struct Lock {
 }
 
 impl Lock {
-    /// Wait until this process alone may make a socket at `path`. None, if no file can be made beside
-    /// it: then no socket can be made either; or if somebody else has one of that name: whom it keeps
-    /// out is of no use then.
+    /// Waits until this process alone may create a socket at `path`. Returns None if no lock file can be
+    /// created: then no socket can be created either, or the file of that name belongs to another user,
+    /// and locking it would exclude nobody.
     ///
     /// # Errors
-    /// If the directory is not there, or another process has the lock for too long.
+    /// If the directory cannot be opened, or another process keeps the lock for longer than [`PATIENCE`].
     pub fn take(path: &Path) -> Result<Option<Self>, SourceError> {
         let parent = directory(path);
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
@@ -62,16 +62,16 @@ impl Lock {
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        // As long as it is locked, it is this one.
+        // While it is locked, nobody else removes it: it is still this file.
         if let Err(error) = unlinkat(&self.directory, &self.name, AtFlags::empty()) {
             tracing::warn!("cannot remove the lock {:?}: {error}", self.name);
         }
-        // Closing it would do, too.
+        // Closing the file would unlock it, too.
         let _ = flock(&self.file, FlockOperation::Unlock);
     }
 }
 
-/// The directory that a path is in.
+/// Returns the directory that contains a path.
 fn directory(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
@@ -86,7 +86,7 @@ fn file_name(path: &Path) -> OsString {
     name
 }
 
-/// The file of that name, if it is nobody else's.
+/// Opens or creates the file of that name, unless it belongs to another user.
 fn open(directory: &OwnedFd, name: &OsStr) -> std::io::Result<File> {
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::NONBLOCK;
     let mode = Mode::RUSR | Mode::WUSR;
@@ -99,15 +99,15 @@ fn open(directory: &OwnedFd, name: &OsStr) -> std::io::Result<File> {
     }
 }
 
-/// Lock it, if nobody else has, and if it is still the one of that name: who had it before has removed
-/// it.
+/// Locks the file, and returns whether that succeeded and the file still has this name: its previous
+/// owner may have removed it.
 fn is_locked(file: &File, directory: &OwnedFd, name: &OsStr) -> bool {
     match flock(file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => {
             Identity::of_file(file).is_ok_and(|ours| Identity::at(directory, name) == Ok(ours))
         }
         Err(Errno::WOULDBLOCK | Errno::INTR) => false,
-        // There are no locks on this file system: nobody has one.
+        // This file system has no locks, so nobody has one.
         Err(_) => true,
     }
 }

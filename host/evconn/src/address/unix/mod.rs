@@ -1,4 +1,5 @@
-//! What only Unix has: sockets with a path ([`path`]), and sockets of another program ([`inherited`]).
+//! What only Unix has: sockets with a path ([`path`]) or an abstract name ([`name`]), and sockets
+//! inherited from another program ([`inherited`]).
 
 mod file;
 mod inherited;
@@ -18,7 +19,7 @@ use std::io;
 use std::num::NonZeroU32;
 use std::os::fd::OwnedFd;
 
-/// Make a Unix socket that listens, and queues so many connections.
+/// Creates a listening Unix socket with an accept queue of `backlog` connections.
 pub(super) fn bind(source: &UnixSource, backlog: NonZeroU32) -> Result<Opened, SourceError> {
     match &source.name {
         UnixName::Path(path) => path::bind(path, source.mode, backlog),
@@ -34,10 +35,10 @@ fn socket() -> Result<OwnedFd, SourceError> {
     };
     Socket::new(Domain::UNIX, Type::STREAM, None)
         .and_then(nonblocking)
-        .map_err(|error| failed("make a socket".to_owned(), error))
+        .map_err(|error| failed("create a socket".to_owned(), error))
 }
 
-/// Let peers connect to it from now on.
+/// Starts listening: from now on peers can connect.
 fn listen(socket: &OwnedFd, source: &str, backlog: NonZeroU32) -> Result<(), SourceError> {
     let backlog = i32::try_from(backlog.get()).unwrap_or(i32::MAX);
     rustix::net::listen(socket, backlog)

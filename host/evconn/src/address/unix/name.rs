@@ -1,4 +1,4 @@
-//! The names of Unix sockets: abstract ones, which Linux has, and what a socket says of its own.
+//! The names of Unix sockets: abstract ones, which Linux has, and how a socket's own name is shown.
 
 use super::{Opened, SourceError};
 use std::ffi::OsStr;
@@ -7,17 +7,17 @@ use std::num::NonZeroU32;
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 
-/// How many bytes a name has at most: what the kernel's structure has room for, less the zero byte
-/// that ends a path or begins an abstract name.
+/// The longest name, in bytes: the size of the kernel's structure without the zero byte that ends a path
+/// or begins an abstract name.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 pub(super) const MAX: usize = 107;
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 pub(super) const MAX: usize = 103;
 
-/// Check that a name is one, and not too long.
+/// Checks that a name is neither empty nor too long.
 pub(super) fn check_length(name: &OsStr) -> Result<(), SourceError> {
     if name.is_empty() {
-        // The kernel would make up a name.
+        // The kernel would choose a name.
         return Err(SourceError::Invalid {
             text: "unix:".to_owned(),
             problem: "the name is empty".to_owned(),
@@ -33,7 +33,7 @@ pub(super) fn check_length(name: &OsStr) -> Result<(), SourceError> {
     Ok(())
 }
 
-/// Make a socket that has an abstract name, and listens.
+/// Creates a listening socket with an abstract name.
 #[cfg(target_os = "linux")]
 pub(super) fn bind(name: &str, backlog: NonZeroU32) -> Result<Opened, SourceError> {
     check_length(name.as_ref())?;
@@ -50,13 +50,13 @@ pub(super) fn bind(name: &str, backlog: NonZeroU32) -> Result<Opened, SourceErro
     })
 }
 
-/// Make a socket that has an abstract name, and listens.
+/// Fails: only Linux has abstract names.
 #[cfg(not(target_os = "linux"))]
 pub(super) fn bind(_name: &str, _backlog: NonZeroU32) -> Result<Opened, SourceError> {
     Err(SourceError::Unsupported("abstract names"))
 }
 
-/// A name without what would begin another line, or do worse to a terminal.
+/// Escapes the control characters of a name, which could begin a new line or reconfigure a terminal.
 pub(super) fn one_line(name: &str) -> String {
     let mut shown = String::new();
     for character in name.chars() {
@@ -68,7 +68,7 @@ pub(super) fn one_line(name: &str) -> String {
     shown
 }
 
-/// Say where a socket listens, in the form that a source has.
+/// Writes where a socket listens, in the syntax of a listen source.
 pub(in super::super) fn write_name(
     listener: &UnixListener,
     f: &mut fmt::Formatter<'_>,

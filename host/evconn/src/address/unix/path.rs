@@ -1,22 +1,23 @@
 //! Unix sockets with a path.
 //!
-//! # One at a time
-//! A path that was left behind, by a process that was killed, looks like that of a process which has
-//! bound it and is about to listen: connecting is refused. Two that start at a time could each take
-//! the other's for such a one. So all is done under a [`Lock`], up to listen(2). (Binding another name and
-//! renaming it would let the second of two replace the first, and both would believe that they serve. It
-//! would also be that name which the socket and its peers see.) Programs that do not know of the
-//! lock find a socket that listens a few microseconds after it was bound.
+//! # Only one process at a time
+//! The file of a killed process looks like that of a process that has bound the path and is about to
+//! listen: connecting to either is refused. Two processes that start at the same time could each take the
+//! other's socket for a stale one. So everything up to listen(2) is done under a [`Lock`]. (Binding
+//! another name and renaming it would let the second process replace the first one's socket, and both
+//! would believe that they serve; the socket and its peers would also report the temporary name.) A
+//! program that does not know of the lock finds a socket that listens a few microseconds after it was
+//! bound.
 //!
 //! # Who may connect
-//! The mode is right before listen(2), when connecting is still refused: nobody gets in that the mode
-//! would keep out. The umask, which is that of all threads, is left alone.
+//! The mode is set before listen(2), while connecting is still refused: nobody whom the mode excludes can
+//! get in. The umask, which all threads share, is not changed.
 //!
-//! # Whose file it is
-//! Who can write to the directory can put something else at the path at any time, a link for instance.
-//! So whatever is done to the file is done to that which was looked at, and not to what has the path.
+//! # Which file is changed
+//! Whoever can write to the directory can put something else at the path at any time, such as a link. So
+//! each change is made to the file that was checked, not to whatever has the path.
 
-use super::file::{FoundAtPath, Made, SocketFile, look, remove};
+use super::file::{FoundAtPath, Made, SocketFile, inspect, remove};
 use super::lock::Lock;
 use super::{Opened, SourceError, bind_to, failed, listen, name, socket};
 use rustix::fs::Mode;
@@ -27,7 +28,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 
-/// Make a socket that has this path and this mode, and listens.
+/// Creates a listening socket with this path and this mode.
 pub(super) fn bind(
     path: &Path,
     mode: Option<u32>,
@@ -40,7 +41,7 @@ pub(super) fn bind(
     let socket = socket()?;
     let mode = mode.map(|mode| Mode::from_raw_mode(mode as _));
     let _lock = Lock::take(path)?;
-    make_way(path, &address, &shown)?;
+    remove_stale(path, &address, &shown)?;
     let file = make(path, &socket, &address, mode, &shown)?;
     listen(&socket, &format!("unix:{shown}"), backlog)?;
     Ok(Opened::Unix {
@@ -50,7 +51,7 @@ pub(super) fn bind(
     })
 }
 
-/// Give the socket its path and its mode.
+/// Binds the socket to its path, with its mode.
 fn make(
     path: &Path,
     socket: &OwnedFd,
@@ -58,7 +59,8 @@ fn make(
     mode: Option<Mode>,
     shown: &str,
 ) -> Result<SocketFile, SourceError> {
-    // The file begins with what the umask leaves of the socket's mode: with no more than it is to have.
+    // The file's first mode is the socket's mode without the bits of the umask: never more than it is to
+    // have.
     #[cfg(target_os = "linux")]
     if let Some(mode) = mode {
         rustix::fs::fchmod(socket, mode)
@@ -75,9 +77,9 @@ fn make(
         .map_err(|error| failed(format!("find the directory of unix:{shown}"), error))
 }
 
-/// Take a socket away that nobody serves any more. Whatever else is there stays.
-fn make_way(path: &Path, address: &SocketAddrUnix, shown: &str) -> Result<(), SourceError> {
-    let found = look(path).map_err(|error| failed(format!("look at {path:?}"), error))?;
+/// Removes the file of a socket on which no process listens any more. Any other file stays.
+fn remove_stale(path: &Path, address: &SocketAddrUnix, shown: &str) -> Result<(), SourceError> {
+    let found = inspect(path).map_err(|error| failed(format!("inspect {path:?}"), error))?;
     let identity = match found {
         FoundAtPath::Nothing => return Ok(()),
         FoundAtPath::Socket(identity) => identity,
@@ -87,12 +89,12 @@ fn make_way(path: &Path, address: &SocketAddrUnix, shown: &str) -> Result<(), So
         }
     };
     match rustix::net::connect(&socket()?, address) {
-        // Nobody has it open, or nobody listens.
+        // No process has it open, or none listens.
         Err(Errno::CONNREFUSED) => remove(path, identity)
             .map_err(|error| failed(format!("remove {path:?}, which nobody serves"), error)),
-        // It went away meanwhile.
+        // It was removed in the meantime.
         Err(Errno::NOENT) => Ok(()),
-        // It is served; its queue is full; it is one for datagrams.
+        // A process listens on it, its queue is full, or it is a datagram socket.
         Ok(()) | Err(Errno::AGAIN | Errno::INPROGRESS | Errno::PROTOTYPE) => {
             let name = shown.to_owned();
             Err(SourceError::AddressInUse { name })

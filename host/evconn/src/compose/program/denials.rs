@@ -1,28 +1,30 @@
-//! What a program was refused is logged, with the flag that would grant it.
+//! Logs what a program was denied, with the flag that would grant it.
 
 use crate::Grants;
 use crate::sockets::{Denial, OnDenied};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// The most denials that are told. A program may try again and again.
-const TOLD: u32 = 10;
+/// The most denials that are logged: a program may retry endlessly.
+const LOGGED: u32 = 10;
 
 #[derive(Debug, Default)]
 pub(super) struct Denials {
-    told: AtomicU32,
+    logged: AtomicU32,
 }
 
 impl OnDenied for Denials {
     fn denied(&self, denial: Denial<'_>) {
-        let told = self.told.load(Ordering::Relaxed);
-        if told > TOLD {
+        let logged = self.logged.load(Ordering::Relaxed);
+        if logged > LOGGED {
             return;
         }
-        self.told.store(told + 1, Ordering::Relaxed);
+        self.logged.store(logged + 1, Ordering::Relaxed);
         match denial {
-            _ if told == TOLD => tracing::warn!("what else the program may not do is not told"),
+            _ if logged == LOGGED => {
+                tracing::warn!("further denials of the program are not logged")
+            }
             Denial::AnySocket => tracing::warn!(
-                "the program may have no sockets: grant it with --listen :PORT or --allow-connect \
+                "the program may not use sockets: grant them with --listen :PORT or --allow-connect \
                  HOST:PORT (in the library, GrantsBuilder::listen and connect)"
             ),
             Denial::Bind(address) | Denial::Listen(address) | Denial::Accept(address) => {

@@ -1,7 +1,7 @@
-//! A command component that runs here: one that exports `wasi:cli/run`. If it imports the listener, it
-//! gets one put in.
+//! Programs: command components, which export `wasi:cli/run`. If a program imports the listener, it is
+//! composed with it.
 //!
-//! Where it ends: what it is granted is up to [`Grants`].
+//! [`Grants`] decide what a program may use.
 
 mod denials;
 
@@ -19,11 +19,11 @@ use wasmtime::Store;
 use wasmtime_wasi::p2::bindings::CommandPre;
 use wasmtime_wasi::{I32Exit, WasiCtx};
 
-/// A command component, compiled: a program with a loop of its own, in one instance.
+/// A compiled command component: a program with an event loop of its own, in a single instance.
 ///
-/// It has this process's standard input, output and error, clocks and random numbers, and what
-/// [`Grants`] give it. What it was refused is logged, with what would grant it. Cheap to clone: each
-/// [`run`](Self::run) is an instance of its own.
+/// It has this process's standard input, output and error, clocks and random numbers, and what its
+/// [`Grants`] add. What it is denied is logged, with the grant that it lacks. Cloning is cheap: each
+/// [`run`](Self::run) creates an instance.
 ///
 /// ```no_run
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -51,17 +51,17 @@ pub struct Program {
 }
 
 impl Program {
-    /// Compile a component: a binary, or its text. If it imports the listener, that is put in first
-    /// ([`Composer`]).
+    /// Compiles a component: a binary or its text. If it imports the listener, it is composed with it
+    /// first ([`Composer`]).
     ///
     /// # Errors
-    /// [`Error::Load`] if the bytes are no component, if it does not export `wasi:cli/run` of WASI 0.2,
-    /// or if it imports what this host does not provide.
+    /// [`Error::Load`] if the bytes are not a component, if it does not export `wasi:cli/run` of WASI
+    /// 0.2, or if it imports what this host does not provide.
     pub fn new(host: &Host, component: &[u8]) -> Result<Self, Error> {
         Ok(Self::load(host, service::UNNAMED, component).map_err(LoadError::of_bytes)?)
     }
 
-    /// The same with a file.
+    /// Loads a file as [`Program::new`] does.
     ///
     /// # Errors
     /// As [`Program::new`], and if the file cannot be read.
@@ -87,36 +87,38 @@ impl Program {
         })
     }
 
-    /// What it gets besides clocks, random numbers and this process's standard streams: its arguments
-    /// (of which the first is, by custom, its name), where it may listen and connect to, directories.
-    /// Default: nothing.
+    /// Sets what the program is granted in addition to clocks, random numbers and this process's standard
+    /// streams: arguments (the first is its name, by convention), addresses to listen on and to connect
+    /// to, directories. Defaults to nothing.
     pub fn with_grants(mut self, grants: Grants) -> Self {
         self.grants = grants;
         self
     }
 
-    /// The most linear memory that it may have, in bytes: all of its memories together. What would exceed
-    /// it fails in the program (`memory.grow` returns -1). Default: no limit but that of its own memories.
+    /// Limits the program's linear memory, in bytes: all of its memories together. Growth beyond it fails
+    /// in the program (`memory.grow` returns -1). Defaults to no limit but that of the memories
+    /// themselves.
     pub fn with_max_memory(mut self, bytes: usize) -> Self {
         self.max_memory = Some(bytes);
         self
     }
 
-    /// The most handles that it may have at a time: sockets, streams, pollables, errors, open files. The
-    /// one that would be too many is a trap. Default: no limit but that of this process's descriptors.
+    /// Limits how many handles the program may have at a time: sockets, streams, pollables, errors, open
+    /// files. One more is a trap. Defaults to no limit but that of this process's descriptors.
     pub fn with_max_handles(mut self, count: usize) -> Self {
         self.max_handles = Some(count);
         self
     }
 
-    /// Run it to its end. Returns its exit status: 0 if it succeeded, and 1 if it did not. WASI 0.2 has no
-    /// others.
+    /// Runs the program to its end. Returns its exit status: 0 if it succeeded, and 1 if it failed. WASI
+    /// 0.2 has no others.
     ///
-    /// While it waits, it takes no thread. While it computes, it has the one that polls this future, and
-    /// gives it back only when it waits: what may compute for long is to be run on a thread of its own. When
-    /// the future is dropped, the program is gone, and whatever it had open is closed.
+    /// While the program waits, it occupies no thread. While it computes, it blocks the thread that polls
+    /// this future until it waits again: run a program that may compute for long on a thread of its own.
+    /// Dropping the future ends the program and closes whatever it has open.
     ///
-    /// A connection that is open when the program ends is closed if its status is 0, and reset if not.
+    /// Connections that are open when the program ends are closed if its status is 0, and reset
+    /// otherwise.
     ///
     /// # Errors
     /// [`Error::Program`] if it traps.
@@ -129,13 +131,13 @@ impl Program {
         let ended = ended.await;
         let status = self.status(&mut store, ended);
         if !matches!(status, Ok(0)) {
-            // Their peers are to know that they did not get all.
-            sockets::reset_all(&mut store.data_mut().table);
+            // Their peers are to know that they may not have received everything.
+            sockets::p2::reset_all(&mut store.data_mut().table);
         }
         status
     }
 
-    /// The exit status, or why there is none.
+    /// Returns the exit status, or why there is none.
     fn status(
         &self,
         store: &mut Store<StoreState>,
@@ -145,7 +147,7 @@ impl Program {
             Ok(Ok(())) => Ok(0),
             Ok(Err(())) => Ok(1),
             Err(error) => match error.downcast_ref::<I32Exit>() {
-                // As the kernel does with the status of a process.
+                // The kernel truncates the status of a process in this way, too.
                 Some(I32Exit(status)) => Ok(status.to_le_bytes()[0]),
                 None => Err(Error::Program(self.explain(store, error))),
             },
@@ -170,7 +172,7 @@ impl Program {
         store
     }
 
-    /// Say which limit it was that ended it, if it was one.
+    /// Explains an error, with the limit that caused it, if one did.
     fn explain(&self, store: &mut Store<StoreState>, error: wasmtime::Error) -> GuestTrap {
         let refused = store.data_mut().allowance.take_refused();
         let limit = match (self.max_handles, refused) {

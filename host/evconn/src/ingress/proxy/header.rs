@@ -1,38 +1,38 @@
-//! The PROXY protocol's header, versions 1 and 2: what it says, and where it ends.
+//! Parses the header of the PROXY protocol, versions 1 and 2.
 //!
-//! Where it ends: reading the bytes, whom to believe, and for how long to wait are
-//! [`ProxyProtocol`](super::ProxyProtocol)'s.
+//! Reading the bytes, trust and the timeout are [`ProxyProtocol`](super::ProxyProtocol)'s.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 
-/// The most bytes of a header of version 1, its end of line included: the specification's bound.
+/// The longest header of version 1, in bytes, including the end of its line, as specified.
 pub(super) const MAX_V1: usize = 107;
 
-/// What no header of version 1 is shorter than. One of version 2 is longer.
+/// The shortest header of version 1, in bytes. Headers of version 2 are longer.
 const SHORTEST: usize = b"PROXY UNKNOWN\r\n".len();
 
 const V1: &[u8] = b"PROXY ";
 const UNKNOWN: &[u8] = b"PROXY UNKNOWN";
 const V2: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
-/// The signature of version 2, then version and command, address family, and a length.
+/// The length of the fixed part of version 2: the signature, version and command, the address family, and
+/// the length.
 const V2_FIXED: usize = 16;
 
-/// How far a header is.
+/// How much of a header has been read.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Progress {
-    /// At least so many more bytes belong to it.
+    /// At least this many more bytes belong to it.
     Needs(usize),
-    /// It is complete: all of the bytes, and no more, belong to it.
+    /// The header is complete and consists of exactly the given bytes.
     Complete(Source),
 }
 
-/// Where a connection comes from, by its header.
+/// The peer of a connection, according to its header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Source {
     Announced(SocketAddr),
-    /// From whom it was accepted: the proxy's own (`LOCAL`), or not known to it in a way that can
-    /// be told here (`UNKNOWN`, a Unix socket).
+    /// The peer is the one that was accepted: the proxy has connected for itself (`LOCAL`), or does not
+    /// know the peer's IP address (`UNKNOWN`, a Unix socket).
     AsAccepted,
 }
 
@@ -47,8 +47,8 @@ pub(super) enum Flaw {
     Malformed(&'static str),
 }
 
-/// Look at the first bytes of a connection, of which none is beyond the header: that holds for
-/// whoever reads just as many as were needed each time.
+/// Parses the first bytes of a connection. None of them may be beyond the header, which holds for a
+/// caller that reads as many bytes as were needed each time.
 pub(super) fn parse(bytes: &[u8]) -> Result<Progress, Flaw> {
     let may_be = |signature: &[u8]| {
         let common = bytes.len().min(signature.len());
@@ -62,7 +62,8 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Progress, Flaw> {
     }
 }
 
-/// The length of a line is not known before its end: after the shortest, byte by byte.
+/// Parses version 1. The length of a line is not known before its end, so after the shortest possible
+/// length it is read byte by byte.
 fn parse_v1(bytes: &[u8]) -> Result<Progress, Flaw> {
     match bytes.iter().position(|byte| *byte == b'\n') {
         Some(end) if end + 1 < bytes.len().max(SHORTEST) => {
@@ -78,7 +79,7 @@ fn parse_line(line: &[u8]) -> Result<Source, Flaw> {
     let line = line
         .strip_suffix(b"\r\n")
         .ok_or(Flaw::Malformed("its line does not end with CR LF"))?;
-    // What follows the word is to be ignored, whatever its bytes.
+    // Whatever follows the word has to be ignored, even if it is not ASCII.
     if line == UNKNOWN || line.starts_with(&[UNKNOWN, b" "].concat()) {
         return Ok(Source::AsAccepted);
     }
@@ -96,7 +97,7 @@ fn parse_line(line: &[u8]) -> Result<Source, Flaw> {
     }
 }
 
-/// The source's address. The destination's is only checked.
+/// Returns the source address. The destination's is only checked.
 fn announced(ips: [Option<IpAddr>; 2], ports: [&str; 2]) -> Result<Source, Flaw> {
     let [Some(ip), Some(_)] = ips else {
         return Err(Flaw::Malformed("an address in it is not of its family"));
@@ -114,7 +115,7 @@ fn ip<T: FromStr + Into<IpAddr>>(text: &str) -> Option<IpAddr> {
 }
 
 fn port(text: &str) -> Option<u16> {
-    // `parse` would take a plus sign as well, and zeros in front, which the specification forbids.
+    // `parse` would also accept a plus sign and leading zeros, which the specification forbids.
     let digits = text.bytes().all(|byte| byte.is_ascii_digit());
     let is_plain = digits && (text == "0" || !text.starts_with('0'));
     is_plain.then(|| text.parse().ok()).flatten()
@@ -145,7 +146,7 @@ fn last_four(fixed: &[u8; V2_FIXED]) -> [u8; 4] {
     [a, b, c, d]
 }
 
-/// The addresses, and after them fields, which are skipped.
+/// Parses the addresses. The fields after them are skipped.
 fn addresses(family: u8, bytes: &[u8]) -> Result<Source, Flaw> {
     const SHORT: Flaw = Flaw::Malformed("it is too short for its addresses");
     const UNIX_ADDRESSES: usize = 216;
@@ -189,8 +190,8 @@ mod tests {
         [&source.octets()[..], &destination.octets(), &ports].concat()
     }
 
-    /// Read from `input` as a connection does, at most `chunk` bytes at a time: the outcome, and
-    /// how many bytes were read.
+    /// Reads from `input` at most `chunk` bytes at a time, as from a connection. Returns the outcome and
+    /// the number of bytes read.
     fn read(input: &[u8], chunk: usize) -> (Result<Progress, Flaw>, usize) {
         let mut end = 0;
         loop {
@@ -203,7 +204,8 @@ mod tests {
         }
     }
 
-    /// However it arrives, it says this, and what follows is left alone.
+    /// Checks that the header is parsed as `source` in whatever pieces it arrives, and that nothing
+    /// beyond it is read.
     fn says(header: &[u8], source: Source) {
         let input = [header, b"what follows\r\n"].concat();
         for chunk in [1, 2, 3, 7, usize::MAX] {
@@ -310,7 +312,7 @@ mod tests {
     fn fields_of_version_2_are_skipped() {
         let fields = [&IPV4[..], &[0x02, 0, 3], b"abc"].concat();
         says(&v2(0x21, 0x11, &fields), announced("192.0.2.1:8080"));
-        // As many as the length, which has 16 bits, can say.
+        // The most bytes that the 16-bit length allows.
         let many = [&ipv6()[..], &[0; 65_535 - 36]].concat();
         says(&v2(0x21, 0x21, &many), announced("[2001:db8::1]:8080"));
     }
@@ -318,7 +320,7 @@ mod tests {
     #[test]
     fn version_2_may_be_local_or_of_no_ip_family() {
         says(&v2(0x20, 0x00, b""), Source::AsAccepted);
-        // What LOCAL says of addresses is to be ignored.
+        // The addresses after LOCAL have to be ignored.
         says(&v2(0x20, 0x11, &IPV4), Source::AsAccepted);
         says(&v2(0x20, 0xff, b"??"), Source::AsAccepted);
         says(&v2(0x21, 0x00, b"ignored"), Source::AsAccepted);
@@ -357,7 +359,7 @@ mod tests {
         }
     }
 
-    /// Bytes that begin as a header does.
+    /// Generates bytes that begin like a header.
     fn nearly() -> impl Strategy<Value = Vec<u8>> {
         let bytes = || proptest::collection::vec(any::<u8>(), 0..300);
         let words = "PROXY (TCP4|TCP6|UNKNOWN)[ 0-9a-f.:]{0,110}(\r\n)?[a-z]{0,9}";
@@ -386,7 +388,7 @@ mod tests {
             prop_assert_eq!(&outcome, &again);
             if let Ok(Progress::Complete(_)) = outcome {
                 prop_assert_eq!(count, same);
-                // Its own length says the same.
+                // The header's own length has to agree.
                 let end = match header.starts_with(b"P") {
                     true => input.windows(2).position(|two| two == b"\r\n").expect("an end") + 2,
                     false => 16 + usize::from(u16::from_be_bytes([input[14], input[15]])),

@@ -1,6 +1,6 @@
-//! The PROXY protocol: a proxy says before the first byte for whom it has connected.
+//! The PROXY protocol: before the first byte, a proxy says for which peer it has connected.
 //!
-//! Where it ends: what a header says is [`header`]'s.
+//! Parsing the header is done in [`header`].
 
 mod header;
 mod trusted;
@@ -9,22 +9,21 @@ pub use trusted::TrustedProxies;
 
 use super::receive::when_ready;
 use super::refused::{Refused, shown};
-use crate::sockets::{Plain, uninit};
+use crate::sockets::Plain;
 use header::{Flaw, Progress, Source};
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// Take the peer's address from a header of the PROXY protocol, version 1 or 2, which every
-/// connection has to begin with.
+/// Takes the peer's address from a PROXY protocol header, version 1 or 2, with which every connection has
+/// to begin.
 ///
-/// The header is read from the connection to its last byte, and no further. Its fields besides the
-/// addresses, a checksum among them, are skipped. A header of version 1 has at most 107 bytes, one
-/// of version 2 at most 65,551: the bounds of the specification.
+/// Exactly the header's bytes are read from the connection. Fields other than the addresses, including
+/// the checksum, are skipped. Headers have at most 107 bytes in version 1 and 65,551 bytes in version 2,
+/// as specified.
 ///
-/// A header is only as good as whoever sends it: connections from addresses that are not among the
-/// [`TrustedProxies`] are refused, and so are those whose header is missing, incomplete, malformed
-/// or late.
+/// Any peer could send a header, so connections from addresses that are not among the [`TrustedProxies`]
+/// are refused. So are connections whose header is missing, incomplete, malformed or late.
 #[derive(Clone, Debug)]
 pub struct ProxyProtocol {
     trusted: TrustedProxies,
@@ -32,10 +31,10 @@ pub struct ProxyProtocol {
 }
 
 impl ProxyProtocol {
-    /// How long the header may take unless another time is set: 5 seconds.
+    /// The default time for the header: 5 seconds.
     pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
 
-    /// Expect a header from these proxies.
+    /// Expects a header from these proxies.
     pub fn new(trusted: TrustedProxies) -> Self {
         Self {
             trusted,
@@ -43,15 +42,15 @@ impl ProxyProtocol {
         }
     }
 
-    /// How long the header may take to arrive, from when the connection was accepted. Default:
-    /// 5 seconds.
+    /// Sets how long the header may take, counted from when the connection was accepted. Defaults to 5
+    /// seconds.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
-    /// Read the header of a connection that was accepted from `peer`: the address that it announces,
-    /// if it does.
+    /// Reads the header of a connection that was accepted from `peer`. Returns the address that it
+    /// announces, if it announces one.
     pub(super) async fn announced(
         &self,
         plain: &Plain,
@@ -69,7 +68,7 @@ impl ProxyProtocol {
     }
 }
 
-/// Read the header: never a byte more than it is known to have.
+/// Reads the header, and nothing beyond it.
 async fn read(plain: &Plain) -> Result<Source, Refused> {
     let mut bytes = Vec::new();
     loop {
@@ -93,15 +92,15 @@ fn refuse(flaw: &Flaw, bytes: &[u8]) -> Refused {
     })
 }
 
-/// The most bytes that memory is taken for before they are there: a header may announce far more, and not
-/// send them.
+/// The most bytes for which memory is allocated before they arrive: a header may announce far more than
+/// its peer ever sends.
 const PIECE: usize = 4096;
 
-/// Append what comes next, at most `count` bytes. Returns how many, 0 at the end.
+/// Appends up to `count` bytes. Returns how many there were: 0 at the end.
 async fn receive(plain: &Plain, bytes: &mut Vec<u8>, count: usize) -> io::Result<usize> {
     let start = bytes.len();
     bytes.resize(start + count.min(PIECE), 0);
-    let received = when_ready(plain, || plain.try_recv(uninit(&mut bytes[start..]))).await?;
+    let received = when_ready(plain, || plain.try_recv(&mut bytes[start..])).await?;
     bytes.truncate(start + received);
     Ok(received)
 }

@@ -1,10 +1,10 @@
-//! Whose word is taken for where a connection comes from.
+//! The proxies whose headers are trusted.
 
 use crate::networks::{InvalidNetwork, Networks};
 use crate::sockets::Plain;
 use std::net::SocketAddr;
 
-/// The proxies whose headers are believed: networks, and Unix sockets if that is said.
+/// The proxies whose headers are trusted: networks and, optionally, Unix sockets.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TrustedProxies {
     networks: Networks,
@@ -12,12 +12,12 @@ pub struct TrustedProxies {
 }
 
 impl TrustedProxies {
-    /// Nobody: to be extended.
+    /// Returns an empty set, to be extended.
     pub fn none() -> Self {
         Self::default()
     }
 
-    /// These as well: an address (`192.0.2.1`), or a network (`10.0.0.0/8`, `2001:db8::/32`).
+    /// Adds an address (`192.0.2.1`) or a network (`10.0.0.0/8`, `2001:db8::/32`).
     ///
     /// # Errors
     /// [`InvalidNetwork`] if it is neither.
@@ -26,8 +26,8 @@ impl TrustedProxies {
         Ok(self)
     }
 
-    /// Whether connections to a Unix socket are trusted. Whom its permissions let in is then
-    /// believed. Default: no.
+    /// Sets whether connections to a Unix socket are trusted, and so every process that the socket's
+    /// permissions allow to connect. Defaults to false.
     pub fn unix_sockets(mut self, trusted: bool) -> Self {
         self.unix_sockets = trusted;
         self

@@ -1,11 +1,11 @@
-//! What can be wrong with a certificate and its key.
+//! The errors of certificates and keys.
 
 use humantime::format_rfc3339_seconds;
 use std::io;
 use std::path::PathBuf;
 use std::time::SystemTime;
 
-/// Why a certificate cannot be used. Each names its file.
+/// Why a certificate cannot be used. Each error names the file.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TlsError {
@@ -50,7 +50,7 @@ pub enum TlsError {
         /// The first second in which it will be valid.
         not_before: SystemTime,
     },
-    /// The key is another certificate's.
+    /// The private key does not belong to the certificate.
     #[error("the private key in {key:?} does not belong to the certificate in {certificate:?}")]
     KeyMismatch {
         /// The certificate's file.
@@ -58,7 +58,7 @@ pub enum TlsError {
         /// The key's file.
         key: PathBuf,
     },
-    /// One of them is malformed, or of a kind that is not supported.
+    /// The certificate or the key is malformed, or of a kind that is not supported.
     #[error("the certificate in {certificate:?} cannot be used with the key in {key:?}: {cause}")]
     Unusable {
         /// The certificate's file.

@@ -1,4 +1,4 @@
-//! A certificate and its key, from files in PEM, checked before anyone connects.
+//! Loads a certificate and its key from PEM files, and checks them before anyone connects.
 
 use super::TlsError;
 use crate::privacy;
@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-/// Where a certificate and its key are.
+/// The files of a certificate and its key.
 #[derive(Clone, Debug)]
 pub(super) struct Files {
     pub certificate: PathBuf,
@@ -23,7 +23,7 @@ pub(super) struct Files {
 }
 
 impl Files {
-    /// Read and check them, as of now.
+    /// Reads and checks the files as they are now.
     pub(super) fn load(&self, provider: &CryptoProvider) -> Result<Arc<CertifiedKey>, TlsError> {
         let chain = certificates(&self.certificate)?;
         let (key, metadata) = private_key(&self.key)?;
@@ -42,7 +42,8 @@ impl Files {
         Ok(certified)
     }
 
-    /// The verifier of a client looks at the dates first. Whom it trusts does not matter then.
+    /// Checks the certificate's dates with the verifier of a client, which checks them before anything
+    /// else. That it trusts no issuer does not matter.
     fn check_dates(&self, chain: &[CertificateDer<'_>]) -> Result<(), TlsError> {
         let Some(first) = chain.first() else {
             return Err(TlsError::NoCertificate(self.certificate.clone()));
@@ -82,7 +83,7 @@ impl Files {
             certificate: self.certificate.clone(),
             key: self.key.clone(),
             cause: match error {
-                // Its own words are about a peer, and those of a program.
+                // Its own message is meant for a client, and for programmers.
                 rustls::Error::InvalidCertificate(CertificateError::Other(cause)) => {
                     format!("it takes a certificate of X.509 version 3 ({})", cause.0)
                 }
@@ -96,7 +97,7 @@ fn time(time: UnixTime) -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_secs(time.as_secs())
 }
 
-/// More than any certificate has with all that it was signed by.
+/// The largest file that is read, in bytes: more than any certificate with its whole chain has.
 const LARGEST: u64 = 1 << 20;
 
 fn read(file: &Path) -> Result<(Vec<u8>, Metadata), TlsError> {
@@ -106,7 +107,7 @@ fn read(file: &Path) -> Result<(Vec<u8>, Metadata), TlsError> {
     })
 }
 
-/// What is in a file, and whose it is.
+/// Returns the content of a file and its metadata.
 fn read_all(file: &Path) -> io::Result<(Vec<u8>, Metadata)> {
     let mut bytes = Vec::new();
     let file = File::open(file)?;
@@ -118,8 +119,8 @@ fn read_all(file: &Path) -> io::Result<(Vec<u8>, Metadata)> {
     }
 }
 
-/// A key that others have is no secret, and one that they can replace is theirs. It is used all the same:
-/// there are systems that hand out keys so, to those who are alone on their machine.
+/// Warns if others can read the key, so that it is no secret, or replace it. It is used all the same:
+/// some systems distribute keys with such permissions on machines with a single user.
 fn warn_of_others(file: &Path, metadata: &Metadata) {
     if let Some(problem) = privacy::problem_of_secret(metadata) {
         let file = file.display();
@@ -138,7 +139,7 @@ fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     }
 }
 
-/// The key, and whose file it is in.
+/// Returns the key, and its file's metadata.
 fn private_key(file: &Path) -> Result<(PrivateKeyDer<'static>, Metadata), TlsError> {
     let (bytes, metadata) = read(file)?;
     let key = PrivateKeyDer::from_pem_slice(&bytes).map_err(|error| match error {
@@ -162,7 +163,7 @@ fn not_pem(file: &Path, error: &pem::Error) -> TlsError {
     }
 }
 
-/// Whether it is the key of PKCS #8 or of an older format, encrypted.
+/// Returns whether the file has an encrypted key, of PKCS #8 or of an older format.
 fn is_encrypted(bytes: &[u8]) -> bool {
     let marks = ["BEGIN ENCRYPTED PRIVATE KEY", "Proc-Type: 4,ENCRYPTED"];
     let text = String::from_utf8_lossy(bytes);

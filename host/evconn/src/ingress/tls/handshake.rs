@@ -1,27 +1,27 @@
-//! The beginning of a session: until both sides have its keys, or one gives up.
+//! The handshake: until both sides have the session's keys, or one of them gives up.
 
 use super::TlsConfig;
 use crate::ingress::receive::when_ready;
 use crate::ingress::refused::{Refused, shown};
-use crate::sockets::{Plain, Wire, uninit};
+use crate::sockets::{Plain, Wire};
 use rustix::net::Shutdown;
 use rustls::ServerConnection;
 use std::io::{self, ErrorKind};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What a TLS connection begins with: a record of the type `handshake`.
+/// The record type with which a TLS connection begins: `handshake`.
 const HANDSHAKE_RECORD: u8 = 22;
 
-/// A record with an alert: fatal, `unexpected_message`.
+/// A record with a fatal alert: `unexpected_message`.
 const UNEXPECTED_MESSAGE: [u8; 7] = [21, 3, 3, 0, 2, 2, 10];
 
-/// How long, and for how many bytes, a refused peer is listened to: closing a connection with bytes
-/// that nobody has read would take the alert away from it.
+/// How long, and for up to how many bytes, a refused peer is still read from: closing a connection with
+/// unread bytes would discard the alert before the peer gets it.
 const PARTING: Duration = Duration::from_secs(1);
 const PARTING_BYTES: usize = 64 << 10;
 
-/// Agree with the peer on a session, within the time that the configuration allows.
+/// Negotiates a session with the peer, within the configured timeout.
 pub(crate) async fn handshake(
     plain: &Plain,
     config: &TlsConfig,
@@ -40,8 +40,8 @@ pub(crate) async fn handshake(
     }
 }
 
-/// What a session is like, for the log: such as `TLSv1_3, name "example.org", protocol "h2"`. What
-/// the peer chose is escaped and cut.
+/// Describes a session for the log: `TLSv1_3, name "example.org", protocol "h2"`. What the peer chose is
+/// escaped and cut off.
 pub(crate) fn described(tls: &ServerConnection) -> String {
     let version = tls.protocol_version();
     let mut text = version.map_or("TLS".to_owned(), |version| format!("{version:?}"));
@@ -71,17 +71,17 @@ async fn negotiate(plain: &Plain, tls: &mut ServerConnection) -> Result<(), Refu
     }
 }
 
-/// Take the first bytes, and look whether they can be TLS at all: a peer that speaks plain text may
-/// wait for an answer after fewer bytes than a record has.
+/// Reads the first bytes and checks whether they can be TLS: a peer that speaks plain text may wait for
+/// an answer after fewer bytes than a record has.
 async fn begin(plain: &Plain, tls: &mut ServerConnection) -> Result<(), Refused> {
     let mut buffer = [0; 512];
-    let count = when_ready(plain, || plain.try_recv(uninit(&mut buffer))).await?;
+    let count = when_ready(plain, || plain.try_recv(&mut buffer)).await?;
     let mut bytes = &buffer[..count];
     match bytes.first() {
         None => return Err(Refused::Closed),
         Some(&HANDSHAKE_RECORD) => {}
         Some(_) => {
-            // A peer that does not take it has gone.
+            // A peer that cannot be sent the alert has gone.
             let _ = plain.try_send(&UNEXPECTED_MESSAGE);
             return Err(Refused::NotTls(shown(bytes)));
         }
@@ -105,19 +105,19 @@ async fn send(plain: &Plain, tls: &mut ServerConnection) -> io::Result<()> {
     Ok(())
 }
 
-/// End this side, and give the peer the time to read the alert.
+/// Ends this side, and gives the peer the time to read the alert.
 async fn part(plain: &Plain) {
     let listen = async {
         let mut buffer = [0; 2048];
         let mut left = PARTING_BYTES;
         while left > 0 {
-            match when_ready(plain, || plain.try_recv(uninit(&mut buffer))).await {
+            match when_ready(plain, || plain.try_recv(&mut buffer)).await {
                 Ok(0) | Err(_) => return,
                 Ok(count) => left = left.saturating_sub(count),
             }
         }
     };
     plain.shutdown(Shutdown::Write);
-    // The time may run out: then the peer has had it.
+    // If the time runs out, the peer has had time to read the alert.
     let _ = tokio::time::timeout(PARTING, listen).await;
 }

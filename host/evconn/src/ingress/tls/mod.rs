@@ -1,6 +1,6 @@
-//! TLS: a certificate for a listener, and the session of one connection.
+//! TLS: the certificate of a listener, and the handshake of a connection.
 //!
-//! Where it ends: nothing here knows of services, nor who accepts the connection.
+//! This module knows neither services nor who accepts the connections.
 
 mod error;
 mod files;
@@ -22,9 +22,9 @@ use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-/// A server's certificate and how it speaks TLS: versions 1.2 and 1.3, without client certificates.
+/// A server's TLS configuration and certificate: versions 1.2 and 1.3, without client certificates.
 ///
-/// Cheap to clone; the clones share one certificate, which [`reload`](Self::reload) replaces.
+/// Cloning is cheap. All clones share one certificate, which [`reload`](Self::reload) replaces.
 #[derive(Clone, Debug)]
 pub struct TlsConfig {
     files: Files,
@@ -34,14 +34,14 @@ pub struct TlsConfig {
 }
 
 impl TlsConfig {
-    /// How long a handshake may take unless another time is set: 10 seconds.
+    /// The default timeout of a handshake: 10 seconds.
     pub const DEFAULT_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
-    /// Take a certificate, with those that it was signed by if there are any, and its private key
-    /// from files in PEM. They may be one file.
+    /// Loads a certificate, with its chain if there is one, and its private key from PEM files. Both may
+    /// be in one file.
     ///
     /// # Errors
-    /// [`TlsError`] if a file cannot be read or holds nothing of the kind, if the certificate has
+    /// [`TlsError`] if a file cannot be read or does not contain what is expected, if the certificate has
     /// expired or is not valid yet, or if the key does not belong to it.
     pub fn from_files(
         certificate: impl AsRef<Path>,
@@ -67,23 +67,22 @@ impl TlsConfig {
         })
     }
 
-    /// The application protocols to choose from (ALPN), the preferred one first. Default: none.
+    /// Sets the application protocols to choose from (ALPN), the preferred one first. Defaults to none.
     ///
-    /// A client that offers some, but none of these, is refused; one that offers none is not.
+    /// A client that offers only other protocols is refused. One that offers none is accepted.
     pub fn alpn<P: Into<Vec<u8>>>(mut self, protocols: impl IntoIterator<Item = P>) -> Self {
         let protocols = protocols.into_iter().map(Into::into).collect();
         Arc::make_mut(&mut self.config).alpn_protocols = protocols;
         self
     }
 
-    /// How long a handshake may take. Default: 10 seconds.
+    /// Sets the timeout of a handshake. Defaults to 10 seconds.
     pub fn handshake_timeout(mut self, timeout: Duration) -> Self {
         self.handshake_timeout = timeout;
         self
     }
 
-    /// Read the files again. From here on new connections get the new certificate; those that are
-    /// open keep theirs.
+    /// Reads the files again. New connections get the new certificate; open ones keep theirs.
     ///
     /// # Errors
     /// As [`from_files`](Self::from_files). The old certificate stays in use then.
@@ -98,7 +97,7 @@ impl TlsConfig {
     }
 }
 
-/// The certificate in use.
+/// The current certificate.
 struct Current(RwLock<Arc<CertifiedKey>>);
 
 impl ResolvesServerCert for Current {
@@ -108,7 +107,7 @@ impl ResolvesServerCert for Current {
     }
 }
 
-/// Without the key.
+/// Shows no part of the key.
 impl fmt::Debug for Current {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Current").finish_non_exhaustive()

@@ -1,6 +1,6 @@
-//! The end of accepting: what has come so far is taken, and then there is an end.
+//! Draining: the connections that have arrived so far are accepted, and then the listener ends.
 //!
-//! Where it ends: how the sockets go about it is theirs. Here is what they are asked, and when.
+//! How a socket drains is the socket's business. This module decides what is asked of it, and when.
 
 use super::{Acceptor, StoreState};
 use crate::sockets::TcpSocket;
@@ -9,21 +9,21 @@ use std::time::Duration;
 use tokio::time::Instant;
 use wasmtime::Store;
 
-/// How long to wait for handshakes that were under way when the end began. Linux repeats its part of
-/// one after a second, if no answer has come by then.
+/// How long to wait for handshakes that were in progress when the drain began. Linux repeats its part of
+/// a handshake after a second without an answer.
 const HANDSHAKES: Duration = Duration::from_secs(2);
 
-/// How often to look whether somebody has come: nobody says so.
-pub(super) const LOOK: Duration = Duration::from_millis(10);
+/// How often to check for connections: nothing signals their arrival.
+pub(super) const POLL_PERIOD: Duration = Duration::from_millis(10);
 
-/// A listener that takes what waits, and then ends.
+/// A listener that accepts the connections in its queue, and then ends.
 pub(super) struct Drain {
     began: Instant,
     all_have_come: bool,
 }
 
 impl Drain {
-    /// Let nobody else in.
+    /// Begins to drain: from now on, no new handshakes are completed.
     pub fn begin(acceptor: &mut Acceptor) -> Self {
         acceptor.end_listening();
         Self {
@@ -32,15 +32,16 @@ impl Drain {
         }
     }
 
-    /// Whether all are in the kernel's queue who will ever be: so that when it is empty, it is the
-    /// end. To be asked before the look that finds it empty.
+    /// Returns whether every connection that will ever arrive is in the kernel's queue, so that an empty
+    /// queue is the end. Call this before the poll that finds the queue empty.
     ///
-    /// It is not so at once: another processor may be about to deal with a packet that came before the
-    /// end began.
+    /// This is not immediately the case: another processor may still be processing a packet that arrived
+    /// before the drain began.
     pub fn all_have_come(&mut self, acceptor: &mut Acceptor) -> bool {
         if !self.all_have_come {
             let passed = self.began.elapsed();
-            self.all_have_come = passed >= HANDSHAKES || passed >= LOOK && !acceptor.expects_more();
+            self.all_have_come =
+                passed >= HANDSHAKES || passed >= POLL_PERIOD && !acceptor.expects_more();
         }
         self.all_have_come
     }
@@ -48,7 +49,7 @@ impl Drain {
 
 impl Acceptor {
     fn end_listening(&mut self) {
-        // Nobody can find the socket any more.
+        // Nobody can find the socket from now on.
         self.file = None;
         let shared = self.shared;
         tcp_sockets(&mut self.store).for_each(|socket| socket.end_listening(shared));
@@ -58,9 +59,9 @@ impl Acceptor {
         tcp_sockets(&mut self.store).any(|socket| socket.expects_more())
     }
 
-    /// Whether the last look has left nothing in the kernel's queues. It is said once.
+    /// Returns whether the last poll left nothing in the kernel's queues. Each socket reports this once.
     pub(super) fn found_nothing(&mut self) -> bool {
-        // Every one of them is asked, lest one remembers an earlier look.
+        // Every socket is asked, so that none of them reports an earlier poll later.
         let found = tcp_sockets(&mut self.store).filter_map(TcpSocket::found_nothing);
         found.fold(true, |all, nothing| all & nothing)
     }

@@ -4,22 +4,22 @@ use crate::sockets::{Policy, Use};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::atomic::{AtomicU16, Ordering};
 
-/// What is needed to make a listener on `address`, as far as `policy` allows it.
+/// Returns the policy for listening on `address`, within `policy`.
 ///
-/// A dual-stack listener needs a second socket, on the address of IPv4 that means the same.
+/// A dual-stack listener needs a second socket, on the corresponding IPv4 address.
 pub(super) fn listening(address: SocketAddr, dual_stack: bool, policy: Policy) -> Policy {
     let second = dual_stack.then(|| counterpart(address)).flatten();
     let grant = Grant::new(address, second);
     Policy::new(move |used, used_for| grant.allows(used, used_for) && policy.allows(used, used_for))
 }
 
-/// What is needed to accept from sockets that listen already, as far as `policy` allows it.
+/// Returns the policy for accepting from sockets that listen already, within `policy`.
 pub(super) fn accepting(policy: Policy) -> Policy {
     Policy::new(move |used, used_for| used_for == Use::Accept && policy.allows(used, used_for))
 }
 
-/// What else a dual-stack listener on an IPv6 address listens on: any interface's address of IPv4
-/// for any interface's of IPv6, the loopback one for the loopback one.
+/// Returns the IPv4 address that a dual-stack listener on an IPv6 address listens on: the unspecified
+/// address for the unspecified one, the loopback address for the loopback one.
 fn counterpart(address: SocketAddr) -> Option<SocketAddr> {
     let SocketAddr::V6(address) = address else {
         return None;
@@ -52,18 +52,18 @@ impl Grant {
 
     fn allows(&self, used: SocketAddr, used_for: Use) -> bool {
         match used_for {
-            // The address as it was asked for: of the second socket, with the port of the first.
+            // The requested address: for the second socket, with the port of the first.
             Use::Bind => used == self.first || self.is_second(used),
-            // The address that it became.
+            // The actual address.
             Use::Listen => self.listens_first(used) || self.is_second(used),
-            // The peer's address. Whom to refuse is not decided here.
+            // The peer's address. Which peers to refuse is not decided here.
             Use::Accept => true,
             Use::Connect => false,
         }
     }
 
-    /// Whether the first socket listens here. Where it was bound to port 0, which is all that it may be
-    /// bound to then, the system has chosen the port.
+    /// Returns whether the first socket may listen here. If it was bound to port 0, the system has chosen
+    /// the port.
     fn listens_first(&self, used: SocketAddr) -> bool {
         let is_port = [0, used.port()].contains(&self.first.port());
         let is_first = used.ip() == self.first.ip() && is_port;
@@ -88,7 +88,8 @@ mod tests {
         text.parse().expect("a literal address")
     }
 
-    /// Whether `used` is granted where `first` is, with its counterpart if there is one.
+    /// Returns whether `used` is granted to a listener on `first`, with its IPv4 counterpart if it has
+    /// one.
     fn granted(first: &str, used: &str, used_for: Use) -> bool {
         let first = address(first);
         Grant::new(first, counterpart(first)).allows(address(used), used_for)
@@ -132,7 +133,7 @@ mod tests {
         assert!(allows("[::1]:0", Use::Bind) && allows("[::1]:40000", Use::Listen));
         assert!(allows("127.0.0.1:40000", Use::Bind) && allows("127.0.0.1:40000", Use::Listen));
         assert!(!allows("127.0.0.1:40001", Use::Bind) && !allows("127.0.0.1:0", Use::Bind));
-        // That one was not free for the second: another one is tried.
+        // That port was in use for the second socket: another one is tried.
         assert!(allows("[::1]:0", Use::Bind) && allows("[::1]:40001", Use::Listen));
         assert!(!allows("127.0.0.1:40000", Use::Bind) && allows("127.0.0.1:40001", Use::Bind));
     }

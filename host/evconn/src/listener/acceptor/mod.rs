@@ -1,7 +1,7 @@
 //! The acceptor: `listener.wasm` in a store of its own, and the task that drives it.
 //!
-//! Here are the calls on the component. [`run`] decides when to make them. Where it ends: an event
-//! leaves as the parts of a connection or an [`AcceptError`], and nothing of it stays in the store.
+//! This module has the calls to the component; [`run`] decides when to make them. An event leaves the
+//! acceptor as the parts of a connection or as an [`AcceptError`], and nothing of it stays in the store.
 
 mod drain;
 mod grant;
@@ -17,9 +17,9 @@ use crate::address::SocketFile;
 use crate::bindings::provider::exports::evconn::tcp::listener as wit;
 use crate::bindings::provider::{Provider, ProviderPre};
 use crate::connection::{OnRelease, Parts};
-use crate::sockets::{Policy, TcpCtx, TcpOptions, TcpSocket};
+use crate::sockets::{Policy, TcpCtx, TcpOptions, TcpSocket, p2};
 use crate::store::StoreState;
-use crate::{Error, ErrorCode, Host, Opened, SourceError, sockets};
+use crate::{Error, ErrorCode, Host, Opened, SourceError};
 use std::net::SocketAddr;
 use std::time::Duration;
 use wasmtime::Store;
@@ -28,11 +28,11 @@ use wasmtime_wasi::WasiCtx;
 use wasmtime_wasi::p2::DynPollable;
 use wasmtime_wasi::p2::bindings::sockets::network::ErrorCode as WasiErrorCode;
 
-/// The callback that the component is given for connections and for errors. Which function it
-/// stands for is the host's to know: it may have changed since.
+/// The callback that the component is given for connections and for errors. The host looks up the
+/// function that it stands for, which may change at any time.
 const CALLBACK: wit::Callback = 0;
 
-/// The compiled listener, ready to be instantiated.
+/// The compiled listener component, ready to be instantiated.
 pub(crate) struct AcceptorPre(ProviderPre<StoreState>);
 
 impl AcceptorPre {
@@ -46,7 +46,7 @@ impl AcceptorPre {
     }
 }
 
-/// What a listener starts with.
+/// The initial settings of a listener.
 #[derive(Clone, Debug)]
 pub(crate) struct BindOptions {
     pub backlog: Option<u32>,
@@ -59,24 +59,24 @@ pub(crate) struct BindOptions {
     pub policy: Policy,
 }
 
-/// The most connections that are held for their first byte, and how long each one is.
+/// The most connections that are held for their first byte, and the time for which each is held.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct DeferredAccept {
     pub max_held: u32,
     pub timeout: Duration,
 }
 
-/// Something that the listener reports.
+/// An event of the listener.
 pub(crate) enum Event {
     Connection(Parts),
     Error(AcceptError),
 }
 
-/// One listener and the store that it lives in.
+/// A listener and its store.
 pub(crate) struct Acceptor {
-    // Goes before the socket that it is the file of, which is in the store.
+    // Dropped before its socket, which is in the store.
     file: Option<SocketFile>,
-    /// Its socket was passed here, and others may have it, too.
+    /// Whether the socket was inherited, so that other processes may have it, too.
     shared: bool,
     store: Store<StoreState>,
     provider: Provider,
@@ -84,7 +84,7 @@ pub(crate) struct Acceptor {
 }
 
 impl Acceptor {
-    /// Make a listener on `address`. The store may bind that address, and no other.
+    /// Creates a listener on `address`. The store may bind that address, and no other.
     pub fn bind(
         pre: &AcceptorPre,
         address: SocketAddr,
@@ -98,8 +98,7 @@ impl Acceptor {
         Self::made(store, provider, given, made)
     }
 
-    /// Make a listener of a socket that listens already. The store may accept from it, and nothing
-    /// else.
+    /// Creates a listener from a listening socket. The store may accept from it, and nothing else.
     pub fn adopt(pre: &AcceptorPre, opened: Opened, options: BindOptions) -> Result<Self, Error> {
         let policy = grant::accepting(options.policy.clone());
         let (mut store, provider) = instantiate(pre, policy, &options)?;
@@ -144,11 +143,11 @@ impl Acceptor {
         Ok(addresses.into_iter().map(SocketAddr::from).collect())
     }
 
-    /// Enable it or disable it. One that has stopped stays as it is.
+    /// Enables or disables the listener. One that has stopped stays stopped.
     fn set_enabled(&mut self, enabled: bool) -> wasmtime::Result<()> {
         let (guest, store, listener) = self.split();
         if enabled {
-            // The error says that it has stopped, which was reported when it did.
+            // The error means that it has stopped, which was reported at that time.
             let _ = guest.call_enable(store, listener)?;
             Ok(())
         } else {
@@ -156,7 +155,7 @@ impl Acceptor {
         }
     }
 
-    /// Resume it or pause it.
+    /// Resumes or pauses the listener.
     fn set_has_callback(&mut self, has: bool) -> wasmtime::Result<()> {
         let (guest, store, listener) = self.split();
         let callback = has.then_some(CALLBACK);
@@ -168,7 +167,7 @@ impl Acceptor {
         guest.call_retry(store, listener)
     }
 
-    /// What is left of a backoff, if there is one.
+    /// Returns the rest of the backoff, if there is one.
     fn backing_off(&mut self) -> wasmtime::Result<Option<Duration>> {
         let (guest, store, listener) = self.split();
         Ok(match guest.call_state(store, listener)? {
@@ -185,7 +184,7 @@ impl Acceptor {
         Ok(guest.call_stats(store, listener)?.into())
     }
 
-    /// Take up to `max` events, and all that belongs to them out of the store.
+    /// Takes up to `max` events, with everything that belongs to them, out of the store.
     fn next_events(&mut self, max: u32, on_release: &OnRelease) -> wasmtime::Result<Vec<Event>> {
         let (guest, store, listener) = self.split();
         let events = guest.call_next_events(store, listener, max)?;
@@ -201,29 +200,23 @@ impl Acceptor {
             wit::Event::Error(event) => return Ok(Event::Error(event.into())),
         };
         let table = &mut self.store.data_mut().table;
-        let endpoint = table.get(&connection.socket)?.endpoint().cloned();
-        let endpoint = endpoint.ok_or_else(|| wasmtime::format_err!("it is not connected"))?;
-        endpoint.begin_move();
-        // The streams are the socket's children: they leave the table first.
-        sockets::delete_streams(table, connection.input, connection.output)?;
-        table.delete(connection.socket)?;
-        endpoint.end_move();
-
+        let handles = (connection.socket, connection.input, connection.output);
+        let endpoint = p2::take(table, handles)?;
         Ok(Event::Connection(Parts {
             endpoint,
             on_release: on_release.clone(),
         }))
     }
 
-    /// What to wait for before the next events are taken. Nothing, if the listener is idle.
+    /// Returns the pollables to wait for before the next events are taken: none, if the listener is idle.
     fn subscribe(&mut self) -> wasmtime::Result<Pollables> {
         let (guest, store, listener) = self.split();
         Ok(Pollables(guest.call_subscribe(store, listener)?))
     }
 
-    /// Wait until one of them is ready. It may be given up at any time, and made again.
+    /// Waits until one of the pollables is ready. The future is cancel-safe.
     ///
-    /// The host waits by itself: no guest code runs meanwhile.
+    /// The host waits without running any guest code.
     async fn ready(&mut self, pollables: &Pollables) -> wasmtime::Result<()> {
         if pollables.0.is_empty() {
             return std::future::pending().await;
@@ -231,15 +224,16 @@ impl Acceptor {
         let borrowed = pollables.0.iter();
         let borrowed = borrowed.map(|pollable| Resource::new_borrow(pollable.rep()));
         let table = &mut self.store.data_mut().table;
-        sockets::poll(table, borrowed.collect()).await?;
+        p2::poll(table, borrowed.collect()).await?;
         Ok(())
     }
 
-    /// They are right until the listener is called again, and have to go before its sockets do.
+    /// Drops the pollables. They are valid until the next call of the listener, and have to be dropped
+    /// before its sockets.
     fn unsubscribe(&mut self, pollables: Pollables) -> wasmtime::Result<()> {
         let table = &mut self.store.data_mut().table;
         let mut pollables = pollables.0.into_iter();
-        pollables.try_for_each(|pollable| sockets::delete_pollable(table, pollable))
+        pollables.try_for_each(|pollable| p2::delete_pollable(table, pollable))
     }
 
     fn split(&mut self) -> (wit::GuestListener<'_>, &mut Store<StoreState>, ResourceAny) {
@@ -248,10 +242,10 @@ impl Acceptor {
     }
 }
 
-/// What [`Acceptor::subscribe`] returned.
+/// The result of [`Acceptor::subscribe`].
 struct Pollables(Vec<Resource<DynPollable>>);
 
-/// The component in a store of its own, where sockets can do what the policy says.
+/// Instantiates the component in a store of its own, whose sockets are subject to the policy.
 fn instantiate(
     pre: &AcceptorPre,
     policy: Policy,
@@ -264,14 +258,14 @@ fn instantiate(
     Ok((store, provider))
 }
 
-/// What the component takes for a listening TCP socket; and the file that goes with it.
+/// Returns a listening socket as the component's TCP socket, and its file if it has one.
 fn into_socket(ctx: &TcpCtx, opened: Opened) -> Result<(TcpSocket, Option<SocketFile>), Error> {
     let refused = |error| SourceError::Io {
         what: "accept from the socket".to_owned(),
         error,
     };
     match opened {
-        // This is for the component to bind.
+        // The component binds addresses itself.
         Opened::Address { .. } => Err(Error::Socket(ErrorCode::InvalidArgument)),
         Opened::Tcp { listener, .. } => {
             let socket = TcpSocket::from_tcp_listener(ctx, listener).map_err(refused)?;
@@ -306,7 +300,7 @@ fn make_options(
             .map_err(|code| Error::Socket(code.into()))?;
     }
     let callback = options.has_callback.then_some(CALLBACK);
-    // Always: where nobody wants to be told of an error, the host logs it.
+    // Always set: the host logs the errors for which no callback is set.
     let error_callback = Some(CALLBACK);
     let mut set = || {
         guest.call_set_enabled(&mut *store, made, options.enabled)?;

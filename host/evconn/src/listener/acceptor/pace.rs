@@ -1,5 +1,5 @@
-//! How many connections may be taken at a time: as many as there are permits and tokens for, and no
-//! more than in one turn.
+//! How many connections may be accepted now: as many as there are permits and tokens, and at most as many
+//! as in one iteration.
 
 use crate::AcceptRate;
 use std::num::NonZeroU32;
@@ -7,10 +7,11 @@ use std::sync::Arc;
 use std::time::Instant;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// How fast connections are taken.
+/// How fast connections are accepted.
 #[derive(Clone, Debug)]
 pub(crate) struct Pace {
-    /// The most that are taken in one turn for tasks, so that none waits long for the last.
+    /// The most connections that are accepted in one iteration if tasks handle them, so that none of them
+    /// waits long for the last.
     pub per_turn: NonZeroU32,
     pub rate: Option<AcceptRate>,
 }
@@ -33,17 +34,17 @@ pub(super) enum Capacity {
     WaitFor(Arc<Semaphore>),
     /// None, until there is a token: at this time, or when one is given back.
     WaitUntil(Instant),
-    /// At most this many.
+    /// Up to this many.
     For(u32),
 }
 
-/// Permits for connections that are yet to come: each is taken before its connection is accepted,
-/// and given back when none was there. Another listener may have use for it.
+/// Permits for future connections. Each is taken before its connection is accepted, and given back if no
+/// connection has arrived, since another listener may need it.
 #[derive(Default)]
 pub(super) struct Permits(Option<OwnedSemaphorePermit>);
 
 impl Permits {
-    /// Take as many as one turn may need.
+    /// Takes as many permits as one iteration may need.
     pub fn fill(&mut self, semaphore: &Arc<Semaphore>, per_turn: NonZeroU32) -> Capacity {
         let batch = per_turn.get() as usize;
         self.keep_only(semaphore);
@@ -60,7 +61,7 @@ impl Permits {
         }
     }
 
-    /// One of those that were taken, or a new one.
+    /// Returns one of the permits that were taken, or a new one.
     pub fn one(&mut self, semaphore: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
         self.keep_only(semaphore);
         match self.0.as_mut().and_then(|held| held.split(1)) {
@@ -77,7 +78,7 @@ impl Permits {
         }
     }
 
-    /// Keep none while nothing comes.
+    /// Gives all permits back while no connection arrives.
     pub fn give_back(&mut self) {
         self.0 = None;
     }
@@ -86,7 +87,7 @@ impl Permits {
         self.0.as_ref().map_or(0, OwnedSemaphorePermit::num_permits)
     }
 
-    /// Permits of a callback that was replaced are of no use for the new one.
+    /// Gives back the permits of another semaphore, whose callback was replaced.
     fn keep_only(&mut self, semaphore: &Arc<Semaphore>) {
         let ours = |held: &OwnedSemaphorePermit| Arc::ptr_eq(held.semaphore(), semaphore);
         if !self.0.as_ref().is_some_and(ours) {
@@ -95,7 +96,7 @@ impl Permits {
     }
 }
 
-/// Tokens for connections that are yet to come: as with permits.
+/// Tokens for future connections. They are taken and given back as permits are.
 pub(super) struct Tokens {
     rate: Option<AcceptRate>,
     held: u32,
@@ -106,7 +107,7 @@ impl Tokens {
         Self { rate, held: 0 }
     }
 
-    /// Take as many as there is room for.
+    /// Takes up to `max` tokens.
     pub fn fill(&mut self, max: u32) -> Capacity {
         let Some(rate) = &self.rate else {
             return Capacity::For(max);
@@ -121,13 +122,13 @@ impl Tokens {
         Capacity::For(self.held.min(max))
     }
 
-    /// So many connections were accepted.
+    /// Records that `count` connections were accepted.
     pub fn spend(&mut self, count: u64) {
         let count = u32::try_from(count).unwrap_or(u32::MAX);
         self.held = self.held.saturating_sub(count);
     }
 
-    /// Keep none while nothing comes.
+    /// Gives all tokens back while no connection arrives.
     pub fn give_back(&mut self) {
         let held = std::mem::take(&mut self.held);
         if let Some(rate) = &self.rate {
@@ -135,7 +136,7 @@ impl Tokens {
         }
     }
 
-    /// Wait until there may be one.
+    /// Waits until a token may be available.
     pub async fn wait(&self, until: Instant) {
         if let Some(rate) = &self.rate {
             rate.wait(until).await;
@@ -165,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn there_is_room_for_as_many_as_there_are_permits() {
+    fn capacity_is_that_of_the_permits() {
         let semaphore = Arc::new(Semaphore::new(3));
         let mut permits = Permits::default();
         assert_eq!(capacity(permits.fill(&semaphore, turn(64))), 3);
@@ -211,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn there_is_room_for_as_many_as_there_are_tokens() {
+    fn capacity_is_that_of_the_tokens() {
         let rate = AcceptRate::per_second(turn(1)).burst(turn(3));
         let (mut one, mut other) = (Tokens::of(Some(rate.clone())), Tokens::of(Some(rate)));
         assert_eq!(capacity(one.fill(64)), 3);

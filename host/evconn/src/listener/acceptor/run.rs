@@ -1,10 +1,10 @@
-//! The acceptor's task: it does what the handles want, takes events, and has them dealt with.
+//! The acceptor's task: it applies what the handles request, takes events and dispatches them.
 //!
-//! It never runs anybody's code itself. A closure runs on a thread where it may block, and the task
-//! stays free to disable or close the listener meanwhile; an async function or a service gets a
-//! task of its own.
+//! It runs no callback itself. A closure runs on a thread where it may block, so that the task can
+//! disable or close the listener in the meantime; each async function and each service gets a task of its
+//! own.
 
-use super::drain::{Drain, LOOK};
+use super::drain::{Drain, POLL_PERIOD};
 use super::pace::{Capacity, Pace, Permits, Tokens};
 use super::{Acceptor, Event};
 use crate::Connection;
@@ -22,7 +22,7 @@ use std::time::Instant;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 
-/// Drive a listener until it is closed, or until its last handle is gone.
+/// Drives a listener until it is closed or its last handle is dropped.
 pub(crate) async fn run(
     acceptor: Acceptor,
     applied: Wanted,
@@ -48,17 +48,17 @@ pub(crate) async fn run(
     task.finish(outcome).await;
 }
 
-/// What came of one look for events.
-enum Turn {
-    /// As many were taken as there was room for.
+/// The result of one poll for events.
+enum Step {
+    /// As many events were taken as allowed: there may be more.
     Full,
-    /// All that were there.
+    /// All events were taken.
     Done,
-    /// None was there, and none will be: it was to end then.
+    /// There was none, and there will be none: the listener is drained.
     Drained,
 }
 
-/// How many connections were accepted, whatever became of them.
+/// Returns how many connections were accepted, whatever happened to them afterwards.
 fn accepted(stats: &Stats) -> u64 {
     stats.accepted + stats.aborted + stats.timed_out + u64::from(stats.held)
 }
@@ -66,13 +66,13 @@ fn accepted(stats: &Stats) -> u64 {
 struct Task {
     control: watch::Receiver<Control>,
     status: watch::Sender<Status>,
-    /// The way to the listener's handle.
+    /// The listener's handle, without keeping it alive.
     owner: Owner,
     /// Given to each connection.
     on_release: OnRelease,
-    /// What the component was told last.
+    /// The settings last applied to the component.
     applied: Wanted,
-    /// Events that were taken but not dealt with: the listener was disabled in between.
+    /// Events that were taken but not dispatched, since the listener was disabled in between.
     pending: VecDeque<Event>,
     /// The closure that is running.
     closure: Option<JoinHandle<()>>,
@@ -80,9 +80,9 @@ struct Task {
     permits: Permits,
     /// Tokens that no connection has used yet.
     tokens: Tokens,
-    /// The most connections that are taken before others get their turn.
+    /// The most connections that are accepted before other tasks run.
     per_turn: NonZeroU32,
-    /// It is about to end.
+    /// Set when the listener is draining.
     drain: Option<Drain>,
 }
 
@@ -99,13 +99,13 @@ impl Task {
             }
             let capacity = self.capacity();
             if let Capacity::For(max) = capacity {
-                match self.turn(&mut acceptor, max).await? {
-                    Turn::Full => {
+                match self.step(&mut acceptor, max).await? {
+                    Step::Full => {
                         tokio::task::yield_now().await;
                         continue;
                     }
-                    Turn::Drained => return Ok(()),
-                    Turn::Done => {}
+                    Step::Drained => return Ok(()),
+                    Step::Done => {}
                 }
             }
             if self.wait(&mut acceptor, capacity).await?.is_break() {
@@ -114,8 +114,8 @@ impl Task {
         }
     }
 
-    /// Take up to `max` events, and have them dealt with.
-    async fn turn(&mut self, acceptor: &mut Acceptor, max: u32) -> wasmtime::Result<Turn> {
+    /// Takes up to `max` events and dispatches them.
+    async fn step(&mut self, acceptor: &mut Acceptor, max: u32) -> wasmtime::Result<Step> {
         let drain = self.drain.as_mut();
         let is_last = drain.is_some_and(|drain| drain.all_have_come(acceptor));
         let events = acceptor.next_events(max, &self.on_release)?;
@@ -127,22 +127,22 @@ impl Task {
         self.pending.extend(events);
         self.start_pending();
 
-        // To be asked after each look.
+        // To be asked after each poll.
         let found_nothing = self.drain.is_some() && acceptor.found_nothing();
         Ok(match taken {
-            0 if is_last && found_nothing && stats.held == 0 => Turn::Drained,
-            _ if taken == max as usize => Turn::Full,
-            _ => Turn::Done,
+            0 if is_last && found_nothing && stats.held == 0 => Step::Drained,
+            _ if taken == max as usize => Step::Full,
+            _ => Step::Done,
         })
     }
 
-    /// What the handles want, or nothing if they want no more.
+    /// Returns the requested settings, or None if the listener is to end.
     fn wanted(&mut self) -> Option<Wanted> {
         let control = self.control.borrow_and_update();
         (!control.closed).then(|| control.wanted())
     }
 
-    /// Tell the component what has changed.
+    /// Applies the settings that have changed to the component.
     async fn apply(&mut self, acceptor: &mut Acceptor, wanted: Wanted) -> wasmtime::Result<()> {
         if wanted.enabled != self.applied.enabled {
             acceptor.set_enabled(wanted.enabled)?;
@@ -164,12 +164,12 @@ impl Task {
         Ok(())
     }
 
-    /// It is about to end, and accepts no more anyway.
+    /// Returns whether an error has stopped a listener that is draining.
     fn is_drained_by_an_error(&self) -> bool {
         self.drain.is_some() && self.pending.is_empty() && self.status.borrow().stopped.is_some()
     }
 
-    /// How many events may be taken, and where each of them has a token.
+    /// Returns how many events may be taken, each of which has a token.
     fn capacity(&mut self) -> Capacity {
         match self.capacity_for_callbacks() {
             Capacity::For(max) => self.tokens.fill(max),
@@ -177,14 +177,14 @@ impl Task {
         }
     }
 
-    /// How many events may be taken: none while others wait to be dealt with.
+    /// Returns how many events may be taken: none while others have not been dispatched.
     fn capacity_for_callbacks(&mut self) -> Capacity {
         let control = self.control.borrow();
         if self.closure.is_some() || !self.pending.is_empty() && !control.may_start() {
             return Capacity::None;
         }
         match &control.on_connection {
-            // What waits in here goes first. Only for want of a permit can it be waiting still.
+            // Pending events are dispatched first. They can only be pending for want of a permit.
             Some(ConnectionCallback::Task(TaskCallback {
                 permits: Some(semaphore),
                 ..
@@ -202,8 +202,8 @@ impl Task {
         }
     }
 
-    /// Say what has come of the last look for connections. Returns what there was before. Nobody is woken
-    /// for each connection: a listener's end is what others wait for, and they may do so elsewhere.
+    /// Publishes the result of the last poll. Returns the previous counts. Tasks on other threads wait
+    /// for the listener's end, so they are not woken for each connection.
     fn publish(&mut self, stats: Stats, events: &[Event]) -> Stats {
         let mut before = stats;
         self.status.send_if_modified(|status| {
@@ -226,7 +226,7 @@ impl Task {
         before
     }
 
-    /// Deal with events in their order, for as long as that is allowed.
+    /// Dispatches pending events in order, for as long as that is allowed.
     fn start_pending(&mut self) {
         while self.closure.is_none()
             && let Some(event) = self.pending.pop_front()
@@ -242,9 +242,9 @@ impl Task {
         }
     }
 
-    /// Have a connection dealt with, or return it if that is not allowed now.
+    /// Dispatches a connection, or returns it if that is not allowed now.
     fn start_connection(&mut self, parts: Parts) -> Option<Parts> {
-        // While this is held, no handle can change its mind: after `disable` nothing is started.
+        // While this is borrowed, no handle can change it: after `disable` nothing is started.
         let control = self.control.borrow();
         let (true, Some(callback)) = (control.may_start(), &control.on_connection) else {
             return Some(parts);
@@ -274,7 +274,7 @@ impl Task {
         None
     }
 
-    /// Have an error dealt with, or return it if that is not allowed now.
+    /// Dispatches an error, or returns it if that is not allowed now.
     fn start_error(&mut self, error: AcceptError) -> Option<AcceptError> {
         let control = self.control.borrow();
         if !control.may_start() {
@@ -294,7 +294,7 @@ impl Task {
         None
     }
 
-    /// Wait until there may be something to do. Break: no handle is left.
+    /// Waits until there may be something to do. Returns `Break` if no handle is left.
     async fn wait(
         &mut self,
         acceptor: &mut Acceptor,
@@ -304,13 +304,14 @@ impl Task {
             Capacity::For(_) => self.closure.is_none() && self.pending.is_empty(),
             Capacity::None | Capacity::WaitFor(_) | Capacity::WaitUntil(_) => false,
         };
-        let look = (takes_events && self.drain.is_some()).then(|| tokio::time::sleep(LOOK));
+        let next_poll =
+            (takes_events && self.drain.is_some()).then(|| tokio::time::sleep(POLL_PERIOD));
         let (semaphore, token) = match capacity {
             Capacity::WaitFor(semaphore) => (Some(semaphore), None),
             Capacity::WaitUntil(time) => (None, Some(time)),
             Capacity::None | Capacity::For(_) => (None, None),
         };
-        // What was not used may be what another listener waits for.
+        // Another listener may be waiting for what was not used.
         self.permits.give_back();
         self.tokens.give_back();
         let pollables = match takes_events {
@@ -329,7 +330,7 @@ impl Task {
                 self.permits.add(permit);
             }
             Some(()) = OptionFuture::from(token.map(|time| self.tokens.wait(time))) => {}
-            Some(()) = OptionFuture::from(look) => {}
+            Some(()) = OptionFuture::from(next_poll) => {}
             Some(ready) = OptionFuture::from(pollables.as_ref().map(|p| acceptor.ready(p))) => ready?,
         }
         if let Some(pollables) = pollables {
@@ -343,9 +344,9 @@ impl Task {
         self.status.send_modify(|status| status.in_closure = false);
     }
 
-    /// The sockets are closed: say so, and wait for the closure that is running.
+    /// Reports that the sockets are closed, and waits for the closure that is running.
     async fn finish(mut self, outcome: wasmtime::Result<()>) {
-        // Nobody serves them, and their peers are to know.
+        // Nobody serves these connections: reset them, so that their peers know.
         for event in self.pending.drain(..) {
             if let Event::Connection(parts) = event {
                 parts.endpoint.reset();
@@ -354,9 +355,9 @@ impl Task {
         if self.drain.is_some()
             && let Some(listener) = self.owner.listener()
         {
-            // What the callbacks have captured goes now, this listener's handles among it: off this
-            // task, since that is anybody's code. An error would be a panic in there, or the end of
-            // the runtime.
+            // Drops what the callbacks have captured, which may include this listener's handles. That can
+            // run any code, so it does not happen on this task. An error would be a panic of that code,
+            // or the end of the runtime.
             let _ = tokio::task::spawn_blocking(move || listener.close()).await;
         }
         self.status.send_modify(|status| {
@@ -368,7 +369,7 @@ impl Task {
             }
         });
         if let Some(closure) = self.closure.take() {
-            // An error would be a panic, which the closure has caught and logged itself.
+            // An error would be a panic, which the closure has caught and logged.
             let _ = closure.await;
             self.closure_ended();
         }

@@ -1,20 +1,28 @@
-//! A directory of files that this process may believe: it is opened once, and each file is looked at
-//! when it is open, so that nobody can put another one in its place in between.
+//! A directory of files that this process can trust. It is opened once, and each file is checked after it
+//! was opened, so that no one can replace it in between.
 
 use crate::privacy;
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Timespec, Timestamps, UTIME_NOW};
 use rustix::fs::{futimens, openat, renameat, statat, unlinkat};
 use std::ffi::CString;
-use std::fs::File;
+use std::fs::{DirBuilder, File};
 use std::io::{self, Read, Write};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
-/// Who has it open has the files in it, whatever becomes of its path.
+/// Returns a builder of directories that are accessible to the user alone.
+pub(super) fn builder() -> DirBuilder {
+    let mut builder = DirBuilder::new();
+    builder.mode(0o700);
+    builder
+}
+
+/// An open directory. It refers to the same files even if its path is replaced.
 pub(super) struct CacheDirectory(File);
 
 impl CacheDirectory {
     /// # Errors
-    /// Why it is not to be used.
+    /// Why the directory cannot be used.
     pub fn open(path: &Path) -> Result<Self, String> {
         let directory = File::open(path).map_err(|error| error.to_string())?;
         let metadata = directory.metadata().map_err(|error| error.to_string())?;
@@ -24,18 +32,18 @@ impl CacheDirectory {
         if let Some(problem) = privacy::problem(&metadata) {
             return Err(problem.to_owned());
         }
-        // Code that is there already is used all the same.
+        // Cached code can be used all the same.
         if let Err(error) = rustix::fs::access(path, rustix::fs::Access::WRITE_OK) {
             let error = io::Error::from(error);
             let path = path.display();
-            tracing::info!("no more compiled code is kept in {path}: {error}");
+            tracing::info!("compiled code is not kept in {path}: {error}");
         }
         Ok(Self(directory))
     }
 
-    /// What a file has in it, unless others can change that. It counts as used now.
+    /// Returns the content of a file, unless others can change the file. Sets its time of use.
     pub fn read(&self, name: &str) -> io::Result<Vec<u8>> {
-        // Not following links; and not waiting for whoever writes to a pipe.
+        // Does not follow links, and does not wait for a writer to open a pipe.
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let mut file = File::from(openat(&self.0, name, flags, Mode::empty())?);
         let metadata = file.metadata()?;
@@ -56,12 +64,13 @@ impl CacheDirectory {
             last_access: now,
             last_modification: now,
         };
-        // Root's may be used by others: when that was is then not known.
+        // A file of root's may be read by others, who cannot set its time of use.
         let _ = futimens(&file, &used);
         Ok(bytes)
     }
 
-    /// Put a file there that is this user's alone, in place of what has its name. Nobody finds half of it.
+    /// Writes a file that belongs to this user alone, replacing one of the same name. Readers never see
+    /// half of it.
     pub fn write(&self, name: &str, parts: &[&[u8]]) -> io::Result<()> {
         let unfinished = format!("{name}.{}", std::process::id());
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
@@ -72,14 +81,14 @@ impl CacheDirectory {
             .try_for_each(|part| file.write_all(part))
             .and_then(|()| Ok(renameat(&self.0, &unfinished, &self.0, name)?));
         if written.is_err() {
-            // The error that counts is the first.
+            // The first error is the one to report.
             let _ = unlinkat(&self.0, &unfinished, AtFlags::empty());
         }
         written
     }
 
-    /// Remove files until all of them together have at most so many bytes, those first that have not been
-    /// used for the longest time. The last one stays.
+    /// Removes files, the least recently used first, until all of them together have at most `most`
+    /// bytes. The last one stays.
     pub fn prune(&self, most: u64) -> io::Result<()> {
         let mut files = self.files()?;
         files.sort_unstable_by_key(|file| file.used);
@@ -90,7 +99,7 @@ impl CacheDirectory {
                 break;
             }
             match unlinkat(&self.0, &file.name, AtFlags::empty()) {
-                // Another process does so, too.
+                // Another process is pruning, too.
                 Ok(()) | Err(rustix::io::Errno::NOENT) => total -= file.length,
                 Err(error) => return Err(error.into()),
             }
@@ -106,7 +115,7 @@ impl CacheDirectory {
         let mut files = Vec::new();
         for entry in Dir::read_from(&self.0)? {
             let name = entry?.file_name().to_owned();
-            // It may be gone by now.
+            // It may have been removed by now.
             let Ok(found) = statat(&self.0, &name, AtFlags::SYMLINK_NOFOLLOW) else {
                 continue;
             };
@@ -125,7 +134,7 @@ impl CacheDirectory {
 struct CacheEntry {
     name: CString,
     length: u64,
-    /// When: seconds and nanoseconds.
+    /// The time of use: seconds and nanoseconds.
     used: (i64, i64),
 }
 
@@ -165,7 +174,7 @@ mod tests {
             fs::set_permissions(scratch.join("code"), permissions).expect("its mode");
             assert_eq!(refused(&directory, "code"), "other users can write to it");
         }
-        // Written again, it is another file.
+        // Writing it again replaces the file.
         directory.write("code", &[b"code"]).expect("written");
         assert_eq!(directory.read("code").expect("read"), b"code");
     }

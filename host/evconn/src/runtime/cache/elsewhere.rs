@@ -1,14 +1,20 @@
-//! Systems other than Unix: a directory of the user is the user's alone.
+//! The platforms other than Unix: a directory of the user is assumed to be private.
 
+use std::fs::DirBuilder;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
+
+/// Makes such a directory.
+pub(super) fn builder() -> DirBuilder {
+    DirBuilder::new()
+}
 
 pub(super) struct CacheDirectory(PathBuf);
 
 impl CacheDirectory {
     /// # Errors
-    /// Why it is not to be used.
+    /// Why the directory cannot be used.
     pub fn open(path: &Path) -> Result<Self, String> {
         match path.is_dir() {
             true => Ok(Self(path.to_owned())),
@@ -20,14 +26,14 @@ impl CacheDirectory {
         std::fs::read(self.0.join(name))
     }
 
-    /// Nobody finds half of it.
+    /// Writes a file. Readers never see half of it.
     pub fn write(&self, name: &str, parts: &[&[u8]]) -> io::Result<()> {
         let unfinished = self.0.join(format!("{name}.{}", std::process::id()));
         std::fs::write(&unfinished, parts.concat())?;
         std::fs::rename(&unfinished, self.0.join(name))
     }
 
-    /// Remove the oldest files until all of them together have at most so many bytes. The last one stays.
+    /// Removes the oldest files until all of them together have at most `most` bytes. The last one stays.
     pub fn prune(&self, most: u64) -> io::Result<()> {
         let mut files: Vec<(SystemTime, u64, PathBuf)> = Vec::new();
         for entry in std::fs::read_dir(&self.0)? {

@@ -1,8 +1,8 @@
-//! Compiled code on disk, so that the next start need not compile.
+//! Compiled code on disk, which saves later starts from compiling it again.
 //!
-//! What is in there runs unchecked. So an entry is used only if nobody else can change it: not before it
-//! is opened, and not while it is read. (wasmtime has a cache of its own, which looks at no owners.) An
-//! entry that is damaged is compiled again. Nothing ever fails for want of a cache.
+//! Cached code runs without further checks. So an entry is used only if nobody else can change it,
+//! neither before it is opened nor while it is read. (wasmtime has a cache of its own, which does not
+//! check owners.) A damaged entry is compiled again. A cache that cannot be used never causes a failure.
 
 #[cfg(unix)]
 mod directory;
@@ -17,26 +17,26 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Where compiled code is kept between one process and the next.
+/// Where compiled code is cached between processes.
 ///
-/// What is in there runs unchecked. So a directory that is made is the user's alone, as is each file in
-/// it; and what others can write to, or belongs to another user than root, is not used: neither such a
-/// directory, nor such a file. Up to 512 MiB are kept: beyond that, what was not used for the longest time
-/// goes.
+/// Cached code runs without further checks. So a directory that is created here, and every file in it,
+/// belongs to the user alone. Directories and files that others can write to, or that belong to another
+/// user than root, are not used. The cache is limited to 512 MiB: beyond that, the least recently used
+/// entries are removed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum CodeCache {
-    /// Nowhere: each process compiles.
+    /// No cache: each process compiles.
     #[default]
     Off,
-    /// In the directory `evconn` of the user's cache directory: `$XDG_CACHE_HOME` or else `~/.cache`;
-    /// on macOS `~/Library/Caches`, on Windows `%LOCALAPPDATA%`.
+    /// The directory `evconn` in the user's cache directory: `$XDG_CACHE_HOME` or `~/.cache` on Linux,
+    /// `~/Library/Caches` on macOS, `%LOCALAPPDATA%` on Windows.
     User,
-    /// In this directory, which is made if it is not there.
+    /// This directory, which is created if it does not exist.
     Directory(PathBuf),
 }
 
 impl CodeCache {
-    /// None if there is to be none, or none can be had: that is logged.
+    /// Opens the cache. Returns None if it is off, or if it cannot be used, which is logged.
     pub(crate) fn open(&self) -> Option<CodeStore> {
         let directory = match self {
             Self::Off => return None,
@@ -70,16 +70,13 @@ fn create(directory: &Path) -> io::Result<()> {
     if let Some(parent) = directory.parent() {
         fs::create_dir_all(parent)?;
     }
-    let mut builder = fs::DirBuilder::new();
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    match builder.create(directory) {
+    match directory::builder().create(directory) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         created => created,
     }
 }
 
-/// Where programs keep what they can make again.
+/// Returns the user's directory for cached data.
 fn user_directory() -> Option<PathBuf> {
     let variable = if cfg!(windows) {
         "LOCALAPPDATA"
@@ -87,7 +84,7 @@ fn user_directory() -> Option<PathBuf> {
         "XDG_CACHE_HOME"
     };
     let named = std::env::var_os(variable).map(PathBuf::from);
-    // A relative one is to be ignored, says the XDG Base Directory Specification.
+    // The XDG Base Directory Specification requires relative paths to be ignored.
     if let Some(directory) = named.filter(|path| path.is_absolute()) {
         return Some(directory);
     }

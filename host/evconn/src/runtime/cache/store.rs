@@ -1,4 +1,4 @@
-//! The entries of a cache: one for each component and engine, with a checksum.
+//! The entries of the cache: one for each component and engine, with a checksum.
 
 use super::directory::CacheDirectory;
 use sha2::{Digest, Sha256};
@@ -8,24 +8,23 @@ use std::path::Path;
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
-/// How long a checksum is, in bytes. Each entry begins with that of the rest.
+/// The length of a checksum, in bytes. Each entry begins with the checksum of the rest.
 const CHECKSUM: usize = 32;
 
-/// The most bytes of all entries together. Beyond that, those go that have not been used for the longest
-/// time.
+/// The most bytes of all entries together. Beyond that, the least recently used ones are removed.
 const MOST: u64 = 512 << 20;
 
-/// Compiled code that is kept in a directory.
+/// A cache of compiled code in a directory.
 pub(crate) struct CodeStore(CacheDirectory);
 
 impl CodeStore {
     /// # Errors
-    /// Why the directory is not to be used.
+    /// Why the directory cannot be used.
     pub(super) fn open(path: &Path) -> Result<Self, String> {
         CacheDirectory::open(path).map(Self)
     }
 
-    /// Compile a component, unless its code is here already.
+    /// Compiles a component, or loads its compiled code from the cache.
     pub fn compile(&self, engine: &Engine, binary: &[u8]) -> wasmtime::Result<Component> {
         let name = name(engine, binary);
         if let Some(component) = self.load(engine, &name) {
@@ -40,7 +39,7 @@ impl CodeStore {
         Ok(component)
     }
 
-    /// What is there and as it was written.
+    /// Loads an entry, if it exists and its checksum is right.
     #[allow(unsafe_code, reason = "compiled code is loaded unchecked")]
     fn load(&self, engine: &Engine, name: &str) -> Option<Component> {
         let entry = match self.0.read(name) {
@@ -56,8 +55,8 @@ impl CodeStore {
             tracing::info!("the compiled code in {name} is damaged: it is compiled again");
             return None;
         }
-        // SAFETY: this is what `keep` has written: nobody else can write to the file, nor could, while it
-        // was read, and its checksum is right.
+        // SAFETY: `keep` wrote this: nobody else can write to the file, nor could while it was read, and
+        // its checksum is right.
         match unsafe { Component::deserialize(engine, code) } {
             Ok(component) => Some(component),
             Err(error) => {
@@ -73,7 +72,8 @@ impl CodeStore {
     }
 }
 
-/// Code is for a component, and for engines that are set up in one way on one kind of machine.
+/// Returns the name of an entry. Compiled code is specific to a component and to the settings and the
+/// machine of an engine.
 fn name(engine: &Engine, binary: &[u8]) -> String {
     let mut hasher = Sha256Hasher(Sha256::new());
     engine.precompile_compatibility_hash().hash(&mut hasher);
@@ -89,7 +89,7 @@ impl Hasher for Sha256Hasher {
         self.0.update(bytes);
     }
 
-    /// Nobody asks: a name takes more than 64 bits.
+    /// Never called: a name takes more than 64 bits.
     fn finish(&self) -> u64 {
         0
     }

@@ -1,14 +1,14 @@
-//! How much of what a connection's guest prints is logged: so many lines in so much time.
+//! Limits how many lines a connection's guest prints to the log: [`LINES`] in each [`SPAN`].
 
 use std::time::{Duration, Instant};
 
 /// The most lines that are logged in a [`SPAN`].
 pub const LINES: u32 = 100;
 
-/// The time for which lines are counted together.
+/// The period over which lines are counted.
 pub const SPAN: Duration = Duration::from_secs(10);
 
-/// What was logged of one connection.
+/// How many lines of a connection were logged and left out in the current span.
 #[derive(Debug)]
 pub struct Budget {
     since: Instant,
@@ -16,11 +16,11 @@ pub struct Budget {
     left_out: u64,
 }
 
-/// What becomes of a line.
+/// What happens to a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
     Logged,
-    /// It is the first one that is left out.
+    /// It is the first line that is left out.
     FirstLeftOut,
     LeftOut,
 }
@@ -34,8 +34,7 @@ impl Budget {
         }
     }
 
-    /// A line comes. Before, [`take_left_out`](Self::take_left_out) says what was left out, if that is
-    /// over.
+    /// Counts a line, and returns what happens to it. Call [`end_span`](Self::end_span) before.
     pub fn take(&mut self) -> Fate {
         if self.lines < LINES {
             self.lines += 1;
@@ -48,7 +47,7 @@ impl Budget {
         }
     }
 
-    /// How many lines were left out in a span that is over by now. A new one begins then.
+    /// If the span is over, begins a new one and returns how many lines were left out in the old one.
     pub fn end_span(&mut self, now: Instant) -> Option<u64> {
         if now.duration_since(self.since) < SPAN {
             return None;
@@ -58,7 +57,7 @@ impl Budget {
         left_out
     }
 
-    /// How many lines were left out that nobody has been told of, if there were some.
+    /// Returns how many lines were left out and not yet reported, if any.
     pub fn take_left_out(&mut self) -> Option<u64> {
         Some(std::mem::take(&mut self.left_out)).filter(|count| *count > 0)
     }

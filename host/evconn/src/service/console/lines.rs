@@ -1,31 +1,31 @@
-//! Makes lines of what a guest writes, as it comes.
+//! Splits what a guest writes into lines, as it arrives.
 
 /// The lines of one stream.
 #[derive(Debug)]
 pub struct PrintedLines {
-    /// What there is of the next line.
+    /// The beginning of the next line.
     line: Vec<u8>,
     is_cut: bool,
     overlong: Overlong,
 }
 
-/// What becomes of a line that is longer than [`LONGEST`].
+/// What happens to a line that is longer than [`LONGEST`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Overlong {
     /// Only its beginning is shown.
     Cut,
-    /// It becomes several lines.
+    /// It is wrapped into several lines.
     Wrap,
 }
 
-/// The most bytes of a line.
+/// The longest line, in bytes.
 pub const LONGEST: usize = 1 << 10;
 
-/// A line, without its end.
+/// A line, without its terminator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Line<'a> {
     pub bytes: &'a [u8],
-    /// There was more of it.
+    /// Whether the rest of the line was cut off.
     pub is_cut: bool,
 }
 
@@ -38,7 +38,7 @@ impl PrintedLines {
         }
     }
 
-    /// The guest has written this: show what has become complete.
+    /// Appends what the guest has written, and shows the lines that are complete.
     pub fn push(&mut self, bytes: &[u8], mut show: impl FnMut(Line<'_>)) {
         for part in bytes.split_inclusive(|byte| *byte == b'\n') {
             match part.strip_suffix(b"\n") {
@@ -51,19 +51,19 @@ impl PrintedLines {
         }
     }
 
-    /// Nothing more will come: show what there is.
+    /// Shows the last line, if it has no terminator: nothing more will be written.
     pub fn finish(&mut self, mut show: impl FnMut(Line<'_>)) {
         if !self.line.is_empty() {
             self.end_line(&mut show);
         }
-        // An instance that is kept for another connection keeps no text of this one.
+        // An instance that is reused for another connection keeps no text of this one.
         self.line = Vec::new();
     }
 
     fn add(&mut self, mut part: &[u8], show: &mut impl FnMut(Line<'_>)) {
         loop {
-            let room = LONGEST - self.line.len();
-            let (fits, rest) = part.split_at(room.min(part.len()));
+            let left = LONGEST - self.line.len();
+            let (fits, rest) = part.split_at(left.min(part.len()));
             self.line.extend_from_slice(fits);
             if rest.is_empty() {
                 return;

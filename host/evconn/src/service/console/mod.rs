@@ -1,7 +1,7 @@
-//! What a guest prints, and what it is refused: told with the connection that it serves.
+//! What a guest prints, and what it was denied, together with the connection that it serves.
 //!
-//! It goes to the log, where a guest can neither fake lines nor be too loud; or, if that is granted,
-//! to standard error as it is.
+//! This goes to the log, where a guest can neither forge lines nor write too many; or, if that is
+//! granted, what it prints goes to standard error unchanged.
 
 mod budget;
 mod lines;
@@ -19,34 +19,34 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 use tracing::info;
 
-/// Whose connection an instance serves.
+/// The connection that an instance serves.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Origin {
     pub number: u64,
     pub peer: Peer,
 }
 
-/// How often a connection's guest is told of in the log to be refused something.
+/// How many denials are logged for each connection.
 const DENIALS: u32 = 4;
 
-/// One instance's.
+/// The console of one instance.
 #[derive(Debug)]
 pub(super) struct Console(Mutex<ConsoleState>);
 
 #[derive(Debug)]
 struct ConsoleState {
     origin: Origin,
-    /// Of what is printed.
+    /// The budget for printed lines.
     budget: Budget,
-    /// How often it was refused something.
+    /// How often the guest was denied something.
     denials: u32,
     stdout: PrintedLines,
     stderr: PrintedLines,
-    /// Text goes to standard error as it is.
+    /// Whether the text goes to standard error unchanged.
     inherits: bool,
 }
 
-/// The stream that a guest prints to.
+/// The stream to which a guest prints.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stream {
     Stdout,
@@ -78,7 +78,7 @@ impl Console {
         }))
     }
 
-    /// The instance serves this connection from now on.
+    /// Begins to serve this connection.
     pub fn begin(&self, origin: Origin) {
         let mut state = self.state();
         if state.origin.number != origin.number {
@@ -88,18 +88,18 @@ impl Console {
         }
     }
 
-    /// The instance is done with its connection: nothing that it printed is kept for the next one.
+    /// Ends the current connection: nothing that was printed for it is kept for the next one.
     pub fn end(&self) {
         self.state().end();
     }
 
-    /// Whether something may be printed now.
-    pub(super) fn has_room(&self) -> bool {
+    /// Returns whether the guest may print now.
+    pub(super) fn has_capacity(&self) -> bool {
         !self.state().inherits || stderr::has_space()
     }
 
-    /// Wait until something may be printed: the log never keeps anybody waiting.
-    pub(super) async fn room(&self) {
+    /// Waits until the guest may print. It never has to wait for the log.
+    pub(super) async fn capacity(&self) {
         let inherits = self.state().inherits;
         if inherits {
             stderr::space().await;
@@ -112,7 +112,7 @@ impl Console {
     }
 
     fn state(&self) -> MutexGuard<'_, ConsoleState> {
-        // Whatever was halfway done is text.
+        // A panic can leave only incomplete text.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -125,7 +125,7 @@ impl OnDenied for Console {
         match state.denials {
             ..DENIALS => info!(number, %peer, "connection's service {denial}"),
             DENIALS => {
-                info!(number, %peer, "connection's service {denial}; what else it may not is not logged");
+                info!(number, %peer, "connection's service {denial}; further denials are not logged");
             }
             _ => {}
         }
@@ -154,19 +154,19 @@ impl ConsoleState {
             self.with_lines(stream, |lines, show| lines.finish(show));
         }
         if let Some(count) = self.budget.take_left_out() {
-            tell_left_out(self.origin, count);
+            log_left_out(self.origin, count);
         }
     }
 }
 
 impl Drop for ConsoleState {
-    /// Of an instance that has failed, or was given up.
+    /// An instance that has failed or was abandoned may have an incomplete line.
     fn drop(&mut self) {
         self.end();
     }
 }
 
-/// At once, so that lines of several connections do not mix.
+/// Prints a line in a single call, so that lines of different connections do not mix.
 fn print(number: u64, line: Line<'_>) {
     let mut text = format!("[{number}] ").into_bytes();
     text.extend_from_slice(line.bytes);
@@ -177,11 +177,11 @@ fn print(number: u64, line: Line<'_>) {
 fn log(origin: Origin, budget: &mut Budget, stream: Stream, line: Line<'_>) {
     let Origin { number, peer } = origin;
     if let Some(count) = budget.end_span(Instant::now()) {
-        tell_left_out(origin, count);
+        log_left_out(origin, count);
     }
     match budget.take() {
         Fate::Logged => {
-            // In quotes and escaped: what follows is not the guest's.
+            // Quoted and escaped, so that the guest cannot forge the rest of the log line.
             let bytes = line.bytes.strip_suffix(b"\r").unwrap_or(line.bytes);
             let text = String::from_utf8_lossy(bytes);
             let more = if line.is_cut { "…" } else { "" };
@@ -196,6 +196,6 @@ fn log(origin: Origin, budget: &mut Budget, stream: Stream, line: Line<'_>) {
     }
 }
 
-fn tell_left_out(Origin { number, peer }: Origin, count: u64) {
+fn log_left_out(Origin { number, peer }: Origin, count: u64) {
     info!(number, %peer, "connection's service: {count} lines that it printed were left out");
 }

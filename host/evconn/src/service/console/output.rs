@@ -1,8 +1,8 @@
-//! A guest's standard output or standard error. To write waits for nothing but for room at whoever
-//! reads standard error, where that is what it goes to.
+//! A guest's standard output or standard error. Writing waits only if the guest prints to standard error
+//! unchanged, and only for whoever reads that.
 
 use super::{Console, Stream};
-use crate::sockets::check_permit;
+use crate::sockets::p2::check_permit;
 use bytes::Bytes;
 use std::io;
 use std::pin::Pin;
@@ -13,14 +13,14 @@ use wasmtime_wasi::async_trait;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 
-/// The most bytes that a guest writes at a time: they may be as many lines.
+/// The most bytes that a guest may write at once. Each of them may be a line.
 const AT_A_TIME: usize = 4 << 10;
 
 #[derive(Clone, Debug)]
 pub(in crate::service) struct Output {
     console: Arc<Console>,
     stream: Stream,
-    /// What was last permitted: it stays so, whatever others print meanwhile.
+    /// The number of bytes last permitted. It stays permitted whatever others print in between.
     permit: usize,
 }
 
@@ -71,7 +71,7 @@ impl OutputStream for Output {
     }
 
     fn check_write(&mut self) -> StreamResult<usize> {
-        if self.console.has_room() {
+        if self.console.has_capacity() {
             self.permit = AT_A_TIME;
         }
         Ok(self.permit)
@@ -81,15 +81,15 @@ impl OutputStream for Output {
 #[async_trait]
 impl Pollable for Output {
     async fn ready(&mut self) {
-        // However often it is asked, others get their turn.
+        // Other tasks run even if the guest polls this again and again.
         tokio::task::coop::consume_budget().await;
         if self.permit == 0 {
-            self.console.room().await;
+            self.console.capacity().await;
         }
     }
 }
 
-/// For WASI 0.3, which is not linked: the trait wants it.
+/// Required by the trait for WASI 0.3, which is not linked.
 impl AsyncWrite for Output {
     fn poll_write(
         self: Pin<&mut Self>,

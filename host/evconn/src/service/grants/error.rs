@@ -1,21 +1,21 @@
-//! What cannot be granted.
+//! The errors of grants.
 
 use std::io;
 use std::path::PathBuf;
 
-/// What is to be granted cannot be.
+/// Why something cannot be granted.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum GrantError {
-    /// There is no such directory, or it cannot be read.
+    /// The directory does not exist, or cannot be read.
     #[error("cannot grant the directory {}: {error}", path.display())]
     Directory {
         /// Its path on the host.
         path: PathBuf,
-        /// Why not.
+        /// The cause.
         error: io::Error,
     },
-    /// A directory has no path by which the guest could find it, or one that another has, too.
+    /// A directory's path in the guest is empty, or is that of another directory, too.
     #[error(
         "cannot grant the directory {} as {guest_path:?}: it takes a path that no other directory has",
         path.display()
@@ -26,10 +26,10 @@ pub enum GrantError {
         /// Its path in the guest.
         guest_path: String,
     },
-    /// No environment variable can have that name.
+    /// The name cannot be that of an environment variable.
     #[error("cannot grant an environment variable {0:?}: a name is not empty, and without `=`")]
     VariableName(String),
-    /// There is a NUL in the text, which C programs take for its end.
+    /// A text contains a NUL character, which would end it for C programs.
     #[error("cannot grant {0}: there is a NUL character in it")]
     Nul(String),
 }

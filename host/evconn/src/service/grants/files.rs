@@ -6,16 +6,16 @@ use std::path::{Path, PathBuf};
 use wasmtime_wasi::filesystem::WasiFilesystemCtx;
 use wasmtime_wasi::{FsPerms, WasiCtx};
 
-/// What a service may do in a directory that it is granted, and in all that is below it.
+/// What a service may do in a granted directory and everything below it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum DirAccess {
-    /// List it, and read files.
+    /// List directories and read files.
     ReadOnly,
-    /// Create, change and delete files and directories, besides.
+    /// Also create, change and delete files and directories.
     ReadWrite,
 }
 
-/// A directory that is to be granted.
+/// A directory to be granted.
 #[derive(Clone, Debug)]
 pub(super) struct GrantedDirectory {
     pub host_path: PathBuf,
@@ -23,7 +23,7 @@ pub(super) struct GrantedDirectory {
     pub access: DirAccess,
 }
 
-/// Open all of them.
+/// Opens the directories.
 pub(super) fn open(directories: &[GrantedDirectory]) -> Result<WasiFilesystemCtx, GrantError> {
     let mut builder = WasiCtx::builder();
     for (index, directory) in directories.iter().enumerate() {
@@ -58,7 +58,7 @@ pub(super) fn open(directories: &[GrantedDirectory]) -> Result<WasiFilesystemCtx
     Ok(builder.build().filesystem().clone())
 }
 
-/// To open a directory does not take the right to read it.
+/// Opening a directory does not require the permission to read it, so this checks it.
 fn check_readable(path: &Path) -> io::Result<()> {
     std::fs::read_dir(path).map(drop)
 }

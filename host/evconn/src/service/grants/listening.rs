@@ -1,4 +1,4 @@
-//! Where a guest may listen by itself.
+//! The addresses on which a guest may listen.
 
 use crate::sockets::{Place, PlaceHost, scope_of};
 use crate::{ListenSource, SourceError};
@@ -6,15 +6,16 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 use std::str::FromStr;
 
-/// Where a guest may listen: an address, or a port of every interface.
+/// An address on which a guest may listen, or a port of every interface.
 ///
-/// It is made from text, in the form that [`ListenSource`] has: `127.0.0.1:9876`, `[::1]:0`,
-/// `localhost:9876` for `127.0.0.1` and `::1`, or `:9876` for every interface with IPv6 and IPv4. With
-/// port 0, the system chooses the port: the guest asks for port 0, and no other; for the other address of a
-/// dual-stack pair, such as `127.0.0.1` with `::1`, it may ask for the port that was chosen for the first.
+/// It is parsed from text, in the syntax of [`ListenSource`]: `127.0.0.1:9876`, `[::1]:0`,
+/// `localhost:9876` for `127.0.0.1` and `::1`, or `:9876` for every interface, with IPv6 and IPv4. With
+/// port 0, the system chooses the port, and the guest may request port 0 only; for the second address of
+/// a dual-stack pair, such as `127.0.0.1` with `::1`, it may request the port that was chosen for the
+/// first.
 ///
-/// An address is granted itself, and nothing that has it in it: to listen on `0.0.0.0:9876` or `[::]:9876`
-/// takes `:9876`, or just that address.
+/// A grant covers exactly its address: listening on `0.0.0.0:9876` or `[::]:9876` requires `:9876`, or a
+/// grant of just that address.
 ///
 /// ```
 /// use evconn::{Grants, ListenGrant};
@@ -27,14 +28,14 @@ use std::str::FromStr;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ListenGrant(Place);
 
-/// This is no place where a guest can be allowed to listen. Its text says what would be right.
+/// Why a guest cannot be allowed to listen there, and what would be right.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct InvalidListenGrant(String);
 
 impl ListenGrant {
-    /// What grants this address. Every interface's means the same as none, and then its counterpart of a
-    /// dual-stack pair is granted, too.
+    /// Returns the grant that would cover this address. For an unspecified address it is one of every
+    /// interface, which also covers the other address of the dual-stack pair.
     pub(super) fn of(address: SocketAddr) -> Self {
         let (ip, port) = (address.ip(), address.port());
         let scope = scope_of(address);
@@ -50,7 +51,7 @@ impl ListenGrant {
     }
 }
 
-/// What a guest can bind is an address: it makes its sockets itself.
+/// What a guest can be granted is an address, since it creates its sockets itself.
 const EXPECTED: &str = "a program listens on an address with a port, such as 127.0.0.1:9876, [::1]:9876 or \
                         localhost:9876, or :9876 for any interface";
 

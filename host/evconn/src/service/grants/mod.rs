@@ -1,8 +1,7 @@
-//! What a service is granted besides its connection. By default it is nothing.
+//! What a service is granted besides its connection: nothing, by default.
 //!
-//! Where it ends: what comes of a grant when the guest makes use of it is wasmtime-wasi's for files,
-//! the [`sockets`](crate::sockets)' for the network, and the console's of an instance for what it
-//! prints.
+//! Granted files are wasmtime-wasi's, the network is that of [`sockets`](crate::sockets), and what is
+//! printed goes to the instance's console.
 
 mod error;
 mod files;
@@ -23,9 +22,9 @@ use wasmtime_wasi::filesystem::WasiFilesystemCtx;
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder};
 
 /// What a [`Service`](crate::Service) is granted besides its connection, clocks and random numbers, or a
-/// [`Program`](crate::Program) besides its standard streams and these.
+/// [`Program`](crate::Program) besides its standard streams, clocks and random numbers.
 ///
-/// Cheap to clone. Its directories stay open for as long as there is a clone of it.
+/// Cloning is cheap. Granted directories stay open until the last clone is dropped.
 ///
 /// ```
 /// use evconn::{DirAccess, Grants};
@@ -47,17 +46,17 @@ struct Granted {
     files: WasiFilesystemCtx,
     sockets: TcpCtx,
     inherit_stderr: bool,
-    /// What it was made of, to be shown.
+    /// The builder, for `Debug`.
     builder: GrantsBuilder,
 }
 
 impl Grants {
-    /// To say what is granted.
+    /// Returns a builder, which grants nothing at first.
     pub fn builder() -> GrantsBuilder {
         GrantsBuilder::default()
     }
 
-    /// Nothing is granted.
+    /// Returns grants of nothing.
     pub fn none() -> Self {
         Self::new(WasiFilesystemCtx::default(), Self::builder())
     }
@@ -74,22 +73,23 @@ impl Grants {
         }))
     }
 
-    /// What one instance may do with sockets.
+    /// Returns what an instance may do with sockets.
     pub(crate) fn sockets(&self) -> &TcpCtx {
         &self.0.sockets
     }
 
-    /// What would let a guest listen on an address where it may not.
+    /// Returns the grant that a guest lacks for listening on this address.
     pub(crate) fn missing_place(address: SocketAddr) -> ListenGrant {
         ListenGrant::of(address)
     }
 
-    /// Whether what is printed goes to standard error as it is, rather than to the log.
+    /// Returns whether what is printed goes to standard error, rather than to the log.
     pub(crate) fn inherits_stderr(&self) -> bool {
         self.0.inherit_stderr
     }
 
-    /// All else, for one instance. `on_denied` is told of datagrams that it may not send, and the like.
+    /// Adds the other grants to the context of an instance. `on_denied` is called when the guest is
+    /// denied a datagram, for example.
     pub(crate) fn finish(
         &self,
         mut builder: WasiCtxBuilder,
@@ -103,7 +103,7 @@ impl Grants {
     }
 }
 
-/// What the builder grants of the network.
+/// Returns the granted use of the network.
 fn sockets(builder: &GrantsBuilder) -> TcpCtx {
     let policy = match (&builder.policy, builder.inherit_network) {
         (_, true) => Policy::allow_all(),
@@ -126,7 +126,7 @@ fn sockets(builder: &GrantsBuilder) -> TcpCtx {
 }
 
 impl Default for Grants {
-    /// [`Grants::none`].
+    /// Returns [`Grants::none`].
     fn default() -> Self {
         Self::none()
     }
@@ -138,7 +138,7 @@ impl fmt::Debug for Grants {
     }
 }
 
-/// What is to be granted. Nothing is checked or opened before [`build`](Self::build).
+/// Collects grants. Nothing is checked or opened before [`build`](Self::build).
 #[derive(Clone, Default)]
 pub struct GrantsBuilder {
     variables: Vec<(String, String)>,
@@ -155,7 +155,7 @@ pub struct GrantsBuilder {
 }
 
 impl GrantsBuilder {
-    /// An environment variable. One of the same name that was granted before is replaced.
+    /// Grants an environment variable. It replaces one of the same name.
     pub fn env(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         let (name, value) = (name.into(), value.into());
         match self.variables.iter_mut().find(|(known, _)| *known == name) {
@@ -165,19 +165,19 @@ impl GrantsBuilder {
         self
     }
 
-    /// One more argument: what `get-arguments` of `wasi:cli/environment` returns is these, and no name
-    /// of a program in front of them. (To `std::env::args` of Rust and `sys.argv` of Python, which
-    /// expect one, the first of them is the program's name.)
+    /// Adds an argument. `get-arguments` of `wasi:cli/environment` returns exactly these arguments,
+    /// without a program name in front. (Rust's `std::env::args` and Python's `sys.argv` expect one, so
+    /// they take the first argument for the program name.)
     pub fn arg(mut self, text: impl Into<String>) -> Self {
         self.arguments.push(text.into());
         self
     }
 
-    /// A directory of the host with all that is below it, and the path that it has for the guest.
-    /// Neither `..` nor a symbolic link leads out of it.
+    /// Grants a directory of the host, with everything below it, at this path in the guest. Neither `..`
+    /// nor a symbolic link leads out of it.
     ///
-    /// It is opened once: if it is moved, the service keeps it, and if it is replaced, the service does
-    /// not see the new one.
+    /// It is opened once: if the directory is moved, the service keeps it, and if it is replaced, the
+    /// service does not see the new one.
     pub fn dir(
         mut self,
         host_path: impl Into<PathBuf>,
@@ -192,84 +192,83 @@ impl GrantsBuilder {
         self
     }
 
-    /// The service may connect to this by TCP. If it is a name, the service may have it looked up; to
-    /// look any other name up is a `permanent-resolver-failure`, and to connect to an address that is
-    /// nobody's here is `access-denied`.
+    /// Grants TCP connections to this destination. If it is a host name, the service may look it up.
+    /// Looking up any other name fails with `permanent-resolver-failure`, connecting to any other address
+    /// with `access-denied`.
     ///
-    /// A name's addresses are those that it resolves to when the service asks for them or connects,
-    /// and those that it had in the last ten minutes.
+    /// A host name covers the addresses that it resolves to when the service looks it up or connects, and
+    /// those that it had in the last ten minutes.
     pub fn connect(mut self, destination: Destination) -> Self {
         self.destinations.push(destination);
         self
     }
 
-    /// It may make a socket listen there, and accept whoever connects. A service seldom needs this, and a
-    /// program that is a server does.
+    /// Grants listening on an address and accepting whoever connects. A program that is a server needs
+    /// this; a service seldom does.
     ///
-    /// Whoever listens on a loopback address may connect to it, too. And who is granted anything of the
-    /// network, or is a [`Program`](crate::Program), may bind port 0 of `127.0.0.1` and `::1`, listen there
-    /// and connect to itself: nobody else is let in, unless that was granted. Python's asyncio, for one,
-    /// does not run without.
+    /// A guest that listens on a loopback address may also connect to it. And a guest that is granted any
+    /// use of the network, or is a [`Program`](crate::Program), may bind port 0 of `127.0.0.1` and `::1`,
+    /// listen there and connect to itself; no one else is let in, unless that was granted. Python's
+    /// asyncio, for example, requires this.
     pub fn listen(mut self, place: ListenGrant) -> Self {
         self.listening.push(place);
         self
     }
 
-    /// How many connections the kernel may hold that were not yet accepted, of each socket that listens by
-    /// itself, whatever the component asks for. The kernel has a limit of its own. Default: what the
-    /// component says, or 4,096.
+    /// Sets the length of the accept queue of each socket on which a guest listens, whatever the guest
+    /// requests. The kernel has a limit of its own. Defaults to what the guest requests, or 4,096.
     pub fn backlog(mut self, count: NonZeroU32) -> Self {
         self.backlog = Some(count);
         self
     }
 
-    /// It may send datagrams (UDP) to this and receive them from it, by sockets that have any port that is
-    /// free. If it is a name, it may have that looked up, as with [`connect`](Self::connect).
+    /// Grants sending UDP datagrams to this destination and receiving them from it, through sockets on
+    /// any free port. If it is a host name, the service may look it up, as with
+    /// [`connect`](Self::connect).
     pub fn udp(mut self, destination: Destination) -> Self {
         self.udp.push(destination);
         self
     }
 
-    /// It may bind a socket for datagrams there, receive from anyone, and answer.
+    /// Grants a UDP socket on this address: the service may receive datagrams from anyone, and answer.
     ///
-    /// Whom it may answer are the latest peers that have sent to it: some thousand.
+    /// It may answer the latest senders: some thousand.
     pub fn listen_udp(mut self, place: ListenGrant) -> Self {
         self.listening_udp.push(place);
         self
     }
 
-    /// It may use the network as this process may: listen, connect, exchange datagrams, look up any name.
-    /// Default: false.
+    /// Grants all that this process may do on the network: listening, connecting, datagrams, and looking
+    /// up any name. Defaults to false.
     pub fn inherit_network(mut self, inherit: bool) -> Self {
         self.inherit_network = inherit;
         self
     }
 
-    /// What the service may do with sockets by a rule of your own, besides what
-    /// [`connect`](Self::connect) grants. It is asked only about addresses that `connect` does not
-    /// cover, and says nothing of names: to have one looked up takes `connect`. Default:
-    /// [`Policy::deny_all`].
+    /// Grants what a policy of your own allows with sockets, in addition to [`connect`](Self::connect).
+    /// The policy is asked only about addresses that `connect` does not cover. It does not apply to host
+    /// names: looking one up requires `connect`. Defaults to [`Policy::deny_all`].
     pub fn policy(mut self, policy: Policy) -> Self {
         self.policy = Some(policy);
         self
     }
 
-    /// Where what the service prints goes to, be it by its standard output or its standard error.
+    /// Sets where the service's standard output and standard error go.
     ///
-    /// False, the default: to the log, with the number of the connection and its peer, line by line:
-    /// escaped, cut, and no more than 100 lines of a connection in 10 seconds. True: to the host's
-    /// standard error, all of it, each line with the number of the connection in front: `[N] `. It is
-    /// what the guest wrote, even if that is meant to lead a terminal astray; and whoever does not read
-    /// this process's standard error holds it up.
+    /// If false, the default, they go to the log, line by line, with the number and the peer of the
+    /// connection. Lines are escaped and cut off, and limited to 100 for each connection in 10 seconds.
+    /// If true, they go to the host's standard error completely, each line after the connection's number:
+    /// `[N] `. The text is not escaped, so it may contain control sequences of the terminal, and a guest
+    /// that prints waits until this process's standard error is read.
     pub fn inherit_stderr(mut self, inherit: bool) -> Self {
         self.inherit_stderr = inherit;
         self
     }
 
-    /// Check all of it, and open the directories.
+    /// Checks the grants and opens the directories.
     ///
     /// # Errors
-    /// [`GrantError`], if one of them cannot be granted.
+    /// [`GrantError`] if something cannot be granted.
     pub fn build(self) -> Result<Grants, GrantError> {
         for (name, value) in &self.variables {
             if name.is_empty() || name.contains(['=', '\0']) {
@@ -286,7 +285,7 @@ impl GrantsBuilder {
     }
 }
 
-/// Without the values of variables: some are secrets.
+/// Omits the values of variables, some of which are secrets.
 impl fmt::Debug for GrantsBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names: Vec<_> = self.variables.iter().map(|(name, _)| name).collect();

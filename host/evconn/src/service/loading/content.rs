@@ -1,4 +1,4 @@
-//! What some bytes are.
+//! Recognizes what a file contains.
 
 use super::size::Size;
 use crate::error::LoadProblem;
@@ -8,9 +8,9 @@ use std::io::{self, Read};
 use std::path::Path;
 use wasmtime::{Engine, Precompiled};
 
-/// What a service can be made of.
+/// Something from which a service can be made.
 pub(super) enum Content<'a> {
-    /// A component's binary; if it was text, what that means.
+    /// A component's binary, if need be converted from text.
     Component(Cow<'a, [u8]>),
     /// A component that was compiled for some engine.
     Compiled,
@@ -19,12 +19,13 @@ pub(super) enum Content<'a> {
 const MAGIC: &[u8] = b"\0asm";
 const ELF_MAGIC: &[u8] = b"\x7fELF";
 
-/// The magic number, the version and the layer: whether it is a component or a core module.
+/// The length of the header, with the magic number, the version and the layer, and the offset of the
+/// layer, which tells a component from a core module.
 const HEADER: usize = 8;
 const LAYER: usize = 6;
 
 impl<'a> Content<'a> {
-    /// Tell apart what people mistake for a component, in fewer words than the parsers would.
+    /// Recognizes the content. Common mistakes get a shorter message than the parsers would give.
     pub fn of(bytes: &'a [u8]) -> Result<Self, LoadProblem> {
         if bytes.is_empty() {
             return Err(LoadProblem::Empty);
@@ -46,15 +47,15 @@ impl<'a> Content<'a> {
     }
 }
 
-/// The most bytes of a file that are read: some have no end.
+/// The most bytes of a file that are read: a device may have no end.
 const MAX_FILE: u64 = 1 << 30;
 
-/// Read a file.
+/// Reads a file.
 pub(crate) fn read(path: &Path) -> Result<Vec<u8>, LoadProblem> {
     read_with_metadata(path).map(|(bytes, _)| bytes)
 }
 
-/// Read a file, and learn whose it is: this one, whatever has its path by then.
+/// Reads a file and its metadata from one descriptor, so that they belong together.
 pub(super) fn read_with_metadata(path: &Path) -> Result<(Vec<u8>, Metadata), LoadProblem> {
     let read = read_some(path, MAX_FILE + 1).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => LoadProblem::Missing,
@@ -72,7 +73,7 @@ fn read_some(path: &Path, most: u64) -> io::Result<(Vec<u8>, Metadata)> {
     let metadata = file.metadata()?;
     let size = metadata.len().min(most);
     let mut bytes = Vec::new();
-    // One more than there are, so that the end is found without growing.
+    // One byte more than the file has, so that the end is found without growing the buffer.
     bytes.try_reserve_exact(size as usize + 1)?;
     file.take(most).read_to_end(&mut bytes)?;
     Ok((bytes, metadata))
@@ -91,12 +92,12 @@ fn component(binary: Cow<'_, [u8]>) -> Result<Content<'_>, LoadProblem> {
     }
 }
 
-/// Editors on Windows begin a text with a mark of its encoding.
+/// Removes the byte order mark with which editors on Windows begin a file.
 fn without_mark(text: &str) -> &str {
     text.trim_start_matches('\u{feff}')
 }
 
-/// Whether this can be meant as WebAssembly text: it begins with a parenthesis, or a comment.
+/// Returns whether this may be WebAssembly text: it begins with a parenthesis or a comment.
 fn is_parenthesized(text: &str) -> bool {
     let start = text.trim_start();
     start.starts_with('(') || start.starts_with(";;")
@@ -106,7 +107,7 @@ fn binary(text: &str) -> Result<Vec<u8>, LoadProblem> {
     wat::parse_str(text).map_err(|error| LoadProblem::Text(position_first(&error.to_string())))
 }
 
-/// The parser shows the line, with a mark below: what it says in one line.
+/// Returns the parser's message, which shows the source line with a mark below, as a single line.
 fn position_first(error: &str) -> String {
     let mut lines = error.lines();
     let message = lines.next().unwrap_or_default();

@@ -1,6 +1,6 @@
-//! What a service has to export, and what it may import and need.
+//! What a service has to export, and what it may import and use.
 //!
-//! The linker would find all of this, too, but one thing at a time, and in words of its own.
+//! The linker would detect this, too, but one problem at a time, and with less helpful messages.
 
 use super::outline::Outline;
 use super::size::Size;
@@ -12,16 +12,16 @@ use wasmtime::Engine;
 use wasmtime::component::Component;
 use wasmtime::component::types::{self, ComponentItem};
 
-/// The unit of a memory's size.
+/// The unit of a memory's size, in bytes.
 const PAGE: u64 = 64 << 10;
 
-/// Check what a service exports and imports.
+/// Checks what a service exports and imports.
 pub(super) fn check(outline: &Outline) -> Result<(), LoadProblem> {
     check_exports(&outline.exports)?;
     check_imports(outline)
 }
 
-/// Check what a command exports and imports.
+/// Checks what a command exports and imports.
 pub(super) fn check_command(outline: &Outline) -> Result<(), LoadProblem> {
     if !outline.exports.iter().any(|export| is_run(export)) {
         return Err(LoadProblem::NoCommand(outline.exports.clone()));
@@ -52,7 +52,7 @@ fn check_exports(exports: &[String]) -> Result<(), LoadProblem> {
     }
 }
 
-/// Whether this is the interface that this host calls, in this version or one that is compatible.
+/// Returns whether this is the handler interface, in this version or a compatible one.
 fn is_handler(export: &str) -> bool {
     Name::parse(export).is_some_and(|name| {
         (name.package, name.interface) == ("evconn:tcp", "handler") && name.is_version(OURS)
@@ -65,8 +65,8 @@ fn is_run(export: &str) -> bool {
     })
 }
 
-/// Check that the handler is the function that is going to be called. The types are those of a component
-/// whose imports were resolved: before, its resources are nobody's.
+/// Checks that the handler function has the type with which it will be called. Pass the type of a
+/// component whose imports are resolved: before, its resource types are abstract.
 pub(super) fn check_handler(
     engine: &Engine,
     of_component: &types::Component,
@@ -87,32 +87,32 @@ pub(super) fn check_handler(
     }
 }
 
-/// Check that an instance takes no more than it may have.
-pub(super) fn check_size(size: &Size, room: &Limits) -> Result<(), LoadProblem> {
+/// Checks that an instance stays within the limits.
+pub(super) fn check_size(size: &Size, capacity: &Limits) -> Result<(), LoadProblem> {
     for (takes, unit, allowed, flag) in [
         (
             size.memory,
             "bytes of memory",
-            room.max_memory,
+            capacity.max_memory,
             "--max-memory",
         ),
         (
             size.table_elements,
             "table elements",
-            room.max_table_elements,
+            capacity.max_table_elements,
             "--max-table-elements",
         ),
         (
             size.memories,
             "memories",
-            room.max_memories,
+            capacity.max_memories,
             "--max-memories",
         ),
-        (size.tables, "tables", room.max_tables, "--max-tables"),
+        (size.tables, "tables", capacity.max_tables, "--max-tables"),
         (
             size.core_instances,
             "core instances",
-            room.max_core_instances,
+            capacity.max_core_instances,
             "--max-core-instances",
         ),
     ] {
@@ -125,9 +125,9 @@ pub(super) fn check_size(size: &Size, room: &Limits) -> Result<(), LoadProblem> 
     Ok(())
 }
 
-/// The same of compiled code, as far as it can be known: each memory and each table by itself.
-pub(super) fn check_compiled(component: &Component, room: &Limits) -> Result<(), LoadProblem> {
-    // None: it imports core modules, which nobody provides.
+/// Checks compiled code as far as possible: each memory and each table by itself.
+pub(super) fn check_compiled(component: &Component, capacity: &Limits) -> Result<(), LoadProblem> {
+    // None: it imports core modules, which this host does not provide.
     let Some(needed) = component.resources_required() else {
         return Ok(());
     };
@@ -139,11 +139,12 @@ pub(super) fn check_compiled(component: &Component, room: &Limits) -> Result<(),
         table_elements: needed.max_initial_table_size.unwrap_or(0),
         ..Size::default()
     };
-    check_size(&size, room)
+    check_size(&size, capacity)
 }
 
-/// The compiler refuses a component that is valid, and whose own parts are not too many: it puts core instances
-/// between components, which are counted only when it has made them.
+/// Returns the problem with a valid component that the compiler refuses although its own parts are not
+/// too many: the compiler puts core instances between components, and they are counted only after it has
+/// made them.
 pub(super) fn refused_by_compiler(error: &wasmtime::Error) -> LoadProblem {
     LoadProblem::TooLarge(format!(
         "an instance of it takes too much: {} (the core instances that are put between its components count \

@@ -1,13 +1,13 @@
-//! What a component uses of WebAssembly that this host does not support.
+//! Finds out which features of WebAssembly a component uses that this host does not support.
 //!
-//! Where it ends: it is asked for only after a component was refused. What is supported is the engine's
-//! default, so that this need not repeat it: each feature here is one that the engine may lack.
+//! This is done only after a component was refused. The supported features are the engine's defaults,
+//! which are not repeated here: the list has features that the engine may lack.
 
 use super::outline::types;
 use crate::error::LoadProblem;
 use wasmparser::{Validator, WasmFeatures};
 
-/// Features that components are built with, in the words of their proposals.
+/// Features with which components are built, named as in their proposals.
 const NAMED: [(WasmFeatures, &str); 14] = [
     (WasmFeatures::THREADS, "threads (shared memory)"),
     (
@@ -31,7 +31,7 @@ const NAMED: [(WasmFeatures, &str); 14] = [
     (WasmFeatures::CM64, "components with 64-bit memories"),
 ];
 
-/// What WASI 0.3 is made of.
+/// The features on which WASI 0.3 is based.
 const ASYNC: [WasmFeatures; 5] = [
     WasmFeatures::CM_ASYNC,
     WasmFeatures::CM_ASYNC_STACKFUL,
@@ -49,7 +49,7 @@ pub(super) fn check_is_sync(binary: &[u8]) -> Result<(), LoadProblem> {
     }
 }
 
-/// Why the engine refused a component, if that is not because it is not valid: it lacks features, or else what
+/// Returns why the engine refused a component that is valid: it uses unsupported features, or else what
 /// `otherwise` says.
 pub(super) fn why_refused(
     binary: &[u8],

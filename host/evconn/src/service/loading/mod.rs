@@ -1,8 +1,8 @@
-//! From bytes or a file to a [`Service`]: what is in there is decided by its content, never by its name,
-//! and whatever is wrong with it is said in one line.
+//! Makes a [`Service`] from bytes or a file. Content is recognized by its bytes, never by the file's
+//! name, and every problem is reported in one line.
 //!
-//! Where it ends: what a service may import and has to export is the [`contract`]'s; what it is
-//! granted, the [`service`](crate::service)'s.
+//! The [`contract`] defines what a service may import and has to export; the [`service`](crate::service)
+//! module, what it is granted.
 
 mod content;
 mod contract;
@@ -28,7 +28,7 @@ use wasmtime::Engine;
 use wasmtime::component::{Component, Linker};
 use wasmtime_wasi::p2::bindings::CommandPre;
 
-/// What the log calls a component that does not come from a file.
+/// The name in the log of a component that does not come from a file.
 pub(crate) const UNNAMED: &str = "the component";
 
 /// Whether compiled code may be loaded.
@@ -40,53 +40,55 @@ enum Precompiled {
 
 /// Loading.
 impl Service {
-    /// Compile a component: a binary, or its text (WAT).
+    /// Compiles a component: a binary or its text (WAT).
     ///
-    /// It is granted its one connection, clocks and random numbers, and nothing else: no network,
-    /// no files, no environment, no arguments. What it prints is logged, line by line, unless
-    /// [`GrantsBuilder::inherit_stderr`](crate::GrantsBuilder::inherit_stderr) copies it to standard error.
+    /// It is granted its connection, clocks and random numbers, and nothing else: no network, no files,
+    /// no environment variables, no arguments. [`with_grants`](Self::with_grants) grants more. What it
+    /// prints goes to the log, line by line, or to standard error with
+    /// [`inherit_stderr`](crate::GrantsBuilder::inherit_stderr).
     ///
     /// # Errors
     /// [`Error::Load`] if the bytes are not a component, if it does not export
-    /// `evconn:tcp/handler@0.1.0`, if it imports what this host does not provide, or if it needs more
-    /// room than the host was made with.
+    /// `evconn:tcp/handler@0.1.0`, if it imports what this host does not provide, or if it exceeds the
+    /// limits for which the host was configured.
     pub fn new(host: &Host, component: &[u8]) -> Result<Self, Error> {
         Ok(load(host, UNNAMED, component, Precompiled::Refused).map_err(LoadError::of_bytes)?)
     }
 
-    /// The same with a file. It may have any name.
+    /// Loads a file as [`Service::new`] does. The name of the file does not matter.
     ///
     /// # Errors
-    /// As [`Service::new`], and if the file cannot be read. Of a file with compiled code the problem is
-    /// [`LoadProblem::Precompiled`]: it takes [`Service::from_precompiled_file`].
+    /// As [`Service::new`], and if the file cannot be read. A file with compiled code is
+    /// [`LoadProblem::Precompiled`]: use [`Service::from_precompiled_file`].
     pub fn from_file(host: &Host, path: impl AsRef<Path>) -> Result<Self, Error> {
         from_file(host, path.as_ref(), Precompiled::Refused)
     }
 
-    /// As [`Service::new`], for what [`Host::precompile`] or `evconn compile` made: nothing is compiled.
-    /// A component is taken, too.
+    /// Loads code compiled by [`Host::precompile`] or `evconn compile`, without compiling. A component is
+    /// accepted, too, and compiled as [`Service::new`] does.
     ///
     /// # Errors
     /// As [`Service::new`]; [`LoadProblem::Incompatible`] if the code was compiled by another version,
     /// or for another processor or other settings than this host's.
     ///
     /// # Safety
-    /// Compiled code runs unchecked, with all that this process may do: the bytes must be, unchanged,
-    /// what [`Host::precompile`] or `evconn compile` made.
+    /// Compiled code runs without further checks, with all privileges of this process: the bytes have to
+    /// be the unmodified output of [`Host::precompile`] or `evconn compile`.
     #[allow(unsafe_code, reason = "compiled code is loaded unchecked")]
     pub unsafe fn from_precompiled(host: &Host, code: &[u8]) -> Result<Self, Error> {
         Ok(load(host, UNNAMED, code, Precompiled::Trusted).map_err(LoadError::of_bytes)?)
     }
 
-    /// The same with a file. It is read once: it may be replaced, or written over, afterwards.
+    /// Loads a file as [`Service::from_precompiled`] does. It is read once, so it may be replaced or
+    /// overwritten afterwards.
     ///
     /// # Errors
-    /// As [`Service::from_precompiled`], and if the file cannot be read; [`LoadProblem::NotPrivate`] if it is
-    /// compiled code, and other users than this process's and root can write to the file, or have it.
+    /// As [`Service::from_precompiled`], and if the file cannot be read; [`LoadProblem::NotPrivate`] if
+    /// it is compiled code and belongs to another user than this process's and root, or another user can
+    /// write to it.
     ///
     /// # Safety
-    /// As [`Service::from_precompiled`]: nobody else may be able to change the file, nor to put another one
-    /// in its place.
+    /// As [`Service::from_precompiled`]: nobody else may be able to change or replace the file.
     #[allow(unsafe_code, reason = "compiled code is loaded unchecked")]
     pub unsafe fn from_precompiled_file(
         host: &Host,
@@ -98,16 +100,16 @@ impl Service {
 
 /// Compiling.
 impl Host {
-    /// Compile a service ahead of time: a component, or its text. What comes of it is for
-    /// [`Service::from_precompiled`], on hosts of this version of evconn with this kind of processor.
+    /// Compiles a service ahead of time: a component or its text. The result can be loaded with
+    /// [`Service::from_precompiled`] by the same version of evconn on the same kind of processor.
     ///
     /// # Errors
-    /// As [`Service::new`]: what would not load later is not compiled.
+    /// As [`Service::new`]: a component that could not be loaded later is not compiled.
     pub fn precompile(&self, component: &[u8]) -> Result<Vec<u8>, Error> {
         Ok(precompile(self, UNNAMED, component).map_err(LoadError::of_bytes)?)
     }
 
-    /// The same with a file.
+    /// Compiles a file as [`Host::precompile`] does.
     ///
     /// # Errors
     /// As [`Service::from_file`].
@@ -147,11 +149,10 @@ fn load(
             compile_service(host, name, &binary)?
         }
         Content::Compiled if precompiled == Precompiled::Trusted => {
-            // SAFETY: whoever called `from_precompiled` or `from_precompiled_file` has promised that
-            // this is unchanged code of wasmtime.
+            // SAFETY: the caller of `from_precompiled` or `from_precompiled_file` has guaranteed that
+            // this is unmodified code from wasmtime.
             let code = unsafe { Component::deserialize(host.services(), bytes) };
-            // Not by mapping the file: whoever writes the next version over it would change code that
-            // runs.
+            // The file is not mapped: overwriting it with the next version would change running code.
             let component = code.map_err(|error| incompatible(host, &error))?;
             contract::check(&Outline::of_compiled(&component))?;
             component
@@ -159,8 +160,8 @@ fn load(
         Content::Compiled => return Err(LoadProblem::Precompiled),
     };
     let service = prepare(host, &component)?;
-    // Otherwise the first instance would open a descriptor for it, when a connection was accepted that
-    // would have to be given up if there is none.
+    // Otherwise the first instance would open a descriptor for the image. That happens after a connection
+    // was accepted, which would fail if there is no free descriptor.
     component
         .initialize_copy_on_write_image()
         .map_err(|error| LoadProblem::NoImage(one_line(&error)))?;
@@ -178,10 +179,10 @@ fn precompile(host: &Host, name: &str, bytes: &[u8]) -> Result<Vec<u8>, LoadProb
         .map_err(|error| LoadProblem::Invalid(one_line(&error)))
 }
 
-/// Whatever can be wrong with it is found before it is compiled, if that is possible.
+/// Checks as much as possible before compiling.
 fn compile_service(host: &Host, name: &str, binary: &[u8]) -> Result<Component, LoadProblem> {
     check_interfaces(binary, contract::check)?;
-    contract::check_size(&Size::of(binary)?, host.room())?;
+    contract::check_size(&Size::of(binary)?, host.capacity())?;
     compile(host, host.services(), name, binary)
 }
 
@@ -192,7 +193,7 @@ fn check_interfaces(
     features::check_is_sync(binary)?;
     match Outline::of_binary(binary) {
         Some(outline) => contract(&outline),
-        // It is not valid: the compiler says where.
+        // It is invalid: the compiler reports where.
         None => Ok(()),
     }
 }
@@ -203,19 +204,19 @@ fn compile(
     name: &str,
     binary: &[u8],
 ) -> Result<Component, LoadProblem> {
-    progress::told(name, || host.code().compile(engine, binary)).map_err(|error| {
+    progress::logged(name, || host.code().compile(engine, binary)).map_err(|error| {
         features::why_refused(binary, || contract::refused_by_compiler(&error))
             .unwrap_or_else(|| invalid(&error))
     })
 }
 
-/// Check it, and link it.
+/// Checks and links a compiled component.
 fn prepare(host: &Host, component: &Component) -> Result<Service, LoadProblem> {
-    contract::check_compiled(component, host.room())?;
+    contract::check_compiled(component, host.capacity())?;
     let mut linker = Linker::<ConnectionState>::new(host.services());
     let unlinkable = |error| LoadProblem::Unlinkable(one_line(&error));
-    sockets::add_to_linker(&mut linker)
-        .and_then(|()| sockets::add_granted_to_linker(&mut linker))
+    sockets::p2::add_to_linker(&mut linker)
+        .and_then(|()| sockets::p2::add_granted_to_linker(&mut linker))
         .and_then(|()| add_random_to_linker(&mut linker))
         .map_err(unlinkable)?;
     let linked = linker.instantiate_pre(component).map_err(unlinkable)?;
@@ -227,7 +228,7 @@ fn prepare(host: &Host, component: &Component) -> Result<Service, LoadProblem> {
         .map_err(|error| LoadProblem::WrongHandler(one_line(&error)))
 }
 
-/// A component's binary, of what is one or the text of one.
+/// Returns a component's binary, from a binary or its text.
 pub(crate) fn component(bytes: &[u8]) -> Result<Cow<'_, [u8]>, LoadProblem> {
     match Content::of(bytes)? {
         Content::Component(binary) => Ok(binary),
@@ -235,7 +236,7 @@ pub(crate) fn component(bytes: &[u8]) -> Result<Cow<'_, [u8]>, LoadProblem> {
     }
 }
 
-/// Compile a command, check it, and link it.
+/// Compiles, checks and links a command.
 pub(crate) fn command(
     host: &Host,
     name: &str,
@@ -246,8 +247,8 @@ pub(crate) fn command(
     let component = compile(host, engine, name, binary)?;
     let unlinkable = |error| LoadProblem::Unlinkable(one_line(&error));
     let mut linker = Linker::<StoreState>::new(engine);
-    sockets::add_to_linker(&mut linker)
-        .and_then(|()| sockets::add_granted_to_linker(&mut linker))
+    sockets::p2::add_to_linker(&mut linker)
+        .and_then(|()| sockets::p2::add_granted_to_linker(&mut linker))
         .and_then(|()| CommandPre::new(linker.instantiate_pre(&component)?))
         .map_err(unlinkable)
 }
@@ -261,7 +262,9 @@ fn incompatible(host: &Host, error: &wasmtime::Error) -> LoadProblem {
         reason: one_line(error),
         advice: match host.has_pool() {
             true => "compile it again, with this version of `evconn compile`",
-            false => "serve the component itself, since this host has to compile for little room",
+            false => {
+                "serve the component itself, since this host has to compile without a pool of instances"
+            }
         },
     }
 }

@@ -1,7 +1,7 @@
-//! The names that a component imports and exports: of its binary, without compiling it, or of compiled
-//! code.
+//! The names that a component imports and exports, read from its binary without compiling it, or from
+//! compiled code.
 //!
-//! Where it ends: which of them are right is the [`contract`](super::contract)'s.
+//! The [`contract`](super::contract) decides which names are right.
 
 use std::collections::HashSet;
 use wasmparser::component_types::{ComponentEntityType, ComponentInstanceTypeId};
@@ -11,7 +11,7 @@ use wasmtime::Engine;
 use wasmtime::component::Component;
 use wasmtime::component::types::ComponentItem;
 
-/// What a component imports and exports.
+/// The imports and exports of a component.
 #[derive(Debug, Default)]
 pub(super) struct Outline {
     pub imports: Vec<Import>,
@@ -21,15 +21,16 @@ pub(super) struct Outline {
 #[derive(Debug)]
 pub(super) struct Import {
     pub name: String,
-    /// Whether someone has to provide it: an import of types alone, such as `evconn:tcp/connection`, only
-    /// names them.
+    /// Whether the host has to provide something: an import of types alone, such as
+    /// `evconn:tcp/connection`, only names them.
     pub has_functions: bool,
 }
 
 impl Outline {
-    /// None if the component is not valid, also with all features: the compiler says where.
+    /// Returns the outline, or None if the component is invalid even with all features, in which case the
+    /// compiler reports where.
     ///
-    /// The bodies of its functions are not looked at.
+    /// Function bodies are not validated.
     pub fn of_binary(binary: &[u8]) -> Option<Self> {
         let types = types(binary, WasmFeatures::all())?;
         let mut outline = Self::default();
@@ -66,14 +67,15 @@ impl Outline {
     }
 }
 
-/// The types of a component, if it is valid with these features but for the bodies of its functions.
+/// Returns the types of a component, if it is valid with these features. Function bodies are not
+/// validated.
 pub(super) fn types(binary: &[u8], features: WasmFeatures) -> Option<Types> {
     let mut validator = Validator::new_with_features(features);
     let mut parser = Parser::new(0);
     parser.set_features(features);
     let mut types = None;
     for payload in parser.parse_all(binary) {
-        // That of the component itself comes last.
+        // The types of the component itself come last.
         if let ValidPayload::End(of_component) = validator.payload(&payload.ok()?).ok()? {
             types = Some(of_component);
         }
@@ -81,7 +83,7 @@ pub(super) fn types(binary: &[u8], features: WasmFeatures) -> Option<Types> {
     types
 }
 
-/// Its own sections, without those of what is nested in it.
+/// Returns the component's own sections, without those of nested components.
 fn top_level(binary: &[u8]) -> impl Iterator<Item = Payload<'_>> {
     let mut depth = 0_usize;
     let payloads = Parser::new(0).parse_all(binary).map_while(Result::ok);
@@ -95,11 +97,11 @@ fn top_level(binary: &[u8]) -> impl Iterator<Item = Payload<'_>> {
     })
 }
 
-/// Finds out which imports have functions in them.
+/// Finds out which imports contain functions.
 struct Functions<'a> {
     types: &'a Types,
-    /// Instances that have none, or whose exports are being looked at: types are shared, and a small file
-    /// can refer to the same one millions of times.
+    /// Instances that contain none, or whose exports are being visited: types are shared, and a small
+    /// file can refer to the same one millions of times.
     without: HashSet<ComponentInstanceTypeId>,
 }
 
@@ -119,7 +121,7 @@ impl<'a> Functions<'a> {
         }
     }
 
-    /// Types are nested up to 100 levels deep: that is checked when they are validated.
+    /// Returns whether an item contains functions. Validation limits the nesting of types to 100 levels.
     fn are_in(&mut self, item: &ComponentEntityType) -> bool {
         match item {
             ComponentEntityType::Instance(id) => {
@@ -140,7 +142,7 @@ impl<'a> Functions<'a> {
     }
 }
 
-/// The same of compiled code.
+/// Returns whether an item of compiled code contains functions.
 fn has_functions(engine: &Engine, item: &ComponentItem) -> bool {
     match item {
         ComponentItem::ComponentInstance(instance) => instance

@@ -1,19 +1,19 @@
-//! Tells whoever waits that a component is being compiled, if that takes long.
+//! Logs that a component is being compiled, if that takes long.
 
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
 use std::time::Duration;
 
-/// After this time people ask themselves what is going on.
+/// Compiling that takes longer than this is logged.
 const LONG: Duration = Duration::from_secs(1);
 
 /// Does the work. Logs that `name` is being compiled if that takes longer than a second.
-pub(super) fn told<T>(name: &str, work: impl FnOnce() -> T) -> T {
+pub(super) fn logged<T>(name: &str, work: impl FnOnce() -> T) -> T {
     let tell = || tracing::info!("compiling {name}: this can take a while");
     meanwhile(LONG, tell, work)
 }
 
-/// Does the work. If it takes longer than `time`, this is told on another thread, once.
+/// Does the work. If it takes longer than `time`, calls `tell` on another thread, once.
 fn meanwhile<T>(time: Duration, tell: impl FnOnce() + Send, work: impl FnOnce() -> T) -> T {
     thread::scope(|scope| {
         let (done, is_done) = channel::<()>();
@@ -22,7 +22,7 @@ fn meanwhile<T>(time: Duration, tell: impl FnOnce() + Send, work: impl FnOnce() 
                 tell();
             }
         };
-        // Where there can be no more threads, nothing is told.
+        // If no thread can be started, nothing is logged.
         let _waiting = thread::Builder::new().spawn_scoped(scope, wait);
         let result = work();
         drop(done);

@@ -1,11 +1,11 @@
-//! How much one instance of a component takes: what compiling it costs, and what it begins with.
+//! The size of one instance of a component: what compiling it costs, and with how much memory it begins.
 //!
-//! Compiling handles each definition once for each time that the component around it is instantiated,
-//! and takes time and memory for each level of nesting. So a small file can take hours, and all of the
-//! memory. This is found here, before anything is compiled, in one pass over the sections.
+//! The compiler processes each definition as often as the component around it is instantiated, and needs
+//! time and memory for each level of nesting. So compiling a small file can take hours and all available
+//! memory. This module detects that before anything is compiled, in one pass over the sections.
 //!
-//! Where it ends: whether the component is valid is for the compiler to say, and how much is allowed,
-//! for the [`contract`](super::contract).
+//! It does not check whether the component is valid, which the compiler does. The
+//! [`contract`](super::contract) defines how much is allowed.
 
 mod walk;
 
@@ -13,27 +13,27 @@ use crate::error::LoadProblem;
 use walk::{Stop, Walk};
 use wasmparser::Parser;
 
-/// What one instance takes, with everything that is instantiated in it.
+/// The size of one instance, with everything that is instantiated in it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Size {
-    /// Each definition is counted as often as the component around it is instantiated.
+    /// Definitions, each counted as often as the component around it is instantiated.
     pub definitions: u64,
     /// Core instances, without those that the compiler puts between components.
     pub core_instances: u64,
     pub memories: u64,
-    /// What they begin with, in bytes.
+    /// The initial size of all memories, in bytes.
     pub memory: u64,
     pub tables: u64,
-    /// What they begin with.
+    /// The initial size of all tables.
     pub table_elements: u64,
 }
 
 impl Size {
-    /// The size of a component. What cannot be parsed is not counted: the compiler says what is wrong.
+    /// Returns the size of a component. Invalid parts are not counted: the compiler reports them.
     ///
     /// # Errors
-    /// [`LoadProblem::TooComplex`] if compiling it would take time and memory out of proportion to the
-    /// file.
+    /// [`LoadProblem::TooComplex`] if compiling it would take time and memory out of proportion to its
+    /// size.
     pub fn of(component: &[u8]) -> Result<Self, LoadProblem> {
         let mut walk = Walk::default();
         for payload in Parser::new(0).parse_all(component).map_while(Result::ok) {

@@ -6,14 +6,14 @@ use std::net::{TcpStream, UdpSocket};
 use std::os::fd::{AsFd, AsRawFd, IntoRawFd};
 use std::os::unix::net::{UnixDatagram, UnixStream};
 
-/// A descriptor as one that was inherited: it is not close-on-exec.
+/// Returns a duplicate, which is not close-on-exec, like an inherited descriptor.
 fn inherited(socket: impl AsFd) -> OwnedFd {
     rustix::io::dup(socket).expect("a duplicate")
 }
 
 #[allow(unsafe_code, reason = "these tests give their descriptors away")]
 fn claim() {
-    // SAFETY: what is not close-on-exec here was duplicated for being taken.
+    // SAFETY: whatever is not close-on-exec here was duplicated in order to be taken.
     unsafe { claim_inherited_descriptors() }
 }
 
@@ -23,14 +23,14 @@ fn taken(socket: impl AsFd) -> Opened {
     take(number).unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// What is said about a descriptor that cannot be listened on: one line, with its number.
+/// Returns the error for a descriptor that cannot be listened on: one line, with its number.
 fn refused(socket: impl AsFd) -> String {
     let socket = inherited(socket);
     let number = socket.as_raw_fd();
     claim();
     let error = take(number).expect_err("it is refused").to_string();
     assert!(!error.contains('\n'), "{error}");
-    // It was not taken: it is as it was, and still the test's.
+    // It was not taken: its flags are unchanged, and the test still owns it.
     let flags = fcntl_getfd(&socket).expect("open");
     assert!(!flags.contains(FdFlags::CLOEXEC));
     error.replace(&format!("descriptor {number} "), "descriptor N ")

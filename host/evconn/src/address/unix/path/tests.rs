@@ -11,7 +11,7 @@ fn bind_at(path: &Path) -> Result<Opened, SourceError> {
     bind(path, None, BACKLOG)
 }
 
-/// What is said about a path that cannot be had: one line.
+/// Returns the error for a path that cannot be used: one line.
 fn refused(path: &Path) -> String {
     let error = bind_at(path).expect_err("it is refused").to_string();
     assert!(!error.contains('\n'), "{error}");
@@ -22,7 +22,7 @@ fn is_served(path: &Path) -> bool {
     UnixStream::connect(path).is_ok()
 }
 
-/// A socket that its process has left behind: it is closed, and its file is there.
+/// Leaves the file of a closed socket behind, as a killed process does.
 fn stale(path: &Path) {
     drop(UnixListener::bind(path).expect("a socket"));
     assert!(
@@ -223,7 +223,7 @@ fn a_directory_that_cannot_be_written_is_named() {
     }
 }
 
-/// Everybody who may list a directory can lock it.
+/// Whoever may list a directory can lock it.
 #[test]
 fn who_locks_the_directory_holds_nobody_up() {
     let scratch = Scratch::new();
@@ -247,7 +247,7 @@ fn a_path_that_another_process_is_about_to_take_is_named() {
         scratch.join(".a.sock.lock")
     );
     assert_eq!(refused(&path), expected);
-    // Another path is another matter.
+    // Another path is not affected.
     drop(bind_at(&scratch.join("b.sock")).expect("a socket"));
     drop(lock);
     drop(bind_at(&path).expect("a socket"));
@@ -263,7 +263,7 @@ fn a_lock_that_was_left_behind_is_no_lock() {
     assert_eq!(scratch.contents(), Vec::<String>::new());
 }
 
-/// Who can write to the directory can put it there, and lock it.
+/// Whoever can write to the directory can create the lock file and lock it.
 #[test]
 fn a_lock_of_somebody_else_holds_nobody_up() {
     let scratch = Scratch::new();
@@ -278,7 +278,7 @@ fn a_lock_of_somebody_else_holds_nobody_up() {
     assert_eq!(scratch.contents(), [".a.sock.lock"]);
 }
 
-/// A link is put in the place of the file that was just made: what it leads to keeps its mode.
+/// A link replaces the file that was just created: the link's target keeps its mode.
 #[test]
 fn the_mode_of_no_other_file_is_set() {
     let scratch = Scratch::new();
@@ -295,12 +295,12 @@ fn the_mode_of_no_other_file_is_set() {
     made.set_mode(Mode::from_raw_mode(0o666)).expect("set");
     assert_eq!(mode_of(&precious) & 0o777, 0o600);
     assert_eq!(mode_of(&scratch.join("moved")) & 0o777, 0o666);
-    // Nor is the link taken for what was made.
+    // Nor is the link taken for the file that was created.
     let error = Made::find(&path).err().expect("it is a link");
     assert!(error.to_string().contains("another file"), "{error}");
 }
 
-/// It has no more than it is to have, from the beginning.
+/// From the beginning, the file has no more permissions than it is to have.
 #[cfg(target_os = "linux")]
 #[test]
 fn the_mode_is_right_when_the_file_is_made() {
@@ -319,7 +319,7 @@ fn what_has_taken_the_place_of_a_stale_socket_stays() {
     let scratch = Scratch::new();
     let path = scratch.join("a.sock");
     stale(&path);
-    let Ok(FoundAtPath::Socket(identity)) = look(&path) else {
+    let Ok(FoundAtPath::Socket(identity)) = inspect(&path) else {
         panic!("a socket");
     };
     std::fs::rename(&path, scratch.join("moved")).expect("moved");

@@ -2,7 +2,7 @@
 
 use crate::ingress::refused::Refused;
 use crate::ingress::tls::{TlsConfig, handshake};
-use crate::sockets::{Plain, TlsSession, uninit};
+use crate::sockets::{Plain, TlsSession};
 use rcgen::{CertificateParams, KeyPair};
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{
@@ -17,16 +17,16 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::net::TcpListener;
 
-/// Far more than anything here takes.
+/// The deadline of all waits, far more than any of them takes.
 pub const DEADLINE: Duration = Duration::from_secs(60);
 
-/// Wait for `future`, but not for ever.
+/// Waits for `future`, up to the deadline.
 pub async fn within<T>(future: impl Future<Output = T>) -> T {
     let waiting = tokio::time::timeout(DEADLINE, future);
     waiting.await.expect("it is done in time")
 }
 
-/// A directory that goes with its test.
+/// A directory that is removed at the end of its test.
 pub struct TestDirectory(PathBuf);
 
 impl TestDirectory {
@@ -56,7 +56,7 @@ impl Drop for TestDirectory {
     }
 }
 
-/// A self-signed certificate for `localhost` in `cert.pem` and its key in `key.pem`.
+/// Returns a self-signed certificate for `localhost` in `cert.pem` and its key in `key.pem`.
 pub fn make_certificate(directory: &TestDirectory) -> CertificateDer<'static> {
     make_certificate_with(directory, |_| {})
 }
@@ -79,7 +79,7 @@ pub fn load(directory: &TestDirectory) -> TlsConfig {
     TlsConfig::from_files(directory.path("cert.pem"), directory.path("key.pem")).expect("usable")
 }
 
-/// A server's configuration with a new certificate, and a client's that trusts it.
+/// Returns a server's configuration with a new certificate, and a client's that trusts it.
 pub fn configs() -> (TlsConfig, ClientConfig) {
     let directory = TestDirectory::new();
     let certificate = make_certificate(&directory);
@@ -108,17 +108,17 @@ pub fn trusting_with_versions(
 pub async fn pair() -> (Plain, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("its address");
-    // The kernel completes it.
+    // The kernel completes the handshake of TCP.
     let peer = TcpStream::connect(address).expect("connected");
     peer.set_read_timeout(Some(DEADLINE)).expect("a timeout");
     let (stream, _) = listener.accept().await.expect("accepted");
-    // As the sockets of a listener are. Without it, each round trip may wait for a delayed ACK.
+    // As with the sockets of a listener. Without it, each round trip may wait for a delayed ACK.
     peer.set_nodelay(true).expect("set");
     stream.set_nodelay(true).expect("set");
     (Plain::tcp(stream.into_std().expect("a socket")), peer)
 }
 
-/// A client's stream: it blocks, and so it is used in a thread of its own.
+/// A client's stream. It blocks, so each is used in a thread of its own.
 pub type Client = StreamOwned<ClientConnection, TcpStream>;
 
 pub fn client(config: ClientConfig, stream: TcpStream) -> Client {
@@ -127,7 +127,7 @@ pub fn client(config: ClientConfig, stream: TcpStream) -> Client {
     StreamOwned::new(client, stream)
 }
 
-/// Do the handshake while a client does something: both outcomes.
+/// Runs the handshake while a client does something. Returns both outcomes.
 pub async fn meet<T: Send + 'static>(
     server: &TlsConfig,
     peer: impl FnOnce(TcpStream) -> T + Send + 'static,
@@ -142,7 +142,7 @@ pub async fn meet<T: Send + 'static>(
 }
 
 pub fn try_recv(session: &TlsSession, buffer: &mut [u8]) -> std::io::Result<usize> {
-    session.try_recv(uninit(buffer))
+    session.try_recv(buffer)
 }
 
 pub async fn readable(session: &TlsSession) {
@@ -150,12 +150,12 @@ pub async fn readable(session: &TlsSession) {
     within(ready).await.expect("readable");
 }
 
-/// An error is what the next attempt to send says.
+/// Waits until it is writable. An error is reported by the next attempt to send.
 pub async fn writable(session: &TlsSession) {
     let _ = within(poll_fn(|cx| session.poll_writable(cx))).await;
 }
 
-/// Read once there is something.
+/// Reads as soon as something has arrived.
 pub async fn receive(session: &TlsSession, buffer: &mut [u8]) -> std::io::Result<usize> {
     loop {
         match try_recv(session, buffer) {
@@ -165,7 +165,7 @@ pub async fn receive(session: &TlsSession, buffer: &mut [u8]) -> std::io::Result
     }
 }
 
-/// Send all of it.
+/// Sends all of it.
 pub async fn send(session: &TlsSession, mut bytes: &[u8]) -> std::io::Result<()> {
     while !bytes.is_empty() {
         match session.try_send(bytes) {
@@ -176,7 +176,7 @@ pub async fn send(session: &TlsSession, mut bytes: &[u8]) -> std::io::Result<()>
     Ok(())
 }
 
-/// Send back what comes, until the end.
+/// Echoes what arrives, until the end.
 pub async fn echo(session: &TlsSession) -> std::io::Result<()> {
     let mut buffer = vec![0; 20_000];
     loop {

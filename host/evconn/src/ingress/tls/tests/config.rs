@@ -88,7 +88,7 @@ fn both_may_be_in_one_file() {
     TlsConfig::from_files(&both, &both).expect("usable");
 }
 
-/// Whether a client with that configuration gets through.
+/// Returns whether a client with this configuration can connect.
 async fn gets_through(server: &TlsConfig, config: ClientConfig) -> bool {
     let (session, peer) = meet(server, |stream| client(config, stream).write_all(b"x")).await;
     let sent = peer.await.expect("no panic");
@@ -106,7 +106,7 @@ async fn reloading_changes_the_certificate_of_new_connections() {
     assert!(!gets_through(&server, new.clone()).await);
     server.clone().reload().expect("usable");
     assert!(gets_through(&server, new).await);
-    // Not resumed: a new session.
+    // A new session, not a resumed one.
     assert!(!gets_through(&server, old_without_sessions(old)).await);
 }
 

@@ -1,4 +1,4 @@
-//! Handshakes: what is agreed on, and who is refused.
+//! Handshakes: what is negotiated, and who is refused.
 
 use super::client::{TestDirectory, client, configs, load, make_certificate, meet, pair};
 use super::client::{trusting_with_versions, within};
@@ -8,7 +8,7 @@ use std::net::{Shutdown, TcpStream};
 use std::time::Duration;
 use tokio::task::spawn_blocking;
 
-/// The cause with which a peer that does this is refused, and what the peer made of it.
+/// Returns why a peer that does this is refused, and what the peer received.
 async fn refusal<T: Send + 'static>(
     server: &TlsConfig,
     peer: impl FnOnce(TcpStream) -> T + Send + 'static,

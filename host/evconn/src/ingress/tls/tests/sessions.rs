@@ -1,4 +1,4 @@
-//! Sessions: bytes both ways, backpressure, and every way in which they end.
+//! Sessions: bytes in both directions, back-pressure, and every way in which they end.
 
 use super::client::{Client, client, configs, echo, meet, readable, receive, send};
 use super::client::{try_recv, within, writable};
@@ -8,7 +8,7 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::Shutdown;
 use tokio::task::JoinHandle;
 
-/// A session with a client that does this.
+/// Returns a session with a client that does this.
 async fn session<T: Send + 'static>(
     does: impl FnOnce(Client) -> T + Send + 'static,
 ) -> (TlsSession, JoinHandle<T>) {
@@ -25,7 +25,7 @@ async fn session_with<T: Send + 'static>(
     (session.expect("a session"), peer)
 }
 
-/// End the client's side: with a `close_notify`, and the connection's end.
+/// Ends the client's side with a `close_notify` and a FIN.
 fn end(client: &mut Client) {
     client.conn.send_close_notify();
     client.flush().expect("sent");
@@ -74,7 +74,7 @@ async fn nothing_there_would_block_and_readiness_follows_the_bytes() {
     go.send(()).expect("waiting");
     readable(&session).await;
     assert_eq!(try_recv(&session, &mut buffer).expect("bytes"), 3);
-    // The rest is in the session, not in the socket.
+    // The rest is in the session's buffer, not in the socket.
     readable(&session).await;
     assert_eq!(try_recv(&session, &mut buffer).expect("bytes"), 2);
     drop(peer.await);
@@ -105,7 +105,7 @@ async fn a_peer_that_does_not_read_holds_the_sender_up() {
     assert_eq!(error.kind(), ErrorKind::WouldBlock);
     assert!(taken < bytes.len(), "all of it was taken");
     go.send(()).expect("waiting");
-    // What was taken gets there though nobody waits for it: the session is dropped.
+    // What was taken arrives although nobody waits for it: the session is dropped.
     drop(session);
     let received = within(peer).await.expect("no panic");
     assert!(received == bytes[..taken], "{} of {taken}", received.len());
@@ -131,7 +131,7 @@ async fn this_side_can_end_and_go_on_receiving() {
         assert_eq!(receive(&session, &mut buffer).await.expect("bytes"), 5);
         send(&session, b"answer").await.expect("sent");
         session.shutdown(rustix::net::Shutdown::Write);
-        // Again it does nothing.
+        // A second call has no effect.
         session.shutdown(rustix::net::Shutdown::Write);
         let late = session.try_send(b"late").expect_err("it has ended");
         assert_eq!(late.kind(), ErrorKind::BrokenPipe);
@@ -166,7 +166,7 @@ async fn bytes_that_are_no_records_end_the_session() {
     let (go, wait) = std::sync::mpsc::channel();
     let (session, peer) = session(move |mut client| {
         client.write_all(b"good").expect("sent");
-        // Not before the handshake is done on the other side, too: it would be part of that.
+        // Only once the handshake is done on the other side, too: otherwise this would be part of it.
         wait.recv().expect("told to go on");
         client
             .sock
@@ -225,7 +225,7 @@ async fn a_dropped_session_ends_properly() {
     assert_eq!(within(peer).await.expect("no panic"), "all of it");
 }
 
-/// Send as many records that hold nothing.
+/// Sends `count` records that have no bytes of the application.
 async fn records_without_bytes(count: usize) -> io::Result<usize> {
     let (go, wait) = std::sync::mpsc::channel();
     let (session, peer) = session(move |mut client| {
@@ -233,13 +233,13 @@ async fn records_without_bytes(count: usize) -> io::Result<usize> {
             .conn
             .complete_io(&mut client.sock)
             .expect("a handshake");
-        // Not before it is done on the other side, too: they would be part of it.
+        // Only once the handshake is done on the other side, too: otherwise they would be part of it.
         wait.recv().expect("told to go on");
         for _ in 0..count {
             // An update of the keys.
             client.conn.refresh_traffic_keys().expect("allowed");
         }
-        // It may have been refused by then.
+        // The session may have been refused by then.
         let _ = client.write_all(b"x");
         client
     })

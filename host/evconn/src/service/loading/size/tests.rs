@@ -17,7 +17,7 @@ fn too_complex(component: &[u8]) -> String {
     }
 }
 
-/// A component with nothing but one in it, and so on.
+/// Returns a component that contains only a component, and so on.
 fn nested(levels: usize) -> Vec<u8> {
     let mut component = wasm(&[]);
     for _ in 0..levels {
@@ -39,7 +39,7 @@ fn wasm(sections: &[u8]) -> Vec<u8> {
     [b"\0asm\x0d\0\x01\0", sections].concat()
 }
 
-/// Each component instantiates the one before it twice.
+/// Returns a component in which each component instantiates the previous one twice.
 fn doubled(times: usize) -> String {
     let first = "(component $c0 (core module $m) (core instance (instantiate $m)))".to_owned();
     let more = (1..=times).map(|level| {
@@ -113,7 +113,7 @@ fn a_small_component_that_is_instantiated_millions_of_times_is_too_complex() {
     }
 }
 
-/// How often those are instantiated in turn cannot be told.
+/// How often such components are instantiated in turn is unknown.
 #[test]
 fn what_instantiates_a_component_that_it_is_given_is_too_complex() {
     let why = too_complex(&binary(

@@ -1,4 +1,4 @@
-//! The pass over the sections of a component, and of what is nested in it.
+//! The pass over the sections of a component and of its nested components.
 
 use super::Size;
 use wasmparser::{
@@ -8,26 +8,26 @@ use wasmparser::{
     InstanceSectionReader, MemorySectionReader, Payload, TableSectionReader,
 };
 
-/// Maximum depth of components within components. Composing adds one or two levels for each part.
+/// Maximum depth of nested components. Each composed component adds one or two levels.
 pub(super) const MAX_DEPTH: usize = 100;
 
-/// Maximum number of components and core modules in a file. A component in Rust has about ten, and
-/// compiling takes about 100 KiB for each, be it empty.
+/// Maximum number of components and core modules in a file. A component in Rust has about ten. Compiling
+/// takes about 100 KiB for each, even for an empty one.
 const MAX_PARTS: u64 = 1_000;
 
 /// Maximum number of definitions, each counted as often as it is instantiated. A component in Rust has
-/// some hundreds. Those that take the most are functions that are called by another component: each is
-/// compiled.
+/// some hundreds. Functions that other components call cost the most, since an adapter is compiled for
+/// each.
 const MAX_DEFINITIONS: u64 = 100_000;
 
-/// The size of a page, if a memory does not say another.
+/// The default page size of a memory, as a power of two.
 const PAGE_BITS: u32 = 16;
 
-/// Why the pass does not go on.
+/// Why the pass stops.
 pub(super) enum Stop {
-    /// A section is not valid.
+    /// A section is invalid.
     Unreadable,
-    /// A limit is exceeded: which.
+    /// A limit is exceeded.
     TooComplex(String),
 }
 
@@ -45,17 +45,17 @@ pub(super) struct Walk {
     size: Size,
 }
 
-/// A component, or a core module, up to where it was read.
+/// A component or a core module, as far as it has been read.
 struct Level {
     encoding: Encoding,
     size: Size,
-    /// The components that it can refer to by index. None: known only when it is instantiated.
+    /// The components that it can refer to by index. None: known only at instantiation.
     components: Vec<Option<Size>>,
     modules: Vec<Option<Size>>,
 }
 
 impl Walk {
-    /// The size of the component, or of as much of it as was read.
+    /// Returns the size of the component, as far as it has been read.
     pub fn size(&self) -> Size {
         self.open.first().map_or(self.size, |level| level.size)
     }
@@ -199,7 +199,7 @@ impl Level {
         self.definitions(imports.count())
     }
 
-    /// An export can be referred to again, by an index of its own.
+    /// Adds an exported item, which gets an index of its own.
     fn export(&mut self, exports: &ComponentExportSectionReader<'_>) -> Result<(), Stop> {
         for export in exports.clone() {
             let export = export?;
@@ -230,8 +230,8 @@ impl Level {
         Ok(())
     }
 
-    /// A core module that is known only when the component is instantiated has whatever memories it has:
-    /// they are counted when they are made.
+    /// Adds instances of core modules. The memories of a module that is known only at instantiation are
+    /// counted when they are created.
     fn instantiate_core(&mut self, instances: &InstanceSectionReader<'_>) -> Result<(), Stop> {
         for instance in instances.clone() {
             self.definitions(1)?;
@@ -270,7 +270,7 @@ impl Level {
     }
 }
 
-/// How often it would be instantiated cannot be told without doing so.
+/// Returns the error for a component whose number of instances would be known only by instantiating it.
 fn unknown() -> Stop {
     Stop::TooComplex(
         "it instantiates a component that it imports or gets from an instance; only those that are \

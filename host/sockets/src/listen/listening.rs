@@ -1,0 +1,118 @@
+//! A socket that listens: it accepts, and asks the policy about each peer.
+
+use crate::connection::{Endpoint, Peer, UNIX_ADDRESS};
+use crate::error::ErrorCode;
+use crate::policy::{Policy, Use};
+use crate::sys::{self, Readiness, code_of_accept};
+use crate::transport::Plain;
+use socket2::{SockRef, Socket};
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use tokio::io::Interest;
+
+/// How many peers that are not allowed are reset in one go.
+pub const REFUSED_AT_A_TIME: u32 = 64;
+
+#[derive(Debug)]
+pub struct Listening {
+    readiness: Readiness,
+    socket: Arc<Socket>,
+    is_unix: bool,
+}
+
+impl Listening {
+    /// A TCP socket that listens and never blocks. To be called within a tokio runtime: its event loop
+    /// says when there is somebody.
+    pub fn tcp(socket: impl Into<Socket>) -> io::Result<Self> {
+        Self::new(socket.into(), false)
+    }
+
+    /// A Unix socket, likewise.
+    pub fn unix(socket: impl Into<Socket>) -> io::Result<Self> {
+        Self::new(socket.into(), true)
+    }
+
+    fn new(socket: Socket, is_unix: bool) -> io::Result<Self> {
+        let socket = Arc::new(socket);
+        let readiness = Readiness::default();
+        readiness.register(&socket)?;
+        Ok(Self {
+            readiness,
+            socket,
+            is_unix,
+        })
+    }
+
+    /// Accepts a connection. Pending: none waits, or this task has used up its time slice.
+    pub fn poll_accept(
+        &self,
+        policy: &Policy,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Endpoint, ErrorCode>> {
+        for _ in 0..REFUSED_AT_A_TIME {
+            let endpoint = match ready!(self.poll_accept_any(cx)) {
+                Ok(endpoint) => endpoint,
+                Err(error) => return Poll::Ready(Err(code_of_accept(&error))),
+            };
+            if let Some(endpoint) = self.admit(endpoint, policy) {
+                return Poll::Ready(Ok(endpoint));
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Resets a connection whose peer is not allowed, and logs it.
+    pub fn admit(&self, endpoint: Endpoint, policy: &Policy) -> Option<Endpoint> {
+        if policy.allows(endpoint.peer_address(), Use::Accept) {
+            return Some(endpoint);
+        }
+        let peer = Peer::of(&endpoint);
+        tracing::info!(%peer, "connection refused: its peer may not connect");
+        endpoint.reset();
+        None
+    }
+
+    fn poll_accept_any(&self, cx: &mut Context<'_>) -> Poll<io::Result<Endpoint>> {
+        loop {
+            ready!(self.readiness.poll_readable(&self.socket, cx))?;
+            let accepted = self
+                .readiness
+                .try_io(&self.socket, Interest::READABLE, || self.accept_now());
+            match accepted {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                accepted => return Poll::Ready(accepted),
+            }
+        }
+    }
+
+    /// Accepts a connection that the kernel has now, whatever the event loop knows of it. `WouldBlock`:
+    /// none waits.
+    pub fn accept_now(&self) -> io::Result<Endpoint> {
+        let (socket, peer) = sys::accept(&self.socket)?;
+        if self.is_unix {
+            return Ok(Endpoint::new(Plain::unix(socket), UNIX_ADDRESS));
+        }
+        let peer = peer.ok_or(io::ErrorKind::ConnectionAborted)?;
+        Ok(Endpoint::new(Plain::tcp(socket), peer))
+    }
+
+    pub fn local_address(&self) -> io::Result<SocketAddr> {
+        match self.is_unix {
+            true => Ok(UNIX_ADDRESS),
+            false => sys::local_address(&self.options()),
+        }
+    }
+
+    /// Whether it is a Unix socket.
+    pub fn is_unix(&self) -> bool {
+        self.is_unix
+    }
+
+    /// For socket options.
+    pub fn options(&self) -> SockRef<'_> {
+        SockRef::from(&*self.socket)
+    }
+}

@@ -1,0 +1,8 @@
+//! Sockets that listen: their accept queue, and its drain when accepting ends.
+
+mod drain;
+mod listener;
+mod listening;
+
+pub(crate) use listener::Listener;
+pub(crate) use listening::Listening;

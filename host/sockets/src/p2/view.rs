@@ -1,0 +1,19 @@
+//! A store's view of its sockets.
+
+use crate::policy::TcpCtx;
+use wasmtime::component::ResourceTable;
+use wasmtime_wasi::WasiView;
+
+/// What the interfaces work on.
+pub struct TcpCtxView<'a> {
+    /// The rules for the store's sockets.
+    pub ctx: &'a mut TcpCtx,
+    /// Where the sockets and their streams are: the table of all of the store's WASI resources.
+    pub table: &'a mut ResourceTable,
+}
+
+/// Gives access to a store's sockets. Implemented for the store's data.
+pub trait TcpView: WasiView {
+    /// The context and the table; the table is that of [`WasiView::ctx`].
+    fn tcp(&mut self) -> TcpCtxView<'_>;
+}

@@ -1,0 +1,268 @@
+//! What a store's sockets may do: by the rules that its guest was given, and by what its other sockets are.
+
+use super::denial::{Denial, OnDenied};
+use super::destinations::{Destinations, Protocol, Verdict};
+use super::own::{self, Claim, Own};
+use super::place::Place;
+use super::rule::{Policy, Use};
+use super::udp::UdpRules;
+use crate::sys::TcpOptions;
+use std::io;
+use std::net::SocketAddr;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+
+/// What a store has for its TCP sockets, besides the resource table.
+///
+/// Cheap to clone; the clones share the policy's counters.
+#[derive(Clone, Debug)]
+pub struct TcpCtx {
+    rules: Arc<Rules>,
+    /// Who is told of what the guest may not have.
+    on_denied: Option<Arc<dyn OnDenied>>,
+    /// What is known of the guest's sockets. None if nothing depends on it.
+    own: Option<Arc<Own>>,
+}
+
+#[derive(Clone, Debug)]
+struct Rules {
+    policy: Policy,
+    /// Where the guest may connect to, besides.
+    destinations: Destinations,
+    /// Where it may listen, besides.
+    places: Vec<Place>,
+    /// How many connections the kernel may hold for a socket that listens, whatever the guest says.
+    backlog: Option<NonZeroU32>,
+    udp: UdpRules,
+    options: TcpOptions,
+}
+
+impl TcpCtx {
+    /// Sockets that may do what `policy` allows, set up with the defaults of [`TcpOptions`].
+    pub fn new(policy: Policy) -> Self {
+        Self {
+            rules: Arc::new(Rules {
+                policy,
+                destinations: Destinations::default(),
+                places: Vec::new(),
+                backlog: None,
+                udp: UdpRules::default(),
+                options: TcpOptions::default(),
+            }),
+            on_denied: None,
+            own: None,
+        }
+    }
+
+    /// How the sockets are set up.
+    pub fn options(mut self, options: TcpOptions) -> Self {
+        self.rules_mut().options = options;
+        self
+    }
+
+    /// Where the sockets may connect to, whatever the policy says.
+    pub fn with_destinations(mut self, destinations: Destinations) -> Self {
+        self.rules_mut().destinations = destinations;
+        self
+    }
+
+    /// Where the sockets may listen, whatever the policy says.
+    pub fn with_places(mut self, places: Vec<Place>) -> Self {
+        self.rules_mut().places = places;
+        self
+    }
+
+    /// How many connections the kernel may hold for a socket, whatever the guest says.
+    pub fn with_backlog(mut self, backlog: Option<NonZeroU32>) -> Self {
+        self.rules_mut().backlog = backlog;
+        self
+    }
+
+    /// What the guest may do with datagrams.
+    pub fn with_udp(mut self, udp: UdpRules) -> Self {
+        self.rules_mut().udp = udp;
+        self
+    }
+
+    /// What the guest may do with datagrams.
+    pub fn udp(&self) -> &UdpRules {
+        &self.rules.udp
+    }
+
+    fn rules_mut(&mut self) -> &mut Rules {
+        Arc::make_mut(&mut self.rules)
+    }
+
+    /// For the sockets of one guest that was granted something of the network: those of its own are known
+    /// to it.
+    pub fn for_guest(mut self, on_denied: Arc<dyn OnDenied>) -> Self {
+        let has_grant = self.rules.destinations.has(Protocol::Tcp)
+            || !self.rules.places.is_empty()
+            || self.rules.udp.allows_sockets();
+        self.own = has_grant.then(Arc::default);
+        self.on_denied = Some(on_denied);
+        self
+    }
+
+    /// The same, for one that may connect to itself, also if it was granted nothing.
+    pub fn for_program(self, on_denied: Arc<dyn OnDenied>) -> Self {
+        let mut ctx = self.for_guest(on_denied);
+        ctx.own.get_or_insert_default();
+        ctx
+    }
+
+    /// How the sockets are set up.
+    pub(crate) fn tcp_options(&self) -> &TcpOptions {
+        &self.rules.options
+    }
+
+    /// Which peers a listener may have, whatever it listens on.
+    pub(crate) fn policy(&self) -> &Policy {
+        &self.rules.policy
+    }
+
+    pub(crate) fn destinations(&self) -> &Destinations {
+        &self.rules.destinations
+    }
+
+    pub(crate) fn on_denied(&self) -> Option<&Arc<dyn OnDenied>> {
+        self.on_denied.as_ref()
+    }
+
+    pub(crate) fn tell(&self, denial: Denial<'_>) {
+        if let Some(on_denied) = &self.on_denied {
+            on_denied.denied(denial);
+        }
+    }
+
+    fn deny(&self, denial: Denial<'_>) -> bool {
+        self.tell(denial);
+        false
+    }
+
+    fn own(&self) -> Option<&Own> {
+        self.own.as_deref()
+    }
+
+    /// The queue of a socket for whose length the guest has asked.
+    pub(crate) fn backlog(&self, asked: i32) -> i32 {
+        let queue = |count: NonZeroU32| i32::try_from(count.get()).unwrap_or(i32::MAX);
+        self.rules.backlog.map_or(asked, queue)
+    }
+
+    /// Whether the guest may have sockets at all.
+    pub(crate) fn allows_sockets(&self) -> bool {
+        let has_own = self.own.is_some() || self.rules.destinations.has(Protocol::Tcp);
+        has_own || self.rules.policy.allows_sockets() || self.deny(Denial::AnySocket)
+    }
+
+    pub(crate) fn allows_bind(&self, address: SocketAddr) -> bool {
+        let is_granted = |place: &Place| place.allows_bind(address, self.own());
+        self.rules.places.iter().any(is_granted)
+            || self.may_be_private(address) && address.port() == 0
+            || self.rules.policy.allows(address, Use::Bind)
+            || self.deny(Denial::Bind(self.as_asked(address)))
+    }
+
+    pub(crate) fn allows_listen(&self, address: SocketAddr) -> bool {
+        self.may_listen_for_others(address)
+            || self.is_private(address)
+            || self.rules.policy.allows(address, Use::Listen)
+            || self.deny(Denial::Listen(self.as_asked(address)))
+    }
+
+    fn may_listen_for_others(&self, address: SocketAddr) -> bool {
+        let is_granted = |place: &Place| place.allows_listen(address, self.own());
+        self.rules.places.iter().any(is_granted) || self.rules.policy.permits(address, Use::Listen)
+    }
+
+    /// Whether this is a listener that the guest may have for itself.
+    fn is_private(&self, address: SocketAddr) -> bool {
+        self.may_be_private(address) && self.own().is_some_and(|own| own.is_chosen(address))
+    }
+
+    fn may_be_private(&self, address: SocketAddr) -> bool {
+        self.own.is_some() && own::may_be_private(address)
+    }
+
+    fn as_asked(&self, address: SocketAddr) -> SocketAddr {
+        self.own().map_or(address, |own| own.as_asked(address))
+    }
+
+    /// The operating system does not let this process bind what the guest may.
+    pub(crate) fn bind_failed(&self, address: SocketAddr, error: &io::Error) {
+        let is_low = (1..1024).contains(&address.port());
+        if is_low && error.kind() == io::ErrorKind::PermissionDenied {
+            self.tell(Denial::LowPort(address));
+        }
+    }
+
+    /// What is to be remembered of a socket that was bound.
+    pub(crate) fn bound(
+        &self,
+        asked: SocketAddr,
+        bound: impl FnOnce() -> io::Result<SocketAddr>,
+    ) -> Option<Claim> {
+        let own = self.own.as_ref()?;
+        // A socket that has just been bound has an address.
+        own.bound(asked, bound().ok()?)
+    }
+
+    /// What is to be remembered of a socket that listens, and whom it takes.
+    pub(crate) fn listens(&self, address: SocketAddr) -> (Vec<Claim>, Policy) {
+        let Some(own) = &self.own else {
+            return (Vec::new(), self.rules.policy.clone());
+        };
+        let listening = own.listens(address);
+        let is_granted = |place: &Place| place.allows_listen(address, Some(own));
+        if self.rules.places.iter().any(is_granted) {
+            // Whoever comes to a place where it may listen.
+            (vec![listening], Policy::allow_all())
+        } else if self.may_listen_for_others(address) || !self.is_private(address) {
+            (vec![listening], self.rules.policy.clone())
+        } else {
+            let ctx = Self {
+                own: None,
+                ..self.clone()
+            };
+            let refused = move || ctx.tell(Denial::Accept(address));
+            let policy = own.policy(address, refused);
+            (vec![listening, own.listens_privately(address)], policy)
+        }
+    }
+
+    /// A socket has begun to connect.
+    pub(crate) fn connects(
+        &self,
+        remote: SocketAddr,
+        local: impl FnOnce() -> io::Result<SocketAddr>,
+    ) {
+        if let Some(own) = &self.own
+            && remote.ip().is_loopback()
+            && let Ok(local) = local()
+        {
+            own.connects(local, remote);
+        }
+    }
+
+    /// Whether the guest may connect, if that is known already.
+    pub(crate) fn check_connect(&self, address: SocketAddr) -> Verdict {
+        if self.own().is_some_and(|own| own.listens_at(address)) {
+            return Verdict::Allowed;
+        }
+        match self.rules.destinations.check(Protocol::Tcp, address) {
+            // Then it does not have to wait.
+            Verdict::Unknown(_) if self.rules.policy.permits(address, Use::Connect) => {
+                Verdict::Allowed
+            }
+            Verdict::Refused if self.policy_allows_connect(address) => Verdict::Allowed,
+            verdict => verdict,
+        }
+    }
+
+    /// Whether the policy lets the guest connect to what is no destination of its own.
+    pub(crate) fn policy_allows_connect(&self, address: SocketAddr) -> bool {
+        self.rules.policy.allows(address, Use::Connect)
+            || self.deny(Denial::Connect(self.as_asked(address)))
+    }
+}

@@ -1,0 +1,29 @@
+//! What a guest's sockets may do: what may be bound, listened on, connected to and looked up.
+//!
+//! [`TcpCtx`] puts the rules of one guest together.
+
+mod address;
+mod ctx;
+mod denial;
+mod destination;
+mod destinations;
+mod lookup;
+mod own;
+mod place;
+mod resolve;
+mod rule;
+mod udp;
+
+pub use address::IpAddressFamily;
+pub(crate) use address::{check_local, check_remote};
+pub use ctx::TcpCtx;
+pub use denial::{Denial, OnDenied};
+pub use destination::{Destination, InvalidDestination};
+pub(crate) use destinations::{Check, Verdict};
+pub use destinations::{Destinations, Protocol};
+pub(crate) use own::Claim;
+pub use place::{Place, PlaceHost, scope_of};
+pub use resolve::ResolveAddressStream;
+pub use rule::{Policy, Refusals, Use};
+pub(crate) use udp::UdpGuest;
+pub use udp::UdpRules;

@@ -1,0 +1,65 @@
+//! Resolving the names that a guest may connect to, and no others.
+
+use super::ctx::TcpCtx;
+use super::denial::Denial;
+use super::destination::Host;
+use super::lookup::{Lookup, Outcome};
+use crate::error::ErrorCode;
+use std::net::IpAddr;
+
+/// The resource `resolve-address-stream`: the addresses of a name, one after the other.
+#[derive(Debug)]
+pub struct ResolveAddressStream {
+    source: Source,
+    /// How many of them the guest has.
+    taken: usize,
+}
+
+#[derive(Debug)]
+enum Source {
+    /// The text was an address.
+    Ip(IpAddr),
+    Name(Lookup),
+}
+
+impl ResolveAddressStream {
+    /// Begins to resolve a name or an address. A name that the guest may not look up is
+    /// `permanent-resolver-failure`, as wasmtime-wasi has it.
+    pub(crate) fn new(ctx: &TcpCtx, name: &str) -> Result<Self, ErrorCode> {
+        let source = match Host::parse_bare(name).ok_or(ErrorCode::InvalidArgument)? {
+            Host::Ip(ip) => Source::Ip(ip),
+            Host::Name(name) => match ctx.destinations().name(&name) {
+                Some(name) => Source::Name(name.look_up()),
+                None => {
+                    ctx.tell(Denial::LookUp(&name));
+                    return Err(ErrorCode::PermanentResolverFailure);
+                }
+            },
+        };
+        Ok(Self { source, taken: 0 })
+    }
+
+    fn outcome(&self) -> Option<Outcome> {
+        match &self.source {
+            Source::Ip(ip) => Some(Ok([*ip].into())),
+            Source::Name(lookup) => lookup.outcome(),
+        }
+    }
+
+    /// Returns the next address, or None after the last. `WouldBlock`: they are not known yet.
+    pub(crate) fn next(&mut self) -> Result<Option<IpAddr>, ErrorCode> {
+        let addresses = self.outcome().ok_or(ErrorCode::WouldBlock)??;
+        let next = addresses.get(self.taken).copied();
+        self.taken += usize::from(next.is_some());
+        Ok(next)
+    }
+
+    /// Waits until the addresses are known, or it is known that there are none.
+    pub(crate) async fn ready(&self) {
+        match &self.source {
+            // However often it is asked, other tasks get their time slice.
+            Source::Ip(_) => tokio::task::coop::consume_budget().await,
+            Source::Name(lookup) => lookup.done().await,
+        }
+    }
+}

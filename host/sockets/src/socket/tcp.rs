@@ -1,0 +1,373 @@
+//! The resource `tcp-socket`: the state machine of wasi-sockets' "Operational semantics of WASI TCP
+//! sockets".
+//!
+//! A call in a state that it is not for fails and changes nothing. Binding and listening are done as
+//! they are started: to finish them just says so.
+
+use super::option;
+use crate::connection::Endpoint;
+use crate::error::ErrorCode;
+use crate::listen::{Listener, Listening};
+use crate::policy::{Check, Claim, IpAddressFamily, TcpCtx, check_local};
+use crate::sys::{self, code_of_bind};
+use crate::transport::Plain;
+use rustix::net::Shutdown;
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+pub(super) type Result<T> = std::result::Result<T, ErrorCode>;
+
+/// The connections that the kernel may hold if the guest does not say how many: what it caps at, on
+/// Linux, unless it was told otherwise.
+const DEFAULT_BACKLOG: i32 = 4096;
+
+/// A TCP socket of a guest.
+#[derive(Debug)]
+pub struct TcpSocket {
+    pub(super) state: SocketState,
+    pub(super) family: IpAddressFamily,
+    backlog: i32,
+    pub(super) ctx: TcpCtx,
+    /// Says, as long as it is there, that the system has chosen the port.
+    _chosen: Option<Claim>,
+}
+
+#[derive(Debug)]
+pub(super) enum SocketState {
+    Unbound(Socket),
+    BindInProgress(Socket),
+    Bound(Socket),
+    ListenInProgress(Arc<Listener>),
+    Listening(Arc<Listener>),
+    /// Connecting, once it is known that the address is allowed.
+    ConnectChecked(Socket, SocketAddr, Check),
+    ConnectInProgress(Plain, SocketAddr),
+    /// Connecting has failed, and the guest does not know yet.
+    ConnectFailed(ErrorCode),
+    Connected(Arc<Endpoint>),
+    /// Closed by this failure, which is what getters and options say: a C library takes
+    /// `invalid-state` for a fault of its own.
+    Closed(ErrorCode),
+}
+
+impl TcpSocket {
+    /// A socket that is not bound.
+    pub(crate) fn new(ctx: &TcpCtx, family: IpAddressFamily) -> Result<Self> {
+        if !ctx.allows_sockets() {
+            return Err(ErrorCode::AccessDenied);
+        }
+        let socket = new_socket(ctx, family)?;
+        Ok(Self::with(ctx, family, SocketState::Unbound(socket)))
+    }
+
+    /// One that listens already. What the context's options say is set on it, and so for what it
+    /// accepts.
+    ///
+    /// # Errors
+    /// What the operating system reports.
+    pub fn from_tcp_listener(ctx: &TcpCtx, listener: std::net::TcpListener) -> io::Result<Self> {
+        listener.set_nonblocking(true)?;
+        let socket = SockRef::from(&listener);
+        ctx.tcp_options().apply_to_new(&socket)?;
+        ctx.tcp_options().apply_before_listen(&socket)?;
+        Self::adopt(ctx, Listening::tcp(listener)?)
+    }
+
+    /// One whose peers connect to a Unix socket. A guest is told that either side is at port 0 of
+    /// 127.0.0.1; options of TCP are `not-supported`.
+    ///
+    /// # Errors
+    /// What the operating system reports.
+    pub fn from_unix_listener(ctx: &TcpCtx, listener: impl Into<Socket>) -> io::Result<Self> {
+        let listener = listener.into();
+        listener.set_nonblocking(true)?;
+        Self::adopt(ctx, Listening::unix(listener)?)
+    }
+
+    fn adopt(ctx: &TcpCtx, listening: Listening) -> io::Result<Self> {
+        let family = IpAddressFamily::of(listening.local_address()?);
+        let state = SocketState::Listening(Arc::new(Listener::new(listening, ctx)));
+        Ok(Self::with(ctx, family, state))
+    }
+
+    /// One that is connected.
+    pub fn from_endpoint(ctx: &TcpCtx, endpoint: Arc<Endpoint>) -> Self {
+        let family = endpoint.family();
+        Self::with(ctx, family, SocketState::Connected(endpoint))
+    }
+
+    fn with(ctx: &TcpCtx, family: IpAddressFamily, state: SocketState) -> Self {
+        Self {
+            state,
+            family,
+            backlog: DEFAULT_BACKLOG,
+            ctx: ctx.clone(),
+            _chosen: None,
+        }
+    }
+
+    /// The connection of one that is connected.
+    pub fn endpoint(&self) -> Option<&Arc<Endpoint>> {
+        match &self.state {
+            SocketState::Connected(endpoint) => Some(endpoint),
+            _ => None,
+        }
+    }
+
+    /// Takes the connection away from whoever has not dropped it: to them, it is closed.
+    pub(crate) fn revoke(&mut self) {
+        self.state = SocketState::Closed(ErrorCode::ConnectionAborted);
+    }
+
+    pub(crate) fn start_bind(&mut self, local: SocketAddr) -> Result<()> {
+        let SocketState::Unbound(socket) = &self.state else {
+            return Err(self.cannot_start());
+        };
+        check_local(local, self.family)?;
+        if !self.ctx.allows_bind(local) {
+            return Err(ErrorCode::AccessDenied);
+        }
+        let options = SockRef::from(socket);
+        self.ctx.tcp_options().apply_before_bind(&options)?;
+        socket
+            .bind(&local.into())
+            .inspect_err(|error| self.ctx.bind_failed(local, error))
+            .map_err(|error| code_of_bind(&error))?;
+        let bound = || sys::local_address(&options);
+        self._chosen = self.ctx.bound(local, bound);
+        self.advance(|state| match state {
+            SocketState::Unbound(socket) => SocketState::BindInProgress(socket),
+            other => other,
+        });
+        Ok(())
+    }
+
+    pub(crate) fn finish_bind(&mut self) -> Result<()> {
+        if !matches!(self.state, SocketState::BindInProgress(_)) {
+            return Err(ErrorCode::NotInProgress);
+        }
+        self.advance(|state| match state {
+            SocketState::BindInProgress(socket) => SocketState::Bound(socket),
+            other => other,
+        });
+        Ok(())
+    }
+
+    /// From here on, a failure closes the socket.
+    pub(crate) fn start_listen(&mut self) -> Result<()> {
+        if !matches!(self.state, SocketState::Bound(_)) {
+            return Err(self.cannot_start());
+        }
+        let SocketState::Bound(socket) = self.take() else {
+            return Err(ErrorCode::InvalidState);
+        };
+        let listening = self.listen(socket).map_err(|code| self.close(code))?;
+        self.state = SocketState::ListenInProgress(Arc::new(Listener::new(listening, &self.ctx)));
+        Ok(())
+    }
+
+    fn listen(&self, socket: Socket) -> Result<Listening> {
+        let options = SockRef::from(&socket);
+        if !self.ctx.allows_listen(sys::local_address(&options)?) {
+            return Err(ErrorCode::AccessDenied);
+        }
+        self.ctx.tcp_options().apply_before_listen(&options)?;
+        socket.listen(self.ctx.backlog(self.backlog))?;
+        Ok(Listening::tcp(socket)?)
+    }
+
+    pub(crate) fn finish_listen(&mut self) -> Result<()> {
+        if !matches!(self.state, SocketState::ListenInProgress(_)) {
+            return Err(ErrorCode::NotInProgress);
+        }
+        self.advance(|state| match state {
+            SocketState::ListenInProgress(listener) => SocketState::Listening(listener),
+            other => other,
+        });
+        Ok(())
+    }
+
+    /// Accepts a connection. `WouldBlock`: none waits.
+    pub(crate) fn accept(&self) -> Result<(Self, Arc<Endpoint>)> {
+        let listener = self.listener().ok_or(ErrorCode::InvalidState)?;
+        let mut nobody = Context::from_waker(Waker::noop());
+        let endpoint = match listener.poll_accept(&mut nobody) {
+            Poll::Pending => return Err(ErrorCode::WouldBlock),
+            Poll::Ready(result) => Arc::new(result?),
+        };
+        let listening = listener.listening();
+        if !listening.is_unix() {
+            option::inherit(&listening.options(), &endpoint.options(), self.family)?;
+        }
+        let accepted = SocketState::Connected(Arc::clone(&endpoint));
+        Ok((Self::with(&self.ctx, self.family, accepted), endpoint))
+    }
+
+    /// Lets no more peers connect to one that listens, and leaves the queue to others if it is `shared` with
+    /// other processes. What waits can be accepted.
+    pub fn end_listening(&self, shared: bool) {
+        if let Some(listener) = self.listener() {
+            listener.end(shared);
+        }
+    }
+
+    /// Whether somebody is about to connect to one that [ends](Self::end_listening), who came before
+    /// it did.
+    pub fn expects_more(&self) -> bool {
+        self.listener()
+            .is_some_and(|listener| listener.expects_more())
+    }
+
+    /// Of one that [ends](Self::end_listening): whether the last attempt to accept has found its queue
+    /// empty. It is said once.
+    pub fn found_nothing(&self) -> Option<bool> {
+        self.listener()?.found_nothing()
+    }
+
+    /// Its guest has dropped it.
+    pub(crate) fn dropped(&self) {
+        if let Some(endpoint) = self.endpoint() {
+            endpoint.socket_dropped();
+        }
+    }
+
+    pub(crate) fn shutdown(&self, how: Shutdown) -> Result<()> {
+        let endpoint = self.endpoint().ok_or(ErrorCode::InvalidState)?;
+        if matches!(how, Shutdown::Read | Shutdown::Both) {
+            endpoint.end_receiving();
+        }
+        if matches!(how, Shutdown::Write | Shutdown::Both) {
+            endpoint.end_sending();
+        }
+        Ok(())
+    }
+
+    pub(crate) fn local_address(&self) -> Result<SocketAddr> {
+        match &self.state {
+            SocketState::Unbound(_) | SocketState::BindInProgress(_) => {
+                return Err(ErrorCode::InvalidState);
+            }
+            SocketState::ConnectFailed(code) | SocketState::Closed(code) => return Err(*code),
+            SocketState::Bound(socket) | SocketState::ConnectChecked(socket, ..) => {
+                sys::local_address(&SockRef::from(socket))
+            }
+            SocketState::ListenInProgress(listener) | SocketState::Listening(listener) => {
+                listener.listening().local_address()
+            }
+            SocketState::ConnectInProgress(stream, _) => sys::local_address(&stream.options()),
+            SocketState::Connected(endpoint) => endpoint.local_address(),
+        }
+        .map_err(ErrorCode::from)
+    }
+
+    pub(crate) fn remote_address(&self) -> Result<SocketAddr> {
+        match &self.state {
+            SocketState::Connected(endpoint) => Ok(endpoint.peer_address()),
+            SocketState::ConnectFailed(code) | SocketState::Closed(code) => Err(*code),
+            _ => Err(ErrorCode::InvalidState),
+        }
+    }
+
+    pub(crate) fn is_listening(&self) -> bool {
+        self.listener().is_some()
+    }
+
+    /// What accepts, of one that listens.
+    pub(crate) fn listener(&self) -> Option<&Arc<Listener>> {
+        match &self.state {
+            SocketState::Listening(listener) => Some(listener),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn family(&self) -> IpAddressFamily {
+        self.family
+    }
+
+    pub(crate) fn set_backlog(&mut self, value: u64) -> Result<()> {
+        if value == 0 {
+            return Err(ErrorCode::InvalidArgument);
+        }
+        let backlog = i32::try_from(value).unwrap_or(i32::MAX);
+        match &self.state {
+            SocketState::Unbound(_) | SocketState::BindInProgress(_) | SocketState::Bound(_) => {}
+            // To listen again just changes the backlog.
+            SocketState::ListenInProgress(listener) | SocketState::Listening(listener) => listener
+                .listening()
+                .options()
+                .listen(self.ctx.backlog(backlog))
+                .map_err(|_| ErrorCode::NotSupported)?,
+            SocketState::ConnectFailed(code) | SocketState::Closed(code) => return Err(*code),
+            SocketState::ConnectChecked(..)
+            | SocketState::ConnectInProgress(..)
+            | SocketState::Connected(_) => {
+                return Err(ErrorCode::InvalidState);
+            }
+        }
+        self.backlog = backlog;
+        Ok(())
+    }
+
+    /// For socket options, in every state but `closed`: there, why it is.
+    pub(crate) fn options(&self) -> Result<SockRef<'_>> {
+        Ok(match &self.state {
+            SocketState::Unbound(socket)
+            | SocketState::BindInProgress(socket)
+            | SocketState::Bound(socket)
+            | SocketState::ConnectChecked(socket, ..) => SockRef::from(socket),
+            SocketState::ListenInProgress(listener) | SocketState::Listening(listener) => {
+                listener.listening().options()
+            }
+            SocketState::ConnectInProgress(stream, _) => stream.options(),
+            SocketState::Connected(endpoint) => endpoint.options(),
+            SocketState::ConnectFailed(code) | SocketState::Closed(code) => return Err(*code),
+        })
+    }
+
+    /// Why nothing can be started in this state.
+    pub(super) fn cannot_start(&self) -> ErrorCode {
+        match self.state {
+            SocketState::BindInProgress(_)
+            | SocketState::ListenInProgress(_)
+            | SocketState::ConnectChecked(..)
+            | SocketState::ConnectInProgress(..)
+            | SocketState::ConnectFailed(_) => ErrorCode::ConcurrencyConflict,
+            SocketState::Unbound(_)
+            | SocketState::Bound(_)
+            | SocketState::Listening(_)
+            | SocketState::Connected(_)
+            | SocketState::Closed(_) => ErrorCode::InvalidState,
+        }
+    }
+
+    pub(super) fn take(&mut self) -> SocketState {
+        std::mem::replace(&mut self.state, SocketState::Closed(ErrorCode::Unknown))
+    }
+
+    /// This failure is the end of it.
+    pub(super) fn close(&mut self, code: ErrorCode) -> ErrorCode {
+        self.state = SocketState::Closed(code);
+        code
+    }
+
+    pub(super) fn advance(&mut self, next: impl FnOnce(SocketState) -> SocketState) {
+        self.state = next(self.take());
+    }
+}
+
+fn new_socket(ctx: &TcpCtx, family: IpAddressFamily) -> io::Result<Socket> {
+    let domain = match family {
+        IpAddressFamily::Ipv4 => Domain::IPV4,
+        IpAddressFamily::Ipv6 => Domain::IPV6,
+    };
+    let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_nonblocking(true)?;
+    if family == IpAddressFamily::Ipv6 {
+        socket.set_only_v6(ctx.tcp_options().ipv6_only)?;
+    }
+    ctx.tcp_options().apply_to_new(&SockRef::from(&socket))?;
+    Ok(socket)
+}

@@ -1,0 +1,173 @@
+//! What a connection's bytes travel through: its socket, or a TLS session on top of it.
+
+mod plain;
+#[cfg(feature = "tls")]
+mod tls;
+
+pub use plain::Plain;
+#[cfg(feature = "tls")]
+pub use tls::{TlsSession, Wire};
+
+use rustix::net::Shutdown;
+use std::io;
+use std::sync::Arc;
+#[cfg(feature = "tls")]
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
+
+#[derive(Debug)]
+pub(crate) struct Transport {
+    /// Goes first: its end is sent through the socket.
+    #[cfg(feature = "tls")]
+    tls: OnceLock<TlsSession>,
+    /// Shared with the task that sends what a session has taken.
+    plain: Arc<Plain>,
+    /// The bytes that were sent and received, more or less.
+    moved: AtomicU64,
+}
+
+/// Does the same with the session, if there is one, or else with the socket.
+macro_rules! on {
+    ($transport:expr, $top:ident => $action:expr) => {
+        match $transport.session() {
+            #[cfg(feature = "tls")]
+            Some($top) => $action,
+            #[cfg(not(feature = "tls"))]
+            Some(never) => match never {},
+            None => {
+                let $top = &*$transport.plain;
+                $action
+            }
+        }
+    };
+}
+
+impl Transport {
+    pub fn new(plain: Plain) -> Self {
+        Self {
+            #[cfg(feature = "tls")]
+            tls: OnceLock::new(),
+            plain: Arc::new(plain),
+            moved: AtomicU64::new(0),
+        }
+    }
+
+    #[cfg(feature = "tls")]
+    fn session(&self) -> Option<&TlsSession> {
+        self.tls.get()
+    }
+
+    #[cfg(not(feature = "tls"))]
+    fn session(&self) -> Option<std::convert::Infallible> {
+        None
+    }
+
+    /// From here on, the bytes travel through this session, for which the socket was used so far. To
+    /// be called once.
+    #[cfg(feature = "tls")]
+    pub fn encrypt(&self, session: rustls::ServerConnection) {
+        self.tls
+            .get_or_init(|| TlsSession::new(Arc::clone(&self.plain), session));
+    }
+
+    /// Whether a session is between the connection and its socket.
+    pub fn is_encrypted(&self) -> bool {
+        #[cfg(feature = "tls")]
+        return self.tls.get().is_some();
+        #[cfg(not(feature = "tls"))]
+        false
+    }
+
+    /// Whether the peer has ended its side without saying so, as it should at the end of a session: what came
+    /// before may have been cut off.
+    pub fn was_cut(&self) -> bool {
+        #[cfg(feature = "tls")]
+        return self.tls.get().is_some_and(TlsSession::was_cut);
+        #[cfg(not(feature = "tls"))]
+        false
+    }
+
+    /// Receives what is there. 0: the peer has ended its side. `WouldBlock`: nothing is there.
+    pub fn try_recv(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.count(on!(self, top => top.try_recv(buffer)))
+    }
+
+    /// Whether a receive would find bytes or an end. Whoever gets an error here has to keep it.
+    pub fn has_input(&self) -> io::Result<bool> {
+        on!(self, top => top.has_input())
+    }
+
+    /// Whether the event loop knows when a receive finds something. A session may have something already.
+    pub fn is_told_of_input(&self) -> bool {
+        !self.is_encrypted() && self.plain.is_told_of_input()
+    }
+
+    /// Sends as much as is taken. `WouldBlock`: nothing is.
+    pub fn try_send(&self, bytes: &[u8]) -> io::Result<usize> {
+        self.count(on!(self, top => top.try_send(bytes)))
+    }
+
+    fn count(&self, moved: io::Result<usize>) -> io::Result<usize> {
+        if let Ok(bytes) = moved {
+            // Not in one step, which takes long: of two at a time, one may be forgotten.
+            let moved = self.moved.load(Ordering::Relaxed);
+            self.moved
+                .store(moved.wrapping_add(bytes as u64), Ordering::Relaxed);
+        }
+        moved
+    }
+
+    /// A number that changes with each byte that is sent or received.
+    pub fn activity(&self) -> u64 {
+        self.moved.load(Ordering::Relaxed)
+    }
+
+    /// Waits until a receive may find something. One task can wait at a time.
+    pub fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        on!(self, top => top.poll_readable(cx))
+    }
+
+    /// Waits until a send may succeed. One task can wait at a time.
+    pub fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        on!(self, top => top.poll_writable(cx))
+    }
+
+    /// Waits until the kernel has all that was sent.
+    pub fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        #[cfg(feature = "tls")]
+        if let Some(tls) = self.tls.get() {
+            return tls.poll_writable(cx);
+        }
+        let _ = cx;
+        Poll::Ready(Ok(()))
+    }
+
+    /// Ends one or both directions.
+    pub fn shutdown(&self, how: Shutdown) {
+        on!(self, top => top.shutdown(how));
+    }
+
+    /// Makes closing it a reset.
+    pub fn reset_on_close(&self) {
+        self.plain.reset_on_close();
+        #[cfg(feature = "tls")]
+        if let Some(tls) = self.tls.get() {
+            tls.abort();
+        }
+    }
+
+    /// Whether there is something to be received that nobody has read.
+    pub fn has_unread(&self) -> bool {
+        #[cfg(feature = "tls")]
+        if self.tls.get().is_some_and(TlsSession::has_unread) {
+            return true;
+        }
+        self.plain.has_unread()
+    }
+
+    /// The socket.
+    pub fn plain(&self) -> &Plain {
+        &self.plain
+    }
+}
