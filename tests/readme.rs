@@ -117,7 +117,15 @@ fn flags_in(text: &str) -> Vec<&str> {
 fn flags_exist() {
     let (serve, run) = (flags("serve"), flags("run"));
     // Of all commands, of `evconn compose`, and of cargo.
-    let others = ["--help", "--log-format", "--open", "--release", "--through"];
+    let others = [
+        "--help",
+        "--locked",
+        "--log-format",
+        "--open",
+        "--path",
+        "--release",
+        "--through",
+    ];
     let mut count = 0;
     for (path, text) in pages() {
         // The flags there are the benchmark's.
