@@ -116,8 +116,16 @@ fn flags_in(text: &str) -> Vec<&str> {
 #[test]
 fn flags_exist() {
     let (serve, run) = (flags("serve"), flags("run"));
-    // Of `evconn compose`, and of cargo.
-    let others = ["--through", "--open", "--release"];
+    // Of all commands, of `evconn compose`, and of cargo.
+    let others = [
+        "--help",
+        "--locked",
+        "--log-format",
+        "--open",
+        "--path",
+        "--release",
+        "--through",
+    ];
     let mut count = 0;
     for (path, text) in pages() {
         // The flags there are the benchmark's.

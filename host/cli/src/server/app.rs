@@ -74,16 +74,17 @@ impl App {
             .with_grants(self.grants.clone()))
     }
 
-    /// Reads and compiles the component again. Returns `None` for one that is built in. Blocks.
-    pub fn load_again(&self) -> anyhow::Result<Option<Service>> {
+    /// Whether the component can change: not if it is built in.
+    ///
+    /// # Errors
+    /// If it came from standard input.
+    pub fn can_load_again(&self) -> anyhow::Result<bool> {
         match &self.code {
-            Code::Echo => Ok(None),
+            Code::Echo => Ok(false),
             Code::Component(Input::Stdin(_)) | Code::Precompiled(Input::Stdin(_)) => {
                 anyhow::bail!("standard input can be read only once: serve a file to reload it")
             }
-            Code::Component(Input::File(_)) | Code::Precompiled(Input::File(_)) => {
-                self.load().map(Some)
-            }
+            Code::Component(Input::File(_)) | Code::Precompiled(Input::File(_)) => Ok(true),
         }
     }
 }

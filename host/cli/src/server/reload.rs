@@ -32,17 +32,22 @@ async fn certificate(ingress: &Ingress) {
 }
 
 async fn component(app: &App, server: &ServerHandle) {
-    let (app, server) = (app.clone(), server.clone());
-    let loading = tokio::task::spawn_blocking(move || -> anyhow::Result<bool> {
-        let Some(service) = app.load_again()? else {
-            return Ok(false);
-        };
-        server.reload(&service)?;
-        Ok(true)
-    });
-    match loading.await.map_err(anyhow::Error::from).flatten() {
+    match load_again(app, server).await {
         Ok(true) => tracing::info!("component reloaded, for new connections"),
         Ok(false) => {}
         Err(error) => tracing::error!("component not reloaded, the old one stays: {error:#}"),
     }
+}
+
+/// Returns whether there is a component to load again.
+async fn load_again(app: &App, server: &ServerHandle) -> anyhow::Result<bool> {
+    if !app.can_load_again()? {
+        return Ok(false);
+    }
+    let (app, server) = (app.clone(), server.clone());
+    let loading = tokio::task::spawn_blocking(move || -> anyhow::Result<()> {
+        Ok(server.reload(&app.load()?)?)
+    });
+    loading.await??;
+    Ok(true)
 }
