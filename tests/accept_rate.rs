@@ -1,4 +1,4 @@
-//! How fast connections are taken: at a rate, and how many in one turn.
+//! The accept rate, and how many connections are accepted in one iteration.
 
 use crate::support::descriptors::unchanged;
 use crate::support::{connect, host, within};
@@ -17,14 +17,14 @@ fn count(count: u32) -> NonZeroU32 {
     NonZeroU32::new(count).expect("not 0")
 }
 
-/// Listeners that hand their connections over, each in a task of its own.
+/// Creates listeners that pass their connections on, each in a task of its own.
 async fn listening(
     builder: ListenerBuilder,
     listeners: usize,
 ) -> (Vec<Listener>, UnboundedReceiver<Connection>) {
     let (sender, connections) = mpsc::unbounded_channel();
     let builder = builder.on_connection_async(move |_, connection| {
-        // A test that has seen enough is not interested in the rest.
+        // The test may have ended, and dropped the receiver.
         let _ = sender.send(connection);
         async {}
     });
@@ -80,11 +80,11 @@ async fn listeners_share_a_rate() {
     assert!(took >= Duration::from_secs(1), "{took:?}");
 }
 
-/// As if there was no rate: all are accepted, and the listener that is idle takes nothing from it.
+/// As if there were no rate: all connections are accepted, and the idle listener takes no tokens.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn tokens_that_are_not_used_are_there_for_another_listener() {
     let _open = unchanged();
-    // Hundreds of years for all of them, but for the burst.
+    // At this rate, all of them would take centuries without the burst.
     let rate = AcceptRate::per_second(count(1)).burst(count(u32::MAX));
     let builder = Listener::builder(host())
         .accept_rate(rate)
@@ -105,7 +105,7 @@ async fn a_closure_gets_them_at_the_rate_too() {
     let listener = Listener::builder(host())
         .accept_rate(rate)
         .on_connection(move |_, connection| {
-            // A test that has seen enough is not interested in the rest.
+            // The test may have ended, and dropped the receiver.
             let _ = sender.send(connection);
         })
         .bind(ANY_PORT)
@@ -117,7 +117,7 @@ async fn a_closure_gets_them_at_the_rate_too() {
     assert!(took >= Duration::from_millis(500), "{took:?}");
 }
 
-/// A connection that is held has had its token; another one when it is delivered would be too much.
+/// A held connection has taken its token. It must not take another one when it is delivered.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_held_for_its_first_byte_takes_one_token() {
     let _open = unchanged();
@@ -160,8 +160,7 @@ async fn what_is_held_for_its_first_byte_takes_one_token() {
     );
 }
 
-/// On one thread, where tasks take turns: how many connections are delivered between two turns of
-/// another task.
+/// Returns how many connections are delivered between two polls of another task on the same thread.
 async fn most_in_a_turn(per_turn: u32) -> u64 {
     let turns = Arc::new(AtomicU64::new(0));
     let (sender, mut seen) = mpsc::unbounded_channel();
@@ -170,7 +169,7 @@ async fn most_in_a_turn(per_turn: u32) -> u64 {
         .max_accepts_per_turn(count(per_turn))
         .enabled(false)
         .on_connection_async(move |_, _connection| {
-            // A test that has seen enough is not interested in the rest.
+            // The test may have ended, and dropped the receiver.
             let _ = sender.send(counter.load(Ordering::Relaxed));
             async {}
         })
@@ -191,7 +190,7 @@ async fn most_in_a_turn(per_turn: u32) -> u64 {
         *in_turn.entry(turn).or_default() += 1;
     }
     other.abort();
-    // On one thread, nothing is closed by itself once the test has returned.
+    // The runtime has one thread, so nothing would be closed after the test has returned.
     listener.close();
     within("it is closed", listener.closed()).await;
     in_turn.into_values().max().unwrap_or_default()

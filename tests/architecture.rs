@@ -1,5 +1,5 @@
-//! The architecture: in each crate, rooms (the modules at its root, and the folders in a folder) know only
-//! rooms below them. `ARCHITECTURE.md` says what each one is for.
+//! The architecture: in each crate, modules use only modules below them. `ARCHITECTURE.md` describes
+//! each.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

@@ -1,4 +1,4 @@
-//! The command `evconn echo`, as a process, with clients that people use.
+//! The command `evconn echo` as a process, with common clients.
 
 use crate::support::descriptors::unchanged;
 use crate::support::process::{CACHE_HOME, Evconn, tests_cache};
@@ -199,7 +199,7 @@ fn grace_has_an_end() {
 #[test]
 fn netcat_gets_its_byte_back() {
     let _open = unchanged();
-    // -N: end this side at the end of the input.
+    // -N: shuts down its side at the end of the input.
     client_gets_its_bytes_back("nc", &["-N"], |address| {
         vec![address.ip().to_string(), address.port().to_string()]
     });
@@ -252,7 +252,7 @@ fn client_gets_its_bytes_back(
     assert_eq!(output.stdout, b"x", "{program}");
 }
 
-/// The port closes soon after the signal: until then the kernel takes connections.
+/// The port closes soon after the signal: until then the kernel accepts connections.
 fn wait_until_refused(address: SocketAddr) {
     let deadline = std::time::Instant::now() + DEADLINE;
     while TcpStream::connect(address).is_ok() {

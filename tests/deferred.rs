@@ -19,7 +19,7 @@ over_both_families!(
 
 const LONG: Duration = Duration::from_secs(3600);
 
-/// A listener that sends its connections on.
+/// Creates a listener that passes its connections on.
 async fn listening(
     ip: IpAddr,
     max_held: u32,
@@ -29,7 +29,7 @@ async fn listening(
     let listener = Listener::builder(host())
         .deferred_accept(max_held, timeout)
         .on_connection(move |_, connection| {
-            // A test that has seen enough is not interested in the rest.
+            // The test may have ended, and dropped the receiver.
             let _ = sender.send(connection);
         })
         .bind(SocketAddr::new(ip, 0))
@@ -38,7 +38,7 @@ async fn listening(
     (listener, connections)
 }
 
-/// Wait until as many connections are held.
+/// Waits until `count` connections are held.
 async fn held(listener: &Listener, count: u32) {
     within("held", async {
         while listener.stats().held != count {
@@ -85,7 +85,7 @@ async fn at_max_held_it_stops_accepting(ip: IpAddr) {
     let mut first = connect(listener.local_addr()).await;
     let _second = connect(listener.local_addr()).await;
     held(&listener, 2).await;
-    // It has something to say, but waits behind those that have not.
+    // It has sent something, but it is in the queue behind those that have not.
     let mut third = connect(listener.local_addr()).await;
     third.write_all(b"3").await.expect("sent");
     first.write_all(b"1").await.expect("sent");
@@ -116,8 +116,8 @@ async fn one_that_is_held_for_too_long_is_closed_and_counted(ip: IpAddr) {
     connections.try_recv().expect_err("it was not delivered");
 }
 
-/// Disabled or paused, it keeps what it holds; the callback of a connection is the one that is set
-/// when it is delivered.
+/// While disabled or paused, the listener keeps the held connections. Each is delivered to the callback
+/// that is set at that time.
 async fn what_is_held_stays_so_while_it_is_off(ip: IpAddr) {
     let (listener, mut connections) = listening(ip, 8, LONG).await;
     let mut peer = connect(listener.local_addr()).await;

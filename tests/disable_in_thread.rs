@@ -1,4 +1,5 @@
-//! A callback has another thread use its listener, and waits for that thread: nothing may hang.
+//! A callback lets another thread use its listener, and waits for that thread: nothing may block for
+//! ever.
 //!
 //! Once is in [`libevent`](crate::libevent), under libevent's names. Here it is done over and over.
 
@@ -34,7 +35,7 @@ async fn disable_in_thread_side_by_side_with_libevent() {
     child.dismiss();
     play_all_rounds().await;
 
-    // Not with `eprintln!`, which the test harness swallows.
+    // `eprintln!` would be captured by the test harness.
     let table = format!(
         "{:<26} {ROUNDS} rounds at most\n{:<26} {ROUNDS} rounds\n{version:<26} {theirs}\n",
         "a callback waits for a thread", "evconn"
@@ -88,7 +89,7 @@ fn use_listener(listener: &Listener, round: usize, calls: Calls) {
         }
         _ => {
             assert_eq!(listener.state(), State::Accepting);
-            // As of the look for connections that has found this one.
+            // As of the poll that has found this connection.
             assert_eq!(listener.stats().accepted, round as u64);
         }
     }

@@ -1,6 +1,6 @@
-//! `wit/SEMANTICS.md` names the test that proves each promise. Here it is held to that.
+//! `wit/SEMANTICS.md` names a test for each promise. This checks that the tests exist.
 //!
-//! What it names is either one test, or one for each implementation of the sockets.
+//! A name stands for one test, or for one test for each implementation of the sockets.
 
 use std::collections::BTreeSet;
 use std::process::Command;
@@ -19,8 +19,7 @@ fn tests() -> BTreeSet<String> {
     names.map(str::to_owned).collect()
 }
 
-/// What stands in backquotes and looks like the name of a test. A family of them, one over IPv4 and
-/// one over IPv6, is written with a star.
+/// Returns the names of tests in backquotes. A star stands for the pair of tests over IPv4 and IPv6.
 fn named() -> BTreeSet<&'static str> {
     let quoted = DOCUMENT.split('`').skip(1).step_by(2);
     let is_name = |text: &str| {

@@ -1,4 +1,4 @@
-//! `Listener::drain`: who waits is served, who comes later is refused, and then the listener is closed.
+//! `Listener::drain`: waiting peers are served, later ones are refused, and then the listener is closed.
 
 use crate::support::descriptors::{self, unchanged};
 use crate::support::scratch::Scratch;
@@ -39,16 +39,16 @@ const LONG: Duration = Duration::from_secs(3600);
 
 async fn echo_lines(_listener: Listener, mut connection: Connection) {
     let (mut reader, mut writer) = tokio::io::split(&mut connection);
-    // A peer that fails says so itself.
+    // A failure is noticed by the peer.
     let _ = tokio::io::copy(&mut reader, &mut writer).await;
     let _ = connection.shutdown().await;
 }
 
-/// A callback that hands connections over.
+/// A callback that passes connections on.
 fn collect(builder: ListenerBuilder) -> (ListenerBuilder, mpsc::UnboundedReceiver<Connection>) {
     let (sender, connections) = mpsc::unbounded_channel();
     let builder = builder.on_connection(move |_, connection| {
-        // A test that has seen enough is not interested in the rest.
+        // The test may have ended, and dropped the receiver.
         let _ = sender.send(connection);
     });
     (builder, connections)
@@ -60,8 +60,8 @@ async fn refused(address: SocketAddr) {
     assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
 }
 
-/// Connect until that is refused, and send a byte each time. Those who got in came before the acceptor
-/// had seen to it.
+/// Connects until that is refused, and sends a byte each time. Returns the connections that were accepted
+/// before the acceptor began to drain.
 async fn connect_until_refused(address: SocketAddr) -> Vec<TcpStream> {
     let mut got_in = Vec::new();
     loop {
@@ -83,7 +83,7 @@ async fn closed(listener: &Listener) {
     assert_eq!(listener.state(), State::Closed);
 }
 
-/// Connect over and over, until it is refused: whoever is connected has to get an answer.
+/// Connects repeatedly until that is refused. Every connection has to get an answer.
 async fn client(address: SocketAddr, served: Arc<AtomicU64>) {
     loop {
         let mut stream = match TcpStream::connect(address).await {
@@ -144,7 +144,7 @@ async fn who_waits_is_delivered_and_who_comes_later_is_refused(ip: IpAddr) {
         let byte = within("an answer", stream.read_u8()).await;
         assert_eq!(byte.expect("its byte"), b'x');
     }
-    // What was accepted after the end began is a connection like any other.
+    // A connection that was accepted after the drain began is like any other.
     let much: Vec<u8> = (0..1_000_000).map(|number| number as u8).collect();
     for stream in waiting {
         assert!(exchange(stream, &much).await == much);
@@ -177,7 +177,7 @@ async fn a_closure_gets_them_one_after_the_other(ip: IpAddr) {
     listener.set_callback(move |listener, connection| {
         // From within, and again and again.
         listener.drain();
-        // The test may be over.
+        // The test may have ended.
         let _ = sender.send(connection);
     });
     closed(&listener).await;
@@ -221,7 +221,7 @@ async fn while_it_is_disabled_they_go_on_waiting(ip: IpAddr) {
     let listener = builder.bind(SocketAddr::new(ip, 0)).await.expect("one");
     let mut peer = connect(listener.local_addr()).await;
     listener.drain();
-    // The acceptor has seen to it when it is enabled; nothing but a connection comes of it.
+    // The acceptor has begun to drain by the time it is enabled; only connections are delivered.
     listener.enable().expect("it is not closed");
     let mut connection = within("a connection", connections.recv())
         .await
@@ -297,7 +297,7 @@ async fn what_is_held_for_too_long_is_closed_and_ends_it(ip: IpAddr) {
     assert_eq!(listener.stats().timed_out, 3);
 }
 
-/// With TCP_DEFER_ACCEPT, the kernel keeps one in the middle of it whose own side is done.
+/// With TCP_DEFER_ACCEPT, the kernel keeps a handshake incomplete although the client's side is done.
 async fn a_handshake_that_is_under_way_is_waited_for(ip: IpAddr) {
     let mut options = TcpOptions::default();
     options.defer_accept = Some(Duration::from_secs(60));
@@ -386,7 +386,7 @@ async fn the_path_of_a_unix_socket_goes_first_and_who_waits_is_delivered() {
         }
     })
     .await;
-    // They wait still: the path is free for another one.
+    // They are still waiting, and the path is free for another listener.
     let next = Listener::listen(host(), &source).await.expect("the next");
     listener.set_async_callback(echo_lines);
     closed(listener).await;
@@ -418,7 +418,7 @@ async fn an_abstract_name_refuses_and_who_waits_is_delivered() {
     let (sender, mut connections) = mpsc::unbounded_channel();
     within("it is refused", async {
         while let Ok(got_in) = UnixStream::connect_addr(&address) {
-            // Before the acceptor got round to it. It waits as the first one does.
+            // It connected before the acceptor began to drain, and is in the queue like the first one.
             drop(got_in);
             tokio::task::yield_now().await;
         }
@@ -433,7 +433,7 @@ async fn an_abstract_name_refuses_and_who_waits_is_delivered() {
     assert!(connections.recv().await.is_some());
 }
 
-/// One at a time gets in while the queue is drained for as long as it takes.
+/// A peer connects at a time, for as long as it takes to drain the queue.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_last_one_may_take_its_time() {
     let _open = unchanged();

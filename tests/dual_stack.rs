@@ -19,7 +19,7 @@ async fn listening() -> (Listener, mpsc::UnboundedReceiver<bool>) {
     let (sender, families) = mpsc::unbounded_channel();
     let listener = builder()
         .on_connection(move |_, connection| {
-            // A test that has seen enough is not interested in the rest.
+            // The test may have ended, and dropped the receiver.
             let _ = sender.send(connection.peer_addr().is_ipv6());
         })
         .bind(v6(Ipv6Addr::LOCALHOST, 0))
@@ -84,8 +84,8 @@ async fn neither_family_starves_the_other() {
         seen.push(within("a connection", families.recv()).await.expect("one"));
     }
     let turns = seen.windows(2).filter(|pair| pair[0] != pair[1]).count();
-    // wasi-sockets may say that nobody waits on a socket though somebody does, and that turn is
-    // then the other's; what must not happen is that one family waits for the other to be done.
+    // wasi-sockets may report that a socket has no connection although there is one, and then the other
+    // socket is served. But one family must not have to wait for all peers of the other.
     assert!(turns >= 10, "{seen:?}");
 }
 
@@ -105,7 +105,7 @@ async fn an_address_without_a_counterpart_is_invalid() {
     }
 }
 
-/// The port is taken for IPv4: binding fails, and the half of IPv6 is not left open.
+/// The port is in use for IPv4: binding fails, and the IPv6 socket is closed.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn it_fails_clean_when_one_half_cannot_be_bound() {
     let _open = unchanged();

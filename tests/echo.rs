@@ -6,7 +6,7 @@ use evconn::{Limits, guests};
 use std::net::IpAddr;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-/// Tests of whichever service sends everything back: async functions that take the address and the service.
+/// Defines tests of both echo services: async functions that take the address and the service.
 macro_rules! of_both_services {
     ($($name:ident),* $(,)?) => {
         mod spliced {
@@ -131,7 +131,7 @@ async fn a_peer_that_reads_late_gets_everything(ip: IpAddr, echo: &[u8]) {
     let sending = tokio::spawn(async move {
         let mut blocked = Some(blocked);
         for chunk in to_send.chunks(64 << 10) {
-            // Whoever waits this long is waiting for the reader.
+            // Writing that takes this long is blocked by the reader.
             let write = writer.write_all(chunk);
             tokio::pin!(write);
             tokio::select! {

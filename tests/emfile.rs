@@ -1,7 +1,7 @@
 //! A process that has no descriptors left (EMFILE), while peers wait for it to accept them.
 //!
-//! The child lets its limit be reached, looks on for [`WINDOW`], and then closes what it has kept.
-//! Its clients are in the parent, since they need descriptors too.
+//! The child reaches its limit, waits for [`WINDOW`], and then closes the connections that it has kept.
+//! Its clients are in the parent, since they need descriptors, too.
 
 use crate::support::c::Program;
 use crate::support::child::{self, Child};
@@ -27,19 +27,19 @@ const ROOM: usize = 8;
 /// How many clients there are in all.
 const CLIENTS: usize = ROOM + 20;
 
-/// For how long the child has no descriptors. Not a wait for something: it is to be looked at what
-/// happens meanwhile.
+/// How long the child has no descriptors. This is not a wait for an event: the test observes what happens
+/// in this period.
 const WINDOW: Duration = Duration::from_secs(2);
 
-/// What came of it.
+/// The result.
 struct Outcome {
     /// How many connections were kept at the first error.
     kept: usize,
-    /// How often the error callback was called in the time without descriptors.
+    /// How often the error callback was called while there were no descriptors.
     errors: u64,
     /// The processor time that the child used meanwhile, in seconds.
     cpu: f64,
-    /// How many clients were served by then or after it.
+    /// How many clients were served in the end.
     served: usize,
     /// How often the error callback was called until the end.
     errors_at_end: u64,
@@ -63,7 +63,7 @@ fn emfile_side_by_side_with_libevent() {
     let theirs = outcome(child);
     let ours = evconn_out_of_descriptors();
 
-    // Not with `eprintln!`, which the test harness swallows.
+    // `eprintln!` would be captured by the test harness.
     let table = format!(
         "{:<26} {:>16} {:>12} {:>15}\n{:<26} {ours}\n{version:<26} {theirs}\n",
         format!("{WINDOW:?} without descriptors"),
@@ -96,7 +96,7 @@ fn assert_bounded(outcome: &Outcome) {
     assert!((2..=12).contains(&outcome.errors), "{}", outcome.errors);
     assert!(outcome.cpu < 0.5, "it spins: {} s", outcome.cpu);
     assert_eq!(outcome.served, CLIENTS);
-    // One step may end between the last look and the moment at which there are descriptors again.
+    // One step may end between the last poll and the moment at which there are descriptors again.
     assert!(outcome.errors_at_end <= outcome.errors + 1);
 }
 
@@ -128,14 +128,14 @@ fn outcome(mut child: Child) -> Outcome {
     }
 }
 
-/// What serving one takes is had before it is accepted.
+/// The descriptors that are needed to serve a connection are reserved before it is accepted.
 #[test]
 fn whoever_is_accepted_is_served() {
     let _open = unchanged();
     Child::of_test("emfile::child_that_serves_with_few_descriptors").dismiss();
 }
 
-/// Its clients are here, too: they are connected before there is a limit.
+/// The clients are in this process, too: they are connected before the limit is set.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "the child of the test above"]
 async fn child_that_serves_with_few_descriptors() {
@@ -162,7 +162,7 @@ async fn child_that_serves_with_few_descriptors() {
     child::dismissed().await;
 }
 
-/// To be told who a peer is takes none.
+/// Reading the peer's address needs no descriptor.
 #[cfg(target_os = "linux")]
 #[test]
 fn the_peer_of_a_unix_socket_is_known() {
@@ -196,7 +196,7 @@ async fn child_that_knows_its_peer() {
     child::dismissed().await;
 }
 
-/// Many come at once, and `echo` has few descriptors: whom it accepts it serves.
+/// Many peers connect at once, and `echo` has few descriptors: it serves every peer that it accepts.
 #[test]
 fn echo_resets_nobody_for_want_of_descriptors() {
     let _open = unchanged();
@@ -213,7 +213,7 @@ fn echo_resets_nobody_for_want_of_descriptors() {
         .args(["--address", "127.0.0.1"]);
     let evconn = Evconn::start_by(&mut command);
     let address = evconn.address();
-    // All of them are there when it looks for the first.
+    // All of them are in the queue before it polls for the first one.
     evconn.signal(Signal::STOP);
     let connect = |_| TcpStream::connect_timeout(&address, DEADLINE).expect("connected");
     let clients: Vec<_> = (0..120).map(connect).collect();
@@ -331,7 +331,7 @@ impl Errors {
         self.note(step.expect("the listener is there"));
     }
 
-    /// How many there were up to now.
+    /// Returns how many there were up to now.
     fn count(&mut self) -> u64 {
         while let Ok(step) = self.errors.try_recv() {
             self.note(step);

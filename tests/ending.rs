@@ -1,5 +1,5 @@
-//! How connections end: what finishes ends in a regular way (FIN), with everything that was written;
-//! what fails or is killed ends in a reset (RST), so that the peer knows that it did not get all.
+//! How connections end: one that is served ends with a FIN, after everything that was written; one that
+//! fails or is killed ends with a reset, so that the peer knows that it has not received everything.
 
 use crate::support::{
     Server, TEST_GUEST, connect, host, listen, over_both_families, read_line, within,
@@ -98,7 +98,7 @@ async fn an_exit_ends_like_a_return_or_an_error(ip: IpAddr) {
     assert_eq!(half_of_it(ip, "exit-with-failure").await, half(reset));
 }
 
-/// Nor does it end while the guest goes on, unless that has said so.
+/// Nor does it end while the guest continues to run, unless the guest shuts it down.
 async fn a_guest_that_goes_on_holds_back_the_end(ip: IpAddr) {
     let server = with_no_grace(ip).await;
     let mut peers = Vec::new();
@@ -113,7 +113,7 @@ async fn a_guest_that_goes_on_holds_back_the_end(ip: IpAddr) {
         peers.push(peer);
     }
     assert_eq!(to_the_end(&mut peers[1]).await, Ok(vec![]));
-    // By now, it would be there.
+    // It would have arrived by now.
     let nothing = peers[0].try_read(&mut [0]).map_err(|error| error.kind());
     assert_eq!(nothing, Err(ErrorKind::WouldBlock));
     assert_eq!(server.stop().await.killed, 2);
@@ -123,7 +123,7 @@ async fn a_guest_that_goes_on_holds_back_the_end(ip: IpAddr) {
     );
 }
 
-/// Bytes that the kernel has are not lost by the reset, and neither are those that it has not.
+/// The reset loses neither the bytes that the kernel has nor those that it has not taken yet.
 async fn what_is_unsent_is_sent_before_the_reset(ip: IpAddr) {
     let server = Server::start(ip, TEST_GUEST, Limits::default()).await;
     for command in ["burst-and-give-up", "burst-and-trap"] {
@@ -178,7 +178,7 @@ async fn what_nobody_has_read_does_not_make_it_a_reset(ip: IpAddr) {
     server.stop().await;
 }
 
-/// A peer whose kernel takes few bytes for it.
+/// Connects a peer with a small receive buffer.
 async fn narrow(server: &Server) -> TcpStream {
     let socket = match server.address.ip() {
         IpAddr::V4(_) => TcpSocket::new_v4(),
@@ -201,7 +201,7 @@ async fn what_is_unsent_is_sent_after_the_instance_is_gone(ip: IpAddr) {
     server.stop().await;
 }
 
-/// Whoever has written need not ask again for it to be sent.
+/// A guest that has written does not have to flush.
 async fn what_is_unsent_is_sent_while_the_guest_waits_for_an_answer(ip: IpAddr) {
     let server = Server::start(ip, TEST_GUEST, Limits::default()).await;
     let mut peer = narrow(&server).await;

@@ -21,7 +21,7 @@ async fn it_greets_whoever_says_a_name() {
     server.stop().await;
 }
 
-/// What goes wrong is for the host's log, and ends this connection.
+/// An error goes to the host's log, and ends this connection.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_name_that_is_no_text_is_an_error() {
     let _open = unchanged();

@@ -80,7 +80,7 @@ fn forward() -> (
 ) {
     let (sender, receiver) = mpsc::unbounded_channel();
     let callback = move |_: &Listener, connection| {
-        // A test that has seen enough is not interested in the rest.
+        // The test may have ended, and dropped the receiver.
         let _ = sender.send(connection);
     };
     (callback, receiver)
@@ -127,7 +127,7 @@ async fn disabled_at_first_only_enable_starts_it() {
         .expect("one");
 }
 
-/// While a callback runs, it sets another one: that one gets the peer that waits.
+/// A running callback sets another one, which gets the peer that is waiting.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_new_callback_gets_the_next_connection_of_the_same_batch() {
     let _open = unchanged();
@@ -222,7 +222,7 @@ async fn several_threads_may_use_one_listener() {
     assert_eq!(served.load(Ordering::SeqCst), CLIENTS);
 }
 
-/// No callback starts after `disable`: not even for a connection that was taken already.
+/// No callback starts after `disable`, even for a connection that was already accepted.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_callback_starts_after_disable() {
     let _open = unchanged();
@@ -278,7 +278,7 @@ async fn close_inside_a_callback_resets_the_peers_that_wait() {
     listener.set_callback(move |listener, _| {
         counted.fetch_add(1, Ordering::SeqCst);
         listener.close();
-        // Nobody waits for this callback to end before the port is closed.
+        // The port is closed although this callback is still running.
         let deadline = std::time::Instant::now() + crate::support::DEADLINE;
         while std::net::TcpStream::connect(address).is_ok() {
             assert!(std::time::Instant::now() < deadline, "the port stays open");
@@ -335,7 +335,7 @@ async fn dropping_the_last_handle_closes_the_listener() {
         }
     })
     .await;
-    // What was delivered lives on.
+    // Connections that were delivered stay open.
     let mut kept = kept.expect("one");
     kept.write_all(b"x").await.expect("it lives on");
 }

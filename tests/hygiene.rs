@@ -1,13 +1,13 @@
-//! Every test leaves open what was open before it, and no more.
+//! Every test leaves as many descriptors open as it found.
 //!
-//! Descriptors are the process's, and tests run in parallel: so all of them run once more in a
-//! process of their own, one after the other, and each one looks at what it leaves
+//! All tests share the descriptors of the process and run in parallel. So they run once more in a process
+//! of their own, one after the other, and each one checks what it leaves open
 //! ([`unchanged`](crate::support::descriptors::unchanged)).
 
 use crate::support::descriptors::ONE_AT_A_TIME;
 use std::process::Command;
 
-/// Tests that start processes or compile C in plenty, and those that have nothing open of their own.
+/// Tests that start many processes or compile C, and those that open nothing themselves.
 const SKIPPED: [&str; 7] = [
     "hygiene::",
     "elsewhere::",

@@ -1,4 +1,4 @@
-//! One connection's failure is its own, and a service has nothing but its connection.
+//! The failure of a connection affects no other, and a service has access to nothing but its connection.
 
 use crate::support::descriptors::unchanged;
 use crate::support::log::Log;
@@ -17,7 +17,7 @@ async fn start(limits: Limits) -> Server {
     Server::start(LOCALHOST, TEST_GUEST, limits).await
 }
 
-/// A connection that is being served, and echoes.
+/// Returns a connection that is being served, and echoes.
 async fn echoing(server: &Server) -> TcpStream {
     let mut stream = server.connect().await;
     assert_eq!(ask(&mut stream, "echo\nhello\n").await, "hello\n");
@@ -111,7 +111,7 @@ async fn guests_that_spin_do_not_stop_others() {
     let answer = exchange(server.connect().await, b"echo\nhello\n").await;
     assert_eq!(answer, b"hello\n");
     let served = server.stop().await;
-    // The fifth has said its last word, but may still wait for its turn to return.
+    // The fifth has sent its last answer, but may not have returned yet.
     assert_eq!(served.connections, 5);
     assert!(served.killed >= 4, "{} were killed", served.killed);
     for mut spinner in spinners {
@@ -129,7 +129,7 @@ async fn no_more_connections_than_the_limit_are_accepted() {
     let server = start(limits).await;
     let mut first = echoing(&server).await;
     let second = echoing(&server).await;
-    // The kernel completes the handshake, and nobody answers: not while others are.
+    // The kernel completes the handshake, but the connection is not served while others are.
     let mut third = server.connect().await;
     third.write_all(b"echo\nhello\n").await.expect("sent");
     for _ in 0..100 {
@@ -252,7 +252,7 @@ async fn serving_ends_when_the_listener_does() {
     assert!(matches!(outcome, Err(Error::Socket(_))), "{outcome:?}");
 }
 
-/// On one thread, so that the log is this test's alone.
+/// The runtime has one thread, so that the log contains only this test.
 #[tokio::test]
 async fn what_fails_is_logged_with_its_number_and_its_peer() {
     let _open = unchanged();

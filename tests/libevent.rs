@@ -63,7 +63,7 @@ async fn randport(ip: IpAddr) {
     }
 }
 
-/// Accept fails: the error callback is called, the connection callback is not.
+/// Accepts fails: the error callback is called, the connection callback is not.
 async fn error(ip: IpAddr) {
     let (sender, mut errors) = mpsc::unbounded_channel();
     let connections = Arc::new(AtomicUsize::new(0));
@@ -136,13 +136,13 @@ async fn immediate_close(ip: IpAddr) {
     within("nothing is left to wait for", listener.idle()).await;
     assert_eq!(calls.load(Ordering::SeqCst), 1);
 
-    // It was not refused: it is delivered once the listener is enabled again.
+    // It was not refused, and is delivered after the listener is enabled again.
     listener.enable().expect("enabled");
     within("nothing is left to wait for", listener.idle()).await;
     assert_eq!(calls.load(Ordering::SeqCst), 2);
 }
 
-/// From here on: the rest of its suite that concerns the listener.
+/// From here on: the other tests of its suite that concern the listener.
 async fn enable_when_enabled(ip: IpAddr) {
     let count = Arc::new(AtomicUsize::new(1));
     let listener = listen(ip).await;
@@ -177,7 +177,7 @@ async fn three_accepts(ip: IpAddr) {
     accept(3, ip).await;
 }
 
-/// Accept as many, disable, and nothing is left to wait for.
+/// Accepts as many, disable, and nothing is left to wait for.
 async fn accept(clients: usize, ip: IpAddr) {
     let count = Arc::new(AtomicUsize::new(clients));
     let listener = listen(ip).await;
@@ -319,14 +319,14 @@ async fn child_of_error_unlock() {
     closed.close();
     within("the listener closes", closed.closed()).await;
 
-    // What the first one has closed is not to be had.
+    // The descriptor that the first one has freed cannot be used.
     limit::leave_room_for(0);
     exhaust(&dropped).await;
     drop(dropped);
     child::dismissed().await;
 }
 
-/// Wait until accepting has failed twice: the second time is after a backoff.
+/// Waits until accepting has failed twice: the second time is after a backoff.
 async fn exhaust(listener: &Listener) {
     listener.set_callback(|_, _| {});
     child::say(format_args!("listening {}", listener.local_addr()));

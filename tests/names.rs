@@ -239,7 +239,7 @@ fn an_address_of_ipv6_is_left_out_where_ipv6_is_off() {
 mod without_the_family {
     use super::*;
 
-    /// Run the command on a thread that can make no sockets of IPv6: what it starts cannot either.
+    /// Runs the command on a thread that can make no sockets of IPv6: what it starts cannot either.
     fn listen(names: &Names, source: &str) -> Evconn {
         let start = || {
             refuse_ipv6();

@@ -1,4 +1,4 @@
-//! The PROXY protocol, from a real proxy, and from those that get it wrong.
+//! The PROXY protocol, with a real proxy and with malformed headers.
 
 use crate::support::descriptors::unchanged;
 use crate::support::process::Evconn;

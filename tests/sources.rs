@@ -41,8 +41,8 @@ fn refused(ended: Ended) -> String {
     problem.unwrap_or_else(|| panic!("{said}")).to_owned()
 }
 
-/// A program that becomes the command, with a socket as its descriptor 3, and with what it prefers in
-/// its environment. A shell can do so, and needs no `unsafe`.
+/// A program that becomes the command, with a socket as its descriptor 3 and these variables in its
+/// environment. A shell can do this without `unsafe`.
 fn with_descriptor_3(socket: impl Into<OwnedFd>, variables: &str, sources: &[&str]) -> Command {
     let script = format!(r#"{variables} exec "$@" 3<&0 </dev/null"#);
     let mut command = Command::new("sh");
@@ -76,7 +76,7 @@ fn stop(evconn: Evconn) {
     assert_eq!(ended.status.code(), Some(0), "{}", ended.stderr);
 }
 
-/// Run a client, or say that it is not installed.
+/// Runs a client, or writes that it is not installed.
 fn client(command: &mut Command, input: &[u8]) -> Option<Output> {
     let program = command.get_program().to_string_lossy().into_owned();
     let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
@@ -176,7 +176,7 @@ async fn curl_gets_an_answer_over_a_unix_socket() {
     assert_eq!(scratch.contents(), Vec::<String>::new());
 }
 
-/// Serve this component on a Unix socket until the first of the two is dropped.
+/// Serves this component on a Unix socket until the first of the two is dropped.
 async fn serve_unix(
     path: &Path,
     component: &[u8],
@@ -505,7 +505,7 @@ fn systemd_passes_several_sockets() {
     stop(evconn);
 }
 
-/// With room for one connection, and a listener on which nobody calls.
+/// With a limit of one connection, and a listener to which nobody connects.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn several_listeners_share_one_limit() {
     let _open = unchanged();
@@ -581,7 +581,7 @@ async fn a_builder_listens_on_several_sources() {
     let (sender, mut connections) = tokio::sync::mpsc::unbounded_channel();
     let builder = Listener::builder(host()).on_connection(move |listener, _connection| {
         let name = listener.name().to_owned();
-        // The test may be over.
+        // The test may have ended.
         let _ = sender.send(name);
     });
     let mut listeners = Vec::new();

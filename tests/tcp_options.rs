@@ -1,4 +1,4 @@
-//! What the host sets up on sockets that the listener component makes, and whose connections it takes.
+//! The options that the host sets on the sockets of the listener component and on their connections.
 
 use crate::support::log::Log;
 use crate::support::{connect, descriptors, host, over_both_families, wait_for_close, within};
@@ -35,7 +35,7 @@ async fn listen(
     let listener = Listener::builder(host())
         .tcp_options(options)
         .on_connection(move |_, connection| {
-            // Nobody may be waiting: the test is over.
+            // The test may have ended.
             let _ = sender.send(connection);
         })
         .bind(address)
@@ -186,7 +186,7 @@ async fn a_peer_that_is_not_allowed_is_logged() {
     let log = log.text();
     assert!(log.contains(&said), "{log}");
     assert_eq!(log.lines().count(), 1, "{log}");
-    // On one thread, nothing is closed by itself once the test has returned.
+    // The runtime has one thread, so nothing would be closed after the test has returned.
     listener.close();
     within("it is closed", listener.closed()).await;
 }

@@ -1,4 +1,4 @@
-//! TLS, with clients that people use, and with those that do not speak it.
+//! TLS, with common clients, and with peers that do not speak it.
 
 use crate::support::certificate::Certificate;
 use crate::support::descriptors::unchanged;
@@ -22,7 +22,7 @@ fn start(certificate: &Certificate, more: &[&str]) -> Evconn {
     Evconn::start(&[&flags[..], &tls, more].concat())
 }
 
-/// Stop it, and return what it has logged.
+/// Stops it, and returns what it has logged.
 fn log_of(evconn: Evconn) -> String {
     evconn.signal(Signal::TERM);
     let ended = evconn.wait();
@@ -41,7 +41,7 @@ fn s_client(address: SocketAddr, certificate: &str) -> Command {
     command
 }
 
-/// Have a line sent and wait for it: whether it came back. None: there is no openssl.
+/// Has a line sent and waits for it: whether it came back. None: there is no openssl.
 fn line_comes_back(command: &mut Command) -> Option<bool> {
     command
         .stdin(Stdio::piped())
@@ -137,7 +137,7 @@ except OSError as error:
     # Not which one: a reset is an error of TLS here.
     print(received.decode(), 'cut off')";
 
-/// With `close_notify` only if the handler was done with it.
+/// With `close_notify` only if the handler has returned successfully.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_outcome_decides_how_it_ends() {
     let _open = unchanged();
@@ -240,7 +240,7 @@ async fn a_handshake_that_takes_too_long_is_given_up() {
     wait_for_close(&mut connect(evconn.address()).await).await;
     let log = log_of(evconn);
     assert!(
-        log.contains("TLS handshake: it was not done within 50ms"),
+        log.contains("TLS handshake: not complete within 50ms"),
         "{log}"
     );
 }
@@ -353,7 +353,7 @@ fn a_hangup_changes_the_certificate_and_keeps_it_if_the_new_one_is_bad() {
     assert!(log.contains("certificate reloaded"), "{log}");
 }
 
-/// A certificate may be somewhere that does not answer: here in a pipe that nobody writes to.
+/// Reading a certificate may block: here it is in a pipe to which nothing is written.
 #[test]
 fn a_certificate_that_does_not_come_holds_nobody_up() {
     let _open = unchanged();

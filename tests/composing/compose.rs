@@ -61,7 +61,7 @@ async fn it_goes_where_it_is_told_to() {
     echoes(&scratch, "old").await;
 }
 
-/// What it has to say does not get in between.
+/// Its messages do not get into the output.
 #[test]
 fn it_goes_to_standard_output() {
     let _open = unchanged();

@@ -13,7 +13,7 @@ use std::io::Write;
 fn with_input(scratch: &Scratch, arguments: &[&str], input: impl AsRef<[u8]>) -> Evconn {
     let (reader, mut writer) = std::io::pipe().expect("a pipe");
     let evconn = Evconn::start_by(command(scratch, arguments).stdin(reader));
-    // It may not want all of it.
+    // The command may not read all of it.
     let _ = writer.write_all(input.as_ref());
     evconn
 }

@@ -76,7 +76,7 @@ async fn a_program_returns_its_status() {
     for (body, status) in [("i32.const 0", 0), ("i32.const 1", 1)] {
         let component = run_component(body);
         let program = Program::new(host(), component.as_bytes()).expect("a program");
-        // Each time it is another instance.
+        // Each run is another instance.
         for _ in 0..2 {
             assert_eq!(program.run().await.expect("no trap"), status);
         }
@@ -93,7 +93,7 @@ async fn a_program_returns_its_status() {
     assert!(backtrace.starts_with("0: run at 0x"), "{backtrace}");
 }
 
-/// All of this has one thread: while the program waits, others go on.
+/// All of this runs on one thread: while the program waits, other tasks run.
 #[tokio::test]
 async fn a_program_that_waits_holds_nobody_up() {
     let _open = unchanged();
@@ -122,10 +122,10 @@ async fn a_program_that_is_dropped_leaves_nothing_open() {
     let ended = within("it ends", running).await;
     assert!(ended.is_err_and(|error| error.is_cancelled()));
     assert_eq!(bound_to(everywhere), 0);
-    // What it had accepted is gone, too: its address is in this process no more, but for the peer's.
+    // What it had accepted is closed, too: only the peer's socket has this address in this process.
     assert_eq!(bound_to(address), 0);
     drop(open);
-    // What is open here is so in a process, too, that another test has begun to start.
+    // Another test may have forked a process in the meantime, which still has the open descriptors.
     within("the address is free", async {
         while TcpListener::bind(everywhere).is_err() {
             tokio::time::sleep(Duration::from_millis(1)).await;

@@ -1,4 +1,4 @@
-//! `evconn compose`, `evconn run` and `evconn wit`, and what the library has for them.
+//! `evconn compose`, `evconn run` and `evconn wit`, and the library's types for them.
 
 mod compose;
 mod input;
@@ -60,7 +60,7 @@ fn evconn(directory: &Scratch, arguments: &[&str]) -> Evconn {
     Evconn::start_by(&mut command(directory, arguments))
 }
 
-/// It ends well, and has nothing to complain about. What it says.
+/// Runs it, checks that it succeeds without messages, and returns its output.
 fn says(directory: &Scratch, arguments: &[&str]) -> String {
     let Ended {
         status,
@@ -72,7 +72,7 @@ fn says(directory: &Scratch, arguments: &[&str]) -> String {
     stdout
 }
 
-/// It has ended for bad input, and said why in one line.
+/// Checks that it failed because of bad input, and returns the one line that it printed.
 fn bad_input(evconn: Evconn) -> String {
     let Ended {
         status,

@@ -1,4 +1,4 @@
-//! `evconn run`: what a program may do of the network, and what its limits are.
+//! `evconn run`: what a program may do on the network, and its limits.
 
 use super::{EVCONN, SOCKETS, command, evconn, write};
 use crate::support::descriptors::unchanged;
@@ -9,8 +9,8 @@ use std::io::{ErrorKind, PipeWriter, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::time::Duration;
 
-/// The first argument is the case, which is the name of the file as well: by custom, the first argument is
-/// the program's name.
+/// The first argument selects the case. It is also the file's name, since the first argument is the
+/// program's name by convention.
 fn program(case: &str) -> Scratch {
     let scratch = Scratch::new();
     write(&scratch, &app(case), SOCKETS);
@@ -39,7 +39,7 @@ fn start(
 fn run(flags: &[&str], case: &str, addresses: &[&str]) -> Ended {
     let scratch = program(case);
     let (evconn, mut input) = start(&scratch, flags, case, addresses);
-    // It may not want it.
+    // The program may not read it.
     let _ = input.write_all(b"\n");
     evconn.wait()
 }
@@ -72,7 +72,7 @@ fn with_port_0_the_system_chooses_and_the_program_does_not() {
     assert!(ended.stderr.contains(&flag), "{}", ended.stderr);
 }
 
-/// In either order, and no other port than the one of the first.
+/// In either order, and with no other port than that of the first.
 #[test]
 fn the_second_half_of_a_pair_has_the_port_of_the_first() {
     let _open = unchanged();
@@ -123,7 +123,7 @@ fn localhost_is_granted_by_its_name() {
     assert_eq!(listening(listens).ip().to_string(), "127.0.0.1");
 }
 
-/// Python's asyncio does not run without. It takes no grant, as nobody else has anything of it.
+/// Python's asyncio requires this. It needs no grant, since nobody else can use these sockets.
 #[test]
 fn a_program_has_a_pair_of_sockets_of_its_own() {
     let _open = unchanged();
@@ -182,7 +182,7 @@ fn whoever_may_listen_lets_others_connect() {
     assert!(!stderr.contains("no peers"), "{stderr}");
 }
 
-/// What each grant is good for, and no more.
+/// What each grant allows, and nothing more.
 #[test]
 fn destinations_may_be_networks_and_ranges_of_ports() {
     let _open = unchanged();
@@ -305,7 +305,7 @@ fn a_denial_of_datagrams_is_told_with_the_flag() {
     );
 }
 
-/// Anyone may ask, and is answered; nobody else is sent anything.
+/// Anyone may send a request, and is answered; nothing is sent to anyone else.
 #[test]
 fn who_receives_datagrams_may_answer_them() {
     let _open = unchanged();
@@ -334,7 +334,7 @@ fn the_backlog_is_what_is_said() {
         let flags = [&["--listen", "127.0.0.1:0"], flags].concat();
         let (evconn, input) = start(&scratch, &flags, "listens", &["127.0.0.1", "127.0.0.1:0"]);
         let address = listening(&evconn.line());
-        // Whoever does not fit is not answered.
+        // Peers beyond the limit are not answered.
         let peers: Result<Vec<_>, _> = (0..8)
             .map(|_| TcpStream::connect_timeout(&address, Duration::from_millis(200)))
             .collect();
@@ -357,7 +357,7 @@ fn limits_end_a_program_and_say_which() {
     assert!(ended.stderr.starts_with(said), "{}", ended.stderr);
     let ended = run(&["--max-handles", "500"], "holds", &["127.0.0.1"]);
     assert_eq!(ended.stdout, "held: 100\n", "{}", ended.stderr);
-    // What it begins with is too much already.
+    // Its initial memory exceeds the limit.
     let ended = run(&["--max-memory", "64K"], "grows", &["127.0.0.1"]);
     assert_eq!(ended.status.code(), Some(134));
     assert!(
@@ -368,7 +368,7 @@ fn limits_end_a_program_and_say_which() {
     assert_eq!(ended.stderr.lines().count(), 1, "{}", ended.stderr);
 }
 
-/// Whoever comes from `wasmtime run` is told what it is here.
+/// For users of `wasmtime run`: the flags have other names here.
 #[test]
 fn other_habits_are_told_the_flag() {
     let _open = unchanged();
@@ -387,7 +387,7 @@ fn other_habits_are_told_the_flag() {
     }
 }
 
-/// What the operating system refuses is no denial of ours: it is said what helps.
+/// An error of the operating system is not reported as a denial; the message says what helps.
 #[test]
 fn a_port_that_this_process_may_not_bind_is_told_with_what_helps() {
     let _open = unchanged();

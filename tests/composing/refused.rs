@@ -1,4 +1,4 @@
-//! What is not composed, and not run: one line each, and no file.
+//! What can be neither composed nor run: one line for each, and no file.
 
 use super::{
     COMPONENTS, ECHO_COMMAND, FILTER, LISTENER, bad_input, evconn, read, says, with_components,
@@ -197,7 +197,7 @@ fn an_output_that_cannot_be_written_is_named_and_nothing_is_left() {
     assert!(read(&scratch, "filter.wasm") == FILTER, "it was changed");
 }
 
-/// What was there stays, if nothing comes of it.
+/// An existing file stays if composing fails.
 #[test]
 fn a_component_that_cannot_be_composed_leaves_the_old_file() {
     let _open = unchanged();

@@ -1,4 +1,4 @@
-//! `evconn run`: what a program gets, and how it ends.
+//! `evconn run`: what a program is given, and how it ends.
 
 use super::{
     CASES, ECHO_COMMAND, FORWARD, bad_input, command, evconn, read, run_component, with_components,
@@ -23,12 +23,12 @@ fn with(app: impl AsRef<[u8]>) -> Scratch {
     scratch
 }
 
-/// Run the component `app` with this before and after it, to its end.
+/// Runs the component `app` to its end, with these flags and arguments.
 fn run(directory: &Scratch, flags: &[&str], arguments: &[&str]) -> Ended {
     evconn(directory, &[&["run"], flags, &["app"], arguments].concat()).wait()
 }
 
-/// End it by a signal, as it does not end itself.
+/// Ends it with a signal, since it does not end by itself.
 fn terminate(evconn: Evconn) -> Ended {
     evconn.signal(Signal::TERM);
     let ended = evconn.wait();
@@ -46,7 +46,7 @@ fn its_exit_status_is_the_programs() {
     }
 }
 
-/// With its place in the source, where the component has debug information.
+/// With the source position, if the component has debug information.
 #[test]
 fn a_trap_is_told_with_where_it_was_and_a_status_of_its_own() {
     let _open = unchanged();
@@ -73,7 +73,7 @@ fn endless_recursion_is_told_with_the_size_of_the_stack() {
     assert_eq!(ended.status.code(), Some(134));
     let why = "call stack exhausted: a guest's stack has 512 KiB: recurse less deep";
     assert!(ended.stderr.contains(why), "{}", ended.stderr);
-    // What is beyond 20 functions is left out.
+    // Frames beyond the twentieth are left out.
     assert_eq!(ended.stderr.lines().count(), 21, "{}", ended.stderr);
 }
 
@@ -146,7 +146,7 @@ fn what_cannot_be_granted_is_bad_input() {
     );
 }
 
-/// A component that succeeds if its environment has just one variable.
+/// A component that succeeds if its environment has exactly one variable.
 const ONE_VARIABLE: &str = r#"(component
     (import "wasi:cli/environment@0.2.0" (instance $environment
         (export "get-environment" (func (result (list (tuple string string)))))))
@@ -186,7 +186,7 @@ fn its_environment_is_what_is_granted() {
     }
 }
 
-/// The peers wait until the test says, on standard input, that there are enough of them.
+/// The peers wait until the test says on standard input that all are connected.
 #[tokio::test]
 async fn its_standard_streams_are_those_of_the_command() {
     let _open = unchanged();
@@ -210,7 +210,7 @@ async fn its_standard_streams_are_those_of_the_command() {
     assert_eq!(ended.stderr, "");
 }
 
-/// A failure is not to look like the end of an answer.
+/// A failure must not look like the end of an answer.
 #[tokio::test]
 async fn what_is_open_when_it_ends_is_reset_unless_it_succeeds() {
     let _open = unchanged();
@@ -258,7 +258,7 @@ fn a_signal_ends_a_program_that_never_waits() {
     terminate(evconn(&scratch, &["run", "app"]));
 }
 
-/// The line of the log says what would have been enough.
+/// The log says what would be sufficient.
 #[tokio::test]
 async fn a_place_that_is_not_granted_is_told_with_the_flag() {
     let _open = unchanged();

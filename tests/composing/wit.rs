@@ -66,13 +66,13 @@ fn what_is_there_is_left_alone() {
     assert_eq!(scratch.contents(), ["file"]);
 }
 
-/// Half of it would be of no use.
+/// Half of the package would be useless.
 #[test]
 fn nothing_is_left_of_what_cannot_be_written() {
     let _open = unchanged();
     let scratch = Scratch::new();
-    // Files of more than 20 blocks of 512 bytes are not to be had, and a signal that is ignored is an
-    // error instead.
+    // Files cannot exceed 20 blocks of 512 bytes, and since the signal is ignored, writing more is an
+    // error.
     let mut shell = std::process::Command::new("sh");
     let script = r#"trap '' XFSZ && ulimit -f 20 && exec "$0" wit -o wit"#;
     shell

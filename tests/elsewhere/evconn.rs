@@ -40,7 +40,7 @@ fn the_echo_command_has_its_arguments_and_its_status_there() {
     wants_a_port(&output.expect("it runs"));
 }
 
-/// The filter between listener and application lets in whom it is told: the others are closed.
+/// A filter between listener and application admits the peers that it is given; others are closed.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_composition_of_three_lets_in_whom_it_is_told() {
     let scratch = Scratch::new();

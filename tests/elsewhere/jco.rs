@@ -1,4 +1,4 @@
-//! Node.js, by jco: it makes JavaScript of a component, and has WASI for it.
+//! Node.js with jco, which translates components to JavaScript and provides WASI.
 
 use super::program::{Program, free_port};
 use super::{compose, echoes, wants_a_port};
@@ -6,7 +6,7 @@ use crate::support::scratch::Scratch;
 use crate::support::tool;
 use std::process::Command;
 
-/// `jco run`, which keeps what it makes in `scratch`. None where it is not installed, which is said.
+/// Returns `jco run`, which keeps its files in `scratch`. None if it is not installed, which is printed.
 fn run(scratch: &Scratch, composed: &str) -> Option<Command> {
     tool::run(Command::new("jco").arg("--version"), b"")?;
     let mut command = Command::new("jco");

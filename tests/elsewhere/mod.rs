@@ -1,5 +1,5 @@
-//! Compositions of a command and the listener, made by `evconn compose`, as programs on runtimes that
-//! know nothing of evconn, and on its own.
+//! Compositions of a command and the listener, made by `evconn compose`, on other runtimes and on evconn
+//! itself.
 
 mod evconn;
 mod jco;
@@ -16,7 +16,7 @@ use std::process::Output;
 /// The manual's echo server.
 const ECHO_COMMAND: &str = evconn_artifacts::ECHO_COMMAND_PATH;
 
-/// What turns peers away.
+/// A filter that turns peers away.
 const FILTER: &str = evconn_artifacts::FILTER_PATH;
 
 /// The echo server with the listener in it, and with these components between them.

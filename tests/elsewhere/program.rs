@@ -1,4 +1,4 @@
-//! A server that takes its port as an argument, and does not say when it is ready.
+//! A server that takes its port as an argument, and does not report when it is ready.
 
 use crate::support::{tool::Tool, within};
 use rustix::process::{Pid, Signal, kill_process_group};
@@ -11,12 +11,12 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 
-/// A port that is free, unless another process is quicker.
+/// Returns a free port. Another process could take it in the meantime.
 pub fn free_port() -> u16 {
     crate::support::free_port().port()
 }
 
-/// It ends with its test, and what it started ends with it.
+/// A process that is ended with its test, together with its children.
 pub struct Program {
     tool: Tool,
     port: u16,
@@ -24,7 +24,7 @@ pub struct Program {
 }
 
 impl Program {
-    /// Start a command that listens on that port. What it prints goes to a file.
+    /// Starts a command that listens on that port. What it prints goes to a file.
     pub fn start(command: &mut Command, port: u16, output: PathBuf) -> Self {
         let file = File::create(&output).expect("a file");
         let same = file.try_clone().expect("a descriptor");
@@ -64,10 +64,10 @@ impl Program {
         .await
     }
 
-    /// Connect to a program that echoes, as soon as it does.
+    /// Connects to a program that echoes, as soon as it does.
     ///
-    /// To be connected is not enough on every runtime: jco listens from the program's bind on, and resets
-    /// who comes before the program's own listen.
+    /// Being connected is not enough on every runtime: jco listens as soon as the program binds, and
+    /// resets peers that connect before the program itself listens.
     pub async fn connect_to_echo(&mut self) -> TcpStream {
         within("it echoes", async {
             loop {
@@ -96,7 +96,7 @@ async fn echoes_one_byte(stream: &mut TcpStream) -> std::io::Result<()> {
 
 impl Drop for Program {
     fn drop(&mut self) {
-        // It may have ended already: then there is nothing to do.
+        // It may have ended already, which is no error.
         let _ = kill_process_group(Pid::from_child(self.tool.child()), Signal::KILL);
     }
 }

@@ -8,7 +8,7 @@ use std::process::Command;
 
 const KV: &[u8] = evconn_artifacts::KV;
 
-/// What the arguments of one request may have together.
+/// The most bytes of all arguments of a request.
 const MAX_REQUEST: usize = 1 << 20;
 
 fn client(program: &str, server: &Server) -> Command {
@@ -32,7 +32,7 @@ fn bulk(bytes: &[u8]) -> Vec<u8> {
     [format!("${length}\r\n").as_bytes(), bytes, b"\r\n"].concat()
 }
 
-/// What is answered to all that a peer says.
+/// Returns the answers to everything that a peer sends.
 async fn answer(requests: &[u8]) -> String {
     let server = start(KV).await;
     let answer = exchange(server.connect().await, requests).await;
@@ -252,7 +252,7 @@ async fn another_connection_has_keys_of_its_own() {
     assert_eq!(server.stop().await.failed, 0);
 }
 
-/// What ends in the middle of a request was not said.
+/// A request that is cut off is not executed.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn half_a_request_is_none() {
     let _open = unchanged();

@@ -9,7 +9,7 @@ const LINE: &[u8] = evconn_artifacts::LINE;
 
 const HELP: &str = "ADD number number, COUNT, ECHO text, HELP, QUIT";
 
-/// What is answered to all that a peer says.
+/// Returns the answers to everything that a peer sends.
 async fn answer(requests: &[u8]) -> String {
     let server = start(LINE).await;
     let answer = exchange(server.connect().await, requests).await;

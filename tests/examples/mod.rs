@@ -1,5 +1,4 @@
-//! The example services, with the clients that their protocols have, and with some that are hard to
-//! please.
+//! The example services, with common clients of their protocols and with difficult ones.
 
 mod daytime;
 mod kv;
@@ -18,7 +17,7 @@ async fn start(component: &[u8]) -> Server {
     Server::start(Ipv4Addr::LOCALHOST.into(), component, Limits::default()).await
 }
 
-/// Run a client to its end, while the server runs. None where it is not installed, which is said.
+/// Runs a client to its end, while the server runs. None where it is not installed, which is said.
 async fn run(mut command: Command, input: impl Into<Vec<u8>>) -> Option<Output> {
     let input = input.into();
     let running = tokio::task::spawn_blocking(move || tool::run(&mut command, &input));
@@ -40,7 +39,7 @@ async fn send(stream: &mut TcpStream, bytes: &[u8]) {
         .expect("sent");
 }
 
-/// Read as many bytes as these are: they have to be these.
+/// Reads as many bytes as these are: they have to be these.
 async fn expect(stream: &mut TcpStream, bytes: &[u8]) {
     let mut answer = vec![0; bytes.len()];
     within("an answer", stream.read_exact(&mut answer))
@@ -52,9 +51,9 @@ async fn expect(stream: &mut TcpStream, bytes: &[u8]) {
     );
 }
 
-/// Send a request in two parts, cut at each place that there is. The second one is sent when the
-/// `probe` that went before the first one is answered: so the service has to wait within the request,
-/// and may not keep the answer back.
+/// Sends a request in two parts, cut at every position. The second part is sent when the `probe` before
+/// the first one is answered: so the service has to wait within the request, and must not hold the answer
+/// back.
 async fn cut_everywhere(
     stream: &mut TcpStream,
     (probe, probed): (&[u8], &[u8]),
@@ -69,7 +68,7 @@ async fn cut_everywhere(
     }
 }
 
-/// Send all of it a byte at a time, and end this side. The answer is everything until the end.
+/// Sends all of it a byte at a time, and ends this side. The answer is everything until the end.
 async fn exchange_by_bytes(stream: TcpStream, request: &[u8]) -> Vec<u8> {
     stream.set_nodelay(true).expect("nodelay");
     let (mut reader, mut writer) = stream.into_split();

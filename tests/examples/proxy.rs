@@ -117,7 +117,7 @@ async fn each_side_may_end_before_the_other() {
     assert_eq!(proxy.stop().await.failed, 0);
 }
 
-/// More than any buffer holds, in both directions at once, to peers that read late.
+/// More bytes than all buffers hold, in both directions at once, to peers that read late.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn much_goes_both_ways_at_once() {
     let _open = unchanged();
@@ -135,7 +135,7 @@ async fn much_goes_both_ways_at_once() {
     assert_eq!(proxy.stop().await.failed, 0);
 }
 
-/// One direction that is full does not hold up the other.
+/// A direction that is blocked does not block the other.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_peer_that_does_not_read_may_still_send() {
     let _open = unchanged();

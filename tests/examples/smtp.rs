@@ -20,7 +20,7 @@ const ANNOUNCED: &str =
 
 const MAX_MESSAGE: usize = 10 << 20;
 
-/// Run a program of Python, in which `server` is a connected `smtplib.SMTP`. Returns what it prints.
+/// Runs a program of Python, in which `server` is a connected `smtplib.SMTP`. Returns what it prints.
 async fn python(server: &Server, program: &str) -> Option<String> {
     let port = server.address.port();
     let program = format!(

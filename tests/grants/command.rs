@@ -45,7 +45,7 @@ impl Serving {
         String::from_utf8(answer).expect("text")
     }
 
-    /// Have a connection fail: it is reset.
+    /// Has a connection fail: it is reset.
     pub async fn fail(&self, command: &str) {
         let mut stream = connect(self.address).await;
         let request = format!("{command}\n");
@@ -53,7 +53,7 @@ impl Serving {
         wait_for_close(&mut stream).await;
     }
 
-    /// Stop it, and return what it wrote to standard error.
+    /// Stops it, and returns what it wrote to standard error.
     pub fn stop(self) -> String {
         self.evconn.signal(Signal::TERM);
         let Ended { status, stderr, .. } = self.evconn.wait();

@@ -1,4 +1,4 @@
-//! Directories: what is in them can be had, and nothing that is outside.
+//! Directories: what they contain is accessible, and nothing else.
 
 use super::{answer, start};
 use crate::support::Server;

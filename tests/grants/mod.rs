@@ -1,4 +1,4 @@
-//! What a service is granted it gets, and nothing else.
+//! A service gets what it is granted, and nothing else.
 
 mod command;
 mod files;

@@ -58,7 +58,7 @@ impl OutOfReach {
         self.0.local_addr().expect("its address").port()
     }
 
-    /// A connection to a loopback address would be there at once.
+    /// A connection to a loopback address would have arrived by now.
     fn has_seen_nobody(self) {
         let error = self.0.accept().expect_err("nobody has connected");
         assert_eq!(error.kind(), ErrorKind::WouldBlock);
@@ -128,7 +128,7 @@ async fn a_name_that_is_granted_is_resolved_and_connected_to() {
     server.stop().await;
 }
 
-/// Nobody has asked for the name before: the host looks it up when the guest connects.
+/// The name has not been looked up before: the host does so when the guest connects.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_name_that_is_granted_grants_its_addresses() {
     let _open = unchanged();
@@ -214,7 +214,7 @@ async fn nobody_there_is_no_denial() {
     }
 }
 
-/// A rule of one's own goes with destinations, and is asked about what they do not cover.
+/// A custom policy is added to the destinations, and asked about what they do not cover.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_policy_grants_more() {
     let _open = unchanged();

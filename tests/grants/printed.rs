@@ -1,4 +1,4 @@
-//! What a service prints, and what it is refused, with the connection that it was for.
+//! What a service prints, and what it is denied, with the connection that it serves.
 
 use super::command::Serving;
 
@@ -58,7 +58,7 @@ async fn a_flood_is_held_back() {
     assert_eq!(serving.answer("flood 100000").await, "printed\n");
     assert_eq!(serving.answer("print the next one").await, "printed\n");
     let log = serving.stop();
-    // In 10 seconds; on a slow machine it may have taken a few of them.
+    // Within 10 seconds; on a slow machine some may fall into the next period.
     let shown = lines(&log, "stdout: \"line ").len();
     assert!((100..10_000).contains(&shown), "{shown} lines");
     line(&log, "stdout: \"line 100\" number=1");
@@ -76,7 +76,7 @@ async fn a_flood_is_held_back() {
         })
         .sum();
     assert_eq!(shown + left_out, 100_000);
-    // Another connection is another one's.
+    // Each connection has a limit of its own.
     line(&log, "stdout: \"the next one\" number=2");
 }
 

@@ -1,4 +1,4 @@
-//! Services in other languages, made and served as the pages about them say, where their tools are.
+//! Services in other languages, built and served as their pages say, if their tools are installed.
 
 mod asyncio;
 mod javascript;
@@ -39,7 +39,8 @@ async fn answers(serving: &Serving, dialogue: &BTreeMap<&str, &str>) {
     assert_eq!(answer(serving, requests.as_bytes()).await, expected);
 }
 
-/// Whatever its language's `with` or `finally` has dropped by then, half an answer does not look whole.
+/// Even if the language's `with` or `finally` has dropped the connection, half an answer does not look
+/// complete.
 async fn failures_are_resets(serving: Serving) {
     for (what, end) in [
         ("bug\n", Some(ErrorKind::ConnectionReset)),

@@ -1,7 +1,7 @@
-//! A page about a service in another language: its commands, which are run as they stand there.
+//! A page about a service in another language, whose commands are run as they are.
 //!
 //! Its blocks of commands are, in this order: how to install the tool, how to build the service, how to
-//! serve it, and how to talk with it. Where it ends: the tool is not installed here.
+//! serve it, and how to talk to it. The tool is not installed by the test.
 
 use crate::support::process::{CACHE_HOME, EVCONN, Evconn, tests_cache};
 use crate::support::scratch::Scratch;
@@ -31,7 +31,7 @@ pub struct Page {
 }
 
 impl Page {
-    /// Build the service and serve it. None where the tool is not installed, which is said.
+    /// Builds the service and serves it. None where the tool is not installed, which is said.
     pub fn serve(&self) -> Option<Serving> {
         self.serve_with("")
     }
@@ -141,7 +141,7 @@ impl Serving {
         }
     }
 
-    /// Let it end: no connection has failed, and it has logged nothing but that and its end.
+    /// Lets it end: no connection has failed, and it has logged nothing but that and its end.
     pub fn stop(self) {
         self.evconn.signal(Signal::TERM);
         let log = self.evconn.wait().stderr;
@@ -150,7 +150,7 @@ impl Serving {
         assert!(log.contains("ending: ") && log.contains(none), "{log}");
     }
 
-    /// Let it end. What it has logged.
+    /// Lets it end. What it has logged.
     pub fn log(self) -> String {
         self.evconn.signal(Signal::TERM);
         self.evconn.wait().stderr

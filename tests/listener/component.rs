@@ -1,5 +1,5 @@
-//! `listener.wasm` by itself, on stock wasi-sockets: what it imports, how large it is, and the
-//! calls that the host's own library does not make.
+//! `listener.wasm` alone, on wasmtime-wasi's sockets: its imports, its size, and the calls that the
+//! host's own library does not make.
 
 use super::instance::{Instance, NO_EVENTS, State};
 use crate::support::connect;

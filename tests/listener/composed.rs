@@ -42,13 +42,13 @@ impl Program {
         }
     }
 
-    /// Each accept fails with that code.
+    /// Makes every accept fail with this code.
     pub fn accept_fails(mut self, code: ErrorCode) -> Self {
         self.accept_fails = Some(code);
         self
     }
 
-    /// Run it to its end, or to its trap.
+    /// Runs it to its end, or to its trap.
     pub async fn run(self, arguments: &[&str]) -> Ran {
         let program = program();
         let stdout = MemoryOutputPipe::new(1 << 20);

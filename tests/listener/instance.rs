@@ -190,7 +190,7 @@ impl Instance {
         self.taken(events)
     }
 
-    /// Close the connections, and return the callback of each.
+    /// Closes the connections, and returns the callback of each.
     fn callbacks(&mut self, events: Vec<Event>) -> Vec<u64> {
         let taken = self.taken(events).into_iter();
         taken.map(|taken| taken.expect("no error")).collect()
@@ -219,7 +219,7 @@ impl Instance {
             .expect("no trap")
     }
 
-    /// Wait until one of them is ready.
+    /// Waits until one of them is ready.
     pub async fn poll(&mut self, pollables: &[Resource<DynPollable>]) {
         let borrowed = pollables
             .iter()

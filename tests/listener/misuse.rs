@@ -1,5 +1,5 @@
-//! Whatever a program does to its listener, it gets an error or nothing comes of it; and what is
-//! documented to trap ends that program alone.
+//! Whatever a program does to its listener, it gets an error or there is no effect; documented traps end
+//! that program alone.
 //!
 //! The program is `tests/misuse-guest`, with `listener.wasm` composed into it.
 
@@ -9,7 +9,7 @@ use crate::support::{ask, descriptors, has_ipv6, read_line, within};
 use std::net::{Ipv4Addr, SocketAddr};
 use wasmtime_wasi::p2::bindings::sockets::network::ErrorCode;
 
-/// Run the program, and see that it said just that, without a trap.
+/// Runs the program, and see that it said just that, without a trap.
 async fn says(program: Program, arguments: &[&str], expected: &[&str]) {
     let Ran { lines, trap } = program.run(arguments).await;
     assert!(trap.is_none(), "after {lines:#?}: {trap:?}");

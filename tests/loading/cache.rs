@@ -12,7 +12,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Start it with this cache, see that it serves, and return its log.
+/// Starts it with this cache, see that it serves, and returns its log.
 fn serve(cache: &Path, arguments: &[&str]) -> String {
     let scratch = Scratch::new();
     let app = scratch.join("app.wasm");

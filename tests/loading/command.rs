@@ -41,7 +41,7 @@ pub(super) fn echoes(evconn: &Evconn) {
     assert_eq!(answer, "hello");
 }
 
-/// It has ended for bad input, and said why in one line.
+/// Checks that it failed because of bad input, and returns the one line that it printed.
 fn bad_input(evconn: Evconn) -> String {
     let Ended {
         status,

@@ -6,7 +6,7 @@ use crate::support::host;
 use crate::support::scratch::Scratch;
 use evconn::{Error, Host, Limits, LoadProblem, Service, guests};
 
-/// Why it cannot be loaded: one line.
+/// Returns why it cannot be loaded: one line.
 pub(super) fn refused(host: &Host, component: impl AsRef<[u8]>) -> String {
     let Err(error) = Service::new(host, component.as_ref()) else {
         panic!("it was loaded");

@@ -103,7 +103,7 @@ impl Program {
         self
     }
 
-    /// Each accept fails with that code.
+    /// Makes every accept fail with this code.
     pub fn accept_fails(mut self, code: ErrorCode) -> Self {
         self.accept_fails = Some(code);
         self
@@ -137,7 +137,7 @@ impl Program {
         }
     }
 
-    /// It needs nobody else, and says just that.
+    /// Checks that the program prints exactly these lines.
     pub async fn says(self, lines: &[&str]) {
         self.start().ends(lines).await;
     }
@@ -170,7 +170,7 @@ impl Running {
         }
     }
 
-    /// Its next line, which is to be about that. Returns what it says about it.
+    /// Waits for the next line, which has to be about `what`, and returns the rest of it.
     pub async fn hear(&mut self, what: &str) -> String {
         let line = self.line().await;
         match line.split_once(": ") {
@@ -179,17 +179,17 @@ impl Running {
         }
     }
 
-    /// Let it go on.
+    /// Lets the program continue.
     pub async fn tell(&mut self) {
         self.stdin.write_all(b"\n").await.expect("a pipe");
     }
 
-    /// Where it listens.
+    /// Waits until it reports its address, and returns it.
     pub async fn address(&mut self) -> SocketAddr {
         self.hear("listening").await.parse().expect("an address")
     }
 
-    /// A peer, connected to where it listens.
+    /// Returns a peer that is connected to it.
     pub async fn connect(&mut self) -> TcpStream {
         let address = self.address().await;
         connect(address).await
@@ -230,7 +230,7 @@ impl Running {
     }
 }
 
-/// A peer whose kernel takes few bytes for it: what is written to it does not all fit.
+/// Connects a peer with a small receive buffer, so that not everything that is sent to it fits.
 pub async fn connect_narrowly(address: SocketAddr) -> TcpStream {
     let socket = match address {
         SocketAddr::V4(_) => TcpSocket::new_v4(),

@@ -94,7 +94,7 @@ fn an_address_of_a_kind_that_nobody_listens_on_is_named() {
     }
 }
 
-/// What cannot be loaded is found before a socket is made.
+/// A component that cannot be loaded is found before a socket is created.
 #[test]
 fn a_component_that_cannot_be_had_leaves_no_socket_behind() {
     let _open = unchanged();

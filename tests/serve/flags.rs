@@ -158,7 +158,7 @@ fn the_forms_of_an_address_are_taken() {
     }
 }
 
-/// A misspelt level is not silence.
+/// A misspelt level does not turn the log off.
 #[test]
 fn a_level_that_is_none_is_said_and_not_used() {
     let _open = unchanged();

@@ -33,7 +33,7 @@ fn a_signal_lets_open_connections_finish() {
     }
 }
 
-/// Wait until nobody can connect.
+/// Waits until nobody can connect.
 fn refuses(address: std::net::SocketAddr) {
     let deadline = std::time::Instant::now() + crate::support::DEADLINE;
     while TcpStream::connect(address).is_ok() {
@@ -59,7 +59,7 @@ fn what_does_not_finish_in_time_is_reset_and_the_exit_status_says_so() {
     );
 }
 
-/// What fails is logged, and the pipe that the log goes to is soon full.
+/// Failures are logged, and the pipe that the log is written to is soon full.
 #[test]
 fn a_log_that_nobody_reads_holds_nobody_up() {
     let _open = unchanged();
@@ -171,7 +171,7 @@ fn it_ends_when_nobody_is_connected_for_long_enough() {
     assert_eq!(ended.status.code(), Some(0), "{}", ended.stderr);
 }
 
-/// A connection that failed is no unclean end.
+/// A failed connection does not make the shutdown unclean.
 #[test]
 fn failed_connections_do_not_count() {
     let _open = unchanged();

@@ -12,10 +12,10 @@ use crate::support::process::Evconn;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 
-/// The service that does what its peer's first line says: see `tests/guest`.
+/// The service that executes the command in its peer's first line.
 const TEST_GUEST: &str = evconn_artifacts::HANDLER_PATH;
 
-/// Serve the test guest on a free port.
+/// Serves the test guest on a free port.
 fn start(flags: &[&str]) -> Evconn {
     Evconn::start(&[&["serve", TEST_GUEST, "--listen", "127.0.0.1:0"], flags].concat())
 }
@@ -26,7 +26,7 @@ fn connect(address: SocketAddr) -> TcpStream {
     stream
 }
 
-/// Send this, and read as many bytes back.
+/// Sends this, and reads as many bytes back.
 fn ask(stream: &mut TcpStream, text: &str, answer: &str) {
     stream.write_all(text.as_bytes()).expect("sent");
     let mut bytes = vec![0; answer.len()];
@@ -34,7 +34,7 @@ fn ask(stream: &mut TcpStream, text: &str, answer: &str) {
     assert_eq!(String::from_utf8_lossy(&bytes), answer);
 }
 
-/// A connection that is being served, and echoes.
+/// Returns a connection that is being served, and echoes.
 fn echoing(address: SocketAddr) -> TcpStream {
     let mut stream = connect(address);
     ask(&mut stream, "echo\nhello\n", "hello\n");

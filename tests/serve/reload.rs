@@ -10,7 +10,7 @@ use std::io::Write;
 use std::net::Shutdown;
 use std::path::Path;
 
-/// Put a file in the place of another, as whoever installs one should.
+/// Puts a file in the place of another, as whoever installs one should.
 fn install(content: &[u8], path: &Path) {
     let new = path.with_extension("new");
     std::fs::write(&new, content).expect("written");
@@ -58,7 +58,7 @@ fn new_connections_get_the_new_component() {
     );
 }
 
-/// Clients come all the time, and each is served by one of the two.
+/// Clients connect all the time, and each is served by one of the two.
 #[test]
 fn no_connection_fails_under_load() {
     let _open = unchanged();

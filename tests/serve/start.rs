@@ -1,4 +1,4 @@
-//! Signals that come while it starts: a component that is a pipe keeps it there for as long as is wanted.
+//! Signals during the start, which lasts as long as the test wants: the component is read from a pipe.
 
 use super::{ask, connect};
 use crate::support::DEADLINE;
@@ -59,7 +59,7 @@ fn signals_that_mean_no_end_do_not_end_it() {
     app.write_all(guests::ECHO).expect("written");
     drop(app);
     let address = evconn.address();
-    // It has not forgotten that it is to read the component again.
+    // It still remembers to read the component again.
     writer(&path).write_all(guests::ECHO).expect("written");
     for signal in [Signal::USR1, Signal::USR2] {
         evconn.signal(signal);

@@ -20,7 +20,7 @@ impl Manager {
         Self { socket, scratch }
     }
 
-    /// Serve `app` on a free port, and tell this manager.
+    /// Serves `app` on a free port, and tells this manager.
     pub fn start(&self, app: &str, flags: &[&str]) -> Evconn {
         let mut command = Command::new(EVCONN);
         command

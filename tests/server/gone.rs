@@ -1,4 +1,4 @@
-//! Peers that are gone do not keep their place, whatever their guest waits for.
+//! Peers that are gone do not take up capacity, whatever their guest waits for.
 
 use super::{Running, eventually};
 use crate::support::descriptors::unchanged;

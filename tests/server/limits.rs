@@ -1,5 +1,5 @@
-//! Each limit, with a guest or a peer that runs into it: the connection ends alone, with its cause in
-//! the log.
+//! Each limit, with a guest or a peer that exceeds it: only that connection ends, with its cause in the
+//! log.
 
 use super::Running;
 use crate::support::descriptors::unchanged;
@@ -174,7 +174,7 @@ async fn idle_timeout_of_a_peer_that_says_nothing() {
     is_told(&log, "ended: no byte either way for 200ms");
 }
 
-/// Its service writes until nobody takes any more.
+/// The service writes until its peer reads no more.
 #[tokio::test]
 async fn idle_timeout_of_a_peer_that_never_reads() {
     let _open = unchanged();
@@ -277,7 +277,7 @@ async fn a_guest_that_never_reads_is_no_matter_to_others() {
     is_told(&log, "no byte either way");
 }
 
-/// It is accepted, and its guest finds that nobody is there.
+/// It is accepted, and its guest finds that its peer is gone.
 #[tokio::test]
 async fn peers_that_reset_or_go_away_are_no_matter_to_others() {
     let _open = unchanged();

@@ -1,5 +1,5 @@
-//! `Server`: limits, peers, instances that are used again, what many peers are sent at a time, and its
-//! life from ready to drained.
+//! `Server`: limits, peers, reused instances, output to many peers at a time, and its life from ready to
+//! drained.
 
 mod gone;
 mod life;
@@ -27,13 +27,13 @@ struct Running {
     task: JoinHandle<Result<Served, Error>>,
 }
 
-/// The service that does what its peer's first line says.
+/// The service that executes the command in its peer's first line.
 fn service() -> Service {
     Service::new(host(), TEST_GUEST).expect("a service")
 }
 
 impl Running {
-    /// Serve the test guest.
+    /// Serves the test guest.
     async fn start(configure: impl FnOnce(ServerBuilder) -> ServerBuilder) -> Self {
         Self::start_with(configure, |shutdown| shutdown.grace(DEADLINE)).await
     }
@@ -64,7 +64,7 @@ impl Running {
         connect(self.address).await
     }
 
-    /// Begin to shut down, and wait until all connections are done.
+    /// Begins to shut down, and waits until all connections are done.
     async fn stop(self) -> Served {
         drop(self.begin);
         ended(self.task).await
@@ -76,7 +76,7 @@ async fn ended(task: JoinHandle<Result<Served, Error>>) -> Served {
     outcome.expect("no error")
 }
 
-/// Wait until `condition` holds, looking now and then.
+/// Waits until `condition` holds, looking now and then.
 async fn eventually(what: &str, mut condition: impl AsyncFnMut() -> bool) {
     within(what, async {
         let mut pause = Duration::from_millis(1);

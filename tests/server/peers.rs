@@ -140,8 +140,8 @@ mod tls {
         ingress.tls(config.expect("usable").handshake_timeout(10 * DEADLINE))
     }
 
-    /// Wait until so many are open, and one was refused. Which one it is of those that come at about the
-    /// same time is not known: each is admitted by its worker.
+    /// Waits until `open` connections are open and one was refused. If several arrive at about the same
+    /// time, any of them may be the refused one: each is admitted by its worker.
     async fn has_open_and_refused_one(server: &Running, open: usize) {
         let handle = server.handle.clone();
         let are_so_many = async || handle.served().refused == 1 && handle.open() == open;

@@ -22,7 +22,7 @@ async fn new_connections_get_the_new_one_and_old_ones_keep_the_old() {
     assert_eq!(server.stop().await.connections, 2);
 }
 
-/// Clients come all the time, and each one is served by one of the two.
+/// Clients connect all the time, and each is served by one of the two.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_connection_fails_while_it_is_replaced() {
     let _open = unchanged();

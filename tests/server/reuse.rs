@@ -19,7 +19,7 @@ async fn start(connections: u32, idle_timeout: Duration) -> Running {
 
 const LONG: Duration = Duration::from_secs(600);
 
-/// How many connections the instance that serves this one has served, with it; and wait until it is
+/// Returns how many connections the instance that serves this one has served, with it; and wait until it is
 /// free for the next.
 async fn count(server: &Running) -> u32 {
     let answer = exchange(server.connect().await, b"count\n").await;

@@ -1,4 +1,4 @@
-//! What many guests write at the same time, and do not wait for, is sent, whatever they do next.
+//! What many guests write at the same time without waiting is sent, whatever they do next.
 
 use super::Running;
 use crate::support::descriptors::unchanged;
@@ -13,7 +13,7 @@ const PEERS: usize = 24;
 /// What every guest is told at last.
 const LAST: [&str; 4] = ["hello", "leave", "trap", "spin"];
 
-/// Have all of them answer at the same time.
+/// Has all of them answer at the same time.
 async fn ask_all<'a>(peers: &mut [TcpStream], line_of: impl Fn(usize) -> &'a str) {
     for (number, peer) in peers.iter_mut().enumerate() {
         let line = format!("{}\n", line_of(number));

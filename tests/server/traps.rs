@@ -1,4 +1,4 @@
-//! What the log says of a trap: what was wrong, what would be right, and where it was.
+//! What the log says about a trap: what was wrong, what would be right, and where it happened.
 
 use super::Running;
 use crate::support::descriptors::unchanged;

@@ -12,7 +12,7 @@ use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinHandle;
 use wasmtime_wasi::cli::{AsyncStdinStream, AsyncStdoutStream};
 
-/// Run it, if this machine has that family of addresses.
+/// Runs it, if this machine has that family of addresses.
 pub fn run<F: Future<Output = ()>>(
     implementation: Implementation,
     name: &'static str,
@@ -24,7 +24,7 @@ pub fn run<F: Future<Output = ()>>(
     }
 }
 
-/// Run it, although the loopback address may not be there.
+/// Runs it, although the loopback address may not be there.
 pub fn run_anyway<F: Future<Output = ()>>(
     implementation: Implementation,
     name: &'static str,
@@ -70,7 +70,7 @@ impl Case {
         Self { grant, ..self }
     }
 
-    /// The program needs nobody else, and says just that.
+    /// Checks that the program prints exactly these lines.
     pub async fn says(self, lines: &[&str]) {
         self.start(&[]).ends(lines).await;
     }
@@ -109,7 +109,7 @@ impl Case {
         }
     }
 
-    /// Start the program, and tell it of some addresses.
+    /// Starts the program, and tells it of some addresses.
     pub fn start(&self, addresses: &[SocketAddr]) -> Program {
         const BUFFER: usize = 1 << 16;
         let mut arguments = vec![self.name.to_owned(), self.ip.to_string()];
@@ -152,7 +152,7 @@ impl Drop for Program {
 }
 
 impl Program {
-    /// Its next line, which is to be about that. Returns what it says about it.
+    /// Waits for the next line, which has to be about `what`, and returns the rest of it.
     pub async fn hear(&mut self, what: &str) -> String {
         let line = within(what, self.lines.next_line()).await.expect("a pipe");
         let line = match line {
@@ -165,23 +165,23 @@ impl Program {
         }
     }
 
-    /// Let it go on.
+    /// Lets the program continue.
     pub async fn tell(&mut self) {
         self.stdin.write_all(b"\n").await.expect("a pipe");
     }
 
-    /// Where it listens.
+    /// Waits until it reports its address, and returns it.
     pub async fn address(&mut self) -> SocketAddr {
         self.hear("listening").await.parse().expect("an address")
     }
 
-    /// A peer, connected to where it listens.
+    /// Returns a peer that is connected to it.
     pub async fn connect(&mut self) -> TcpStream {
         let address = self.address().await;
         connect(address).await
     }
 
-    /// A peer whose kernel takes few bytes for it: what the program writes does not all fit.
+    /// Connects a peer with a small receive buffer, so that not everything that the program sends fits.
     pub async fn connect_narrowly(&mut self) -> TcpStream {
         let address = self.address().await;
         let socket = match address {

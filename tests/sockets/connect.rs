@@ -131,7 +131,7 @@ impl Full {
         }
     }
 
-    /// Take out all that have connected: the one there is, and the one that follows.
+    /// Takes out all that have connected: the one there is, and the one that follows.
     fn make_room(self) -> Vec<TcpStream> {
         let accept = || self.listener.accept().expect("accepted").0.into();
         (0..=self.queued.len()).map(|_| accept()).collect()

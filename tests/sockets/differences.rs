@@ -1,5 +1,5 @@
-//! What wasmtime-wasi's sockets do other than the documents say. It is asserted, so that the list
-//! stays true, and `wit/SOCKETS.md` tells of it.
+//! How wasmtime-wasi's sockets differ from the documents. The differences are asserted, so that the list
+//! in `wit/SOCKETS.md` stays correct.
 
 use super::case::Case;
 use super::linked::Implementation;

@@ -1,4 +1,4 @@
-//! `wit/SOCKETS.md` tells of each difference, and of no other.
+//! `wit/SOCKETS.md` lists each difference, and no others.
 
 use super::differences::DIFFERENCES;
 use std::collections::BTreeSet;

@@ -1,4 +1,4 @@
-//! What comes of a process that has no descriptors left: each in a process of its own.
+//! What happens in a process without free descriptors: each case has a process of its own.
 
 use super::case::Case;
 use crate::support::limit::NoMoreDescriptors;

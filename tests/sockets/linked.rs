@@ -140,12 +140,12 @@ impl Compiled {
         Arc::clone(COMPILED.get_or_init(|| Arc::new(Self::new())))
     }
 
-    /// End what runs with a trap.
+    /// Ends what runs with a trap.
     pub fn interrupt(&self) {
         self.engine.increment_epoch();
     }
 
-    /// Run the program to its end, or to its trap. What it had is closed after that.
+    /// Runs the program to its end, or to its trap. What it had is closed after that.
     pub async fn run(
         &self,
         implementation: Implementation,
@@ -176,7 +176,7 @@ impl Implementation {
         Ok(linker)
     }
 
-    /// How long to wait for what ought to happen: not for ever, where it is known not to.
+    /// Returns how long to wait for what ought to happen: not for ever, where it is known not to.
     pub fn patience(self) -> Duration {
         match self {
             Self::Wasmtime => Duration::from_millis(200),

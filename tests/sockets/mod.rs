@@ -1,10 +1,10 @@
-//! What wasi-sockets says about TCP, and what two implementations make of it: wasmtime-wasi's and
-//! the host's own.
+//! What wasi-sockets specifies for TCP, and how two implementations behave: wasmtime-wasi's and the
+//! host's own.
 //!
-//! The program `tests/sockets-guest` has a function for each case, of the same name as the one here
-//! that knows what has to come of it. Each case is a test of each implementation:
+//! The program `tests/sockets-guest` has a function for each case, with the same name as the function
+//! here that knows the expected result. Each case is a test of each implementation:
 //! `sockets::IMPLEMENTATION::THEME::FAMILY::CASE`. The documents decide what is right. Where
-//! wasmtime-wasi does something else, that is in the one table of `differences.rs`.
+//! wasmtime-wasi differs, the table in `differences.rs` has an entry.
 
 mod addresses;
 mod bind;

@@ -117,7 +117,7 @@ async fn spin(case: Case) -> bool {
     program.end().await.1.is_ok()
 }
 
-/// Many turns of other tasks: the program does by then what it is to be seen doing.
+/// Lets other tasks run many times, by when the program does what the test wants to observe.
 async fn others() {
     for _ in 0..100 {
         let other = tokio::spawn(tokio::task::yield_now());
@@ -125,8 +125,8 @@ async fn others() {
     }
 }
 
-/// On a runtime with one thread, where whoever does not yield stops everybody else. Nothing in it
-/// could notice that: so this thread does.
+/// Runs on a runtime with one thread, where a task that does not yield blocks all others. No task on it
+/// could notice that, so this thread does.
 async fn starves_nobody<F: Future<Output = bool> + 'static>(case: Case, body: fn(Case) -> F) {
     let implementation = case.implementation;
     let (case, compiled) = case.interruptible();

@@ -11,7 +11,7 @@ use std::process::Command;
 /// Which test a process was started for.
 const FOR: &str = "EVCONN_TEST_ALONE";
 
-/// Run the body of the test called `path` (its `module_path!()` and name) in a process of its own.
+/// Runs the body of the test called `path` (its `module_path!()` and name) in a process of its own.
 pub fn alone(path: &str, body: impl FnOnce()) {
     alone_by(Command::new, path, body);
 }

@@ -10,13 +10,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 pub struct Program(PathBuf);
 
 impl Program {
-    /// Compile `tests/libevent/NAME.c`, or say why that is not possible here.
+    /// Compiles `tests/libevent/NAME.c`, or writes why that is not possible here.
     pub fn compile(name: &str) -> Option<Self> {
         if !has_libevent() {
             return None;
         }
         static COUNT: AtomicUsize = AtomicUsize::new(0);
-        // Tests run in parallel, and so may whole runs of them.
+        // Tests run in parallel, and several test runs may, too.
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let file = format!("{name}-{}-{number}", std::process::id());
         let program = Self(Path::new(env!("CARGO_TARGET_TMPDIR")).join(file));

@@ -12,7 +12,7 @@ pub struct Certificate {
 impl Certificate {
     pub fn new() -> Self {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
-        // Tests run in parallel, and so may whole runs of them.
+        // Tests run in parallel, and several test runs may, too.
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!("certificate-{}-{number}", std::process::id());
         let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);

@@ -38,7 +38,7 @@ pub struct Child {
 }
 
 impl Child {
-    /// Run an ignored test of this binary, by its full name.
+    /// Runs an ignored test of this binary, by its full name.
     pub fn of_test(name: &str) -> Self {
         let mut command = Command::new(std::env::current_exe().expect("this program"));
         command
@@ -49,7 +49,7 @@ impl Child {
         Self::of_program(&mut command)
     }
 
-    /// Run a program that reports as a child does.
+    /// Runs a program that reports as a child does.
     pub fn of_program(command: &mut Command) -> Self {
         let mut process = command
             .stdin(Stdio::piped())
@@ -67,7 +67,7 @@ impl Child {
         }
     }
 
-    /// Wait for its next report, which is to begin with `word`, and return the rest.
+    /// Waits for its next report, which is to begin with `word`, and returns the rest.
     pub fn hear(&mut self, word: &str) -> String {
         let report = self.next_report();
         let report = report.unwrap_or_else(|| panic!("the child ended without a word of {word:?}"));
@@ -77,7 +77,7 @@ impl Child {
         }
     }
 
-    /// Let it end, and wait until it has: it is to report nothing more, and to succeed.
+    /// Lets it end, and waits until it has: it is to report nothing more, and to succeed.
     pub fn dismiss(mut self) {
         drop(self.process.stdin.take());
         let report = self.next_report();
@@ -107,7 +107,7 @@ impl Child {
 
 impl Drop for Child {
     fn drop(&mut self) {
-        // It may have ended already: then there is nothing to do.
+        // It may have ended already, which is no error.
         let _ = self.process.kill();
         let _ = self.process.wait();
         let errors = self.errors.take().map(JoinHandle::join);
@@ -119,7 +119,7 @@ impl Drop for Child {
     }
 }
 
-/// Whether this process is a child. If not, the test that asks has nothing to do.
+/// Returns whether this process is a child. If not, the test that asks has nothing to do.
 pub fn is_one() -> bool {
     let is_one = std::env::var_os(VARIABLE).is_some();
     if !is_one {
@@ -133,7 +133,7 @@ pub fn say(report: impl Display) {
     println!("{MARK}{report}");
 }
 
-/// Wait until the parent wants no more, or is gone.
+/// Waits until the parent wants no more, or is gone.
 pub async fn dismissed() {
     let wait = || std::io::stdin().read_to_end(&mut Vec::new());
     let read = tokio::task::spawn_blocking(wait).await;

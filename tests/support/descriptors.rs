@@ -1,6 +1,6 @@
-//! What this process has open. Tests run in parallel, so that counting all descriptors would count
-//! those of others: sockets are found by their port, and all are counted only where tests run one at
-//! a time.
+//! The open descriptors of this process. Tests run in parallel, so counting all descriptors would include
+//! those of other tests: sockets are found by their port, and all descriptors are counted only if tests
+//! run one at a time.
 
 use super::{DEADLINE, host, limit};
 use socket2::SockRef;
@@ -8,11 +8,11 @@ use std::net::SocketAddr;
 use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
 
-/// Set where tests run one at a time: see `tests/hygiene.rs`.
+/// Set if tests run one at a time: see `tests/hygiene.rs`.
 pub const ONE_AT_A_TIME: &str = "EVCONN_TESTS_ONE_AT_A_TIME";
 
-/// Checks, when it is dropped, that as many descriptors are open as when it was made. To be made
-/// first in a test, so that it is dropped last.
+/// Checks, when it is dropped, that as many descriptors are open as when it was created. Create it first
+/// in a test, so that it is dropped last.
 #[must_use]
 pub struct Unchanged(Option<usize>);
 
@@ -25,7 +25,7 @@ pub fn unchanged() -> Unchanged {
     }))
 }
 
-/// How many descriptors are open, but for the compiled code that wasmtime keeps for the next instance.
+/// Returns how many descriptors are open, but for the compiled code that wasmtime keeps for the next instance.
 fn count() -> usize {
     let is_code = |number: &u64| {
         std::fs::read_link(format!("/proc/self/fd/{number}"))
@@ -41,7 +41,7 @@ impl Drop for Unchanged {
     fn drop(&mut self) {
         let Some(before) = self.0 else { return };
         let deadline = Instant::now() + DEADLINE / 4;
-        // What was closed is closed when a task of the runtime gets round to it.
+        // Descriptors are closed when a task of the runtime gets to run.
         while count() > before && !std::thread::panicking() {
             let open = limit::open();
             assert!(
@@ -53,7 +53,7 @@ impl Drop for Unchanged {
     }
 }
 
-/// How many sockets are bound to `address` in this process: a listener, and what it accepted.
+/// Returns how many sockets are bound to `address` in this process: a listener, and what it accepted.
 pub fn bound_to(address: SocketAddr) -> usize {
     let mut count = 0;
     for_each(address, |_| count += 1);
@@ -74,7 +74,7 @@ pub fn break_listening(address: SocketAddr) {
     assert_eq!(broken, 1, "one socket listens on {address}");
 }
 
-/// Do something with each of them.
+/// Does something with each of them.
 pub fn for_each(address: SocketAddr, mut action: impl FnMut(SockRef<'_>)) {
     let is_ours = |socket: &SockRef<'_>| {
         let local = socket.local_addr().ok().and_then(|local| local.as_socket());

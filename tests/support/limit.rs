@@ -22,13 +22,13 @@ pub fn open() -> BTreeSet<u64> {
     numbers.collect()
 }
 
-/// Whether this process may open that many.
+/// Returns whether this process may open that many.
 pub fn has_room_for(count: u64) -> bool {
     let limit = getrlimit(Resource::Nofile).current;
     limit.is_none_or(|limit| limit >= count)
 }
 
-/// Let `count` more descriptors be opened, and no more.
+/// Lets `count` more descriptors be opened, and no more.
 pub fn leave_room_for(count: usize) {
     let open = open();
     // The kernel gives out the lowest number that is free, and the limit is a bound for the number.
@@ -36,7 +36,7 @@ pub fn leave_room_for(count: usize) {
     set(free.nth(count).expect("there is no end of numbers"));
 }
 
-/// Let `count` descriptors be open, with those that are.
+/// Lets `count` descriptors be open, with those that are.
 pub fn set(count: u64) {
     let limit = Rlimit {
         current: Some(count),
@@ -45,7 +45,7 @@ pub fn set(count: u64) {
     setrlimit(Resource::Nofile, limit).expect("a lower limit");
 }
 
-/// While this lives, the process can open nothing: EMFILE. What is open stays so.
+/// While this exists, the process can open nothing: EMFILE. Open descriptors stay open.
 pub struct NoMoreDescriptors(Rlimit);
 
 impl NoMoreDescriptors {

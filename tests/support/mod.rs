@@ -1,4 +1,4 @@
-//! What the tests have in common: a host, a server, and waiting with a deadline.
+//! What the tests share: a host, a server, and waiting with a deadline.
 
 pub mod alone;
 pub mod c;
@@ -24,10 +24,10 @@ use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-/// Far more than anything here takes, on a machine that does a lot else.
+/// The deadline of all waits, far longer than any of them takes, even on a busy machine.
 pub const DEADLINE: Duration = Duration::from_secs(60);
 
-/// The service that does what its peer's first line says: see `tests/guest`.
+/// The service that executes the command in its peer's first line.
 pub const TEST_GUEST: &[u8] = evconn_artifacts::HANDLER;
 
 /// The service that reads what comes into its memory, and writes it from there.
@@ -66,7 +66,7 @@ pub fn host() -> &'static Host {
     HOST.get_or_init(|| Host::new().expect("a host"))
 }
 
-/// Wait for `future`, but not for ever.
+/// Waits for `future`, up to the deadline.
 pub async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
     match tokio::time::timeout(DEADLINE, future).await {
         Ok(value) => value,
@@ -74,7 +74,7 @@ pub async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
     }
 }
 
-/// Say why a test does not run. Not with `eprintln!`, which the test harness swallows.
+/// Writes why a test does not run. Not with `eprintln!`, which the test harness swallows.
 pub fn skip(reason: &str) {
     let _ = writeln!(std::io::stderr(), "skipped: {reason}");
 }
@@ -139,7 +139,7 @@ impl Server {
         connect(self.address).await
     }
 
-    /// Stop accepting, and wait until all connections are done.
+    /// Stops accepting, and waits until all connections are done.
     pub async fn stop(self) -> Served {
         drop(self.stop);
         within("the server ends", self.task)
@@ -160,7 +160,7 @@ pub fn pattern(len: usize) -> Vec<u8> {
     (0..len).map(|i| (i * 31 + i / 251) as u8).collect()
 }
 
-/// Send all of it and end this side; the answer is everything until the peer ends its own.
+/// Sends all of it and ends this side; the answer is everything until the peer ends its own.
 pub async fn exchange(stream: impl AsyncRead + AsyncWrite, request: &[u8]) -> Vec<u8> {
     within("an exchange", async {
         let (mut reader, mut writer) = tokio::io::split(stream);
@@ -196,7 +196,7 @@ pub async fn until_reset(address: SocketAddr, request: &[u8]) -> Vec<u8> {
     answer
 }
 
-/// Send one line, and read one back.
+/// Sends one line, and reads one back.
 pub async fn ask(stream: &mut TcpStream, line: &str) -> String {
     within("an answer", async {
         stream.write_all(line.as_bytes()).await.expect("sent");
@@ -205,7 +205,7 @@ pub async fn ask(stream: &mut TcpStream, line: &str) -> String {
     .await
 }
 
-/// Read up to the end of a line, and no further.
+/// Reads up to the end of a line, and no further.
 pub async fn read_line(stream: &mut TcpStream) -> String {
     let mut line = Vec::new();
     while line.last() != Some(&b'\n') {
@@ -214,13 +214,13 @@ pub async fn read_line(stream: &mut TcpStream) -> String {
     String::from_utf8(line).expect("text")
 }
 
-/// Close the connection with a reset.
+/// Closes the connection with a reset.
 pub fn reset(stream: TcpStream) {
     stream.set_zero_linger().expect("linger set");
     drop(stream);
 }
 
-/// Wait until the peer has closed, in whatever way.
+/// Waits until the peer has closed, in whatever way.
 pub async fn wait_for_close(stream: &mut TcpStream) {
     within("the peer closes", async {
         let mut buffer = [0; 4096];
@@ -245,7 +245,7 @@ pub fn free_port() -> SocketAddr {
     }
 }
 
-/// Connect as soon as somebody listens.
+/// Connects as soon as somebody listens.
 pub async fn connect_once_it_listens(address: SocketAddr) -> TcpStream {
     within("somebody listens", async {
         loop {

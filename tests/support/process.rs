@@ -42,7 +42,7 @@ impl Evconn {
         Self::start_by(&mut command)
     }
 
-    /// Run a command that becomes `evconn`: it has to `exec` it. Unless the command says otherwise, the
+    /// Runs a command that becomes `evconn`: it has to `exec` it. Unless the command says otherwise, the
     /// cache of compiled code is the tests' own.
     pub fn start_by(command: &mut Command) -> Self {
         if command.get_envs().all(|(name, _)| name != CACHE_HOME) {
@@ -62,7 +62,7 @@ impl Evconn {
         }
     }
 
-    /// Run it to its end.
+    /// Runs it to its end.
     pub fn run(arguments: &[&str]) -> Ended {
         Self::start(arguments).wait()
     }
@@ -101,7 +101,7 @@ impl Evconn {
         self.child.try_wait().expect("a status").is_none()
     }
 
-    /// Wait until it ends by itself.
+    /// Waits until it ends by itself.
     pub fn wait(mut self) -> Ended {
         let deadline = Instant::now() + DEADLINE;
         // Its output ends when it does.
@@ -126,7 +126,7 @@ impl Evconn {
 
 impl Drop for Evconn {
     fn drop(&mut self) {
-        // It may have ended already: then there is nothing to do.
+        // It may have ended already, which is no error.
         let _ = self.child.kill();
         let _ = self.child.wait();
         if let Some(errors) = self.errors.take()

@@ -1,4 +1,4 @@
-//! A directory for one test, which goes with it.
+//! A directory that is removed at the end of its test.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,7 +8,7 @@ pub struct Scratch(PathBuf);
 impl Scratch {
     pub fn new() -> Self {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
-        // Tests run in parallel, and so may whole runs of them.
+        // Tests run in parallel, and several test runs may, too.
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!("evconn-it-{}-{number}", std::process::id());
         let path = std::env::temp_dir().join(name);
@@ -20,7 +20,7 @@ impl Scratch {
         self.0.join(name)
     }
 
-    /// The names of what is in it.
+    /// Returns the names of its entries.
     pub fn contents(&self) -> Vec<String> {
         let entries = std::fs::read_dir(&self.0).expect("its entries");
         let name = |entry: std::io::Result<std::fs::DirEntry>| {
@@ -35,7 +35,7 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        // A test that has failed says so itself.
+        // A failure to clean up must not hide that of the test.
         let _ = std::fs::remove_dir_all(&self.0);
     }
 }

@@ -1,4 +1,4 @@
-//! Programs of others, which may not be installed.
+//! Other programs, which may not be installed.
 
 use super::skip;
 use std::io::{ErrorKind, Write};
@@ -8,7 +8,7 @@ use std::process::{Child, Command, Output, Stdio};
 pub struct Tool(Child);
 
 impl Tool {
-    /// Start it, or say why that is not possible here.
+    /// Starts it, or writes why that is not possible here.
     pub fn start(command: &mut Command) -> Option<Self> {
         match command.spawn() {
             Ok(child) => Some(Self(child)),
@@ -28,13 +28,13 @@ impl Tool {
 
 impl Drop for Tool {
     fn drop(&mut self) {
-        // It may have ended already: then there is nothing to do.
+        // It may have ended already, which is no error.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
 }
 
-/// Run it to its end with this input, or say why that is not possible here.
+/// Runs it to its end with this input, or writes why that is not possible here.
 pub fn run(command: &mut Command, input: &[u8]) -> Option<Output> {
     command
         .stdin(Stdio::piped())

@@ -1,5 +1,5 @@
-//! Echo over TCP, side by side: native servers, evconn in its several ways to run, and what runs
-//! components without it. Each server is a process of its own.
+//! Compares servers that echo over TCP: native servers, evconn in several modes, and other runtimes for
+//! components. Each server is a process of its own.
 //!
 //! ```text
 //! cargo bench -p evconn-bench                        # everything, in less than 10 minutes
@@ -7,11 +7,11 @@
 //! cargo bench -p evconn-bench -- --work connect --peer evconn --peer tokio
 //! ```
 //!
-//! `docs/benchmarks.md` says what is measured, how, and how to read it. This is not a criterion
-//! benchmark because criterion measures one thing to its end, then the next; here the servers take
-//! turns, since what a ratio is worth depends on what else the machine does.
+//! `docs/benchmarks.md` describes what is measured, how, and how to read it. This is not a criterion
+//! benchmark: criterion completes one benchmark before the next, whereas here the servers are measured in
+//! turns, since a ratio is only as good as the conditions are equal.
 //!
-//! Where it ends: it reads `/proc`, and one of the servers is epoll's, so it runs on Linux.
+//! It reads `/proc`, and one of the servers uses epoll, so it runs on Linux only.
 
 use std::process::ExitCode;
 

@@ -1,4 +1,4 @@
-//! What the benchmark does, from the command line to the report.
+//! The benchmark, from the command line to the report.
 
 #![cfg(target_os = "linux")]
 
@@ -51,9 +51,9 @@ fn exit_code(outcome: Result<bool>) -> ExitCode {
     }
 }
 
-/// Measure all that is asked for, and report it. Returns whether nothing failed.
+/// Measures everything that was requested, and reports it. Returns whether nothing failed.
 fn run(asked: &Asked) -> Result<bool> {
-    // Before anything is started: the servers inherit it.
+    // Before anything is started, since the servers inherit the limit.
     work::raise_descriptor_limit().context("the limit of descriptors")?;
     let kit = Kit::prepare(asked.evconn.as_deref())?;
     let (peers, skipped) = peers::available(&asked.peers, &kit);
@@ -71,12 +71,12 @@ fn run(asked: &Asked) -> Result<bool> {
     Ok(report.is_complete())
 }
 
-/// How many workers each server has, and the client.
+/// Returns the number of workers of each server and of the client.
 fn workers() -> usize {
     std::thread::available_parallelism().map_or(1, NonZero::get)
 }
 
-/// A runtime of tokio as `#[tokio::main]` makes it.
+/// Returns the runtime of `#[tokio::main]`.
 fn runtime() -> io::Result<Runtime> {
     Builder::new_multi_thread()
         .worker_threads(workers())

@@ -1,4 +1,4 @@
-//! What the figures depend on: versions, and the machine.
+//! The versions and the machine on which the figures depend.
 
 use super::kit::{self, Kit};
 use serde::Serialize;
@@ -12,10 +12,10 @@ pub struct Machine {
     pub memory_gib: f64,
     pub kernel: String,
     pub evconn: String,
-    /// Of evconn's source, if it is in git.
+    /// The commit of evconn's source, if it is in git.
     pub commit: Option<String>,
     pub rustc: Option<String>,
-    /// The library that evconn is built on.
+    /// The library on which evconn is built.
     pub wasmtime: &'static str,
     pub tokio: &'static str,
     pub libevent: Option<String>,
@@ -39,7 +39,7 @@ impl Machine {
         }
     }
 
-    /// In two lines.
+    /// Describes the machine and the versions in two lines.
     pub fn lines(&self) -> [String; 2] {
         let or_none = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
         [
@@ -61,7 +61,7 @@ impl Machine {
     }
 }
 
-/// What is not known is left out of the report: nothing depends on it.
+/// Returns the content of a file, or nothing: the report leaves out what is unknown.
 fn read(path: &str) -> String {
     fs::read_to_string(path).unwrap_or_default()
 }
@@ -101,7 +101,7 @@ fn said(program: &str, arguments: &[&str]) -> Option<String> {
     Some(said.trim().to_owned())
 }
 
-/// The version of a dependency. It does not tell it itself, but the lock file does.
+/// Returns the version of a dependency from the lock file.
 fn locked(package: &str) -> &'static str {
     include_str!("../../../Cargo.lock")
         .split_once(&format!("name = \"{package}\"\nversion = \""))

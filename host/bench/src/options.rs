@@ -1,4 +1,4 @@
-//! What is asked for on the command line.
+//! The command line.
 
 use super::peers::Peer;
 use super::plan::{DEFAULT, Plan, QUICK};
@@ -48,17 +48,17 @@ struct Options {
     bench: bool,
 }
 
-/// What is measured, how, and where it goes.
+/// What to measure, how, and where to write the figures.
 pub struct Asked {
     pub works: Vec<Work>,
     pub peers: Vec<Peer>,
     pub plan: Plan,
     pub outputs: Outputs,
-    /// The command to measure, unless it is to be built.
+    /// The command to measure; by default it is built.
     pub evconn: Option<PathBuf>,
 }
 
-/// Where the figures go, besides standard output.
+/// Where to write the figures, besides standard output.
 #[derive(Default)]
 pub struct Outputs {
     pub json: Option<PathBuf>,
@@ -74,7 +74,7 @@ const QUICK_WORKS: [&str; 5] = [
     "open-1000",
 ];
 
-/// Who is left out of a quick run.
+/// Servers that a quick run leaves out.
 const NOT_QUICK: [Peer; 2] = [Peer::Epoll, Peer::Wasmtime];
 
 impl Options {
@@ -82,7 +82,7 @@ impl Options {
         let is_whole = !self.quick && self.work.is_empty() && self.peer.is_empty();
         let plan = if self.quick { QUICK } else { DEFAULT };
         let asked: Vec<Work> = self.work.concat();
-        // In their own order, and each once.
+        // In their own order, each once.
         let works = Work::ALL.into_iter().filter(|work| match asked.is_empty() {
             true => !self.quick || QUICK_WORKS.contains(&&*work.name()),
             false => asked.contains(work),
@@ -112,7 +112,7 @@ impl Options {
 }
 
 impl Outputs {
-    /// If everything is measured, it is kept, too.
+    /// Adds the default files, if everything is measured.
     fn or_defaults(self, is_whole: bool) -> Self {
         if !is_whole {
             return self;
@@ -135,13 +135,13 @@ impl Outputs {
         }
     }
 
-    /// Make the files and directories, so that what cannot be written is known before it is measured.
+    /// Creates the files and directories, so that errors are found before anything is measured.
     fn prepare(&self) -> Result<(), String> {
         for file in [&self.json, &self.markdown].into_iter().flatten() {
             if let Some(directory) = file.parent() {
                 make(directory)?;
             }
-            // What is in it stays until there is something new.
+            // The file keeps its content until there are new figures.
             let opened = OpenOptions::new().append(true).create(true).open(file);
             opened.map_err(|error| format!("{} cannot be written: {error}", file.display()))?;
         }
@@ -157,7 +157,7 @@ fn make(directory: &Path) -> Result<(), String> {
     made.map_err(|error| format!("{} cannot be made: {error}", directory.display()))
 }
 
-/// Cargo runs a benchmark in its package's directory, which nobody thinks of.
+/// Returns the directory of the repository: cargo runs a benchmark in that of its package.
 fn repository() -> PathBuf {
     let package = Path::new(env!("CARGO_MANIFEST_DIR"));
     package.ancestors().nth(2).unwrap_or(package).to_owned()
@@ -185,7 +185,7 @@ fn peer(name: &str) -> Result<Peer, String> {
     found.ok_or_else(|| "there is no such server; --list names all".to_owned())
 }
 
-/// What is to be done, or what to exit with.
+/// Parses the command line. Returns what to do, or the exit status.
 pub fn parse() -> Result<Asked, ExitCode> {
     let options = match Options::try_parse() {
         Ok(options) => options,
@@ -194,7 +194,7 @@ pub fn parse() -> Result<Asked, ExitCode> {
             return Err(ExitCode::SUCCESS);
         }
         Err(error) => {
-            // After the first line comes the usage, of which there is too little to repeat it.
+            // Only the first line of the message: clap's usage would not help.
             eprintln!("{}", error.to_string().lines().next().unwrap_or_default());
             return Err(ExitCode::from(BAD_INPUT));
         }

@@ -1,21 +1,22 @@
-//! On which cores client and server run.
+//! The cores on which client and server run.
 //!
-//! With one connection only one of the two has something to do at a time. Where the kernel puts them
-//! then decides more than anything else: to wake somebody on a core that sleeps takes several times
-//! what a small message does. On one core they take turns, whoever the server is.
+//! With one connection, only one of the two is busy at a time. Then the kernel's choice of cores matters
+//! more than anything else: waking a thread on an idle core takes several times as long as a small
+//! message. So both run on one core, for every server.
 
 use anyhow::{Context, Result};
 use rustix::io::Errno;
 use rustix::thread::{CpuSet, Pid, sched_getaffinity, sched_setaffinity};
 use std::fs;
 
-/// The client, for as long as this is kept, and a server, for good, are on the same core.
+/// Keeps the client on one core while this exists. The server stays on the same core.
 pub struct OnOneCore {
     before: CpuSet,
 }
 
 impl OnOneCore {
-    /// To be called by a thread that may be on all cores. Threads that these start later stay there, too.
+    /// Call this on a thread that may run on all cores. Threads that the client starts later inherit the
+    /// choice.
     pub fn with(server: u32) -> Result<Self> {
         let before = sched_getaffinity(None).context("the cores of the client")?;
         let last = (0..CpuSet::MAX_CPU).rev().find(|&core| before.is_set(core));
@@ -36,7 +37,7 @@ impl Drop for OnOneCore {
     }
 }
 
-/// Have all threads of a process on these cores.
+/// Restricts all threads of a process to these cores.
 fn place(process: u32, cores: &CpuSet) -> Result<()> {
     let threads = format!("/proc/{process}/task");
     for entry in fs::read_dir(&threads).context(threads)? {
@@ -44,7 +45,7 @@ fn place(process: u32, cores: &CpuSet) -> Result<()> {
         let thread = thread.to_str().and_then(|name| name.parse().ok());
         let thread = Pid::from_raw(thread.context("a thread without a number")?);
         match sched_setaffinity(thread, cores) {
-            // It has ended meanwhile.
+            // The thread has ended in the meantime.
             Err(Errno::SRCH) => {}
             placed => placed.context("cannot choose a core")?,
         }

@@ -1,14 +1,14 @@
-//! How long it is measured, and how often.
+//! How long and how often to measure.
 
 use std::time::Duration;
 
 #[derive(Clone, Copy)]
 pub struct Plan {
-    /// How many times each server is measured under each work, after a warm-up.
+    /// How often each server is measured under each work, after a warm-up.
     pub rounds: u32,
-    /// How many turns each of them has in a round under those [works](Work::turns) that tell the most.
+    /// How often each server is measured in a round under the most important [works](Work::turns).
     pub turns: u32,
-    /// How long each time, where the time is not what is measured.
+    /// The duration of a measurement, unless the duration itself is measured.
     pub duration: Duration,
 }
 

@@ -1,4 +1,4 @@
-//! A server that is being measured: a process, which ends with the benchmark, whatever ends that.
+//! The process of a server that is being measured. It ends with the benchmark, however that ends.
 
 use crate::usage::{self, Memory};
 use anyhow::{Context, Result, anyhow, bail, ensure};
@@ -13,20 +13,20 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long a server may take to listen.
+/// How long a server may take until it listens.
 const DEADLINE: Duration = Duration::from_secs(20);
 
-/// How often one that does not say so is asked whether it listens.
-const LOOK: Duration = Duration::from_micros(200);
+/// How often to check whether a server listens that does not report it.
+const CHECK_PERIOD: Duration = Duration::from_micros(200);
 
-/// What a server that says where it listens puts before the address.
+/// The beginning of the line in which a server reports where it listens.
 pub const READY: &str = "Listening on ";
 
-/// How a server and its client come to know of the same address.
+/// How the client learns the server's address.
 pub enum Address {
-    /// The server chooses it, and says it in its first line.
+    /// The server chooses the address, and reports it in its first line.
     Said,
-    /// The server was told, and does not say when it listens there.
+    /// The server was given the address, and does not report when it listens.
     Told(SocketAddr),
 }
 
@@ -34,15 +34,15 @@ pub struct Process {
     child: Child,
     address: SocketAddr,
     started: Instant,
-    /// What it prints after its first line goes nowhere, but must not fail.
+    /// Kept open, so that the server can print more lines, which are ignored.
     _stdout: Option<ChildStdout>,
-    /// Where its standard error goes.
+    /// The file with its standard error.
     log: PathBuf,
 }
 
 impl Process {
-    /// Start it, and wait until it listens. To be called by the main thread: when the thread that
-    /// started it ends, the process does, too.
+    /// Starts the server and waits until it listens. Call this on the main thread: the server is killed
+    /// when the thread that has started it ends.
     pub fn start(mut command: Command, address: Address, log: PathBuf) -> Result<Self> {
         command
             .stdin(Stdio::null())
@@ -51,7 +51,7 @@ impl Process {
                 Address::Told(_) => Stdio::null(),
             })
             .stderr(File::create(&log).with_context(|| format!("{}", log.display()))?);
-        // SAFETY: between fork and exec there is nothing but a system call.
+        // SAFETY: only a system call is made between fork and exec.
         unsafe {
             command.pre_exec(|| Ok(set_parent_process_death_signal(Some(Signal::KILL))?));
         }
@@ -80,7 +80,7 @@ impl Process {
         self.address
     }
 
-    /// When it was started.
+    /// Returns when the process was started.
     pub fn started(&self) -> Instant {
         self.started
     }
@@ -97,8 +97,7 @@ impl Process {
         Memory::of(self.child.id())
     }
 
-    /// What it has said of itself, for when something is wrong: the end of its standard error, and
-    /// whether it runs.
+    /// Describes the server after a failure: whether it runs, and the end of its standard error.
     pub fn last_words(&mut self) -> String {
         const LINES: usize = 5;
         let state = match self.child.try_wait() {
@@ -142,20 +141,20 @@ impl Process {
                 Instant::now() < deadline,
                 "it does not listen after {DEADLINE:?}"
             );
-            thread::sleep(LOOK);
+            thread::sleep(CHECK_PERIOD);
         }
     }
 }
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // It may have ended already: then there is nothing to do.
+        // It may have ended already, which is no error.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// Up to the end of the line, and perhaps of a later one, which is left out.
+/// Reads the first line. The beginning of a later line may be read, too, and is dropped.
 fn first_line(stdout: &mut ChildStdout) -> Result<String> {
     let deadline = Instant::now() + DEADLINE;
     let mut text = Vec::new();

@@ -1,4 +1,4 @@
-//! A work, put on the servers in turns.
+//! Measures the servers under a work in turns.
 
 use super::client::Sources;
 use super::kit::Kit;
@@ -10,7 +10,7 @@ use super::work::{Tools, Work};
 use anyhow::{Context, Result};
 use tokio::runtime::Runtime;
 
-/// Who is measured, and with what.
+/// The servers to measure, and what is needed for it.
 pub struct Bench {
     kit: Kit,
     peers: Vec<Peer>,
@@ -19,7 +19,7 @@ pub struct Bench {
     client: Runtime,
 }
 
-/// What was measured of a work.
+/// The results of a work.
 pub struct Measured {
     pub work: Work,
     pub peers: Vec<PeerMeasured>,
@@ -27,9 +27,9 @@ pub struct Measured {
 
 pub struct PeerMeasured {
     pub peer: Peer,
-    /// One for each turn; or what went wrong.
+    /// One for each measurement, or what went wrong.
     pub samples: Result<Vec<Sample>>,
-    /// If it is kept for the next round.
+    /// The running server, if it is kept for the next round.
     server: Option<Process>,
 }
 
@@ -44,9 +44,9 @@ impl Bench {
         })
     }
 
-    /// Measure each server under each of the works, in each round. The first round is for warming up.
+    /// Measures each server under each work, in each round. The first round is a warm-up.
     pub fn measure(&self, works: &[Work]) -> Vec<Measured> {
-        // All get the same server, also those that need less of it.
+        // Every work gets the same server, even if it needs fewer connections.
         let most = works.iter().map(|work| work.connections()).max();
         let most = most.unwrap_or_default();
         let mut measured: Vec<_> = works.iter().map(|&work| self.nothing_yet(work)).collect();

@@ -1,14 +1,14 @@
-//! What one measurement finds, and what several of them come to.
+//! The result of a measurement, and statistics of several results.
 
 use crate::usage::Memory;
 use serde::Serialize;
 use std::time::Duration;
 
-/// What was measured of one server in one round.
+/// The result of measuring a server once.
 #[derive(Clone, Debug, Serialize)]
 pub struct Sample {
-    /// How much was done, in the work's unit: operations or megabytes a second, or how many
-    /// milliseconds it took.
+    /// The throughput in the work's unit, operations or megabytes per second, or the time taken in
+    /// milliseconds.
     pub value: f64,
     pub latency: Option<Latency>,
     pub cpu: Option<Cpu>,
@@ -16,7 +16,7 @@ pub struct Sample {
 }
 
 impl Sample {
-    /// A server took so long until it served.
+    /// Returns the sample of a server that took this long until it served.
     pub fn of_start(elapsed: Duration) -> Self {
         Self {
             value: elapsed.as_secs_f64() * 1e3,
@@ -27,7 +27,7 @@ impl Sample {
     }
 }
 
-/// How long an operation took, in microseconds: half of them no longer than the first, and so on.
+/// The latency of an operation, in microseconds, as percentiles.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Latency {
     pub p50: f64,
@@ -36,7 +36,7 @@ pub struct Latency {
 }
 
 impl Latency {
-    /// Of these times, in nanoseconds; nothing if there are none.
+    /// Returns the latency from times in nanoseconds, if there are any.
     pub fn of(mut times: Vec<u32>) -> Option<Self> {
         times.sort_unstable();
         let last = times.len().checked_sub(1)?;
@@ -49,7 +49,7 @@ impl Latency {
     }
 }
 
-/// How long the processors were at work for an operation, in microseconds.
+/// Processor time for each operation, in microseconds.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Cpu {
     pub server: f64,
@@ -66,7 +66,7 @@ impl Cpu {
     }
 }
 
-/// Where several values lie.
+/// The median and the range of several values.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Spread {
     pub median: f64,
@@ -75,7 +75,7 @@ pub struct Spread {
 }
 
 impl Spread {
-    /// Of these values; nothing if there are none.
+    /// Returns the spread of these values, if there are any.
     pub fn of(values: impl IntoIterator<Item = f64>) -> Option<Self> {
         let mut values: Vec<f64> = values.into_iter().collect();
         values.sort_by(f64::total_cmp);

@@ -1,4 +1,4 @@
-//! What a process uses: the time of processors, and memory.
+//! The processor time and the memory that a process uses.
 
 use anyhow::{Context, Result};
 use serde::Serialize;
@@ -7,18 +7,18 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::time::Duration;
 
-/// How long the threads of a process have computed until now, those that have ended included. The
-/// kernel counts it exactly, unlike what `/proc` tells in ticks of 10 ms.
+/// Returns the processor time of all threads of a process, including those that have ended. It is exact,
+/// unlike the ticks of 10 ms in `/proc`.
 pub fn cpu_time(process: u32) -> Result<Duration> {
     let process = libc::pid_t::try_from(process)?;
     let mut clock = 0;
-    // SAFETY: it writes to the clock's number, which lives on.
+    // SAFETY: the clock's number is valid for writes during the call.
     let code = unsafe { libc::clock_getcpuclockid(process, &raw mut clock) };
     if code != 0 {
         return Err(io::Error::from_raw_os_error(code)).context("no clock of the process");
     }
     let mut time = MaybeUninit::<libc::timespec>::uninit();
-    // SAFETY: it writes to the time, which lives on.
+    // SAFETY: the time is valid for writes during the call.
     if unsafe { libc::clock_gettime(clock, time.as_mut_ptr()) } != 0 {
         return Err(io::Error::last_os_error()).context("no time of the process");
     }
@@ -31,9 +31,9 @@ pub fn cpu_time(process: u32) -> Result<Duration> {
 /// The memory of a process, or a share of it, in KiB.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Memory {
-    /// What is in memory of what it has mapped.
+    /// Resident memory.
     pub resident_kib: f64,
-    /// The tables that tell the processor where.
+    /// Page tables.
     pub page_tables_kib: f64,
 }
 
@@ -47,7 +47,7 @@ impl Memory {
         })
     }
 
-    /// What has come since then, for each of so many.
+    /// Returns the growth since an earlier measurement, divided by `count`.
     pub fn growth(self, since: Self, count: u32) -> Self {
         let each = |now: f64, then: f64| (now - then) / f64::from(count);
         Self {
@@ -61,7 +61,7 @@ impl Memory {
     }
 }
 
-/// A line such as `VmRSS:     1234 kB`.
+/// Returns the value of a line such as `VmRSS:     1234 kB`.
 fn field(status: &str, name: &str) -> Result<f64> {
     let line = status.lines().find_map(|line| line.strip_prefix(name));
     let number = line.and_then(|line| line.split_whitespace().next());

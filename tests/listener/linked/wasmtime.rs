@@ -14,10 +14,10 @@ use wasmtime_wasi::p2::{DynInputStream, DynOutputStream, DynPollable, Network, S
 use wasmtime_wasi::sockets::WasiSocketsView;
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 
-/// What comes of a listener on a socket that is being bound: it has no address yet, or is busy.
+/// The outcome of creating a listener on a socket that is being bound: it has no address yet, or is busy.
 pub const BIND_IN_PROGRESS: &str = "bind in progress: concurrency-conflict";
 
-/// Whether an output stream can go before the kernel has taken all that was written.
+/// Whether an output stream can be dropped before the kernel has taken everything that was written.
 pub const SENDS_IN_BACKGROUND: bool = false;
 
 pub mod bindings {
@@ -34,7 +34,7 @@ pub mod bindings {
 pub struct Ctx {
     wasi: WasiCtx,
     table: ResourceTable,
-    /// What each accept fails with, if the test wants that.
+    /// The error with which every accept fails, if the test needs one.
     pub accept_fails: Option<ErrorCode>,
 }
 

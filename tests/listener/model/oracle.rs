@@ -154,17 +154,17 @@ impl Oracle {
         self.stopped
     }
 
-    /// Whether anything can be taken.
+    /// Returns whether anything can be taken.
     pub fn is_accepting(&self) -> bool {
         self.enabled && self.callback.is_some() && !self.stopped
     }
 
-    /// Whether a wait without a timeout ends for certain.
+    /// Returns whether a wait without a timeout ends for certain.
     pub fn ends_waiting(&self, max: u32) -> bool {
         max == 0 || !self.is_accepting() || self.has_events()
     }
 
-    /// Whether somebody can be delivered for certain, now or when the host gets to it.
+    /// Returns whether somebody can be delivered for certain, now or when the host gets to it.
     pub fn has_events(&self) -> bool {
         let owed = |peer: &&Peer| peer.is_owed();
         match self.setup.max_held {
@@ -181,7 +181,7 @@ impl Oracle {
         }
     }
 
-    /// How many pollables `subscribe` returns while this many connections are held.
+    /// Returns how many pollables `subscribe` returns while this many connections are held.
     pub fn pollables(&self, held: u32) -> usize {
         if !self.is_accepting() {
             return 0;
@@ -280,7 +280,7 @@ impl Oracle {
         Ok(())
     }
 
-    /// How many peers the listener, or those before it, took out of the queue.
+    /// Returns how many peers the listener, or those before it, took out of the queue.
     pub fn dealt_with(&self, stats: &Stats) -> u64 {
         self.before + dealt_with(stats)
     }

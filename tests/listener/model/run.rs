@@ -54,7 +54,7 @@ impl Tally {
     }
 }
 
-/// Run a script to its end, or to the first thing that the model does not allow.
+/// Runs a script to its end, or to the first thing that the model does not allow.
 pub async fn run(script: &Script) -> Result<Tally> {
     let mut run = Run {
         subject: Subject::new(&script.setup).await.context("at the start")?,
@@ -241,7 +241,7 @@ impl Run {
         self.drop_with_peers().await
     }
 
-    /// Make everything deliverable: everybody has sent something, and the listener is accepting.
+    /// Makes everything deliverable: everybody has sent something, and the listener is accepting.
     async fn turn_on(&mut self) -> Result<()> {
         for client in 0..self.oracle.peers.len() {
             let peer = &self.oracle.peers[client];

@@ -128,7 +128,7 @@ impl Subject {
         (count, is_ready)
     }
 
-    /// Take the listener apart, and put it together again, the sockets in the other order.
+    /// Takes the listener apart, and puts it together again, the sockets in the other order.
     pub async fn take_apart_and_put_together(&mut self) -> Result<()> {
         let mut sockets = self.instance.take_apart(self.listener).await;
         ensure!(sockets.len() == self.addresses.len(), "{}", sockets.len());
@@ -163,7 +163,7 @@ impl Subject {
         self.clients[client].0 = None;
     }
 
-    /// Send a byte. Fails if the connection was closed.
+    /// Sends a byte. Fails if the connection was closed.
     pub fn send(&mut self, client: usize) -> Result<()> {
         let mut stream = self.stream(client)?;
         stream.write_all(b"x").context("sending a byte")
@@ -174,7 +174,7 @@ impl Subject {
         stream.shutdown(Shutdown::Write).context("ending its side")
     }
 
-    /// Whether a client has seen the end of its connection, which it has not reset.
+    /// Returns whether a client has seen the end of its connection, which it has not reset.
     pub fn has_ended(&self, client: usize) -> Result<bool> {
         match self.stream(client)?.peek(&mut [0]) {
             Ok(0) => Ok(true),
@@ -183,7 +183,7 @@ impl Subject {
         }
     }
 
-    /// Wait until a client sees the end of its connection.
+    /// Waits until a client sees the end of its connection.
     pub fn wait_for_end(&self, client: usize) -> Result<()> {
         let mut stream = self.stream(client)?;
         stream.set_nonblocking(false)?;

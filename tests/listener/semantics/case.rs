@@ -38,7 +38,7 @@ pub struct Case {
     _waiting: TcpStream,
 }
 
-/// Run a test with a listener in `state`. Out of descriptors is the state of a whole process: what
+/// Runs a test with a listener in `state`. Out of descriptors is the state of a whole process: what
 /// backs off has one of its own.
 pub fn run<F: Future<Output = ()>>(name: &str, state: State, test: impl FnOnce(Case) -> F) {
     let body = || {
@@ -143,7 +143,7 @@ impl Case {
         self.instance.wait_taken(self.listener, 1, timeout).await
     }
 
-    /// How many pollables there are. They are dropped.
+    /// Returns how many pollables there are. They are dropped.
     pub async fn subscribe(&mut self) -> usize {
         let pollables = self.instance.subscribe(self.listener).await;
         let count = pollables.len();
@@ -157,7 +157,7 @@ impl Case {
         result.expect("no trap");
     }
 
-    /// Wait until a retry has an effect again.
+    /// Waits until a retry has an effect again.
     pub async fn wait_out_the_retry_limit(&self) {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }

@@ -1,4 +1,4 @@
-//! The times that operations take, one after the other, until there is no time left.
+//! The durations of operations that are repeated until a deadline.
 
 use std::time::Instant;
 
@@ -17,21 +17,21 @@ impl Laps {
         }
     }
 
-    /// Whether there is time for another operation.
+    /// Returns whether there is time for another operation.
     pub fn go_on(&self) -> bool {
         self.last < self.deadline
     }
 
-    /// An operation is done.
+    /// Records the end of an operation.
     pub fn lap(&mut self) {
         let now = Instant::now();
         let time = (now - self.last).as_nanos();
-        // Up to 4 s; the measurement would fail before.
+        // Up to 4 s; a longer measurement would fail before.
         self.times.push(u32::try_from(time).unwrap_or(u32::MAX));
         self.last = now;
     }
 
-    /// The times, in nanoseconds.
+    /// Returns the times, in nanoseconds.
     pub fn times(self) -> Vec<u32> {
         self.times
     }

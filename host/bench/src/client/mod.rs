@@ -1,4 +1,4 @@
-//! The client's connections, from their beginning to their end.
+//! The client's connections.
 
 mod laps;
 mod source;
@@ -14,28 +14,28 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
-/// How many connections are opened at a time, where many are.
+/// How many tasks open connections at a time.
 const OPENERS: u32 = 32;
 
-/// What bytes are sent.
+/// The byte that is sent.
 pub const BYTE: u8 = 0x5a;
 
 /// The size of a small message.
 pub const SMALL: usize = 64;
 
-/// Who connects to whom.
+/// The server's address, and the address from which the client connects.
 #[derive(Clone, Copy, Debug)]
 pub struct Route {
     pub server: SocketAddr,
     pub source: Ipv4Addr,
 }
 
-/// Which side ends a connection, and how: always the client.
+/// How a connection is closed. The client always closes it first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Close {
-    /// It says that there is no more, and waits until the server says so, too.
+    /// The client shuts down its side, and waits until the server does, too.
     Fin,
-    /// It resets.
+    /// The client resets the connection.
     Reset,
 }
 
@@ -48,7 +48,7 @@ impl Route {
         Ok(stream)
     }
 
-    /// Open `count` connections, each with its echo up and running.
+    /// Opens `count` connections, and waits for the first echo on each.
     pub async fn connect_all(self, count: u32) -> Result<Vec<TcpStream>> {
         let openers = OPENERS.min(count);
         let some = |opener: u32| async move {
@@ -67,7 +67,7 @@ impl Route {
     }
 }
 
-/// Something to send, and room for what comes back.
+/// A message, and a buffer for its echo.
 pub struct Message {
     sent: Vec<u8>,
     back: Vec<u8>,
@@ -81,17 +81,17 @@ impl Message {
         }
     }
 
-    /// Send it and wait until it is back.
+    /// Sends the message and waits for its echo.
     pub async fn exchange(&mut self, stream: &mut TcpStream) -> Result<()> {
         stream.write_all(&self.sent).await.context("cannot send")?;
         self.receive(stream).await
     }
 
-    /// Send it in pieces, a turn of the runtime apart, and wait until all of it is back.
+    /// Sends the message in pieces, and waits for the whole echo. The task yields after each piece.
     pub async fn exchange_in_pieces(&mut self, stream: &mut TcpStream, size: usize) -> Result<()> {
         for piece in self.sent.chunks(size) {
             stream.write_all(piece).await.context("cannot send")?;
-            // The server gets it by itself, mostly.
+            // In most cases the server reads each piece separately.
             tokio::task::yield_now().await;
         }
         self.receive(stream).await
@@ -109,7 +109,7 @@ impl Message {
     }
 }
 
-/// Close a connection.
+/// Closes a connection.
 pub async fn close(mut stream: TcpStream, how: Close) -> Result<()> {
     match how {
         Close::Fin => {
@@ -122,14 +122,14 @@ pub async fn close(mut stream: TcpStream, how: Close) -> Result<()> {
     Ok(())
 }
 
-/// Close all of them in good order.
+/// Closes all connections with a FIN.
 pub async fn close_all(streams: Vec<TcpStream>) -> Result<()> {
     let closing = streams.into_iter().map(|stream| close(stream, Close::Fin));
     all(closing).await?;
     Ok(())
 }
 
-/// Run a task for each of them, and wait for all; the first error ends them.
+/// Runs a task for each future and waits for all of them. The first error ends them.
 pub async fn all<T: Send + 'static>(
     futures: impl Iterator<Item = impl Future<Output = Result<T>> + Send + 'static>,
 ) -> Result<Vec<T>> {

@@ -1,9 +1,9 @@
-//! Where the client connects from.
+//! The addresses from which the client connects.
 //!
-//! It closes first, so the port that it had is not free to connect to the same server for a minute
-//! (TIME_WAIT). There are 28,232 of them by Linux's default, and when more than half are taken, the
-//! kernel needs noticeably longer to find one. But all of 127.0.0.0/8 is this machine: each measurement
-//! has an address of its own.
+//! The client closes first, so its port stays in TIME_WAIT and cannot be used to connect to the same
+//! server for a minute. By default, Linux has 28,232 ports for clients, and when more than half of them
+//! are in use, finding a free one takes noticeably longer. But all of 127.0.0.0/8 is this machine, so
+//! each measurement uses an address of its own.
 
 use anyhow::{Context, Result};
 use std::io;
@@ -12,12 +12,12 @@ use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicU32, Ordering};
 use tokio::net::TcpSocket;
 
-/// Addresses that nobody else connects from.
+/// Addresses that no other measurement connects from.
 pub struct Sources(AtomicU32);
 
 impl Sources {
     pub fn new() -> Self {
-        // Another run may have ended less than a minute ago.
+        // An earlier run may have ended less than a minute ago.
         Self(AtomicU32::new(std::process::id() << 10))
     }
 
@@ -29,7 +29,7 @@ impl Sources {
     }
 }
 
-/// A socket that connects from there.
+/// Returns a socket that connects from this address.
 pub fn socket(source: Ipv4Addr) -> Result<TcpSocket> {
     let socket = TcpSocket::new_v4()?;
     choose_port_late(&socket)?;
@@ -38,10 +38,10 @@ pub fn socket(source: Ipv4Addr) -> Result<TcpSocket> {
     Ok(socket)
 }
 
-/// Have the kernel choose the port only when it knows the server.
+/// Lets the kernel choose the port when the server's address is known.
 fn choose_port_late(socket: &TcpSocket) -> io::Result<()> {
     let yes: libc::c_int = 1;
-    // SAFETY: the socket is open, and the option is as large as it says.
+    // SAFETY: the socket is open, and the size is that of the option.
     let code = unsafe {
         libc::setsockopt(
             socket.as_raw_fd(),

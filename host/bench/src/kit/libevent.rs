@@ -1,4 +1,4 @@
-//! The echo server of libevent's manual, compiled on the spot.
+//! The echo server of libevent's manual, compiled by the benchmark.
 
 use super::run;
 use anyhow::Result;
@@ -13,7 +13,7 @@ pub struct Program {
 }
 
 impl Program {
-    /// Compile it, or say what that would take.
+    /// Compiles it, or returns what is missing for that.
     pub fn compile(directory: &Path) -> Result<Result<Self, String>> {
         let mut look = Command::new("cc");
         look.args([

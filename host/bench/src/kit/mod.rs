@@ -1,4 +1,4 @@
-//! What the servers are made of: components, a program that is compiled on the spot, directories.
+//! What the servers need: components, programs and directories.
 
 pub mod libevent;
 pub mod wasmtime;
@@ -12,24 +12,24 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// The components, by the names of their files.
+/// The file names of the components.
 pub const ECHO: &str = "echo.wasm";
 pub const ECHO_COPY: &str = "echo-copy.wasm";
 pub const ECHO_COMMAND: &str = "echo-command.wasm";
 
-/// In the target directory, and the same in each run, so that nothing adds up.
+/// The files of a run. They are in the target directory and replaced by each run.
 pub struct Kit {
     /// The command that is measured.
     pub evconn: PathBuf,
     directory: PathBuf,
-    /// A tool that is missing, or why it is.
+    /// A tool, or why it is missing.
     pub libevent: Result<libevent::Program, String>,
     pub wasmtime: Result<wasmtime::Program, String>,
     logs: AtomicU32,
 }
 
 impl Kit {
-    /// With this command, or with one that is built now.
+    /// Uses this command, or builds it.
     pub fn prepare(evconn: Option<&Path>) -> Result<Self> {
         let target = target_directory()?;
         let evconn = match evconn {
@@ -61,16 +61,16 @@ impl Kit {
         self.directory.join(name)
     }
 
-    /// A file for what the next server prints.
+    /// Returns the log file of the next server.
     pub fn log(&self) -> PathBuf {
-        // A few are enough to look at.
+        // A few logs are enough for debugging.
         const KEPT: u32 = 64;
         let number = self.logs.fetch_add(1, Ordering::Relaxed) % KEPT;
         self.path(&format!("server-{number}.log"))
     }
 
-    /// A program that keeps what it has compiled does so in the benchmark's own directory, which is
-    /// emptied before if it is to start as on the first day.
+    /// Sets the cache directory of a program that caches compiled code: one of the benchmark's own, which
+    /// is emptied first unless code is to be found in it.
     pub fn with_cache(&self, command: &mut Command, cached: bool) -> Result<()> {
         let cache = self.path(if cached { "cache" } else { "no-cache" });
         if !cached {
@@ -82,15 +82,15 @@ impl Kit {
     }
 }
 
-/// Cargo's, in which this program is: `target/release/deps/compare-…`.
+/// Returns cargo's target directory, in which this program is: `target/release/deps/compare-…`.
 fn target_directory() -> Result<PathBuf> {
     let program = std::env::current_exe().context("this program")?;
     let target = program.ancestors().nth(3);
     target.map(Path::to_owned).context("no target directory")
 }
 
-/// Builds the command as this program is built by `cargo bench -p evconn-bench`: its package is another one's, which cargo
-/// builds no programs of.
+/// Builds the command with the profile of `cargo bench`. It belongs to another package, whose programs
+/// cargo does not build for this one.
 fn build_evconn(target: &Path) -> Result<PathBuf> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut build = Command::new(cargo);
@@ -110,9 +110,9 @@ fn remove(directory: &Path) -> Result<()> {
     }
 }
 
-/// A free port, for a server that has to be told one.
+/// Returns a free port, for a server that does not report its own.
 pub fn free_port() -> Result<SocketAddr> {
-    // Below those that the kernel gives to clients.
+    // Below the ports that the kernel assigns to clients.
     const FIRST: u16 = 15_000;
     const COUNT: u16 = 15_000;
     static NEXT: AtomicU32 = AtomicU32::new(0);
@@ -127,7 +127,7 @@ pub fn free_port() -> Result<SocketAddr> {
     anyhow::bail!("no port from {FIRST} on is free")
 }
 
-/// Run a tool to its end, which is to be a good one. Its standard output, or why there is no such tool.
+/// Runs a tool, which has to succeed. Returns its standard output, or why there is no such tool.
 pub fn run(command: &mut Command) -> Result<Result<String, String>> {
     let output = match command.output() {
         Ok(output) => output,

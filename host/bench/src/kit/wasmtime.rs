@@ -13,7 +13,7 @@ pub struct Program {
 }
 
 impl Program {
-    /// Find it on the path, and compose what it is to run.
+    /// Finds the command on the path, and composes the component that it is to run.
     pub fn find(evconn: &Path, directory: &Path) -> Result<Result<Self, String>> {
         let version = match run(Command::new("wasmtime").arg("--version"))? {
             Ok(version) => version.trim().to_owned(),
@@ -27,7 +27,7 @@ impl Program {
         Ok(made.map(|_| Self { composed, version }))
     }
 
-    /// It has no listener of its own, but what it runs is told a port.
+    /// The component takes its port as an argument.
     pub fn command(&self, port: u16) -> Command {
         let mut command = Command::new("wasmtime");
         command.args(["run", "-C", "cache=y", "-S", "inherit-network", "-S", "tcp"]);

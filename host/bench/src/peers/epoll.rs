@@ -1,7 +1,7 @@
-//! The floor: nothing but system calls, and what has to be remembered between them.
+//! The lower bound: system calls, and the state that is needed between them.
 //!
-//! Each worker has an epoll and waits for its connections; the first one also accepts, and shares out
-//! what it accepts in turn. A connection whose peer does not read is not read from either.
+//! Each worker has an epoll instance and waits for its connections. The first worker also accepts, and
+//! distributes the connections in turn. While a peer does not read, its connection is not read from.
 
 use super::{ANY_PORT, BACKLOG, announce};
 use crate::workers;
@@ -22,7 +22,7 @@ use std::thread;
 
 const BUFFER: usize = 64 << 10;
 
-/// What is known of the listening socket; a connection's number is its descriptor.
+/// The event data of the listening socket; that of a connection is its descriptor.
 const LISTENER: EventData = EventData::new_u64(u64::MAX);
 
 pub fn serve() -> Result<()> {
@@ -46,27 +46,27 @@ pub fn serve() -> Result<()> {
     })
 }
 
-/// Accept one connection, if there is one, for this worker.
+/// Accepts a connection for this worker, if there is one.
 fn accept(listener: &OwnedFd, worker: &Worker) -> Result<()> {
     let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
     match accept_with(listener, flags) {
         Ok(socket) => worker.add(socket),
-        // Its peer may have gone.
+        // The peer may be gone.
         Err(Errno::AGAIN | Errno::CONNABORTED | Errno::INTR) => Ok(()),
         Err(error) => Err(error.into()),
     }
 }
 
-/// What others may know of a worker.
+/// The state of a worker that others may use.
 struct Worker {
     epoll: OwnedFd,
-    /// Connections that it has not heard of yet.
+    /// Connections that the worker does not know yet.
     new: Mutex<HashMap<u64, OwnedFd>>,
 }
 
 struct Connection {
     socket: OwnedFd,
-    /// What its peer has not taken yet. It is empty, but for a peer that does not read.
+    /// Bytes that the peer has not taken yet: none, unless it does not read.
     pending: Vec<u8>,
 }
 
@@ -81,7 +81,7 @@ impl Worker {
     fn add(&self, socket: OwnedFd) -> Result<()> {
         set_tcp_nodelay(&socket, true)?;
         let number = socket.as_raw_fd() as u64;
-        // Until it is waited for: its worker may hear of it at once.
+        // Locked until the connection is registered: its worker may get an event immediately.
         let mut new = self.new.lock().unwrap_or_else(PoisonError::into_inner);
         let data = EventData::new_u64(number);
         epoll::add(&self.epoll, &socket, data, EventFlags::IN)?;
@@ -98,7 +98,7 @@ impl Worker {
         })
     }
 
-    /// Returns only if it fails.
+    /// Returns only on failure.
     fn run(&self, mut accept: impl FnMut() -> Result<()>) -> Result<()> {
         let mut events = Vec::with_capacity(256);
         let mut buffer = vec![0; BUFFER];
@@ -121,7 +121,7 @@ impl Worker {
         }
     }
 
-    /// Do what can be done for a connection. It is gone at its end, or if its peer is.
+    /// Reads and writes as much as possible. Returns the connection, unless it or its peer is at an end.
     fn turn(&self, mut connection: Connection, buffer: &mut [u8]) -> Option<Connection> {
         let was_full = !connection.pending.is_empty();
         let went_on = match was_full {
@@ -150,7 +150,7 @@ impl Worker {
 }
 
 impl Connection {
-    /// Send back what has come. Returns whether more may come.
+    /// Echoes what has arrived. Returns whether more may follow.
     fn echo(&mut self, buffer: &mut [u8]) -> rustix::io::Result<bool> {
         let count = match read(&self.socket, &mut *buffer) {
             Ok(0) => return Ok(false),
@@ -169,7 +169,7 @@ impl Connection {
     }
 }
 
-/// How much the kernel takes, which may be nothing.
+/// Returns how many bytes the kernel takes, possibly none.
 fn send(socket: &OwnedFd, bytes: &[u8]) -> rustix::io::Result<usize> {
     match write(socket, bytes) {
         Err(Errno::AGAIN) => Ok(0),

@@ -1,4 +1,4 @@
-//! Who is compared, and how each is started.
+//! The servers that are compared, and how each is started.
 
 mod epoll;
 mod native;
@@ -13,19 +13,19 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::process::Command;
 
-/// Before the name of a server that is in this program. For the benchmark itself only.
+/// The subcommand of this program that runs one of its servers. For the benchmark itself only.
 pub const SUBCOMMAND: &str = "peer";
 
-/// Port 0: whichever is free.
+/// Port 0: any free port.
 const ANY_PORT: (Ipv4Addr, u16) = (Ipv4Addr::LOCALHOST, 0);
 
-/// How long the kernel's queue of connections is: evconn's default.
+/// The length of the accept queue: evconn's default.
 const BACKLOG: i32 = 4096;
 
-/// How many connections a server has room for unless a work takes more: evconn's default.
+/// How many connections a server allows unless a work needs more: evconn's default.
 const CONNECTIONS: u32 = 1_000;
 
-/// In the order in which they take turns.
+/// The servers, in the order in which they are measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Peer {
@@ -44,9 +44,9 @@ pub enum Peer {
 /// What a server is started for.
 #[derive(Clone, Copy, Debug)]
 pub struct Start {
-    /// How many connections there are going to be at a time, at most.
+    /// Maximum number of connections at a time.
     pub connections: u32,
-    /// Whether it may find what it compiled before.
+    /// Whether the server may find compiled code in its cache.
     pub cached: bool,
 }
 
@@ -98,11 +98,11 @@ impl Peer {
         }
     }
 
-    /// Start it, and wait until it listens.
+    /// Starts the server, and waits until it listens.
     pub fn start(self, kit: &Kit, start: Start) -> Result<Process> {
         let (mut command, address) = self.command(kit, start.connections)?;
         kit.with_cache(&mut command, start.cached)?;
-        // What is logged, and what an error costs, is not to depend on who runs the benchmark.
+        // The log and the cost of errors must not depend on the user's environment.
         for variable in ["RUST_LOG", "RUST_BACKTRACE", "RUST_LIB_BACKTRACE"] {
             command.env_remove(variable);
         }
@@ -135,7 +135,7 @@ impl Peer {
         }
     }
 
-    /// Why it cannot take part here.
+    /// Returns why the server cannot be measured here, if it cannot.
     fn obstacle(self, kit: &Kit) -> Option<String> {
         match self {
             Self::Libevent => kit.libevent.as_ref().err().cloned(),
@@ -145,14 +145,14 @@ impl Peer {
     }
 }
 
-/// Who is not there, and why.
+/// A server that is left out, and why.
 #[derive(Clone, Debug, Serialize)]
 pub struct Skipped {
     pub peer: Peer,
     pub reason: String,
 }
 
-/// Those of them that can take part here, and those that cannot.
+/// Splits the servers into those that can be measured here and those that cannot.
 pub fn available(peers: &[Peer], kit: &Kit) -> (Vec<Peer>, Vec<Skipped>) {
     let mut here = Vec::new();
     let mut skipped = Vec::new();
@@ -169,14 +169,14 @@ fn usable<T>(tool: &Result<T, String>) -> Result<&T> {
     tool.as_ref().map_err(|reason| anyhow!("{reason}"))
 }
 
-/// A server that is in this program.
+/// Returns a command that runs a server of this program.
 fn this(peer: Peer, connections: u32) -> Result<Command> {
     let mut command = Command::new(std::env::current_exe().context("this program")?);
     command.args([SUBCOMMAND, peer.name(), &connections.to_string()]);
     Ok(command)
 }
 
-/// With evconn's defaults, unless there are to be more connections than these allow.
+/// Runs `evconn serve` with its defaults, unless more connections are needed.
 fn serve(kit: &Kit, component: &Path, connections: u32) -> Command {
     let mut command = Command::new(&kit.evconn);
     command.arg("serve").arg(component);
@@ -195,7 +195,7 @@ fn run(kit: &Kit, address: SocketAddr) -> Command {
     command
 }
 
-/// Be the server that the arguments name. Returns only if it fails.
+/// Runs the server that the arguments name. Returns only on failure.
 pub fn serve_as(mut arguments: impl Iterator<Item = String>) -> Result<()> {
     let (name, connections) = (arguments.next(), arguments.next());
     let connections = connections.context("a server needs a number of connections")?;
@@ -209,7 +209,7 @@ pub fn serve_as(mut arguments: impl Iterator<Item = String>) -> Result<()> {
     }
 }
 
-/// Say where a server listens, as the command does.
+/// Prints where a server listens, as evconn does.
 fn announce(address: SocketAddr) -> Result<()> {
     let mut stdout = std::io::stdout().lock();
     writeln!(stdout, "{READY}{address}")?;

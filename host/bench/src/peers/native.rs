@@ -1,4 +1,4 @@
-//! What of tokio one would write by hand: a loop that accepts, and a task for each connection.
+//! The server that one would write with tokio: an accept loop, and a task for each connection.
 
 use super::{ANY_PORT, BACKLOG, announce};
 use anyhow::Result;
@@ -6,7 +6,7 @@ use std::io;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 
-/// Each connection has a buffer of so many bytes.
+/// Serves. Each connection has a buffer of `buffer` bytes.
 pub fn serve(buffer: usize) -> Result<()> {
     crate::runtime()?.block_on(accept(buffer))
 }
@@ -19,7 +19,7 @@ async fn accept(buffer: usize) -> Result<()> {
     loop {
         let (stream, _) = listener.accept().await?;
         stream.set_nodelay(true)?;
-        // If an echo fails, the client sees it.
+        // If an echo fails, the client notices.
         tokio::spawn(echo(stream, buffer));
     }
 }

@@ -1,9 +1,9 @@
-//! The same components on wasmtime-wasi's sockets: what a host would be without sockets of its own.
+//! The same components on wasmtime-wasi's sockets: a host without sockets of its own.
 //!
-//! What has a cost is done as evconn does it, so that the sockets are the difference: the same
-//! allocation of instances and engine settings, a store with limits for each connection, a permit
-//! before each, a task of a group that could be ended, the listener's counters after each look. It
-//! logs nothing and ends nothing.
+//! Everything that costs time is done as in evconn, so that only the sockets differ: the same allocation
+//! of instances and engine settings, a store with limits for each connection, a permit before each
+//! accept, a cancellable task, and the listener's counters after each poll. It does not log and does not
+//! end connections.
 
 use super::{ANY_PORT, announce};
 use anyhow::{Context, Result};
@@ -57,7 +57,7 @@ impl WasiView for Ctx {
     }
 }
 
-/// With room for so many connections at a time.
+/// Serves up to `connections` connections at a time.
 pub fn serve(connections: u32) -> Result<()> {
     let mut config = Config::new();
     config.concurrency_support(false);
@@ -89,7 +89,7 @@ fn pool(connections: u32) -> PoolingAllocationConfig {
     pool
 }
 
-/// As evconn interrupts guests: every millisecond.
+/// Interrupts guests every millisecond, as evconn does.
 fn tick(engine: Engine) -> Result<()> {
     std::thread::Builder::new()
         .name("clock".to_owned())
@@ -150,7 +150,7 @@ impl Acceptor {
         Ok((*first).into())
     }
 
-    /// Returns only if it fails.
+    /// Returns only on failure.
     async fn accept(&mut self, service: service::ServicePre<Ctx>, connections: u32) -> Result<()> {
         let guest = self.provider.evconn_tcp_listener().listener();
         let permits = Arc::new(Semaphore::new(connections as usize));
@@ -172,7 +172,7 @@ impl Acceptor {
                 tasks.spawn(async move {
                     tokio::select! {
                         biased;
-                        // If an echo fails, the client sees it.
+                        // If an echo fails, the client notices.
                         _ = parts.serve(service) => {}
                         () = kill.cancelled() => {}
                     }

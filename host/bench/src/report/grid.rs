@@ -12,11 +12,11 @@ pub struct Grid {
     rows: Vec<Vec<String>>,
 }
 
-/// A column: its head, and what a row has there.
+/// A column: its head, and the text for a row.
 type Column<'a> = (String, Box<dyn Fn(&Row<'_>) -> String + 'a>);
 
 impl Grid {
-    /// A work's: a row for each server, with the columns that there are figures for.
+    /// Returns the table of a work: a row for each server, and the columns for which there are figures.
     pub fn of(block: &Block<'_>) -> Self {
         let columns = columns(block);
         let row = |row: &Row<'_>| match row.error {
@@ -103,8 +103,8 @@ fn columns<'a>(block: &Block<'_>) -> Vec<Column<'a>> {
     columns
 }
 
-/// How the cost of a connection grows with the number of those that are open: the time that one takes,
-/// with many open to few open.
+/// Returns a table with the cost of a connection by the number of open connections: the time that a
+/// connection takes with many open ones, relative to few.
 pub fn growth(blocks: &[Block<'_>]) -> Option<Grid> {
     let open: Vec<(u32, &Block<'_>)> = blocks
         .iter()
@@ -155,7 +155,7 @@ pub fn growth(blocks: &[Block<'_>]) -> Option<Grid> {
     })
 }
 
-/// How much longer a connection takes, in each round.
+/// Returns the ratio of the times that a connection takes, for each round.
 fn cost(few: &Block<'_>, many: &Block<'_>, peer: Peer) -> Option<Spread> {
     let (few, many) = (few.row(peer)?, many.row(peer)?);
     let neighbours = few.samples.iter().zip(many.samples);

@@ -1,4 +1,4 @@
-//! What comes of it: tables, and files.
+//! The report: tables and files.
 
 mod grid;
 mod json;
@@ -21,16 +21,16 @@ pub struct Report {
     machine: Machine,
     settings: Settings,
     skipped: Vec<Skipped>,
-    /// Works that are not done as they were to be.
+    /// Works that were left out or reduced.
     notes: Vec<String>,
     measured: Vec<Measured>,
 }
 
-/// What the figures depend on that is this program's.
+/// The settings of this program on which the figures depend.
 #[derive(serde::Serialize)]
 pub struct Settings {
     pub rounds: u32,
-    /// Under the most telling works, in each of these rounds.
+    /// In each round, for the most important works.
     pub turns: u32,
     pub milliseconds: u128,
     pub workers: usize,
@@ -75,14 +75,14 @@ impl Report {
         }
     }
 
-    /// Print what the figures depend on.
+    /// Prints the settings and the machine.
     pub fn print_header(&self) {
         for line in self.header() {
             println!("{line}");
         }
     }
 
-    /// Keep what was measured, and print it.
+    /// Keeps the results and prints them.
     pub fn add(&mut self, measured: Vec<Measured>) {
         for measured in &measured {
             print!("\n{}", Grid::of(&Block::of(measured)).text());
@@ -90,14 +90,14 @@ impl Report {
         self.measured.extend(measured);
     }
 
-    /// Print how the cost grows with the number of connections, if that was measured.
+    /// Prints the cost by the number of open connections, if it was measured.
     pub fn print_growth(&self) {
         if let Some(growth) = grid::growth(&self.blocks()) {
             print!("\n{}", growth.text());
         }
     }
 
-    /// Write what is to be written.
+    /// Writes the requested files.
     pub fn write(&self, outputs: &Outputs) -> Result<()> {
         let blocks = self.blocks();
         if let Some(file) = &outputs.json {
@@ -114,7 +114,7 @@ impl Report {
         Ok(())
     }
 
-    /// Whether nothing failed.
+    /// Returns whether nothing failed.
     pub fn is_complete(&self) -> bool {
         let mut peers = self.measured.iter().flat_map(|measured| &measured.peers);
         peers.all(|peer| peer.samples.is_ok())

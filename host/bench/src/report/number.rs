@@ -1,4 +1,4 @@
-//! Numbers as they are printed: three digits tell more than the noise leaves.
+//! Formats numbers with three digits, which is as precise as the noise allows.
 
 use crate::sample::Spread;
 
@@ -11,12 +11,12 @@ pub fn number(value: f64) -> String {
     format!("{value:.decimals$}")
 }
 
-/// The median alone.
+/// Formats the median.
 pub fn median(spread: Option<Spread>) -> String {
     spread.map_or_else(none, |spread| number(spread.median))
 }
 
-/// The median, and from where to where.
+/// Formats the median and the range.
 pub fn spread(spread: Option<Spread>) -> String {
     spread.map_or_else(none, |Spread { median, min, max }| {
         format!("{} ({}–{})", number(median), number(min), number(max))

@@ -1,4 +1,4 @@
-//! What the rounds come to.
+//! The results of all rounds.
 
 use crate::peers::Peer;
 use crate::rounds::{Measured, PeerMeasured};
@@ -16,21 +16,21 @@ pub struct Block<'a> {
 #[derive(Serialize)]
 pub struct Row<'a> {
     pub peer: Peer,
-    /// One for each turn.
+    /// One for each measurement.
     #[serde(rename = "turns")]
     pub samples: &'a [Sample],
-    /// If something went wrong. There are no samples then.
+    /// What went wrong, if something did. There are no samples then.
     pub error: Option<String>,
-    /// In the work's unit, as is [`Sample::value`].
+    /// The unit is the work's, as with [`Sample::value`].
     pub value: Option<Spread>,
-    /// To tokio, in the turn before.
+    /// The ratio to tokio, as measured just before.
     pub ratio: Option<Spread>,
-    /// In microseconds: half of the operations, 99 % and 99.9 % took no longer.
+    /// In microseconds: half of the operations, 99 % and 99.9 % were not slower.
     pub p50: Option<Spread>,
     pub p99: Option<Spread>,
     pub p999: Option<Spread>,
     pub p99_ratio: Option<Spread>,
-    /// Microseconds of the processors for an operation.
+    /// Processor time for each operation, in microseconds.
     pub server_cpu: Option<Spread>,
     pub client_cpu: Option<Spread>,
     /// KiB for each idle connection.

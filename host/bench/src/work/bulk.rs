@@ -1,4 +1,4 @@
-//! As many bytes as go there and back.
+//! Bulk transfer: as many bytes as possible, in both directions.
 
 use super::Gauge;
 use crate::client::{BYTE, all};
@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{ReadHalf, WriteHalf};
 
-/// What is read at once, at most.
+/// The most bytes that are read at once.
 const BUFFER: usize = 256 << 10;
 
 pub async fn run(gauge: &Gauge<'_>, write: usize, connections: u32) -> Result<Sample> {
@@ -24,20 +24,20 @@ pub async fn run(gauge: &Gauge<'_>, write: usize, connections: u32) -> Result<Sa
     stretch.end(megabytes, Vec::new())
 }
 
-/// Returns how many bytes went there and back.
+/// Sends and receives until the deadline. Returns how many bytes were echoed.
 pub async fn fill_and_drain(
     mut stream: TcpStream,
     write: usize,
     deadline: Instant,
 ) -> Result<usize> {
     let (input, output) = stream.split();
-    // At the same time: the server stops reading when nobody reads what it sends back.
+    // At the same time: the server stops reading while its peer does not read.
     let (sent, received) = tokio::try_join!(fill(output, write, deadline), drain(input))?;
     ensure!(sent == received, "of {sent} bytes, {received} came back");
     Ok(received)
 }
 
-/// Send until there is no time left. Returns how many bytes that were.
+/// Sends until the deadline. Returns how many bytes were sent.
 async fn fill(mut output: WriteHalf<'_>, write: usize, deadline: Instant) -> Result<usize> {
     let chunk = vec![BYTE; write];
     let mut sent = 0;
@@ -49,7 +49,7 @@ async fn fill(mut output: WriteHalf<'_>, write: usize, deadline: Instant) -> Res
     Ok(sent)
 }
 
-/// Read to the end. Returns how many bytes that were.
+/// Reads to the end. Returns how many bytes were received.
 async fn drain(mut input: ReadHalf<'_>) -> Result<usize> {
     let mut buffer = vec![0; BUFFER];
     let mut received = 0;

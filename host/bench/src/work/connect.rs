@@ -1,4 +1,4 @@
-//! Connections that come and go.
+//! Short connections, one after the other.
 
 use super::Gauge;
 use crate::client::{Close, Laps, Message, SMALL, all, close};

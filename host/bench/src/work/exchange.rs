@@ -1,4 +1,4 @@
-//! Messages and their echoes, on connections that are open.
+//! Messages and their echoes on open connections.
 
 use super::{Gauge, bulk};
 use crate::client::{Laps, Message, SMALL, all, close_all};
@@ -6,7 +6,7 @@ use crate::sample::Sample;
 use anyhow::Result;
 use tokio::net::TcpStream;
 
-/// What is written at a time where there is bulk.
+/// The size of a write in a bulk transfer.
 const BULK: usize = 16 << 10;
 
 pub async fn round_trips(gauge: &Gauge<'_>, size: usize, connections: u32) -> Result<Sample> {
@@ -32,7 +32,8 @@ pub async fn pairs(gauge: &Gauge<'_>, connections: u32) -> Result<Sample> {
     Ok(sample)
 }
 
-/// The processor's time is not told: it is the others' for the most part.
+/// Measures round trips beside bulk transfers. Processor time is left out, since most of it is that of
+/// the transfers.
 pub async fn beside_bulk(gauge: &Gauge<'_>, others: u32) -> Result<Sample> {
     let mut streams = gauge.route().connect_all(others + 1).await?;
     let one = streams.split_off(streams.len() - 1);
@@ -47,7 +48,7 @@ pub async fn beside_bulk(gauge: &Gauge<'_>, others: u32) -> Result<Sample> {
     Ok(sample)
 }
 
-/// Messages of this size, in pieces of that size, on all of the connections.
+/// Exchanges messages of one size, in pieces of another, on all connections.
 async fn exchange(
     gauge: &Gauge<'_>,
     streams: Vec<TcpStream>,

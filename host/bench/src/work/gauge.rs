@@ -1,4 +1,4 @@
-//! What a server and the client do in a stretch of time.
+//! Measures what a server and the client do within a period.
 
 use super::Tools;
 use crate::client::Route;
@@ -8,7 +8,7 @@ use crate::usage;
 use anyhow::{Context, Result};
 use std::time::{Duration, Instant};
 
-/// How long one measurement may take, with its connections opened and closed.
+/// The timeout of a measurement, including opening and closing its connections.
 const DEADLINE: Duration = Duration::from_secs(30);
 
 pub struct Gauge<'a> {
@@ -16,13 +16,13 @@ pub struct Gauge<'a> {
     tools: &'a Tools<'a>,
 }
 
-/// A stretch of time that has begun.
+/// A period that has begun.
 pub struct Stretch<'a> {
     gauge: &'a Gauge<'a>,
     begin: Instant,
     server: Duration,
     client: Duration,
-    /// When no more operations are to begin.
+    /// When the last operation may begin.
     pub deadline: Instant,
 }
 
@@ -31,7 +31,7 @@ impl<'a> Gauge<'a> {
         Self { server, tools }
     }
 
-    /// A way to the server that no other connection took.
+    /// Returns a route with an address that no other measurement connects from.
     pub fn route(&self) -> Route {
         Route {
             server: self.server.address(),
@@ -61,8 +61,8 @@ impl<'a> Gauge<'a> {
 }
 
 impl Stretch<'_> {
-    /// So many operations were done. The times are those of each, in nanoseconds, where they were
-    /// taken.
+    /// Ends the period, in which this many operations were done, and returns the sample. `times` has the
+    /// duration of each operation in nanoseconds, if it was measured.
     pub fn end(self, operations: f64, times: Vec<u32>) -> Result<Sample> {
         let elapsed = self.begin.elapsed();
         let client = usage::cpu_time(std::process::id())? - self.client;

@@ -1,4 +1,4 @@
-//! What the servers are put to.
+//! The works: what the servers are made to do.
 
 mod bulk;
 mod connect;
@@ -22,33 +22,33 @@ use anyhow::Result;
 use std::time::Duration;
 use tokio::runtime::Runtime;
 
-/// How many connect at a time, while others are open.
+/// How many connections are opened at a time, beside idle ones.
 const CONNECTORS: u32 = 50;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Work {
-    /// Connect, send 64 bytes, read them, close.
+    /// Connects, sends 64 bytes, reads them, closes.
     Connect { parallel: u32, close: Close },
-    /// On open connections, send a message and read it, again and again.
+    /// Sends a message on open connections and reads its echo, repeatedly.
     RoundTrips { size: usize, connections: u32 },
-    /// The same with 64 bytes on one connection, while the others are idle.
+    /// Round trips of 64 bytes on one connection, while the others are idle.
     OneActive { connections: u32 },
-    /// On open connections, send one byte, then another, and only then read both. Whoever does not
-    /// set TCP_NODELAY holds back the second answer until the client, which has nothing to send, gets
-    /// around to acknowledging the first: up to 40 ms.
+    /// Sends one byte, then another, on open connections, and reads both echoes only then. A server
+    /// without TCP_NODELAY delays the second echo until the client, which has nothing to send,
+    /// acknowledges the first: up to 40 ms.
     Pairs { connections: u32 },
-    /// On open connections, send and read as fast as possible, both at the same time.
+    /// Sends and reads as fast as possible on open connections, both at the same time.
     Bulk { write: usize, connections: u32 },
-    /// Round trips of 64 bytes on one connection, while the others do what they do under `Bulk`.
+    /// Round trips of 64 bytes on one connection, while others do a bulk transfer.
     Beside { streams: u32 },
-    /// From nothing to the first echo.
+    /// The time from starting the server to its first echo.
     Start { cached: bool },
-    /// `Connect`, by 50 at a time, while so many others are open that have been served once. And what
-    /// memory those take.
+    /// `Connect`, 50 at a time, while `idle` other connections are open that were served once. Also
+    /// measures their memory.
     Open { idle: u32 },
 }
 
-/// What is measured with, and for how long.
+/// What is needed to measure, and for how long.
 pub struct Tools<'a> {
     pub client: &'a Runtime,
     pub sources: &'a Sources,
@@ -93,7 +93,7 @@ impl Work {
         Self::Bulk { write, connections }
     }
 
-    /// Short, and without spaces: for the command line.
+    /// Returns the name for the command line: short, and without spaces.
     pub fn name(self) -> String {
         match self {
             Self::Connect { parallel, close } => match close {
@@ -111,7 +111,7 @@ impl Work {
         }
     }
 
-    /// What it is, in words.
+    /// Returns a title in words.
     pub fn title(self) -> String {
         let on = |count: u32| match count {
             1 => "1 connection".to_owned(),
@@ -151,7 +151,7 @@ impl Work {
         }
     }
 
-    /// The same where there is little room.
+    /// Returns a title that fits where space is scarce.
     pub fn short_title(self) -> String {
         match self {
             Self::Start { cached: false } => "nothing compiled".to_owned(),
@@ -169,8 +169,8 @@ impl Work {
         }
     }
 
-    /// How many turns each server has in a round. Those works tell the most, and who has a core when
-    /// decides much of them.
+    /// Returns how often each server is measured in a round. It is more often for the most important
+    /// works, which depend most on how the kernel schedules.
     pub const fn turns(self, plan: &Plan) -> u32 {
         match self {
             Self::Connect {
@@ -186,7 +186,7 @@ impl Work {
         }
     }
 
-    /// What the measured value is in.
+    /// Returns the unit of the measured value.
     pub const fn base_unit(self) -> &'static str {
         match self {
             Self::Bulk { .. } => "MB/s",
@@ -195,7 +195,7 @@ impl Work {
         }
     }
 
-    /// What it is printed in, and how much of that a measured one is.
+    /// Returns the unit in which the value is printed, and the factor from the base unit.
     pub const fn unit(self) -> (&'static str, f64) {
         match self {
             Self::Bulk { .. } => ("MB/s", 1.0),
@@ -205,7 +205,7 @@ impl Work {
         }
     }
 
-    /// What processor time and latency are told of.
+    /// Returns the operation to which processor time and latency refer.
     pub const fn operation(self) -> &'static str {
         match self {
             Self::Bulk { .. } => "MB",
@@ -213,7 +213,7 @@ impl Work {
         }
     }
 
-    /// How many connections there are at a time, at most.
+    /// Returns the maximum number of connections at a time.
     pub const fn connections(self) -> u32 {
         match self {
             Self::Connect { parallel, .. } => parallel,
@@ -228,12 +228,12 @@ impl Work {
         }
     }
 
-    /// Whether each measurement needs a server that has just been started.
+    /// Returns whether each measurement needs a newly started server.
     pub const fn takes_a_new_server(self) -> bool {
         matches!(self, Self::Start { .. } | Self::Open { .. })
     }
 
-    /// Whether client and server wait for each other all the time.
+    /// Returns whether client and server always wait for each other.
     const fn takes_turns(self) -> bool {
         matches!(
             self,
@@ -243,18 +243,18 @@ impl Work {
         )
     }
 
-    /// Whether there is something to learn from a server under this work.
+    /// Returns whether this work is informative about a server.
     pub const fn is_for(self, peer: Peer) -> bool {
         let is_native = matches!(
             peer,
             Peer::Tokio | Peer::TokioLarge | Peer::Epoll | Peer::Libevent
         );
         match (peer, self) {
-            // The buffer is as large as what evconn reads at a time, and only there are there such bytes.
+            // Its buffer is as large as evconn's largest read, which matters only for bulk transfers.
             (Peer::TokioLarge, work) => matches!(work, Self::Bulk { .. } | Self::Beside { .. }),
             // It differs in how connections begin.
             (Peer::EvconnReuse, work) => matches!(work, Self::Connect { .. } | Self::Open { .. }),
-            // And this one in how bytes move, and in what it allocates.
+            // It differs in how bytes move, and in what it allocates.
             (Peer::EvconnCopy, work) => matches!(
                 work,
                 Self::Connect { .. }
@@ -262,16 +262,16 @@ impl Work {
                     | Self::Bulk { .. }
                     | Self::Beside { .. }
             ),
-            // It keeps nothing of what it compiles.
+            // It does not cache compiled code.
             (Peer::WasmtimeWasi, Self::Start { cached }) => !cached,
-            // The ratio is to it.
+            // Ratios are relative to it.
             (Peer::Tokio, _) => true,
             (_, Self::Start { cached: false }) => !is_native,
             _ => true,
         }
     }
 
-    /// Start a server for it, with room for so many connections.
+    /// Starts a server for this work, with up to `connections` connections.
     pub fn server(self, peer: Peer, kit: &Kit, connections: u32) -> Result<Process> {
         let start = Start {
             connections,
@@ -280,7 +280,7 @@ impl Work {
         peer.start(kit, start)
     }
 
-    /// Measure a server.
+    /// Measures a server.
     pub fn measure(self, server: &Process, tools: &Tools) -> Result<Sample> {
         let _placed = match self.takes_turns() {
             true => Some(OnOneCore::with(server.id())?),
@@ -304,8 +304,7 @@ impl Work {
     }
 }
 
-/// The works whose servers are to be measured in turns, together: those that are compared with each
-/// other.
+/// Groups works whose servers are measured in turns, since they are compared with each other.
 pub fn interleaved(works: &[Work]) -> impl Iterator<Item = &[Work]> {
     let is_open = |work: &Work| matches!(work, Work::Open { .. });
     works.chunk_by(move |a, b| is_open(a) && is_open(b))
@@ -319,7 +318,7 @@ fn bytes(size: usize) -> String {
     }
 }
 
-/// With a comma in it.
+/// Formats a number with a comma after the thousands.
 pub fn thousands(count: u32) -> String {
     match count {
         ..1_000 => count.to_string(),

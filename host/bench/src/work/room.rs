@@ -1,13 +1,13 @@
-//! Which of the works this machine has room for.
+//! The works for which this machine has the capacity.
 
 use super::{CONNECTORS, Work};
 use std::io;
 
-/// Mappings that a pooled instance splits the address space into, with one memory: those of the memory,
+/// Mappings into which a pooled instance with one memory splits the address space: those of the memory,
 /// and those of the stack.
 const MAPPINGS_EACH: u64 = 6;
 
-/// Descriptors and mappings of a process that are for no connection.
+/// Descriptors and mappings of a process that do not belong to connections.
 const DESCRIPTORS_RESERVED: u64 = 60;
 const MAPPINGS_RESERVED: u64 = 1_000;
 
@@ -22,7 +22,7 @@ pub fn raise_descriptor_limit() -> io::Result<()> {
     Ok(setrlimit(Resource::Nofile, raised)?)
 }
 
-/// The most connections that a server can have here, and what limits them.
+/// Returns the most connections that a server can have here, and what limits them.
 fn most() -> Option<(u64, &'static str)> {
     let descriptors = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
     let mappings = std::fs::read_to_string("/proc/sys/vm/max_map_count");
@@ -41,8 +41,8 @@ fn most() -> Option<(u64, &'static str)> {
     by_descriptors.into_iter().chain(by_mappings).min()
 }
 
-/// Those of the works that client and servers have room for, with fewer idle connections where that
-/// helps; and what there is to say about the others.
+/// Returns the works for which client and servers have the capacity, with fewer idle connections if
+/// necessary, and notes about the others.
 pub fn that_fit(works: &[Work]) -> (Vec<Work>, Vec<String>) {
     let mut fit: Vec<Work> = Vec::new();
     let mut notes = Vec::new();
@@ -63,7 +63,7 @@ pub fn that_fit(works: &[Work]) -> (Vec<Work>, Vec<String>) {
     (fit, notes)
 }
 
-/// The same with a round number of idle connections that there is room for.
+/// Returns the work with a round number of idle connections for which there is the capacity.
 fn fewer(work: Work, most: u64) -> Option<Work> {
     let Work::Open { .. } = work else {
         return None;

@@ -14,7 +14,7 @@ pub(crate) enum Refused {
     UntrustedProxy,
     #[error("PROXY header: {0}")]
     ProxyHeader(String),
-    #[error("PROXY header: it was not there within {0:?}")]
+    #[error("PROXY header: not complete within {0:?}")]
     ProxyHeaderTimeout(Duration),
     /// The first bytes, escaped.
     #[cfg(feature = "tls")]
@@ -27,7 +27,7 @@ pub(crate) enum Refused {
     #[error("TLS handshake: the peer closed it halfway")]
     HandshakeCut,
     #[cfg(feature = "tls")]
-    #[error("TLS handshake: it was not done within {0:?}")]
+    #[error("TLS handshake: not complete within {0:?}")]
     HandshakeTimeout(Duration),
     #[error("{0}")]
     Io(#[from] io::Error),

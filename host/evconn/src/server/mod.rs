@@ -203,7 +203,7 @@ async fn all_ended(listeners: &[Listener]) -> Error {
     let mut first = None;
     while let Some(error) = ends.next().await {
         if !ends.is_empty() {
-            tracing::error!("a listener has ended, and the others go on: {error}");
+            tracing::error!("a listener has stopped, the others continue: {error}");
         }
         first.get_or_insert(error);
     }

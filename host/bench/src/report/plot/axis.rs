@@ -1,4 +1,4 @@
-//! From values to pixels.
+//! Axes, which map values to pixels.
 
 use plotters::prelude::*;
 
@@ -8,7 +8,7 @@ use plotters::style::text_anchor::{HPos, VPos};
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Scale {
-    /// From 0 on.
+    /// Starts at 0.
     Linear,
     Log,
 }
@@ -21,13 +21,13 @@ pub struct Axis {
 }
 
 impl Axis {
-    /// With all of the values on it, and some room.
+    /// Creates an axis that covers all values, with a margin.
     pub fn over(scale: Scale, values: impl Iterator<Item = f64>, pixels: (i32, i32)) -> Self {
         let (low, high) = values.fold((f64::INFINITY, 0.0), |(low, high), value| {
             (f64::min(low, value), f64::max(high, value))
         });
         let values = match scale {
-            // Where nothing is, there is an axis all the same.
+            // Without values, the axis has an arbitrary range.
             Scale::Linear => (0.0, f64::max(high * 1.08, f64::MIN_POSITIVE)),
             Scale::Log => (low / 1.4, high * 1.4),
         };
@@ -38,7 +38,7 @@ impl Axis {
         }
     }
 
-    /// Where the axis begins.
+    /// Returns the value at which the axis begins.
     pub fn begin(&self) -> f64 {
         self.values.0
     }
@@ -53,7 +53,7 @@ impl Axis {
         (from + part.clamp(0.0, 1.0) * (to - from)).round() as i32
     }
 
-    /// Round values, a few of them.
+    /// Returns a few round values.
     fn ticks(&self) -> Vec<f64> {
         let (begin, end) = self.values;
         match self.scale {
@@ -75,7 +75,7 @@ impl Axis {
         }
     }
 
-    /// Draw its ticks on the left, with lines from there to the right.
+    /// Draws the ticks on the left, with lines from there to the right.
     pub fn draw(&self, area: &Area<'_>, (left, right): (i32, i32)) -> Result<()> {
         for tick in self.ticks() {
             let height = self.pixel(tick);
@@ -91,7 +91,7 @@ impl Axis {
     }
 }
 
-/// 1, 2 or 5 with zeros, and no less than this.
+/// Returns the smallest of 1, 2, 5, 10, 20 and so on that is at least `least`.
 fn round_step(least: f64) -> f64 {
     let power = 10_f64.powf(least.log10().floor());
     let steps = [1.0, 2.0, 5.0, 10.0].map(|digit| digit * power);
@@ -99,7 +99,7 @@ fn round_step(least: f64) -> f64 {
     step.unwrap_or(least)
 }
 
-/// Without zeros that say nothing.
+/// Formats a value without trailing zeros.
 fn short(value: f64) -> String {
     let text = match value {
         1_000.0.. => return format!("{}k", short(value / 1e3)),

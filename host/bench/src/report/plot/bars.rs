@@ -1,4 +1,4 @@
-//! A panel of bars, in groups.
+//! A panel with groups of bars.
 
 use super::axis::{Axis, Scale};
 use super::canvas::{Area, Frame, GREY, caption, color, label};
@@ -8,27 +8,27 @@ use anyhow::Result;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, VPos};
 
-/// A bar. All values are in the unit of the axis.
+/// A bar. All values have the unit of the axis.
 pub struct Bar {
     pub peer: Peer,
     pub height: Spread,
-    /// How much of it, from the bottom, is of one kind; above that it is drawn paler.
+    /// The lower part of the bar, which is a value of its own; the rest is drawn paler.
     pub lower: Option<f64>,
 }
 
-/// What a panel shows.
+/// A panel.
 pub struct Panel {
     pub title: String,
-    /// Their names, and their bars.
+    /// The groups: their names and bars.
     pub groups: Vec<(String, Vec<Bar>)>,
-    /// Where a line across is drawn.
+    /// The value at which a line is drawn across the panel.
     pub mark: Option<f64>,
     pub scale: Scale,
 }
 
-/// How much wider a group is than its bars, as part of a bar.
+/// The gap between groups, as a fraction of a bar's width.
 const GAP: f64 = 1.0;
-/// How much of its width a bar leaves free on each side.
+/// The margin on each side of a bar, as a fraction of its width.
 const MARGIN: f64 = 0.1;
 
 impl Panel {

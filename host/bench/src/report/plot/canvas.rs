@@ -1,4 +1,4 @@
-//! What all plots have in common: a title, a legend, panels of one size, and a colour for each server.
+//! What all plots share: a title, a legend, panels of one size, and a colour for each server.
 
 use crate::peers::Peer;
 use crate::report::row::Block;
@@ -19,11 +19,11 @@ const TITLE: u32 = 17;
 const CAPTION: u32 = 13;
 const LABEL: u32 = 11;
 
-/// How high title and legend are.
+/// The height of title and legend.
 const HEAD: u32 = 62;
 const PANEL: (u32, u32) = (310, 210);
 
-/// What of a panel is around its drawing.
+/// The margins of a panel.
 const LEFT: i32 = 42;
 const RIGHT: i32 = 12;
 const TOP: i32 = 28;
@@ -44,7 +44,7 @@ pub const fn color(peer: Peer) -> RGBColor {
     }
 }
 
-/// Where in a panel its drawing is, in pixels.
+/// The position of the drawing within a panel, in pixels.
 #[derive(Clone, Copy)]
 pub struct Frame {
     pub left: i32,
@@ -53,7 +53,7 @@ pub struct Frame {
     pub bottom: i32,
 }
 
-/// Draw a file with a panel for each of these, at most so many side by side.
+/// Draws a file with a panel for each item, `columns` of them side by side.
 pub fn panels<T>(
     path: &Path,
     title: &str,
@@ -63,7 +63,7 @@ pub fn panels<T>(
 ) -> Result<()> {
     let columns = contents.len().clamp(1, columns);
     let rows = contents.len().div_ceil(columns);
-    // Room for the legend at least.
+    // Wide enough for the legend.
     let width = (PANEL.0 * columns as u32).max(3 * PANEL.0);
     let root = SVGBackend::new(path, (width, HEAD + PANEL.1 * rows as u32)).into_drawing_area();
     root.fill(&WHITE)?;
@@ -84,13 +84,13 @@ pub fn panels<T>(
     Ok(())
 }
 
-/// Above a panel's drawing.
+/// Draws a caption above the panel.
 pub fn caption(area: &Area<'_>, frame: Frame, words: &str) -> Result<()> {
     let middle = (frame.left + frame.right) / 2;
     text(area, words, (middle, 8), (CAPTION, HPos::Center, VPos::Top))
 }
 
-/// At a point, on which side of it.
+/// Draws text at a point, on the given side of it.
 pub fn label(
     area: &Area<'_>,
     words: impl AsRef<str>,
@@ -111,7 +111,7 @@ fn text(
     Ok(())
 }
 
-/// The servers that are in any of the blocks, in their order.
+/// Draws the legend: the servers of all blocks, in their order.
 fn legend(area: &Area<'_>, blocks: &[&Block<'_>]) -> Result<()> {
     const HEIGHT: i32 = 38;
     const SIZE: i32 = 10;

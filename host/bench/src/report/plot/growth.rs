@@ -1,4 +1,4 @@
-//! How servers do with more and more connections open: a line for each.
+//! Figures by the number of open connections: a line for each server.
 
 use super::axis::{Axis, Scale};
 use super::canvas::{Area, Frame, caption, color, label, panels};
@@ -10,7 +10,7 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, VPos};
 use std::path::Path;
 
-/// What is shown of a server, by the number of idle connections.
+/// What is shown of the servers, by the number of idle connections.
 struct Lines {
     title: &'static str,
     lines: Vec<(Peer, Vec<(u32, f64)>)>,

@@ -1,4 +1,4 @@
-//! How long round trips take, most of them and the slowest: a panel for each work.
+//! The latency of round trips, typical and slowest: a panel for each work.
 
 use super::axis::Scale;
 use super::bars::{Bar, Panel};
@@ -8,7 +8,7 @@ use crate::sample::Spread;
 use anyhow::Result;
 use std::path::Path;
 
-/// The name of a percentile, and where it is.
+/// The name of a percentile, and its value in a row.
 type Percentile = (&'static str, fn(&Row<'_>) -> Option<Spread>);
 
 const PERCENTILES: [Percentile; 3] = [

@@ -1,4 +1,4 @@
-//! What memory a server takes for each idle connection.
+//! The memory that a server uses for each idle connection.
 
 use super::axis::Scale;
 use super::bars::{Bar, Panel};

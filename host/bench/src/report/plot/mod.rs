@@ -1,4 +1,4 @@
-//! Plots, as SVG: one file a subject, if there are figures for it.
+//! Plots in SVG: a file for each subject, if there are figures for it.
 
 mod axis;
 mod bars;
@@ -17,10 +17,10 @@ use std::path::{Path, PathBuf};
 /// Draws some of the blocks to a file.
 type Plot = fn(&[&Block<'_>], &Path) -> Result<()>;
 
-/// The name of a file, what draws it, which works it is about, and how many of them it takes.
+/// A file name, the function that draws it, the works that it shows, and how many of them it needs.
 type Subject = (&'static str, Plot, fn(Work) -> bool, usize);
 
-/// Draw all that there are figures for. Returns what was written.
+/// Draws every plot for which there are figures. Returns the files.
 pub fn all(blocks: &[Block<'_>], directory: &Path) -> Result<Vec<PathBuf>> {
     let plots: [Subject; 5] = [
         ("ratios", ratios::draw, has_rate, 1),

@@ -1,4 +1,4 @@
-//! How much each server does, as a ratio to tokio: a panel for each work.
+//! The throughput of each server, relative to tokio: a panel for each work.
 
 use super::axis::Scale;
 use super::bars::{Bar, Panel};

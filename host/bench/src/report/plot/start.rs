@@ -1,4 +1,4 @@
-//! How long servers take from their start to their first echo.
+//! The time from a server's start to its first echo.
 
 use super::axis::Scale;
 use super::bars::{Bar, Panel};

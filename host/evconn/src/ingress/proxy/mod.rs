@@ -79,7 +79,11 @@ async fn read(plain: &Plain) -> Result<Source, Refused> {
         };
         match receive(plain, &mut bytes, count).await? {
             0 if bytes.is_empty() => return Err(Refused::Closed),
-            0 => return Err(Refused::ProxyHeader("it ends before its end".to_owned())),
+            0 => {
+                return Err(Refused::ProxyHeader(
+                    "the connection ends in the middle of it".to_owned(),
+                ));
+            }
             _ => {}
         }
     }

@@ -90,7 +90,10 @@ async fn a_local_connection_keeps_its_address() {
 async fn each_refusal_says_why() {
     for (input, cause) in [
         (&b""[..], "the peer closed it before it sent anything"),
-        (b"PROXY TCP4 192.0", "PROXY header: it ends before its end"),
+        (
+            b"PROXY TCP4 192.0",
+            "PROXY header: the connection ends in the middle of it",
+        ),
         (
             b"GET / HTTP/1.1\r\n\r\n",
             "PROXY header: there is none: it began with \"GET / HTTP/1.1\\r\"",
@@ -101,7 +104,7 @@ async fn each_refusal_says_why() {
         ),
         (
             b"\r\n\r\n\0\r\nQUIT\n\x21\x11\xff\xff",
-            "PROXY header: it ends before its end",
+            "PROXY header: the connection ends in the middle of it",
         ),
     ] {
         assert_eq!(refusal(input).await, cause);
@@ -124,7 +127,7 @@ async fn a_header_that_does_not_come_is_not_waited_for_for_ever() {
     let refused = proxy.announced(&plain, address).await;
     assert_eq!(
         refused.expect_err("refused").to_string(),
-        "PROXY header: it was not there within 50ms"
+        "PROXY header: not complete within 50ms"
     );
 }
 

@@ -93,6 +93,7 @@ fn a_unix_socket_is_taken_and_its_path_stays() {
 fn a_number_is_taken_once() {
     let socket = TcpListener::bind("127.0.0.1:0").expect("a socket");
     let number = inherited(&socket).into_raw_fd();
+    claim();
     let _first = take(number).expect("it was passed");
     let error = take(number).expect_err("it has an owner").to_string();
     let expected = "was not passed to this process, or is in use in it already";
@@ -102,6 +103,7 @@ fn a_number_is_taken_once() {
 #[test]
 fn a_socket_of_this_process_is_not_taken() {
     let socket = TcpListener::bind("127.0.0.1:0").expect("a socket");
+    claim();
     let error = take(socket.as_raw_fd()).expect_err("it has an owner");
     assert!(matches!(error, SourceError::NotInherited(_)), "{error}");
     socket.local_addr().expect("it is open");
@@ -109,6 +111,7 @@ fn a_socket_of_this_process_is_not_taken() {
 
 #[test]
 fn a_number_that_is_not_open_is_named() {
+    claim();
     let error = take(i32::MAX).expect_err("it is not open").to_string();
     assert!(
         error.starts_with("descriptor 2147483647 is not open"),

@@ -129,5 +129,5 @@ async fn a_handshake_has_a_deadline() {
     let (server, _) = configs();
     let server = server.handshake_timeout(Duration::from_millis(50));
     let (cause, _stream) = refusal(&server, |stream| stream).await;
-    assert_eq!(cause, "TLS handshake: it was not done within 50ms");
+    assert_eq!(cause, "TLS handshake: not complete within 50ms");
 }
