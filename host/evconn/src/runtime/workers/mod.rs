@@ -1,10 +1,13 @@
 //! The workers: threads that serve connections. Each has an event loop of its own, and a connection stays
 //! with one worker from its first byte to its last: its data stays in the caches of one core, and
-//! continuing with it never has to wake another core. The kernel schedules the workers.
+//! continuing with it never has to wake another core. The kernel schedules the workers; [`sharing`] helps
+//! it to do so fairly.
 //!
 //! The first worker also accepts the connections of the listeners that a server creates. A listener that
 //! was created elsewhere accepts on its own runtime, and guests that compute a lot continue in the
 //! [background](super::background).
+
+mod sharing;
 
 use crate::log::with_log;
 use futures_util::FutureExt;
@@ -76,6 +79,7 @@ impl Worker {
         let runtime = Builder::new_current_thread()
             .enable_io()
             .enable_time()
+            .on_thread_park(sharing::offer_core)
             .build()?;
         let handle = runtime.handle().clone();
         let (stop, stopped) = oneshot::channel();
@@ -91,6 +95,7 @@ impl Worker {
 }
 
 fn run(runtime: Runtime, stopped: oneshot::Receiver<()>) {
+    sharing::prefer_short_slices();
     // The error means that the sender was dropped, which ends the worker.
     let _ = runtime.block_on(stopped);
     // A task may be reading a file. Nobody waits for it.
