@@ -1,16 +1,16 @@
-//! The end of accepting: nobody new gets into the kernel's queue, and what is in it is taken.
+//! The end of accepting: no new connections enter the kernel's accept queue, and the queue is drained.
 //!
 //! # Who gets in
-//! On Linux, nobody who was not there before. A TCP socket that listens gets a filter that drops the
-//! first packet of every new connection. Its peer sends that packet again after a second, and is
-//! refused if the socket is closed by then. All other packets pass: a listening socket gets those that
-//! complete a handshake, too, and what it accepts inherits its filter. A Unix socket that is shut down
-//! for reading refuses, and keeps its queue.
+//! On Linux, only connections that began before the drain. A TCP listener gets a filter that drops the first
+//! packet of every new connection. The peer sends that packet again after a second, and is refused if the
+//! socket is closed by then. All other packets pass: a listening socket also receives those that complete a
+//! handshake, and the connections that it accepts inherit its filter. A Unix socket that is shut down for
+//! reading refuses new connections, and keeps its queue.
 //!
-//! Elsewhere peers get in until the socket is closed.
+//! On other systems, peers can connect until the socket is closed.
 //!
 //! # What is left alone
-//! A socket that other processes may have, too: whatever waits there is theirs.
+//! A socket that is shared with other processes: connections in its queue belong to them, too.
 
 use super::listening::{Listening, REFUSED_AT_A_TIME};
 use crate::connection::Endpoint;
@@ -22,20 +22,20 @@ use std::task::Poll;
 
 /// A listening socket that is about to be closed.
 ///
-/// It is asked directly, and not by way of tokio, which may not know yet of who came last. So nobody is
-/// woken when there is somebody, and whoever waits has to look from time to time.
+/// The socket is polled directly, without tokio, which may not know of the last connections yet. So no task
+/// is woken when a connection arrives: the caller polls repeatedly.
 #[derive(Debug)]
 pub struct Drain {
     shared: bool,
-    /// The last attempt to accept found the queue empty.
+    /// Whether the last attempt to accept found the queue empty.
     empty: bool,
 }
 
 impl Drain {
-    /// Lets nobody else in, unless the socket is `shared` with other processes.
+    /// Stops new connections, unless the socket is `shared` with other processes.
     pub fn begin(listening: &Listening, shared: bool) -> Self {
         if !shared && let Err(error) = sys::refuse_new(&listening.options(), listening.is_unix()) {
-            // What waits is taken all the same.
+            // Connections in the queue are accepted all the same.
             tracing::debug!("peers may still connect while the listener ends: {error}");
         }
         Self {
@@ -44,7 +44,7 @@ impl Drain {
         }
     }
 
-    /// Accepts a connection. Pending: none waits, or enough was done for now.
+    /// Accepts a connection. Returns `Pending` if none waits, or if many were refused in this call.
     pub fn accept(
         &mut self,
         listening: &Listening,
@@ -71,13 +71,13 @@ impl Drain {
         Poll::Pending
     }
 
-    /// Whether the last attempt to accept found the queue empty. It is said once.
+    /// Returns whether the last attempt to accept found the queue empty, and resets that.
     pub fn found_nothing(&mut self) -> bool {
         std::mem::take(&mut self.empty)
     }
 
-    /// Whether a peer is about to get in, who came before the end began. Its own side may have told
-    /// it already that it is connected.
+    /// Returns whether a handshake that began before the drain is still in progress. The peer may already
+    /// consider itself connected.
     pub fn expects_more(&self, listening: &Listening) -> bool {
         if self.shared || listening.is_unix() {
             return false;

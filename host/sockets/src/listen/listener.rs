@@ -1,4 +1,4 @@
-//! A guest's socket that listens: what it can accept, who waits for that, and that it ends.
+//! A guest's listening socket: what it can accept, which task waits for that, and its drain.
 
 use super::drain::Drain;
 use super::listening::Listening;
@@ -8,28 +8,28 @@ use crate::policy::{Claim, Policy, TcpCtx};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 
-/// Shared by the socket and by what says that there is something to accept.
+/// A listening socket, shared by the socket resource and its pollables.
 #[derive(Debug)]
 pub struct Listener {
     listening: Listening,
-    /// Whom it takes.
+    /// Decides which peers are accepted.
     policy: Policy,
-    /// Say, as long as they are there, that the guest listens here.
+    /// Record, until they are dropped, that the guest listens here.
     _claims: Vec<Claim>,
     queue: Mutex<Queue>,
 }
 
 #[derive(Debug, Default)]
 struct Queue {
-    /// What came when somebody asked whether there is something to accept.
+    /// A result that was accepted by a check for readiness.
     ahead: Option<Result<Endpoint, ErrorCode>>,
-    /// Set when it is about to be closed.
+    /// Set when the socket is about to be closed.
     drain: Option<Drain>,
 }
 
 impl Listener {
     pub fn new(listening: Listening, ctx: &TcpCtx) -> Self {
-        // One that listens has an address; where it has none, nothing depends on it.
+        // A listening socket has an address. If it cannot be determined, no rule depends on it.
         let (claims, policy) = match listening.local_address() {
             Ok(address) if !listening.is_unix() => ctx.listens(address),
             Ok(_) | Err(_) => (Vec::new(), ctx.policy().clone()),
@@ -46,7 +46,7 @@ impl Listener {
         &self.listening
     }
 
-    /// Accepts a connection. Pending: none waits, or this task has used up its time slice.
+    /// Accepts a connection. Returns `Pending` if none waits, or if this task has used up its time slice.
     pub fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<Result<Endpoint, ErrorCode>> {
         let mut queue = self.queue();
         match queue.ahead.take() {
@@ -55,11 +55,11 @@ impl Listener {
         }
     }
 
-    /// Waits until accepting has something to say.
+    /// Waits until accepting returns a connection or an error.
     pub fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<()> {
         let mut queue = self.queue();
         if queue.ahead.is_none() {
-            // There is no way to ask whether there is one but to accept it.
+            // The only way to learn whether a connection waits is to accept it.
             queue.ahead = Some(ready!(self.poll_next(&mut queue, cx)));
         }
         Poll::Ready(())
@@ -77,28 +77,28 @@ impl Listener {
         }
     }
 
-    /// Lets no more peers connect, and leaves the queue to others if it is `shared` with other processes. What
-    /// waits can be accepted.
+    /// Stops new connections, and leaves the queue to the other processes if it is `shared` with them.
+    /// Connections in the queue can still be accepted.
     pub fn end(&self, shared: bool) {
         let begin = || Drain::begin(&self.listening, shared);
         self.queue().drain.get_or_insert_with(begin);
     }
 
-    /// Whether somebody is about to connect to one that [ends](Self::end), who came before it did.
+    /// Returns whether a listener that [ends](Self::end) has a handshake in progress that began before.
     pub fn expects_more(&self) -> bool {
         let queue = self.queue();
         let drain = queue.drain.as_ref();
         drain.is_some_and(|drain| drain.expects_more(&self.listening))
     }
 
-    /// Of one that [ends](Self::end): whether the last attempt to accept has found its queue empty. It is
-    /// said once.
+    /// Returns, for a listener that [ends](Self::end), whether the last attempt to accept found the queue
+    /// empty, and resets that.
     pub fn found_nothing(&self) -> Option<bool> {
         self.queue().drain.as_mut().map(Drain::found_nothing)
     }
 
     fn queue(&self) -> MutexGuard<'_, Queue> {
-        // Nothing in there panics halfway.
+        // No code panics while it holds this lock.
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

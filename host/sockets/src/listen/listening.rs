@@ -1,4 +1,4 @@
-//! A socket that listens: it accepts, and asks the policy about each peer.
+//! A listening socket: accepts connections, and checks each peer against the policy.
 
 use crate::connection::{Endpoint, Peer, UNIX_ADDRESS};
 use crate::error::ErrorCode;
@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use tokio::io::Interest;
 
-/// How many peers that are not allowed are reset in one go.
+/// Maximum number of peers that one call refuses.
 pub const REFUSED_AT_A_TIME: u32 = 64;
 
 #[derive(Debug)]
@@ -23,13 +23,13 @@ pub struct Listening {
 }
 
 impl Listening {
-    /// A TCP socket that listens and never blocks. To be called within a tokio runtime: its event loop
-    /// says when there is somebody.
+    /// Wraps a TCP socket that listens and never blocks. Requires a tokio runtime, whose event loop reports
+    /// new connections.
     pub fn tcp(socket: impl Into<Socket>) -> io::Result<Self> {
         Self::new(socket.into(), false)
     }
 
-    /// A Unix socket, likewise.
+    /// Does the same with a Unix socket.
     pub fn unix(socket: impl Into<Socket>) -> io::Result<Self> {
         Self::new(socket.into(), true)
     }
@@ -45,7 +45,7 @@ impl Listening {
         })
     }
 
-    /// Accepts a connection. Pending: none waits, or this task has used up its time slice.
+    /// Accepts a connection. Returns `Pending` if none waits, or if this task has used up its time slice.
     pub fn poll_accept(
         &self,
         policy: &Policy,
@@ -64,7 +64,7 @@ impl Listening {
         Poll::Pending
     }
 
-    /// Resets a connection whose peer is not allowed, and logs it.
+    /// Returns a connection whose peer is allowed. Resets and logs any other.
     pub fn admit(&self, endpoint: Endpoint, policy: &Policy) -> Option<Endpoint> {
         if policy.allows(endpoint.peer_address(), Use::Accept) {
             return Some(endpoint);
@@ -88,8 +88,8 @@ impl Listening {
         }
     }
 
-    /// Accepts a connection that the kernel has now, whatever the event loop knows of it. `WouldBlock`:
-    /// none waits.
+    /// Accepts a connection that waits in the kernel, whatever the event loop knows of it. Fails with
+    /// `WouldBlock` if none waits.
     pub fn accept_now(&self) -> io::Result<Endpoint> {
         let (socket, peer) = sys::accept(&self.socket)?;
         if self.is_unix {
@@ -106,12 +106,12 @@ impl Listening {
         }
     }
 
-    /// Whether it is a Unix socket.
+    /// Returns whether this is a Unix socket.
     pub fn is_unix(&self) -> bool {
         self.is_unix
     }
 
-    /// For socket options.
+    /// Returns the socket, for its options.
     pub fn options(&self) -> SockRef<'_> {
         SockRef::from(&*self.socket)
     }

@@ -1,4 +1,4 @@
-//! Sockets that listen: their accept queue, and its drain when accepting ends.
+//! Listening sockets: their accept queue, and its drain when accepting ends.
 
 mod drain;
 mod listener;

@@ -1,4 +1,4 @@
-//! Which addresses can be meant at all, whatever is allowed.
+//! Checks that an address is valid for its use, whatever the rules allow.
 
 use crate::error::ErrorCode;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -13,7 +13,7 @@ pub enum IpAddressFamily {
 }
 
 impl IpAddressFamily {
-    /// The family of this address.
+    /// Returns the family of this address.
     pub fn of(address: SocketAddr) -> Self {
         match address {
             SocketAddr::V4(_) => Self::Ipv4,
@@ -22,26 +22,26 @@ impl IpAddressFamily {
     }
 }
 
-/// Checks an address to be bound.
+/// Checks the address of a bind.
 pub fn check_local(address: SocketAddr, family: IpAddressFamily) -> Result<(), ErrorCode> {
     let can_be_meant = IpAddressFamily::of(address) == family && is_unicast(address.ip());
     can_be_meant.then_some(()).ok_or(ErrorCode::InvalidArgument)
 }
 
-/// Checks an address to be connected to.
+/// Checks the address of a connect.
 pub fn check_remote(address: SocketAddr, family: IpAddressFamily) -> Result<(), ErrorCode> {
     check_local(address, family)?;
     let can_be_meant = !address.ip().is_unspecified() && address.port() != 0;
     can_be_meant.then_some(()).ok_or(ErrorCode::InvalidArgument)
 }
 
-/// Whether it is one of the two addresses that `localhost` stands for.
+/// Returns whether this is one of the two addresses that `localhost` stands for.
 pub fn is_localhost(ip: IpAddr) -> bool {
     ip == IpAddr::V4(Ipv4Addr::LOCALHOST) || ip == IpAddr::V6(Ipv6Addr::LOCALHOST)
 }
 
-/// Neither multicast nor broadcast; and no IPv4 address in the notation of IPv6, which sockets that
-/// are for IPv6 only cannot use (mapped) or nobody should use any more (compatible, RFC 4291).
+/// Returns whether this is a unicast address. IPv4 addresses in IPv6 notation are not: sockets for IPv6 only
+/// cannot use the mapped ones, and the compatible ones are deprecated (RFC 4291).
 fn is_unicast(ip: IpAddr) -> bool {
     match ip {
         IpAddr::V4(ip) => !ip.is_multicast() && !ip.is_broadcast(),

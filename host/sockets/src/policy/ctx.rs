@@ -1,4 +1,4 @@
-//! What a store's sockets may do: by the rules that its guest was given, and by what its other sockets are.
+//! Decides what a store's sockets may do, by the rules for its guest and the state of its other sockets.
 
 use super::denial::{Denial, OnDenied};
 use super::destinations::{Destinations, Protocol, Verdict};
@@ -12,33 +12,34 @@ use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
-/// What a store has for its TCP sockets, besides the resource table.
+/// The configuration of a store's TCP sockets. The sockets themselves are in the resource table.
 ///
 /// Cheap to clone; the clones share the policy's counters.
 #[derive(Clone, Debug)]
 pub struct TcpCtx {
     rules: Arc<Rules>,
-    /// Who is told of what the guest may not have.
+    /// Receives the guest's denials.
     on_denied: Option<Arc<dyn OnDenied>>,
-    /// What is known of the guest's sockets. None if nothing depends on it.
+    /// The addresses of the guest's sockets. None if no rule depends on them.
     own: Option<Arc<Own>>,
 }
 
 #[derive(Clone, Debug)]
 struct Rules {
     policy: Policy,
-    /// Where the guest may connect to, besides.
+    /// Destinations that are allowed in addition to the policy.
     destinations: Destinations,
-    /// Where it may listen, besides.
+    /// Addresses for listeners that are allowed in addition to the policy.
     places: Vec<Place>,
-    /// How many connections the kernel may hold for a socket that listens, whatever the guest says.
+    /// Length of the accept queue of each listener, whatever the guest requests.
     backlog: Option<NonZeroU32>,
     udp: UdpRules,
     options: TcpOptions,
 }
 
 impl TcpCtx {
-    /// Sockets that may do what `policy` allows, set up with the defaults of [`TcpOptions`].
+    /// Returns the configuration for sockets that may do what `policy` allows, with the default
+    /// [`TcpOptions`].
     pub fn new(policy: Policy) -> Self {
         Self {
             rules: Arc::new(Rules {
@@ -54,37 +55,37 @@ impl TcpCtx {
         }
     }
 
-    /// How the sockets are set up.
+    /// Sets how the sockets are set up.
     pub fn options(mut self, options: TcpOptions) -> Self {
         self.rules_mut().options = options;
         self
     }
 
-    /// Where the sockets may connect to, whatever the policy says.
+    /// Sets the destinations that are allowed in addition to the policy.
     pub fn with_destinations(mut self, destinations: Destinations) -> Self {
         self.rules_mut().destinations = destinations;
         self
     }
 
-    /// Where the sockets may listen, whatever the policy says.
+    /// Sets the addresses for listeners that are allowed in addition to the policy.
     pub fn with_places(mut self, places: Vec<Place>) -> Self {
         self.rules_mut().places = places;
         self
     }
 
-    /// How many connections the kernel may hold for a socket, whatever the guest says.
+    /// Sets the length of the accept queue, whatever the guest requests.
     pub fn with_backlog(mut self, backlog: Option<NonZeroU32>) -> Self {
         self.rules_mut().backlog = backlog;
         self
     }
 
-    /// What the guest may do with datagrams.
+    /// Sets what the guest may do with UDP.
     pub fn with_udp(mut self, udp: UdpRules) -> Self {
         self.rules_mut().udp = udp;
         self
     }
 
-    /// What the guest may do with datagrams.
+    /// Returns what the guest may do with UDP.
     pub fn udp(&self) -> &UdpRules {
         &self.rules.udp
     }
@@ -93,8 +94,8 @@ impl TcpCtx {
         Arc::make_mut(&mut self.rules)
     }
 
-    /// For the sockets of one guest that was granted something of the network: those of its own are known
-    /// to it.
+    /// Returns the configuration for one guest, which reports its denials. If the guest was granted sockets,
+    /// the rules take its other sockets into account.
     pub fn for_guest(mut self, on_denied: Arc<dyn OnDenied>) -> Self {
         let has_grant = self.rules.destinations.has(Protocol::Tcp)
             || !self.rules.places.is_empty()
@@ -104,19 +105,19 @@ impl TcpCtx {
         self
     }
 
-    /// The same, for one that may connect to itself, also if it was granted nothing.
+    /// Does the same for a guest that may connect to itself, even without a grant.
     pub fn for_program(self, on_denied: Arc<dyn OnDenied>) -> Self {
         let mut ctx = self.for_guest(on_denied);
         ctx.own.get_or_insert_default();
         ctx
     }
 
-    /// How the sockets are set up.
+    /// Returns how the sockets are set up.
     pub(crate) fn tcp_options(&self) -> &TcpOptions {
         &self.rules.options
     }
 
-    /// Which peers a listener may have, whatever it listens on.
+    /// Returns the policy, without the additional grants.
     pub(crate) fn policy(&self) -> &Policy {
         &self.rules.policy
     }
@@ -144,13 +145,13 @@ impl TcpCtx {
         self.own.as_deref()
     }
 
-    /// The queue of a socket for whose length the guest has asked.
+    /// Returns the length of the accept queue for a guest that requests `asked`.
     pub(crate) fn backlog(&self, asked: i32) -> i32 {
         let queue = |count: NonZeroU32| i32::try_from(count.get()).unwrap_or(i32::MAX);
         self.rules.backlog.map_or(asked, queue)
     }
 
-    /// Whether the guest may have sockets at all.
+    /// Returns whether the guest may have sockets.
     pub(crate) fn allows_sockets(&self) -> bool {
         let has_own = self.own.is_some() || self.rules.destinations.has(Protocol::Tcp);
         has_own || self.rules.policy.allows_sockets() || self.deny(Denial::AnySocket)
@@ -176,7 +177,7 @@ impl TcpCtx {
         self.rules.places.iter().any(is_granted) || self.rules.policy.permits(address, Use::Listen)
     }
 
-    /// Whether this is a listener that the guest may have for itself.
+    /// Returns whether the guest may have a private listener here.
     fn is_private(&self, address: SocketAddr) -> bool {
         self.may_be_private(address) && self.own().is_some_and(|own| own.is_chosen(address))
     }
@@ -189,7 +190,7 @@ impl TcpCtx {
         self.own().map_or(address, |own| own.as_asked(address))
     }
 
-    /// The operating system does not let this process bind what the guest may.
+    /// Reports a bind that the guest may do, but that the operating system does not permit to this process.
     pub(crate) fn bind_failed(&self, address: SocketAddr, error: &io::Error) {
         let is_low = (1..1024).contains(&address.port());
         if is_low && error.kind() == io::ErrorKind::PermissionDenied {
@@ -197,18 +198,18 @@ impl TcpCtx {
         }
     }
 
-    /// What is to be remembered of a socket that was bound.
+    /// Records the address of a socket that was bound.
     pub(crate) fn bound(
         &self,
         asked: SocketAddr,
         bound: impl FnOnce() -> io::Result<SocketAddr>,
     ) -> Option<Claim> {
         let own = self.own.as_ref()?;
-        // A socket that has just been bound has an address.
+        // A bound socket always has an address.
         own.bound(asked, bound().ok()?)
     }
 
-    /// What is to be remembered of a socket that listens, and whom it takes.
+    /// Records the address of a listener. Returns the claims, and the policy for its peers.
     pub(crate) fn listens(&self, address: SocketAddr) -> (Vec<Claim>, Policy) {
         let Some(own) = &self.own else {
             return (Vec::new(), self.rules.policy.clone());
@@ -216,7 +217,7 @@ impl TcpCtx {
         let listening = own.listens(address);
         let is_granted = |place: &Place| place.allows_listen(address, Some(own));
         if self.rules.places.iter().any(is_granted) {
-            // Whoever comes to a place where it may listen.
+            // A listener with a grant accepts any peer.
             (vec![listening], Policy::allow_all())
         } else if self.may_listen_for_others(address) || !self.is_private(address) {
             (vec![listening], self.rules.policy.clone())
@@ -231,7 +232,7 @@ impl TcpCtx {
         }
     }
 
-    /// A socket has begun to connect.
+    /// Records that a socket has started to connect.
     pub(crate) fn connects(
         &self,
         remote: SocketAddr,
@@ -245,13 +246,13 @@ impl TcpCtx {
         }
     }
 
-    /// Whether the guest may connect, if that is known already.
+    /// Returns whether the guest may connect, if that is known already.
     pub(crate) fn check_connect(&self, address: SocketAddr) -> Verdict {
         if self.own().is_some_and(|own| own.listens_at(address)) {
             return Verdict::Allowed;
         }
         match self.rules.destinations.check(Protocol::Tcp, address) {
-            // Then it does not have to wait.
+            // The guest need not wait for the look-up.
             Verdict::Unknown(_) if self.rules.policy.permits(address, Use::Connect) => {
                 Verdict::Allowed
             }
@@ -260,7 +261,8 @@ impl TcpCtx {
         }
     }
 
-    /// Whether the policy lets the guest connect to what is no destination of its own.
+    /// Returns whether the policy allows the guest to connect to an address that is not one of its
+    /// destinations.
     pub(crate) fn policy_allows_connect(&self, address: SocketAddr) -> bool {
         self.rules.policy.allows(address, Use::Connect)
             || self.deny(Denial::Connect(self.as_asked(address)))

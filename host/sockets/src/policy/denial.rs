@@ -1,12 +1,12 @@
-//! What a guest was refused, in words that say what would grant it.
+//! Refused operations of a guest, with messages that name the flag that grants them.
 
 use std::fmt;
 use std::net::SocketAddr;
 
-/// What a guest asked for and may not have.
+/// An operation that a guest attempted and that is not allowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Denial<'a> {
-    /// It is granted nothing that takes a socket.
+    /// Creating a TCP socket: nothing that requires one is granted.
     AnySocket,
     /// Binding a socket to this address.
     Bind(SocketAddr),
@@ -14,13 +14,13 @@ pub enum Denial<'a> {
     Listen(SocketAddr),
     /// Connecting to this address.
     Connect(SocketAddr),
-    /// A name, in ASCII.
+    /// Resolving a name, in ASCII.
     LookUp(&'a str),
-    /// Somebody else's connection to a listener that was not granted, at this address.
+    /// Accepting a connection that is not the guest's own on a listener without a grant, at this address.
     Accept(SocketAddr),
-    /// It may bind to this, but the operating system does not let this process.
+    /// Binding to this address: the guest may, but the operating system does not permit it to this process.
     LowPort(SocketAddr),
-    /// It is granted nothing that takes a socket for datagrams.
+    /// Creating a UDP socket: nothing that requires one is granted.
     AnyUdpSocket,
     /// Binding a UDP socket to this address.
     UdpBind(SocketAddr),
@@ -28,13 +28,13 @@ pub enum Denial<'a> {
     UdpSend(SocketAddr),
 }
 
-/// Who is told of denials.
+/// Receives the denials of a guest.
 pub trait OnDenied: fmt::Debug + Send + Sync {
-    /// The guest is waiting: this must not block.
+    /// Reports a denial. The guest waits meanwhile: this must not block.
     fn denied(&self, denial: Denial<'_>);
 }
 
-/// A flag of the command that would grant it, and what does so in the library.
+/// The flag of the command that grants an operation, the method of the library that does, and their value.
 struct Flag<'a>(&'a str, &'a str, &'a dyn fmt::Display);
 
 impl fmt::Display for Flag<'_> {

@@ -1,4 +1,4 @@
-//! A place that a guest may connect to, or exchange datagrams with: `HOST:PORT`.
+//! A destination that a guest may connect to, or exchange datagrams with: `HOST:PORT`.
 
 use ipnet::IpNet;
 use std::fmt;
@@ -7,7 +7,7 @@ use std::num::NonZeroU16;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 
-/// A place that a guest may connect to: `HOST:PORT`.
+/// A destination that a guest may connect to: `HOST:PORT`.
 ///
 /// | text | meaning |
 /// | --- | --- |
@@ -17,8 +17,8 @@ use std::str::FromStr;
 /// | `HOST:8000-8100` | these ports and those between them |
 /// | `HOST:*` | every port |
 ///
-/// A name is resolved at the time when the guest asks for its addresses or connects; it is also the only
-/// name that the guest can have resolved.
+/// A name is resolved when the guest resolves it or connects. Unless all names may be looked up, a guest can
+/// resolve only the names of its destinations.
 ///
 /// ```
 /// use evconn_sockets::Destination;
@@ -34,7 +34,7 @@ pub struct Destination {
     pub(crate) ports: RangeInclusive<u16>,
 }
 
-/// This is no [`Destination`].
+/// The text is not a [`Destination`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "it takes HOST:PORT: a name, an address or a network with a port, a range of ports or *, such as \
@@ -42,31 +42,31 @@ pub struct Destination {
 )]
 pub struct InvalidDestination;
 
-/// Which addresses a [`Destination`] stands for.
+/// The addresses of a [`Destination`].
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Target {
-    /// An address is a network of one.
+    /// A network. A single address is a network of one.
     Net(IpNet),
-    /// In ASCII and lower case, without a dot at its end.
+    /// A name in ASCII and lower case, without a trailing dot.
     Name(String),
 }
 
-/// A host, as it is written in front of a port.
+/// The host in front of a port.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Host {
     Ip(IpAddr),
-    /// In ASCII and lower case, without a dot at its end.
+    /// A name in ASCII and lower case, without a trailing dot.
     Name(String),
 }
 
-/// No name is longer, in whatever script it is written.
+/// Maximum length of a host. No name is longer, in any script.
 const LONGEST: usize = 1024;
 
-/// Every port that something can be connected to.
+/// Every port that can be connected to.
 const ALL_PORTS: RangeInclusive<u16> = 1..=u16::MAX;
 
 impl Host {
-    /// Names in other scripts are converted to ASCII, as wasi-sockets wants it.
+    /// Parses a host. Names in other scripts are converted to ASCII, as wasi-sockets requires.
     pub fn parse(text: &str) -> Option<Self> {
         if text.len() > LONGEST || text.contains('*') {
             return None;
@@ -82,7 +82,7 @@ impl Host {
         }
     }
 
-    /// As [`parse`](Self::parse), but an address of IPv6 is without brackets.
+    /// Does the same as [`parse`](Self::parse), but expects IPv6 addresses without brackets.
     pub fn parse_bare(text: &str) -> Option<Self> {
         match text.parse::<Ipv6Addr>() {
             Ok(ip) => Some(Self::Ip(IpAddr::V6(ip).to_canonical())),
@@ -103,7 +103,7 @@ impl Target {
     }
 }
 
-/// A network, whose address is in brackets if it is one of IPv6: `10.0.0.0/8`, `[2001:db8::]/32`.
+/// Parses a network. An IPv6 address is in brackets: `10.0.0.0/8`, `[2001:db8::]/32`.
 fn network(address: &str, length: &str) -> Option<IpNet> {
     let inner = address.strip_prefix('[').and_then(|a| a.strip_suffix(']'));
     let ip = match inner {
@@ -111,7 +111,7 @@ fn network(address: &str, length: &str) -> Option<IpNet> {
         None => IpAddr::V4(address.parse().ok()?),
     };
     let length = number::<u8>(length)?;
-    // What is mapped is an address of IPv4, and so are those of the network.
+    // A mapped address is an IPv4 address, and so its network is one of IPv4.
     let (ip, length) = match (ip.to_canonical(), ip) {
         (IpAddr::V4(ip), IpAddr::V6(_)) => (IpAddr::V4(ip), length.checked_sub(96)?),
         (ip, _) => (ip, length),
@@ -128,7 +128,7 @@ fn ports(text: &str) -> Option<RangeInclusive<u16>> {
     (first <= last).then(|| first.get()..=last.get())
 }
 
-/// A number without a sign, which `parse` would take.
+/// Parses a number without a sign, which `parse` would accept.
 fn number<T: FromStr>(text: &str) -> Option<T> {
     let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
     text.parse().ok().filter(|_| is_number)

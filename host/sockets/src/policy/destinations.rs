@@ -1,4 +1,4 @@
-//! Which places a guest may connect to, and which names it may have looked up.
+//! The destinations that a guest may connect to, and the names that it may look up.
 
 use super::destination::{Destination, Target};
 use super::lookup::{Lookup, Name};
@@ -7,15 +7,15 @@ use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-/// All [`Destination`]s of a guest. Cheap to clone; the clones share what they know of names.
+/// All [`Destination`]s of a guest. Cheap to clone; the clones share the results of look-ups.
 #[derive(Clone, Debug, Default)]
 pub struct Destinations {
     entries: Arc<Vec<Entry>>,
-    /// Whether any name may be looked up, also if it is none of these.
+    /// Whether names that belong to no destination may be looked up, too.
     all_names: bool,
 }
 
-/// What a destination is for.
+/// The protocol that a destination is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {
     /// Connections.
@@ -37,15 +37,15 @@ enum Who {
     Name(Arc<Name>),
 }
 
-/// Whether a guest may connect to an address.
+/// Whether a guest may connect to an address, or send to it.
 pub enum Verdict {
     Allowed,
     Refused,
-    /// It is, if a name turns out to have that address.
+    /// Allowed if a pending look-up finds the address.
     Unknown(Check),
 }
 
-/// Names that are being looked up, since one of them may have an address.
+/// The pending look-ups of the names that may have an address.
 #[derive(Debug)]
 pub struct Check {
     ip: IpAddr,
@@ -53,7 +53,7 @@ pub struct Check {
 }
 
 impl Destinations {
-    /// These destinations, each for one protocol.
+    /// Returns these destinations, each for one protocol.
     pub fn new<'a>(destinations: impl IntoIterator<Item = (Protocol, &'a Destination)>) -> Self {
         let mut entries: Vec<Entry> = Vec::new();
         for (protocol, Destination { target, ports }) in destinations {
@@ -77,25 +77,25 @@ impl Destinations {
         }
     }
 
-    /// The same, and any name may be looked up.
+    /// Sets whether any name may be looked up.
     pub fn with_all_names(mut self, all: bool) -> Self {
         self.all_names = all;
         self
     }
 
-    /// Whether any of them is for this protocol.
+    /// Returns whether there is a destination for this protocol.
     pub fn has(&self, protocol: Protocol) -> bool {
         self.entries.iter().any(|entry| entry.protocol == protocol)
     }
 
-    /// The name, if it may be looked up.
+    /// Returns the name, if it may be looked up.
     pub fn name(&self, text: &str) -> Option<Arc<Name>> {
         let other = || self.all_names.then(|| Arc::new(Name::any(text.to_owned())));
         find(&self.entries, text).cloned().or_else(other)
     }
 
-    /// Whether a guest may connect to `address`, or send to it. If it takes a look-up to know, that is
-    /// begun.
+    /// Returns whether a guest may connect to `address`, or send to it. Starts the look-ups that the answer
+    /// requires.
     pub fn check(&self, protocol: Protocol, address: SocketAddr) -> Verdict {
         let ip = address.ip().to_canonical();
         let is_for =
@@ -127,7 +127,7 @@ fn find<'a>(entries: &'a [Entry], text: &str) -> Option<&'a Arc<Name>> {
 }
 
 impl Check {
-    /// Whether one of the names has the address, as soon as that is known.
+    /// Returns whether one of the names has the address, or None while that is not known.
     pub fn outcome(&self) -> Option<bool> {
         let has = |lookup: &Lookup| match lookup.outcome()? {
             Ok(addresses) => Some(addresses.contains(&self.ip)),
@@ -140,7 +140,7 @@ impl Check {
         (!outcomes.contains(&None)).then_some(false)
     }
 
-    /// Waits until it is known.
+    /// Waits until the outcome is known.
     pub async fn done(&self) {
         for lookup in &self.lookups {
             if self.outcome().is_some() {

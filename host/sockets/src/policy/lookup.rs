@@ -1,7 +1,6 @@
-//! Looking a host name up: one look-up at a time, whoever asks and however often, and what came of the
-//! last ones.
+//! Host name look-ups: concurrent callers share one look-up, and recent results are cached.
 //!
-//! Where it ends: whose names may be looked up is for [`Destinations`](crate::policy::destinations).
+//! Where it ends: [`Destinations`](crate::policy::destinations) decides which names may be looked up.
 
 use crate::error::ErrorCode;
 use std::collections::VecDeque;
@@ -10,28 +9,28 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::{Semaphore, watch};
 
-/// For how long the outcome of a look-up is good enough for the next one who asks.
+/// How long the outcome of a look-up is reused for the next caller.
 const FRESH: Duration = Duration::from_secs(1);
 
-/// For how long an address that a name had is taken for its own, although it may have others by now:
-/// a guest connects a while after it has asked.
+/// How long an address counts as one of a name after it was resolved, although the name may have others by
+/// now: a guest connects some time after it has resolved the name.
 const REMEMBERED: Duration = Duration::from_secs(600);
 
-/// The most addresses of one name that are remembered: the latest.
+/// Maximum number of addresses of one name that are remembered: the most recent ones.
 const MOST_REMEMBERED: usize = 256;
 
-/// How many names are looked up at a time that were not granted one by one. Each takes a thread, and a
-/// guest that may look up any may ask for any number of them.
+/// Limits concurrent look-ups of names that were not granted one by one. Each takes a thread, and a guest
+/// that may look up any name may request an unlimited number of them.
 static OTHERS: Semaphore = Semaphore::const_new(64);
 
-/// The addresses of a name, in the order of preference, or why there are none.
+/// The addresses of a name, in order of preference, or why there are none.
 pub type Outcome = Result<Arc<[IpAddr]>, ErrorCode>;
 
 /// A name that may be looked up.
 #[derive(Debug)]
 pub struct Name {
     text: String,
-    /// Whether it was granted by itself, so that there are not many of them.
+    /// Whether the name was granted by itself. The number of such names is small.
     is_granted: bool,
     state: Mutex<Known>,
 }
@@ -39,7 +38,7 @@ pub struct Name {
 #[derive(Debug, Default)]
 struct Known {
     latest: Option<Lookup>,
-    /// The latest ones last.
+    /// The addresses and when they were resolved, oldest first.
     remembered: VecDeque<(IpAddr, Instant)>,
 }
 
@@ -52,7 +51,7 @@ impl Name {
         }
     }
 
-    /// One of those that may be looked up because any name may.
+    /// Returns a name that may be looked up because any name may.
     pub fn any(text: String) -> Self {
         Self {
             is_granted: false,
@@ -64,7 +63,7 @@ impl Name {
         &self.text
     }
 
-    /// Whether the name had this address lately.
+    /// Returns whether the name had this address recently.
     pub fn remembers(&self, ip: IpAddr) -> bool {
         let now = Instant::now();
         self.state()
@@ -73,7 +72,7 @@ impl Name {
             .any(|(known, since)| *known == ip && now.duration_since(*since) < REMEMBERED)
     }
 
-    /// Looks it up, unless that was done a moment ago, or is being done.
+    /// Starts to look the name up. A look-up that is in progress, or that finished a moment ago, is reused.
     ///
     /// # Panics
     /// Outside a tokio runtime.
@@ -89,8 +88,9 @@ impl Name {
         };
         state.latest = Some(lookup.clone());
         drop(state);
-        // It goes on if nobody waits for it any more: the operating system cannot be stopped, and a
-        // guest that asks and goes away, again and again, would have any number of threads wait for it.
+        // The look-up continues when nobody waits for it any more: a call to the operating system's resolver
+        // cannot be cancelled, and a guest that starts one look-up after the other would otherwise occupy an
+        // unlimited number of threads.
         let name = Arc::clone(self);
         tokio::spawn(async move {
             let outcome = name.resolve().await;
@@ -123,12 +123,12 @@ impl Name {
     }
 
     fn state(&self) -> MutexGuard<'_, Known> {
-        // Nothing in there panics halfway.
+        // No code panics while it holds this lock.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// A look-up that is under way, or done. Cheap to clone.
+/// A look-up that is in progress or done. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Lookup {
     started: Instant,
@@ -136,19 +136,19 @@ pub struct Lookup {
 }
 
 impl Lookup {
-    /// What came of it, if it is done.
+    /// Returns the outcome, if the look-up is done.
     pub fn outcome(&self) -> Option<Outcome> {
-        // In this order: the outcome is there before its sender is gone.
+        // The order matters: the outcome is sent before the sender is dropped.
         let is_over = self.outcome.has_changed().is_err();
         let outcome = self.outcome.borrow().clone();
-        // The runtime that it was made on has ended.
+        // The runtime of the look-up has ended.
         outcome.or_else(|| is_over.then_some(Err(ErrorCode::TemporaryResolverFailure)))
     }
 
-    /// Waits until it is done.
+    /// Waits until the look-up is done.
     pub async fn done(&self) {
         let mut outcome = self.outcome.clone();
-        // It is an error if it will never be done, which is what `outcome` says then.
+        // An error means that it will never be done, which `outcome` then reports.
         drop(outcome.wait_for(Option::is_some).await);
     }
 
@@ -177,7 +177,7 @@ async fn resolve(name: &str) -> Outcome {
         }
         Err(error) => {
             tracing::debug!("{name} cannot be resolved: {error}");
-            // The operating system tells more, but the standard library just has a text of it.
+            // The operating system knows the cause, but the standard library passes it on as text only.
             Err(ErrorCode::NameUnresolvable)
         }
     }

@@ -1,9 +1,9 @@
-//! What the sockets of one guest are bound to, as far as it decides what the others may do.
+//! The addresses of one guest's sockets, as far as they decide what its other sockets may do.
 //!
-//! A port that the system has chosen may be bound for the other half of a dual-stack pair. A guest may
-//! connect to a loopback address on which it listens itself. And it may have a listener of which nobody
-//! else has anything: programs make themselves a pair of connected sockets so (`socketpair` of Python,
-//! which asyncio does not run without), as WASI has no other way.
+//! A port that the system has chosen may be bound again for the other half of a dual-stack pair. A guest may
+//! connect to a loopback address on which it listens itself. A guest may also have a private listener, which
+//! accepts only the guest's own connections: WASI has no other way to make a pair of connected sockets
+//! (Python's `socketpair`, which asyncio requires).
 
 use super::address::is_localhost;
 use super::rule::Policy;
@@ -12,30 +12,30 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// The sockets of one guest.
+/// The addresses of one guest's sockets.
 #[derive(Default)]
 pub struct Own(Mutex<Addresses>);
 
 #[derive(Default)]
 struct Addresses {
-    /// Where sockets are bound whose port the system has chosen.
+    /// The bound addresses whose port the system has chosen.
     chosen: Vec<SocketAddr>,
-    /// Where sockets listen.
+    /// The addresses on which sockets listen.
     listening: Vec<SocketAddr>,
-    /// Which of these are for connections of the guest's own alone.
+    /// Those of them whose listeners are private.
     private: Vec<SocketAddr>,
-    /// The connections to private listeners that were not yet accepted: the guest's end, and the listener.
+    /// The connections to private listeners that are not accepted yet: the guest's end, and the listener.
     expected: HashSet<(SocketAddr, SocketAddr)>,
 }
 
 impl Own {
-    /// Whether a socket is bound to this address, with a port that the system has chosen.
+    /// Returns whether a socket is bound to this address, with a port that the system has chosen.
     pub fn is_chosen(&self, address: SocketAddr) -> bool {
         self.state().chosen.contains(&address)
     }
 
-    /// Whether a socket has this port, chosen by the system, on the address of the other family that goes
-    /// with this one.
+    /// Returns whether a socket has this port, chosen by the system, on the counterpart of this address in
+    /// the other family.
     pub fn is_other_half(&self, address: SocketAddr) -> bool {
         let is_first = |first: &SocketAddr| {
             first.port() == address.port() && is_pair(first.ip(), address.ip())
@@ -43,7 +43,7 @@ impl Own {
         self.state().chosen.iter().any(is_first)
     }
 
-    /// The address as somebody could have asked for it: without a port that the system has chosen.
+    /// Returns the address as a guest can request it: with port 0 where the system has chosen the port.
     pub fn as_asked(&self, mut address: SocketAddr) -> SocketAddr {
         let is_chosen = |chosen: &SocketAddr| chosen.port() == address.port();
         if self.state().chosen.iter().any(is_chosen) {
@@ -52,22 +52,22 @@ impl Own {
         address
     }
 
-    /// Remembers, for as long as what it returns, that the system has chosen the port of a socket.
+    /// Records, until the claim is dropped, that the system has chosen the port of a socket.
     pub fn bound(self: &Arc<Self>, asked: SocketAddr, bound: SocketAddr) -> Option<Claim> {
         (asked.port() == 0).then(|| self.claim(bound, |state| &mut state.chosen))
     }
 
-    /// Remembers, for as long as what it returns, that a socket listens.
+    /// Records, until the claim is dropped, that a socket listens.
     pub fn listens(self: &Arc<Self>, address: SocketAddr) -> Claim {
         self.claim(address, |state| &mut state.listening)
     }
 
-    /// The same of a listener whose peers are sockets of the guest itself.
+    /// Records, until the claim is dropped, that a listener is private.
     pub fn listens_privately(self: &Arc<Self>, address: SocketAddr) -> Claim {
         self.claim(address, |state| &mut state.private)
     }
 
-    /// Whether it is a loopback address on which the guest listens.
+    /// Returns whether this is a loopback address on which the guest listens.
     pub fn listens_at(&self, remote: SocketAddr) -> bool {
         let ip = remote.ip();
         let reaches = |local: &SocketAddr| {
@@ -77,7 +77,7 @@ impl Own {
         ip.is_loopback() && self.state().listening.iter().any(reaches)
     }
 
-    /// Remembers that one of the guest's sockets, at `local`, connects to `remote`.
+    /// Records that one of the guest's sockets, at `local`, connects to `remote`.
     pub fn connects(&self, local: SocketAddr, remote: SocketAddr) {
         let mut state = self.state();
         if state.private.contains(&remote) {
@@ -85,8 +85,8 @@ impl Own {
         }
     }
 
-    /// Which peers a private listener at `local` takes: each of the guest's own connections once.
-    /// `refused` is called for others.
+    /// Returns the policy of a private listener at `local`: it accepts each of the guest's own connections
+    /// once. `refused` is called for other peers.
     pub fn policy(
         self: &Arc<Self>,
         local: SocketAddr,
@@ -109,7 +109,7 @@ impl Own {
     }
 
     fn state(&self) -> MutexGuard<'_, Addresses> {
-        // Nothing in there panics halfway.
+        // No code panics while it holds this lock.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -122,7 +122,7 @@ impl fmt::Debug for Own {
 
 type List = fn(&mut Addresses) -> &mut Vec<SocketAddr>;
 
-/// What is known of a socket, until it is dropped.
+/// Removes an address from its list when it is dropped.
 #[derive(Debug)]
 pub struct Claim {
     own: Arc<Own>,
@@ -144,12 +144,12 @@ impl Drop for Claim {
     }
 }
 
-/// Whether the guest may listen here without a grant, as long as nobody else is let in.
+/// Returns whether a guest may listen here without a grant, provided that the listener is private.
 pub fn may_be_private(address: SocketAddr) -> bool {
     is_localhost(address.ip())
 }
 
-/// The two addresses of a dual-stack listener, in either order.
+/// Returns whether these are the two addresses of a dual-stack listener, in either order.
 fn is_pair(one: IpAddr, other: IpAddr) -> bool {
     one.is_ipv4() != other.is_ipv4()
         && (one.is_unspecified() && other.is_unspecified()

@@ -1,10 +1,10 @@
-//! Where a guest may listen, or bind a socket for datagrams.
+//! The addresses on which a guest may listen, or bind a UDP socket.
 
 use super::address::is_localhost;
 use super::own::Own;
 use std::net::{IpAddr, SocketAddr};
 
-/// A port of some addresses of this machine. Port 0 is whatever port the system chooses.
+/// A port on one or more addresses of this machine. Port 0 stands for a port that the system chooses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
     /// The addresses.
@@ -13,10 +13,10 @@ pub struct Place {
     pub port: u16,
 }
 
-/// Which addresses.
+/// The addresses of a [`Place`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PlaceHost {
-    /// All of them, and those that stand for every interface.
+    /// All addresses, the unspecified ones included.
     Any,
     /// `127.0.0.1` and `::1`.
     Localhost,
@@ -24,21 +24,21 @@ pub enum PlaceHost {
     Ip {
         /// The address.
         ip: IpAddr,
-        /// The number of the interface, for addresses that several interfaces have; 0 is any.
+        /// The index of the interface, for addresses that exist on several interfaces; 0 stands for any.
         scope: u32,
     },
 }
 
 impl Place {
-    /// Whether a socket may be bound to this address, as the guest asks for it. Where the system chooses
-    /// the port, the guest asks for port 0; for the other half of a dual-stack pair, it asks for the port
-    /// that the first half got.
+    /// Returns whether a socket may be bound to this address, as the guest requests it. Where the system
+    /// chooses the port, the guest requests port 0; for the other half of a dual-stack pair, it requests the
+    /// port of the first half.
     pub fn allows_bind(&self, asked: SocketAddr, own: Option<&Own>) -> bool {
         let is_port = asked.port() == self.port;
         is_port && self.has(asked) || self.is_chosen(asked, own, Own::is_other_half)
     }
 
-    /// Whether a socket that is bound to this address may listen.
+    /// Returns whether a socket that is bound to this address may listen.
     pub fn allows_listen(&self, bound: SocketAddr, own: Option<&Own>) -> bool {
         let is_port = bound.port() == self.port;
         is_port && self.has(bound)
@@ -46,7 +46,7 @@ impl Place {
             || self.is_chosen(bound, own, Own::is_other_half)
     }
 
-    /// Whether the system may choose the port here, and has done so by what the guest's own sockets say.
+    /// Returns whether the system chooses the port here, and has chosen this one according to `says`.
     fn is_chosen(
         &self,
         address: SocketAddr,
@@ -68,7 +68,7 @@ impl Place {
     }
 }
 
-/// The number of the interface that an address names, or 0.
+/// Returns the index of the interface that an address names, or 0.
 pub fn scope_of(address: SocketAddr) -> u32 {
     match address {
         SocketAddr::V4(_) => 0,

@@ -1,4 +1,4 @@
-//! Resolving the names that a guest may connect to, and no others.
+//! Resolves the names that a guest may connect to, and no others.
 
 use super::ctx::TcpCtx;
 use super::denial::Denial;
@@ -11,7 +11,7 @@ use std::net::IpAddr;
 #[derive(Debug)]
 pub struct ResolveAddressStream {
     source: Source,
-    /// How many of them the guest has.
+    /// The number of addresses that the guest has received.
     taken: usize,
 }
 
@@ -23,8 +23,8 @@ enum Source {
 }
 
 impl ResolveAddressStream {
-    /// Begins to resolve a name or an address. A name that the guest may not look up is
-    /// `permanent-resolver-failure`, as wasmtime-wasi has it.
+    /// Starts to resolve a name or an address. A name that the guest may not look up fails with
+    /// `permanent-resolver-failure`, as in wasmtime-wasi.
     pub(crate) fn new(ctx: &TcpCtx, name: &str) -> Result<Self, ErrorCode> {
         let source = match Host::parse_bare(name).ok_or(ErrorCode::InvalidArgument)? {
             Host::Ip(ip) => Source::Ip(ip),
@@ -46,7 +46,8 @@ impl ResolveAddressStream {
         }
     }
 
-    /// Returns the next address, or None after the last. `WouldBlock`: they are not known yet.
+    /// Returns the next address, or None after the last. Fails with `WouldBlock` while they are not known
+    /// yet.
     pub(crate) fn next(&mut self) -> Result<Option<IpAddr>, ErrorCode> {
         let addresses = self.outcome().ok_or(ErrorCode::WouldBlock)??;
         let next = addresses.get(self.taken).copied();
@@ -54,10 +55,10 @@ impl ResolveAddressStream {
         Ok(next)
     }
 
-    /// Waits until the addresses are known, or it is known that there are none.
+    /// Waits until the look-up is done.
     pub(crate) async fn ready(&self) {
         match &self.source {
-            // However often it is asked, other tasks get their time slice.
+            // Other tasks get their time slice, however often this is polled.
             Source::Ip(_) => tokio::task::coop::consume_budget().await,
             Source::Name(lookup) => lookup.done().await,
         }

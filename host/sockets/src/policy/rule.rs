@@ -1,4 +1,4 @@
-//! What may be done with which address, and how often it was refused.
+//! Rules over addresses: which uses of an address are allowed, and how many were refused.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -8,27 +8,27 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// What an address is used for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Use {
-    /// `start-bind`: the address as it was asked for, port 0 included.
+    /// `start-bind`: the requested address, port 0 included.
     Bind,
-    /// `start-listen`: the address that the socket has, with its actual port.
+    /// `start-listen`: the bound address, with its actual port.
     Listen,
-    /// `start-connect`: the remote address. No separate [`Use::Bind`] is asked for the local address
-    /// that the kernel then chooses.
+    /// `start-connect`: the remote address. The local address that the kernel then chooses is not checked as
+    /// a [`Use::Bind`].
     Connect,
-    /// A connection that was just accepted: the peer's address. One that is refused is reset, and the
-    /// guest never learns of it.
+    /// An accepted connection: the peer's address. A connection that is refused is reset, and the guest does
+    /// not see it.
     Accept,
 }
 
 type Rule = Arc<dyn Fn(SocketAddr, Use) -> bool + Send + Sync>;
 
-/// Which addresses a store's sockets may use. What is not allowed fails with `access-denied`, and is
+/// Which addresses a store's sockets may use. A use that is not allowed fails with `access-denied`, and is
 /// counted.
 ///
 /// Clones share the counters.
 #[derive(Clone)]
 pub struct Policy {
-    /// None: not even a socket can be made.
+    /// None: no socket can be created.
     rule: Option<Rule>,
     refused: Arc<Counters>,
 }
@@ -42,11 +42,11 @@ struct Counters {
     accept: AtomicU64,
 }
 
-/// How often a [`Policy`] has refused something.
+/// How many times a [`Policy`] has refused each kind of use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Refusals {
-    /// Sockets that were not made, because nothing is allowed.
+    /// Sockets that were not created, because nothing is allowed.
     pub create: u64,
     /// Addresses that could not be bound.
     pub bind: u64,
@@ -59,18 +59,18 @@ pub struct Refusals {
 }
 
 impl Policy {
-    /// Nothing is allowed: no socket can even be made.
+    /// Returns a policy that allows nothing: no socket can be created.
     pub fn deny_all() -> Self {
         Self::with(None)
     }
 
-    /// Everything is allowed that the operating system allows.
+    /// Returns a policy that allows everything that the operating system allows.
     pub fn allow_all() -> Self {
         Self::new(|_, _| true)
     }
 
-    /// What `rule` returns true for is allowed. It is called for each use of an address, and must
-    /// not block.
+    /// Returns a policy that allows the uses for which `rule` returns true. The rule is called for each use
+    /// of an address, and must not block.
     pub fn new(rule: impl Fn(SocketAddr, Use) -> bool + Send + Sync + 'static) -> Self {
         Self::with(Some(Arc::new(rule)))
     }
@@ -82,7 +82,7 @@ impl Policy {
         }
     }
 
-    /// Whether a socket may be made at all.
+    /// Returns whether a socket may be created. A refusal is counted.
     pub fn allows_sockets(&self) -> bool {
         let allowed = self.rule.is_some();
         if !allowed {
@@ -91,7 +91,7 @@ impl Policy {
         allowed
     }
 
-    /// Whether `address` may be used like that. If not, it is counted.
+    /// Returns whether `address` may be used for this. A refusal is counted.
     pub fn allows(&self, address: SocketAddr, for_what: Use) -> bool {
         let allowed = self.permits(address, for_what);
         if !allowed {
@@ -101,14 +101,15 @@ impl Policy {
         allowed
     }
 
-    /// As [`allows`](Self::allows), but it is not counted: something else may allow it.
+    /// Does the same as [`allows`](Self::allows), but does not count a refusal: another rule may allow the
+    /// use.
     pub(crate) fn permits(&self, address: SocketAddr, for_what: Use) -> bool {
         self.rule
             .as_ref()
             .is_some_and(|rule| rule(address, for_what))
     }
 
-    /// How often something was refused so far.
+    /// Returns the numbers of refusals so far.
     pub fn refusals(&self) -> Refusals {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         Refusals {

@@ -1,4 +1,4 @@
-//! UDP: which sockets a guest may have, and with whom it may exchange datagrams.
+//! UDP: which sockets a guest may have, and with which peers it may exchange datagrams.
 //!
 //! Where it ends: the sockets are wasmtime-wasi's.
 
@@ -9,30 +9,30 @@ use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// What a guest may do with datagrams. Cheap to clone.
+/// What a guest may do with UDP. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub struct UdpRules {
-    /// Whom it may send to, and receive from.
+    /// The peers to which it may send, and from which it may receive.
     pub destinations: Destinations,
-    /// Where it may bind sockets, to receive from anyone, and to answer.
+    /// The addresses to which it may bind sockets. With one, it may receive from any peer, and answer.
     pub places: Arc<[Place]>,
-    /// Whether it may do anything.
+    /// Whether everything is allowed.
     pub everything: bool,
 }
 
 impl UdpRules {
-    /// Whether the guest may have UDP sockets at all.
+    /// Returns whether the guest may have UDP sockets.
     pub fn allows_sockets(&self) -> bool {
         self.everything || !self.places.is_empty() || self.destinations.has(Protocol::Udp)
     }
 }
 
-/// One guest that has UDP sockets.
+/// The rules of a guest that has UDP sockets, and its peers.
 #[derive(Debug)]
 pub struct UdpGuest {
     rules: UdpRules,
     on_denied: Arc<dyn OnDenied>,
-    /// Who has sent to it and is no destination: it may answer.
+    /// Peers that have sent to the guest and are not destinations: the guest may answer.
     peers: Mutex<Peers>,
 }
 
@@ -45,12 +45,12 @@ impl UdpGuest {
         }
     }
 
-    /// Whether it may bind a socket to this address.
+    /// Returns whether the guest may bind a socket to this address.
     pub fn allows_bind(&self, address: SocketAddr) -> bool {
         self.rules.everything || self.may_bind(address) || self.deny(Denial::UdpBind(address))
     }
 
-    /// Whether it may send to this address.
+    /// Returns whether the guest may send to this address.
     pub async fn allows_send(&self, address: SocketAddr) -> bool {
         self.rules.everything
             || self.peers().contain(address)
@@ -58,12 +58,13 @@ impl UdpGuest {
             || self.deny(Denial::UdpSend(address))
     }
 
-    /// Whether it may receive from this address.
+    /// Returns whether the guest may receive from this address.
     pub async fn allows_receive(&self, address: SocketAddr) -> bool {
         self.rules.everything || self.is_destination(address).await || self.may_answer(address)
     }
 
-    /// Port 0 is any that is free: whoever sends has to have one.
+    /// Returns whether the guest may bind a socket to this address. Port 0 is always allowed: a sender
+    /// requires a port.
     fn may_bind(&self, address: SocketAddr) -> bool {
         let allows = |place: &Place| place.allows_bind(address, None);
         address.port() == 0 || self.rules.places.iter().any(allows)
@@ -80,7 +81,7 @@ impl UdpGuest {
         }
     }
 
-    /// Whether it may receive from anyone: if so, it may answer who has just sent to it.
+    /// Returns whether the guest may receive from any peer. If so, it may answer this one.
     fn may_answer(&self, peer: SocketAddr) -> bool {
         let may = !self.rules.places.is_empty();
         if may {
@@ -95,15 +96,16 @@ impl UdpGuest {
     }
 
     fn peers(&self) -> MutexGuard<'_, Peers> {
-        // Nothing in there panics halfway.
+        // No code panics while it holds this lock.
         self.peers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The most peers that are remembered are twice as many: whoever sends may forge any address.
+/// Maximum size of each of the two sets of remembered peers. They are limited because senders can forge any
+/// address.
 const PEERS: usize = 4096;
 
-/// The latest who have sent.
+/// The peers that have sent most recently.
 #[derive(Debug, Default)]
 struct Peers {
     latest: HashSet<SocketAddr>,

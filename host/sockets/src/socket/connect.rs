@@ -1,7 +1,7 @@
 //! `start-connect` and `finish-connect`.
 //!
-//! What the guest asks for may be refused at once, and then nothing has happened. All that fails after
-//! that, the host's permission included, is what `finish-connect` says, and closes the socket.
+//! A request that is refused at once changes nothing. Any later failure, a denial by the host included, is
+//! reported by `finish-connect` and closes the socket.
 
 use super::tcp::{Result, SocketState, TcpSocket};
 use crate::connection::Endpoint;
@@ -32,7 +32,7 @@ impl TcpSocket {
         Ok(())
     }
 
-    /// Connect, if it has become known whether the address is allowed.
+    /// Starts to connect once it is known whether the address is allowed.
     pub(crate) fn connect_if_checked(&mut self) {
         let SocketState::ConnectChecked(_, remote, check) = &self.state else {
             return;
@@ -75,7 +75,8 @@ impl TcpSocket {
         }
     }
 
-    /// Whether a connect that is in progress has come to an end. If it has failed, that is its state.
+    /// Returns whether a connect in progress has ended. If it failed, the socket's state changes to
+    /// `ConnectFailed`.
     pub(crate) fn fail_if_failed(&mut self) -> bool {
         let SocketState::ConnectInProgress(stream, _) = &self.state else {
             return false;
@@ -106,7 +107,7 @@ fn start(ctx: &TcpCtx, socket: Socket, remote: SocketAddr, verdict: Verdict) -> 
     }
 }
 
-/// Begins to connect. When the socket is writable, it has succeeded or failed.
+/// Starts to connect. The socket becomes writable when that has succeeded or failed.
 fn connect(socket: Socket, remote: SocketAddr) -> io::Result<Plain> {
     match socket.connect(&remote.into()) {
         Err(error) if !sys::is_connecting(&error) => return Err(error),

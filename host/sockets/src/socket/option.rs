@@ -1,7 +1,7 @@
-//! Socket options as `wasi:sockets/tcp` has them: their units, their ranges, and what is rounded.
+//! Socket options as defined by `wasi:sockets/tcp`: their units, ranges and rounding.
 //!
-//! Values that are out of the operating system's range are taken as the nearest in it: the WIT
-//! documents say that only 0 is an error.
+//! Values outside the operating system's range are clamped to it: according to the WIT documents, only 0 is
+//! an error.
 
 use crate::error::ErrorCode;
 use crate::policy::IpAddressFamily;
@@ -13,7 +13,7 @@ use std::time::Duration;
 
 type Result<T> = std::result::Result<T, ErrorCode>;
 
-/// What keep-alive times may be, in seconds. Linux has the narrowest range of all.
+/// Range of keep-alive times, in seconds. Linux has the narrowest range.
 const KEEP_ALIVE_SECONDS: (u64, u64) = (1, i16::MAX as u64);
 const KEEP_ALIVE_COUNT: (u32, u32) = (1, i8::MAX as u32);
 const BUFFER_SIZE: (u64, u64) = (1, i32::MAX as u64);
@@ -26,7 +26,7 @@ pub fn set_keep_alive_enabled(socket: &Socket, value: bool) -> Result<()> {
     socket.set_keepalive(value).map_err(ErrorCode::from)
 }
 
-/// In nanoseconds.
+/// Returns the idle time in nanoseconds.
 pub fn keep_alive_idle_time(socket: &Socket) -> Result<u64> {
     sockopt::tcp_keepidle(socket)
         .map(nanoseconds)
@@ -37,7 +37,7 @@ pub fn set_keep_alive_idle_time(socket: &Socket, value: u64) -> Result<()> {
     sockopt::set_tcp_keepidle(socket, keep_alive_time(value)?).map_err(ErrorCode::from)
 }
 
-/// In nanoseconds.
+/// Returns the interval in nanoseconds.
 pub fn keep_alive_interval(socket: &Socket) -> Result<u64> {
     sockopt::tcp_keepintvl(socket)
         .map(nanoseconds)
@@ -69,7 +69,7 @@ pub fn hop_limit(socket: &Socket, family: IpAddressFamily) -> Result<u8> {
 }
 
 pub fn set_hop_limit(socket: &Socket, family: IpAddressFamily, value: u8) -> Result<()> {
-    // Linux takes a 0 for IPv6.
+    // Linux accepts 0 for IPv6.
     non_zero(value.into())?;
     match family {
         IpAddressFamily::Ipv4 => sockopt::set_ip_ttl(socket, value.into()),
@@ -98,7 +98,7 @@ pub fn set_send_buffer_size(socket: &Socket, value: u64) -> Result<()> {
     as_a_hint(sockopt::set_socket_send_buffer_size(socket, size))
 }
 
-/// What an accepted socket inherits, where the kernel does not see to it by itself.
+/// Copies the options that an accepted socket inherits, where the kernel does not do so.
 pub fn inherit(from: &Socket, to: &Socket, family: IpAddressFamily) -> Result<()> {
     if INHERITS_OPTIONS {
         return Ok(());
@@ -117,7 +117,7 @@ fn nanoseconds(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// Whole seconds, of which there is at least one: a part of one counts as one.
+/// Rounds a time up to whole seconds, at least one.
 fn keep_alive_time(nanoseconds: u64) -> Result<Duration> {
     let (least, most) = KEEP_ALIVE_SECONDS;
     let seconds = non_zero(nanoseconds)?.div_ceil(1_000_000_000);
@@ -129,7 +129,7 @@ fn buffer_size(value: u64) -> Result<usize> {
     Ok(non_zero(value)?.clamp(least, most) as usize)
 }
 
-/// Some systems fail where others take the nearest size that they can.
+/// Ignores the error of systems that reject a buffer size rather than clamp it.
 fn as_a_hint(result: rustix::io::Result<()>) -> Result<()> {
     match result {
         Err(Errno::NOBUFS) => Ok(()),

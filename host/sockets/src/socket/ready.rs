@@ -4,8 +4,8 @@ use super::tcp::{SocketState, TcpSocket};
 use std::future::poll_fn;
 
 impl TcpSocket {
-    /// Waits until a connection can be accepted, or connecting has come to an end. In all other states there
-    /// is nothing to wait for.
+    /// Waits until a connection can be accepted, or a connect has ended. In all other states it returns at
+    /// once.
     pub(crate) async fn ready(&mut self) {
         if let SocketState::ConnectChecked(_, _, check) = &self.state {
             check.done().await;
@@ -26,7 +26,7 @@ impl TcpSocket {
             | SocketState::ConnectFailed(_)
             | SocketState::Connected(_)
             | SocketState::Closed(_) => {
-                // However often it is asked, other tasks get their time slice.
+                // Other tasks get their time slice, however often this is polled.
                 tokio::task::coop::consume_budget().await;
             }
         }

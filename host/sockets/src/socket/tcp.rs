@@ -1,8 +1,8 @@
 //! The resource `tcp-socket`: the state machine of wasi-sockets' "Operational semantics of WASI TCP
 //! sockets".
 //!
-//! A call in a state that it is not for fails and changes nothing. Binding and listening are done as
-//! they are started: to finish them just says so.
+//! A call that its state does not allow fails and changes nothing. Binding and listening are complete when
+//! they are started; their `finish` functions only change the state.
 
 use super::option;
 use crate::connection::Endpoint;
@@ -20,8 +20,7 @@ use std::task::{Context, Poll, Waker};
 
 pub(super) type Result<T> = std::result::Result<T, ErrorCode>;
 
-/// The connections that the kernel may hold if the guest does not say how many: what it caps at, on
-/// Linux, unless it was told otherwise.
+/// Default length of the accept queue: the maximum of Linux (`net.core.somaxconn`), unless that was changed.
 const DEFAULT_BACKLOG: i32 = 4096;
 
 /// A TCP socket of a guest.
@@ -31,7 +30,7 @@ pub struct TcpSocket {
     pub(super) family: IpAddressFamily,
     backlog: i32,
     pub(super) ctx: TcpCtx,
-    /// Says, as long as it is there, that the system has chosen the port.
+    /// Records, until it is dropped, that the system has chosen the port.
     _chosen: Option<Claim>,
 }
 
@@ -42,19 +41,19 @@ pub(super) enum SocketState {
     Bound(Socket),
     ListenInProgress(Arc<Listener>),
     Listening(Arc<Listener>),
-    /// Connecting, once it is known that the address is allowed.
+    /// Connect requested; the check of the address is in progress.
     ConnectChecked(Socket, SocketAddr, Check),
     ConnectInProgress(Plain, SocketAddr),
-    /// Connecting has failed, and the guest does not know yet.
+    /// The connect has failed, which the guest has not been told yet.
     ConnectFailed(ErrorCode),
     Connected(Arc<Endpoint>),
-    /// Closed by this failure, which is what getters and options say: a C library takes
-    /// `invalid-state` for a fault of its own.
+    /// Closed by this failure, which getters and options report: C libraries treat `invalid-state` as a fault
+    /// of their own.
     Closed(ErrorCode),
 }
 
 impl TcpSocket {
-    /// A socket that is not bound.
+    /// Creates an unbound socket.
     pub(crate) fn new(ctx: &TcpCtx, family: IpAddressFamily) -> Result<Self> {
         if !ctx.allows_sockets() {
             return Err(ErrorCode::AccessDenied);
@@ -63,8 +62,8 @@ impl TcpSocket {
         Ok(Self::with(ctx, family, SocketState::Unbound(socket)))
     }
 
-    /// One that listens already. What the context's options say is set on it, and so for what it
-    /// accepts.
+    /// Wraps a socket that listens already. The context's options are set on it, and so on the connections
+    /// that it accepts.
     ///
     /// # Errors
     /// What the operating system reports.
@@ -76,8 +75,8 @@ impl TcpSocket {
         Self::adopt(ctx, Listening::tcp(listener)?)
     }
 
-    /// One whose peers connect to a Unix socket. A guest is told that either side is at port 0 of
-    /// 127.0.0.1; options of TCP are `not-supported`.
+    /// Wraps a Unix socket that listens. The guest sees 127.0.0.1 with port 0 as the address of both sides;
+    /// TCP options are `not-supported`.
     ///
     /// # Errors
     /// What the operating system reports.
@@ -93,7 +92,7 @@ impl TcpSocket {
         Ok(Self::with(ctx, family, state))
     }
 
-    /// One that is connected.
+    /// Wraps a connection.
     pub fn from_endpoint(ctx: &TcpCtx, endpoint: Arc<Endpoint>) -> Self {
         let family = endpoint.family();
         Self::with(ctx, family, SocketState::Connected(endpoint))
@@ -109,7 +108,7 @@ impl TcpSocket {
         }
     }
 
-    /// The connection of one that is connected.
+    /// Returns the connection of a connected socket.
     pub fn endpoint(&self) -> Option<&Arc<Endpoint>> {
         match &self.state {
             SocketState::Connected(endpoint) => Some(endpoint),
@@ -117,7 +116,8 @@ impl TcpSocket {
         }
     }
 
-    /// Takes the connection away from whoever has not dropped it: to them, it is closed.
+    /// Takes the connection away from a guest that has not dropped it: the guest's socket is closed from here
+    /// on.
     pub(crate) fn revoke(&mut self) {
         self.state = SocketState::Closed(ErrorCode::ConnectionAborted);
     }
@@ -156,7 +156,7 @@ impl TcpSocket {
         Ok(())
     }
 
-    /// From here on, a failure closes the socket.
+    /// Starts to listen. From here on, a failure closes the socket.
     pub(crate) fn start_listen(&mut self) -> Result<()> {
         if !matches!(self.state, SocketState::Bound(_)) {
             return Err(self.cannot_start());
@@ -190,7 +190,7 @@ impl TcpSocket {
         Ok(())
     }
 
-    /// Accepts a connection. `WouldBlock`: none waits.
+    /// Accepts a connection. Fails with `WouldBlock` if none waits.
     pub(crate) fn accept(&self) -> Result<(Self, Arc<Endpoint>)> {
         let listener = self.listener().ok_or(ErrorCode::InvalidState)?;
         let mut nobody = Context::from_waker(Waker::noop());
@@ -206,28 +206,28 @@ impl TcpSocket {
         Ok((Self::with(&self.ctx, self.family, accepted), endpoint))
     }
 
-    /// Lets no more peers connect to one that listens, and leaves the queue to others if it is `shared` with
-    /// other processes. What waits can be accepted.
+    /// Stops new connections to a listening socket, and leaves the queue to the other processes if it is
+    /// `shared` with them. Connections in the queue can still be accepted.
     pub fn end_listening(&self, shared: bool) {
         if let Some(listener) = self.listener() {
             listener.end(shared);
         }
     }
 
-    /// Whether somebody is about to connect to one that [ends](Self::end_listening), who came before
-    /// it did.
+    /// Returns whether a listener that [ends](Self::end_listening) has a handshake in progress that began
+    /// before.
     pub fn expects_more(&self) -> bool {
         self.listener()
             .is_some_and(|listener| listener.expects_more())
     }
 
-    /// Of one that [ends](Self::end_listening): whether the last attempt to accept has found its queue
-    /// empty. It is said once.
+    /// Returns, for a listener that [ends](Self::end_listening), whether the last attempt to accept found the
+    /// queue empty, and resets that.
     pub fn found_nothing(&self) -> Option<bool> {
         self.listener()?.found_nothing()
     }
 
-    /// Its guest has dropped it.
+    /// Handles the drop of the socket by its guest.
     pub(crate) fn dropped(&self) {
         if let Some(endpoint) = self.endpoint() {
             endpoint.socket_dropped();
@@ -275,7 +275,7 @@ impl TcpSocket {
         self.listener().is_some()
     }
 
-    /// What accepts, of one that listens.
+    /// Returns the listener of a listening socket.
     pub(crate) fn listener(&self) -> Option<&Arc<Listener>> {
         match &self.state {
             SocketState::Listening(listener) => Some(listener),
@@ -294,7 +294,7 @@ impl TcpSocket {
         let backlog = i32::try_from(value).unwrap_or(i32::MAX);
         match &self.state {
             SocketState::Unbound(_) | SocketState::BindInProgress(_) | SocketState::Bound(_) => {}
-            // To listen again just changes the backlog.
+            // Listening again changes only the backlog.
             SocketState::ListenInProgress(listener) | SocketState::Listening(listener) => listener
                 .listening()
                 .options()
@@ -311,7 +311,7 @@ impl TcpSocket {
         Ok(())
     }
 
-    /// For socket options, in every state but `closed`: there, why it is.
+    /// Returns the socket for its options, or the failure that closed it.
     pub(crate) fn options(&self) -> Result<SockRef<'_>> {
         Ok(match &self.state {
             SocketState::Unbound(socket)
@@ -327,7 +327,7 @@ impl TcpSocket {
         })
     }
 
-    /// Why nothing can be started in this state.
+    /// Returns the error for starting an operation in this state.
     pub(super) fn cannot_start(&self) -> ErrorCode {
         match self.state {
             SocketState::BindInProgress(_)
@@ -347,7 +347,7 @@ impl TcpSocket {
         std::mem::replace(&mut self.state, SocketState::Closed(ErrorCode::Unknown))
     }
 
-    /// This failure is the end of it.
+    /// Closes the socket with this failure.
     pub(super) fn close(&mut self, code: ErrorCode) -> ErrorCode {
         self.state = SocketState::Closed(code);
         code
