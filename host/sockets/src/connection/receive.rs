@@ -9,7 +9,7 @@ use std::task::{Context, Poll, ready};
 
 impl Endpoint {
     /// Receives up to the size of the buffer. 0: the peer has ended its side, or
-    /// [`end_receiving`](Self::end_receiving) was called.
+    /// this side has ended receiving.
     ///
     /// # Errors
     /// `WouldBlock` if nothing is there, or what the operating system reports.
