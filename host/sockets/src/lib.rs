@@ -42,7 +42,7 @@
 //! | --- | --- |
 //! | every host | [`p2`], [`TcpView`], [`TcpCtxView`], [`TcpCtx`], [`Policy`], [`TcpOptions`] |
 //! | rules besides a policy | [`Destinations`], [`Place`], [`UdpRules`], [`OnDenied`] |
-//! | sockets that the host opens | [`TcpSocket::from_tcp_listener`], [`TcpSocket::from_unix_listener`] |
+//! | sockets that the host opens | [`listen`], [`TcpSocket::from_tcp_listener`], [`TcpSocket::from_unix_listener`] |
 //! | connections that move between stores | [`p2::take`], [`p2::give`], [`Endpoint`], [`Plain`], [`Peer`] |
 //!
 //! Where it ends: UDP sockets, name look-up without [`p2::add_granted_to_linker`], and all the rest of WASI are
@@ -69,7 +69,7 @@ pub use policy::{
     Denial, Destination, Destinations, InvalidDestination, IpAddressFamily, OnDenied, Place,
     PlaceHost, Policy, Protocol, Refusals, ResolveAddressStream, TcpCtx, UdpRules, Use, scope_of,
 };
-pub use socket::TcpSocket;
+pub use socket::{TcpSocket, listen};
 pub use sys::{KeepAlive, PeerCredentials, TcpOptions};
 pub use transport::Plain;
 #[cfg(feature = "tls")]
