@@ -94,7 +94,8 @@ pub use ingress::{TlsConfig, TlsError};
 pub use interfaces::Missing;
 pub use limits::Limits;
 pub use listener::{
-    AcceptError, AcceptRate, Listener, ListenerBuilder, Recovery, State, Stats, StopReason,
+    AcceptError, AcceptRate, Listener, ListenerBuilder, Listening, Recovery, State, Stats,
+    StopReason,
 };
 pub use networks::InvalidNetwork;
 pub use runtime::{CodeCache, Host, HostBuilder};

@@ -20,12 +20,14 @@ mod platform;
 mod platform;
 
 pub use error::SourceError;
-pub(crate) use name::look_up;
+pub(crate) use name::{look_up, resolve};
 pub use platform::{SocketFile, claim_inherited_descriptors};
 
 use std::fmt;
 use std::net::{Ipv6Addr, SocketAddr};
 use std::num::NonZeroU32;
+#[cfg(unix)]
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 
 /// Where a listener's connections come from.
@@ -212,7 +214,7 @@ impl ListenSource {
                 dual_stack: true,
             }]),
             Self::Name { host, port } => {
-                let addresses = name::resolve(host, *port)?.into_iter();
+                let addresses = resolve(host, *port)?.into_iter();
                 let opened = addresses.map(|address| Opened::Address {
                     address,
                     dual_stack: false,
@@ -231,6 +233,31 @@ impl ListenSource {
 }
 
 impl Opened {
+    /// Sets whether other processes accept from the queue of this socket. Has no effect on an address, which
+    /// is bound later. See [`Opened::Tcp`].
+    ///
+    /// Processes that serve one socket together and end together pass false: each drains the queue, and
+    /// together they accept every connection that arrived.
+    pub fn shared(mut self, value: bool) -> Self {
+        match &mut self {
+            Self::Address { .. } => {}
+            Self::Tcp { shared, .. } => *shared = value,
+            #[cfg(unix)]
+            Self::Unix { shared, .. } => *shared = value,
+        }
+        self
+    }
+
+    /// Returns the listening socket, to pass it to another process. Returns None for an address.
+    #[cfg(unix)]
+    pub fn socket(&self) -> Option<BorrowedFd<'_>> {
+        match self {
+            Self::Address { .. } => None,
+            Self::Tcp { listener, .. } => Some(listener.as_fd()),
+            Self::Unix { listener, .. } => Some(listener.as_fd()),
+        }
+    }
+
     /// Returns whether other processes may have the socket too.
     pub(crate) fn is_shared(&self) -> bool {
         match self {

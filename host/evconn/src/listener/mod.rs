@@ -7,11 +7,14 @@ mod addresses;
 mod builder;
 mod callback;
 mod control;
+mod native;
 mod rate;
+mod rules;
 mod state;
 
 pub use builder::ListenerBuilder;
 pub(crate) use callback::ConnectionCallback;
+pub use native::Listening;
 pub use rate::AcceptRate;
 pub use state::{AcceptError, Recovery, State, Stats, StopReason};
 

@@ -133,7 +133,7 @@ impl ServerBuilder {
                 Ok(opened) => listeners.extend(opened),
                 Err(error) => {
                     super::close(&listeners).await;
-                    return Err(on(source, error));
+                    return Err(error.at(source));
                 }
             }
         }
@@ -165,22 +165,6 @@ impl ServerBuilder {
             builder = builder.policy(accepting_from(self.peers.clone(), Arc::clone(counters)));
         }
         builder
-    }
-}
-
-/// Adds the source to an error.
-fn on(source: &ListenSource, error: Error) -> Error {
-    match error {
-        Error::Socket(code) => Error::Listen {
-            place: source.clone(),
-            code,
-        },
-        // It is one of the addresses of a host name.
-        Error::Address { address, code } => Error::Listen {
-            place: ListenSource::Address(address),
-            code,
-        },
-        error => error,
     }
 }
 
