@@ -3,7 +3,7 @@
 use super::wasmtime::WasmtimeArgs;
 use clap::Args;
 use evconn::sockets::{Destination, InvalidDestination};
-use evconn::{DirAccess, GrantError, Grants, GrantsBuilder, ListenGrant};
+use evconn::{DirAccess, Grants, GrantsBuilder, ListenGrant};
 use std::path::PathBuf;
 
 /// What may be granted to every component.
@@ -66,14 +66,11 @@ pub struct ServiceGrantArgs {
 }
 
 impl ServiceGrantArgs {
-    /// Opens the granted directories.
-    pub fn grants(&self) -> Result<Grants, GrantError> {
+    pub fn builder(&self) -> GrantsBuilder {
         let grants = self.grants.builder().inherit_stderr(self.inherit_stderr);
-        let grants = self
-            .arg
+        self.arg
             .iter()
-            .fold(grants, |grants, text| grants.arg(text));
-        grants.build()
+            .fold(grants, |grants, text| grants.arg(text))
     }
 
     /// Whether the service may have sockets of its own, besides its connection.

@@ -48,17 +48,7 @@ pub struct Serve {
 impl Serve {
     /// Serves until a signal stops it.
     pub async fn run(self) -> Result<ExitCode, Failure> {
-        let plan = Plan {
-            component: Component::Named {
-                path: self.app,
-                allow_precompiled: self.allow_precompiled,
-            },
-            listen: self.listen,
-            cache: self.cache,
-            ingress: self.ingress,
-            server: self.server,
-        };
-        let served = plan.serve().await.map_err(|error| match error {
+        let served = super::serve(self.into_plan()).await.map_err(|error| match error {
             ServeError::Prepare(error) => Failure::bad_input(error),
             ServeError::Listen(error) => Failure::bad_input(error.into()),
             ServeError::Run(error) => error.into(),
@@ -67,5 +57,18 @@ impl Serve {
             true => ExitCode::SUCCESS,
             false => ExitCode::FAILURE,
         })
+    }
+
+    pub fn into_plan(self) -> Plan {
+        Plan {
+            component: Component::Named {
+                path: self.app,
+                allow_precompiled: self.allow_precompiled,
+            },
+            listen: self.listen,
+            cache: self.cache,
+            ingress: self.ingress,
+            server: self.server,
+        }
     }
 }

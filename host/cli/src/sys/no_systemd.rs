@@ -5,3 +5,5 @@ pub fn ready() {}
 pub fn stopping() {}
 
 pub fn reloading() {}
+
+pub fn is_alive() {}

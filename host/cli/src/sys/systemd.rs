@@ -20,6 +20,13 @@ pub fn reloading() {
     }
 }
 
+/// The server is running, for systemd's watchdog (`WatchdogSec=`). Call it more often than every second.
+pub fn is_alive() {
+    if sd_notify::watchdog_enabled().is_some() {
+        notify(&[NotifyState::Watchdog]);
+    }
+}
+
 fn notify(state: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(state) {
         tracing::warn!("cannot notify systemd ({}): {error}", state[0]);

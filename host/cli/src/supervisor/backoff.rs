@@ -1,0 +1,64 @@
+//! How soon a worker that has died is replaced.
+
+use std::time::{Duration, Instant};
+
+/// A worker that lived for longer did not die of its start.
+const YOUNG: Duration = Duration::from_secs(10);
+
+/// The delay after the second death in a row. It doubles with each further one.
+const FIRST: Duration = Duration::from_millis(100);
+
+/// The longest delay.
+const LONGEST: Duration = Duration::from_secs(10);
+
+/// The deaths of workers in a row, and until when none is started.
+#[derive(Debug, Default)]
+pub struct Backoff {
+    deaths: u32,
+    until: Option<Instant>,
+}
+
+impl Backoff {
+    /// Records that a worker has died, or could not be started, at `now`. Returns how long to wait.
+    pub fn died(&mut self, lived: Duration, now: Instant) -> Duration {
+        self.deaths = match lived > YOUNG {
+            true => 1,
+            false => self.deaths.saturating_add(1),
+        };
+        let doubled = 2_u32.saturating_pow(self.deaths.saturating_sub(2));
+        let delay = match self.deaths {
+            1 => Duration::ZERO,
+            _ => FIRST.saturating_mul(doubled).min(LONGEST),
+        };
+        self.until = Some(now + delay);
+        delay
+    }
+
+    /// When a worker may be started.
+    pub fn until(&self) -> Option<Instant> {
+        self.until
+    }
+
+    pub fn is_over(&self, now: Instant) -> bool {
+        self.until.is_none_or(|until| until <= now)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_death_costs_nothing_and_repeated_ones_more_and_more() {
+        let now = Instant::now();
+        let mut backoff = Backoff::default();
+        assert!(backoff.is_over(now));
+        let delays: Vec<_> = (0..12).map(|_| backoff.died(Duration::ZERO, now)).collect();
+        assert_eq!(delays[0], Duration::ZERO);
+        assert_eq!(delays[1], Duration::from_millis(100));
+        assert_eq!(delays[2], Duration::from_millis(200));
+        assert_eq!(delays[11], LONGEST);
+        assert!(!backoff.is_over(now) && backoff.is_over(now + LONGEST));
+        assert_eq!(backoff.died(2 * YOUNG, now), Duration::ZERO);
+    }
+}

@@ -1,0 +1,460 @@
+//! The life of a server, from workers that accept connections to the end of the last one.
+
+use super::Generation;
+use super::backoff::Backoff;
+use super::reload::{Reloaded, Source};
+use super::workers::{Ended, Happened, Workers};
+use crate::server::{Plan, announce};
+use crate::sys::signals::{Hangups, Signals};
+use crate::sys::systemd;
+use evconn::{Listening, Served};
+use std::future::pending;
+use std::io;
+use std::num::NonZero;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::task::JoinHandle;
+
+/// How often to look whether a worker was stopped in a moment in which others wait for it.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// How long workers may take to end once they were told to reset their connections.
+const LAST_MOMENTS: Duration = Duration::from_secs(5);
+
+/// How long the workers of before a reload may take to stop accepting.
+const RETIREMENT: Duration = Duration::from_secs(2);
+
+/// A running server.
+pub struct Life {
+    plan: Arc<Plan>,
+    source: Source,
+    listening: Vec<Listening>,
+    pub workers: Workers,
+    generation: Arc<Generation>,
+    processes: usize,
+    backoff: Backoff,
+    phase: Phase,
+    reload: Reload,
+}
+
+/// How far the server is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Serving,
+    /// It is going to drain then: until then it goes on accepting.
+    Delayed(Instant),
+    /// The workers finish their connections, until then.
+    Draining(Option<Instant>),
+    /// The workers end at once. They are killed then.
+    Ending(Instant),
+}
+
+/// How far a reload is.
+enum Reload {
+    None,
+    Loading(JoinHandle<Reloaded>),
+    /// The workers of the new generation start.
+    Starting(Arc<Generation>, Outcome),
+    /// The workers of old generations stop accepting, until then.
+    Retiring(Instant, Outcome),
+}
+
+/// What a reload has read, for the log.
+#[derive(Clone, Copy)]
+struct Outcome {
+    component: bool,
+    certificate: bool,
+}
+
+impl Life {
+    pub fn new(
+        plan: Arc<Plan>,
+        source: Source,
+        listening: Vec<Listening>,
+        workers: Workers,
+        generation: Arc<Generation>,
+        processes: NonZero<u16>,
+    ) -> Self {
+        Self {
+            plan,
+            source,
+            listening,
+            workers,
+            generation,
+            processes: processes.get().into(),
+            backoff: Backoff::default(),
+            phase: Phase::Serving,
+            reload: Reload::None,
+        }
+    }
+
+    /// Whether all workers accept connections.
+    pub fn has_all(&self) -> bool {
+        self.workers.count_ready(&self.generation) >= self.processes
+    }
+
+    /// Starts as many workers as are missing.
+    pub fn start_missing(&mut self) -> io::Result<()> {
+        while self.workers.count(&self.generation) < self.processes {
+            self.workers.start(&self.generation)?;
+        }
+        Ok(())
+    }
+
+    /// Serves until a signal ends it, or no connection has been open for long enough.
+    pub async fn run(mut self, mut signals: Signals) -> anyhow::Result<Served> {
+        announce(self.listening.iter().map(|listening| listening.name.as_str()))?;
+        systemd::ready();
+        let mut stops = 0;
+        while !self.is_over() {
+            let time = self.next_time();
+            tokio::select! {
+                () = signals.stop_after(stops) => {
+                    stops += 1;
+                    self.stop();
+                }
+                Some(()) = next_hangup(&mut signals.hangups, self.can_reload()) => self.begin_reload(),
+                happened = self.workers.next() => self.hear(happened),
+                reloaded = loaded(&mut self.reload) => self.start_generation(reloaded),
+                () = tokio::time::sleep_until(time.into()) => self.look_at_clock(),
+            }
+        }
+        let served = self.workers.quota().served();
+        tracing::info!("{served}");
+        Ok(served)
+    }
+
+    fn is_over(&self) -> bool {
+        let is_ending = matches!(self.phase, Phase::Draining(_) | Phase::Ending(_));
+        is_ending && self.workers.is_empty()
+    }
+
+    fn hear(&mut self, happened: Happened) {
+        match happened {
+            Happened::Ready(_) => self.one_is_ready(),
+            Happened::Stopped => self.one_has_stopped(),
+            Happened::Ended(ended) => self.one_has_ended(ended),
+        }
+    }
+
+    fn one_is_ready(&mut self) {
+        match self.phase {
+            // It replaces one that died while it drained.
+            Phase::Draining(_) => self.workers.drain(),
+            Phase::Ending(_) => self.workers.end(),
+            Phase::Serving | Phase::Delayed(_) => self.go_on_with_reload(),
+        }
+    }
+
+    fn one_has_stopped(&mut self) {
+        match (&self.reload, self.phase) {
+            (Reload::Retiring(..), _) if !self.workers.are_stopping() => self.end_reload(),
+            // The queues are empty, and nobody can connect any more.
+            (_, Phase::Draining(_)) if self.workers.have_stopped() => self.close(),
+            _ => {}
+        }
+    }
+
+    /// Closes the listening sockets and removes their files.
+    fn close(&mut self) {
+        self.workers.close_sockets();
+        self.listening.clear();
+    }
+
+    fn one_has_ended(&mut self, ended: Ended) {
+        if ended.is_regular {
+            tracing::debug!("worker {} has ended", ended.number);
+            return self.one_has_stopped();
+        }
+        if self.fail_reload(&ended) {
+            return;
+        }
+        log_death(&ended);
+        let is_needed = match self.phase {
+            Phase::Serving | Phase::Delayed(_) => Arc::ptr_eq(&ended.generation, &self.generation),
+            // Connections may wait in the queues.
+            Phase::Draining(_) => ended.was_accepting && self.workers.have_stopped(),
+            Phase::Ending(_) => false,
+        };
+        if is_needed {
+            let delay = self.backoff.died(ended.lived, Instant::now());
+            if delay.is_zero() {
+                self.replace();
+            } else {
+                tracing::info!("another worker is started in {delay:?}");
+            }
+        }
+        self.one_has_stopped();
+    }
+
+    /// Starts what is missing, or tries again later.
+    fn replace(&mut self) {
+        if let Err(error) = self.start_missing() {
+            let delay = self.backoff.died(Duration::ZERO, Instant::now());
+            tracing::error!("cannot start a worker, next attempt in {delay:?}: {error}");
+        }
+    }
+
+    /// Begins to shut down at the first call. The second one ends the grace period.
+    fn stop(&mut self) {
+        let now = Instant::now();
+        match self.phase {
+            Phase::Serving => {
+                systemd::stopping();
+                self.log_ending();
+                self.give_up_reload();
+                self.phase = Phase::Delayed(now + self.plan.server.life.drain_delay);
+                self.look_at_clock();
+            }
+            Phase::Delayed(_) | Phase::Draining(_) => self.end(),
+            Phase::Ending(_) => {}
+        }
+    }
+
+    fn log_ending(&self) {
+        let life = &self.plan.server.life;
+        let open = self.workers.quota().open_connections();
+        let delay = match life.drain_delay {
+            Duration::ZERO => String::new(),
+            delay => format!(", after {delay:?} in which more are accepted"),
+        };
+        tracing::info!(
+            "ending: open connections ({open}) have {:?} to finish{delay}",
+            life.grace
+        );
+    }
+
+    fn drain(&mut self) {
+        self.workers.drain();
+        // Nobody finds the Unix sockets from now on.
+        for listening in &mut self.listening {
+            listening.remove_files();
+        }
+        self.phase = Phase::Draining(Instant::now().checked_add(self.plan.server.life.grace));
+    }
+
+    /// Ends without waiting for open connections.
+    fn end(&mut self) {
+        self.close();
+        self.workers.end();
+        self.phase = Phase::Ending(Instant::now() + LAST_MOMENTS);
+    }
+
+    /// When something is to be done, whatever happens until then.
+    fn next_time(&self) -> Instant {
+        let look = Instant::now() + LOOK;
+        let of_phase = match self.phase {
+            Phase::Serving => self.end_of_idle_time(),
+            Phase::Delayed(until) | Phase::Ending(until) => Some(until),
+            Phase::Draining(until) => until,
+        };
+        let of_reload = match &self.reload {
+            Reload::Retiring(until, _) => Some(*until),
+            Reload::None | Reload::Loading(_) | Reload::Starting(..) => None,
+        };
+        let backoff = self.backoff.until().filter(|until| *until > Instant::now());
+        let times = [of_phase, of_reload, backoff].into_iter().flatten();
+        times.fold(look, Instant::min)
+    }
+
+    /// When no connection will have been open for long enough, if none begins.
+    fn end_of_idle_time(&self) -> Option<Instant> {
+        let time = self.plan.server.life.shutdown_after_idle?;
+        let idle_for = self.workers.quota().idle_for().unwrap_or_default();
+        Instant::now().checked_add(time.saturating_sub(idle_for))
+    }
+
+    fn look_at_clock(&mut self) {
+        let now = Instant::now();
+        match self.phase {
+            Phase::Serving if self.has_been_idle() => self.stop(),
+            Phase::Delayed(until) if until <= now => self.drain(),
+            Phase::Draining(Some(until)) if until <= now => self.end(),
+            Phase::Ending(until) if until <= now => self.workers.kill_all(),
+            _ => {}
+        }
+        if let Reload::Retiring(until, _) = self.reload
+            && until <= now
+        {
+            self.end_reload();
+        }
+        let is_serving = matches!(self.phase, Phase::Serving | Phase::Delayed(_));
+        if is_serving && self.backoff.is_over(now) && !self.is_starting_a_generation() {
+            self.replace();
+        }
+        self.end_stuck_worker();
+        systemd::is_alive();
+    }
+
+    fn has_been_idle(&self) -> bool {
+        let idle_for = self.workers.quota().idle_for();
+        let limit = self.plan.server.life.shutdown_after_idle;
+        limit.zip(idle_for).is_some_and(|(limit, time)| time >= limit)
+    }
+
+    /// Kills a worker that was stopped while it changed the shared memory, since all others wait for it.
+    fn end_stuck_worker(&self) {
+        if let Some(member) = self.workers.quota().stuck()
+            && let Some(process) = self.workers.kill_member(member)
+        {
+            tracing::error!(
+                "a worker (process {process}) is killed: it does not run, and others wait for it"
+            );
+        }
+    }
+}
+
+/// Reloading.
+impl Life {
+    /// Whether a reload may begin: one at a time.
+    fn can_reload(&self) -> bool {
+        self.phase == Phase::Serving && matches!(self.reload, Reload::None)
+    }
+
+    fn is_starting_a_generation(&self) -> bool {
+        matches!(self.reload, Reload::Starting(..))
+    }
+
+    fn begin_reload(&mut self) {
+        systemd::reloading();
+        let reloading = self.source.clone().reload(Arc::clone(&self.plan));
+        self.reload = Reload::Loading(tokio::task::spawn_local(reloading));
+    }
+
+    fn start_generation(&mut self, reloaded: Reloaded) {
+        let Reloaded {
+            component,
+            certificate,
+        } = reloaded;
+        let certificate = certificate.unwrap_or_else(|error| {
+            tracing::error!("certificate not reloaded, the old one stays: {error:#}");
+            false
+        });
+        let component = component.unwrap_or_else(|error| {
+            log_component_stays(&error);
+            None
+        });
+        let outcome = Outcome {
+            component: component.is_some(),
+            certificate,
+        };
+        if !outcome.component && !outcome.certificate {
+            self.reload = Reload::None;
+            return systemd::ready();
+        }
+        let compiled = match component {
+            Some(compiled) => Arc::new(compiled),
+            None => Arc::clone(&self.generation.compiled),
+        };
+        let generation = Generation::new(compiled, self.source.certificate());
+        self.reload = Reload::Starting(Arc::clone(&generation), outcome);
+        self.start_first(&generation);
+    }
+
+    /// Starts one worker: the others follow when it has started.
+    fn start_first(&mut self, generation: &Arc<Generation>) {
+        if let Err(error) = self.workers.start(generation) {
+            log_component_stays(&anyhow::anyhow!("cannot start a worker: {error}"));
+            self.give_up_reload();
+            systemd::ready();
+        }
+    }
+
+    fn go_on_with_reload(&mut self) {
+        let Reload::Starting(generation, outcome) = &self.reload else {
+            return;
+        };
+        let (generation, outcome) = (Arc::clone(generation), *outcome);
+        let running = self.workers.count(&generation);
+        if self.workers.count_ready(&generation) < running {
+            return;
+        }
+        if running < self.processes {
+            for _ in running..self.processes {
+                self.start_first(&generation);
+            }
+            return;
+        }
+        self.workers.retire_others(&generation);
+        self.generation = generation;
+        self.reload = Reload::Retiring(Instant::now() + RETIREMENT, outcome);
+        self.one_has_stopped();
+    }
+
+    fn end_reload(&mut self) {
+        if let Reload::Retiring(_, outcome) = self.reload {
+            if outcome.certificate {
+                tracing::info!("certificate reloaded");
+            }
+            if outcome.component {
+                tracing::info!("component reloaded, for new connections");
+            }
+            self.reload = Reload::None;
+            systemd::ready();
+        }
+    }
+
+    /// If the worker belongs to a generation that is starting, gives that up. Returns whether it did.
+    fn fail_reload(&mut self, ended: &Ended) -> bool {
+        match &self.reload {
+            Reload::Starting(generation, _) if Arc::ptr_eq(generation, &ended.generation) => {
+                log_component_stays(&anyhow::anyhow!("a worker {}", ended.how));
+                self.give_up_reload();
+                systemd::ready();
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Ends the workers of a generation that is starting. The old ones go on.
+    fn give_up_reload(&mut self) {
+        match std::mem::replace(&mut self.reload, Reload::None) {
+            Reload::Starting(generation, _) => self.workers.kill(&generation),
+            Reload::Loading(loading) => loading.abort(),
+            Reload::None | Reload::Retiring(..) => {}
+        }
+    }
+}
+
+fn log_component_stays(error: &anyhow::Error) {
+    tracing::error!("component not reloaded, the old one stays: {error:#}");
+}
+
+fn log_death(ended: &Ended) {
+    let Ended {
+        number,
+        process,
+        how,
+        connections,
+        ..
+    } = ended;
+    let lost = match connections {
+        0 => String::new(),
+        1 => ", and its connection is lost".to_owned(),
+        count => format!(", and its {count} connections are lost"),
+    };
+    tracing::error!("worker {number} (process {process}) {how}{lost}");
+}
+
+/// Waits for a SIGHUP, unless it has to wait itself.
+async fn next_hangup(hangups: &mut Hangups, may_reload: bool) -> Option<()> {
+    match may_reload {
+        true => hangups.next().await,
+        false => pending().await,
+    }
+}
+
+/// Waits for what a reload has read.
+async fn loaded(reload: &mut Reload) -> Reloaded {
+    match reload {
+        Reload::Loading(loading) => match loading.await {
+            Ok(reloaded) => reloaded,
+            Err(error) => Reloaded {
+                component: Err(error.into()),
+                certificate: Ok(false),
+            },
+        },
+        Reload::None | Reload::Starting(..) | Reload::Retiring(..) => pending().await,
+    }
+}

@@ -1,0 +1,407 @@
+//! The worker processes: how they are started, what they say, and how they end.
+
+use super::names::Names;
+use super::process::{self, Process};
+use super::Generation;
+use crate::control::{FromWorker, Pem, Receiver, Sockets, Start, ToWorker};
+use crate::sys::child::{Bounds, describe};
+use crate::sys::descriptors::MOST;
+use evconn::Quota;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::process::ExitStatus;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
+
+/// How many messages of workers may wait for the supervisor.
+const QUEUE: usize = 256;
+
+/// What all workers have in common.
+pub struct Common {
+    pub quota: Quota,
+    /// The listening sockets, and whether each was inherited.
+    pub sockets: Vec<(OwnedFd, bool)>,
+    /// Maximum number of connections of the server.
+    pub max_connections: usize,
+    /// Maximum number of connections of a worker.
+    pub capacity: usize,
+}
+
+/// The worker processes.
+pub struct Workers {
+    common: Common,
+    all: Vec<Worker>,
+    /// How many were started so far.
+    started: u64,
+    said: mpsc::Receiver<(u64, Said)>,
+    ears: mpsc::Sender<(u64, Said)>,
+    /// SIGCHLD.
+    ended: Signal,
+}
+
+/// A worker process.
+struct Worker {
+    /// Its number in the log, from 1 on.
+    number: u64,
+    member: u16,
+    process: Process<ToWorker>,
+    generation: Arc<Generation>,
+    since: Instant,
+    stage: Stage,
+    /// Why it could not go on, in its own words.
+    failure: Option<String>,
+    is_closed: bool,
+}
+
+/// How far a worker is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Starting,
+    /// It accepts connections.
+    Ready,
+    /// It was told to accept no more.
+    Stopping,
+    /// It accepts no more.
+    Stopped,
+}
+
+enum Said {
+    Message(FromWorker),
+    Closed,
+}
+
+/// What has happened to a worker.
+#[derive(Debug)]
+pub enum Happened {
+    /// It accepts connections.
+    Ready(u64),
+    /// It accepts no more.
+    Stopped,
+    Ended(Ended),
+}
+
+/// The end of a worker.
+#[derive(Debug)]
+pub struct Ended {
+    pub number: u64,
+    pub process: u32,
+    pub generation: Arc<Generation>,
+    /// How it has ended, for a message: "was killed by signal 9".
+    pub how: String,
+    /// Whether it was told to end, and has.
+    pub is_regular: bool,
+    /// Whether it had accepted connections until then.
+    pub was_accepting: bool,
+    /// How many connections have ended with it.
+    pub connections: usize,
+    pub lived: Duration,
+}
+
+impl Workers {
+    pub fn new(common: Common) -> io::Result<Self> {
+        let (ears, said) = mpsc::channel(QUEUE);
+        Ok(Self {
+            common,
+            all: Vec::new(),
+            started: 0,
+            said,
+            ears,
+            ended: signal(SignalKind::child())?,
+        })
+    }
+
+    pub fn quota(&self) -> &Quota {
+        &self.common.quota
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.all.is_empty()
+    }
+
+    /// Returns how many workers of a generation there are that have not been told to stop.
+    pub fn count(&self, generation: &Arc<Generation>) -> usize {
+        self.of(generation).filter(|worker| worker.stage < Stage::Stopping).count()
+    }
+
+    /// Returns how many of them accept connections.
+    pub fn count_ready(&self, generation: &Arc<Generation>) -> usize {
+        self.of(generation).filter(|worker| worker.stage == Stage::Ready).count()
+    }
+
+    /// Whether a worker that was told to accept no more may still accept.
+    pub fn are_stopping(&self) -> bool {
+        self.all.iter().any(|worker| worker.stage == Stage::Stopping)
+    }
+
+    /// Whether none accepts connections any more, or is going to.
+    pub fn have_stopped(&self) -> bool {
+        self.all.iter().all(|worker| worker.stage == Stage::Stopped)
+    }
+
+    fn of(&self, generation: &Arc<Generation>) -> impl Iterator<Item = &Worker> {
+        let is_of = |worker: &&Worker| Arc::ptr_eq(&worker.generation, generation);
+        self.all.iter().filter(is_of)
+    }
+
+    /// Starts a worker. It says when it accepts connections. Returns its number.
+    pub fn start(&mut self, generation: &Arc<Generation>) -> io::Result<u64> {
+        let member = self.free_member()?;
+        let files = self.files(generation)?;
+        let (process, messages) = process::start("worker", Bounds::default())?;
+        self.started += 1;
+        let number = self.started;
+        let start = ToWorker::Start(Box::new(Start {
+            arguments: std::env::args_os().collect(),
+            is_terminal: super::is_terminal(),
+            member,
+            max_connections: self.common.max_connections,
+            capacity: self.common.capacity,
+            certificate: generation.certificate.clone(),
+            sockets: self.common.sockets.len(),
+        }));
+        // A worker that is gone already is noticed by its end.
+        let _ = process.control.send(&start, files);
+        self.send_sockets(&process)?;
+        let names = Names::new(process.control.clone());
+        tokio::spawn(listen(number, messages, names, self.ears.clone()));
+        self.all.push(Worker {
+            number,
+            member,
+            process,
+            generation: Arc::clone(generation),
+            since: Instant::now(),
+            stage: Stage::Starting,
+            failure: None,
+            is_closed: false,
+        });
+        Ok(number)
+    }
+
+    /// Returns a place in the shared memory that no worker has.
+    fn free_member(&self) -> io::Result<u16> {
+        let is_free = |member: &u16| self.all.iter().all(|worker| worker.member != *member);
+        let mut all = 0..super::MEMBERS;
+        all.find(is_free).ok_or_else(|| {
+            io::Error::other(format!(
+                "{} workers are running already, most of which finish the connections of earlier reloads",
+                super::MEMBERS
+            ))
+        })
+    }
+
+    /// The descriptors of a start message, in order.
+    fn files(&self, generation: &Generation) -> io::Result<Vec<OwnedFd>> {
+        let compiled = &generation.compiled;
+        let [memory, bell] = self.common.quota.descriptors();
+        let mut files = vec![
+            memory.try_clone_to_owned()?,
+            bell.try_clone_to_owned()?,
+            compiled.code.try_clone()?,
+            compiled.listener.try_clone()?,
+        ];
+        if let Some(binary) = &compiled.binary {
+            files.push(binary.try_clone()?);
+        }
+        Ok(files)
+    }
+
+    fn send_sockets(&self, process: &Process<ToWorker>) -> io::Result<()> {
+        for sockets in self.common.sockets.chunks(MOST) {
+            let inherited = sockets.iter().map(|(_, inherited)| *inherited).collect();
+            let message = ToWorker::Sockets(Sockets { inherited });
+            let descriptors = sockets.iter().map(|(socket, _)| socket.try_clone());
+            let _ = process.control.send(&message, descriptors.collect::<io::Result<_>>()?);
+        }
+        Ok(())
+    }
+
+    /// Waits for what happens next. The future is cancel-safe.
+    pub async fn next(&mut self) -> Happened {
+        loop {
+            if let Some(ended) = self.take_ended() {
+                return Happened::Ended(ended);
+            }
+            tokio::select! {
+                Some((number, said)) = self.said.recv() => {
+                    if let Some(happened) = self.hear(number, said) {
+                        return happened;
+                    }
+                }
+                _ = self.ended.recv() => {}
+            }
+        }
+    }
+
+    fn hear(&mut self, number: u64, said: Said) -> Option<Happened> {
+        let worker = self.all.iter_mut().find(|worker| worker.number == number)?;
+        match said {
+            Said::Message(FromWorker::Ready) if worker.stage == Stage::Starting => {
+                worker.stage = Stage::Ready;
+                Some(Happened::Ready(number))
+            }
+            Said::Message(FromWorker::Stopped) => {
+                worker.stage = Stage::Stopped;
+                Some(Happened::Stopped)
+            }
+            Said::Message(FromWorker::Failed(why)) => {
+                worker.failure = Some(why);
+                None
+            }
+            Said::Message(_) => None,
+            Said::Closed => {
+                worker.is_closed = true;
+                // Its end of the socket is closed when it ends: otherwise it is not what it should be.
+                worker.process.child.kill();
+                None
+            }
+        }
+    }
+
+    /// Takes a worker that has ended, and of which nothing more will be heard.
+    fn take_ended(&mut self) -> Option<Ended> {
+        let mut closed = (0..self.all.len()).filter(|at| self.all[*at].is_closed);
+        let closed: Vec<_> = closed.by_ref().collect();
+        for at in closed {
+            match self.all[at].process.child.try_wait() {
+                Ok(None) => {}
+                Ok(Some(status)) => return Some(self.take(at, Ok(status))),
+                Err(error) => return Some(self.take(at, Err(error))),
+            }
+        }
+        None
+    }
+
+    fn take(&mut self, at: usize, status: io::Result<ExitStatus>) -> Ended {
+        let worker = self.all.swap_remove(at);
+        let is_success = status.as_ref().is_ok_and(ExitStatus::success);
+        let how = match (worker.failure, status) {
+            (Some(failure), _) => format!("failed: {failure}"),
+            (None, Ok(status)) => describe(status),
+            (None, Err(error)) => format!("is gone: {error}"),
+        };
+        Ended {
+            number: worker.number,
+            process: worker.process.child.id(),
+            generation: worker.generation,
+            how,
+            is_regular: is_success && worker.stage >= Stage::Stopping,
+            was_accepting: worker.stage < Stage::Stopped,
+            connections: self.common.quota.release(worker.member),
+            lived: worker.since.elapsed(),
+        }
+    }
+
+    /// Tells the workers of all other generations that those of this one accept from now on.
+    pub fn retire_others(&mut self, generation: &Arc<Generation>) {
+        for worker in &mut self.all {
+            if !Arc::ptr_eq(&worker.generation, generation) {
+                worker.stop(&ToWorker::Retire);
+            }
+        }
+    }
+
+    /// Tells all workers to accept what is in the queues, and no more.
+    pub fn drain(&mut self) {
+        for worker in &mut self.all {
+            worker.stop(&ToWorker::Drain);
+        }
+    }
+
+    /// Tells all workers to reset what is open, and to end.
+    pub fn end(&mut self) {
+        for worker in &mut self.all {
+            worker.tell(&ToWorker::Kill);
+            worker.stage = worker.stage.max(Stage::Stopping);
+        }
+    }
+
+    /// Kills all workers of this generation.
+    pub fn kill(&self, generation: &Arc<Generation>) {
+        self.of(generation).for_each(|worker| worker.process.child.kill());
+    }
+
+    /// Kills all workers.
+    pub fn kill_all(&self) {
+        self.all.iter().for_each(|worker| worker.process.child.kill());
+    }
+
+    /// Kills the worker that has this place in the shared memory. Returns its process.
+    pub fn kill_member(&self, member: u16) -> Option<u32> {
+        let worker = self.all.iter().find(|worker| worker.member == member)?;
+        worker.process.child.kill();
+        Some(worker.process.child.id())
+    }
+
+    /// Closes the listening sockets: no worker needs them any more.
+    pub fn close_sockets(&mut self) {
+        self.common.sockets.clear();
+    }
+}
+
+impl Worker {
+    fn stop(&mut self, how: &ToWorker) {
+        if self.stage < Stage::Stopping {
+            self.tell(how);
+            self.stage = Stage::Stopping;
+        }
+    }
+
+    /// Sends a message. A worker that does not read is killed.
+    fn tell(&self, message: &ToWorker) {
+        if self.process.control.send(message, Vec::new()).is_err() {
+            self.process.child.kill();
+        }
+    }
+}
+
+impl PartialOrd for Stage {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Stage {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        (*self as u8).cmp(&(*other as u8))
+    }
+}
+
+/// Receives the messages of a worker until its end.
+async fn listen(
+    number: u64,
+    mut messages: Receiver<FromWorker>,
+    names: Names,
+    ears: mpsc::Sender<(u64, Said)>,
+) {
+    loop {
+        let said = match messages.receive().await {
+            Ok(Some((FromWorker::Resolve { id, name }, _))) => {
+                names.resolve(id, name);
+                continue;
+            }
+            Ok(Some((message, _))) => Said::Message(message),
+            Ok(None) => Said::Closed,
+            Err(error) => {
+                tracing::debug!("worker {number} is not understood: {error}");
+                Said::Closed
+            }
+        };
+        let is_closed = matches!(said, Said::Closed);
+        // An error means that the supervisor ends.
+        if ears.send((number, said)).await.is_err() || is_closed {
+            return;
+        }
+    }
+}
+
+/// What a worker is started with.
+impl Generation {
+    pub fn new(compiled: Arc<super::Compiled>, certificate: Option<Pem>) -> Arc<Self> {
+        Arc::new(Self {
+            compiled,
+            certificate,
+        })
+    }
+}

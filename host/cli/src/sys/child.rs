@@ -1,0 +1,173 @@
+//! Processes that run this program again, for the supervisor.
+
+use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, setrlimit};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::PathBuf;
+use std::process::{ChildStderr, Command, ExitStatus, Stdio};
+
+/// A process that was started. It is killed if this is dropped before it has ended.
+pub struct Child {
+    child: std::process::Child,
+    has_ended: bool,
+}
+
+/// What a process may use.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Bounds {
+    /// Maximum memory that it can write to, in bytes.
+    pub memory: Option<u64>,
+}
+
+impl Child {
+    /// Starts this program with a hidden subcommand, whose standard input is the control socket.
+    ///
+    /// The signals of a terminal and of a service manager go to all processes: a child ignores them and waits for
+    /// what the supervisor says. If the thread that starts it ends, it is killed (Linux).
+    #[allow(unsafe_code, reason = "code between fork and exec")]
+    pub fn start(
+        subcommand: &str,
+        control: OwnedFd,
+        bounds: Bounds,
+    ) -> io::Result<(Self, ChildStderr)> {
+        let mut command = Command::new(own_program()?);
+        command
+            .arg0(format!("evconn: {subcommand}"))
+            .arg(subcommand)
+            .stdin(Stdio::from(control))
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped());
+        let prepare = move || {
+            ignore_signals()?;
+            die_with_parent()?;
+            if let Some(bytes) = bounds.memory {
+                limit_memory(bytes)?;
+            }
+            Ok(())
+        };
+        // SAFETY: it only makes system calls.
+        unsafe { command.pre_exec(prepare) };
+        let mut child = command.spawn()?;
+        let stderr = child.stderr.take().ok_or(io::ErrorKind::NotFound)?;
+        let has_ended = false;
+        Ok((Self { child, has_ended }, stderr))
+    }
+
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Kills it. It is an error of nobody if it has ended.
+    pub fn kill(&self) {
+        if !self.has_ended {
+            let _ = kill_process(Pid::from_child(&self.child), Signal::KILL);
+        }
+    }
+
+    /// Waits until it has ended.
+    pub fn wait(mut self) -> io::Result<ExitStatus> {
+        let status = self.child.wait();
+        self.has_ended |= status.is_ok();
+        status
+    }
+
+    /// Returns how it has ended, if it has.
+    pub fn try_wait(&mut self) -> io::Result<Option<ExitStatus>> {
+        let status = self.child.try_wait()?;
+        self.has_ended |= status.is_some();
+        Ok(status)
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        if !self.has_ended {
+            self.kill();
+            // It has just been killed.
+            let _ = self.child.wait();
+        }
+    }
+}
+
+/// Says how a process has ended: by which signal, or with which status.
+pub fn describe(status: ExitStatus) -> String {
+    match (status.signal(), status.code()) {
+        (Some(number), _) => match name_of_signal(number) {
+            Some(name) => format!("was killed by signal {number} ({name})"),
+            None => format!("was killed by signal {number}"),
+        },
+        (None, Some(code)) => format!("exited with status {code}"),
+        (None, None) => "ended".to_owned(),
+    }
+}
+
+fn name_of_signal(number: i32) -> Option<&'static str> {
+    Some(match Signal::from_named_raw(number)? {
+        Signal::ABORT => "SIGABRT",
+        Signal::BUS => "SIGBUS",
+        Signal::FPE => "SIGFPE",
+        Signal::ILL => "SIGILL",
+        Signal::KILL => "SIGKILL",
+        Signal::QUIT => "SIGQUIT",
+        Signal::SEGV => "SIGSEGV",
+        Signal::SYS => "SIGSYS",
+        Signal::TERM => "SIGTERM",
+        Signal::TRAP => "SIGTRAP",
+        Signal::XCPU => "SIGXCPU",
+        _ => return None,
+    })
+}
+
+/// Returns what to execute. On Linux it is the file that this process runs, even if it was replaced or removed.
+fn own_program() -> io::Result<PathBuf> {
+    const RUNNING: &str = "/proc/self/exe";
+    if std::path::Path::new(RUNNING).exists() {
+        return Ok(RUNNING.into());
+    }
+    std::env::current_exe().or_else(|error| {
+        let named = std::env::args_os().next().map(PathBuf::from);
+        named
+            .filter(|path| path.is_file())
+            .ok_or_else(|| io::Error::other(format!("the file of this program is unknown: {error}")))
+    })
+}
+
+#[allow(unsafe_code, reason = "the standard library does not ignore signals")]
+fn ignore_signals() -> io::Result<()> {
+    let signals = [
+        libc::SIGINT,
+        libc::SIGTERM,
+        libc::SIGHUP,
+        libc::SIGUSR1,
+        libc::SIGUSR2,
+    ];
+    for signal in signals {
+        // SAFETY: no handler of this program is replaced: this is the child, before it executes the program.
+        if unsafe { libc::signal(signal, libc::SIG_IGN) } == libc::SIG_ERR {
+            return Err(io::Error::last_os_error());
+        }
+    }
+    Ok(())
+}
+
+#[cfg(target_os = "linux")]
+fn die_with_parent() -> io::Result<()> {
+    Ok(rustix::process::set_parent_process_death_signal(Some(
+        Signal::KILL,
+    ))?)
+}
+
+/// A child notices that its control socket is closed.
+#[cfg(not(target_os = "linux"))]
+fn die_with_parent() -> io::Result<()> {
+    Ok(())
+}
+
+fn limit_memory(bytes: u64) -> io::Result<()> {
+    let limit = Rlimit {
+        current: Some(bytes),
+        maximum: Some(bytes),
+    };
+    Ok(setrlimit(Resource::Data, limit)?)
+}

@@ -1,0 +1,78 @@
+//! Files without a name, which other processes map.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Seek, Write};
+use std::os::unix::fs::OpenOptionsExt;
+
+/// Returns a file with these bytes. On Linux it is in memory, and nobody can change it any more. Elsewhere, and
+/// where the kernel refuses that, it is a temporary file.
+///
+/// # Errors
+/// If there is no place for it.
+pub fn file(name: &str, bytes: &[u8]) -> io::Result<File> {
+    in_memory(name, bytes).or_else(|_| temporary(name, bytes))
+}
+
+#[cfg(target_os = "linux")]
+fn in_memory(name: &str, bytes: &[u8]) -> io::Result<File> {
+    use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
+    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+    let mut file = File::from(memfd_create(name, flags)?);
+    file.write_all(bytes)?;
+    file.rewind()?;
+    let seals = SealFlags::WRITE | SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL;
+    fcntl_add_seals(&file, seals)?;
+    Ok(file)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn in_memory(_name: &str, _bytes: &[u8]) -> io::Result<File> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+fn temporary(name: &str, bytes: &[u8]) -> io::Result<File> {
+    let directory = std::env::temp_dir();
+    let path = directory.join(format!("evconn-{name}.{}", std::process::id()));
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create_new(true).mode(0o600);
+    let opened = options.open(&path).and_then(|file| {
+        fs::remove_file(&path)?;
+        Ok(file)
+    });
+    let written = opened.and_then(|mut file| {
+        file.write_all(bytes)?;
+        file.rewind()?;
+        Ok(file)
+    });
+    written.map_err(|error| {
+        let directory = directory.display();
+        io::Error::new(
+            error.kind(),
+            format!("no place for {} bytes that processes share, neither in memory nor in {directory}: {error}", bytes.len()),
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Read;
+
+    #[test]
+    fn what_is_shared_can_be_read() {
+        for make in [file, temporary] {
+            let mut made = make("test", b"some bytes").expect("made");
+            let mut read = Vec::new();
+            made.read_to_end(&mut read).expect("read");
+            assert_eq!(read, b"some bytes");
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn nobody_changes_what_is_in_memory() {
+        let made = in_memory("test", b"some bytes").expect("made");
+        made.set_len(0).expect_err("not shortened");
+        (&made).write_all(b"other").expect_err("not written");
+    }
+}

@@ -1,0 +1,93 @@
+//! The loader: compiles the component, or takes its compiled code from the cache, and passes it on.
+
+use super::Parse;
+use crate::control::{Channel, FromLoader, Load, Loaded};
+use crate::files::Input;
+use crate::log;
+use crate::server::{Code, Plan};
+use crate::sys::memory;
+use anyhow::{Context, bail};
+use evconn::{Host, Limits};
+use std::fs::File;
+use std::io::Read;
+use std::os::fd::OwnedFd;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+/// What a binary begins with. The text of a component has no source lines of its own.
+const MAGIC: &[u8] = b"\0asm";
+
+/// Loads the component that the supervisor asks for.
+pub fn run(parse: Parse) -> ExitCode {
+    match answer(parse) {
+        Ok(()) => {
+            log::flush();
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("evconn: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn answer(parse: Parse) -> anyhow::Result<()> {
+    let mut channel = Channel::of_standard_input()?;
+    let Some((load, files)) = channel.receive::<Load>().context("cannot read from the supervisor")?
+    else {
+        bail!("this subcommand is for evconn itself: use `evconn serve`");
+    };
+    let (plan, format) = parse(&load.arguments)?;
+    log::start_in_child(format, load.is_terminal);
+    let stdin = files.into_iter().next().map(read).transpose()?;
+    let (answer, files) = match compiled(&plan, stdin) {
+        Ok((loaded, files)) => (FromLoader::Loaded(loaded), files),
+        Err(error) => (FromLoader::Failed(format!("{error:#}")), Vec::new()),
+    };
+    // What was logged on the way comes first.
+    log::flush();
+    Ok(channel.send(&answer, files)?)
+}
+
+fn read(file: OwnedFd) -> anyhow::Result<Arc<[u8]>> {
+    let mut bytes = Vec::new();
+    File::from(file).read_to_end(&mut bytes)?;
+    Ok(bytes.into())
+}
+
+fn compiled(plan: &Plan, stdin: Option<Arc<[u8]>>) -> anyhow::Result<(Loaded, Vec<OwnedFd>)> {
+    let code = plan.component.open_again(stdin)?;
+    // How many instances there are to be is up to each worker.
+    let limits = Limits {
+        max_connections: 1,
+        ..plan.server.limits()
+    };
+    let host = Host::builder().limits(&limits).cache(plan.cache.cache());
+    let host = host.workers(std::num::NonZero::<usize>::MIN).build()?;
+    let service = code.load(&host)?;
+    let mut files = vec![
+        memory::file("code", &service.serialize()?)?.into(),
+        memory::file("listener", &host.listener_code()?)?.into(),
+    ];
+    let binary = binary(&code)?;
+    let loaded = Loaded {
+        memories: service.memories(),
+        has_binary: binary.is_some(),
+    };
+    files.extend(binary);
+    Ok((loaded, files))
+}
+
+/// Returns the binary of a component, for the source lines of its traps.
+fn binary(code: &Code) -> anyhow::Result<Option<OwnedFd>> {
+    let bytes = match code.input() {
+        Some(Input::Stdin(bytes)) => bytes.to_vec(),
+        // It was just read: only somebody who replaces it at this moment is told other lines.
+        Some(Input::File(path)) => std::fs::read(path)?,
+        None => Vec::new(),
+    };
+    match bytes.starts_with(MAGIC) {
+        true => Ok(Some(memory::file("component", &bytes)?.into())),
+        false => Ok(None),
+    }
+}
