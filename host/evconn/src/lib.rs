@@ -70,6 +70,7 @@ mod limits;
 mod listener;
 mod log;
 mod networks;
+mod open_file;
 mod privacy;
 mod runtime;
 #[cfg(all(test, unix))]

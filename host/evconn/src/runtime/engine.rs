@@ -158,6 +158,11 @@ fn pooled_memories(capacity: &Limits) -> u32 {
     wanted.min(MEMORIES.max(count.saturating_mul(memories_taken(1))))
 }
 
+/// Returns how many instances of `memories` memories the pool has space for.
+pub(crate) fn pooled_instances(capacity: &Limits, memories: usize) -> usize {
+    (pooled_memories(capacity) / memories_taken(saturated(memories))) as usize
+}
+
 /// Returns how many of the pool's memories an instance with `own` memories takes. A garbage-collected
 /// language's objects are in one more.
 fn memories_taken(own: u32) -> u32 {

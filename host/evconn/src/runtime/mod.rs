@@ -7,10 +7,12 @@ mod background;
 mod cache;
 mod engine;
 mod host;
+mod mapping;
 mod meter;
 mod workers;
 
 pub(crate) use background::run;
 pub use cache::CodeCache;
 pub use host::{Host, HostBuilder};
+pub(crate) use mapping::map;
 pub(crate) use meter::{Meter, Tick};

@@ -1,0 +1,30 @@
+//! Mapping compiled code from an open file, so that processes which map the same file share one copy of it.
+
+use crate::open_file;
+use std::fs::File;
+use wasmtime::component::Component;
+use wasmtime::{Engine, Precompiled};
+
+/// Maps a compiled component, as it is in the file. Returns None if the file contains something else, or
+/// cannot be mapped here: whoever reads it finds out which.
+///
+/// # Safety
+/// As [`Service::from_mapped`](crate::Service::from_mapped).
+#[allow(unsafe_code, reason = "compiled code is loaded unchecked")]
+pub(crate) unsafe fn map(engine: &Engine, code: &File) -> wasmtime::Result<Option<Component>> {
+    // wasmtime maps files by their path.
+    let Some(path) = open_file::path(code) else {
+        return Ok(None);
+    };
+    match Engine::detect_precompiled_file(&path) {
+        // SAFETY: the caller has guaranteed that this is unmodified code from wasmtime, and remains so.
+        Ok(Some(Precompiled::Component)) => {
+            unsafe { Component::deserialize_file(engine, path) }.map(Some)
+        }
+        Ok(_) => Ok(None),
+        Err(error) => {
+            tracing::debug!("compiled code is read, since it cannot be mapped: {error:#}");
+            Ok(None)
+        }
+    }
+}
