@@ -7,7 +7,7 @@ use super::workers::{Ended, Happened, Workers};
 use crate::server::{Plan, announce};
 use crate::sys::signals::{Hangups, Signals};
 use crate::sys::systemd;
-use evconn::{Listening, Served};
+use evconn::{Listening, Opened, Served};
 use std::future::pending;
 use std::io;
 use std::num::NonZero;
@@ -108,8 +108,9 @@ impl Life {
         let mut stops = 0;
         while !self.is_over() {
             let time = self.next_time();
+            let stopped = signals.stop_after(stops);
             tokio::select! {
-                () = signals.stop_after(stops) => {
+                () = stopped => {
                     stops += 1;
                     self.stop();
                 }
@@ -227,9 +228,8 @@ impl Life {
     fn drain(&mut self) {
         self.workers.drain();
         // Nobody finds the Unix sockets from now on.
-        for listening in &mut self.listening {
-            listening.remove_files();
-        }
+        let sockets = self.listening.iter_mut().flat_map(|listening| &mut listening.sockets);
+        sockets.for_each(Opened::remove_file);
         self.phase = Phase::Draining(Instant::now().checked_add(self.plan.server.life.grace));
     }
 
@@ -318,7 +318,7 @@ impl Life {
     fn begin_reload(&mut self) {
         systemd::reloading();
         let reloading = self.source.clone().reload(Arc::clone(&self.plan));
-        self.reload = Reload::Loading(tokio::task::spawn_local(reloading));
+        self.reload = Reload::Loading(tokio::spawn(reloading));
     }
 
     fn start_generation(&mut self, reloaded: Reloaded) {

@@ -97,7 +97,7 @@ fn workers(plan: &Plan, listening: &[Listening], shares: Shares) -> anyhow::Resu
         .context("cannot make the memory that workers share")?;
     let opened = listening.iter().flat_map(|listening| &listening.sockets);
     let sockets = opened
-        .filter_map(|opened| Some((opened.as_fd()?.try_clone_to_owned(), opened.is_shared())))
+        .filter_map(|opened| Some((opened.socket()?.try_clone_to_owned(), opened.is_shared())))
         .map(|(socket, inherited)| Ok((socket?, inherited)))
         .collect::<std::io::Result<Vec<(OwnedFd, bool)>>>()?;
     Ok(Workers::new(Common {

@@ -43,9 +43,9 @@ impl Signals {
         Shutdown::on(after(self.stops.clone(), 1)).now_on(after(self.stops.clone(), 2))
     }
 
-    /// Waits until more than `count` signals to stop have arrived.
-    pub async fn stop_after(&self, count: u32) {
-        after(self.stops.clone(), count + 1).await;
+    /// Waits until more than `count` signals to stop have arrived, apart from this value.
+    pub fn stop_after(&self, count: u32) -> impl Future<Output = ()> + use<> {
+        after(self.stops.clone(), count + 1)
     }
 
     /// Returns the output of `work`, or `None` as soon as a signal stops the process.

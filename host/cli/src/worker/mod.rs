@@ -85,7 +85,7 @@ fn sockets(channel: &mut Channel, count: usize) -> anyhow::Result<Vec<Opened>> {
             bail!("the supervisor sent no listening sockets");
         };
         for (descriptor, inherited) in descriptors.into_iter().zip(message.inherited) {
-            sockets.push(Opened::from_fd(descriptor)?.with_shared(inherited));
+            sockets.push(Opened::from_fd(descriptor)?.shared(inherited));
         }
     }
     Ok(sockets)

@@ -258,8 +258,16 @@ impl Opened {
         }
     }
 
+    /// Removes the file of a Unix socket that was created here: nobody finds the socket from now on.
+    #[cfg(unix)]
+    pub fn remove_file(&mut self) {
+        if let Self::Unix { file, .. } = self {
+            *file = None;
+        }
+    }
+
     /// Returns whether other processes may have the socket too.
-    pub(crate) fn is_shared(&self) -> bool {
+    pub fn is_shared(&self) -> bool {
         match self {
             Self::Address { .. } => false,
             Self::Tcp { shared, .. } => *shared,
