@@ -71,6 +71,8 @@ mod listener;
 mod log;
 mod networks;
 mod privacy;
+#[cfg(unix)]
+mod quota;
 mod runtime;
 #[cfg(all(test, unix))]
 mod scratch;
@@ -97,6 +99,8 @@ pub use listener::{
     AcceptError, AcceptRate, Listener, ListenerBuilder, Recovery, State, Stats, StopReason,
 };
 pub use networks::InvalidNetwork;
+#[cfg(unix)]
+pub use quota::{Member, Quota};
 pub use runtime::{CodeCache, Host, HostBuilder};
 pub use server::{PeerFilter, Served, Server, ServerBuilder, ServerHandle, serve, serve_all};
 pub use service::{
