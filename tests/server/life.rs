@@ -1,8 +1,9 @@
 //! A server's life: ready, stopping, drained.
 
-use super::{Running, ended, eventually};
+use super::{Running, ended, eventually, service};
 use crate::support::descriptors::unchanged;
-use crate::support::{DEADLINE, ask, wait_for_close, within};
+use crate::support::{DEADLINE, ask, connect, host, wait_for_close, within};
+use evconn::{Limits, Listener, Opened, Server};
 use std::time::Duration;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
@@ -50,6 +51,62 @@ async fn the_second_signal_ends_it_now() {
     drop(server.now);
     assert_eq!(ended(server.task).await.killed, 1);
     wait_for_close(&mut peer).await;
+}
+
+#[tokio::test]
+async fn without_a_limit_of_the_grace_connections_continue_until_they_end_or_the_second_signal() {
+    let _open = unchanged();
+    let start = || Running::start_with(|builder| builder, |s| s.grace(Duration::MAX));
+    for is_ended_by_its_peer in [true, false] {
+        let server = start().await;
+        let mut peer = server.connect().await;
+        assert_eq!(ask(&mut peer, "echo\nhello\n").await, "hello\n");
+        let address = server.address;
+        drop(server.begin);
+        eventually("the port is closed", async || {
+            TcpStream::connect(address).await.is_err()
+        })
+        .await;
+        assert_eq!(ask(&mut peer, "still here\n").await, "still here\n");
+        match is_ended_by_its_peer {
+            true => drop(peer),
+            false => drop(server.now),
+        }
+        assert_eq!(ended(server.task).await.is_clean(), is_ended_by_its_peer);
+    }
+}
+
+/// What waits in the queue, and whoever connects later, is for the other process.
+#[tokio::test]
+async fn queues_that_are_left_belong_to_the_others() {
+    let _open = unchanged();
+    let theirs = std::net::TcpListener::bind("127.0.0.1:0").expect("a socket");
+    let opened = Opened::Tcp {
+        listener: theirs.try_clone().expect("another descriptor"),
+        shared: false,
+    };
+    let listener = Listener::builder(host()).listen(opened).await;
+    let limits = Limits {
+        max_connections: 1,
+        ..Limits::default()
+    };
+    let builder = Server::builder(&service()).limits(limits);
+    let builder = builder.listener(listener.expect("a listener"));
+    let server = Running::run(builder, |shutdown| shutdown.grace(DEADLINE)).await;
+    let mut peer = server.connect().await;
+    assert_eq!(ask(&mut peer, "echo\nhello\n").await, "hello\n");
+    let _waiting = server.connect().await;
+    server.handle.leave_queues();
+    drop(server.begin);
+    within("it is stopping", server.handle.stopping()).await;
+    let _late = connect(server.address).await;
+    assert_eq!(ask(&mut peer, "still here\n").await, "still here\n");
+    drop(peer);
+    assert_eq!(ended(server.task).await.connections, 1);
+    theirs.set_nonblocking(false).expect("it may block");
+    for _ in 0..2 {
+        theirs.accept().expect("they wait");
+    }
 }
 
 /// Connections are accepted, and served, for as long as the delay lasts.

@@ -72,6 +72,8 @@ mod log;
 mod networks;
 mod open_file;
 mod privacy;
+#[cfg(unix)]
+mod quota;
 mod runtime;
 #[cfg(all(test, unix))]
 mod scratch;
@@ -99,6 +101,8 @@ pub use listener::{
     StopReason,
 };
 pub use networks::InvalidNetwork;
+#[cfg(unix)]
+pub use quota::{Member, Quota};
 pub use runtime::{CodeCache, Host, HostBuilder};
 pub use server::{PeerFilter, Served, Server, ServerBuilder, ServerHandle, serve, serve_all};
 pub use service::{

@@ -43,7 +43,8 @@ impl Shutdown {
     }
 
     /// Sets the grace period: how long open connections may continue after the server has stopped
-    /// accepting. Defaults to 10 seconds.
+    /// accepting. Defaults to 10 seconds. With [`Duration::MAX`] there is no limit: they continue until
+    /// they end, or until the second signal.
     pub fn grace(mut self, grace: Duration) -> Self {
         self.grace = grace;
         self

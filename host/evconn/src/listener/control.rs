@@ -15,6 +15,8 @@ pub(crate) struct Control {
     pub retries: u64,
     /// Whether to close once the accept queue is empty.
     pub draining: bool,
+    /// Whether a drain leaves the accept queue to other processes.
+    pub leaves_queue: bool,
     pub closed: bool,
 }
 
@@ -31,6 +33,7 @@ impl Control {
             has_callback: self.on_connection.is_some(),
             retries: self.retries,
             draining: self.draining,
+            leaves_queue: self.leaves_queue,
         }
     }
 }
@@ -42,6 +45,7 @@ pub(crate) struct Wanted {
     pub has_callback: bool,
     pub retries: u64,
     pub draining: bool,
+    pub leaves_queue: bool,
 }
 
 /// What the acceptor's task does.

@@ -296,6 +296,15 @@ impl Listener {
         self.change(|control| control.draining = true);
     }
 
+    /// Leaves the accept queue to the other processes that accept from the socket, then closes the
+    /// listener. A connection that was accepted already is delivered.
+    pub(crate) fn leave_queue(&self) {
+        self.change(|control| {
+            control.leaves_queue = true;
+            control.draining = true;
+        });
+    }
+
     /// Waits until the listener is closed: its sockets are closed, and none of its closures is running.
     ///
     /// This never returns if nothing closes or drains the listener, or if one of its closures waits for

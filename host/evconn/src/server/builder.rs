@@ -3,6 +3,8 @@
 use super::connections::Connections;
 use super::served::Counters;
 use super::{PeerFilter, Server, ServerHandle};
+#[cfg(unix)]
+use crate::quota::Member;
 use crate::service::{Instances, Reuse};
 use crate::sockets::{Policy, TcpOptions, Use};
 use crate::{AcceptRate, Error, Limits, ListenSource, Listener, ListenerBuilder, Opened, Service};
@@ -24,6 +26,8 @@ pub struct ServerBuilder {
     accept_rate: Option<AcceptRate>,
     max_accepts_per_turn: Option<NonZeroU32>,
     shutdown_after_idle: Option<Duration>,
+    #[cfg(unix)]
+    member: Option<Member>,
 }
 
 impl ServerBuilder {
@@ -41,6 +45,8 @@ impl ServerBuilder {
             accept_rate: None,
             max_accepts_per_turn: None,
             shutdown_after_idle: None,
+            #[cfg(unix)]
+            member: None,
         }
     }
 
@@ -114,6 +120,13 @@ impl ServerBuilder {
     /// Shuts down when no connection has been open for this time. Defaults to never.
     pub fn shutdown_after_idle(mut self, time: Duration) -> Self {
         self.shutdown_after_idle = Some(time);
+        self
+    }
+
+    /// Makes the server part of a [`Quota`](crate::Quota), which several processes share.
+    #[cfg(unix)]
+    pub fn member(mut self, member: Member) -> Self {
+        self.member = Some(member);
         self
     }
 

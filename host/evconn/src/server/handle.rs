@@ -5,6 +5,7 @@ use super::connections::Connections;
 use crate::service::{Instances, Reuse};
 use crate::{Error, Service};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use tokio_util::sync::CancellationToken;
 
 /// A handle to a [`Server`](super::Server), to be used while it runs. Clones refer to the same server.
@@ -13,6 +14,7 @@ pub struct ServerHandle {
     connections: Arc<Connections>,
     reuse: Reuse,
     stopping: CancellationToken,
+    leaves_queues: Arc<AtomicBool>,
 }
 
 impl ServerHandle {
@@ -21,6 +23,7 @@ impl ServerHandle {
             connections,
             reuse,
             stopping: CancellationToken::new(),
+            leaves_queues: Arc::default(),
         }
     }
 
@@ -55,6 +58,23 @@ impl ServerHandle {
     /// continue to accept for a while.
     pub async fn stopping(&self) {
         self.stopping.cancelled().await;
+    }
+
+    /// Leaves the accept queues of the server's sockets to other processes, which accept from the same
+    /// sockets: when the server stops accepting after this call, it accepts nothing more from the queues,
+    /// and peers continue to connect. It is always so for inherited sockets. A connection that the server
+    /// has accepted is served.
+    ///
+    /// Without this call, the server accepts what is in the queues first, and refuses peers that connect
+    /// later: see [`Listener::drain`](crate::Listener::drain). If no other process has a socket, closing
+    /// it resets the peers in its queue. The file of a Unix socket that the server created is removed
+    /// either way.
+    pub fn leave_queues(&self) {
+        self.leaves_queues.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn leaves_queues(&self) -> bool {
+        self.leaves_queues.load(Ordering::Relaxed)
     }
 
     pub(super) fn begin_stopping(&self) {

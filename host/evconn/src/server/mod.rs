@@ -123,14 +123,7 @@ impl Server {
             error = all_ended(&self.listeners) => Err(error),
         };
         self.handle.begin_stopping();
-        let open = self.handle.open();
-        tracing::info!(
-            "ending: open connections ({open}) have {grace:?} to finish{}",
-            match drain_delay {
-                Duration::ZERO => String::new(),
-                delay => format!(", after {delay:?} in which more are accepted"),
-            }
-        );
+        log_ending(self.handle.open(), grace, drain_delay);
 
         let drained = pin!(self.drain(drain_delay, grace));
         tokio::select! {
@@ -157,18 +150,40 @@ impl Server {
     /// Accepts what is in the queues, closes the listeners, and waits for the connections for up to
     /// `grace`.
     async fn drain(&self, delay: Duration, grace: Duration) {
-        sleep(delay).await;
+        // A timer takes a moment even if it is set to none.
+        if !delay.is_zero() {
+            sleep(delay).await;
+        }
         let done = async {
             for listener in &self.listeners {
-                listener.drain();
+                match self.handle.leaves_queues() {
+                    true => listener.leave_queue(),
+                    false => listener.drain(),
+                }
             }
             for listener in &self.listeners {
                 listener.closed().await;
             }
             self.handle.connections().done().await;
         };
-        // An error means that the grace period is over.
-        let _ = tokio::time::timeout(grace, done).await;
+        match grace {
+            Duration::MAX => done.await,
+            // An error means that the grace period is over.
+            grace => drop(tokio::time::timeout(grace, done).await),
+        }
+    }
+}
+
+fn log_ending(open: usize, grace: Duration, drain_delay: Duration) {
+    let more = match drain_delay {
+        Duration::ZERO => String::new(),
+        delay => format!(", after {delay:?} in which more are accepted"),
+    };
+    match grace {
+        Duration::MAX => tracing::debug!("ending: open connections ({open}) may finish{more}"),
+        grace => {
+            tracing::info!("ending: open connections ({open}) have {grace:?} to finish{more}");
+        }
     }
 }
 

@@ -23,8 +23,10 @@ pub(super) struct Drain {
 }
 
 impl Drain {
-    /// Begins to drain: from now on, no new handshakes are completed.
-    pub fn begin(acceptor: &mut Acceptor) -> Self {
+    /// Begins to drain: from now on, no new handshakes are completed, unless other processes accept from
+    /// the socket: because it is inherited, or because the caller says so (`leaves_queue`).
+    pub fn begin(acceptor: &mut Acceptor, leaves_queue: bool) -> Self {
+        acceptor.shared |= leaves_queue;
         acceptor.end_listening();
         Self {
             began: Instant::now(),

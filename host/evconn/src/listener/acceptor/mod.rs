@@ -76,7 +76,7 @@ pub(crate) enum Event {
 pub(crate) struct Acceptor {
     // Dropped before its socket, which is in the store.
     file: Option<SocketFile>,
-    /// Whether the socket was inherited, so that other processes may have it, too.
+    /// Whether other processes may accept from the socket, too.
     shared: bool,
     store: Store<StoreState>,
     provider: Provider,

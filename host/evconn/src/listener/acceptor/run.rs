@@ -158,7 +158,7 @@ impl Task {
                 .send_modify(|status| status.backing_off_until = until);
         }
         if wanted.draining && self.drain.is_none() {
-            self.drain = Some(Drain::begin(acceptor));
+            self.drain = Some(Drain::begin(acceptor, wanted.leaves_queue));
         }
         self.applied = wanted;
         Ok(())
