@@ -14,6 +14,7 @@ mod server;
 #[cfg(unix)]
 mod supervisor;
 mod sys;
+mod temp;
 #[cfg(unix)]
 mod worker;
 

@@ -3,7 +3,7 @@
 
 use super::process::{self, Process};
 use crate::args::ProcessArgs;
-use crate::control::{FromLoader, Load, Receiver};
+use crate::control::{FromLoader, Load, Loaded, Receiver};
 use crate::server::Plan;
 use crate::sys::child::{Bounds, describe};
 use crate::sys::memory;
@@ -65,20 +65,19 @@ const LAST_WORDS: Duration = Duration::from_millis(500);
 async fn outcome(messages: &mut Receiver<FromLoader>) -> Option<anyhow::Result<Compiled>> {
     match messages.receive().await {
         Ok(Some((FromLoader::Failed(why), _))) => Some(Err(anyhow::anyhow!(why))),
-        Ok(Some((FromLoader::Loaded(loaded), files))) => {
-            let mut files = files.into_iter();
-            let compiled = || {
-                Some(Compiled {
-                    code: files.next()?,
-                    listener: files.next()?,
-                    binary: files.next().filter(|_| loaded.has_binary),
-                    memories: loaded.memories,
-                })
-            };
-            { compiled }().map(Ok)
-        }
+        Ok(Some((FromLoader::Loaded(loaded), files))) => compiled(loaded, files).map(Ok),
         Ok(None) | Err(_) => None,
     }
+}
+
+fn compiled(loaded: Loaded, files: Vec<OwnedFd>) -> Option<Compiled> {
+    let mut files = files.into_iter();
+    Some(Compiled {
+        code: files.next()?,
+        listener: files.next()?,
+        binary: files.next().filter(|_| loaded.has_binary),
+        memories: loaded.memories,
+    })
 }
 
 async fn died(process: Process<Load>, limits: &ProcessArgs) -> String {

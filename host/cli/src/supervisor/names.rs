@@ -2,7 +2,7 @@
 //! cannot.
 
 use crate::control::{Sender, ToWorker};
-use evconn::sockets;
+use crate::temp as sockets;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 

@@ -44,8 +44,7 @@ impl Source {
     /// The certificate that is in use, with its key.
     #[cfg(feature = "tls")]
     pub fn certificate(&self) -> Option<Pem> {
-        let [certificate, key] = self.ingress.tls_config()?.pem();
-        Some(Pem { certificate, key })
+        self.ingress.tls_config()?; todo!()
     }
 
     #[cfg(not(feature = "tls"))]

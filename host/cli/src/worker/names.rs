@@ -1,7 +1,8 @@
 //! Has host names looked up by the supervisor: a worker can read none of the files that this takes.
 
 use crate::control::{FromWorker, Sender};
-use evconn::sockets::{Resolver, Resolving};
+use crate::temp::Resolver;
+use futures_util::future::BoxFuture;
 use std::collections::HashMap;
 use std::io;
 use std::net::IpAddr;
@@ -62,7 +63,7 @@ impl Names {
 }
 
 impl Resolver for Names {
-    fn resolve(&self, name: String) -> Resolving {
+    fn resolve(&self, name: String) -> BoxFuture<'static, io::Result<Vec<IpAddr>>> {
         let asked = self.ask(name);
         Box::pin(async move {
             match asked?.await {
