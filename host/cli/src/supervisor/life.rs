@@ -7,6 +7,7 @@ use super::workers::{Ended, Happened, Workers};
 use crate::server::{Plan, announce};
 use crate::sys::signals::{Hangups, Signals};
 use crate::sys::systemd;
+use anyhow::anyhow;
 use evconn::{Listening, Opened, Served};
 use std::future::pending;
 use std::io;
@@ -19,7 +20,10 @@ use tokio::task::JoinHandle;
 const LOOK: Duration = Duration::from_millis(500);
 
 /// How long workers may take to end once they were told to reset their connections.
-const LAST_MOMENTS: Duration = Duration::from_secs(5);
+const LAST_MOMENTS: Duration = Duration::from_secs(2);
+
+/// How long new workers may take to start in a reload.
+const START: Duration = Duration::from_secs(30);
 
 /// How long the workers of before a reload may take to stop accepting.
 const RETIREMENT: Duration = Duration::from_secs(2);
@@ -53,8 +57,8 @@ enum Phase {
 enum Reload {
     None,
     Loading(JoinHandle<Reloaded>),
-    /// The workers of the new generation start.
-    Starting(Arc<Generation>, Outcome),
+    /// The workers of the new generation start. They are given up then.
+    Starting(Arc<Generation>, Outcome, Instant),
     /// The workers of old generations stop accepting, until then.
     Retiring(Instant, Outcome),
 }
@@ -120,6 +124,7 @@ impl Life {
                 () = tokio::time::sleep_until(time.into()) => self.look_at_clock(),
             }
         }
+        self.workers.end_logs().await;
         let served = self.workers.quota().served();
         tracing::info!("{served}");
         Ok(served)
@@ -249,8 +254,8 @@ impl Life {
             Phase::Draining(until) => until,
         };
         let of_reload = match &self.reload {
-            Reload::Retiring(until, _) => Some(*until),
-            Reload::None | Reload::Loading(_) | Reload::Starting(..) => None,
+            Reload::Retiring(until, _) | Reload::Starting(_, _, until) => Some(*until),
+            Reload::None | Reload::Loading(_) => None,
         };
         let backoff = self.backoff.until().filter(|until| *until > Instant::now());
         let times = [of_phase, of_reload, backoff].into_iter().flatten();
@@ -273,10 +278,12 @@ impl Life {
             Phase::Ending(until) if until <= now => self.workers.kill_all(),
             _ => {}
         }
-        if let Reload::Retiring(until, _) = self.reload
-            && until <= now
-        {
-            self.end_reload();
+        match self.reload {
+            Reload::Retiring(until, _) if until <= now => self.end_reload(),
+            Reload::Starting(_, _, until) if until <= now => {
+                self.refuse_reload(&anyhow!("its workers have not started within {START:?}"));
+            }
+            _ => {}
         }
         let is_serving = matches!(self.phase, Phase::Serving | Phase::Delayed(_));
         if is_serving && self.backoff.is_over(now) && !self.is_starting_a_generation() {
@@ -347,21 +354,19 @@ impl Life {
             None => Arc::clone(&self.generation.compiled),
         };
         let generation = Generation::new(compiled, self.source.certificate());
-        self.reload = Reload::Starting(Arc::clone(&generation), outcome);
+        self.reload = Reload::Starting(Arc::clone(&generation), outcome, Instant::now() + START);
         self.start_first(&generation);
     }
 
     /// Starts one worker: the others follow when it has started.
     fn start_first(&mut self, generation: &Arc<Generation>) {
         if let Err(error) = self.workers.start(generation) {
-            log_component_stays(&anyhow::anyhow!("cannot start a worker: {error}"));
-            self.give_up_reload();
-            systemd::ready();
+            self.refuse_reload(&anyhow!("cannot start a worker: {error}"));
         }
     }
 
     fn go_on_with_reload(&mut self) {
-        let Reload::Starting(generation, outcome) = &self.reload else {
+        let Reload::Starting(generation, outcome, _) = &self.reload else {
             return;
         };
         let (generation, outcome) = (Arc::clone(generation), *outcome);
@@ -397,20 +402,25 @@ impl Life {
     /// If the worker belongs to a generation that is starting, gives that up. Returns whether it did.
     fn fail_reload(&mut self, ended: &Ended) -> bool {
         match &self.reload {
-            Reload::Starting(generation, _) if Arc::ptr_eq(generation, &ended.generation) => {
-                log_component_stays(&anyhow::anyhow!("a worker {}", ended.how));
-                self.give_up_reload();
-                systemd::ready();
+            Reload::Starting(generation, ..) if Arc::ptr_eq(generation, &ended.generation) => {
+                self.refuse_reload(&anyhow!("a worker {}", ended.how));
                 true
             }
             _ => false,
         }
     }
 
+    /// The workers of the new generation have not come up.
+    fn refuse_reload(&mut self, why: &anyhow::Error) {
+        log_component_stays(why);
+        self.give_up_reload();
+        systemd::ready();
+    }
+
     /// Ends the workers of a generation that is starting. The old ones go on.
     fn give_up_reload(&mut self) {
         match std::mem::replace(&mut self.reload, Reload::None) {
-            Reload::Starting(generation, _) => self.workers.kill(&generation),
+            Reload::Starting(generation, ..) => self.workers.kill(&generation),
             Reload::Loading(loading) => loading.abort(),
             Reload::None | Reload::Retiring(..) => {}
         }

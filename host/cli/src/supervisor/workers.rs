@@ -14,9 +14,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 
 /// How many messages of workers may wait for the supervisor.
 const QUEUE: usize = 256;
+
+/// How long to wait for the last lines of workers.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// What all workers have in common.
 pub struct Common {
@@ -39,6 +43,8 @@ pub struct Workers {
     ears: mpsc::Sender<(u64, Said)>,
     /// SIGCHLD.
     ended: Signal,
+    /// The logs of workers that have ended, which may not have been passed on.
+    logs: Vec<JoinHandle<()>>,
 }
 
 /// A worker process.
@@ -109,6 +115,7 @@ impl Workers {
             said,
             ears,
             ended: signal(SignalKind::child())?,
+            logs: Vec::new(),
         })
     }
 
@@ -275,6 +282,9 @@ impl Workers {
 
     fn take(&mut self, at: usize, status: io::Result<ExitStatus>) -> Ended {
         let worker = self.all.swap_remove(at);
+        let process = worker.process.child.id();
+        self.logs.retain(|log| !log.is_finished());
+        self.logs.push(worker.process.log);
         let is_success = status.as_ref().is_ok_and(ExitStatus::success);
         let how = match (worker.failure, status) {
             (Some(failure), _) => format!("failed: {failure}"),
@@ -283,7 +293,7 @@ impl Workers {
         };
         Ended {
             number: worker.number,
-            process: worker.process.child.id(),
+            process,
             generation: worker.generation,
             how,
             is_regular: is_success && worker.stage >= Stage::Stopping,
@@ -332,6 +342,18 @@ impl Workers {
         let worker = self.all.iter().find(|worker| worker.member == member)?;
         worker.process.child.kill();
         Some(worker.process.child.id())
+    }
+
+    /// Waits until all that workers have logged is passed on, up to a second.
+    pub async fn end_logs(&mut self) {
+        let logs = async {
+            for log in &mut self.logs {
+                // It does not panic, and nobody aborts it.
+                let _ = log.await;
+            }
+        };
+        // An error means that nobody reads the log.
+        let _ = tokio::time::timeout(LAST_WORDS, logs).await;
     }
 
     /// Closes the listening sockets: no worker needs them any more.

@@ -33,7 +33,7 @@ impl Child {
     ) -> io::Result<(Self, ChildStderr)> {
         let mut command = Command::new(own_program()?);
         command
-            .arg0(format!("evconn: {subcommand}"))
+            .arg0("evconn")
             .arg(subcommand)
             .stdin(Stdio::from(control))
             .stdout(Stdio::null())
@@ -41,6 +41,7 @@ impl Child {
         let prepare = move || {
             ignore_signals()?;
             die_with_parent()?;
+            pass_on_nothing();
             if let Some(bytes) = bounds.memory {
                 limit_memory(bytes)?;
             }
@@ -162,6 +163,34 @@ fn die_with_parent() -> io::Result<()> {
 #[cfg(not(target_os = "linux"))]
 fn die_with_parent() -> io::Result<()> {
     Ok(())
+}
+
+/// Keeps what this process has inherited from the next one. (What this program has opened is close-on-exec.)
+#[cfg(target_os = "linux")]
+#[allow(unsafe_code, reason = "musl has no function for this system call")]
+fn pass_on_nothing() {
+    const FIRST: libc::c_uint = 3;
+    // SAFETY: it only sets flags. Linux before 5.11 refuses that: then the next process has them, too.
+    unsafe {
+        libc::syscall(
+            libc::SYS_close_range,
+            FIRST,
+            libc::c_uint::MAX,
+            libc::CLOSE_RANGE_CLOEXEC,
+        );
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn pass_on_nothing() {}
+
+/// Sets the name of this process for `ps` and `pgrep`: that of the executed path would be `exe`.
+pub fn set_name(name: &std::ffi::CStr) {
+    // It is not worth an error.
+    #[cfg(target_os = "linux")]
+    let _ = rustix::thread::set_name(name);
+    #[cfg(not(target_os = "linux"))]
+    let _ = name;
 }
 
 fn limit_memory(bytes: u64) -> io::Result<()> {

@@ -1,12 +1,12 @@
 //! The loader: compiles the component, or takes its compiled code from the cache, and passes it on.
 
-use super::Parse;
-use crate::control::{Channel, FromLoader, Load, Loaded};
+use super::{Parse, first_message, no_command};
+use crate::control::{FromLoader, Load, Loaded};
 use crate::files::Input;
 use crate::log;
 use crate::server::{Code, Plan};
+use crate::sys::child::set_name;
 use crate::sys::memory;
-use anyhow::{Context, bail};
 use evconn::{Host, Limits};
 use std::fs::File;
 use std::io::Read;
@@ -19,34 +19,32 @@ const MAGIC: &[u8] = b"\0asm";
 
 /// Loads the component that the supervisor asks for.
 pub fn run(parse: Parse) -> ExitCode {
-    match answer(parse) {
-        Ok(()) => {
-            log::flush();
-            ExitCode::SUCCESS
-        }
-        Err(error) => {
-            eprintln!("evconn: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-fn answer(parse: Parse) -> anyhow::Result<()> {
-    let mut channel = Channel::of_standard_input()?;
-    let Some((load, files)) = channel.receive::<Load>().context("cannot read from the supervisor")?
-    else {
-        bail!("this subcommand is for evconn itself: use `evconn serve`");
+    set_name(c"evconn-loader");
+    let Some((channel, (load, files))) = first_message::<Load>() else {
+        return no_command();
     };
-    let (plan, format) = parse(&load.arguments)?;
-    log::start_in_child(format, load.is_terminal);
-    let stdin = files.into_iter().next().map(read).transpose()?;
-    let (answer, files) = match compiled(&plan, stdin) {
+    let (answer, files) = match loaded(parse, &load, files) {
         Ok((loaded, files)) => (FromLoader::Loaded(loaded), files),
         Err(error) => (FromLoader::Failed(format!("{error:#}")), Vec::new()),
     };
     // What was logged on the way comes first.
     log::flush();
-    Ok(channel.send(&answer, files)?)
+    match channel.send(&answer, files) {
+        Ok(()) => ExitCode::SUCCESS,
+        // The supervisor is gone.
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+fn loaded(
+    parse: Parse,
+    load: &Load,
+    files: Vec<OwnedFd>,
+) -> anyhow::Result<(Loaded, Vec<OwnedFd>)> {
+    let (plan, format) = parse(&load.arguments)?;
+    log::start_in_child(format, load.is_terminal);
+    let stdin = files.into_iter().next().map(read).transpose()?;
+    compiled(&plan, stdin)
 }
 
 fn read(file: OwnedFd) -> anyhow::Result<Arc<[u8]>> {

@@ -7,14 +7,16 @@ mod serving;
 
 pub use loader::run as run_loader;
 
-use crate::control::{Channel, Start, StartFiles, ToWorker};
+use crate::control::{Channel, FromWorker, Start, StartFiles, ToWorker};
 use crate::log;
 use crate::server::Plan;
-use anyhow::{Context, anyhow, bail};
+use crate::sys::child::set_name;
+use anyhow::{anyhow, bail};
 use evconn::{Opened, Quota};
-use std::collections::VecDeque;
+use serde::de::DeserializeOwned;
 use std::ffi::OsString;
 use std::fs::File;
+use std::io;
 use std::os::fd::OwnedFd;
 use std::process::ExitCode;
 use tokio::runtime::Builder;
@@ -24,22 +26,41 @@ pub type Parse = fn(&[OsString]) -> anyhow::Result<(Plan, log::Format)>;
 
 /// Serves connections until the supervisor says otherwise.
 pub fn run(parse: Parse) -> ExitCode {
-    let outcome = start(parse).and_then(|(start, channel)| {
-        let runtime = Builder::new_current_thread().enable_all().build();
-        let runtime = runtime.context("cannot start the event loop")?;
-        let outcome = runtime.block_on(serving::serve(start, channel));
-        // A blocking task may be reading a pipe that nobody writes to.
-        runtime.shutdown_background();
-        outcome
-    });
+    set_name(c"evconn-worker");
+    let Some((mut channel, order)) = first_message() else {
+        return no_command();
+    };
+    let outcome = match start(parse, &mut channel, order) {
+        Ok(started) => serve(started, channel),
+        // The supervisor may be gone, too.
+        Err(error) => channel.send(&FromWorker::Failed(format!("{error:#}")), Vec::new()),
+    };
     log::flush();
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("evconn: {error:#}");
-            ExitCode::FAILURE
-        }
+        Err(_) => ExitCode::FAILURE,
     }
+}
+
+/// Returns the control socket and what came first, if this process was started by a supervisor.
+fn first_message<M: DeserializeOwned>() -> Option<(Channel, (M, Vec<OwnedFd>))> {
+    let mut channel = Channel::of_standard_input().ok()?;
+    let message = channel.receive().ok()??;
+    Some((channel, message))
+}
+
+/// Tells a user who has found the subcommand.
+fn no_command() -> ExitCode {
+    eprintln!("evconn: `evconn serve` starts this subcommand: it is none for users");
+    ExitCode::from(2)
+}
+
+fn serve(started: Started, channel: Channel) -> io::Result<()> {
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    let outcome = runtime.block_on(serving::serve(started, channel));
+    // A blocking task may be reading a pipe that nobody writes to.
+    runtime.shutdown_background();
+    outcome
 }
 
 /// What a worker was started with.
@@ -53,19 +74,22 @@ struct Started {
     sockets: Vec<Opened>,
 }
 
-fn start(parse: Parse) -> anyhow::Result<(Started, Channel)> {
-    let mut channel = Channel::of_standard_input()?;
-    let Some((ToWorker::Start(start), files)) = received(&mut channel)? else {
-        bail!("this subcommand is for evconn itself: use `evconn serve`");
+fn start(
+    parse: Parse,
+    channel: &mut Channel,
+    order: (ToWorker, Vec<OwnedFd>),
+) -> anyhow::Result<Started> {
+    let (ToWorker::Start(start), files) = order else {
+        bail!("the supervisor did not say what to serve");
     };
     let (plan, format) = parse(&start.arguments)?;
     log::start_in_child(format, start.is_terminal);
-    let sockets = sockets(&mut channel, start.sockets)?;
+    let sockets = sockets(channel, start.sockets)?;
     let mut files: Vec<Option<OwnedFd>> = files.into_iter().map(Some).collect();
     let mut take = |at: usize| files.get_mut(at).and_then(Option::take);
     let binary = take(StartFiles::BINARY).map(File::from);
     let mut required = |at| take(at).ok_or_else(|| anyhow!("a descriptor is missing"));
-    let started = Started {
+    Ok(Started {
         quota: Quota::open(required(StartFiles::MEMORY)?, required(StartFiles::BELL)?)?,
         code: required(StartFiles::CODE)?.into(),
         listener: required(StartFiles::LISTENER)?.into(),
@@ -73,15 +97,14 @@ fn start(parse: Parse) -> anyhow::Result<(Started, Channel)> {
         sockets,
         plan,
         start: *start,
-    };
-    Ok((started, channel))
+    })
 }
 
 /// Receives the listening sockets.
 fn sockets(channel: &mut Channel, count: usize) -> anyhow::Result<Vec<Opened>> {
     let mut sockets = Vec::new();
     while sockets.len() < count {
-        let Some((ToWorker::Sockets(message), descriptors)) = received(channel)? else {
+        let Some((ToWorker::Sockets(message), descriptors)) = channel.receive()? else {
             bail!("the supervisor sent no listening sockets");
         };
         for (descriptor, inherited) in descriptors.into_iter().zip(message.inherited) {
@@ -89,9 +112,4 @@ fn sockets(channel: &mut Channel, count: usize) -> anyhow::Result<Vec<Opened>> {
         }
     }
     Ok(sockets)
-}
-
-fn received(channel: &mut Channel) -> anyhow::Result<Option<(ToWorker, VecDeque<OwnedFd>)>> {
-    let received = channel.receive().context("cannot read from the supervisor")?;
-    Ok(received.map(|(message, files)| (message, files.into())))
 }

@@ -4,18 +4,22 @@ use super::Started;
 use super::names::Names;
 use crate::control::{Channel, FromWorker, Receiver, Sender, ToWorker};
 use evconn::{Host, Limits, Listener, Server, ServerHandle, Service, Shutdown};
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::oneshot;
 
 /// Serves until the last connection has ended after the supervisor said so.
-pub async fn serve(started: Started, channel: Channel) -> anyhow::Result<()> {
+///
+/// # Errors
+/// If it has failed, of which the supervisor was told.
+pub async fn serve(started: Started, channel: Channel) -> io::Result<()> {
     let (sender, receiver) = channel.split()?;
-    let outcome = run(started, &sender, receiver).await;
-    if let Err(error) = &outcome {
+    let outcome = run(started, &sender, receiver).await.map_err(|error| {
         // The supervisor may be gone, too.
         let _ = sender.send(&FromWorker::Failed(format!("{error:#}")), Vec::new());
-    }
+        io::Error::other(error)
+    });
     sender.flush().await;
     outcome
 }
