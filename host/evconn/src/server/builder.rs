@@ -7,7 +7,7 @@ use super::{PeerFilter, Server, ServerHandle};
 use crate::quota::Member;
 use crate::service::{Instances, Reuse};
 use crate::sockets::{Policy, TcpOptions, Use};
-use crate::{AcceptRate, Error, Limits, ListenSource, Listener, ListenerBuilder, Opened, Service};
+use crate::{AcceptRate, Error, Limits, ListenSource, Listener, ListenerBuilder, Service};
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +16,6 @@ use std::time::Duration;
 pub struct ServerBuilder {
     service: Service,
     sources: Vec<ListenSource>,
-    sockets: Vec<Opened>,
     listeners: Vec<Listener>,
     limits: Limits,
     peers: PeerFilter,
@@ -35,7 +34,6 @@ impl ServerBuilder {
         Self {
             service: service.clone(),
             sources: Vec::new(),
-            sockets: Vec::new(),
             listeners: Vec::new(),
             limits: Limits::default(),
             peers: PeerFilter::default(),
@@ -53,12 +51,6 @@ impl ServerBuilder {
     /// Adds a source to listen on.
     pub fn listen(mut self, source: ListenSource) -> Self {
         self.sources.push(source);
-        self
-    }
-
-    /// Adds a listening socket that is open already. Its backlog and its socket options stay as they are.
-    pub fn socket(mut self, socket: Opened) -> Self {
-        self.sockets.push(socket);
         self
     }
 
@@ -155,17 +147,6 @@ impl ServerBuilder {
                 Err(error) => {
                     super::close(&listeners).await;
                     return Err(error.at(source));
-                }
-            }
-        }
-        for socket in std::mem::take(&mut self.sockets) {
-            let builder = self.listener_builder(&counters);
-            let listening = async move { builder.listen(socket).await };
-            match host.workers().on_first(listening).await.unwrap_or(Err(Error::Closed)) {
-                Ok(listener) => listeners.push(listener),
-                Err(error) => {
-                    super::close(&listeners).await;
-                    return Err(error);
                 }
             }
         }
