@@ -233,11 +233,14 @@ impl ListenSource {
 }
 
 impl Opened {
-    /// Sets whether other processes accept from the queue of this socket. Has no effect on an address, which
-    /// is bound later. See [`Opened::Tcp`].
+    /// Sets whether other processes may go on accepting from the queue of this socket when this one drains:
+    /// see [`Opened::Tcp`]. Has no effect on an address, which is bound later.
     ///
-    /// Processes that serve one socket together and end together pass false: each drains the queue, and
-    /// together they accept every connection that arrived.
+    /// Processes that serve one socket and end at the same time pass false: each drains the queue, and
+    /// together they accept every connection that arrived. On Linux, draining changes the socket that they
+    /// share: once one of them drains, no further peer can connect to any of them. Peers are refused when
+    /// the last process has closed the socket, also one that does not accept from it, so it has to close
+    /// its own descriptor when the others drain.
     pub fn shared(mut self, value: bool) -> Self {
         match &mut self {
             Self::Address { .. } => {}

@@ -7,7 +7,7 @@ use super::{PeerFilter, Server, ServerHandle};
 use crate::quota::Member;
 use crate::service::{Instances, Reuse};
 use crate::sockets::{Policy, TcpOptions, Use};
-use crate::{AcceptRate, Error, Limits, ListenSource, Listener, ListenerBuilder, Service};
+use crate::{AcceptRate, Error, Limits, ListenSource, Listener, ListenerBuilder, Opened, Service};
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +16,7 @@ use std::time::Duration;
 pub struct ServerBuilder {
     service: Service,
     sources: Vec<ListenSource>,
+    opened: Vec<Opened>,
     listeners: Vec<Listener>,
     limits: Limits,
     peers: PeerFilter,
@@ -34,6 +35,7 @@ impl ServerBuilder {
         Self {
             service: service.clone(),
             sources: Vec::new(),
+            opened: Vec::new(),
             listeners: Vec::new(),
             limits: Limits::default(),
             peers: PeerFilter::default(),
@@ -51,6 +53,13 @@ impl ServerBuilder {
     /// Adds a source to listen on.
     pub fn listen(mut self, source: ListenSource) -> Self {
         self.sources.push(source);
+        self
+    }
+
+    /// Adds a socket that listens already: one of [`ListenSource::listen`], also of another process, or of
+    /// [`Opened::from_fd`]. All settings of this builder apply to it except [`backlog`](Self::backlog).
+    pub fn listen_on(mut self, opened: Opened) -> Self {
+        self.opened.push(opened);
         self
     }
 
@@ -135,20 +144,11 @@ impl ServerBuilder {
         let host = self.service.host().clone();
         host.check_capacity(&self.limits)?;
         self.service.check_capacity(self.limits.max_connections)?;
-        let mut listeners = std::mem::take(&mut self.listeners);
         let counters = Arc::<Counters>::default();
-        for source in &self.sources {
-            let (builder, place) = (self.listener_builder(&counters), source.clone());
-            let listening = async move { builder.listen_on(&place).await };
-            let opened = host.workers().on_first(listening).await;
-            // The task fails only when the host ends, which this function keeps alive.
-            match opened.unwrap_or(Err(Error::Closed)) {
-                Ok(opened) => listeners.extend(opened),
-                Err(error) => {
-                    super::close(&listeners).await;
-                    return Err(error.at(source));
-                }
-            }
+        let mut listeners = std::mem::take(&mut self.listeners);
+        if let Err(error) = self.open(&mut listeners, &counters).await {
+            super::close(&listeners).await;
+            return Err(error);
         }
         let instances = Instances::new(self.service, self.limits, self.reuse);
         let connections = Connections::new(self.limits, self.peers, instances, counters);
@@ -161,7 +161,38 @@ impl ServerBuilder {
 }
 
 impl ServerBuilder {
-    /// Returns the builder for the listeners of the sources.
+    /// Listens on the sockets and on the sources.
+    async fn open(
+        &mut self,
+        listeners: &mut Vec<Listener>,
+        counters: &Arc<Counters>,
+    ) -> Result<(), Error> {
+        let host = self.service.host().clone();
+        // The task fails only when the host ends, which this function keeps alive.
+        let closed = || Error::Closed;
+        for opened in std::mem::take(&mut self.opened) {
+            let listening = self.listener_builder(counters).listen(opened);
+            let listener = host
+                .workers()
+                .on_first(listening)
+                .await
+                .ok_or_else(closed)?;
+            listeners.push(listener?);
+        }
+        for source in &self.sources {
+            let (builder, place) = (self.listener_builder(counters), source.clone());
+            let listening = async move { builder.listen_on(&place).await };
+            let opened = host
+                .workers()
+                .on_first(listening)
+                .await
+                .ok_or_else(closed)?;
+            listeners.extend(opened.map_err(|error| error.at(source))?);
+        }
+        Ok(())
+    }
+
+    /// Returns the builder for the listeners of the sockets and the sources.
     fn listener_builder(&self, counters: &Arc<Counters>) -> ListenerBuilder {
         let mut builder = Listener::builder(self.service.host()).tcp_options(self.tcp.clone());
         if let Some(backlog) = self.backlog {
