@@ -14,7 +14,6 @@ mod server;
 #[cfg(unix)]
 mod supervisor;
 mod sys;
-mod temp;
 #[cfg(unix)]
 mod worker;
 

@@ -41,7 +41,7 @@
 //! | for | items |
 //! | --- | --- |
 //! | every host | [`p2`], [`TcpView`], [`TcpCtxView`], [`TcpCtx`], [`Policy`], [`TcpOptions`] |
-//! | rules besides a policy | [`Destinations`], [`Place`], [`UdpRules`], [`OnDenied`] |
+//! | rules besides a policy | [`Destinations`], [`Place`], [`UdpRules`], [`OnDenied`], [`Resolver`] |
 //! | sockets that the host opens | [`listen`], [`TcpSocket::from_tcp_listener`], [`TcpSocket::from_unix_listener`] |
 //! | connections that move between stores | [`p2::take`], [`p2::give`], [`Endpoint`], [`Plain`], [`Peer`] |
 //!
@@ -67,7 +67,8 @@ pub use error::ErrorCode;
 pub use p2::{TcpCtxView, TcpView};
 pub use policy::{
     Denial, Destination, Destinations, InvalidDestination, IpAddressFamily, OnDenied, Place,
-    PlaceHost, Policy, Protocol, Refusals, ResolveAddressStream, TcpCtx, UdpRules, Use, scope_of,
+    PlaceHost, Policy, Protocol, Refusals, ResolveAddressStream, Resolver, TcpCtx, UdpRules, Use,
+    resolve_name, scope_of,
 };
 pub use socket::{TcpSocket, listen};
 pub use sys::{KeepAlive, PeerCredentials, TcpOptions};

@@ -130,7 +130,7 @@ mod tls {
 
         #[cfg(unix)]
         pub fn config_with(&self, pem: &Pem) -> anyhow::Result<TlsConfig> {
-            let _ = pem; let config: TlsConfig = todo!();
+            let config = TlsConfig::from_pem(&pem.certificate, &pem.key)?;
             Ok(self.configure(config))
         }
 

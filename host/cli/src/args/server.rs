@@ -10,7 +10,7 @@ use clap::Args;
 use evconn::{GrantError, Grants, Limits, Reuse, ServerBuilder, Shutdown};
 use std::num::{NonZero, NonZeroU32};
 #[cfg(unix)]
-use crate::temp::Resolver;
+use evconn::sockets::Resolver;
 #[cfg(unix)]
 use std::sync::Arc;
 use std::time::Duration;
@@ -69,7 +69,7 @@ impl ServerArgs {
     /// Does the same in a process that has names looked up by another one.
     #[cfg(unix)]
     pub fn grants_with(&self, resolver: Arc<dyn Resolver>) -> Result<Grants, GrantError> {
-        self.grants.builder().build()
+        self.grants.builder().resolver(resolver).build()
     }
 
     /// What a server with these flags needs of the machine.

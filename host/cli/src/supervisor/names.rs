@@ -2,7 +2,7 @@
 //! cannot.
 
 use crate::control::{Sender, ToWorker};
-use crate::temp as sockets;
+use evconn::sockets;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 

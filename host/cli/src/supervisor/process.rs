@@ -46,7 +46,7 @@ fn pass_on(stderr: ChildStderr) -> io::Result<JoinHandle<()>> {
         let mut text = Vec::new();
         // An error is as good as the end: nothing more can be read.
         while let Ok(1..) = pipe.read_buf(&mut text).await {
-            tokio::task::yield_now().await; // TEMP
+            Stderr::ready().await;
             pass_on_lines(&mut text);
         }
         if !text.is_empty() {

@@ -44,7 +44,8 @@ impl Source {
     /// The certificate that is in use, with its key.
     #[cfg(feature = "tls")]
     pub fn certificate(&self) -> Option<Pem> {
-        self.ingress.tls_config()?; todo!()
+        let [certificate, key] = self.ingress.tls_config()?.pem();
+        Some(Pem { certificate, key })
     }
 
     #[cfg(not(feature = "tls"))]

@@ -1,7 +1,7 @@
 //! Has host names looked up by the supervisor: a worker can read none of the files that this takes.
 
 use crate::control::{FromWorker, Sender};
-use crate::temp::Resolver;
+use evconn::sockets::Resolver;
 use futures_util::future::BoxFuture;
 use std::collections::HashMap;
 use std::io;
