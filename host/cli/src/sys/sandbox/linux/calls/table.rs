@@ -94,7 +94,7 @@ const LEVELS: &[u64] = &[
 
 pub const GROUPS: &[Group] = &[
     Group {
-        purpose: "Sockets that are open: those that were passed to it, and accepted connections",
+        purpose: "Open sockets: listening sockets, connections, the control socket",
         needed: always,
         calls: calls![
             SYS_read,
@@ -141,7 +141,7 @@ pub const GROUPS: &[Group] = &[
         ],
     },
     Group {
-        purpose: "Handshakes under way, while a listener drains",
+        purpose: "Handshakes in progress while a listener drains",
         needed: always,
         calls: calls![SYS_socket(
             one_of(0, &[AF_NETLINK as u64]),
@@ -164,7 +164,7 @@ pub const GROUPS: &[Group] = &[
         ],
     },
     Group {
-        purpose: "Memory: of the process, and of instances",
+        purpose: "Memory of the process and of instances",
         needed: always,
         calls: calls![
             SYS_brk,
@@ -179,7 +179,7 @@ pub const GROUPS: &[Group] = &[
         ],
     },
     Group {
-        purpose: "Threads, which may start at any time",
+        purpose: "Threads",
         needed: always,
         calls: calls![
             SYS_clone(has(0, CLONE_THREAD)),
@@ -207,7 +207,7 @@ pub const GROUPS: &[Group] = &[
         ],
     },
     Group {
-        purpose: "Signals: traps of guests, shutdown, the process's own end",
+        purpose: "Signals: traps of guests, and the process's own abort",
         needed: always,
         calls: calls![
             SYS_rt_sigaction,
@@ -218,7 +218,7 @@ pub const GROUPS: &[Group] = &[
         ],
     },
     Group {
-        purpose: "Clocks, random numbers, and what the process knows of itself",
+        purpose: "Clocks, random numbers, facts about the process",
         needed: always,
         calls: calls![
             SYS_clock_getres,
@@ -240,7 +240,7 @@ pub const GROUPS: &[Group] = &[
         ],
     },
     Group {
-        purpose: "Files that are open",
+        purpose: "Open files",
         needed: always,
         calls: calls![
             SYS_fstat,
@@ -254,19 +254,20 @@ pub const GROUPS: &[Group] = &[
             SYS_ftruncate,
         ],
     },
+    // Old calls, which C libraries still use there.
     #[cfg(target_arch = "x86_64")]
     Group {
-        purpose: "Old calls of x86_64 for the same, which C libraries still use",
+        purpose: "x86_64: waiting",
         needed: always,
         calls: calls![SYS_epoll_wait, SYS_poll, SYS_select, SYS_pipe, SYS_time,],
     },
     Group {
-        purpose: "Code that is loaded later: a reload, and libraries for host names",
+        purpose: "Compiled code after the start: a reload; libraries that look up host names",
         needed: loads_code,
         calls: calls![SYS_mmap, SYS_mprotect,],
     },
     Group {
-        purpose: "Granted directories, and files for host names",
+        purpose: "Granted directories; files for host names",
         needed: opens,
         calls: calls![
             SYS_openat,
@@ -286,12 +287,12 @@ pub const GROUPS: &[Group] = &[
     },
     #[cfg(target_arch = "x86_64")]
     Group {
-        purpose: "Old calls of x86_64 for the same, which C libraries still use",
+        purpose: "x86_64: granted directories",
         needed: opens,
         calls: calls![SYS_open, SYS_stat, SYS_lstat, SYS_access, SYS_readlink,],
     },
     Group {
-        purpose: "Granted directories that are writable",
+        purpose: "Writable granted directories",
         needed: writes,
         calls: calls![
             SYS_mkdirat,
@@ -310,7 +311,7 @@ pub const GROUPS: &[Group] = &[
     },
     #[cfg(target_arch = "x86_64")]
     Group {
-        purpose: "Old calls of x86_64 for the same, which C libraries still use",
+        purpose: "x86_64: writable granted directories",
         needed: writes,
         calls: calls![
             SYS_mkdir,
@@ -322,7 +323,7 @@ pub const GROUPS: &[Group] = &[
         ],
     },
     Group {
-        purpose: "The network, if it is granted",
+        purpose: "Granted network",
         needed: connects,
         calls: calls![
             SYS_socket(one_of(0, &[AF_INET as u64, AF_INET6 as u64])),
@@ -332,7 +333,7 @@ pub const GROUPS: &[Group] = &[
         ],
     },
     Group {
-        purpose: "Host names: which addresses this machine has",
+        purpose: "Host names: the addresses of the machine",
         needed: looks_up,
         calls: calls![SYS_socket(
             one_of(0, &[AF_NETLINK as u64]),
