@@ -134,3 +134,58 @@ fn missing(status: LandlockStatus, needs: &Needs) -> Vec<Missing> {
         .map(|(_, _, what)| Missing::LandlockPart(what))
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(status: LandlockStatus, network: Network) -> Vec<String> {
+        let needs = Needs {
+            network,
+            ..Needs::default()
+        };
+        let missing = missing(status, &needs).into_iter();
+        missing.map(|missing| missing.to_string()).collect()
+    }
+
+    #[test]
+    fn a_kernel_without_landlock_is_a_line() {
+        for (status, why) in [
+            (
+                LandlockStatus::NotImplemented,
+                "this kernel or container has none",
+            ),
+            (
+                LandlockStatus::NotEnabled,
+                "this kernel was started without it (parameter lsm=)",
+            ),
+        ] {
+            let line = format!("workers are not confined by Landlock: {why}");
+            assert_eq!(lines(status, Network::None), [line]);
+        }
+    }
+
+    #[test]
+    fn what_an_old_landlock_does_not_restrict_is_a_line_each() {
+        let of = |version, network| {
+            let status = LandlockStatus::Available {
+                effective_abi: version,
+                kernel_abi: None,
+            };
+            lines(status, network)
+        };
+        let line = |what: &str| {
+            format!("the Landlock of this kernel is too old to keep workers from {what}")
+        };
+        let signalling = line("signalling other processes");
+        let connecting = line("connecting and binding");
+        let truncating = line("truncating files");
+        assert_eq!(of(ABI::V6, Network::None), Vec::<String>::new());
+        assert_eq!(of(ABI::V4, Network::None), [signalling.clone()]);
+        assert_eq!(of(ABI::V3, Network::Addresses), [signalling.clone()]);
+        assert_eq!(
+            of(ABI::V2, Network::None),
+            [truncating, connecting, signalling]
+        );
+    }
+}

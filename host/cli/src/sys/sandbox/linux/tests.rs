@@ -104,6 +104,7 @@ passing! {
         a_missing_directory_is_an_error_of_one_line;
     network:
         without_a_grant_there_is_no_network
+        landlock_denies_tcp_and_signals_by_itself
         with_a_grant_there_is_the_internet_and_nothing_else
         names_are_looked_up_if_that_is_granted
         descriptors_are_passed;

@@ -51,6 +51,27 @@ fn without_a_grant_there_is_no_network() {
     assert_eq!(text, "text");
 }
 
+/// What seccomp would deny first.
+#[test]
+#[ignore = "another test runs it"]
+fn landlock_denies_tcp_and_signals_by_itself() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
+    let address = listener.local_addr().expect("its address");
+    if !is_child() {
+        return;
+    }
+    let missing = confine_files(&needing(Network::None)).expect("the files are confined");
+    if !missing.is_empty() {
+        return println!("skipped: {missing:?}");
+    }
+    denied(TcpStream::connect(address));
+    denied(TcpListener::bind("127.0.0.1:0"));
+    let parent = rustix::process::getppid().expect("a parent");
+    denied(rustix::process::test_kill_process(parent).map_err(Into::into));
+    let own = rustix::process::test_kill_process(rustix::process::getpid());
+    own.expect("a signal to itself");
+}
+
 /// Whatever the C library says of a name that it does not find.
 fn without_its_kind(error: std::io::Error) -> std::io::Error {
     println!("{error}");
