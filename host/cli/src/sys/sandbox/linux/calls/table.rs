@@ -1,6 +1,11 @@
 //! The list: which system calls a worker may make, what for, and with which arguments. It is documented in
 //! docs/sandbox.md, which a test compares with it.
 
+#![allow(
+    clippy::unnecessary_cast,
+    reason = "the C libraries differ in the types of these constants"
+)]
+
 use super::Needs;
 use crate::sys::sandbox::Network;
 use libc::*;
@@ -77,19 +82,37 @@ macro_rules! calls {
     };
 }
 
+/// Values of an `int`.
+macro_rules! ints {
+    ($($value:expr),*) => {
+        &[$($value as u64),*]
+    };
+}
+
 /// Linux 6.7: which pages were written (`_IOWR('f', 16, struct pm_scan_arg)` of linux/fs.h).
 const PAGEMAP_SCAN: u64 = 0xc060_6610;
 
-/// `AF_NETLINK` with this protocol: the state of sockets (sock_diag(7)).
-const SOCKET_STATES: u64 = NETLINK_SOCK_DIAG as u64;
-
 /// The levels of the options of sockets: their own, and those of TCP, UDP and IP.
-const LEVELS: &[u64] = &[
-    SOL_SOCKET as u64,
-    IPPROTO_TCP as u64,
-    IPPROTO_UDP as u64,
-    IPPROTO_IP as u64,
-    IPPROTO_IPV6 as u64,
+const LEVELS: &[u64] = ints![
+    SOL_SOCKET,
+    IPPROTO_TCP,
+    IPPROTO_UDP,
+    IPPROTO_IP,
+    IPPROTO_IPV6
+];
+
+/// Requests to sockets and pipes, and whether something is a terminal.
+const IOCTL: &[u64] = ints![FIONBIO, FIONREAD, FIOCLEX, TIOCOUTQ, TCGETS];
+
+/// Flags, duplicates, and the seals of memory that is passed as a descriptor.
+const FCNTL: &[u64] = ints![
+    F_GETFD,
+    F_SETFD,
+    F_GETFL,
+    F_SETFL,
+    F_DUPFD_CLOEXEC,
+    F_ADD_SEALS,
+    F_GET_SEALS
 ];
 
 pub const GROUPS: &[Group] = &[
@@ -113,29 +136,9 @@ pub const GROUPS: &[Group] = &[
             SYS_getpeername,
             SYS_getsockopt(one_of(1, LEVELS)),
             SYS_setsockopt(one_of(1, LEVELS)),
-            SYS_socketpair(one_of(0, &[AF_UNIX as u64])),
-            SYS_ioctl(one_of(
-                1,
-                &[
-                    FIONBIO as u64,
-                    FIONREAD as u64,
-                    FIOCLEX as u64,
-                    TIOCOUTQ as u64,
-                    TCGETS as u64
-                ]
-            )),
-            SYS_fcntl(one_of(
-                1,
-                &[
-                    F_GETFD as u64,
-                    F_SETFD as u64,
-                    F_GETFL as u64,
-                    F_SETFL as u64,
-                    F_DUPFD_CLOEXEC as u64,
-                    F_ADD_SEALS as u64,
-                    F_GET_SEALS as u64
-                ]
-            )),
+            SYS_socketpair(one_of(0, ints![AF_UNIX])),
+            SYS_ioctl(one_of(1, IOCTL)),
+            SYS_fcntl(one_of(1, FCNTL)),
             SYS_dup,
             SYS_close,
         ],
@@ -144,8 +147,8 @@ pub const GROUPS: &[Group] = &[
         purpose: "Handshakes in progress while a listener drains",
         needed: always,
         calls: calls![SYS_socket(
-            one_of(0, &[AF_NETLINK as u64]),
-            one_of(2, &[SOCKET_STATES])
+            one_of(0, ints![AF_NETLINK]),
+            one_of(2, ints![NETLINK_SOCK_DIAG])
         ),],
     },
     Group {
@@ -175,7 +178,7 @@ pub const GROUPS: &[Group] = &[
             SYS_madvise,
             SYS_mincore,
             SYS_memfd_create,
-            SYS_ioctl(one_of(1, &[PAGEMAP_SCAN])),
+            SYS_ioctl(one_of(1, ints![PAGEMAP_SCAN])),
         ],
     },
     Group {
@@ -196,14 +199,11 @@ pub const GROUPS: &[Group] = &[
             SYS_getcpu,
             SYS_sched_getaffinity,
             SYS_sched_getattr,
-            SYS_sched_setattr(one_of(0, &[0])),
+            SYS_sched_setattr(one_of(0, ints![0])),
             SYS_sched_yield,
             SYS_getpriority,
-            SYS_setpriority(one_of(0, &[PRIO_PROCESS as u64]), one_of(1, &[0])),
-            SYS_prctl(one_of(
-                0,
-                &[PR_SET_NAME as u64, PR_GET_NAME as u64, PR_SET_VMA as u64]
-            )),
+            SYS_setpriority(one_of(0, ints![PRIO_PROCESS]), one_of(1, ints![0])),
+            SYS_prctl(one_of(0, ints![PR_SET_NAME, PR_GET_NAME, PR_SET_VMA])),
         ],
     },
     Group {
@@ -234,7 +234,7 @@ pub const GROUPS: &[Group] = &[
             SYS_getgid,
             SYS_getegid,
             SYS_getrusage,
-            SYS_prlimit64(one_of(0, &[0]), zero(2)),
+            SYS_prlimit64(one_of(0, ints![0]), zero(2)),
             SYS_sysinfo,
             SYS_uname,
         ],
@@ -326,7 +326,7 @@ pub const GROUPS: &[Group] = &[
         purpose: "Granted network",
         needed: connects,
         calls: calls![
-            SYS_socket(one_of(0, &[AF_INET as u64, AF_INET6 as u64])),
+            SYS_socket(one_of(0, ints![AF_INET, AF_INET6])),
             SYS_bind,
             SYS_connect,
             SYS_listen,
@@ -336,8 +336,8 @@ pub const GROUPS: &[Group] = &[
         purpose: "Host names: the addresses of the machine",
         needed: looks_up,
         calls: calls![SYS_socket(
-            one_of(0, &[AF_NETLINK as u64]),
-            one_of(2, &[NETLINK_ROUTE as u64])
+            one_of(0, ints![AF_NETLINK]),
+            one_of(2, ints![NETLINK_ROUTE])
         ),],
     },
 ];
