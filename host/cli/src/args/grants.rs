@@ -4,6 +4,8 @@ use super::wasmtime::WasmtimeArgs;
 use clap::Args;
 use evconn::sockets::{Destination, InvalidDestination};
 use evconn::{DirAccess, Grants, GrantsBuilder, ListenGrant};
+#[cfg(unix)]
+use std::path::Path;
 use std::path::PathBuf;
 
 /// What may be granted to every component.
@@ -71,6 +73,13 @@ impl ServiceGrantArgs {
         self.arg
             .iter()
             .fold(grants, |grants, text| grants.arg(text))
+    }
+
+    /// The directories that are granted, and whether they may be written to.
+    #[cfg(unix)]
+    pub fn directories(&self) -> impl Iterator<Item = (&Path, bool)> {
+        let directories = self.grants.dir.iter();
+        directories.map(|dir| (dir.host.as_path(), dir.access == DirAccess::ReadWrite))
     }
 
     /// Whether the service may have sockets of its own, besides its connection.

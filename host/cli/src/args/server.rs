@@ -6,6 +6,8 @@ use super::limits::LimitArgs;
 use super::processes::ProcessArgs;
 use super::values::{count, seconds, some_seconds};
 use crate::machine::Needs;
+#[cfg(unix)]
+use crate::sys::sandbox;
 use clap::Args;
 use evconn::{GrantError, Grants, Limits, Reuse, ServerBuilder, Shutdown};
 use std::num::{NonZero, NonZeroU32};
@@ -70,6 +72,25 @@ impl ServerArgs {
     #[cfg(unix)]
     pub fn grants_with(&self, resolver: Arc<dyn Resolver>) -> Result<Grants, GrantError> {
         self.grants.builder().resolver(resolver).build()
+    }
+
+    /// What a worker with these flags needs of the system.
+    #[cfg(unix)]
+    pub fn privileges(&self) -> sandbox::Needs {
+        let directories = self.grants.directories();
+        sandbox::Needs {
+            directories: directories
+                .map(|(path, writable)| sandbox::Directory {
+                    path: path.to_owned(),
+                    writable,
+                })
+                .collect(),
+            network: match self.grants.has_network() {
+                true => sandbox::Network::Addresses,
+                false => sandbox::Network::None,
+            },
+            loads_code: false,
+        }
     }
 
     /// What a server with these flags needs of the machine.

@@ -47,6 +47,8 @@ pub struct Start {
     pub capacity: usize,
     /// The certificate and its key, if there is one: a worker cannot read the files.
     pub certificate: Option<Pem>,
+    /// Whether it says what the sandbox lacks on this system: one worker is enough.
+    pub tells_missing: bool,
     /// How many sockets the following messages bring in all.
     pub sockets: usize,
 }

@@ -166,6 +166,7 @@ impl Workers {
             max_connections: self.common.max_connections,
             capacity: self.common.capacity,
             certificate: generation.certificate.clone(),
+            tells_missing: number == 1,
             sockets: self.common.sockets.len(),
         }));
         // A worker that is gone already is noticed by its end.

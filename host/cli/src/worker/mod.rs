@@ -3,9 +3,12 @@
 
 mod loader;
 mod names;
+mod privileges;
 mod serving;
 
 pub use loader::run as run_loader;
+
+use privileges::Privileges;
 
 use crate::control::{Channel, FromWorker, Start, StartFiles, ToWorker};
 use crate::log;
@@ -66,6 +69,7 @@ fn serve(started: Started, channel: Channel) -> io::Result<()> {
 /// What a worker was started with.
 struct Started {
     plan: Plan,
+    privileges: Privileges,
     start: Start,
     quota: Quota,
     code: File,
@@ -83,7 +87,11 @@ fn start(
         bail!("the supervisor did not say what to serve");
     };
     let (plan, format) = parse(&start.arguments)?;
+    // First, while there is one thread.
+    let privileges = Privileges::of(&plan, start.tells_missing);
+    let missing = privileges.confine_files()?;
     log::start_in_child(format, start.is_terminal);
+    privileges.log(&missing);
     let sockets = sockets(channel, start.sockets)?;
     let mut files: Vec<Option<OwnedFd>> = files.into_iter().map(Some).collect();
     let mut take = |at: usize| files.get_mut(at).and_then(Option::take);
@@ -96,6 +104,7 @@ fn start(
         binary,
         sockets,
         plan,
+        privileges,
         start: *start,
     })
 }

@@ -2,6 +2,7 @@
 
 use super::Started;
 use super::names::Names;
+use super::privileges::Privileges;
 use crate::control::{Channel, FromWorker, Receiver, Sender, ToWorker};
 use evconn::{Host, Limits, Listener, Server, ServerHandle, Service, Shutdown};
 use std::io;
@@ -30,7 +31,7 @@ async fn run(
     orders: Receiver<ToWorker>,
 ) -> anyhow::Result<()> {
     let names = Names::new(supervisor.clone());
-    let server = server(started, &names).await?;
+    let (server, privileges) = server(started, &names).await?;
     let (begin, begun) = oneshot::channel();
     let (now, is_now) = oneshot::channel();
     let shutdown = Shutdown::on(begun).now_on(is_now).grace(Duration::MAX);
@@ -42,15 +43,17 @@ async fn run(
     };
     tokio::spawn(obeying.obey(orders));
     tokio::spawn(say_stopped(server.listeners().to_vec(), supervisor.clone()));
+    privileges.confine_calls()?;
     // The supervisor notices by itself if this worker is gone.
     let _ = supervisor.send(&FromWorker::Ready, Vec::new());
     server.run(shutdown).await?;
     Ok(())
 }
 
-async fn server(started: Started, names: &Arc<Names>) -> anyhow::Result<Server> {
+async fn server(started: Started, names: &Arc<Names>) -> anyhow::Result<(Server, Privileges)> {
     let Started {
         plan,
+        privileges,
         start,
         quota,
         code,
@@ -76,7 +79,7 @@ async fn server(started: Started, names: &Arc<Names>) -> anyhow::Result<Server> 
         .member(quota.join(start.member, start.capacity));
     let builder = plan.server.configure(builder)?;
     let builder = sockets.into_iter().fold(builder, evconn::ServerBuilder::listen_on);
-    Ok(builder.bind().await?)
+    Ok((builder.bind().await?, privileges))
 }
 
 #[expect(unsafe_code, reason = "compiled code cannot be checked")]

@@ -1,0 +1,40 @@
+//! What a worker gives up.
+
+use crate::server::Plan;
+use crate::sys::sandbox::{Missing, Needs, confine_calls, confine_files};
+
+/// What a worker needs, or everything that its user may do.
+pub struct Privileges {
+    needs: Option<Needs>,
+    tells_missing: bool,
+}
+
+impl Privileges {
+    pub fn of(plan: &Plan, tells_missing: bool) -> Self {
+        let has_sandbox = plan.server.processes.has_sandbox();
+        Self {
+            needs: has_sandbox.then(|| plan.server.privileges()),
+            tells_missing,
+        }
+    }
+
+    /// Gives up files and capabilities, while the process has one thread. Returns what the system lacks for that.
+    pub fn confine_files(&self) -> anyhow::Result<Vec<Missing>> {
+        self.needs.as_ref().map_or(Ok(Vec::new()), confine_files)
+    }
+
+    /// Gives up the system calls that serving does not take.
+    pub fn confine_calls(&self) -> anyhow::Result<()> {
+        if let Some(needs) = &self.needs {
+            self.log(&confine_calls(needs)?);
+        }
+        Ok(())
+    }
+
+    /// Logs what the system lacks.
+    pub fn log(&self, missing: &[Missing]) {
+        if self.tells_missing {
+            missing.iter().for_each(|missing| tracing::warn!("{missing}"));
+        }
+    }
+}
