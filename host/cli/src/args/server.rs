@@ -9,10 +9,10 @@ use crate::machine::Needs;
 #[cfg(unix)]
 use crate::sys::sandbox;
 use clap::Args;
-use evconn::{GrantError, Grants, Limits, Reuse, ServerBuilder, Shutdown};
-use std::num::{NonZero, NonZeroU32};
 #[cfg(unix)]
 use evconn::sockets::Resolver;
+use evconn::{GrantError, Grants, Limits, Reuse, ServerBuilder, Shutdown};
+use std::num::{NonZero, NonZeroU32};
 #[cfg(unix)]
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,7 +43,10 @@ impl ServerArgs {
     /// The number of threads of each process that serve connections.
     pub fn workers(&self) -> NonZero<usize> {
         let cores = || std::thread::available_parallelism().unwrap_or(NonZero::<usize>::MIN);
-        let given = self.instances.workers.and_then(|count| NonZero::new(count.into()));
+        let given = self
+            .instances
+            .workers
+            .and_then(|count| NonZero::new(count.into()));
         given.unwrap_or_else(|| match self.processes.count() {
             None => cores(),
             Some(_) => NonZero::<usize>::MIN,

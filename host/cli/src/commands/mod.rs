@@ -12,9 +12,9 @@ mod worker;
 use crate::failure::Failure;
 use crate::log::Writer;
 use crate::server::{Plan, ServeError};
-use evconn::Served;
 use anyhow::Context;
 use clap::Subcommand;
+use evconn::Served;
 use std::process::ExitCode;
 use tokio::runtime::Builder;
 

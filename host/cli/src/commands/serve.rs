@@ -48,11 +48,13 @@ pub struct Serve {
 impl Serve {
     /// Serves until a signal stops it.
     pub async fn run(self) -> Result<ExitCode, Failure> {
-        let served = super::serve(self.into_plan()).await.map_err(|error| match error {
-            ServeError::Prepare(error) => Failure::bad_input(error),
-            ServeError::Listen(error) => Failure::bad_input(error.into()),
-            ServeError::Run(error) => error.into(),
-        })?;
+        let served = super::serve(self.into_plan())
+            .await
+            .map_err(|error| match error {
+                ServeError::Prepare(error) => Failure::bad_input(error),
+                ServeError::Listen(error) => Failure::bad_input(error.into()),
+                ServeError::Run(error) => error.into(),
+            })?;
         Ok(match served.is_none_or(|served| served.is_clean()) {
             true => ExitCode::SUCCESS,
             false => ExitCode::FAILURE,

@@ -33,5 +33,8 @@ impl Loader {
 fn parse(arguments: &[OsString]) -> anyhow::Result<(crate::server::Plan, log::Format)> {
     let cli = Cli::try_parse_from(arguments)?;
     let plan = cli.command.into_plan();
-    Ok((plan.context("it is no command line of a server")?, cli.log_format))
+    Ok((
+        plan.context("it is no command line of a server")?,
+        cli.log_format,
+    ))
 }

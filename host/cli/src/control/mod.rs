@@ -6,7 +6,7 @@ mod channel;
 mod frames;
 mod message;
 
-pub use channel::{Channel, Disconnected, Receiver, Sender};
+pub use channel::{Channel, Receiver, Sender};
 pub use message::{
     FromLoader, FromWorker, Load, Loaded, Pem, Sockets, Start, StartFiles, ToWorker,
 };

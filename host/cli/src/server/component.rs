@@ -28,7 +28,7 @@ pub enum Code {
 impl Component {
     /// Waits for the end of standard input if the component comes from there.
     pub fn open(&self) -> anyhow::Result<Code> {
-        self.open_with(|path| Input::open(path))
+        self.open_with(Input::open)
     }
 
     /// Opens it in a process that was started for it: `stdin` is what the server has read from there.

@@ -12,8 +12,8 @@ use crate::sys::systemd;
 use anyhow::Context;
 use app::App;
 pub use component::{Code, Component};
-pub use reload::reload_certificate;
 use evconn::{AcceptRate, Error, Limits, Listener, Served, Server, ServerBuilder, Service};
+pub use reload::reload_certificate;
 use std::io::Write;
 use std::sync::Arc;
 

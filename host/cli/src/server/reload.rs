@@ -30,7 +30,11 @@ pub async fn reload_certificate(ingress: &Ingress) -> anyhow::Result<bool> {
     if let Some(config) = ingress.tls_config().cloned() {
         let loading =
             tokio::task::spawn_blocking(move || config.reload().map_err(anyhow::Error::from));
-        return loading.await.map_err(anyhow::Error::from).flatten().map(|()| true);
+        return loading
+            .await
+            .map_err(anyhow::Error::from)
+            .flatten()
+            .map(|()| true);
     }
     #[cfg(not(feature = "tls"))]
     let _ = ingress;

@@ -107,7 +107,11 @@ impl Life {
 
     /// Serves until a signal ends it, or no connection has been open for long enough.
     pub async fn run(mut self, mut signals: Signals) -> anyhow::Result<Served> {
-        announce(self.listening.iter().map(|listening| listening.name.as_str()))?;
+        announce(
+            self.listening
+                .iter()
+                .map(|listening| listening.name.as_str()),
+        )?;
         systemd::ready();
         let mut stops = 0;
         while !self.is_over() {
@@ -137,7 +141,7 @@ impl Life {
 
     fn hear(&mut self, happened: Happened) {
         match happened {
-            Happened::Ready(_) => self.one_is_ready(),
+            Happened::Ready => self.one_is_ready(),
             Happened::Stopped => self.one_has_stopped(),
             Happened::Ended(ended) => self.one_has_ended(ended),
         }
@@ -233,7 +237,10 @@ impl Life {
     fn drain(&mut self) {
         self.workers.drain();
         // Nobody finds the Unix sockets from now on.
-        let sockets = self.listening.iter_mut().flat_map(|listening| &mut listening.sockets);
+        let sockets = self
+            .listening
+            .iter_mut()
+            .flat_map(|listening| &mut listening.sockets);
         sockets.for_each(Opened::remove_file);
         self.phase = Phase::Draining(Instant::now().checked_add(self.plan.server.life.grace));
     }
@@ -296,7 +303,9 @@ impl Life {
     fn has_been_idle(&self) -> bool {
         let idle_for = self.workers.quota().idle_for();
         let limit = self.plan.server.life.shutdown_after_idle;
-        limit.zip(idle_for).is_some_and(|(limit, time)| time >= limit)
+        limit
+            .zip(idle_for)
+            .is_some_and(|(limit, time)| time >= limit)
     }
 
     /// Kills a worker that was stopped while it changed the shared memory, since all others wait for it.

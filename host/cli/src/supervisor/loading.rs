@@ -34,12 +34,16 @@ pub async fn load(plan: &Plan, stdin: Option<&[u8]>) -> anyhow::Result<Compiled>
     };
     let (process, mut messages) =
         process::start::<Load, FromLoader>("loader", bounds).context("cannot start a loader")?;
-    let stdin = stdin.map(|bytes| memory::file("component", bytes)).transpose()?;
+    let stdin = stdin
+        .map(|bytes| memory::file("component", bytes))
+        .transpose()?;
     let load = Load {
         arguments: std::env::args_os().collect(),
         is_terminal: super::is_terminal(),
     };
-    let sent = process.control.send(&load, stdin.map(OwnedFd::from).into_iter().collect());
+    let sent = process
+        .control
+        .send(&load, stdin.map(OwnedFd::from).into_iter().collect());
     let outcome = match sent {
         Ok(()) => tokio::time::timeout(limits.compile_timeout(), outcome(&mut messages)).await,
         Err(_) => Ok(None),

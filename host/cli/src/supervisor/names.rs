@@ -28,7 +28,9 @@ impl Names {
         let permit = Arc::clone(&self.permits).try_acquire_owned();
         tokio::spawn(async move {
             let addresses = match permit {
-                Ok(_permit) => sockets::resolve_name(&name).await.map_err(|error| error.to_string()),
+                Ok(_permit) => sockets::resolve_name(&name)
+                    .await
+                    .map_err(|error| error.to_string()),
                 Err(_) => Err("too many look-ups at a time".to_owned()),
             };
             // The worker may be gone.

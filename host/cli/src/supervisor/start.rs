@@ -113,7 +113,7 @@ async fn all_ready(mut life: Life) -> anyhow::Result<Life> {
     life.start_missing()?;
     while !life.has_all() {
         match life.workers.next().await {
-            Happened::Ready(_) | Happened::Stopped => {}
+            Happened::Ready | Happened::Stopped => {}
             Happened::Ended(ended) => return Err(anyhow!("a worker {}", ended.how)),
         }
     }

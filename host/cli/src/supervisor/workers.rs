@@ -1,8 +1,8 @@
 //! The worker processes: how they are started, what they say, and how they end.
 
+use super::Generation;
 use super::names::Names;
 use super::process::{self, Process};
-use super::Generation;
 use crate::control::{FromWorker, Pem, Receiver, Sockets, Start, ToWorker};
 use crate::sys::child::{Bounds, describe};
 use crate::sys::descriptors::MOST;
@@ -82,7 +82,7 @@ enum Said {
 #[derive(Debug)]
 pub enum Happened {
     /// It accepts connections.
-    Ready(u64),
+    Ready,
     /// It accepts no more.
     Stopped,
     Ended(Ended),
@@ -129,17 +129,23 @@ impl Workers {
 
     /// Returns how many workers of a generation there are that have not been told to stop.
     pub fn count(&self, generation: &Arc<Generation>) -> usize {
-        self.of(generation).filter(|worker| worker.stage < Stage::Stopping).count()
+        self.of(generation)
+            .filter(|worker| worker.stage < Stage::Stopping)
+            .count()
     }
 
     /// Returns how many of them accept connections.
     pub fn count_ready(&self, generation: &Arc<Generation>) -> usize {
-        self.of(generation).filter(|worker| worker.stage == Stage::Ready).count()
+        self.of(generation)
+            .filter(|worker| worker.stage == Stage::Ready)
+            .count()
     }
 
     /// Whether a worker that was told to accept no more may still accept.
     pub fn are_stopping(&self) -> bool {
-        self.all.iter().any(|worker| worker.stage == Stage::Stopping)
+        self.all
+            .iter()
+            .any(|worker| worker.stage == Stage::Stopping)
     }
 
     /// Whether none accepts connections any more, or is going to.
@@ -152,8 +158,8 @@ impl Workers {
         self.all.iter().filter(is_of)
     }
 
-    /// Starts a worker. It says when it accepts connections. Returns its number.
-    pub fn start(&mut self, generation: &Arc<Generation>) -> io::Result<u64> {
+    /// Starts a worker. It says when it accepts connections.
+    pub fn start(&mut self, generation: &Arc<Generation>) -> io::Result<()> {
         let member = self.free_member()?;
         let files = self.files(generation)?;
         let (process, messages) = process::start("worker", Bounds::default())?;
@@ -184,7 +190,7 @@ impl Workers {
             failure: None,
             is_closed: false,
         });
-        Ok(number)
+        Ok(())
     }
 
     /// Returns a place in the shared memory that no worker has.
@@ -220,7 +226,9 @@ impl Workers {
             let inherited = sockets.iter().map(|(_, inherited)| *inherited).collect();
             let message = ToWorker::Sockets(Sockets { inherited });
             let descriptors = sockets.iter().map(|(socket, _)| socket.try_clone());
-            let _ = process.control.send(&message, descriptors.collect::<io::Result<_>>()?);
+            let _ = process
+                .control
+                .send(&message, descriptors.collect::<io::Result<_>>()?);
         }
         Ok(())
     }
@@ -247,7 +255,7 @@ impl Workers {
         match said {
             Said::Message(FromWorker::Ready) if worker.stage == Stage::Starting => {
                 worker.stage = Stage::Ready;
-                Some(Happened::Ready(number))
+                Some(Happened::Ready)
             }
             Said::Message(FromWorker::Stopped) => {
                 worker.stage = Stage::Stopped;
@@ -330,12 +338,15 @@ impl Workers {
 
     /// Kills all workers of this generation.
     pub fn kill(&self, generation: &Arc<Generation>) {
-        self.of(generation).for_each(|worker| worker.process.child.kill());
+        self.of(generation)
+            .for_each(|worker| worker.process.child.kill());
     }
 
     /// Kills all workers.
     pub fn kill_all(&self) {
-        self.all.iter().for_each(|worker| worker.process.child.kill());
+        self.all
+            .iter()
+            .for_each(|worker| worker.process.child.kill());
     }
 
     /// Kills the worker that has this place in the shared memory. Returns its process.

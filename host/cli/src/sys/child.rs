@@ -128,9 +128,9 @@ fn own_program() -> io::Result<PathBuf> {
     }
     std::env::current_exe().or_else(|error| {
         let named = std::env::args_os().next().map(PathBuf::from);
-        named
-            .filter(|path| path.is_file())
-            .ok_or_else(|| io::Error::other(format!("the file of this program is unknown: {error}")))
+        named.filter(|path| path.is_file()).ok_or_else(|| {
+            io::Error::other(format!("the file of this program is unknown: {error}"))
+        })
     })
 }
 

@@ -8,10 +8,7 @@ pub mod files;
 #[cfg(unix)]
 pub mod memory;
 pub mod resources;
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "the start of worker processes will call it")
-)]
+#[cfg(unix)]
 pub mod sandbox;
 pub mod signals;
 #[cfg_attr(not(unix), path = "no_systemd.rs")]

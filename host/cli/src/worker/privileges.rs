@@ -34,7 +34,9 @@ impl Privileges {
     /// Logs what the system lacks.
     pub fn log(&self, missing: &[Missing]) {
         if self.tells_missing {
-            missing.iter().for_each(|missing| tracing::warn!("{missing}"));
+            missing
+                .iter()
+                .for_each(|missing| tracing::warn!("{missing}"));
         }
     }
 }

@@ -78,7 +78,9 @@ async fn server(started: Started, names: &Arc<Names>) -> anyhow::Result<(Server,
         .limits(limits)
         .member(quota.join(start.member, start.capacity));
     let builder = plan.server.configure(builder)?;
-    let builder = sockets.into_iter().fold(builder, evconn::ServerBuilder::listen_on);
+    let builder = sockets
+        .into_iter()
+        .fold(builder, evconn::ServerBuilder::listen_on);
     Ok((builder.bind().await?, privileges))
 }
 
