@@ -17,8 +17,8 @@ pub(crate) unsafe fn map(engine: &Engine, code: &File) -> wasmtime::Result<Optio
         return Ok(None);
     };
     match Engine::detect_precompiled_file(&path) {
-        // SAFETY: the caller has guaranteed that this is unmodified code from wasmtime, and remains so.
         Ok(Some(Precompiled::Component)) => {
+            // SAFETY: the caller has guaranteed that this is unmodified code from wasmtime, and remains so.
             unsafe { Component::deserialize_file(engine, path) }.map(Some)
         }
         Ok(_) => Ok(None),
