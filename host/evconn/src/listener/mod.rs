@@ -7,12 +7,15 @@ mod addresses;
 mod builder;
 mod callback;
 mod control;
+mod permits;
 mod rate;
 mod state;
 
 pub use builder::ListenerBuilder;
 pub(crate) use callback::ConnectionCallback;
+pub(crate) use permits::{Permit, PermitSource};
 pub use rate::AcceptRate;
+pub(crate) use rate::Source as TokenSource;
 pub use state::{AcceptError, Recovery, State, Stats, StopReason};
 
 use crate::connection::OnRelease;
