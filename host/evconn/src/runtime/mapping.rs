@@ -19,7 +19,8 @@ pub(crate) unsafe fn map(engine: &Engine, code: &File) -> wasmtime::Result<Optio
     match Engine::detect_precompiled_file(&path) {
         Ok(Some(Precompiled::Component)) => {
             // SAFETY: the caller has guaranteed that this is unmodified code from wasmtime, and remains so.
-            unsafe { Component::deserialize_file(engine, path) }.map(Some)
+            let component = unsafe { Component::deserialize_file(engine, path) };
+            component.map(Some)
         }
         Ok(_) => Ok(None),
         Err(error) => {
