@@ -174,18 +174,14 @@ mod tests {
             };
             lines(status, network)
         };
-        let line = |what: &str| {
-            format!("the Landlock of this kernel is too old to keep workers from {what}")
-        };
-        let signalling = line("signalling other processes");
-        let connecting = line("connecting and binding");
-        let truncating = line("truncating files");
-        assert_eq!(of(ABI::V6, Network::None), Vec::<String>::new());
-        assert_eq!(of(ABI::V4, Network::None), [signalling.clone()]);
-        assert_eq!(of(ABI::V3, Network::Addresses), [signalling.clone()]);
-        assert_eq!(
-            of(ABI::V2, Network::None),
-            [truncating, connecting, signalling]
-        );
+        let too_old = "the Landlock of this kernel is too old to keep workers from ";
+        let signalling = &*format!("{too_old}signalling other processes");
+        let connecting = &*format!("{too_old}connecting and binding");
+        let truncating = &*format!("{too_old}truncating files");
+        assert!(of(ABI::V6, Network::None).is_empty());
+        assert_eq!(of(ABI::V4, Network::None), [signalling]);
+        assert_eq!(of(ABI::V3, Network::Addresses), [signalling]);
+        let all = [truncating, connecting, signalling];
+        assert_eq!(of(ABI::V2, Network::None), all);
     }
 }
