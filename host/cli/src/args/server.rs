@@ -111,19 +111,16 @@ impl ServerArgs {
         }
     }
 
-    /// Sets all that is not about limits, grants and listening. The accept rate is the caller's to set.
+    /// Sets what concerns each process that serves: limits of the whole server, such as the accept rate, and when
+    /// it ends, are not among it.
     ///
     /// # Errors
     /// If a network of peers is not one.
     pub fn configure(&self, builder: ServerBuilder) -> anyhow::Result<ServerBuilder> {
         let builder = self.accept.apply(builder);
-        let builder = builder
+        Ok(builder
             .peers(self.peers.filter()?)
-            .reuse(self.instances.reuse());
-        Ok(match self.life.shutdown_after_idle {
-            Some(time) => builder.shutdown_after_idle(time),
-            None => builder,
-        })
+            .reuse(self.instances.reuse()))
     }
 }
 

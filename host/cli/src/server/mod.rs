@@ -94,6 +94,9 @@ impl Plan {
         if let Some(count) = self.server.accept_rate() {
             builder = builder.accept_rate(AcceptRate::per_second(count));
         }
+        if let Some(time) = self.server.life.shutdown_after_idle {
+            builder = builder.shutdown_after_idle(time);
+        }
         Ok((app, self.server.configure(builder)?))
     }
 

@@ -21,9 +21,6 @@ use std::io::IsTerminal;
 use std::num::NonZero;
 use std::sync::Arc;
 
-/// Maximum number of workers at a time, those that still serve connections from before a reload included.
-const MEMBERS: u16 = 2048;
-
 /// What the workers that are started together have in common.
 #[derive(Debug)]
 struct Generation {

@@ -1,9 +1,10 @@
 //! From the flags to workers that accept connections.
 
+use super::Generation;
 use super::life::Life;
 use super::loading::{self, Compiled};
+use super::reload::Source;
 use super::workers::{Common, Happened, Workers};
-use super::{Generation, MEMBERS, reload::Source};
 use crate::server::{Plan, ServeError, capacity};
 use crate::sys::signals::Signals;
 use anyhow::{Context, anyhow};
@@ -11,6 +12,10 @@ use evconn::{Limits, Listening, Quota};
 use std::num::NonZero;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+
+/// How many workers there may be for each process that serves: those of before a reload go on until their
+/// connections have ended. Each worker looks at all of them when it accepts.
+const GENERATIONS: u16 = 16;
 
 /// Prepares, binds, and starts the workers. Returns `None` if a signal arrives meanwhile.
 pub async fn start(
@@ -34,7 +39,7 @@ pub async fn start(
         return Ok(None);
     };
     let listening = listening?;
-    let workers = workers(&plan, &listening, shares).map_err(ServeError::Prepare)?;
+    let workers = workers(&plan, processes, &listening, shares).map_err(ServeError::Prepare)?;
     let generation = Generation::new(Arc::new(compiled), source.certificate());
     let life = Life::new(plan, source, listening, workers, generation, processes);
     let Some(started) = signals.unless_stopped(all_ready(life)).await else {
@@ -92,8 +97,14 @@ async fn listen(plan: &Arc<Plan>) -> Result<Vec<Listening>, ServeError> {
     }
 }
 
-fn workers(plan: &Plan, listening: &[Listening], shares: Shares) -> anyhow::Result<Workers> {
-    let quota = Quota::create(&shares.limits, plan.server.accept_rate(), MEMBERS)
+fn workers(
+    plan: &Plan,
+    processes: NonZero<u16>,
+    listening: &[Listening],
+    shares: Shares,
+) -> anyhow::Result<Workers> {
+    let members = processes.get().saturating_mul(GENERATIONS);
+    let quota = Quota::create(&shares.limits, plan.server.accept_rate(), members)
         .context("cannot make the memory that workers share")?;
     let opened = listening.iter().flat_map(|listening| &listening.sockets);
     let sockets = opened
@@ -102,6 +113,7 @@ fn workers(plan: &Plan, listening: &[Listening], shares: Shares) -> anyhow::Resu
         .collect::<std::io::Result<Vec<(OwnedFd, bool)>>>()?;
     Ok(Workers::new(Common {
         quota,
+        members,
         sockets,
         max_connections: shares.limits.max_connections,
         capacity: shares.each,

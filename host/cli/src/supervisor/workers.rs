@@ -25,6 +25,8 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 /// What all workers have in common.
 pub struct Common {
     pub quota: Quota,
+    /// Maximum number of workers at a time.
+    pub members: u16,
     /// The listening sockets, and whether each was inherited.
     pub sockets: Vec<(OwnedFd, bool)>,
     /// Maximum number of connections of the server.
@@ -196,11 +198,11 @@ impl Workers {
     /// Returns a place in the shared memory that no worker has.
     fn free_member(&self) -> io::Result<u16> {
         let is_free = |member: &u16| self.all.iter().all(|worker| worker.member != *member);
-        let mut all = 0..super::MEMBERS;
+        let members = self.common.members;
+        let mut all = 0..members;
         all.find(is_free).ok_or_else(|| {
             io::Error::other(format!(
-                "{} workers are running already, most of which finish the connections of earlier reloads",
-                super::MEMBERS
+                "{members} workers are running already, most of which finish the connections of earlier reloads"
             ))
         })
     }
