@@ -20,10 +20,10 @@ use std::io::IsTerminal;
 use std::num::NonZero;
 use std::sync::Arc;
 
-/// Maximum number of workers at a time, those that still serve connections from before a reload included.
+/// Maximum number of workers at a time, including those that finish connections from before a reload.
 const MEMBERS: u16 = 2048;
 
-/// What the workers that are started together have in common.
+/// The workers that serve the same component with the same certificate: those between two reloads.
 #[derive(Debug)]
 struct Generation {
     compiled: Arc<Compiled>,

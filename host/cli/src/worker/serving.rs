@@ -1,4 +1,4 @@
-//! Serves connections as the supervisor says.
+//! Serves connections, under the orders of the supervisor.
 
 use super::Started;
 use super::names::Names;
@@ -10,10 +10,10 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::oneshot;
 
-/// Serves until the last connection has ended after the supervisor said so.
+/// Serves until the supervisor ends it and the last connection has ended.
 ///
 /// # Errors
-/// If it has failed, of which the supervisor was told.
+/// If serving has failed. The supervisor has been told.
 pub async fn serve(started: Started, channel: Channel) -> io::Result<()> {
     let (sender, receiver) = channel.split()?;
     let outcome = run(started, &sender, receiver).await.map_err(|error| {
@@ -86,7 +86,7 @@ async fn server(started: Started, names: &Arc<Names>) -> anyhow::Result<(Server,
 
 #[expect(unsafe_code, reason = "compiled code cannot be checked")]
 fn mapped(host: evconn::HostBuilder, listener: std::fs::File) -> evconn::HostBuilder {
-    // SAFETY: the supervisor's loader has compiled it, and nobody can change it.
+    // SAFETY: the supervisor's loader has compiled it, and the file is sealed, or has no name.
     unsafe { host.listener_code(listener) }
 }
 
@@ -96,11 +96,11 @@ fn service(
     code: std::fs::File,
     binary: Option<std::fs::File>,
 ) -> Result<Service, evconn::Error> {
-    // SAFETY: the supervisor's loader has compiled it, and nobody can change it.
+    // SAFETY: the supervisor's loader has compiled it, and the file is sealed, or has no name.
     unsafe { Service::from_mapped(host, code, binary) }
 }
 
-/// Does what the supervisor says.
+/// Carries out the orders of the supervisor.
 struct Obeying {
     server: ServerHandle,
     begin: Option<oneshot::Sender<()>>,
@@ -125,7 +125,7 @@ impl Obeying {
                 ToWorker::Start(_) | ToWorker::Sockets(_) => {}
             }
         }
-        // Nobody is left who could end this process in order.
+        // The supervisor is gone: nobody could end this process any more.
         std::process::exit(1);
     }
 
@@ -135,7 +135,7 @@ impl Obeying {
     }
 }
 
-/// Tells the supervisor when no listener accepts any more.
+/// Tells the supervisor when all listeners have stopped accepting.
 async fn say_stopped(listeners: Vec<Listener>, supervisor: Sender<FromWorker>) {
     for listener in listeners {
         listener.closed().await;
