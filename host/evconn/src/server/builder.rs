@@ -56,8 +56,8 @@ impl ServerBuilder {
         self
     }
 
-    /// Adds a socket that listens already: one of [`ListenSource::listen`], also of another process, or of
-    /// [`Opened::from_fd`]. All settings of this builder apply to it except [`backlog`](Self::backlog).
+    /// Adds a socket that is listening already: from [`ListenSource::listen`], in this process or in another
+    /// one, or from [`Opened::from_fd`]. All settings of this builder apply to it except [`backlog`](Self::backlog).
     pub fn listen_on(mut self, opened: Opened) -> Self {
         self.opened.push(opened);
         self
