@@ -77,6 +77,7 @@ mod quota;
 mod runtime;
 #[cfg(all(test, unix))]
 mod scratch;
+mod served;
 mod server;
 mod service;
 mod shutdown;
@@ -104,7 +105,8 @@ pub use networks::InvalidNetwork;
 #[cfg(unix)]
 pub use quota::{Member, Quota};
 pub use runtime::{CodeCache, Host, HostBuilder};
-pub use server::{PeerFilter, Served, Server, ServerBuilder, ServerHandle, serve, serve_all};
+pub use served::Served;
+pub use server::{PeerFilter, Server, ServerBuilder, ServerHandle, serve, serve_all};
 pub use service::{
     DirAccess, GrantError, Grants, GrantsBuilder, InvalidListenGrant, ListenGrant, Reuse, Service,
 };

@@ -1,8 +1,10 @@
 //! The limits of a connection, and of all connections together.
 
 mod allowance;
+mod bucket;
 
 pub(crate) use allowance::{Allowance, Exceeded};
+pub(crate) use bucket::Bucket;
 
 use std::time::Duration;
 

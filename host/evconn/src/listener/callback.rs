@@ -1,16 +1,15 @@
 //! The callbacks of a listener, and how they are called.
 
-use super::{AcceptError, Listener};
+use super::{AcceptError, Listener, Permit, PermitSource};
 use crate::Connection;
 use crate::connection::Parts;
 use std::fmt;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 type Closure<E> = Arc<Mutex<dyn FnMut(&Listener, E) + Send>>;
-type Start = Arc<dyn Fn(Listener, Parts, Option<OwnedSemaphorePermit>) + Send + Sync>;
+type Start = Arc<dyn Fn(Listener, Parts, Option<Permit>) + Send + Sync>;
 
 /// A closure that is called for one event at a time, not on the acceptor's task.
 ///
@@ -52,7 +51,7 @@ pub(crate) enum ConnectionCallback {
 pub(crate) struct TaskCallback {
     start: Start,
     /// A permit is taken before each connection is accepted. None: there is no limit.
-    pub permits: Option<Arc<Semaphore>>,
+    pub permits: Option<PermitSource>,
 }
 
 impl ConnectionCallback {
@@ -79,9 +78,9 @@ impl ConnectionCallback {
     }
 
     /// Returns a callback that calls `start` on the acceptor's task. It has to spawn a task and return.
-    pub fn limited_task<F>(permits: Arc<Semaphore>, start: F) -> Self
+    pub fn limited_task<F>(permits: PermitSource, start: F) -> Self
     where
-        F: Fn(Listener, Parts, Option<OwnedSemaphorePermit>) + Send + Sync + 'static,
+        F: Fn(Listener, Parts, Option<Permit>) + Send + Sync + 'static,
     {
         Self::Task(TaskCallback {
             start: Arc::new(start),
@@ -91,12 +90,7 @@ impl ConnectionCallback {
 }
 
 impl TaskCallback {
-    pub fn start(
-        &self,
-        listener: Listener,
-        connection: Parts,
-        permit: Option<OwnedSemaphorePermit>,
-    ) {
+    pub fn start(&self, listener: Listener, connection: Parts, permit: Option<Permit>) {
         (self.start)(listener, connection, permit);
     }
 }

@@ -8,6 +8,7 @@ mod builder;
 mod callback;
 mod control;
 mod native;
+mod permits;
 mod rate;
 mod rules;
 mod state;
@@ -15,7 +16,9 @@ mod state;
 pub use builder::ListenerBuilder;
 pub(crate) use callback::ConnectionCallback;
 pub use native::Listening;
+pub(crate) use permits::{Permit, PermitSource};
 pub use rate::AcceptRate;
+pub(crate) use rate::Source as TokenSource;
 pub use state::{AcceptError, Recovery, State, Stats, StopReason};
 
 use crate::connection::OnRelease;

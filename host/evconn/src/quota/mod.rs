@@ -5,77 +5,240 @@
 //! instant, and what it had is counted until it is released. Who starts the processes, and notices that one
 //! is gone, is decided elsewhere.
 
-use crate::{Limits, Served};
+mod balance;
+mod bell;
+mod intake;
+mod layout;
+mod lock;
+mod member;
+mod memory;
+mod peers;
+mod table;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use intake::{Intake, Share};
+pub use member::Member;
+pub(crate) use member::{Permit, Tokens};
+
+use crate::Limits;
+use crate::served::Served;
+use bell::Bell;
+use layout::{Layout, Slot, state};
+use memory::Memory;
+use std::fmt;
 use std::io;
 use std::num::NonZeroU32;
-use std::os::fd::{BorrowedFd, OwnedFd};
-use std::time::Duration;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use table::{Ring, Table};
 
-/// The limits of a server that consists of several processes, in a memory that they share.
+/// The limits of a server that consists of several processes, in a memory that they share: the maximum
+/// number of connections, of all peers and of each, and the rate at which they are accepted. They hold for
+/// all processes together, exactly, whenever one of them dies.
+///
+/// One process creates the quota and passes its [`descriptors`](Self::descriptors) to others, which
+/// [`open`](Self::open) it. A process that serves connections [`join`](Self::join)s as a member and gives the
+/// [`Member`] to its server. When its process has ended, in whatever way, whoever notices
+/// [`release`](Self::release)s the member. Cloning is cheap.
+///
+/// ```
+/// use evconn::{Limits, Quota};
+///
+/// let limits = Limits { max_connections: 100, ..Limits::default() };
+/// let quota = Quota::create(&limits, None, 2)?;
+/// // Usually in other processes, which have inherited the descriptors.
+/// let [memory, bell] = quota.descriptors();
+/// let same = Quota::open(memory.try_clone_to_owned()?, bell.try_clone_to_owned()?)?;
+/// let member = same.join(0, 100);
+/// // Server::builder(&service).member(member) …
+/// assert_eq!(quota.open_connections(), 0);
+/// // Its process is gone.
+/// assert_eq!(quota.release(0), 0);
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Clone)]
-pub struct Quota;
+pub struct Quota(Arc<Inner>);
 
-/// A process that serves connections within a [`Quota`].
-#[derive(Clone)]
-pub struct Member;
+struct Inner {
+    table: Table,
+    bell: Bell,
+    /// Who had the lock when [`Quota::stuck`] was called, for the how many-th time, and since when.
+    observed: Mutex<Option<(lock::Holder, u64, Instant)>>,
+}
+
+/// How long a member may have the lock. It takes less than a microsecond, unless it is stopped.
+const STUCK: Duration = Duration::from_millis(500);
 
 impl Quota {
-    /// Creates a quota.
+    /// Creates a quota for up to so many members. These limits count:
+    /// [`max_connections`](Limits::max_connections),
+    /// [`max_connections_per_peer`](Limits::max_connections_per_peer) and
+    /// [`peer_ipv6_prefix`](Limits::peer_ipv6_prefix); and the number of connections that are accepted per
+    /// second, which is also the number that may be accepted at once after a while without any.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::InvalidInput`] if there are no members, or more than 16,777,216 connections;
+    /// otherwise the operating system's error if the memory cannot be created.
     pub fn create(
         limits: &Limits,
         accept_rate: Option<NonZeroU32>,
         members: u16,
     ) -> io::Result<Self> {
-        let _ = (limits, accept_rate, members);
-        todo!()
+        let layout = Layout::new(limits, accept_rate, members)?;
+        let table = Table::create(layout, now())?;
+        let bell = Bell::create(table.memory.descriptor())?;
+        Ok(Self::new(table, bell))
     }
 
-    /// Opens a quota in another process.
+    /// Opens the quota that another process has created.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::InvalidData`] if `memory` is not that of a quota of this version; otherwise the
+    /// operating system's error if it cannot be mapped.
     pub fn open(memory: OwnedFd, bell: OwnedFd) -> io::Result<Self> {
-        let _ = (memory, bell);
-        todo!()
+        let memory = Memory::open(memory)?;
+        let layout = Layout::read(&memory)?;
+        Ok(Self::new(Table { memory, layout }, Bell::open(bell)))
     }
 
-    /// Returns the descriptors that another process needs to open the quota: its memory and its bell.
+    fn new(table: Table, bell: Bell) -> Self {
+        Self(Arc::new(Inner {
+            table,
+            bell,
+            observed: Mutex::default(),
+        }))
+    }
+
+    /// Returns the descriptors that another process needs to [`open`](Self::open) the quota: its memory and
+    /// its bell. Both are close-on-exec.
     pub fn descriptors(&self) -> [BorrowedFd<'_>; 2] {
-        todo!()
+        [self.0.table.memory.descriptor(), self.0.bell.as_fd()]
     }
 
-    /// Joins as this member.
+    /// Makes this process a member. It can have up to `capacity` of the connections at a time.
+    ///
+    /// # Panics
+    /// If the quota has no such member: they are counted from 0.
     pub fn join(&self, member: u16, capacity: usize) -> Member {
-        let _ = (member, capacity);
-        todo!()
+        let members = self.0.table.layout.members;
+        assert!(member < members, "member {member} of {members}");
+        Member::new(self.clone(), member, capacity)
     }
 
-    /// Gives back what a member had whose process is gone.
+    /// Gives back all that a member had, whose process is gone, and returns how many connections it had.
+    /// What it has served is added to that of the past members; those connections have failed. Another
+    /// process can join as this member after that.
+    ///
+    /// If another member is stopped at the wrong moment, this takes half a second, and
+    /// [`stuck`](Self::stuck) returns that member then.
+    ///
+    /// # Panics
+    /// If the quota has no such member.
     pub fn release(&self, member: u16) -> usize {
-        let _ = member;
-        todo!()
+        let members = self.0.table.layout.members;
+        assert!(member < members, "member {member} of {members}");
+        let had = self.0.table.release(member, now());
+        // It may have died before it could ring.
+        self.0.bell.ring();
+        had
     }
 
     /// Returns how many connections are open.
     pub fn open_connections(&self) -> usize {
-        todo!()
+        self.0.table.open()
     }
 
     /// Returns how many connections of a member are open.
+    ///
+    /// # Panics
+    /// If the quota has no such member.
     pub fn connections_of(&self, member: u16) -> usize {
-        let _ = member;
-        todo!()
+        let members = self.0.table.layout.members;
+        assert!(member < members, "member {member} of {members}");
+        self.0.table.open_of(member)
     }
 
     /// Returns what all members have served, past ones included.
     pub fn served(&self) -> Served {
-        todo!()
+        let Table { memory, layout } = &self.0.table;
+        Served::from_counts(|count| {
+            let of_members = (0..layout.members).map(|member| layout.count(member, count));
+            let counts = of_members.chain([layout.total(count)]);
+            counts.fold(0, |sum, word| sum.wrapping_add(memory.get(word)))
+        })
     }
 
     /// Returns for how long no connection has been open: None while one is.
     pub fn idle_for(&self) -> Option<Duration> {
-        todo!()
+        let Table { memory, .. } = &self.0.table;
+        if self.0.table.open() > 0 {
+            return None;
+        }
+        let since = memory.get(state::LAST_RELEASE);
+        Some(Duration::from_nanos(now().saturating_sub(since)))
     }
 
-    /// Returns a member that is stopped while the others wait for it.
+    /// Returns a member that is stopped while the others wait for it: it has had the lock of the memory for
+    /// more than half a second, as observed by two calls of this function, which takes less than a
+    /// microsecond otherwise. Kill its process, and [`release`](Self::release) it.
     pub fn stuck(&self) -> Option<u16> {
-        todo!()
+        let table = &self.0.table;
+        let members = table.layout.members;
+        let was_robbed = |member: &u16| table.of_slot(*member, Slot::Robbed) != 0;
+        if let Some(member) = (0..members).find(was_robbed) {
+            return Some(member);
+        }
+        let mut observed = self
+            .0
+            .observed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let Some((holder, generation)) = table.holder() else {
+            *observed = None;
+            return None;
+        };
+        match *observed {
+            Some((by, times, since)) if (by, times) == (holder, generation) => holder
+                .as_member(members)
+                .filter(|_| since.elapsed() > STUCK),
+            _ => {
+                *observed = Some((holder, generation, Instant::now()));
+                None
+            }
+        }
+    }
+}
+
+impl Inner {
+    fn ring(&self, Ring(is_awaited): Ring) {
+        if is_awaited {
+            self.bell.ring();
+        }
+    }
+}
+
+impl fmt::Debug for Quota {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Quota")
+            .field("layout", &self.0.table.layout)
+            .field("open", &self.open_connections())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Returns the time of the monotonic clock, which all processes share, in nanoseconds.
+fn now() -> u64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    let seconds = u64::try_from(now.tv_sec).unwrap_or(0);
+    seconds * 1_000_000_000 + u64::try_from(now.tv_nsec).unwrap_or(0)
+}
+
+/// Adds what failed to an error of the operating system.
+fn named(what: &'static str) -> impl FnOnce(rustix::io::Errno) -> io::Error {
+    move |error| {
+        let error = io::Error::from(error);
+        io::Error::new(error.kind(), format!("{what}: {error}"))
     }
 }

@@ -6,6 +6,7 @@
 
 use super::background::Background;
 use super::cache::{CodeCache, CodeStore};
+use super::clock::Ticking;
 use super::engine::{self, Services};
 use super::mapping::map;
 use super::workers::Workers;
@@ -138,6 +139,11 @@ impl Host {
 
     pub(crate) fn services(&self) -> &Engine {
         &self.0.services.engine
+    }
+
+    /// Keeps the clock of the time slices going, for a connection that is served.
+    pub(crate) fn ticking(&self) -> Ticking {
+        self.0.services.clock.ticking()
     }
 
     /// Returns the compiler of components.

@@ -17,9 +17,10 @@ pub(crate) unsafe fn map(engine: &Engine, code: &File) -> wasmtime::Result<Optio
         return Ok(None);
     };
     match Engine::detect_precompiled_file(&path) {
-        // SAFETY: the caller has guaranteed that this is unmodified code from wasmtime, and remains so.
         Ok(Some(Precompiled::Component)) => {
-            unsafe { Component::deserialize_file(engine, path) }.map(Some)
+            // SAFETY: the caller has guaranteed that this is unmodified code from wasmtime, and remains so.
+            let component = unsafe { Component::deserialize_file(engine, path) };
+            component.map(Some)
         }
         Ok(_) => Ok(None),
         Err(error) => {

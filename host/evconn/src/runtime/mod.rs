@@ -5,6 +5,7 @@
 
 mod background;
 mod cache;
+mod clock;
 mod engine;
 mod host;
 mod mapping;

@@ -1,8 +1,9 @@
 //! Configures and binds servers.
 
 use super::connections::Connections;
-use super::served::Counters;
+use super::counters::Counters;
 use super::{PeerFilter, Server, ServerHandle};
+use crate::listener::PermitSource;
 #[cfg(unix)]
 use crate::quota::Member;
 use crate::service::{Instances, Reuse};
@@ -11,6 +12,7 @@ use crate::{AcceptRate, Error, Limits, ListenSource, Listener, ListenerBuilder, 
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::Semaphore;
 
 /// Configures a [`Server`].
 pub struct ServerBuilder {
@@ -124,7 +126,16 @@ impl ServerBuilder {
         self
     }
 
-    /// Makes the server part of a [`Quota`](crate::Quota), which several processes share.
+    /// Makes the server part of a [`Quota`](crate::Quota), which several processes share. These limits are
+    /// the quota's then, for all processes together: [`max_connections`](Limits::max_connections),
+    /// [`max_connections_per_peer`](Limits::max_connections_per_peer),
+    /// [`peer_ipv6_prefix`](Limits::peer_ipv6_prefix), and the [`accept_rate`](Self::accept_rate) if the
+    /// quota has one. The host needs the capacity for the connections of this member, and the log numbers
+    /// connections over all processes. [`ServerHandle::served`] and [`ServerHandle::open`] are those of
+    /// this member.
+    ///
+    /// Processes that accept from the same sockets share the connections: one that has clearly more than
+    /// another leaves new ones to it for 2 ms.
     #[cfg(unix)]
     pub fn member(mut self, member: Member) -> Self {
         self.member = Some(member);
@@ -142,16 +153,24 @@ impl ServerBuilder {
     /// Outside a tokio runtime with I/O and time.
     pub async fn bind(mut self) -> Result<Server, Error> {
         let host = self.service.host().clone();
-        host.check_capacity(&self.limits)?;
-        self.service.check_capacity(self.limits.max_connections)?;
-        let counters = Arc::<Counters>::default();
+        let (permits, counters) = self.permits();
+        let capacity = match &permits {
+            PermitSource::Local(_) => self.limits.max_connections,
+            #[cfg(unix)]
+            PermitSource::Shared(member) => member.capacity(),
+        };
+        host.check_capacity(&Limits {
+            max_connections: capacity,
+            ..self.limits
+        })?;
+        self.service.check_capacity(capacity)?;
         let mut listeners = std::mem::take(&mut self.listeners);
         if let Err(error) = self.open(&mut listeners, &counters).await {
             super::close(&listeners).await;
             return Err(error);
         }
         let instances = Instances::new(self.service, self.limits, self.reuse);
-        let connections = Connections::new(self.limits, self.peers, instances, counters);
+        let connections = Connections::new(self.limits, self.peers, instances, permits, counters);
         Ok(Server {
             handle: ServerHandle::new(Arc::new(connections), self.reuse),
             listeners,
@@ -161,6 +180,22 @@ impl ServerBuilder {
 }
 
 impl ServerBuilder {
+    /// Returns where the permits come from, and what counts the connections: of this process, or of all
+    /// that share its quota, whose limits it applies.
+    fn permits(&mut self) -> (PermitSource, Arc<Counters>) {
+        #[cfg(unix)]
+        if let Some(member) = self.member.take() {
+            let limits = &mut self.limits;
+            limits.max_connections = member.max_connections();
+            (limits.max_connections_per_peer, limits.peer_ipv6_prefix) = member.per_peer();
+            self.accept_rate = AcceptRate::of_quota(&member).or(self.accept_rate.take());
+            let counters = Arc::new(Counters::Shared(member.clone()));
+            return (PermitSource::Shared(member), counters);
+        }
+        let permits = Semaphore::new(self.limits.max_connections);
+        (PermitSource::Local(Arc::new(permits)), Arc::default())
+    }
+
     /// Listens on the sockets and on the sources.
     async fn open(
         &mut self,

@@ -40,7 +40,7 @@ pub(super) async fn serve(server: Arc<Connections>, accepted: Accepted) {
             endpoint.register().map_err(End::NoEventLoop)?;
             // Ingress: a proxy announces the peer, which is checked before it can start a TLS handshake.
             ingress.identify(&endpoint).await?;
-            counted = admit(&server, &endpoint)?;
+            counted = admit(&server, &endpoint, &slot)?;
             ingress.encrypt(&endpoint).await?;
             // Instantiated and handled. The slot is held by the guest's task, which may be in the
             // background.
@@ -74,7 +74,11 @@ pub(super) async fn serve(server: Arc<Connections>, accepted: Accepted) {
 }
 
 /// Checks whether the peer may be served, and counts its connection if it may.
-fn admit(server: &Connections, endpoint: &Endpoint) -> Result<Option<PeerConnection>, End> {
+fn admit(
+    server: &Connections,
+    endpoint: &Endpoint,
+    slot: &Arc<Slot>,
+) -> Result<Option<PeerConnection>, End> {
     if !endpoint.has_peer_address() {
         return Ok(None);
     }
@@ -84,7 +88,7 @@ fn admit(server: &Connections, endpoint: &Endpoint) -> Result<Option<PeerConnect
     }
     match server.limits().max_connections_per_peer {
         None => Ok(None),
-        Some(most) => match server.per_peer.add(peer, most) {
+        Some(most) => match server.per_peer.add(peer, most, slot) {
             None => Err(End::TooManyOfPeer(most)),
             counted => Ok(counted),
         },

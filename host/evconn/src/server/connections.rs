@@ -4,17 +4,17 @@
 //! [`connection`](super::connection) has the life of each connection.
 
 use super::connection::{Accepted, serve};
+use super::counters::Counters;
 use super::peers::{PeerCounts, PeerFilter};
-use super::served::Counters;
 use super::watch::Watch;
 use crate::connection::{OnRelease, Parts};
 use crate::limits::Limits;
-use crate::listener::ConnectionCallback;
+use crate::listener::{ConnectionCallback, Permit, PermitSource};
 use crate::service::Instances;
 use std::convert::Infallible;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Notify;
 use tokio::time::sleep;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
@@ -23,7 +23,7 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 pub(super) struct Connections {
     limits: Limits,
     pub peers: PeerFilter,
-    permits: Arc<Semaphore>,
+    permits: PermitSource,
     pub per_peer: PeerCounts,
     /// The instances that serve the next connection.
     instances: RwLock<Arc<Instances>>,
@@ -39,12 +39,13 @@ impl Connections {
         limits: Limits,
         peers: PeerFilter,
         instances: Instances,
+        permits: PermitSource,
         counters: Arc<Counters>,
     ) -> Self {
         Self {
             limits,
             peers,
-            permits: Arc::new(Semaphore::new(limits.max_connections)),
+            permits,
             per_peer: PeerCounts::new(limits.peer_ipv6_prefix),
             instances: RwLock::new(Arc::new(instances)),
             tasks: TaskTracker::new(),
@@ -57,7 +58,7 @@ impl Connections {
     /// Returns the callback that makes a worker serve a connection.
     pub fn callback(self: &Arc<Self>) -> ConnectionCallback {
         let connections = Arc::clone(self);
-        let permits = Arc::clone(&self.permits);
+        let permits = self.permits.clone();
         ConnectionCallback::limited_task(permits, move |_listener, parts, permit| {
             let Parts {
                 endpoint,
@@ -66,7 +67,7 @@ impl Connections {
             // Counted before a worker has it: whoever waits until no connection is open waits for this
             // one, too.
             let accepted = Accepted {
-                number: connections.counters.begin(),
+                number: connections.counters.begin(permit.as_ref()),
                 slot: Arc::new(Slot::new(&connections, permit, on_release)),
                 endpoint,
             };
@@ -101,6 +102,15 @@ impl Connections {
 
     pub fn limits(&self) -> Limits {
         self.limits
+    }
+
+    /// Returns how many connections this process can serve at a time.
+    pub fn capacity(&self) -> usize {
+        match &self.permits {
+            PermitSource::Local(_) => self.limits.max_connections,
+            #[cfg(unix)]
+            PermitSource::Shared(member) => member.capacity(),
+        }
     }
 
     /// Returns how many connections are open.
@@ -140,20 +150,21 @@ impl Connections {
 pub(super) struct Slot {
     connections: Arc<Connections>,
     _on_release: OnRelease,
-    _permit: Option<OwnedSemaphorePermit>,
+    permit: Option<Permit>,
     token: Option<TaskTrackerToken>,
 }
 
 impl Slot {
-    fn new(
-        connections: &Arc<Connections>,
-        permit: Option<OwnedSemaphorePermit>,
-        on_release: OnRelease,
-    ) -> Self {
+    /// Returns its permit.
+    pub fn permit(&self) -> Option<&Permit> {
+        self.permit.as_ref()
+    }
+
+    fn new(connections: &Arc<Connections>, permit: Option<Permit>, on_release: OnRelease) -> Self {
         Self {
             connections: Arc::clone(connections),
             _on_release: on_release,
-            _permit: permit,
+            permit,
             token: Some(connections.tasks.token()),
         }
     }

@@ -1,6 +1,6 @@
 //! How a connection has ended, and what is logged about it.
 
-use super::served::Kind;
+use super::counters::Kind;
 use crate::ingress::Refused;
 use crate::service::Failure;
 use crate::sockets::{Endpoint, Peer};

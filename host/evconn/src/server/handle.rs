@@ -1,9 +1,8 @@
 //! The handle to a running server.
 
-use super::Served;
 use super::connections::Connections;
 use crate::service::{Instances, Reuse};
-use crate::{Error, Service};
+use crate::{Error, Served, Service};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio_util::sync::CancellationToken;
@@ -38,7 +37,7 @@ impl ServerHandle {
     /// old service stays in use then.
     pub fn reload(&self, service: &Service) -> Result<(), Error> {
         let limits = self.connections.limits();
-        service.check_capacity(limits.max_connections)?;
+        service.check_capacity(self.connections.capacity())?;
         let instances = Instances::new(service.clone(), limits, self.reuse);
         self.connections.replace(instances);
         Ok(())

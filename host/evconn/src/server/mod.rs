@@ -6,21 +6,20 @@
 mod builder;
 mod connection;
 mod connections;
+mod counters;
 mod cuts;
 mod end;
 mod handle;
 mod peers;
 mod serve;
-mod served;
 mod watch;
 
 pub use builder::ServerBuilder;
 pub use handle::ServerHandle;
 pub use peers::PeerFilter;
 pub use serve::{serve, serve_all};
-pub use served::Served;
 
-use crate::{Error, Listener, Service, Shutdown, State, StopReason, stderr};
+use crate::{Error, Listener, Served, Service, Shutdown, State, StopReason, stderr};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use std::future::pending;
 use std::pin::pin;

@@ -1,5 +1,7 @@
 //! Which peers may connect, and how many connections each may have.
 
+use super::connections::Slot;
+use crate::listener::Permit;
 use crate::networks::{InvalidNetwork, Networks};
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -77,9 +79,14 @@ pub(super) struct PeerCounts {
 }
 
 /// One connection of a peer. It is counted until this is dropped.
-pub(super) struct PeerConnection {
-    counts: PeerCounts,
-    peer: IpAddr,
+pub(super) enum PeerConnection {
+    Local {
+        counts: PeerCounts,
+        peer: IpAddr,
+    },
+    /// The permit of this slot is an entry of the quota, which counts for several processes.
+    #[cfg(unix)]
+    Shared(Arc<Slot>),
 }
 
 impl PeerCounts {
@@ -92,8 +99,18 @@ impl PeerCounts {
     }
 
     /// Counts another connection of this peer, unless it has `most` already.
-    pub fn add(&self, peer: IpAddr, most: usize) -> Option<PeerConnection> {
+    pub fn add(&self, peer: IpAddr, most: usize, slot: &Arc<Slot>) -> Option<PeerConnection> {
         let peer = self.counted_as(peer);
+        match slot.permit() {
+            #[cfg(unix)]
+            Some(Permit::Shared(permit)) => permit
+                .count_peer(peer)
+                .then(|| PeerConnection::Shared(Arc::clone(slot))),
+            Some(Permit::Local(_)) | None => self.add_local(peer, most),
+        }
+    }
+
+    fn add_local(&self, peer: IpAddr, most: usize) -> Option<PeerConnection> {
         let mut counts = self.lock();
         let count = counts.entry(peer).or_default();
         if *count >= most {
@@ -104,10 +121,20 @@ impl PeerCounts {
         }
         *count += 1;
         drop(counts);
-        Some(PeerConnection {
+        Some(PeerConnection::Local {
             counts: self.clone(),
             peer,
         })
+    }
+
+    fn remove(&self, peer: IpAddr) {
+        let mut counts = self.lock();
+        if let Some(count) = counts.get_mut(&peer) {
+            *count -= 1;
+            if *count == 0 {
+                counts.remove(&peer);
+            }
+        }
     }
 
     /// Returns the address that stands for the peer: that of its network, for IPv6.
@@ -129,11 +156,13 @@ impl PeerCounts {
 
 impl Drop for PeerConnection {
     fn drop(&mut self) {
-        let mut counts = self.counts.lock();
-        if let Some(count) = counts.get_mut(&self.peer) {
-            *count -= 1;
-            if *count == 0 {
-                counts.remove(&self.peer);
+        match self {
+            Self::Local { counts, peer } => counts.remove(*peer),
+            #[cfg(unix)]
+            Self::Shared(slot) => {
+                if let Some(Permit::Shared(permit)) = slot.permit() {
+                    permit.forget_peer();
+                }
             }
         }
     }
@@ -142,6 +171,10 @@ impl Drop for PeerConnection {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn add(counts: &PeerCounts, peer: IpAddr, most: usize) -> Option<PeerConnection> {
+        counts.add_local(counts.counted_as(peer), most)
+    }
 
     fn ip(text: &str) -> IpAddr {
         text.parse().expect("an address")
@@ -173,16 +206,16 @@ mod tests {
     #[test]
     fn a_peer_has_as_many_as_it_may() {
         let counts = PeerCounts::new(64);
-        let one = counts.add(ip("127.0.0.1"), 2);
-        let two = counts.add(ip("::ffff:127.0.0.1"), 2);
+        let one = add(&counts, ip("127.0.0.1"), 2);
+        let two = add(&counts, ip("::ffff:127.0.0.1"), 2);
         assert!(one.is_some() && two.is_some());
-        assert!(counts.add(ip("127.0.0.1"), 2).is_none());
-        assert!(counts.add(ip("127.0.0.2"), 2).is_some());
+        assert!(add(&counts, ip("127.0.0.1"), 2).is_none());
+        assert!(add(&counts, ip("127.0.0.2"), 2).is_some());
         drop(one);
-        assert!(counts.add(ip("127.0.0.1"), 2).is_some());
+        assert!(add(&counts, ip("127.0.0.1"), 2).is_some());
         drop(two);
         assert!(counts.lock().is_empty());
-        assert!(counts.add(ip("127.0.0.1"), 0).is_none());
+        assert!(add(&counts, ip("127.0.0.1"), 0).is_none());
         assert!(counts.lock().is_empty());
     }
 
@@ -195,12 +228,12 @@ mod tests {
             (0, "fe80::1", "192.0.2.1"),
         ] {
             let counts = PeerCounts::new(prefix);
-            let first = counts.add(ip("2001:db8::1"), 1);
+            let first = add(&counts, ip("2001:db8::1"), 1);
             assert!(first.is_some());
-            assert!(counts.add(ip(same), 1).is_none(), "/{prefix} {same}");
-            assert!(counts.add(ip(other), 1).is_some(), "/{prefix} {other}");
+            assert!(add(&counts, ip(same), 1).is_none(), "/{prefix} {same}");
+            assert!(add(&counts, ip(other), 1).is_some(), "/{prefix} {other}");
             drop(first);
-            assert!(counts.add(ip(same), 1).is_some(), "/{prefix} {same}");
+            assert!(add(&counts, ip(same), 1).is_some(), "/{prefix} {same}");
             assert!(counts.lock().is_empty());
         }
     }
@@ -208,8 +241,8 @@ mod tests {
     #[test]
     fn peers_of_ipv4_are_addresses_even_if_they_are_mapped() {
         let counts = PeerCounts::new(64);
-        let _one = counts.add(ip("::ffff:192.0.2.1"), 1);
-        assert!(counts.add(ip("192.0.2.1"), 1).is_none());
-        assert!(counts.add(ip("::ffff:192.0.2.2"), 1).is_some());
+        let _one = add(&counts, ip("::ffff:192.0.2.1"), 1);
+        assert!(add(&counts, ip("192.0.2.1"), 1).is_none());
+        assert!(add(&counts, ip("::ffff:192.0.2.2"), 1).is_some());
     }
 }

@@ -1,7 +1,7 @@
 //! Serving with a single call.
 
-use super::{Served, Server};
-use crate::{Error, Limits, Listener, Service, Shutdown};
+use super::Server;
+use crate::{Error, Limits, Listener, Served, Service, Shutdown};
 
 /// Serves the listener's connections until `shutdown` begins.
 ///

@@ -2,6 +2,10 @@
 //! as in one iteration.
 
 use crate::AcceptRate;
+use crate::listener::{Permit, PermitSource, TokenSource};
+#[cfg(unix)]
+use crate::quota::{Intake, Member, Share};
+use std::future::pending;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Instant;
@@ -31,7 +35,10 @@ pub(super) enum Capacity {
     /// None, until something changes.
     None,
     /// None, until a permit is free.
-    WaitFor(Arc<Semaphore>),
+    WaitFor(PermitSource),
+    /// None until this time, so that other processes take them first.
+    #[cfg(unix)]
+    Pause(Instant),
     /// None, until there is a token: at this time, or when one is given back.
     WaitUntil(Instant),
     /// Up to this many.
@@ -41,13 +48,31 @@ pub(super) enum Capacity {
 /// Permits for future connections. Each is taken before its connection is accepted, and given back if no
 /// connection has arrived, since another listener may need it.
 #[derive(Default)]
-pub(super) struct Permits(Option<OwnedSemaphorePermit>);
+pub(super) enum Permits {
+    #[default]
+    None,
+    Local(OwnedSemaphorePermit),
+    #[cfg(unix)]
+    Shared(Intake),
+}
 
 impl Permits {
     /// Takes as many permits as one iteration may need.
-    pub fn fill(&mut self, semaphore: &Arc<Semaphore>, per_turn: NonZeroU32) -> Capacity {
+    pub fn fill(&mut self, source: &PermitSource, per_turn: NonZeroU32) -> Capacity {
+        self.keep_only(source);
+        match source {
+            PermitSource::Local(semaphore) => self.fill_local(semaphore, per_turn),
+            #[cfg(unix)]
+            PermitSource::Shared(member) => match self.intake(member).fill(per_turn) {
+                Share::None => Capacity::WaitFor(source.clone()),
+                Share::Later(until) => Capacity::Pause(until),
+                Share::UpTo(count) => Capacity::For(count),
+            },
+        }
+    }
+
+    fn fill_local(&mut self, semaphore: &Arc<Semaphore>, per_turn: NonZeroU32) -> Capacity {
         let batch = per_turn.get() as usize;
-        self.keep_only(semaphore);
         let wanted = batch.saturating_sub(self.count());
         let free = wanted.min(semaphore.available_permits());
         if free > 0
@@ -56,64 +81,124 @@ impl Permits {
             self.add(taken);
         }
         match self.count() {
-            0 => Capacity::WaitFor(Arc::clone(semaphore)),
+            0 => Capacity::WaitFor(PermitSource::Local(Arc::clone(semaphore))),
             count => Capacity::For(count.min(batch) as u32),
         }
     }
 
     /// Returns one of the permits that were taken, or a new one.
-    pub fn one(&mut self, semaphore: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
-        self.keep_only(semaphore);
-        match self.0.as_mut().and_then(|held| held.split(1)) {
-            Some(permit) => Some(permit),
-            None => Arc::clone(semaphore).try_acquire_owned().ok(),
+    pub fn one(&mut self, source: &PermitSource) -> Option<Permit> {
+        self.keep_only(source);
+        match source {
+            PermitSource::Local(semaphore) => {
+                let held = match self {
+                    Self::Local(held) => held.split(1),
+                    _ => None,
+                };
+                let permit = held.or_else(|| Arc::clone(semaphore).try_acquire_owned().ok());
+                permit.map(Permit::Local)
+            }
+            #[cfg(unix)]
+            PermitSource::Shared(member) => self.intake(member).one().map(Permit::Shared),
         }
     }
 
-    pub fn add(&mut self, taken: OwnedSemaphorePermit) {
-        self.keep_only(&Arc::clone(taken.semaphore()));
-        match &mut self.0 {
-            Some(held) => held.merge(taken),
-            None => self.0 = Some(taken),
+    /// Waits until there may be capacity, if there is none for want of a permit.
+    pub async fn wait(&mut self, capacity: &Capacity) {
+        match capacity {
+            Capacity::WaitFor(source) => {
+                self.keep_only(source);
+                match source {
+                    PermitSource::Local(semaphore) => {
+                        match Arc::clone(semaphore).acquire_owned().await {
+                            Ok(permit) => self.add(permit),
+                            // Nothing closes the semaphore.
+                            Err(_) => pending().await,
+                        }
+                    }
+                    #[cfg(unix)]
+                    PermitSource::Shared(member) => self.intake(member).wait().await,
+                }
+            }
+            #[cfg(unix)]
+            Capacity::Pause(until) => match self {
+                Self::Shared(intake) => intake.pause(*until).await,
+                _ => {}
+            },
+            Capacity::None | Capacity::WaitUntil(_) | Capacity::For(_) => pending().await,
         }
     }
 
     /// Gives all permits back while no connection arrives.
     pub fn give_back(&mut self) {
-        self.0 = None;
+        match self {
+            #[cfg(unix)]
+            Self::Shared(intake) => intake.give_back(),
+            _ => *self = Self::None,
+        }
+    }
+
+    fn add(&mut self, taken: OwnedSemaphorePermit) {
+        match self {
+            Self::Local(held) => held.merge(taken),
+            _ => *self = Self::Local(taken),
+        }
     }
 
     fn count(&self) -> usize {
-        self.0.as_ref().map_or(0, OwnedSemaphorePermit::num_permits)
+        match self {
+            Self::Local(held) => held.num_permits(),
+            _ => 0,
+        }
     }
 
-    /// Gives back the permits of another semaphore, whose callback was replaced.
-    fn keep_only(&mut self, semaphore: &Arc<Semaphore>) {
-        let ours = |held: &OwnedSemaphorePermit| Arc::ptr_eq(held.semaphore(), semaphore);
-        if !self.0.as_ref().is_some_and(ours) {
-            self.0 = None;
+    #[cfg(unix)]
+    fn intake(&mut self, member: &Member) -> &mut Intake {
+        loop {
+            match self {
+                Self::Shared(intake) => return intake,
+                _ => *self = Self::Shared(Intake::new(member.clone())),
+            }
+        }
+    }
+
+    /// Gives back the permits of another source, whose callback was replaced.
+    fn keep_only(&mut self, source: &PermitSource) {
+        let is_ours = match (&*self, source) {
+            (Self::None, _) => true,
+            (Self::Local(held), PermitSource::Local(semaphore)) => {
+                Arc::ptr_eq(held.semaphore(), semaphore)
+            }
+            #[cfg(unix)]
+            (Self::Shared(intake), PermitSource::Shared(member)) => intake.member().is(member),
+            #[cfg(unix)]
+            _ => false,
+        };
+        if !is_ours {
+            *self = Self::None;
         }
     }
 }
 
 /// Tokens for future connections. They are taken and given back as permits are.
 pub(super) struct Tokens {
-    rate: Option<AcceptRate>,
+    source: Option<TokenSource>,
     held: u32,
 }
 
 impl Tokens {
     pub fn of(rate: Option<AcceptRate>) -> Self {
-        Self { rate, held: 0 }
+        let source = rate.map(AcceptRate::source);
+        Self { source, held: 0 }
     }
 
     /// Takes up to `max` tokens.
     pub fn fill(&mut self, max: u32) -> Capacity {
-        let Some(rate) = &self.rate else {
+        let Some(source) = &self.source else {
             return Capacity::For(max);
         };
         if self.held < max {
-            match rate.take(max - self.held) {
+            match source.take(max - self.held) {
                 Ok(taken) => self.held += taken,
                 Err(next) if self.held == 0 => return Capacity::WaitUntil(next),
                 Err(_) => {}
@@ -131,15 +216,15 @@ impl Tokens {
     /// Gives all tokens back while no connection arrives.
     pub fn give_back(&mut self) {
         let held = std::mem::take(&mut self.held);
-        if let Some(rate) = &self.rate {
-            rate.give_back(held);
+        if let Some(source) = &self.source {
+            source.give_back(held);
         }
     }
 
     /// Waits until a token may be available.
-    pub async fn wait(&self, until: Instant) {
-        if let Some(rate) = &self.rate {
-            rate.wait(until).await;
+    pub async fn wait(&mut self, until: Instant) {
+        if let Some(source) = &mut self.source {
+            source.wait(until).await;
         }
     }
 }
@@ -158,56 +243,62 @@ mod tests {
         NonZeroU32::new(count).expect("not 0")
     }
 
+    fn source(permits: usize) -> (Arc<Semaphore>, PermitSource) {
+        let semaphore = Arc::new(Semaphore::new(permits));
+        let source = PermitSource::Local(Arc::clone(&semaphore));
+        (semaphore, source)
+    }
+
     fn capacity(capacity: Capacity) -> u32 {
         match capacity {
             Capacity::For(count) => count,
-            Capacity::None | Capacity::WaitFor(_) | Capacity::WaitUntil(_) => 0,
+            _ => 0,
         }
     }
 
     #[test]
     fn capacity_is_that_of_the_permits() {
-        let semaphore = Arc::new(Semaphore::new(3));
+        let (semaphore, source) = source(3);
         let mut permits = Permits::default();
-        assert_eq!(capacity(permits.fill(&semaphore, turn(64))), 3);
-        let one = permits.one(&semaphore);
+        assert_eq!(capacity(permits.fill(&source, turn(64))), 3);
+        let one = permits.one(&source);
         assert!(one.is_some());
-        assert_eq!(capacity(permits.fill(&semaphore, turn(64))), 2);
+        assert_eq!(capacity(permits.fill(&source, turn(64))), 2);
         assert_eq!(semaphore.available_permits(), 0);
         drop(one);
-        assert_eq!(capacity(permits.fill(&semaphore, turn(64))), 3);
+        assert_eq!(capacity(permits.fill(&source, turn(64))), 3);
     }
 
     #[test]
     fn no_more_than_for_one_turn_are_held() {
-        let semaphore = Arc::new(Semaphore::new(1_000));
+        let (semaphore, source) = source(1_000);
         let mut permits = Permits::default();
-        assert_eq!(capacity(permits.fill(&semaphore, turn(64))), 64);
-        assert_eq!(capacity(permits.fill(&semaphore, turn(64))), 64);
+        assert_eq!(capacity(permits.fill(&source, turn(64))), 64);
+        assert_eq!(capacity(permits.fill(&source, turn(64))), 64);
         assert_eq!(semaphore.available_permits(), 1_000 - 64);
     }
 
     #[test]
     fn permits_that_are_given_back_are_there_for_another_listener() {
-        let semaphore = Arc::new(Semaphore::new(1));
+        let (_semaphore, source) = source(1);
         let (mut one, mut other) = (Permits::default(), Permits::default());
-        assert_eq!(capacity(one.fill(&semaphore, turn(64))), 1);
+        assert_eq!(capacity(one.fill(&source, turn(64))), 1);
         assert!(matches!(
-            other.fill(&semaphore, turn(64)),
+            other.fill(&source, turn(64)),
             Capacity::WaitFor(_)
         ));
         one.give_back();
-        assert_eq!(capacity(other.fill(&semaphore, turn(64))), 1);
+        assert_eq!(capacity(other.fill(&source, turn(64))), 1);
     }
 
     #[test]
     fn permits_of_a_callback_that_was_replaced_are_given_back() {
-        let old = Arc::new(Semaphore::new(2));
-        let new = Arc::new(Semaphore::new(0));
+        let (semaphore, old) = source(2);
+        let (_none, new) = source(0);
         let mut permits = Permits::default();
         assert_eq!(capacity(permits.fill(&old, turn(64))), 2);
         assert!(matches!(permits.fill(&new, turn(64)), Capacity::WaitFor(_)));
-        assert_eq!(old.available_permits(), 2);
+        assert_eq!(semaphore.available_permits(), 2);
         assert!(permits.one(&new).is_none());
     }
 

@@ -17,9 +17,8 @@ use futures_util::future::OptionFuture;
 use std::collections::VecDeque;
 use std::num::NonZeroU32;
 use std::ops::ControlFlow;
-use std::sync::Arc;
 use std::time::Instant;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 /// Drives a listener until it is closed or its last handle is dropped.
@@ -186,9 +185,9 @@ impl Task {
         match &control.on_connection {
             // Pending events are dispatched first. They can only be pending for want of a permit.
             Some(ConnectionCallback::Task(TaskCallback {
-                permits: Some(semaphore),
+                permits: Some(source),
                 ..
-            })) if !self.pending.is_empty() => Capacity::WaitFor(Arc::clone(semaphore)),
+            })) if !self.pending.is_empty() => Capacity::WaitFor(source.clone()),
             _ if !self.pending.is_empty() => Capacity::None,
             None => Capacity::None,
             Some(ConnectionCallback::Closure(_)) => Capacity::For(1),
@@ -196,9 +195,9 @@ impl Task {
                 Capacity::For(self.per_turn.get())
             }
             Some(ConnectionCallback::Task(TaskCallback {
-                permits: Some(semaphore),
+                permits: Some(source),
                 ..
-            })) => self.permits.fill(semaphore, self.per_turn),
+            })) => self.permits.fill(source, self.per_turn),
         }
     }
 
@@ -263,7 +262,7 @@ impl Task {
             ConnectionCallback::Task(task) => {
                 let permit = match &task.permits {
                     None => None,
-                    Some(semaphore) => match self.permits.one(semaphore) {
+                    Some(source) => match self.permits.one(source) {
                         Some(permit) => Some(permit),
                         None => return Some(parts),
                     },
@@ -302,14 +301,13 @@ impl Task {
     ) -> wasmtime::Result<ControlFlow<()>> {
         let takes_events = match capacity {
             Capacity::For(_) => self.closure.is_none() && self.pending.is_empty(),
-            Capacity::None | Capacity::WaitFor(_) | Capacity::WaitUntil(_) => false,
+            _ => false,
         };
         let next_poll =
             (takes_events && self.drain.is_some()).then(|| tokio::time::sleep(POLL_PERIOD));
-        let (semaphore, token) = match capacity {
-            Capacity::WaitFor(semaphore) => (Some(semaphore), None),
-            Capacity::WaitUntil(time) => (None, Some(time)),
-            Capacity::None | Capacity::For(_) => (None, None),
+        let token = match capacity {
+            Capacity::WaitUntil(time) => Some(time),
+            _ => None,
         };
         // Another listener may be waiting for what was not used.
         self.permits.give_back();
@@ -326,9 +324,7 @@ impl Task {
                 }
             }
             Some(_) = OptionFuture::from(self.closure.as_mut()) => self.closure_ended(),
-            Some(Ok(permit)) = OptionFuture::from(semaphore.map(Semaphore::acquire_owned)) => {
-                self.permits.add(permit);
-            }
+            () = self.permits.wait(&capacity) => {}
             Some(()) = OptionFuture::from(token.map(|time| self.tokens.wait(time))) => {}
             Some(()) = OptionFuture::from(next_poll) => {}
             Some(ready) = OptionFuture::from(pollables.as_ref().map(|p| acceptor.ready(p))) => ready?,

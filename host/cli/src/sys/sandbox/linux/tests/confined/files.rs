@@ -1,8 +1,9 @@
 //! What can be opened.
 
 use super::*;
+use rustix::io::ReadWriteFlags;
 use std::fs::{File, OpenOptions};
-use std::io::{Read, Seek, Write};
+use std::io::{IoSlice, Read, Seek, Write};
 use std::os::unix::fs::symlink;
 
 fn needing(directories: Vec<Directory>) -> Needs {
@@ -127,7 +128,11 @@ fn what_is_open_stays_usable() {
     let mut text = String::new();
     file.read_to_string(&mut text).expect("read");
     assert_eq!(text, "text");
-    assert_eq!(file.metadata().expect("metadata").len(), 4);
+    // As the host appends for a guest.
+    let more = [IoSlice::new(b"more")];
+    let appended = rustix::io::pwritev2(&file, &more, 0, ReadWriteFlags::APPEND);
+    assert_eq!(appended.expect("appended"), 4);
+    assert_eq!(file.metadata().expect("metadata").len(), 8);
     denied(File::open(&path));
 }
 

@@ -1,7 +1,6 @@
 //! Counts of what a server has served.
 
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Counts of what a server has served. In addition to [`connections`](Self::connections), each connection
 /// that has ended counts in at most one of the other fields.
@@ -25,7 +24,48 @@ pub struct Served {
     pub killed: u64,
 }
 
+/// What is counted of the connections of a server, or of one of its processes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(usize)]
+pub(crate) enum Count {
+    Begun,
+    /// Connections that were reset by their listener and never began.
+    Denied,
+    Failed,
+    PeerGone,
+    Refused,
+    TimedOut,
+    Killed,
+    /// Connections that have begun and ended, however they did.
+    Ended,
+}
+
+impl Count {
+    pub const ALL: [Self; 8] = [
+        Self::Begun,
+        Self::Denied,
+        Self::Failed,
+        Self::PeerGone,
+        Self::Refused,
+        Self::TimedOut,
+        Self::Killed,
+        Self::Ended,
+    ];
+}
+
 impl Served {
+    pub(crate) fn from_counts(count: impl Fn(Count) -> u64) -> Self {
+        let denied = count(Count::Denied);
+        Self {
+            connections: count(Count::Begun).wrapping_add(denied),
+            failed: count(Count::Failed),
+            refused: count(Count::Refused).wrapping_add(denied),
+            peer_gone: count(Count::PeerGone),
+            timed_out: count(Count::TimedOut),
+            killed: count(Count::Killed),
+        }
+    }
+
     /// Returns whether the shutdown was clean: no connection had to be reset for it.
     pub fn is_clean(&self) -> bool {
         self.killed == 0
@@ -48,69 +88,5 @@ impl fmt::Display for Served {
             self.timed_out,
             self.killed
         )
-    }
-}
-
-/// The outcome of a connection, as far as it is counted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    Done,
-    Failed,
-    PeerGone,
-    Refused,
-    TimedOut,
-    Killed,
-}
-
-#[derive(Debug, Default)]
-pub(super) struct Counters {
-    begun: AtomicU64,
-    /// Connections that were reset by their listener and never began.
-    denied: AtomicU64,
-    failed: AtomicU64,
-    peer_gone: AtomicU64,
-    refused: AtomicU64,
-    timed_out: AtomicU64,
-    killed: AtomicU64,
-}
-
-impl Counters {
-    /// Counts a connection, and returns its number. The first one is 1.
-    pub fn begin(&self) -> u64 {
-        self.begun.fetch_add(1, Ordering::Relaxed) + 1
-    }
-
-    pub fn begun(&self) -> u64 {
-        self.begun.load(Ordering::Relaxed)
-    }
-
-    /// Counts a connection that its listener has reset, since its peer is denied.
-    pub fn deny(&self) {
-        self.denied.fetch_add(1, Ordering::Relaxed);
-    }
-
-    pub fn end(&self, kind: Kind) {
-        let counter = match kind {
-            Kind::Done => return,
-            Kind::Failed => &self.failed,
-            Kind::PeerGone => &self.peer_gone,
-            Kind::Refused => &self.refused,
-            Kind::TimedOut => &self.timed_out,
-            Kind::Killed => &self.killed,
-        };
-        counter.fetch_add(1, Ordering::Relaxed);
-    }
-
-    pub fn served(&self) -> Served {
-        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let denied = read(&self.denied);
-        Served {
-            connections: self.begun() + denied,
-            failed: read(&self.failed),
-            peer_gone: read(&self.peer_gone),
-            refused: read(&self.refused) + denied,
-            timed_out: read(&self.timed_out),
-            killed: read(&self.killed),
-        }
     }
 }

@@ -1,0 +1,72 @@
+//! Which member takes the next connection: one that has few.
+//!
+//! A connection wakes every member that waits for one. Those that have clearly more connections than another
+//! one let it go first, for a moment: then they take a few, since the other may be stopped.
+
+use std::time::Duration;
+
+/// How long a busy member leaves connections to others.
+pub(super) const PAUSE: Duration = Duration::from_millis(2);
+
+/// How many connections a busy member takes after that.
+pub(super) const FEW: usize = 8;
+
+/// Returns how many connections a member may take at once, which has `own` of them while another accepting
+/// one has the `least`. None: it has clearly more, and leaves them to others.
+pub(super) fn share(own: usize, least: Option<usize>) -> Option<usize> {
+    let Some(least) = least else {
+        return Some(usize::MAX);
+    };
+    let fair = least.saturating_add(1).saturating_add(least / 8);
+    match fair.checked_sub(own) {
+        Some(left) => Some(left.max(1)),
+        None => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_has_clearly_more_than_another_leaves_them_to_it() {
+        for (own, least, expected) in [
+            (0, 0, Some(1)),
+            (1, 0, Some(1)),
+            (2, 0, None),
+            (0, 7, Some(8)),
+            (8, 8, Some(2)),
+            (10, 8, Some(1)),
+            (11, 8, None),
+            (100, 100, Some(13)),
+            (113, 100, Some(1)),
+            (114, 100, None),
+            (0, usize::MAX, Some(usize::MAX)),
+        ] {
+            assert_eq!(share(own, Some(least)), expected, "{own} and {least}");
+        }
+    }
+
+    #[test]
+    fn who_is_alone_takes_all() {
+        assert_eq!(share(1_000, None), Some(usize::MAX));
+    }
+
+    /// Long connections that arrive one at a time, or all at once, end up spread evenly.
+    #[test]
+    fn long_connections_are_spread() {
+        let mut open = [0_usize; 4];
+        for arrived in 1..=100 {
+            // The first one that may takes it: the worst order.
+            let taker = (0..4).find(|&taker| {
+                let others = (0..4).filter(|&other| other != taker);
+                let least = others.map(|other| open[other]).min();
+                share(open[taker], least).is_some()
+            });
+            open[taker.expect("one that may")] += 1;
+            let (most, least) = (open.iter().max(), open.iter().min());
+            let (most, least) = (*most.expect("4"), *least.expect("4"));
+            assert!(most <= least + 2 + least / 8, "{arrived}: {open:?}");
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! Where everything is in the shared memory, and the settings at its beginning, which never change.
+//!
+//! ```text
+//! the lock | settings | state | a slot for each member | entries | free entries | peers
+//! ```
+
+use super::memory::Memory;
+use crate::Limits;
+use crate::served::Count;
+use std::hash::{BuildHasher, RandomState};
+use std::io;
+use std::num::NonZeroU32;
+
+/// The first word: what this memory is, and the version of its layout.
+const MAGIC: u64 = u64::from_be_bytes(*b"evquota1");
+
+/// The largest number of connections: more than a machine has descriptors for.
+const MOST_CONNECTIONS: usize = 1 << 24;
+
+/// Words of the settings. 0 is the magic.
+mod setting {
+    pub const MEMBERS: usize = 1;
+    pub const CONNECTIONS: usize = 2;
+    /// 0: no limit; otherwise one more than the limit.
+    pub const PER_PEER: usize = 3;
+    pub const IPV6_PREFIX: usize = 4;
+    /// 0: no limit.
+    pub const RATE: usize = 5;
+    pub const HASH_KEYS: [usize; 2] = [6, 7];
+}
+
+/// Words of the state of the whole server.
+pub(super) mod state {
+    /// How many times the lock was taken.
+    pub const GENERATION: usize = 8;
+    /// Set if what is derived from the entries may be wrong.
+    pub const DIRTY: usize = 9;
+    /// How many entries are free.
+    pub const FREE: usize = 10;
+    /// How many connections are open.
+    pub const OPEN: usize = 11;
+    /// The number of the connection that began last.
+    pub const NUMBER: usize = 12;
+    /// When an entry was freed last, in nanoseconds of the monotonic clock.
+    pub const LAST_RELEASE: usize = 13;
+    /// Who waits for the bell: bits of [`Awaited`](super::super::table::Awaited).
+    pub const WAITING: usize = 14;
+    /// The bucket of tokens: its time and its level.
+    pub const BUCKET: [usize; 2] = [15, 16];
+    /// What members served that are gone: [`Count::ALL`](super::Count).
+    pub const TOTALS: usize = 24;
+}
+
+/// Words of the slot of a member.
+#[derive(Clone, Copy)]
+pub(super) enum Slot {
+    /// How many entries it has.
+    Entries = 0,
+    /// How many of them are connections.
+    Open = 1,
+    /// How many of its acceptors accept.
+    Accepting = 2,
+    /// Set if another process had to take the lock away from it.
+    Robbed = 3,
+    /// What it has served: [`Count::ALL`].
+    Counts = 8,
+}
+
+/// Words of an entry.
+#[derive(Clone, Copy)]
+pub(super) enum Entry {
+    /// Whose it is, and what it is: see [`table`](super::table).
+    Owner = 0,
+    /// The upper and lower half of its peer.
+    PeerHigh = 1,
+    PeerLow = 2,
+}
+
+/// Words of a peer.
+#[derive(Clone, Copy)]
+pub(super) enum Peer {
+    High = 0,
+    Low = 1,
+    /// How many connections it has. 0: none, and the place is free.
+    Count = 2,
+}
+
+const SLOTS: usize = 32;
+const SLOT: usize = 16;
+const ENTRY: usize = 3;
+const PEER: usize = 3;
+
+/// The settings. They were checked: whatever another process writes, they are what they were.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Layout {
+    pub members: u16,
+    pub connections: usize,
+    pub per_peer: Option<usize>,
+    pub ipv6_prefix: u8,
+    pub rate: Option<NonZeroU32>,
+    /// Chosen at random, so that no peer can choose its place among the peers.
+    pub hash_keys: [u64; 2],
+}
+
+impl Layout {
+    pub fn new(limits: &Limits, rate: Option<NonZeroU32>, members: u16) -> io::Result<Self> {
+        let invalid = |what| Err(io::Error::new(io::ErrorKind::InvalidInput, what));
+        if limits.max_connections > MOST_CONNECTIONS {
+            return invalid(format!(
+                "a quota of {} connections: at most {MOST_CONNECTIONS} are possible",
+                limits.max_connections
+            ));
+        }
+        if members == 0 {
+            return invalid("a quota without members: at least 1 is required".to_owned());
+        }
+        let random = RandomState::new();
+        Ok(Self {
+            members,
+            connections: limits.max_connections,
+            per_peer: limits.max_connections_per_peer,
+            ipv6_prefix: limits.peer_ipv6_prefix,
+            rate,
+            hash_keys: [0, 1].map(|index| random.hash_one(index)),
+        })
+    }
+
+    /// Writes the settings to a new memory.
+    pub fn write(&self, memory: &Memory) {
+        memory.set(setting::MEMBERS, self.members.into());
+        memory.set(setting::CONNECTIONS, self.connections as u64);
+        let per_peer = |most: usize| (most as u64).saturating_add(1);
+        memory.set(setting::PER_PEER, self.per_peer.map_or(0, per_peer));
+        memory.set(setting::IPV6_PREFIX, self.ipv6_prefix.into());
+        memory.set(setting::RATE, self.rate.map_or(0, |rate| rate.get().into()));
+        for (word, key) in setting::HASH_KEYS.into_iter().zip(self.hash_keys) {
+            memory.set(word, key);
+        }
+        memory.set(0, MAGIC);
+    }
+
+    /// Reads the settings from a memory, and checks that it is as large as they require.
+    pub fn read(memory: &Memory) -> io::Result<Self> {
+        Self::checked(memory).ok_or_else(|| {
+            let message = "the shared memory is not a quota, or one of another version of evconn";
+            io::Error::new(io::ErrorKind::InvalidData, message)
+        })
+    }
+
+    fn checked(memory: &Memory) -> Option<Self> {
+        if memory.len() < SLOTS || memory.get(0) != MAGIC {
+            return None;
+        }
+        let per_peer = memory.get(setting::PER_PEER).checked_sub(1);
+        let layout = Self {
+            members: memory.get(setting::MEMBERS).try_into().ok()?,
+            connections: memory.get(setting::CONNECTIONS).try_into().ok()?,
+            per_peer: per_peer.map(|most| usize::try_from(most).unwrap_or(usize::MAX)),
+            ipv6_prefix: memory.get(setting::IPV6_PREFIX).try_into().ok()?,
+            rate: NonZeroU32::new(memory.get(setting::RATE).try_into().ok()?),
+            hash_keys: setting::HASH_KEYS.map(|word| memory.get(word)),
+        };
+        let fits = layout.members > 0
+            && layout.connections <= MOST_CONNECTIONS
+            && layout.words() == memory.len();
+        fits.then_some(layout)
+    }
+
+    /// Returns how many words the memory has.
+    pub fn words(&self) -> usize {
+        self.peers_at() + PEER * self.peers()
+    }
+
+    /// Returns the number of places for peers: a power of two, of which at most half is in use. None if
+    /// peers are not counted.
+    pub fn peers(&self) -> usize {
+        match self.per_peer {
+            Some(_) => (2 * self.connections).next_power_of_two(),
+            None => 0,
+        }
+    }
+
+    pub fn slot(&self, member: u16, word: Slot) -> usize {
+        SLOTS + SLOT * usize::from(member) + word as usize
+    }
+
+    pub fn count(&self, member: u16, count: Count) -> usize {
+        self.slot(member, Slot::Counts) + count as usize
+    }
+
+    pub fn total(&self, count: Count) -> usize {
+        state::TOTALS + count as usize
+    }
+
+    pub fn entry(&self, entry: usize, word: Entry) -> usize {
+        self.entries_at() + ENTRY * entry + word as usize
+    }
+
+    /// Returns where the number of a free entry is: the last one of them is taken next.
+    pub fn free(&self, position: usize) -> usize {
+        self.free_at() + position
+    }
+
+    pub fn peer(&self, place: usize, word: Peer) -> usize {
+        self.peers_at() + PEER * place + word as usize
+    }
+
+    fn entries_at(&self) -> usize {
+        SLOTS + SLOT * usize::from(self.members)
+    }
+
+    fn free_at(&self) -> usize {
+        self.entries_at() + ENTRY * self.connections
+    }
+
+    fn peers_at(&self) -> usize {
+        self.free_at() + self.connections
+    }
+}

@@ -1,0 +1,218 @@
+//! A process that serves connections, and what it has: permits, counts and tokens.
+
+use super::bell::Ear;
+use super::layout::Slot;
+use super::{Quota, balance, now};
+use crate::served::Count;
+use std::fmt;
+use std::net::IpAddr;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::{Duration, Instant};
+use tokio::sync::watch;
+
+/// A process that serves connections within a [`Quota`]: see
+/// [`ServerBuilder::member`](crate::ServerBuilder::member). Cloning is cheap.
+#[derive(Clone)]
+pub struct Member(Arc<Inner>);
+
+struct Inner {
+    quota: Quota,
+    number: u16,
+    capacity: usize,
+    /// Told whenever this process gives entries back.
+    given_back: watch::Sender<()>,
+}
+
+impl Member {
+    pub(super) fn new(quota: Quota, number: u16, capacity: usize) -> Self {
+        Self(Arc::new(Inner {
+            quota,
+            number,
+            capacity,
+            given_back: watch::Sender::new(()),
+        }))
+    }
+
+    /// Returns how many connections this process itself can have.
+    pub(crate) fn capacity(&self) -> usize {
+        self.0.capacity.min(self.max_connections())
+    }
+
+    /// Returns how many connections all processes can have together.
+    pub(crate) fn max_connections(&self) -> usize {
+        self.0.quota.0.table.layout.connections
+    }
+
+    /// Returns how many connections a peer can have, and the length of the IPv6 networks that are one.
+    pub(crate) fn per_peer(&self) -> (Option<usize>, u8) {
+        let layout = &self.0.quota.0.table.layout;
+        (layout.per_peer, layout.ipv6_prefix)
+    }
+
+    /// Returns how many connections all processes accept per second.
+    pub(crate) fn accept_rate(&self) -> Option<NonZeroU32> {
+        self.0.quota.0.table.layout.rate
+    }
+
+    /// Returns a counter, which this process alone writes.
+    pub(crate) fn counter(&self, count: Count) -> &AtomicU64 {
+        let table = &self.0.quota.0.table;
+        table.memory.word(table.layout.count(self.0.number, count))
+    }
+
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    /// Takes up to `wanted` entries, and adds them to `taken`.
+    pub(super) fn take(&self, wanted: usize, taken: &mut Vec<u32>) {
+        let (number, capacity) = (self.0.number, self.0.capacity);
+        let mut session = self.0.quota.0.table.lock(number);
+        session.take(number, wanted, capacity, taken);
+    }
+
+    /// Frees entries.
+    pub(super) fn free(&self, entries: &[u32]) {
+        let ring = {
+            let mut session = self.0.quota.0.table.lock(self.0.number);
+            session.free(self.0.number, entries, now())
+        };
+        self.0.quota.0.ring(ring);
+        self.0.given_back.send_replace(());
+    }
+
+    /// Returns what is told when this process gives entries back.
+    pub(super) fn given_back(&self) -> watch::Receiver<()> {
+        self.0.given_back.subscribe()
+    }
+
+    /// Waits until an entry may be free.
+    pub(super) async fn rung(&self, ear: &mut Ear) {
+        ear.hear(&self.0.quota.0.bell).await;
+    }
+
+    /// Returns how many connections may be taken now for the sake of balance: None if others have clearly
+    /// fewer.
+    pub(super) fn share(&self) -> Option<usize> {
+        let table = &self.0.quota.0.table;
+        let others = (0..table.layout.members).filter(|member| *member != self.0.number);
+        let accepting = others.filter(|member| table.of_slot(*member, Slot::Accepting) != 0);
+        let least = accepting.map(|member| table.open_of(member)).min();
+        balance::share(table.open_of(self.0.number), least)
+    }
+
+    /// Records that one more acceptor of this process accepts, or one fewer.
+    pub(super) fn set_accepting(&self, accepts: bool) {
+        let table = &self.0.quota.0.table;
+        let word = table.layout.slot(self.0.number, Slot::Accepting);
+        let change = if accepts { 1 } else { u64::MAX };
+        table.memory.add(word, change);
+    }
+}
+
+impl fmt::Debug for Member {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Member")
+            .field("number", &self.0.number)
+            .field("capacity", &self.0.capacity)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A permit for a connection, or the connection that was accepted with it: one entry of the table. It is
+/// free again when this is dropped.
+pub(crate) struct Permit {
+    member: Member,
+    entry: u32,
+}
+
+impl Permit {
+    pub(super) fn new(member: &Member, entry: u32) -> Self {
+        Self {
+            member: member.clone(),
+            entry,
+        }
+    }
+
+    /// Counts the connection, and returns its number.
+    pub fn begin(&self) -> u64 {
+        let Inner { quota, number, .. } = &*self.member.0;
+        quota.0.table.lock(*number).begin(*number, self.entry)
+    }
+
+    /// Counts the connection as one of this peer, unless the peer has as many as it may.
+    pub fn count_peer(&self, peer: IpAddr) -> bool {
+        let Inner { quota, number, .. } = &*self.member.0;
+        let peer = match peer {
+            IpAddr::V4(address) => address.to_ipv6_mapped(),
+            IpAddr::V6(address) => address,
+        };
+        let mut session = quota.0.table.lock(*number);
+        session.count_peer(*number, self.entry, peer.to_bits())
+    }
+
+    /// Takes the connection off its peer's count.
+    pub fn forget_peer(&self) {
+        let Inner { quota, number, .. } = &*self.member.0;
+        quota.0.table.lock(*number).forget_peer(*number, self.entry);
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.member.free(&[self.entry]);
+    }
+}
+
+/// The tokens of the quota, which its connections take before they are accepted.
+pub(crate) struct Tokens {
+    member: Member,
+    ear: Ear,
+}
+
+impl Tokens {
+    pub fn of(member: Member) -> Self {
+        Self {
+            member,
+            ear: Ear::default(),
+        }
+    }
+
+    /// Takes up to `wanted` tokens. If there is none, returns when there will be one. A token that is taken
+    /// by a process that dies is lost: whether its connection was accepted is not known.
+    pub fn take(&self, wanted: u32) -> Result<u32, Instant> {
+        let Inner { quota, number, .. } = &*self.member.0;
+        let Some(rate) = self.member.accept_rate() else {
+            return Ok(wanted);
+        };
+        // The clock is read with the lock held, so that it does not go back.
+        let mut session = quota.0.table.lock(*number);
+        let now = now();
+        let next = |next: u64| Instant::now() + Duration::from_nanos(next.saturating_sub(now));
+        session.take_tokens(rate, wanted, now).map_err(next)
+    }
+
+    /// Gives back tokens that were not used.
+    pub fn give_back(&self, count: u32) {
+        let Inner { quota, number, .. } = &*self.member.0;
+        if let Some(rate) = self.member.accept_rate()
+            && count > 0
+        {
+            let ring = {
+                let mut session = quota.0.table.lock(*number);
+                session.give_tokens_back(rate, count, now())
+            };
+            quota.0.ring(ring);
+        }
+    }
+
+    /// Waits until there may be a token: until this time, or until one is given back.
+    pub async fn wait(&mut self, until: Instant) {
+        tokio::select! {
+            () = tokio::time::sleep_until(until.into()) => {}
+            () = self.member.rung(&mut self.ear) => {}
+        }
+    }
+}

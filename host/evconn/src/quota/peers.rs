@@ -1,0 +1,128 @@
+//! How many connections each peer has, over all members: a hash table with linear probing.
+//!
+//! It is derived from the entries of the [`table`](super::table), and only used by who has the lock. Whatever
+//! is in the memory, each call looks at each place once at most.
+
+use super::layout::Peer;
+use super::table::Table;
+
+pub(super) struct Peers<'a>(&'a Table);
+
+impl<'a> Peers<'a> {
+    pub fn of(table: &'a Table) -> Self {
+        Self(table)
+    }
+
+    pub fn clear(&self) {
+        for place in 0..self.places() {
+            self.set_count(place, 0);
+        }
+    }
+
+    /// Returns how many connections the peer has.
+    pub fn count(&self, peer: u128) -> u64 {
+        self.find(peer).map_or(0, |place| self.count_at(place))
+    }
+
+    /// Adds a connection of the peer. Returns false if there is no place, which cannot be: less than half of
+    /// them are in use.
+    pub fn add(&self, peer: u128) -> bool {
+        let Some(place) = self.find(peer) else {
+            return false;
+        };
+        let count = self.count_at(place);
+        if count == 0 {
+            self.set_key(place, peer);
+        }
+        self.set_count(place, count.saturating_add(1));
+        true
+    }
+
+    /// Takes a connection of the peer away.
+    pub fn remove(&self, peer: u128) {
+        let Some(place) = self.find(peer) else {
+            return;
+        };
+        match self.count_at(place) {
+            0 => {}
+            1 => self.close_gap(place),
+            count => self.set_count(place, count - 1),
+        }
+    }
+
+    /// Returns the place of the peer, or the one that it would get.
+    fn find(&self, peer: u128) -> Option<usize> {
+        self.from(self.home(peer))
+            .find(|&place| self.count_at(place) == 0 || self.key(place) == peer)
+    }
+
+    /// Frees a place, and moves the following peers as far forward as they may be.
+    fn close_gap(&self, mut gap: usize) {
+        let last = self.places() - 1;
+        for place in self.from(gap).skip(1) {
+            let count = self.count_at(place);
+            if count == 0 {
+                break;
+            }
+            let key = self.key(place);
+            let from_home = place.wrapping_sub(self.home(key)) & last;
+            let from_gap = place.wrapping_sub(gap) & last;
+            if from_home >= from_gap {
+                self.set_key(gap, key);
+                self.set_count(gap, count);
+                gap = place;
+            }
+        }
+        self.set_count(gap, 0);
+    }
+
+    /// Returns all places, beginning with this one.
+    fn from(&self, first: usize) -> impl Iterator<Item = usize> + use<> {
+        let places = self.places();
+        (0..places).map(move |step| (first + step) & (places - 1))
+    }
+
+    /// Returns the place that is looked at first.
+    fn home(&self, peer: u128) -> usize {
+        let [one, other] = self.0.layout.hash_keys;
+        let high = (peer >> 64) as u64 ^ one;
+        let low = peer as u64 ^ other;
+        let first = fold(high, 0x9e37_79b9_7f4a_7c15);
+        fold(first ^ low, one | 1) as usize & self.places().saturating_sub(1)
+    }
+
+    fn places(&self) -> usize {
+        self.0.layout.peers()
+    }
+
+    fn count_at(&self, place: usize) -> u64 {
+        self.get(place, Peer::Count)
+    }
+
+    fn set_count(&self, place: usize, count: u64) {
+        self.set(place, Peer::Count, count);
+    }
+
+    fn key(&self, place: usize) -> u128 {
+        u128::from(self.get(place, Peer::High)) << 64 | u128::from(self.get(place, Peer::Low))
+    }
+
+    fn set_key(&self, place: usize, peer: u128) {
+        self.set(place, Peer::High, (peer >> 64) as u64);
+        self.set(place, Peer::Low, peer as u64);
+    }
+
+    fn get(&self, place: usize, word: Peer) -> u64 {
+        self.0.memory.get(self.0.layout.peer(place, word))
+    }
+
+    fn set(&self, place: usize, word: Peer, value: u64) {
+        self.0.memory.set(self.0.layout.peer(place, word), value);
+    }
+}
+
+/// Mixes two numbers: the halves of their product.
+fn fold(one: u64, other: u64) -> u64 {
+    let product = u128::from(one) * u128::from(other);
+    (product >> 64) as u64 ^ product as u64
+}

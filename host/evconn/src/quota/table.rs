@@ -1,0 +1,443 @@
+//! The table of connections: an entry for each that may be open.
+//!
+//! The entries are the truth. An entry belongs to nobody or to a member, by one word, so that it is valid at
+//! any instant. What is derived from the entries, namely the list of free ones, the numbers, and the counts of
+//! peers, is only valid while nobody has the lock: it is made anew when the lock was taken away from somebody.
+
+use super::layout::{Entry, Layout, Slot, state};
+use super::lock::{Holder, Locked, Subject, Terms, holder, lock};
+use super::memory::Memory;
+use super::peers::Peers;
+use crate::limits::Bucket;
+use crate::served::Count;
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+/// The bits of an entry's owner: the number of the member and 1, or 0 for nobody, and what the entry is.
+const MEMBER: u64 = (1 << 20) - 1;
+/// It is a connection, rather than a permit for one.
+const CONNECTION: u64 = 1 << 20;
+/// Its peer is known and counted.
+const COUNTED: u64 = 1 << 21;
+
+/// How long a member waits for another that is stopped while it has the lock. The supervisor, which kills
+/// it, is faster.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// How long the supervisor waits for a member that is stopped while it has the lock.
+const PATIENCE_OF_SUPERVISOR: Duration = Duration::from_millis(500);
+
+/// What is awaited by those that wait for the bell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u64)]
+pub(super) enum Awaited {
+    Permits = 1,
+    Tokens = 2,
+}
+
+/// The shared memory and its layout.
+pub(super) struct Table {
+    pub memory: Memory,
+    pub layout: Layout,
+}
+
+/// The table while this process has the lock.
+pub(super) struct Session<'a> {
+    table: &'a Table,
+    _locked: Locked<'a>,
+}
+
+/// Whether somebody waits for what was given back, and the bell has to be rung.
+#[must_use]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Ring(pub bool);
+
+impl Table {
+    pub fn create(layout: Layout, now: u64) -> std::io::Result<Self> {
+        let memory = Memory::create(layout.words())?;
+        layout.write(&memory);
+        memory.set(state::LAST_RELEASE, now);
+        if let Some(rate) = layout.rate {
+            let bucket = Bucket::new(rate, rate, now);
+            write_bucket(&memory, &bucket);
+        }
+        let table = Self { memory, layout };
+        table.session(Holder::SUPERVISOR, None, PATIENCE).rebuild();
+        Ok(table)
+    }
+
+    /// Takes the lock as this member.
+    pub fn lock(&self, member: u16) -> Session<'_> {
+        self.session(Holder::member(member), None, PATIENCE)
+    }
+
+    /// Takes the lock as the supervisor.
+    #[cfg(test)]
+    pub fn supervise(&self) -> Session<'_> {
+        self.session(Holder::SUPERVISOR, None, PATIENCE)
+    }
+
+    fn session(&self, who: Holder, gone: Option<u16>, patience: Duration) -> Session<'_> {
+        let terms = Terms {
+            holder: who,
+            members: self.layout.members,
+            gone,
+            patience,
+        };
+        let locked = lock(&self.memory, terms, self);
+        let taken_from = locked.taken_from;
+        let mut session = Session {
+            table: self,
+            _locked: locked,
+        };
+        self.memory.add(state::GENERATION, 1);
+        if let Some(robbed) = taken_from {
+            session.rob(robbed, gone);
+        }
+        if taken_from.is_some() || self.memory.get(state::DIRTY) != 0 {
+            session.rebuild();
+        }
+        session
+    }
+
+    /// Returns who has the lock, and how many times it was taken.
+    pub fn holder(&self) -> Option<(Holder, u64)> {
+        holder(&self.memory).map(|holder| (holder, self.memory.get(state::GENERATION)))
+    }
+
+    /// Frees the entries of a member whose process is gone, and begins its slot anew. Returns how many
+    /// connections it had.
+    pub fn release(&self, member: u16, now: u64) -> usize {
+        let gone = Some(member);
+        let mut session = self.session(Holder::SUPERVISOR, gone, PATIENCE_OF_SUPERVISOR);
+        session.release(member, now)
+    }
+
+    /// Returns how many connections are open.
+    pub fn open(&self) -> usize {
+        self.at_most_all(self.memory.get(state::OPEN))
+    }
+
+    /// Returns how many connections a member has.
+    pub fn open_of(&self, member: u16) -> usize {
+        self.of_slot(member, Slot::Open)
+    }
+
+    pub fn of_slot(&self, member: u16, word: Slot) -> usize {
+        self.at_most_all(self.memory.get(self.layout.slot(member, word)))
+    }
+
+    fn at_most_all(&self, count: u64) -> usize {
+        usize::try_from(count).map_or(self.layout.connections, |count| {
+            count.min(self.layout.connections)
+        })
+    }
+}
+
+impl Subject for Table {
+    fn generation(&self) -> u64 {
+        self.memory.get(state::GENERATION)
+    }
+
+    fn lost(&self) {
+        // What this process has written since may have met what others have written.
+        self.memory.set(state::DIRTY, 1);
+    }
+}
+
+impl Session<'_> {
+    /// Takes up to `wanted` entries for a member that may have `capacity` of them, and adds them to `taken`.
+    /// If none is free, the bell will be rung.
+    pub fn take(&mut self, member: u16, wanted: usize, capacity: usize, taken: &mut Vec<u32>) {
+        let had = self.table.of_slot(member, Slot::Entries);
+        let wanted = wanted.min(capacity.saturating_sub(had));
+        let before = taken.len();
+        while taken.len() - before < wanted
+            && let Some(entry) = self.pop()
+        {
+            self.set_owner(entry, owner(member));
+            taken.push(entry as u32);
+        }
+        let count = taken.len() - before;
+        if count > 0 {
+            self.set_slot(member, Slot::Entries, had + count);
+        } else if wanted > 0 {
+            self.wait_for(Awaited::Permits);
+        }
+    }
+
+    /// Makes a connection of a permit. Returns its number.
+    pub fn begin(&mut self, member: u16, entry: u32) -> u64 {
+        let memory = &self.table.memory;
+        let number = memory.add(state::NUMBER, 1).wrapping_add(1);
+        memory.add(self.table.layout.count(member, Count::Begun), 1);
+        let entry = entry as usize;
+        let word = self.owner(entry);
+        if word & MEMBER == owner(member) && word & CONNECTION == 0 {
+            self.set_owner(entry, word | CONNECTION);
+            self.set_slot(member, Slot::Open, self.table.open_of(member) + 1);
+            memory.set(state::OPEN, self.table.open() as u64 + 1);
+        }
+        number
+    }
+
+    /// Counts a connection of this peer, unless it has as many as it may.
+    pub fn count_peer(&mut self, member: u16, entry: u32, peer: u128) -> bool {
+        let (table, entry) = (self.table, entry as usize);
+        let Some(most) = table.layout.per_peer else {
+            return true;
+        };
+        let peers = Peers::of(table);
+        if peers.count(peer) >= most as u64 {
+            return false;
+        }
+        let word = self.owner(entry);
+        if word & MEMBER == owner(member) && word & COUNTED == 0 {
+            self.set_peer(entry, peer);
+            self.set_owner(entry, word | COUNTED);
+            if !peers.add(peer) {
+                self.rebuild();
+            }
+        }
+        true
+    }
+
+    /// Takes the connection off its peer's count.
+    pub fn forget_peer(&mut self, member: u16, entry: u32) {
+        let entry = entry as usize;
+        let word = self.owner(entry);
+        if word & MEMBER == owner(member) && word & COUNTED != 0 {
+            self.set_owner(entry, word & !COUNTED);
+            self.take_off(entry);
+        }
+    }
+
+    /// Frees entries of a member.
+    pub fn free(&mut self, member: u16, entries: &[u32], now: u64) -> Ring {
+        let mut ended = 0;
+        let mut freed = 0;
+        for entry in entries.iter().map(|entry| *entry as usize) {
+            let word = self.owner(entry);
+            if word & MEMBER != owner(member) {
+                continue;
+            }
+            self.set_owner(entry, 0);
+            if word & COUNTED != 0 {
+                self.take_off(entry);
+            }
+            ended += usize::from(word & CONNECTION != 0);
+            freed += 1;
+            self.push(entry);
+        }
+        let table = self.table;
+        let left = table.of_slot(member, Slot::Entries).saturating_sub(freed);
+        self.set_slot(member, Slot::Entries, left);
+        if ended > 0 {
+            let left = table.open_of(member).saturating_sub(ended);
+            self.set_slot(member, Slot::Open, left);
+            table.memory.set(state::LAST_RELEASE, now);
+            let open = table.open().saturating_sub(ended);
+            table.memory.set(state::OPEN, open as u64);
+        }
+        self.ring_for(Awaited::Permits)
+    }
+
+    /// Takes up to `wanted` tokens. If there is none, returns when there will be one; the bell will be rung
+    /// if one is given back before.
+    pub fn take_tokens(&mut self, rate: NonZeroU32, wanted: u32, now: u64) -> Result<u32, u64> {
+        let mut bucket = read_bucket(&self.table.memory, rate, now);
+        let taken = bucket.take(wanted, now);
+        write_bucket(&self.table.memory, &bucket);
+        if taken.is_err() {
+            self.wait_for(Awaited::Tokens);
+        }
+        taken
+    }
+
+    pub fn give_tokens_back(&mut self, rate: NonZeroU32, count: u32, now: u64) -> Ring {
+        let mut bucket = read_bucket(&self.table.memory, rate, now);
+        bucket.give_back(count);
+        write_bucket(&self.table.memory, &bucket);
+        self.ring_for(Awaited::Tokens)
+    }
+
+    fn wait_for(&mut self, what: Awaited) {
+        let memory = &self.table.memory;
+        memory.set(state::WAITING, memory.get(state::WAITING) | what as u64);
+    }
+
+    fn ring_for(&mut self, what: Awaited) -> Ring {
+        let memory = &self.table.memory;
+        let waiting = memory.get(state::WAITING);
+        let rings = waiting & what as u64 != 0;
+        if rings {
+            memory.set(state::WAITING, 0);
+        }
+        Ring(rings)
+    }
+
+    /// Records that the lock was taken away from a member that is not known to be gone. It is to be killed:
+    /// when it continues, it does not know that it has lost the lock.
+    fn rob(&mut self, robbed: Holder, gone: Option<u16>) {
+        let member = robbed.as_member(self.table.layout.members);
+        if let Some(member) = member.filter(|member| Some(*member) != gone) {
+            self.set_slot(member, Slot::Robbed, 1);
+        }
+    }
+
+    fn release(&mut self, member: u16, now: u64) -> usize {
+        let mut ended = 0;
+        for entry in 0..self.table.layout.connections {
+            let word = self.owner(entry);
+            if word & MEMBER == owner(member) {
+                ended += usize::from(word & CONNECTION != 0);
+                self.set_owner(entry, 0);
+            }
+        }
+        if ended > 0 {
+            self.table.memory.set(state::LAST_RELEASE, now);
+        }
+        self.add_to_totals(member);
+        for word in [Slot::Accepting, Slot::Robbed] {
+            self.set_slot(member, word, 0);
+        }
+        self.rebuild();
+        ended
+    }
+
+    /// Adds what a member has served to that of the members that are gone. Connections that have not ended
+    /// have failed.
+    fn add_to_totals(&mut self, member: u16) {
+        let Table { memory, layout } = self.table;
+        let of = |count| memory.get(layout.count(member, count));
+        let open = of(Count::Begun).saturating_sub(of(Count::Ended));
+        for count in Count::ALL {
+            let lost = match count {
+                Count::Failed | Count::Ended => open,
+                _ => 0,
+            };
+            memory.add(layout.total(count), of(count).wrapping_add(lost));
+        }
+        for count in Count::ALL {
+            memory.set(layout.count(member, count), 0);
+        }
+    }
+
+    /// Makes all anew that is derived from the entries.
+    fn rebuild(&mut self) {
+        let Table { memory, layout } = self.table;
+        memory.set(state::DIRTY, 0);
+        let peers = Peers::of(self.table);
+        peers.clear();
+        let mut of_members = vec![(0, 0); layout.members.into()];
+        let (mut free, mut open) = (0, 0);
+        // From the last one, so that the first one is taken first.
+        for entry in (0..layout.connections).rev() {
+            let word = self.owner(entry);
+            let number = (word & MEMBER).checked_sub(1).map(|number| number as usize);
+            let Some((entries, connections)) = number.and_then(|number| of_members.get_mut(number))
+            else {
+                self.set_owner(entry, 0);
+                memory.set(layout.free(free), entry as u64);
+                free += 1;
+                continue;
+            };
+            let is_open = usize::from(word & CONNECTION != 0);
+            *entries += 1;
+            *connections += is_open;
+            open += is_open;
+            if word & COUNTED != 0 && layout.per_peer.is_some() {
+                peers.add(self.peer(entry));
+            }
+        }
+        memory.set(state::FREE, free as u64);
+        memory.set(state::OPEN, open as u64);
+        for (member, (entries, connections)) in (0..).zip(of_members) {
+            self.set_slot(member, Slot::Entries, entries);
+            self.set_slot(member, Slot::Open, connections);
+        }
+    }
+
+    /// Takes an entry off the list of free ones.
+    fn pop(&mut self) -> Option<usize> {
+        // Once more if the list is not as it should be.
+        for _ in 0..2 {
+            let Table { memory, layout } = self.table;
+            let free = memory.get(state::FREE);
+            let last = usize::try_from(free).ok()?.checked_sub(1)?;
+            if last < layout.connections {
+                let entry = memory.get(layout.free(last));
+                if let Ok(entry) = usize::try_from(entry)
+                    && entry < layout.connections
+                    && self.owner(entry) == 0
+                {
+                    memory.set(state::FREE, last as u64);
+                    return Some(entry);
+                }
+            }
+            self.rebuild();
+        }
+        None
+    }
+
+    fn push(&mut self, entry: usize) {
+        let Table { memory, layout } = self.table;
+        match usize::try_from(memory.get(state::FREE)) {
+            Ok(free) if free < layout.connections => {
+                memory.set(layout.free(free), entry as u64);
+                memory.set(state::FREE, free as u64 + 1);
+            }
+            _ => self.rebuild(),
+        }
+    }
+
+    /// Takes a connection off the count of the peer that its entry names.
+    fn take_off(&mut self, entry: usize) {
+        if self.table.layout.per_peer.is_some() {
+            Peers::of(self.table).remove(self.peer(entry));
+        }
+    }
+
+    fn owner(&self, entry: usize) -> u64 {
+        let Table { memory, layout } = self.table;
+        memory.get(layout.entry(entry, Entry::Owner))
+    }
+
+    fn set_owner(&mut self, entry: usize, owner: u64) {
+        let Table { memory, layout } = self.table;
+        memory.set(layout.entry(entry, Entry::Owner), owner);
+    }
+
+    fn peer(&self, entry: usize) -> u128 {
+        let Table { memory, layout } = self.table;
+        let half = |word| u128::from(memory.get(layout.entry(entry, word)));
+        half(Entry::PeerHigh) << 64 | half(Entry::PeerLow)
+    }
+
+    fn set_peer(&mut self, entry: usize, peer: u128) {
+        let Table { memory, layout } = self.table;
+        memory.set(layout.entry(entry, Entry::PeerHigh), (peer >> 64) as u64);
+        memory.set(layout.entry(entry, Entry::PeerLow), peer as u64);
+    }
+
+    fn set_slot(&mut self, member: u16, word: Slot, value: usize) {
+        let Table { memory, layout } = self.table;
+        memory.set(layout.slot(member, word), value as u64);
+    }
+}
+
+fn owner(member: u16) -> u64 {
+    u64::from(member) + 1
+}
+
+fn read_bucket(memory: &Memory, rate: NonZeroU32, now: u64) -> Bucket {
+    let [as_of, level] = state::BUCKET.map(|word| memory.get(word));
+    // It cannot be later than now, whatever is written there.
+    Bucket::restored(rate, rate, [as_of.min(now), level])
+}
+
+fn write_bucket(memory: &Memory, bucket: &Bucket) {
+    for (word, value) in state::BUCKET.into_iter().zip(bucket.state()) {
+        memory.set(word, value);
+    }
+}
