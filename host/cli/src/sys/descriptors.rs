@@ -72,9 +72,9 @@ mod tests {
         let received = receive(&there, &mut bytes, &mut descriptors).expect("received");
         assert_eq!((received, &bytes[..]), (9, &b"take this"[..]));
         let yours = UnixStream::from(descriptors.pop_front().expect("one"));
-        std::io::Write::write_all(&mut &yours, b"x").expect("written");
+        io::Write::write_all(&mut &yours, b"x").expect("written");
         let mut byte = [0];
-        std::io::Read::read_exact(&mut &mine, &mut byte).expect("read");
+        io::Read::read_exact(&mut &mine, &mut byte).expect("read");
         assert_eq!(&byte, b"x");
         drop(here);
         let end = receive(&there, &mut bytes, &mut descriptors).expect("received");
