@@ -6,7 +6,7 @@ use std::num::NonZero;
 use std::time::Duration;
 
 /// Maximum number of worker processes. Machines have fewer cores.
-const MOST: i64 = 1024;
+const MAX_PROCESSES: i64 = 1024;
 
 /// The flags for worker processes, and for the process that compiles the component.
 #[derive(Args, Debug)]
@@ -16,7 +16,7 @@ pub struct ProcessArgs {
     ///
     /// Limits of connections are those of all processes together. A worker that dies is replaced. With 0, this
     /// process serves the connections itself, without a sandbox.
-    #[arg(long, value_name = "N", value_parser = value_parser!(u16).range(0..=MOST), allow_negative_numbers = true)]
+    #[arg(long, value_name = "N", value_parser = value_parser!(u16).range(0..=MAX_PROCESSES), allow_negative_numbers = true)]
     processes: Option<u16>,
     /// Let workers use files and system calls that serving does not require
     ///
@@ -36,7 +36,7 @@ impl ProcessArgs {
     /// Returns the number of worker processes, or `None` if this process serves itself.
     pub fn count(&self) -> Option<NonZero<u16>> {
         let cores = || std::thread::available_parallelism().map_or(1, NonZero::get);
-        let most = u16::try_from(MOST).unwrap_or(u16::MAX);
+        let most = u16::try_from(MAX_PROCESSES).unwrap_or(u16::MAX);
         let by_default = || u16::try_from(cores()).unwrap_or(most).min(most);
         match cfg!(unix) {
             true => NonZero::new(self.processes.unwrap_or_else(by_default)),

@@ -10,7 +10,7 @@ use std::os::fd::OwnedFd;
 const HEADER: usize = 8;
 
 /// Maximum length of a text, which is more than any message has: a command line can have 2 MiB and more.
-const LONGEST: usize = 16 << 20;
+const MAX_TEXT: usize = 16 << 20;
 
 /// An encoded message.
 pub struct Frame {
@@ -50,7 +50,7 @@ impl Inbox {
             u32::from_le_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]])
                 as usize
         });
-        if length > LONGEST {
+        if length > MAX_TEXT {
             return Err(invalid("it is too long"));
         }
         let Some(text) = rest.get(..length) else {

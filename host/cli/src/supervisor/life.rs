@@ -17,10 +17,10 @@ use std::time::{Duration, Instant};
 use tokio::task::JoinHandle;
 
 /// How often to check whether a worker was stopped (SIGSTOP) while it had the lock of the shared memory.
-const LOOK: Duration = Duration::from_millis(500);
+const CHECK_INTERVAL: Duration = Duration::from_millis(500);
 
 /// How long workers may take to end after they were told to reset their connections.
-const LAST_MOMENTS: Duration = Duration::from_secs(2);
+const KILL_DELAY: Duration = Duration::from_secs(2);
 
 /// How long new workers may take to start in a reload.
 const START: Duration = Duration::from_secs(30);
@@ -125,9 +125,9 @@ impl Life {
                     self.stop();
                 }
                 Some(()) = next_hangup(&mut signals.hangups, self.can_reload()) => self.begin_reload(),
-                happened = self.workers.next() => self.hear(happened),
+                happened = self.workers.next() => self.handle(happened),
                 reloaded = loaded(&mut self.reload) => self.start_generation(reloaded),
-                () = tokio::time::sleep_until(time.into()) => self.look_at_clock(),
+                () = tokio::time::sleep_until(time.into()) => self.on_timer(),
             }
         }
         self.workers.end_logs().await;
@@ -141,7 +141,7 @@ impl Life {
         is_ending && self.workers.is_empty()
     }
 
-    fn hear(&mut self, happened: Happened) {
+    fn handle(&mut self, happened: Happened) {
         match happened {
             Happened::Ready => self.one_is_ready(),
             Happened::Stopped => self.one_has_stopped(),
@@ -216,7 +216,7 @@ impl Life {
                 self.log_ending();
                 self.give_up_reload();
                 self.phase = Phase::Delayed(now + self.plan.server.life.drain_delay);
-                self.look_at_clock();
+                self.on_timer();
             }
             Phase::Delayed(_) | Phase::Draining(_) => self.end(),
             Phase::Ending(_) => {}
@@ -251,12 +251,12 @@ impl Life {
     fn end(&mut self) {
         self.close();
         self.workers.end();
-        self.phase = Phase::Ending(Instant::now() + LAST_MOMENTS);
+        self.phase = Phase::Ending(Instant::now() + KILL_DELAY);
     }
 
-    /// Returns when [`look_at_clock`](Self::look_at_clock) is due.
+    /// Returns when [`on_timer`](Self::on_timer) is due.
     fn next_time(&self) -> Instant {
-        let look = Instant::now() + LOOK;
+        let check = Instant::now() + CHECK_INTERVAL;
         let of_phase = match self.phase {
             Phase::Serving => self.end_of_idle_time(),
             Phase::Delayed(until) | Phase::Ending(until) => Some(until),
@@ -268,7 +268,7 @@ impl Life {
         };
         let backoff = self.backoff.until().filter(|until| *until > Instant::now());
         let times = [of_phase, of_reload, backoff].into_iter().flatten();
-        times.fold(look, Instant::min)
+        times.fold(check, Instant::min)
     }
 
     /// Returns when the server will have been idle for long enough to shut down, if no connection is opened.
@@ -278,7 +278,7 @@ impl Life {
         Instant::now().checked_add(time.saturating_sub(idle_for))
     }
 
-    fn look_at_clock(&mut self) {
+    fn on_timer(&mut self) {
         let now = Instant::now();
         match self.phase {
             Phase::Serving if self.has_been_idle() => self.stop(),

@@ -51,7 +51,7 @@ pub async fn load(plan: &Plan, stdin: Option<&[u8]>) -> anyhow::Result<Compiled>
     match outcome {
         Ok(Some(outcome)) => {
             // The loader's log precedes what this process logs about the outcome.
-            let _ = tokio::time::timeout(LAST_WORDS, process.log).await;
+            let _ = tokio::time::timeout(LOG_TIMEOUT, process.log).await;
             outcome
         }
         Ok(None) => bail!("{}", died(process, limits).await),
@@ -63,7 +63,7 @@ pub async fn load(plan: &Plan, stdin: Option<&[u8]>) -> anyhow::Result<Compiled>
 }
 
 /// How long to wait for the end of the log of a loader that has sent its outcome.
-const LAST_WORDS: Duration = Duration::from_millis(500);
+const LOG_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Returns the outcome, or `None` if the loader died.
 async fn outcome(messages: &mut Receiver<FromLoader>) -> Option<anyhow::Result<Compiled>> {

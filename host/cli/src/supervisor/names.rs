@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 
 /// Maximum number of concurrent lookups for one worker. Each requires a thread.
-const AT_A_TIME: usize = 64;
+const MAX_LOOKUPS: usize = 64;
 
 /// The lookups of one worker.
 pub struct Names {
@@ -17,7 +17,7 @@ pub struct Names {
 
 impl Names {
     pub fn new(control: Sender<ToWorker>) -> Self {
-        let permits = Arc::new(Semaphore::new(AT_A_TIME));
+        let permits = Arc::new(Semaphore::new(MAX_LOOKUPS));
         Self { permits, control }
     }
 

@@ -12,7 +12,7 @@ use tokio::net::unix::pipe;
 use tokio::task::JoinHandle;
 
 /// Maximum length of a line. A longer one is passed on in parts.
-const LONGEST: usize = 64 << 10;
+const MAX_LINE: usize = 64 << 10;
 
 /// A process, which is killed when this is dropped.
 pub struct Process<M> {
@@ -59,7 +59,7 @@ fn pass_on(stderr: ChildStderr) -> io::Result<JoinHandle<()>> {
 fn pass_on_lines(text: &mut Vec<u8>) {
     let lines = match text.iter().rposition(|byte| *byte == b'\n') {
         Some(last) => text.drain(..=last),
-        None if text.len() > LONGEST => {
+        None if text.len() > MAX_LINE => {
             text.push(b'\n');
             text.drain(..)
         }

@@ -5,7 +5,7 @@ use super::names::Names;
 use super::process::{self, Process};
 use crate::control::{FromWorker, Pem, Receiver, Sockets, Start, ToWorker};
 use crate::sys::child::{Bounds, describe};
-use crate::sys::descriptors::MOST;
+use crate::sys::descriptors::MAX_DESCRIPTORS;
 use evconn::Quota;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -20,7 +20,7 @@ use tokio::task::JoinHandle;
 const QUEUE: usize = 256;
 
 /// How long to wait for the end of the workers' logs.
-const LAST_WORDS: Duration = Duration::from_secs(1);
+const LOG_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What all workers have in common.
 pub struct Common {
@@ -39,8 +39,8 @@ pub struct Workers {
     all: Vec<Worker>,
     /// The number of workers started so far.
     started: u64,
-    said: mpsc::Receiver<(u64, Said)>,
-    ears: mpsc::Sender<(u64, Said)>,
+    events: mpsc::Receiver<(u64, Event)>,
+    event_sender: mpsc::Sender<(u64, Event)>,
     /// SIGCHLD.
     ended: Signal,
     /// The logs of workers that have ended, as long as they are not wholly passed on.
@@ -73,7 +73,7 @@ enum Stage {
     Stopped,
 }
 
-enum Said {
+enum Event {
     Message(FromWorker),
     Closed,
 }
@@ -107,13 +107,13 @@ pub struct Ended {
 
 impl Workers {
     pub fn new(common: Common) -> io::Result<Self> {
-        let (ears, said) = mpsc::channel(QUEUE);
+        let (event_sender, events) = mpsc::channel(QUEUE);
         Ok(Self {
             common,
             all: Vec::new(),
             started: 0,
-            said,
-            ears,
+            events,
+            event_sender,
             ended: signal(SignalKind::child())?,
             logs: Vec::new(),
         })
@@ -179,7 +179,7 @@ impl Workers {
         let _ = process.control.send(&start, files);
         self.send_sockets(&process)?;
         let names = Names::new(process.control.clone());
-        tokio::spawn(listen(number, messages, names, self.ears.clone()));
+        tokio::spawn(listen(number, messages, names, self.event_sender.clone()));
         self.all.push(Worker {
             number,
             member,
@@ -222,7 +222,7 @@ impl Workers {
     }
 
     fn send_sockets(&self, process: &Process<ToWorker>) -> io::Result<()> {
-        for sockets in self.common.sockets.chunks(MOST) {
+        for sockets in self.common.sockets.chunks(MAX_DESCRIPTORS) {
             let inherited = sockets.iter().map(|(_, inherited)| *inherited).collect();
             let message = ToWorker::Sockets(Sockets { inherited });
             let descriptors = sockets.iter().map(|(socket, _)| socket.try_clone());
@@ -240,8 +240,8 @@ impl Workers {
                 return Happened::Ended(ended);
             }
             tokio::select! {
-                Some((number, said)) = self.said.recv() => {
-                    if let Some(happened) = self.hear(number, said) {
+                Some((number, event)) = self.events.recv() => {
+                    if let Some(happened) = self.handle(number, event) {
                         return happened;
                     }
                 }
@@ -250,23 +250,23 @@ impl Workers {
         }
     }
 
-    fn hear(&mut self, number: u64, said: Said) -> Option<Happened> {
+    fn handle(&mut self, number: u64, event: Event) -> Option<Happened> {
         let worker = self.all.iter_mut().find(|worker| worker.number == number)?;
-        match said {
-            Said::Message(FromWorker::Ready) if worker.stage == Stage::Starting => {
+        match event {
+            Event::Message(FromWorker::Ready) if worker.stage == Stage::Starting => {
                 worker.stage = Stage::Ready;
                 Some(Happened::Ready)
             }
-            Said::Message(FromWorker::Stopped) => {
+            Event::Message(FromWorker::Stopped) => {
                 worker.stage = Stage::Stopped;
                 Some(Happened::Stopped)
             }
-            Said::Message(FromWorker::Failed(why)) => {
+            Event::Message(FromWorker::Failed(why)) => {
                 worker.failure = Some(why);
                 None
             }
-            Said::Message(_) => None,
-            Said::Closed => {
+            Event::Message(_) => None,
+            Event::Closed => {
                 worker.is_closed = true;
                 // A worker closes its end of the socket only by ending: another one is compromised.
                 worker.process.child.kill();
@@ -365,7 +365,7 @@ impl Workers {
             }
         };
         // An error means that nobody reads the log.
-        let _ = tokio::time::timeout(LAST_WORDS, logs).await;
+        let _ = tokio::time::timeout(LOG_TIMEOUT, logs).await;
     }
 
     /// Closes the listening sockets: no worker needs them any more.
@@ -407,24 +407,24 @@ async fn listen(
     number: u64,
     mut messages: Receiver<FromWorker>,
     names: Names,
-    ears: mpsc::Sender<(u64, Said)>,
+    event_sender: mpsc::Sender<(u64, Event)>,
 ) {
     loop {
-        let said = match messages.receive().await {
+        let event = match messages.receive().await {
             Ok(Some((FromWorker::Resolve { id, name }, _))) => {
                 names.resolve(id, name);
                 continue;
             }
-            Ok(Some((message, _))) => Said::Message(message),
-            Ok(None) => Said::Closed,
+            Ok(Some((message, _))) => Event::Message(message),
+            Ok(None) => Event::Closed,
             Err(error) => {
                 tracing::debug!("invalid message from worker {number}: {error}");
-                Said::Closed
+                Event::Closed
             }
         };
-        let is_closed = matches!(said, Said::Closed);
+        let is_closed = matches!(event, Event::Closed);
         // An error means that the supervisor ends.
-        if ears.send((number, said)).await.is_err() || is_closed {
+        if event_sender.send((number, event)).await.is_err() || is_closed {
             return;
         }
     }

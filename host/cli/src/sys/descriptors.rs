@@ -11,7 +11,7 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// Maximum number of descriptors of a message. Linux allows 253.
-pub const MOST: usize = 64;
+pub const MAX_DESCRIPTORS: usize = 64;
 
 /// Maximum number of bytes received at a time.
 const CHUNK: usize = 16 << 10;
@@ -19,7 +19,7 @@ const CHUNK: usize = 16 << 10;
 /// Sends some of the bytes, and all descriptors with the first of them. Returns the number of bytes sent.
 pub fn send(socket: impl AsFd, bytes: &[u8], descriptors: &[OwnedFd]) -> io::Result<usize> {
     let descriptors: Vec<BorrowedFd<'_>> = descriptors.iter().map(AsFd::as_fd).collect();
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST))];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
     let mut control = SendAncillaryBuffer::new(&mut space);
     if !descriptors.is_empty() && !control.push(SendAncillaryMessage::ScmRights(&descriptors)) {
         return Err(io::Error::other("a message has too many descriptors"));
@@ -35,7 +35,7 @@ pub fn receive(
     descriptors: &mut VecDeque<OwnedFd>,
 ) -> io::Result<usize> {
     let mut chunk = [0; CHUNK];
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST))];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
     let mut into = [IoSliceMut::new(&mut chunk)];
     let count = recvmsg(socket, &mut into, &mut control, FLAGS)?.bytes;

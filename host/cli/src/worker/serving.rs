@@ -35,14 +35,17 @@ async fn run(
     let (begin, begun) = oneshot::channel();
     let (now, is_now) = oneshot::channel();
     let shutdown = Shutdown::on(begun).now_on(is_now).grace(Duration::MAX);
-    let obeying = Obeying {
+    let control = Control {
         server: server.handle(),
         begin: Some(begin),
         now: Some(now),
         names,
     };
-    tokio::spawn(obeying.obey(orders));
-    tokio::spawn(say_stopped(server.listeners().to_vec(), supervisor.clone()));
+    tokio::spawn(control.run(orders));
+    tokio::spawn(report_stopped(
+        server.listeners().to_vec(),
+        supervisor.clone(),
+    ));
     privileges.confine_calls()?;
     // The supervisor notices by itself if this worker is gone.
     let _ = supervisor.send(&FromWorker::Ready, Vec::new());
@@ -101,15 +104,15 @@ fn service(
 }
 
 /// Carries out the orders of the supervisor.
-struct Obeying {
+struct Control {
     server: ServerHandle,
     begin: Option<oneshot::Sender<()>>,
     now: Option<oneshot::Sender<()>>,
     names: Arc<Names>,
 }
 
-impl Obeying {
-    async fn obey(mut self, mut orders: Receiver<ToWorker>) {
+impl Control {
+    async fn run(mut self, mut orders: Receiver<ToWorker>) {
         while let Ok(Some((order, _))) = orders.receive().await {
             match order {
                 ToWorker::Drain => self.begin(),
@@ -136,7 +139,7 @@ impl Obeying {
 }
 
 /// Tells the supervisor when all listeners have stopped accepting.
-async fn say_stopped(listeners: Vec<Listener>, supervisor: Sender<FromWorker>) {
+async fn report_stopped(listeners: Vec<Listener>, supervisor: Sender<FromWorker>) {
     for listener in listeners {
         listener.closed().await;
     }

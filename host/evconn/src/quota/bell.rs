@@ -49,15 +49,15 @@ impl AsFd for Bell {
 
 /// Waits for the bell, in the event loop of one acceptor.
 #[derive(Default)]
-pub(super) struct Ear {
+pub(super) struct BellWaiter {
     #[cfg(target_os = "linux")]
     bell: Option<AsyncFd<OwnedFd>>,
 }
 
 #[cfg(target_os = "linux")]
-impl Ear {
+impl BellWaiter {
     /// Waits until the bell is rung, or returns at once if it was rung since the last call. May return early.
-    pub async fn hear(&mut self, bell: &Bell) {
+    pub async fn wait(&mut self, bell: &Bell) {
         if self.bell.is_none() {
             self.bell = register(bell);
         }
@@ -73,8 +73,8 @@ impl Ear {
 }
 
 #[cfg(not(target_os = "linux"))]
-impl Ear {
-    pub async fn hear(&mut self, _bell: &Bell) {
+impl BellWaiter {
+    pub async fn wait(&mut self, _bell: &Bell) {
         tokio::time::sleep(WITHOUT_BELL).await;
     }
 }

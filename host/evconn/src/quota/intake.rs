@@ -1,7 +1,7 @@
 //! The permits that an acceptor takes from the quota: as many as are free, up to its share.
 
 use super::balance::{FEW, PAUSE};
-use super::bell::Ear;
+use super::bell::BellWaiter;
 use super::member::{Member, Permit};
 use std::num::NonZeroU32;
 use std::time::Instant;
@@ -27,7 +27,7 @@ pub(crate) struct Intake {
     /// Connections are left to others until this time.
     paused_until: Option<Instant>,
     given_back: watch::Receiver<()>,
-    ear: Ear,
+    waiter: BellWaiter,
 }
 
 impl Intake {
@@ -38,7 +38,7 @@ impl Intake {
             entries: Vec::new(),
             accepts: false,
             paused_until: None,
-            ear: Ear::default(),
+            waiter: BellWaiter::default(),
         }
     }
 
@@ -77,7 +77,7 @@ impl Intake {
     /// Waits until a permit may be free.
     pub async fn wait(&mut self) {
         tokio::select! {
-            () = self.member.rung(&mut self.ear) => {}
+            () = self.member.rung(&mut self.waiter) => {}
             // The member keeps the sender.
             _ = self.given_back.changed() => {}
         }

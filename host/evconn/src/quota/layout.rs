@@ -61,7 +61,7 @@ pub(super) enum Slot {
     /// Number of its acceptors that accept.
     Accepting = 2,
     /// Set if another process had to take the lock away from it.
-    Robbed = 3,
+    LockLost = 3,
     /// Its counts: [`Count::ALL`].
     Counts = 8,
 }

@@ -1,6 +1,6 @@
 //! A process that serves connections, and what it has of the quota: permits, counts and tokens.
 
-use super::bell::Ear;
+use super::bell::BellWaiter;
 use super::layout::Slot;
 use super::{Quota, balance, now};
 use crate::served::Count;
@@ -89,8 +89,8 @@ impl Member {
     }
 
     /// Waits until an entry may be free.
-    pub(super) async fn rung(&self, ear: &mut Ear) {
-        ear.hear(&self.0.quota.0.bell).await;
+    pub(super) async fn rung(&self, waiter: &mut BellWaiter) {
+        waiter.wait(&self.0.quota.0.bell).await;
     }
 
     /// Returns how many connections may be taken now for the sake of balance, or None if another member has
@@ -169,14 +169,14 @@ impl Drop for Permit {
 /// The tokens of the quota: one is taken before each connection is accepted.
 pub(crate) struct Tokens {
     member: Member,
-    ear: Ear,
+    waiter: BellWaiter,
 }
 
 impl Tokens {
     pub fn of(member: Member) -> Self {
         Self {
             member,
-            ear: Ear::default(),
+            waiter: BellWaiter::default(),
         }
     }
 
@@ -212,7 +212,7 @@ impl Tokens {
     pub async fn wait(&mut self, until: Instant) {
         tokio::select! {
             () = tokio::time::sleep_until(until.into()) => {}
-            () = self.member.rung(&mut self.ear) => {}
+            () = self.member.rung(&mut self.waiter) => {}
         }
     }
 }

@@ -187,8 +187,8 @@ impl Quota {
     pub fn stuck(&self) -> Option<u16> {
         let table = &self.0.table;
         let members = table.layout.members;
-        let was_robbed = |member: &u16| table.of_slot(*member, Slot::Robbed) != 0;
-        if let Some(member) = (0..members).find(was_robbed) {
+        let has_lost_lock = |member: &u16| table.of_slot(*member, Slot::LockLost) != 0;
+        if let Some(member) = (0..members).find(has_lost_lock) {
             return Some(member);
         }
         let mut observed = self

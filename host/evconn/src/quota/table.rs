@@ -92,8 +92,8 @@ impl Table {
             _locked: locked,
         };
         self.memory.add(state::GENERATION, 1);
-        if let Some(robbed) = taken_from {
-            session.rob(robbed, gone);
+        if let Some(previous) = taken_from {
+            session.record_loss(previous, gone);
         }
         if taken_from.is_some() || self.memory.get(state::DIRTY) != 0 {
             session.rebuild();
@@ -279,10 +279,10 @@ impl Session<'_> {
 
     /// Records that the lock was taken away from a member that is not known to be gone. It has to be killed:
     /// if it continued, it would not know that it has lost the lock.
-    fn rob(&mut self, robbed: Holder, gone: Option<u16>) {
-        let member = robbed.as_member(self.table.layout.members);
+    fn record_loss(&mut self, previous: Holder, gone: Option<u16>) {
+        let member = previous.as_member(self.table.layout.members);
         if let Some(member) = member.filter(|member| Some(*member) != gone) {
-            self.set_slot(member, Slot::Robbed, 1);
+            self.set_slot(member, Slot::LockLost, 1);
         }
     }
 
@@ -299,7 +299,7 @@ impl Session<'_> {
             self.table.memory.set(state::LAST_RELEASE, now);
         }
         self.add_to_totals(member);
-        for word in [Slot::Accepting, Slot::Robbed] {
+        for word in [Slot::Accepting, Slot::LockLost] {
             self.set_slot(member, word, 0);
         }
         self.rebuild();
