@@ -42,7 +42,7 @@
 //! | --- | --- |
 //! | every host | [`p2`], [`TcpView`], [`TcpCtxView`], [`TcpCtx`], [`Policy`], [`TcpOptions`] |
 //! | rules besides a policy | [`Destinations`], [`Place`], [`UdpRules`], [`OnDenied`], [`Resolver`] |
-//! | sockets that the host opens | [`listen`], [`TcpSocket::from_tcp_listener`], [`TcpSocket::from_unix_listener`] |
+//! | sockets that the host opens | [`listen()`], [`refuse_connections`], [`TcpSocket::from_tcp_listener`], [`TcpSocket::from_unix_listener`] |
 //! | connections that move between stores | [`p2::take`], [`p2::give`], [`Endpoint`], [`Plain`], [`Peer`] |
 //!
 //! Where it ends: UDP sockets, name look-up without [`p2::add_granted_to_linker`], and all the rest of WASI are
@@ -64,6 +64,8 @@ mod transport;
 
 pub use connection::{Endpoint, Peer};
 pub use error::ErrorCode;
+#[cfg(unix)]
+pub use listen::refuse_connections;
 pub use p2::{TcpCtxView, TcpView};
 pub use policy::{
     Denial, Destination, Destinations, InvalidDestination, IpAddressFamily, OnDenied, Place,

@@ -8,7 +8,7 @@ use crate::server::{Plan, announce};
 use crate::sys::signals::{Hangups, Signals};
 use crate::sys::systemd;
 use anyhow::anyhow;
-use evconn::{Listening, Opened, Served};
+use evconn::{Listening, Opened, Served, sockets};
 use std::future::pending;
 use std::io;
 use std::num::NonZero;
@@ -237,6 +237,8 @@ impl Life {
     }
 
     fn drain(&mut self) {
+        // A worker may not be allowed to.
+        self.listening.iter().for_each(refuse_connections);
         self.workers.drain();
         // From now on, nobody can find the Unix sockets.
         let sockets = self
@@ -434,6 +436,20 @@ impl Life {
             Reload::Starting(generation, ..) => self.workers.kill(&generation),
             Reload::Loading(loading) => loading.abort(),
             Reload::None | Reload::Retiring(..) => {}
+        }
+    }
+}
+
+/// Lets no more peers connect, except to a socket that other servers may have.
+fn refuse_connections(listening: &Listening) {
+    let own = listening
+        .sockets
+        .iter()
+        .filter(|socket| !socket.is_shared());
+    for socket in own.filter_map(Opened::socket) {
+        if let Err(error) = sockets::refuse_connections(socket) {
+            // Those that wait in the queue are served all the same.
+            tracing::debug!("peers may still connect while the server ends: {error}");
         }
     }
 }

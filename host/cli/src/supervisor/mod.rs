@@ -12,6 +12,7 @@ mod workers;
 
 use crate::control::Pem;
 use crate::server::{Plan, ServeError};
+use crate::sys::memory;
 use crate::sys::signals::Signals;
 use anyhow::Context;
 use evconn::Served;
@@ -32,6 +33,7 @@ struct Generation {
 
 /// Serves with this many worker processes until a signal stops it. Returns `None` if that was before it served.
 pub async fn serve(plan: Plan, processes: NonZero<u16>) -> Result<Option<Served>, ServeError> {
+    memory::take_no_huge_pages();
     let watching = Signals::watch().context("cannot handle signals");
     let signals = watching.map_err(ServeError::Prepare)?;
     match start::start(plan, processes, &signals).await? {

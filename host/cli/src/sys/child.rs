@@ -7,9 +7,6 @@ use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::PathBuf;
 use std::process::{ChildStderr, Command, ExitStatus, Stdio};
 
-/// Has mimalloc do without huge pages, of which a process that waits would keep 16 MiB rather than 4.
-const WITHOUT_HUGE_PAGES: (&str, &str) = ("MIMALLOC_ALLOW_THP", "0");
-
 /// A process that was started. It is killed if this is dropped before it has ended.
 pub struct Child {
     child: std::process::Child,
@@ -38,7 +35,6 @@ impl Child {
         command
             .arg0("evconn")
             .arg(subcommand)
-            .env(WITHOUT_HUGE_PAGES.0, WITHOUT_HUGE_PAGES.1)
             .stdin(Stdio::from(control))
             .stdout(Stdio::null())
             .stderr(Stdio::piped());

@@ -1,4 +1,4 @@
-//! Files without a name, to be passed to other processes, which map them.
+//! Memory: files without a name, to be passed to other processes, which map them; and the size of pages.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Seek, Write};
@@ -51,6 +51,14 @@ fn temporary(name: &str, bytes: &[u8]) -> io::Result<File> {
             format!("cannot store {} bytes for other processes, neither in memory nor in {directory}: {error}", bytes.len()),
         )
     })
+}
+
+/// Has the kernel give this process, and those that it starts, small pages only: each that waits would keep MiB
+/// of huge ones.
+pub fn take_no_huge_pages() {
+    // Where that cannot be, it takes more memory.
+    #[cfg(target_os = "linux")]
+    let _ = rustix::thread::disable_transparent_huge_pages(true);
 }
 
 #[cfg(test)]

@@ -2,11 +2,12 @@
 
 use super::{Missing, Needs};
 use crate::sys::sandbox::{Directory, Network};
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use landlock::{
-    ABI, Access, AccessFs, AccessNet, BitFlags, LandlockStatus, PathBeneath, PathFd, Ruleset,
-    RulesetAttr, RulesetCreated, RulesetCreatedAttr, Scope, make_bitflags,
+    ABI, Access, AccessFs, AccessNet, BitFlags, LandlockStatus, PathBeneath, Ruleset, RulesetAttr,
+    RulesetCreated, RulesetCreatedAttr, RulesetError, Scope, make_bitflags,
 };
+use rustix::fs::{Mode, OFlags};
 use std::path::Path;
 
 /// The version whose rights are requested: the newest one that has been tested. An older kernel is asked for those that
@@ -56,14 +57,12 @@ const OF_NAMES: &[&str] = &[
 
 pub fn confine(needs: &Needs) -> anyhow::Result<Vec<Missing>> {
     let rules = rules(needs)?;
-    let status = rules
-        .restrict_self()
-        .context("cannot confine workers by Landlock")?;
+    let status = rules.restrict_self().map_err(failure)?;
     Ok(missing(status.landlock, needs))
 }
 
 fn rules(needs: &Needs) -> anyhow::Result<RulesetCreated> {
-    let mut rules = ruleset(needs).context("cannot set up Landlock")?;
+    let mut rules = ruleset(needs).map_err(failure)?;
     for directory in &needs.directories {
         rules = add(rules, directory)
             .with_context(|| format!("cannot confine workers to {:?}", directory.path.display()))?;
@@ -77,13 +76,13 @@ fn rules(needs: &Needs) -> anyhow::Result<RulesetCreated> {
     for path in system.filter(|path| path.exists()) {
         let path = path.to_owned();
         let writable = false;
-        rules = add(rules, &Directory { path, writable }).context("cannot set up Landlock")?;
+        rules = add(rules, &Directory { path, writable })?;
     }
     Ok(rules)
 }
 
 /// Returns a rule set that restricts everything, before anything is allowed.
-fn ruleset(needs: &Needs) -> Result<RulesetCreated, landlock::RulesetError> {
+fn ruleset(needs: &Needs) -> Result<RulesetCreated, RulesetError> {
     let ruleset = Ruleset::default()
         .handle_access(AccessFs::from_all(VERSION))?
         .scope(Scope::from_all(VERSION))?;
@@ -95,7 +94,11 @@ fn ruleset(needs: &Needs) -> Result<RulesetCreated, landlock::RulesetError> {
 }
 
 fn add(rules: RulesetCreated, directory: &Directory) -> anyhow::Result<RulesetCreated> {
-    let path = PathFd::new(&directory.path)?;
+    let path = rustix::fs::open(
+        &directory.path,
+        OFlags::PATH | OFlags::CLOEXEC,
+        Mode::empty(),
+    )?;
     let mut access = match directory.writable {
         true => READ | WRITE,
         false => READ,
@@ -103,7 +106,14 @@ fn add(rules: RulesetCreated, directory: &Directory) -> anyhow::Result<RulesetCr
     if !directory.path.is_dir() {
         access &= AccessFs::from_file(VERSION);
     }
-    Ok(rules.add_rule(PathBeneath::new(path, access))?)
+    rules
+        .add_rule(PathBeneath::new(path, access))
+        .map_err(failure)
+}
+
+/// Its text has the operating system's error, which the chain of errors has again.
+fn failure(error: RulesetError) -> anyhow::Error {
+    anyhow!("cannot confine workers by Landlock: {error}")
 }
 
 /// Returns what is not restricted although it was requested.
@@ -174,18 +184,14 @@ mod tests {
             };
             lines(status, network)
         };
-        let line = |what: &str| {
-            format!("the Landlock of this kernel is too old to keep workers from {what}")
-        };
-        let signalling = line("signalling other processes");
-        let connecting = line("connecting and binding");
-        let truncating = line("truncating files");
-        assert_eq!(of(ABI::V6, Network::None), Vec::<String>::new());
-        assert_eq!(of(ABI::V4, Network::None), [signalling.clone()]);
-        assert_eq!(of(ABI::V3, Network::Addresses), [signalling.clone()]);
-        assert_eq!(
-            of(ABI::V2, Network::None),
-            [truncating, connecting, signalling]
-        );
+        let too_old = "the Landlock of this kernel is too old to keep workers from ";
+        let signalling = &*format!("{too_old}signalling other processes");
+        let connecting = &*format!("{too_old}connecting and binding");
+        let truncating = &*format!("{too_old}truncating files");
+        assert!(of(ABI::V6, Network::None).is_empty());
+        assert_eq!(of(ABI::V4, Network::None), [signalling]);
+        assert_eq!(of(ABI::V3, Network::Addresses), [signalling]);
+        let all = [truncating, connecting, signalling];
+        assert_eq!(of(ABI::V2, Network::None), all);
     }
 }

@@ -119,7 +119,8 @@ passing! {
         guests_run_and_trap
         other_calls_fail
         arguments_are_checked
-        what_is_confined_stays_confined;
+        what_is_confined_stays_confined
+        a_container_that_forbids_filters_is_a_line;
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use super::table::{Call, Condition, GROUPS, Value};
 use super::{Missing, Needs};
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use rustix::io::Errno;
 use seccompiler::SeccompCmpArgLen::{Dword, Qword};
 use seccompiler::{
@@ -45,9 +45,12 @@ fn missing(error: Error) -> anyhow::Result<Missing> {
     };
     match error {
         Error::Seccomp(error) | Error::Prctl(error) if refused(&error) => Ok(Missing::Calls(
-            format!("this kernel or container has no seccomp ({error})"),
+            format!("this kernel or container does not allow it ({error})"),
         )),
-        error => Err(error).context("cannot filter the system calls of workers"),
+        // Its text has the operating system's error, which the chain of errors has again.
+        error => Err(anyhow!(
+            "cannot filter the system calls of workers: {error}"
+        )),
     }
 }
 

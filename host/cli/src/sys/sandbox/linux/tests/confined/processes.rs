@@ -311,6 +311,24 @@ fn what_is_confined_stays_confined() {
     confine_files(&Needs::default()).expect_err("no more of it");
 }
 
+/// As in a container whose own filter forbids to install another one.
+#[test]
+#[ignore = "another test runs it"]
+fn a_container_that_forbids_filters_is_a_line() {
+    if !is_child() {
+        return;
+    }
+    let first = confine_calls(&Needs::default()).expect("the calls are confined");
+    if !first.is_empty() {
+        return println!("skipped: {first:?}");
+    }
+    let second = confine_calls(&Needs::default()).expect("it is no failure");
+    let lines: Vec<_> = second.iter().map(Missing::to_string).collect();
+    let why = "this kernel or container does not allow it (Operation not permitted (os error 1))";
+    let line = format!("the system calls of workers are not filtered: {why}");
+    assert_eq!(lines, [line]);
+}
+
 #[test]
 #[ignore = "another test runs it"]
 fn aborting() {
