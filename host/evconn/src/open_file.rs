@@ -1,5 +1,5 @@
-//! Open files that several processes share, such as a memfd: they are read and mapped without a path of their
-//! own, and without the file's position, which the processes have in common.
+//! Open files that several processes share, such as a memfd: they are read and mapped without their path, and
+//! without their position, which is shared.
 
 use std::fs::File;
 use std::io;

@@ -48,11 +48,10 @@ static QUEUE: Queue = Queue {
 pub struct Stderr(());
 
 impl Stderr {
-    /// Waits until fewer than 64 KiB are queued, as services do that print to standard error.
+    /// Waits until fewer than 64 KiB are queued, as services that print to standard error do.
     ///
-    /// It is for whoever passes on lines of others, such as another process's log: who waits before each write,
-    /// and writes up to 64 KiB, leaves space for this process's own lines, and makes the others wait rather than
-    /// drop lines.
+    /// Call it before each write, of up to 64 KiB, when passing on lines of others, such as another process's log.
+    /// This leaves space for this process's own lines, and the others wait rather than lose lines.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]

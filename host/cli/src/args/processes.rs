@@ -5,18 +5,18 @@ use clap::{Args, value_parser};
 use std::num::NonZero;
 use std::time::Duration;
 
-/// Maximum number of processes: more than any machine that serves has cores.
-const MOST: i64 = 1024;
+/// Maximum number of worker processes. Machines have fewer cores.
+const MAX_PROCESSES: i64 = 1024;
 
-/// The flags for worker processes, and for what compiles the component for them.
+/// The flags for worker processes, and for the process that compiles the component.
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Processes")]
 pub struct ProcessArgs {
     /// Number of worker processes that serve connections [default: one per core]
     ///
-    /// Limits are those of the server, whatever the number. A worker that dies is replaced. With 0, this process
-    /// serves the connections itself.
-    #[arg(long, value_name = "N", value_parser = value_parser!(u16).range(0..=MOST), allow_negative_numbers = true)]
+    /// Limits of connections are those of all processes together. A worker that dies is replaced. With 0, this
+    /// process serves the connections itself, without a sandbox.
+    #[arg(long, value_name = "N", value_parser = value_parser!(u16).range(0..=MAX_PROCESSES), allow_negative_numbers = true)]
     processes: Option<u16>,
     /// Let workers use files and system calls that serving does not require
     ///
@@ -33,10 +33,10 @@ pub struct ProcessArgs {
 }
 
 impl ProcessArgs {
-    /// The number of worker processes. `None`: this process serves.
+    /// Returns the number of worker processes, or `None` if this process serves itself.
     pub fn count(&self) -> Option<NonZero<u16>> {
         let cores = || std::thread::available_parallelism().map_or(1, NonZero::get);
-        let most = u16::try_from(MOST).unwrap_or(u16::MAX);
+        let most = u16::try_from(MAX_PROCESSES).unwrap_or(u16::MAX);
         let by_default = || u16::try_from(cores()).unwrap_or(most).min(most);
         match cfg!(unix) {
             true => NonZero::new(self.processes.unwrap_or_else(by_default)),

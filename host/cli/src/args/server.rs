@@ -40,7 +40,7 @@ impl ServerArgs {
         self.limits.limits()
     }
 
-    /// The number of threads of each process that serve connections.
+    /// Returns the number of threads of each process that serve connections.
     pub fn workers(&self) -> NonZero<usize> {
         let cores = || std::thread::available_parallelism().unwrap_or(NonZero::<usize>::MIN);
         let given = self
@@ -71,13 +71,13 @@ impl ServerArgs {
         self.grants.builder().build()
     }
 
-    /// Does the same in a process that has names looked up by another one.
+    /// Does the same in a worker, whose supervisor looks up names.
     #[cfg(unix)]
     pub fn grants_with(&self, resolver: Arc<dyn Resolver>) -> Result<Grants, GrantError> {
         self.grants.builder().resolver(resolver).build()
     }
 
-    /// What a worker with these flags needs of the system.
+    /// Returns the privileges that a worker with these flags needs.
     #[cfg(unix)]
     pub fn privileges(&self) -> sandbox::Needs {
         let directories = self.grants.directories();

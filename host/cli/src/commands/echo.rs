@@ -15,7 +15,7 @@ use std::time::Duration;
 /// connection.
 ///
 /// SIGTERM or Ctrl-C stops accepting and lets open connections finish; a second one resets them. SIGHUP
-/// reads the certificate again, if there is one. SIGUSR1 and SIGUSR2 are ignored.
+/// reads the certificate again, if there is one, for new connections. SIGUSR1 and SIGUSR2 are ignored.
 #[derive(Args)]
 pub struct Echo {
     /// Port to listen on, from 0 to 65535; with 0 the system chooses a free one

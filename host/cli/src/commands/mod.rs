@@ -33,8 +33,8 @@ pub enum Command {
 }
 
 impl Command {
-    /// How the command's log is written: a server must not wait for whoever reads it. `None`: the command starts
-    /// the log itself.
+    /// Returns how the command's log is written: a server must not wait for whoever reads it. `None`: the command
+    /// starts the log itself.
     pub fn log_writer(&self) -> Option<Writer> {
         match self {
             Self::Serve(_) | Self::Echo(_) => Some(Writer::NonBlocking),
@@ -72,8 +72,8 @@ impl Command {
     }
 }
 
-/// Serves until a signal stops it, with as many processes as the flags say. Returns `None` if that was before it
-/// served.
+/// Serves until a signal stops it, with the number of processes that the flags set. Returns `None` if that was before
+/// it served.
 async fn serve(plan: Plan) -> Result<Option<Served>, ServeError> {
     match plan.server.processes.count() {
         #[cfg(unix)]

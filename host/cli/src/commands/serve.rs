@@ -12,10 +12,11 @@ use std::process::ExitCode;
 /// An instance can use its connection, clocks and random numbers, and nothing else unless a flag grants it.
 ///
 /// SIGTERM or Ctrl-C stops accepting and lets open connections finish; a second one resets them. SIGHUP
-/// reads the component and the certificate again, for new connections. SIGUSR1 and SIGUSR2 are ignored.
+/// reads the component and the certificate again, and starts new workers with them; open connections
+/// finish on the old ones. SIGUSR1 and SIGUSR2 are ignored.
 ///
-/// Exit status: 0 if every connection could finish, 1 if some were reset or the listeners failed, 2 if the
-/// server could not start.
+/// Exit status: 0 if every connection could finish, 1 if the shutdown reset some or the server failed, 2 if
+/// the server could not start.
 #[derive(Args)]
 // Not `mut_arg`, which would move it to the end of the help.
 #[command(mut_args(|arg| match arg.get_id() == "sources" {

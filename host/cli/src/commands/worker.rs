@@ -1,4 +1,4 @@
-//! `evconn worker` and `evconn loader`: what a supervisor starts. They are no commands for users.
+//! `evconn worker` and `evconn loader`, which a supervisor starts. They are not for users.
 
 use crate::worker;
 use crate::{Cli, log};
@@ -29,12 +29,12 @@ impl Loader {
     }
 }
 
-/// Returns what the supervisor's command line says.
+/// Parses the supervisor's command line.
 fn parse(arguments: &[OsString]) -> anyhow::Result<(crate::server::Plan, log::Format)> {
     let cli = Cli::try_parse_from(arguments)?;
     let plan = cli.command.into_plan();
     Ok((
-        plan.context("it is no command line of a server")?,
+        plan.context("the supervisor's command line is not that of a server")?,
         cli.log_format,
     ))
 }

@@ -1,4 +1,4 @@
-//! The two ends of a control socket. A process uses its end first by blocking calls, and then in its event
+//! The two ends of a control socket. A process uses its end with blocking calls first, and then in its event
 //! loop.
 
 use super::frames::{Frame, Inbox};
@@ -13,7 +13,7 @@ use std::sync::Arc;
 use tokio::io::Interest;
 use tokio::sync::mpsc;
 
-/// How many messages may wait for a process. One that is stopped reads none.
+/// Maximum number of queued messages. A process that is stopped reads none.
 const QUEUE: usize = 1024;
 
 /// An end of a control socket.
@@ -27,7 +27,7 @@ pub struct Channel {
 pub struct Disconnected;
 
 impl Channel {
-    /// Returns both ends: one to use here, the other for a process that is going to be started.
+    /// Returns both ends: this process's, and the descriptor for a process that is going to be started.
     pub fn pair() -> io::Result<(Self, OwnedFd)> {
         let (here, there) = UnixStream::pair()?;
         Ok((Self::new(here), there.into()))
@@ -116,7 +116,7 @@ impl<M: Serialize> Sender<M> {
 
     /// Waits until all that was queued is sent, or the other process is gone.
     pub async fn flush(&self) {
-        // All places in the queue are free when everything was taken from it and sent.
+        // The whole queue can be reserved only when everything was taken from it and sent.
         let _ = self.queue.reserve_many(QUEUE).await;
     }
 }

@@ -1,4 +1,4 @@
-//! Messages as bytes: a header with the length of the text and the number of descriptors, then JSON.
+//! The encoding of messages: a header with the length of the text and the number of descriptors, then JSON.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -9,10 +9,10 @@ use std::os::fd::OwnedFd;
 /// The length of a header: two numbers of 32 bits.
 const HEADER: usize = 8;
 
-/// More than any message has: an option can be as long as the kernel allows for one argument.
-const LONGEST: usize = 16 << 20;
+/// Maximum length of a text, which is more than any message has: a command line can have 2 MiB and more.
+const MAX_TEXT: usize = 16 << 20;
 
-/// A message on its way.
+/// An encoded message.
 pub struct Frame {
     pub bytes: Vec<u8>,
     pub descriptors: Vec<OwnedFd>,
@@ -30,7 +30,7 @@ impl Frame {
     }
 }
 
-/// What was received and is not a whole message yet.
+/// Received bytes and descriptors that are not a whole message yet.
 #[derive(Default)]
 pub struct Inbox {
     pub bytes: Vec<u8>,
@@ -41,7 +41,7 @@ impl Inbox {
     /// Returns the next message with its descriptors, if all of it has arrived.
     ///
     /// # Errors
-    /// If it is not such a message: the other process is not what it should be.
+    /// If it is not a valid message.
     pub fn next<M: DeserializeOwned>(&mut self) -> io::Result<Option<(M, Vec<OwnedFd>)>> {
         let Some((header, rest)) = self.bytes.split_first_chunk::<HEADER>() else {
             return Ok(None);
@@ -50,7 +50,7 @@ impl Inbox {
             u32::from_le_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]])
                 as usize
         });
-        if length > LONGEST {
+        if length > MAX_TEXT {
             return Err(invalid("it is too long"));
         }
         let Some(text) = rest.get(..length) else {

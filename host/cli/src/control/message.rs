@@ -1,10 +1,10 @@
-//! The messages.
+//! The messages between the supervisor and the processes that it starts.
 
 use serde::{Deserialize, Serialize};
 use std::ffi::OsString;
 use std::net::IpAddr;
 
-/// What a loader is to load. With it comes the component, if that was on standard input.
+/// The order to a loader. Its descriptor is the component, if that was read from standard input.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Load {
     /// The command line of the server.
@@ -16,10 +16,10 @@ pub struct Load {
 /// The outcome of a loader.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum FromLoader {
-    /// With it come the compiled code of the component and of the listener, and the component's binary if it is
-    /// one.
+    /// Its descriptors are the compiled code of the component and that of the listener, and the component's binary
+    /// if it is one.
     Loaded(Loaded),
-    /// Why the component cannot be served, in one line.
+    /// The reason why the component cannot be served, in one line.
     Failed(String),
 }
 
@@ -28,11 +28,11 @@ pub enum FromLoader {
 pub struct Loaded {
     /// How many memories an instance has.
     pub memories: usize,
-    /// Whether the binary comes, too.
+    /// Whether the binary is among the descriptors.
     pub has_binary: bool,
 }
 
-/// What a worker is to do. The descriptors that come with it are [`StartFiles`].
+/// The order to a worker. Its descriptors are [`StartFiles`].
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Start {
     /// The command line of the server.
@@ -45,15 +45,15 @@ pub struct Start {
     pub max_connections: usize,
     /// Maximum number of connections of this worker.
     pub capacity: usize,
-    /// The certificate and its key, if there is one: a worker cannot read the files.
+    /// The certificate and its key, if there is one: a worker cannot read their files.
     pub certificate: Option<Pem>,
-    /// Whether it says what the sandbox lacks on this system: one worker is enough.
+    /// Whether it logs the parts of the sandbox that this system lacks: one worker is enough.
     pub tells_missing: bool,
-    /// How many sockets the following messages bring in all.
+    /// The number of listening sockets in the messages that follow.
     pub sockets: usize,
 }
 
-/// The order of the descriptors that come with [`Start`]. The last one is optional.
+/// The positions of the descriptors of [`Start`]. The last one is optional.
 pub struct StartFiles;
 
 impl StartFiles {
@@ -83,20 +83,21 @@ impl std::fmt::Debug for Pem {
 pub enum ToWorker {
     Start(Box<Start>),
     Sockets(Sockets),
-    /// Stop accepting once the queues are empty, and end when the last connection has.
+    /// Stop accepting once the queues are empty, and end when the last connection has ended.
     Drain,
-    /// Stop accepting at once, since other workers accept from the same queues.
+    /// Stop accepting at once, since other workers accept from the same queues, and end when the last connection
+    /// has ended.
     Retire,
     /// Reset the connections that are open, and end.
     Kill,
-    /// The addresses of a name, or why there are none.
+    /// The addresses of a name, or the reason why there are none.
     Resolved {
         id: u64,
         addresses: Result<Vec<IpAddr>, String>,
     },
 }
 
-/// Listening sockets, which come as descriptors: whether each was inherited by the supervisor.
+/// Listening sockets, which are the descriptors: whether the supervisor inherited each.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Sockets {
     pub inherited: Vec<bool>,
@@ -107,9 +108,9 @@ pub struct Sockets {
 pub enum FromWorker {
     /// It accepts connections.
     Ready,
-    /// It could not start, or its listeners have failed: why, in one line.
+    /// It could not start, or its listeners have failed: the reason, in one line.
     Failed(String),
-    /// It accepts no more.
+    /// It has stopped accepting.
     Stopped,
     /// It needs the addresses of a name.
     Resolve { id: u64, name: String },

@@ -1,6 +1,6 @@
 //! The control socket between the supervisor and the processes that it starts: a loader, or a worker.
 //!
-//! It is the standard input of the process. Messages go both ways, and take open descriptors along.
+//! It is the standard input of the process. Messages go both ways, and can contain open descriptors.
 
 mod channel;
 mod frames;

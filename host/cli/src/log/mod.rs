@@ -36,7 +36,7 @@ pub fn start(format: Format, writer: Writer) {
     start_with(format, writer, stderr().is_terminal());
 }
 
-/// Starts the log of a process whose supervisor passes it on: to a terminal, or not.
+/// Starts the log of a process whose supervisor passes it on. It has colors if the supervisor's is a terminal.
 #[cfg(unix)]
 pub fn start_in_child(format: Format, is_terminal: bool) {
     start_with(format, Writer::NonBlocking, is_terminal);

@@ -18,7 +18,7 @@ pub fn fit(mut limits: Limits, needs: Needs) -> Limits {
     limits
 }
 
-/// Lowers the number of connections to how many the pools of all processes have memories for, and logs that.
+/// Lowers the number of connections to the capacity of the pools of all processes together, and logs that.
 pub fn fit_pools(mut limits: Limits, capacity: usize, memories: usize) -> Limits {
     let reason = format!("an instance has {memories} memories, and the address space is limited");
     lower(&mut limits, capacity, &reason);

@@ -20,7 +20,7 @@ pub enum Component {
 #[derive(Clone)]
 pub enum Code {
     Component(Input),
-    /// It may be compiled code as well.
+    /// Either a component or compiled code.
     Precompiled(Input),
     Echo,
 }
@@ -31,7 +31,7 @@ impl Component {
         self.open_with(Input::open)
     }
 
-    /// Opens it in a process that was started for it: `stdin` is what the server has read from there.
+    /// Opens it in a loader. `stdin` is what the supervisor has read from standard input.
     pub fn open_again(&self, stdin: Option<Arc<[u8]>>) -> anyhow::Result<Code> {
         self.open_with(|path| match stdin {
             Some(bytes) => Ok(Input::Stdin(bytes)),
@@ -70,7 +70,7 @@ impl Code {
         }
     }
 
-    /// Where it is read from. `None` if it is built in.
+    /// Returns where it is read from, or `None` if it is built in.
     pub fn input(&self) -> Option<&Input> {
         match self {
             Self::Component(input) | Self::Precompiled(input) => Some(input),

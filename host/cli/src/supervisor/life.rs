@@ -1,4 +1,4 @@
-//! The life of a server, from workers that accept connections to the end of the last one.
+//! The life of a server, from the moment when all workers accept connections to the end of the last worker.
 
 use super::Generation;
 use super::backoff::Backoff;
@@ -16,16 +16,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::task::JoinHandle;
 
-/// How often to look whether a worker was stopped in a moment in which others wait for it.
-const LOOK: Duration = Duration::from_millis(500);
+/// How often to check whether a worker was stopped (SIGSTOP) while it had the lock of the shared memory.
+const CHECK_INTERVAL: Duration = Duration::from_millis(500);
 
-/// How long workers may take to end once they were told to reset their connections.
-const LAST_MOMENTS: Duration = Duration::from_secs(2);
+/// How long workers may take to end after they were told to reset their connections.
+const KILL_DELAY: Duration = Duration::from_secs(2);
 
 /// How long new workers may take to start in a reload.
 const START: Duration = Duration::from_secs(30);
 
-/// How long the workers of before a reload may take to stop accepting.
+/// How long old workers may take to stop accepting in a reload.
 const RETIREMENT: Duration = Duration::from_secs(2);
 
 /// A running server.
@@ -41,29 +41,31 @@ pub struct Life {
     reload: Reload,
 }
 
-/// How far the server is.
+/// The phase of the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     Serving,
-    /// It is going to drain then: until then it goes on accepting.
+    /// It continues to accept until this time, and drains then.
     Delayed(Instant),
-    /// The workers finish their connections, until then.
+    /// The workers finish their connections, until this time.
     Draining(Option<Instant>),
-    /// The workers end at once. They are killed then.
+    /// The workers are resetting their connections. Those that are left at this time are killed.
     Ending(Instant),
 }
 
-/// How far a reload is.
+/// The phase of a reload.
 enum Reload {
     None,
     Loading(JoinHandle<Reloaded>),
-    /// The workers of the new generation start. They are given up then.
+    /// The workers of the new generation are starting. The reload has failed if they have not started at this
+    /// time.
     Starting(Arc<Generation>, Outcome, Instant),
-    /// The workers of old generations stop accepting, until then.
+    /// The workers of old generations are told to stop accepting. The reload ends at this time, even if some
+    /// still do.
     Retiring(Instant, Outcome),
 }
 
-/// What a reload has read, for the log.
+/// What a reload replaces, for the log.
 #[derive(Clone, Copy)]
 struct Outcome {
     component: bool,
@@ -97,7 +99,7 @@ impl Life {
         self.workers.count_ready(&self.generation) >= self.processes
     }
 
-    /// Starts as many workers as are missing.
+    /// Starts the workers that are missing.
     pub fn start_missing(&mut self) -> io::Result<()> {
         while self.workers.count(&self.generation) < self.processes {
             self.workers.start(&self.generation)?;
@@ -123,9 +125,9 @@ impl Life {
                     self.stop();
                 }
                 Some(()) = next_hangup(&mut signals.hangups, self.can_reload()) => self.begin_reload(),
-                happened = self.workers.next() => self.hear(happened),
+                happened = self.workers.next() => self.handle(happened),
                 reloaded = loaded(&mut self.reload) => self.start_generation(reloaded),
-                () = tokio::time::sleep_until(time.into()) => self.look_at_clock(),
+                () = tokio::time::sleep_until(time.into()) => self.on_timer(),
             }
         }
         self.workers.end_logs().await;
@@ -139,7 +141,7 @@ impl Life {
         is_ending && self.workers.is_empty()
     }
 
-    fn hear(&mut self, happened: Happened) {
+    fn handle(&mut self, happened: Happened) {
         match happened {
             Happened::Ready => self.one_is_ready(),
             Happened::Stopped => self.one_has_stopped(),
@@ -149,7 +151,7 @@ impl Life {
 
     fn one_is_ready(&mut self) {
         match self.phase {
-            // It replaces one that died while it drained.
+            // It replaces one that died while draining.
             Phase::Draining(_) => self.workers.drain(),
             Phase::Ending(_) => self.workers.end(),
             Phase::Serving | Phase::Delayed(_) => self.go_on_with_reload(),
@@ -197,7 +199,7 @@ impl Life {
         self.one_has_stopped();
     }
 
-    /// Starts what is missing, or tries again later.
+    /// Starts the workers that are missing, or tries again later.
     fn replace(&mut self) {
         if let Err(error) = self.start_missing() {
             let delay = self.backoff.died(Duration::ZERO, Instant::now());
@@ -214,7 +216,7 @@ impl Life {
                 self.log_ending();
                 self.give_up_reload();
                 self.phase = Phase::Delayed(now + self.plan.server.life.drain_delay);
-                self.look_at_clock();
+                self.on_timer();
             }
             Phase::Delayed(_) | Phase::Draining(_) => self.end(),
             Phase::Ending(_) => {}
@@ -238,7 +240,7 @@ impl Life {
         // A worker may not be allowed to.
         self.listening.iter().for_each(refuse_connections);
         self.workers.drain();
-        // Nobody finds the Unix sockets from now on.
+        // From now on, nobody can find the Unix sockets.
         let sockets = self
             .listening
             .iter_mut()
@@ -251,12 +253,12 @@ impl Life {
     fn end(&mut self) {
         self.close();
         self.workers.end();
-        self.phase = Phase::Ending(Instant::now() + LAST_MOMENTS);
+        self.phase = Phase::Ending(Instant::now() + KILL_DELAY);
     }
 
-    /// When something is to be done, whatever happens until then.
+    /// Returns when [`on_timer`](Self::on_timer) is due.
     fn next_time(&self) -> Instant {
-        let look = Instant::now() + LOOK;
+        let check = Instant::now() + CHECK_INTERVAL;
         let of_phase = match self.phase {
             Phase::Serving => self.end_of_idle_time(),
             Phase::Delayed(until) | Phase::Ending(until) => Some(until),
@@ -268,17 +270,17 @@ impl Life {
         };
         let backoff = self.backoff.until().filter(|until| *until > Instant::now());
         let times = [of_phase, of_reload, backoff].into_iter().flatten();
-        times.fold(look, Instant::min)
+        times.fold(check, Instant::min)
     }
 
-    /// When no connection will have been open for long enough, if none begins.
+    /// Returns when the server will have been idle for long enough to shut down, if no connection is opened.
     fn end_of_idle_time(&self) -> Option<Instant> {
         let time = self.plan.server.life.shutdown_after_idle?;
         let idle_for = self.workers.quota().idle_for().unwrap_or_default();
         Instant::now().checked_add(time.saturating_sub(idle_for))
     }
 
-    fn look_at_clock(&mut self) {
+    fn on_timer(&mut self) {
         let now = Instant::now();
         match self.phase {
             Phase::Serving if self.has_been_idle() => self.stop(),
@@ -310,13 +312,13 @@ impl Life {
             .is_some_and(|(limit, time)| time >= limit)
     }
 
-    /// Kills a worker that was stopped while it changed the shared memory, since all others wait for it.
+    /// Kills a worker that was stopped while it had the lock of the shared memory, since all others wait for it.
     fn end_stuck_worker(&self) {
         if let Some(member) = self.workers.quota().stuck()
             && let Some(process) = self.workers.kill_member(member)
         {
             tracing::error!(
-                "a worker (process {process}) is killed: it does not run, and others wait for it"
+                "killing a worker (process {process}): it was stopped while the others wait for it"
             );
         }
     }
@@ -369,7 +371,7 @@ impl Life {
         self.start_first(&generation);
     }
 
-    /// Starts one worker: the others follow when it has started.
+    /// Starts a worker of the new generation, and gives up the reload if that fails.
     fn start_first(&mut self, generation: &Arc<Generation>) {
         if let Err(error) = self.workers.start(generation) {
             self.refuse_reload(&anyhow!("cannot start a worker: {error}"));
@@ -410,7 +412,7 @@ impl Life {
         }
     }
 
-    /// If the worker belongs to a generation that is starting, gives that up. Returns whether it did.
+    /// Gives up the reload if the worker belongs to the generation that is starting. Returns whether it does.
     fn fail_reload(&mut self, ended: &Ended) -> bool {
         match &self.reload {
             Reload::Starting(generation, ..) if Arc::ptr_eq(generation, &ended.generation) => {
@@ -421,14 +423,14 @@ impl Life {
         }
     }
 
-    /// The workers of the new generation have not come up.
+    /// Logs that the workers of the new generation have not started, and kills them.
     fn refuse_reload(&mut self, why: &anyhow::Error) {
         log_component_stays(why);
         self.give_up_reload();
         systemd::ready();
     }
 
-    /// Ends the workers of a generation that is starting. The old ones go on.
+    /// Kills the workers of a generation that is starting. The old ones continue to serve.
     fn give_up_reload(&mut self) {
         match std::mem::replace(&mut self.reload, Reload::None) {
             Reload::Starting(generation, ..) => self.workers.kill(&generation),
@@ -472,7 +474,7 @@ fn log_death(ended: &Ended) {
     tracing::error!("worker {number} (process {process}) {how}{lost}");
 }
 
-/// Waits for a SIGHUP, unless it has to wait itself.
+/// Waits for a SIGHUP. Never returns while no reload may begin: the signal is kept.
 async fn next_hangup(hangups: &mut Hangups, may_reload: bool) -> Option<()> {
     match may_reload {
         true => hangups.next().await,
@@ -480,7 +482,7 @@ async fn next_hangup(hangups: &mut Hangups, may_reload: bool) -> Option<()> {
     }
 }
 
-/// Waits for what a reload has read.
+/// Waits until a reload has read and compiled everything.
 async fn loaded(reload: &mut Reload) -> Reloaded {
     match reload {
         Reload::Loading(loading) => match loading.await {

@@ -1,5 +1,5 @@
-//! Has a component compiled by a process of its own, which has limits of time and memory. A component that a
-//! stranger has written may take much of both, and the compiler is a large program.
+//! Has a component compiled in a process of its own, with limits of time and memory: a hostile component may
+//! exceed any, and the compiler is large code.
 
 use super::process::{self, Process};
 use crate::args::ProcessArgs;
@@ -12,7 +12,7 @@ use std::os::fd::OwnedFd;
 use std::process::ExitStatus;
 use std::time::Duration;
 
-/// A component that was compiled, for as many workers as there are.
+/// A compiled component, for any number of workers.
 #[derive(Debug)]
 pub struct Compiled {
     pub code: OwnedFd,
@@ -23,10 +23,10 @@ pub struct Compiled {
     pub memories: usize,
 }
 
-/// Has the plan's component compiled. `stdin` is what was read from standard input, if it comes from there.
+/// Compiles the plan's component in a loader. `stdin` is the component, if it was read from standard input.
 ///
 /// # Errors
-/// Why it cannot be served, in one line.
+/// The reason why it cannot be served, in one line.
 pub async fn load(plan: &Plan, stdin: Option<&[u8]>) -> anyhow::Result<Compiled> {
     let limits = &plan.server.processes;
     let bounds = Bounds {
@@ -50,20 +50,20 @@ pub async fn load(plan: &Plan, stdin: Option<&[u8]>) -> anyhow::Result<Compiled>
     };
     match outcome {
         Ok(Some(outcome)) => {
-            // Its log comes before what is logged about it.
-            let _ = tokio::time::timeout(LAST_WORDS, process.log).await;
+            // The loader's log precedes what this process logs about the outcome.
+            let _ = tokio::time::timeout(LOG_TIMEOUT, process.log).await;
             outcome
         }
         Ok(None) => bail!("{}", died(process, limits).await),
         Err(_) => bail!(
-            "compiling the component takes longer than {:?}: raise that with --compile-timeout",
+            "compiling the component takes longer than {:?}: raise the limit with --compile-timeout",
             limits.compile_timeout()
         ),
     }
 }
 
-/// How long to wait for the last lines of a loader that has sent its outcome.
-const LAST_WORDS: Duration = Duration::from_millis(500);
+/// How long to wait for the end of the log of a loader that has sent its outcome.
+const LOG_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Returns the outcome, or `None` if the loader died.
 async fn outcome(messages: &mut Receiver<FromLoader>) -> Option<anyhow::Result<Compiled>> {
@@ -96,9 +96,9 @@ async fn died(process: Process<Load>, limits: &ProcessArgs) -> String {
 fn explain(status: ExitStatus, limits: &ProcessArgs) -> String {
     let how = describe(status);
     match status.code() {
-        // An allocation that fails aborts the process, and the kernel kills one when memory is short.
+        // A failed allocation aborts the process, and the kernel kills processes when memory is short.
         None => format!(
-            "{how}: it may take more than {} MiB of memory, which --compile-memory raises",
+            "{how}: it may require more than {} MiB of memory, a limit that --compile-memory raises",
             limits.compile_memory() >> 20
         ),
         Some(_) => how,

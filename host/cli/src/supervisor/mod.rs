@@ -21,7 +21,7 @@ use std::io::IsTerminal;
 use std::num::NonZero;
 use std::sync::Arc;
 
-/// What the workers that are started together have in common.
+/// The workers that serve the same component with the same certificate: those between two reloads.
 #[derive(Debug)]
 struct Generation {
     compiled: Arc<Compiled>,

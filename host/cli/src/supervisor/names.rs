@@ -1,15 +1,15 @@
-//! Looks host names up for the workers: the system's resolver reads files and loads libraries, which a worker
-//! cannot.
+//! Looks up host names for the workers: the system's resolver reads files and loads libraries, which a worker
+//! must not.
 
 use crate::control::{Sender, ToWorker};
 use evconn::sockets;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 
-/// How many names are looked up at a time for one worker. Each look-up takes a thread.
-const AT_A_TIME: usize = 64;
+/// Maximum number of concurrent lookups for one worker. Each requires a thread.
+const MAX_LOOKUPS: usize = 64;
 
-/// The look-ups of one worker.
+/// The lookups of one worker.
 pub struct Names {
     permits: Arc<Semaphore>,
     control: Sender<ToWorker>,
@@ -17,12 +17,12 @@ pub struct Names {
 
 impl Names {
     pub fn new(control: Sender<ToWorker>) -> Self {
-        let permits = Arc::new(Semaphore::new(AT_A_TIME));
+        let permits = Arc::new(Semaphore::new(MAX_LOOKUPS));
         Self { permits, control }
     }
 
-    /// Looks a name up, and sends the worker the outcome. The worker's own limit is the same, so that it gets an
-    /// error only if it is not what it should be.
+    /// Looks up a name, and sends the outcome to the worker. A worker that is not compromised has the same limit
+    /// and never exceeds this one.
     pub fn resolve(&self, id: u64, name: String) {
         let control = self.control.clone();
         let permit = Arc::clone(&self.permits).try_acquire_owned();
@@ -31,7 +31,7 @@ impl Names {
                 Ok(_permit) => sockets::resolve_name(&name)
                     .await
                     .map_err(|error| error.to_string()),
-                Err(_) => Err("too many look-ups at a time".to_owned()),
+                Err(_) => Err("too many lookups at a time".to_owned()),
             };
             // The worker may be gone.
             let _ = control.send(&ToWorker::Resolved { id, addresses }, Vec::new());

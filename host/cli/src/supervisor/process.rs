@@ -11,14 +11,14 @@ use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe;
 use tokio::task::JoinHandle;
 
-/// How long a line may be. A longer one is passed on in parts.
-const LONGEST: usize = 64 << 10;
+/// Maximum length of a line. A longer one is passed on in parts.
+const MAX_LINE: usize = 64 << 10;
 
 /// A process, which is killed when this is dropped.
 pub struct Process<M> {
     pub child: Child,
     pub control: Sender<M>,
-    /// Ends when the process has, and all that it has logged is passed on.
+    /// Ends when the process has ended and its whole log is passed on.
     pub log: JoinHandle<()>,
 }
 
@@ -39,7 +39,7 @@ pub fn start<M: Serialize, N: DeserializeOwned>(
     Ok((process, messages))
 }
 
-/// Passes the log of a process on, whole lines at a time, at the pace of whoever reads it.
+/// Passes on the log of a process in whole lines, and no faster than standard error is read.
 fn pass_on(stderr: ChildStderr) -> io::Result<JoinHandle<()>> {
     let mut pipe = pipe::Receiver::from_owned_fd(stderr.into())?;
     Ok(tokio::spawn(async move {
@@ -59,12 +59,12 @@ fn pass_on(stderr: ChildStderr) -> io::Result<JoinHandle<()>> {
 fn pass_on_lines(text: &mut Vec<u8>) {
     let lines = match text.iter().rposition(|byte| *byte == b'\n') {
         Some(last) => text.drain(..=last),
-        None if text.len() > LONGEST => {
+        None if text.len() > MAX_LINE => {
             text.push(b'\n');
             text.drain(..)
         }
         None => return,
     };
-    // It only fails if there is no thread that writes: nothing can be reported then.
+    // It fails only if the thread that writes could not be started: nothing can be reported then.
     let _ = Stderr::default().write_all(lines.as_slice());
 }

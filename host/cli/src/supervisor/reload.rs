@@ -8,19 +8,19 @@ use crate::server::{Code, Plan};
 use evconn::Ingress;
 use std::sync::Arc;
 
-/// What a server serves, and where it is read from.
+/// Where the component and the certificate of a server come from.
 #[derive(Clone)]
 pub struct Source {
     code: Code,
     ingress: Ingress,
 }
 
-/// The outcome of a reload, before any worker has it.
+/// What a reload has read, before any worker has it.
 #[derive(Debug)]
 pub struct Reloaded {
-    /// The component, if there is one to load again, or why it stays as it is.
+    /// The compiled component, if it can be loaded again, or the reason why the old one stays.
     pub component: anyhow::Result<Option<Compiled>>,
-    /// Whether there is a certificate, and it was read again; or why it stays as it is.
+    /// Whether a certificate was read again, or the reason why the old one stays.
     pub certificate: anyhow::Result<bool>,
 }
 
@@ -33,7 +33,7 @@ impl Source {
         })
     }
 
-    /// What was read from standard input.
+    /// Returns the component if it was read from standard input.
     pub fn stdin(&self) -> Option<&[u8]> {
         match self.code.input() {
             Some(Input::Stdin(bytes)) => Some(bytes),
@@ -41,7 +41,7 @@ impl Source {
         }
     }
 
-    /// The certificate that is in use, with its key.
+    /// Returns the certificate that was read last, with its key.
     #[cfg(feature = "tls")]
     pub fn certificate(&self) -> Option<Pem> {
         let [certificate, key] = self.ingress.tls_config()?.pem();

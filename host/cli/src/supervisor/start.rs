@@ -17,7 +17,7 @@ use std::sync::Arc;
 /// connections have ended. Each worker looks at all of them when it accepts.
 const GENERATIONS: u16 = 16;
 
-/// Prepares, binds, and starts the workers. Returns `None` if a signal arrives meanwhile.
+/// Reads the input, compiles, listens and starts the workers. Returns `None` if a signal arrives meanwhile.
 pub async fn start(
     plan: Plan,
     processes: NonZero<u16>,
@@ -48,7 +48,7 @@ pub async fn start(
     started.map(Some).map_err(ServeError::Prepare)
 }
 
-/// Reads what the flags name, which finds bad input before anything is bound.
+/// Reads the files that the flags name. Bad input is found here, before anything is bound.
 async fn prepare(plan: &Arc<Plan>) -> anyhow::Result<Source> {
     capacity::raise_descriptor_limit();
     let plan = Arc::clone(plan);
@@ -61,7 +61,7 @@ async fn prepare(plan: &Arc<Plan>) -> anyhow::Result<Source> {
     prepared.await?
 }
 
-/// How many connections there may be.
+/// How many connections are allowed.
 #[derive(Clone, Copy)]
 struct Shares {
     /// The limits of the server.
@@ -70,8 +70,8 @@ struct Shares {
     each: usize,
 }
 
-/// A worker may have its share of the connections and some more, since they do not spread evenly; but no more than
-/// a process can have.
+/// A worker may have its share of the connections, a quarter of that and 8 more, since they do not spread evenly; but
+/// no more than one process supports.
 fn shares(plan: &Plan, processes: NonZero<u16>, compiled: &Compiled) -> Shares {
     let processes = usize::from(processes.get());
     let limits = plan.fit(plan.server.limits(), compiled.memories);
@@ -89,7 +89,7 @@ fn shares(plan: &Plan, processes: NonZero<u16>, compiled: &Compiled) -> Shares {
 
 async fn listen(plan: &Arc<Plan>) -> Result<Vec<Listening>, ServeError> {
     let plan = Arc::clone(plan);
-    // It may look names up, and wait for another process that makes the same Unix socket.
+    // It may look up names, and wait for another process that creates the same Unix socket.
     let listening = tokio::task::spawn_blocking(move || plan.listen.listen(plan.server.backlog()));
     match listening.await {
         Ok(listening) => listening.map_err(ServeError::Listen),
@@ -105,7 +105,7 @@ fn workers(
 ) -> anyhow::Result<Workers> {
     let members = processes.get().saturating_mul(GENERATIONS);
     let quota = Quota::create(&shares.limits, plan.server.accept_rate(), members)
-        .context("cannot make the memory that workers share")?;
+        .context("cannot create the memory that workers share")?;
     let opened = listening.iter().flat_map(|listening| &listening.sockets);
     let sockets = opened
         .filter_map(|opened| Some((opened.socket()?.try_clone_to_owned(), opened.is_shared())))

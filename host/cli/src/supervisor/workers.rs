@@ -1,11 +1,11 @@
-//! The worker processes: how they are started, what they say, and how they end.
+//! The worker processes: starting them, their messages, and their ends.
 
 use super::Generation;
 use super::names::Names;
 use super::process::{self, Process};
 use crate::control::{FromWorker, Pem, Receiver, Sockets, Start, ToWorker};
 use crate::sys::child::{Bounds, describe};
-use crate::sys::descriptors::MOST;
+use crate::sys::descriptors::MAX_DESCRIPTORS;
 use evconn::Quota;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -16,18 +16,18 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-/// How many messages of workers may wait for the supervisor.
+/// Maximum number of queued messages from workers.
 const QUEUE: usize = 256;
 
-/// How long to wait for the last lines of workers.
-const LAST_WORDS: Duration = Duration::from_secs(1);
+/// How long to wait for the end of the workers' logs.
+const LOG_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What all workers have in common.
 pub struct Common {
     pub quota: Quota,
     /// Maximum number of workers at a time.
     pub members: u16,
-    /// The listening sockets, and whether each was inherited.
+    /// The listening sockets, each with whether the supervisor inherited it.
     pub sockets: Vec<(OwnedFd, bool)>,
     /// Maximum number of connections of the server.
     pub max_connections: usize,
@@ -39,13 +39,13 @@ pub struct Common {
 pub struct Workers {
     common: Common,
     all: Vec<Worker>,
-    /// How many were started so far.
+    /// The number of workers started so far.
     started: u64,
-    said: mpsc::Receiver<(u64, Said)>,
-    ears: mpsc::Sender<(u64, Said)>,
+    events: mpsc::Receiver<(u64, Event)>,
+    event_sender: mpsc::Sender<(u64, Event)>,
     /// SIGCHLD.
     ended: Signal,
-    /// The logs of workers that have ended, which may not have been passed on.
+    /// The logs of workers that have ended, as long as they are not wholly passed on.
     logs: Vec<JoinHandle<()>>,
 }
 
@@ -58,24 +58,24 @@ struct Worker {
     generation: Arc<Generation>,
     since: Instant,
     stage: Stage,
-    /// Why it could not go on, in its own words.
+    /// Why it has failed, as it has reported.
     failure: Option<String>,
     is_closed: bool,
 }
 
-/// How far a worker is.
+/// The stage of a worker's life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
     Starting,
     /// It accepts connections.
     Ready,
-    /// It was told to accept no more.
+    /// It was told to stop accepting.
     Stopping,
-    /// It accepts no more.
+    /// It has stopped accepting.
     Stopped,
 }
 
-enum Said {
+enum Event {
     Message(FromWorker),
     Closed,
 }
@@ -85,7 +85,7 @@ enum Said {
 pub enum Happened {
     /// It accepts connections.
     Ready,
-    /// It accepts no more.
+    /// It has stopped accepting.
     Stopped,
     Ended(Ended),
 }
@@ -96,26 +96,26 @@ pub struct Ended {
     pub number: u64,
     pub process: u32,
     pub generation: Arc<Generation>,
-    /// How it has ended, for a message: "was killed by signal 9".
+    /// How it has ended, such as "was killed by signal 9".
     pub how: String,
-    /// Whether it was told to end, and has.
+    /// Whether it was told to end, and did so with success.
     pub is_regular: bool,
-    /// Whether it had accepted connections until then.
+    /// Whether it still accepted connections.
     pub was_accepting: bool,
-    /// How many connections have ended with it.
+    /// The number of connections that were lost with it.
     pub connections: usize,
     pub lived: Duration,
 }
 
 impl Workers {
     pub fn new(common: Common) -> io::Result<Self> {
-        let (ears, said) = mpsc::channel(QUEUE);
+        let (event_sender, events) = mpsc::channel(QUEUE);
         Ok(Self {
             common,
             all: Vec::new(),
             started: 0,
-            said,
-            ears,
+            events,
+            event_sender,
             ended: signal(SignalKind::child())?,
             logs: Vec::new(),
         })
@@ -129,7 +129,7 @@ impl Workers {
         self.all.is_empty()
     }
 
-    /// Returns how many workers of a generation there are that have not been told to stop.
+    /// Returns how many workers of a generation have not been told to stop accepting.
     pub fn count(&self, generation: &Arc<Generation>) -> usize {
         self.of(generation)
             .filter(|worker| worker.stage < Stage::Stopping)
@@ -143,14 +143,14 @@ impl Workers {
             .count()
     }
 
-    /// Whether a worker that was told to accept no more may still accept.
+    /// Whether a worker that was told to stop accepting has not done so yet.
     pub fn are_stopping(&self) -> bool {
         self.all
             .iter()
             .any(|worker| worker.stage == Stage::Stopping)
     }
 
-    /// Whether none accepts connections any more, or is going to.
+    /// Whether all workers have stopped accepting.
     pub fn have_stopped(&self) -> bool {
         self.all.iter().all(|worker| worker.stage == Stage::Stopped)
     }
@@ -160,7 +160,7 @@ impl Workers {
         self.all.iter().filter(is_of)
     }
 
-    /// Starts a worker. It says when it accepts connections.
+    /// Starts a worker. [`next`](Self::next) returns [`Happened::Ready`] when it accepts connections.
     pub fn start(&mut self, generation: &Arc<Generation>) -> io::Result<()> {
         let member = self.free_member()?;
         let files = self.files(generation)?;
@@ -177,11 +177,11 @@ impl Workers {
             tells_missing: number == 1,
             sockets: self.common.sockets.len(),
         }));
-        // A worker that is gone already is noticed by its end.
+        // If the worker is gone already, that is noticed later.
         let _ = process.control.send(&start, files);
         self.send_sockets(&process)?;
         let names = Names::new(process.control.clone());
-        tokio::spawn(listen(number, messages, names, self.ears.clone()));
+        tokio::spawn(listen(number, messages, names, self.event_sender.clone()));
         self.all.push(Worker {
             number,
             member,
@@ -195,7 +195,7 @@ impl Workers {
         Ok(())
     }
 
-    /// Returns a place in the shared memory that no worker has.
+    /// Returns a number in the shared memory that no worker has.
     fn free_member(&self) -> io::Result<u16> {
         let is_free = |member: &u16| self.all.iter().all(|worker| worker.member != *member);
         let members = self.common.members;
@@ -207,7 +207,7 @@ impl Workers {
         })
     }
 
-    /// The descriptors of a start message, in order.
+    /// Returns the descriptors of a start message, in order.
     fn files(&self, generation: &Generation) -> io::Result<Vec<OwnedFd>> {
         let compiled = &generation.compiled;
         let [memory, bell] = self.common.quota.descriptors();
@@ -224,7 +224,7 @@ impl Workers {
     }
 
     fn send_sockets(&self, process: &Process<ToWorker>) -> io::Result<()> {
-        for sockets in self.common.sockets.chunks(MOST) {
+        for sockets in self.common.sockets.chunks(MAX_DESCRIPTORS) {
             let inherited = sockets.iter().map(|(_, inherited)| *inherited).collect();
             let message = ToWorker::Sockets(Sockets { inherited });
             let descriptors = sockets.iter().map(|(socket, _)| socket.try_clone());
@@ -242,8 +242,8 @@ impl Workers {
                 return Happened::Ended(ended);
             }
             tokio::select! {
-                Some((number, said)) = self.said.recv() => {
-                    if let Some(happened) = self.hear(number, said) {
+                Some((number, event)) = self.events.recv() => {
+                    if let Some(happened) = self.handle(number, event) {
                         return happened;
                     }
                 }
@@ -252,32 +252,32 @@ impl Workers {
         }
     }
 
-    fn hear(&mut self, number: u64, said: Said) -> Option<Happened> {
+    fn handle(&mut self, number: u64, event: Event) -> Option<Happened> {
         let worker = self.all.iter_mut().find(|worker| worker.number == number)?;
-        match said {
-            Said::Message(FromWorker::Ready) if worker.stage == Stage::Starting => {
+        match event {
+            Event::Message(FromWorker::Ready) if worker.stage == Stage::Starting => {
                 worker.stage = Stage::Ready;
                 Some(Happened::Ready)
             }
-            Said::Message(FromWorker::Stopped) => {
+            Event::Message(FromWorker::Stopped) => {
                 worker.stage = Stage::Stopped;
                 Some(Happened::Stopped)
             }
-            Said::Message(FromWorker::Failed(why)) => {
+            Event::Message(FromWorker::Failed(why)) => {
                 worker.failure = Some(why);
                 None
             }
-            Said::Message(_) => None,
-            Said::Closed => {
+            Event::Message(_) => None,
+            Event::Closed => {
                 worker.is_closed = true;
-                // Its end of the socket is closed when it ends: otherwise it is not what it should be.
+                // A worker closes its end of the socket only by ending: another one is compromised.
                 worker.process.child.kill();
                 None
             }
         }
     }
 
-    /// Takes a worker that has ended, and of which nothing more will be heard.
+    /// Removes a worker that has ended, after all its messages have been received.
     fn take_ended(&mut self) -> Option<Ended> {
         let mut closed = (0..self.all.len()).filter(|at| self.all[*at].is_closed);
         let closed: Vec<_> = closed.by_ref().collect();
@@ -314,7 +314,7 @@ impl Workers {
         }
     }
 
-    /// Tells the workers of all other generations that those of this one accept from now on.
+    /// Tells the workers of all other generations to stop accepting and leave the queues to this one.
     pub fn retire_others(&mut self, generation: &Arc<Generation>) {
         for worker in &mut self.all {
             if !Arc::ptr_eq(&worker.generation, generation) {
@@ -323,14 +323,14 @@ impl Workers {
         }
     }
 
-    /// Tells all workers to accept what is in the queues, and no more.
+    /// Tells all workers to stop accepting once the queues are empty.
     pub fn drain(&mut self) {
         for worker in &mut self.all {
             worker.stop(&ToWorker::Drain);
         }
     }
 
-    /// Tells all workers to reset what is open, and to end.
+    /// Tells all workers to reset their open connections and to end.
     pub fn end(&mut self) {
         for worker in &mut self.all {
             worker.tell(&ToWorker::Kill);
@@ -351,14 +351,14 @@ impl Workers {
             .for_each(|worker| worker.process.child.kill());
     }
 
-    /// Kills the worker that has this place in the shared memory. Returns its process.
+    /// Kills the worker with this number in the shared memory. Returns its process id.
     pub fn kill_member(&self, member: u16) -> Option<u32> {
         let worker = self.all.iter().find(|worker| worker.member == member)?;
         worker.process.child.kill();
         Some(worker.process.child.id())
     }
 
-    /// Waits until all that workers have logged is passed on, up to a second.
+    /// Waits until the logs of all workers are passed on, up to a second.
     pub async fn end_logs(&mut self) {
         let logs = async {
             for log in &mut self.logs {
@@ -367,7 +367,7 @@ impl Workers {
             }
         };
         // An error means that nobody reads the log.
-        let _ = tokio::time::timeout(LAST_WORDS, logs).await;
+        let _ = tokio::time::timeout(LOG_TIMEOUT, logs).await;
     }
 
     /// Closes the listening sockets: no worker needs them any more.
@@ -384,7 +384,7 @@ impl Worker {
         }
     }
 
-    /// Sends a message. A worker that does not read is killed.
+    /// Sends a message. Kills a worker that does not read its messages.
     fn tell(&self, message: &ToWorker) {
         if self.process.control.send(message, Vec::new()).is_err() {
             self.process.child.kill();
@@ -409,30 +409,29 @@ async fn listen(
     number: u64,
     mut messages: Receiver<FromWorker>,
     names: Names,
-    ears: mpsc::Sender<(u64, Said)>,
+    event_sender: mpsc::Sender<(u64, Event)>,
 ) {
     loop {
-        let said = match messages.receive().await {
+        let event = match messages.receive().await {
             Ok(Some((FromWorker::Resolve { id, name }, _))) => {
                 names.resolve(id, name);
                 continue;
             }
-            Ok(Some((message, _))) => Said::Message(message),
-            Ok(None) => Said::Closed,
+            Ok(Some((message, _))) => Event::Message(message),
+            Ok(None) => Event::Closed,
             Err(error) => {
-                tracing::debug!("worker {number} is not understood: {error}");
-                Said::Closed
+                tracing::debug!("invalid message from worker {number}: {error}");
+                Event::Closed
             }
         };
-        let is_closed = matches!(said, Said::Closed);
+        let is_closed = matches!(event, Event::Closed);
         // An error means that the supervisor ends.
-        if ears.send((number, said)).await.is_err() || is_closed {
+        if event_sender.send((number, event)).await.is_err() || is_closed {
             return;
         }
     }
 }
 
-/// What a worker is started with.
 impl Generation {
     pub fn new(compiled: Arc<super::Compiled>, certificate: Option<Pem>) -> Arc<Self> {
         Arc::new(Self {

@@ -1,4 +1,4 @@
-//! Processes that run this program again, for the supervisor.
+//! Child processes of the supervisor, which run the same program.
 
 use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, setrlimit};
 use std::io;
@@ -13,18 +13,18 @@ pub struct Child {
     has_ended: bool,
 }
 
-/// What a process may use.
+/// The limits of a process.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Bounds {
-    /// Maximum memory that it can write to, in bytes.
+    /// Maximum size of its private writable memory, in bytes (RLIMIT_DATA).
     pub memory: Option<u64>,
 }
 
 impl Child {
-    /// Starts this program with a hidden subcommand, whose standard input is the control socket.
+    /// Starts this program with a hidden subcommand. Its standard input is the control socket.
     ///
-    /// The signals of a terminal and of a service manager go to all processes: a child ignores them and waits for
-    /// what the supervisor says. If the thread that starts it ends, it is killed (Linux).
+    /// A terminal or a service manager sends signals to all processes: a child ignores them and waits for the
+    /// supervisor's messages. It is killed if the thread that has started it ends (Linux).
     #[allow(unsafe_code, reason = "code between fork and exec")]
     pub fn start(
         subcommand: &str,
@@ -59,7 +59,7 @@ impl Child {
         self.child.id()
     }
 
-    /// Kills it. It is an error of nobody if it has ended.
+    /// Kills it. Has no effect if it has ended.
     pub fn kill(&self) {
         if !self.has_ended {
             let _ = kill_process(Pid::from_child(&self.child), Signal::KILL);
@@ -85,13 +85,13 @@ impl Drop for Child {
     fn drop(&mut self) {
         if !self.has_ended {
             self.kill();
-            // It has just been killed.
+            // This does not take long: it was just killed.
             let _ = self.child.wait();
         }
     }
 }
 
-/// Says how a process has ended: by which signal, or with which status.
+/// Describes how a process has ended: by which signal, or with which status.
 pub fn describe(status: ExitStatus) -> String {
     match (status.signal(), status.code()) {
         (Some(number), _) => match name_of_signal(number) {
@@ -120,7 +120,8 @@ fn name_of_signal(number: i32) -> Option<&'static str> {
     })
 }
 
-/// Returns what to execute. On Linux it is the file that this process runs, even if it was replaced or removed.
+/// Returns the path of this program. On Linux it leads to the file that this process runs, even if that was replaced
+/// or removed.
 fn own_program() -> io::Result<PathBuf> {
     const RUNNING: &str = "/proc/self/exe";
     if std::path::Path::new(RUNNING).exists() {
@@ -129,7 +130,7 @@ fn own_program() -> io::Result<PathBuf> {
     std::env::current_exe().or_else(|error| {
         let named = std::env::args_os().next().map(PathBuf::from);
         named.filter(|path| path.is_file()).ok_or_else(|| {
-            io::Error::other(format!("the file of this program is unknown: {error}"))
+            io::Error::other(format!("cannot find the file of this program: {error}"))
         })
     })
 }
@@ -144,7 +145,7 @@ fn ignore_signals() -> io::Result<()> {
         libc::SIGUSR2,
     ];
     for signal in signals {
-        // SAFETY: no handler of this program is replaced: this is the child, before it executes the program.
+        // SAFETY: this is the child, before it executes the program: no handler of this process is replaced.
         if unsafe { libc::signal(signal, libc::SIG_IGN) } == libc::SIG_ERR {
             return Err(io::Error::last_os_error());
         }
@@ -159,18 +160,19 @@ fn die_with_parent() -> io::Result<()> {
     ))?)
 }
 
-/// A child notices that its control socket is closed.
+/// Does nothing: a child ends when its control socket is closed.
 #[cfg(not(target_os = "linux"))]
 fn die_with_parent() -> io::Result<()> {
     Ok(())
 }
 
-/// Keeps what this process has inherited from the next one. (What this program has opened is close-on-exec.)
+/// Makes inherited descriptors close-on-exec, so that the program does not get them. (Those that this process has
+/// opened are close-on-exec anyway.)
 #[cfg(target_os = "linux")]
 #[allow(unsafe_code, reason = "musl has no function for this system call")]
 fn pass_on_nothing() {
     const FIRST: libc::c_uint = 3;
-    // SAFETY: it only sets flags. Linux before 5.11 refuses that: then the next process has them, too.
+    // SAFETY: it only sets flags. Linux before 5.11 does not support it: then the program gets them, too.
     unsafe {
         libc::syscall(
             libc::SYS_close_range,
@@ -184,9 +186,9 @@ fn pass_on_nothing() {
 #[cfg(not(target_os = "linux"))]
 fn pass_on_nothing() {}
 
-/// Sets the name of this process for `ps` and `pgrep`: that of the executed path would be `exe`.
+/// Sets the name of this process for `ps` and `pgrep`. After the path that was executed, it would be `exe`.
 pub fn set_name(name: &std::ffi::CStr) {
-    // It is not worth an error.
+    // Without the name, everything else works.
     #[cfg(target_os = "linux")]
     let _ = rustix::thread::set_name(name);
     #[cfg(not(target_os = "linux"))]

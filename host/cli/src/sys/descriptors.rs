@@ -11,15 +11,15 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// Maximum number of descriptors of a message. Linux allows 253.
-pub const MOST: usize = 64;
+pub const MAX_DESCRIPTORS: usize = 64;
 
-/// How many bytes are received at a time.
+/// Maximum number of bytes received at a time.
 const CHUNK: usize = 16 << 10;
 
-/// Sends some of the bytes, with the descriptors. Returns how many bytes were sent, and all descriptors with them.
+/// Sends some of the bytes, and all descriptors with the first of them. Returns the number of bytes sent.
 pub fn send(socket: impl AsFd, bytes: &[u8], descriptors: &[OwnedFd]) -> io::Result<usize> {
     let descriptors: Vec<BorrowedFd<'_>> = descriptors.iter().map(AsFd::as_fd).collect();
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST))];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
     let mut control = SendAncillaryBuffer::new(&mut space);
     if !descriptors.is_empty() && !control.push(SendAncillaryMessage::ScmRights(&descriptors)) {
         return Err(io::Error::other("a message has too many descriptors"));
@@ -28,14 +28,14 @@ pub fn send(socket: impl AsFd, bytes: &[u8], descriptors: &[OwnedFd]) -> io::Res
     Ok(sendmsg(socket, &bytes, &mut control, SendFlags::NOSIGNAL)?)
 }
 
-/// Receives bytes and descriptors, and appends them. Returns how many bytes: 0 at the end.
+/// Receives bytes and descriptors, and appends them. Returns the number of bytes, which is 0 at the end.
 pub fn receive(
     socket: impl AsFd,
     bytes: &mut Vec<u8>,
     descriptors: &mut VecDeque<OwnedFd>,
 ) -> io::Result<usize> {
     let mut chunk = [0; CHUNK];
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST))];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
     let mut into = [IoSliceMut::new(&mut chunk)];
     let count = recvmsg(socket, &mut into, &mut control, FLAGS)?.bytes;
@@ -63,7 +63,7 @@ mod tests {
     use std::os::unix::net::UnixStream;
 
     #[test]
-    fn a_descriptor_is_the_same_file_on_the_other_side() {
+    fn a_descriptor_refers_to_the_same_file_on_the_other_side() {
         let (here, there) = UnixStream::pair().expect("a pair");
         let (mine, yours) = UnixStream::pair().expect("a pair");
         let sent = send(&here, b"take this", &[yours.into()]).expect("sent");

@@ -1,14 +1,14 @@
-//! Memory: files without a name, which other processes map, and the size of pages.
+//! Memory: files without a name, to be passed to other processes, which map them; and the size of pages.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Seek, Write};
 use std::os::unix::fs::OpenOptionsExt;
 
-/// Returns a file with these bytes. On Linux it is in memory, and nobody can change it any more. Elsewhere, and
-/// where the kernel refuses that, it is a temporary file.
+/// Creates a file with these bytes. On Linux it is in memory, and sealed: nobody can change it. Elsewhere, and where
+/// the kernel refuses that, it is a temporary file whose name is removed.
 ///
 /// # Errors
-/// If there is no place for it.
+/// If there is no space for it.
 pub fn file(name: &str, bytes: &[u8]) -> io::Result<File> {
     in_memory(name, bytes).or_else(|_| temporary(name, bytes))
 }
@@ -48,7 +48,7 @@ fn temporary(name: &str, bytes: &[u8]) -> io::Result<File> {
         let directory = directory.display();
         io::Error::new(
             error.kind(),
-            format!("no place for {} bytes that processes share, neither in memory nor in {directory}: {error}", bytes.len()),
+            format!("cannot store {} bytes for other processes, neither in memory nor in {directory}: {error}", bytes.len()),
         )
     })
 }
@@ -67,7 +67,7 @@ mod tests {
     use std::io::Read;
 
     #[test]
-    fn what_is_shared_can_be_read() {
+    fn a_file_has_its_bytes() {
         for make in [file, temporary] {
             let mut made = make("test", b"some bytes").expect("made");
             let mut read = Vec::new();
@@ -78,7 +78,7 @@ mod tests {
 
     #[cfg(target_os = "linux")]
     #[test]
-    fn nobody_changes_what_is_in_memory() {
+    fn a_file_in_memory_cannot_be_changed() {
         let made = in_memory("test", b"some bytes").expect("made");
         made.set_len(0).expect_err("not shortened");
         (&made).write_all(b"other").expect_err("not written");

@@ -43,7 +43,7 @@ impl Signals {
         Shutdown::on(after(self.stops.clone(), 1)).now_on(after(self.stops.clone(), 2))
     }
 
-    /// Waits until more than `count` signals to stop have arrived, apart from this value.
+    /// Waits until more than `count` signals to stop have arrived. Does not borrow this value.
     pub fn stop_after(&self, count: u32) -> impl Future<Output = ()> + use<> {
         after(self.stops.clone(), count + 1)
     }

@@ -1,4 +1,4 @@
-//! The loader: compiles the component, or takes its compiled code from the cache, and passes it on.
+//! The loader: compiles the component, or reads its compiled code from the cache, and sends it to the supervisor.
 
 use super::{Parse, first_message, no_command};
 use crate::control::{FromLoader, Load, Loaded};
@@ -14,7 +14,7 @@ use std::os::fd::OwnedFd;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-/// What a binary begins with. The text of a component has no source lines of its own.
+/// The first bytes of a binary. A component in text form has no source lines.
 const MAGIC: &[u8] = b"\0asm";
 
 /// Loads the component that the supervisor asks for.
@@ -27,7 +27,7 @@ pub fn run(parse: Parse) -> ExitCode {
         Ok((loaded, files)) => (FromLoader::Loaded(loaded), files),
         Err(error) => (FromLoader::Failed(format!("{error:#}")), Vec::new()),
     };
-    // What was logged on the way comes first.
+    // The log precedes the outcome.
     log::flush();
     match channel.send(&answer, files) {
         Ok(()) => ExitCode::SUCCESS,
@@ -55,7 +55,7 @@ fn read(file: OwnedFd) -> anyhow::Result<Arc<[u8]>> {
 
 fn compiled(plan: &Plan, stdin: Option<Arc<[u8]>>) -> anyhow::Result<(Loaded, Vec<OwnedFd>)> {
     let code = plan.component.open_again(stdin)?;
-    // How many instances there are to be is up to each worker.
+    // The number of instances is decided by each worker.
     let limits = Limits {
         max_connections: 1,
         ..plan.server.limits()
@@ -80,7 +80,7 @@ fn compiled(plan: &Plan, stdin: Option<Arc<[u8]>>) -> anyhow::Result<(Loaded, Ve
 fn binary(code: &Code) -> anyhow::Result<Option<OwnedFd>> {
     let bytes = match code.input() {
         Some(Input::Stdin(bytes)) => bytes.to_vec(),
-        // It was just read: only somebody who replaces it at this moment is told other lines.
+        // If the file is replaced at this moment, only the source lines of traps are wrong.
         Some(Input::File(path)) => std::fs::read(path)?,
         None => Vec::new(),
     };

@@ -1,4 +1,4 @@
-//! The processes that a supervisor starts, which run this program with a hidden subcommand: a loader, which
+//! The processes that a supervisor starts by running this program with a hidden subcommand: a loader, which
 //! compiles the component, and workers, which serve connections.
 
 mod loader;
@@ -24,10 +24,10 @@ use std::os::fd::OwnedFd;
 use std::process::ExitCode;
 use tokio::runtime::Builder;
 
-/// Returns what a command line of a server says.
+/// Parses the command line of a server.
 pub type Parse = fn(&[OsString]) -> anyhow::Result<(Plan, log::Format)>;
 
-/// Serves connections until the supervisor says otherwise.
+/// Serves connections until the supervisor ends it.
 pub fn run(parse: Parse) -> ExitCode {
     set_name(c"evconn-worker");
     let Some((mut channel, order)) = first_message() else {
@@ -45,16 +45,16 @@ pub fn run(parse: Parse) -> ExitCode {
     }
 }
 
-/// Returns the control socket and what came first, if this process was started by a supervisor.
+/// Returns the control socket and its first message, if this process was started by a supervisor.
 fn first_message<M: DeserializeOwned>() -> Option<(Channel, (M, Vec<OwnedFd>))> {
     let mut channel = Channel::of_standard_input().ok()?;
     let message = channel.receive().ok()??;
     Some((channel, message))
 }
 
-/// Tells a user who has found the subcommand.
+/// Tells a user that the subcommand is not for users.
 fn no_command() -> ExitCode {
-    eprintln!("evconn: `evconn serve` starts this subcommand: it is none for users");
+    eprintln!("evconn: this subcommand is not for users: `evconn serve` starts it");
     ExitCode::from(2)
 }
 
@@ -84,10 +84,10 @@ fn start(
     order: (ToWorker, Vec<OwnedFd>),
 ) -> anyhow::Result<Started> {
     let (ToWorker::Start(start), files) = order else {
-        bail!("the supervisor did not say what to serve");
+        bail!("the first message of the supervisor is not a start message");
     };
     let (plan, format) = parse(&start.arguments)?;
-    // First, while there is one thread.
+    // Before anything else, while the process has one thread.
     let privileges = Privileges::of(&plan, start.tells_missing);
     let missing = privileges.confine_files()?;
     log::start_in_child(format, start.is_terminal);

@@ -1,4 +1,4 @@
-//! Has host names looked up by the supervisor: a worker can read none of the files that this takes.
+//! Has host names looked up by the supervisor: a worker cannot read the files that a lookup requires.
 
 use crate::control::{FromWorker, Sender};
 use evconn::sockets::Resolver;
@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 
 type Answer = Result<Vec<IpAddr>, String>;
 
-/// The look-ups under way.
+/// The lookups in progress.
 pub struct Names {
     supervisor: Sender<FromWorker>,
     state: Mutex<State>,
@@ -31,10 +31,10 @@ impl Names {
         })
     }
 
-    /// Passes the answer to a look-up on.
+    /// Passes on the answer to a lookup.
     pub fn resolved(&self, id: u64, answer: Answer) {
         if let Some(waiting) = self.state().waiting.remove(&id) {
-            // Who has asked may have given up.
+            // The caller may have given up.
             let _ = waiting.send(answer);
         }
     }

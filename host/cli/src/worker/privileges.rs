@@ -1,9 +1,9 @@
-//! What a worker gives up.
+//! The privileges that a worker gives up.
 
 use crate::server::Plan;
 use crate::sys::sandbox::{Missing, Needs, confine_calls, confine_files};
 
-/// What a worker needs, or everything that its user may do.
+/// The privileges of a worker: what it needs, or all of its user's if it has no sandbox.
 pub struct Privileges {
     needs: Option<Needs>,
     tells_missing: bool,
@@ -18,12 +18,13 @@ impl Privileges {
         }
     }
 
-    /// Gives up files and capabilities, while the process has one thread. Returns what the system lacks for that.
+    /// Gives up files and capabilities, while the process has one thread. Returns the parts of the sandbox that the
+    /// system lacks.
     pub fn confine_files(&self) -> anyhow::Result<Vec<Missing>> {
         self.needs.as_ref().map_or(Ok(Vec::new()), confine_files)
     }
 
-    /// Gives up the system calls that serving does not take.
+    /// Gives up the system calls that serving does not require.
     pub fn confine_calls(&self) -> anyhow::Result<()> {
         if let Some(needs) = &self.needs {
             self.log(&confine_calls(needs)?);
@@ -31,7 +32,7 @@ impl Privileges {
         Ok(())
     }
 
-    /// Logs what the system lacks.
+    /// Logs the parts of the sandbox that the system lacks.
     pub fn log(&self, missing: &[Missing]) {
         if self.tells_missing {
             missing

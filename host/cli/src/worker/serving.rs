@@ -1,4 +1,4 @@
-//! Serves connections as the supervisor says.
+//! Serves connections, under the orders of the supervisor.
 
 use super::Started;
 use super::names::Names;
@@ -10,10 +10,10 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::oneshot;
 
-/// Serves until the last connection has ended after the supervisor said so.
+/// Serves until the supervisor ends it and the last connection has ended.
 ///
 /// # Errors
-/// If it has failed, of which the supervisor was told.
+/// If serving has failed. The supervisor has been told.
 pub async fn serve(started: Started, channel: Channel) -> io::Result<()> {
     let (sender, receiver) = channel.split()?;
     let outcome = run(started, &sender, receiver).await.map_err(|error| {
@@ -35,14 +35,17 @@ async fn run(
     let (begin, begun) = oneshot::channel();
     let (now, is_now) = oneshot::channel();
     let shutdown = Shutdown::on(begun).now_on(is_now).grace(Duration::MAX);
-    let obeying = Obeying {
+    let control = Control {
         server: server.handle(),
         begin: Some(begin),
         now: Some(now),
         names,
     };
-    tokio::spawn(obeying.obey(orders));
-    tokio::spawn(say_stopped(server.listeners().to_vec(), supervisor.clone()));
+    tokio::spawn(control.run(orders));
+    tokio::spawn(report_stopped(
+        server.listeners().to_vec(),
+        supervisor.clone(),
+    ));
     privileges.confine_calls()?;
     // The supervisor notices by itself if this worker is gone.
     let _ = supervisor.send(&FromWorker::Ready, Vec::new());
@@ -86,7 +89,7 @@ async fn server(started: Started, names: &Arc<Names>) -> anyhow::Result<(Server,
 
 #[expect(unsafe_code, reason = "compiled code cannot be checked")]
 fn mapped(host: evconn::HostBuilder, listener: std::fs::File) -> evconn::HostBuilder {
-    // SAFETY: the supervisor's loader has compiled it, and nobody can change it.
+    // SAFETY: the supervisor's loader has compiled it, and the file is sealed, or has no name.
     unsafe { host.listener_code(listener) }
 }
 
@@ -96,20 +99,20 @@ fn service(
     code: std::fs::File,
     binary: Option<std::fs::File>,
 ) -> Result<Service, evconn::Error> {
-    // SAFETY: the supervisor's loader has compiled it, and nobody can change it.
+    // SAFETY: the supervisor's loader has compiled it, and the file is sealed, or has no name.
     unsafe { Service::from_mapped(host, code, binary) }
 }
 
-/// Does what the supervisor says.
-struct Obeying {
+/// Carries out the orders of the supervisor.
+struct Control {
     server: ServerHandle,
     begin: Option<oneshot::Sender<()>>,
     now: Option<oneshot::Sender<()>>,
     names: Arc<Names>,
 }
 
-impl Obeying {
-    async fn obey(mut self, mut orders: Receiver<ToWorker>) {
+impl Control {
+    async fn run(mut self, mut orders: Receiver<ToWorker>) {
         while let Ok(Some((order, _))) = orders.receive().await {
             match order {
                 ToWorker::Drain => self.begin(),
@@ -125,7 +128,7 @@ impl Obeying {
                 ToWorker::Start(_) | ToWorker::Sockets(_) => {}
             }
         }
-        // Nobody is left who could end this process in order.
+        // The supervisor is gone: nobody could end this process any more.
         std::process::exit(1);
     }
 
@@ -135,8 +138,8 @@ impl Obeying {
     }
 }
 
-/// Tells the supervisor when no listener accepts any more.
-async fn say_stopped(listeners: Vec<Listener>, supervisor: Sender<FromWorker>) {
+/// Tells the supervisor when all listeners have stopped accepting.
+async fn report_stopped(listeners: Vec<Listener>, supervisor: Sender<FromWorker>) {
     for listener in listeners {
         listener.closed().await;
     }

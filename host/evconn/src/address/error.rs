@@ -152,7 +152,7 @@ pub enum SourceError {
 }
 
 impl SourceError {
-    /// Returns the error of a socket that is open, but cannot be set up to be accepted from.
+    /// Returns the error of an open socket whose options cannot be set for accepting.
     pub(crate) fn not_accepted_from(error: io::Error) -> Self {
         Self::Io {
             what: "accept from the socket".to_owned(),

@@ -238,9 +238,9 @@ impl Opened {
     ///
     /// Processes that serve one socket and end at the same time pass false: each drains the queue, and
     /// together they accept every connection that arrived. On Linux, draining changes the socket that they
-    /// share: once one of them drains, no further peer can connect to any of them. Peers are refused when
-    /// the last process has closed the socket, also one that does not accept from it, so it has to close
-    /// its own descriptor when the others drain.
+    /// share: once one of them drains, no further peer can connect to any of them. Peers are refused only
+    /// when every process has closed the socket. A process that does not accept from it has to close its
+    /// own descriptor when the others have drained.
     pub fn shared(mut self, value: bool) -> Self {
         match &mut self {
             Self::Address { .. } => {}
@@ -261,7 +261,7 @@ impl Opened {
         }
     }
 
-    /// Removes the file of a Unix socket that was created here: nobody finds the socket from now on.
+    /// Removes the file of a Unix socket that was created here, so that no further peer can connect.
     #[cfg(unix)]
     pub fn remove_file(&mut self) {
         if let Self::Unix { file, .. } = self {

@@ -26,8 +26,8 @@ impl ListenSource {
     /// Listens, without the listener component and without an event loop. A host name gives an element for
     /// each of its addresses, and systemd one for each socket that it has passed.
     ///
-    /// This is for a process that has others serve its sockets: it passes on each [`Opened::socket`]. They
-    /// make an [`Opened::from_fd`] of what they get, and listeners with
+    /// This is for a process whose sockets are served by others, to which it passes each
+    /// [`Opened::socket`]. They wrap it with [`Opened::from_fd`], and listen with
     /// [`ListenerBuilder::listen`](crate::ListenerBuilder::listen). Any number of processes may accept from
     /// one socket.
     ///

@@ -5,8 +5,8 @@ use std::fs::File;
 use wasmtime::component::Component;
 use wasmtime::{Engine, Precompiled};
 
-/// Maps a compiled component, as it is in the file. Returns None if the file contains something else, or
-/// cannot be mapped here: whoever reads it finds out which.
+/// Maps the compiled component in the file. Returns None if the file contains something else, or cannot be
+/// mapped here: reading it shows which.
 ///
 /// # Safety
 /// As [`Service::from_mapped`](crate::Service::from_mapped).

@@ -58,8 +58,8 @@ impl ServerBuilder {
         self
     }
 
-    /// Adds a socket that listens already: one of [`ListenSource::listen`], also of another process, or of
-    /// [`Opened::from_fd`]. All settings of this builder apply to it except [`backlog`](Self::backlog).
+    /// Adds a socket that is listening already: from [`ListenSource::listen`], in this process or in another
+    /// one, or from [`Opened::from_fd`]. All settings of this builder apply to it except [`backlog`](Self::backlog).
     pub fn listen_on(mut self, opened: Opened) -> Self {
         self.opened.push(opened);
         self
@@ -130,9 +130,9 @@ impl ServerBuilder {
     /// the quota's then, for all processes together: [`max_connections`](Limits::max_connections),
     /// [`max_connections_per_peer`](Limits::max_connections_per_peer),
     /// [`peer_ipv6_prefix`](Limits::peer_ipv6_prefix), and the [`accept_rate`](Self::accept_rate) if the
-    /// quota has one. The host needs the capacity for the connections of this member, and the log numbers
-    /// connections over all processes. [`ServerHandle::served`] and [`ServerHandle::open`] are those of
-    /// this member.
+    /// quota has one. The host requires capacity for the connections of this member only. In the log, the numbers of
+    /// connections are unique in all processes. [`ServerHandle::served`] and [`ServerHandle::open`] return
+    /// the counts of this member.
     ///
     /// Processes that accept from the same sockets share the connections: one that has clearly more than
     /// another leaves new ones to it for 2 ms.

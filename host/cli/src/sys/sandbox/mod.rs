@@ -1,8 +1,8 @@
-//! The privileges of a worker process: what it may still do once it serves.
+//! The sandbox of a worker process: the privileges that it keeps while it serves.
 //!
-//! A worker gives them up in two steps, since neither can be undone and each has to come at its own time:
-//! [`confine_files`] before the worker has threads, [`confine_calls`] when it is about to be ready. What was
-//! open before stays usable: listening sockets, the control socket, the log.
+//! A worker gives up its privileges in two steps, neither of which can be undone: [`confine_files`] before it has
+//! threads, [`confine_calls`] just before it is ready. What was open before remains usable: listening sockets, the
+//! control socket, the log.
 //!
 //! Only Linux has such a sandbox. Elsewhere both functions do nothing.
 
@@ -15,11 +15,11 @@ use std::path::PathBuf;
 /// What a worker needs after its start, besides serving the sockets that it was given.
 #[derive(Clone, Debug, Default)]
 pub struct Needs {
-    /// The directories that are granted to the service, and what else the worker opens.
+    /// The directories and files that the worker opens: those that are granted to the service.
     pub directories: Vec<Directory>,
     pub network: Network,
-    /// Whether the worker loads compiled code after [`confine_calls`], as for a reload. If not, no memory becomes
-    /// executable from then on.
+    /// Whether the worker loads compiled code after [`confine_calls`]. If not, no memory becomes executable from then
+    /// on.
     pub loads_code: bool,
 }
 
@@ -27,11 +27,11 @@ pub struct Needs {
 #[derive(Clone, Debug)]
 pub struct Directory {
     pub path: PathBuf,
-    /// Whether files may be written, made and removed. If not, they can only be read.
+    /// Whether files can be written, created and removed. If not, they can only be read.
     pub writable: bool,
 }
 
-/// The sockets that a worker makes itself: those of its service.
+/// The sockets that a worker opens itself: those of its service.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Network {
     /// None.
@@ -46,9 +46,9 @@ pub enum Network {
 /// A part of the sandbox that this system does not have. The text is a line for the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Missing {
-    /// Landlock is not there, for this reason.
+    /// Landlock is not available, for this reason.
     Landlock(&'static str),
-    /// Landlock is older than it would have to be for this.
+    /// Landlock is too old to do this.
     LandlockPart(&'static str),
     /// System calls are not filtered, for this reason.
     Calls(String),
@@ -66,14 +66,15 @@ impl fmt::Display for Missing {
     }
 }
 
-/// Takes from this thread, and from the threads and processes that it starts: new privileges, capabilities, all
-/// files but those that `needs` names, and the network unless it is needed.
+/// Takes privileges away from this thread, and from the threads and processes that it starts: new privileges,
+/// capabilities, all files but those that `needs` names, and the network unless it is needed. Returns the parts that
+/// the kernel does not support.
 ///
-/// It has to be called on the main thread before there are others: the others would keep what they have.
-/// Directories are identified now: one that is replaced later cannot be opened.
+/// Call it on the main thread before there are others, which would keep their privileges. Directories are identified
+/// now: one that is replaced later cannot be opened.
 ///
 /// # Errors
-/// If a directory of `needs` cannot be opened, or the kernel refuses. What it does not support is no error.
+/// If a directory of `needs` cannot be opened, or the kernel refuses.
 pub fn confine_files(needs: &Needs) -> anyhow::Result<Vec<Missing>> {
     #[cfg(target_os = "linux")]
     return linux::confine_files(needs);
@@ -84,11 +85,11 @@ pub fn confine_files(needs: &Needs) -> anyhow::Result<Vec<Missing>> {
     }
 }
 
-/// Lets all threads of this process, and those that it starts, make only the system calls that serving takes. Any
-/// other one fails with EPERM.
+/// Restricts all threads of this process, and those that it starts, to the system calls that serving requires. Any
+/// other call fails with EPERM. Returns the part that the kernel does not support.
 ///
 /// # Errors
-/// If the kernel refuses. That it does not support this is no error.
+/// If the kernel refuses.
 pub fn confine_calls(needs: &Needs) -> anyhow::Result<Vec<Missing>> {
     #[cfg(target_os = "linux")]
     return linux::confine_calls(needs);

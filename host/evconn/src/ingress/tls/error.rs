@@ -46,9 +46,9 @@ pub enum TlsError {
         /// What the operating system says.
         cause: io::Error,
     },
-    /// It was not read from files, so it cannot be read again.
+    /// The certificate was given as text, so that it cannot be read again from files.
     #[error(
-        "the certificate was not read from a file, so it cannot be read again: it takes the new one as text"
+        "the certificate was given as text, so it cannot be read again: replace it with new text"
     )]
     NotFromFiles,
     /// The text is not PEM.

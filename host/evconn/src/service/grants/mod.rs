@@ -260,8 +260,8 @@ impl GrantsBuilder {
         self
     }
 
-    /// Sets who resolves the names that the service looks up or connects to. It grants no names. Defaults to
-    /// the operating system.
+    /// Sets the resolver of the names that the service looks up or connects to, without granting any.
+    /// Defaults to the operating system's.
     pub fn resolver(mut self, resolver: Arc<dyn Resolver>) -> Self {
         self.resolver = Some(resolver);
         self

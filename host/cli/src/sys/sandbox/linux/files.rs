@@ -1,4 +1,4 @@
-//! Landlock: files, TCP, abstract Unix sockets and signals (landlock(7)). It restricts what is opened from now on.
+//! Landlock: files, TCP, abstract Unix sockets and signals (landlock(7)). It restricts what is opened later.
 
 use super::{Missing, Needs};
 use crate::sys::sandbox::{Directory, Network};
@@ -10,19 +10,19 @@ use landlock::{
 use rustix::fs::{Mode, OFlags};
 use std::path::Path;
 
-/// The version whose rights are requested: the newest one that the tests have seen. Of an older kernel those that
-/// it has are requested.
+/// The version whose rights are requested: the newest one that has been tested. An older kernel is asked for those that
+/// it supports.
 const VERSION: ABI = ABI::V7;
 
 const READ: BitFlags<AccessFs> = make_bitflags!(AccessFs::{ReadFile | ReadDir});
 
-/// What WASI has functions for: no devices, pipes or sockets.
+/// The rights for what WASI has functions for: no devices, pipes or sockets.
 const WRITE: BitFlags<AccessFs> = make_bitflags!(AccessFs::{
     WriteFile | Truncate | MakeReg | MakeDir | MakeSym | RemoveFile | RemoveDir | Refer
 });
 
-/// What the engine and the standard library read as they start: which pages were written, and how many cores
-/// this process may use. Without these files they do without.
+/// The files that the engine and the standard library read as they start: which pages were written, how many cores this
+/// process may use. They also work without these files.
 const OF_THE_RUNTIME: &[&str] = &[
     "/proc/self/pagemap",
     "/proc/self/cgroup",
@@ -36,7 +36,7 @@ const OF_THE_RUNTIME: &[&str] = &[
     "/sys/kernel/mm/transparent_hugepage",
 ];
 
-/// What the C library reads to look up a name. It loads some sources of names as libraries.
+/// The files that the C library reads to look up a name. It loads some sources of names as libraries.
 const OF_NAMES: &[&str] = &[
     "/etc/gai.conf",
     "/etc/host.conf",
@@ -71,7 +71,7 @@ fn rules(needs: &Needs) -> anyhow::Result<RulesetCreated> {
         Network::Names => OF_NAMES,
         Network::None | Network::Addresses => &[],
     };
-    // No distribution has them all.
+    // No system has all of them.
     let system = OF_THE_RUNTIME.iter().chain(names).map(Path::new);
     for path in system.filter(|path| path.exists()) {
         let path = path.to_owned();
@@ -81,7 +81,7 @@ fn rules(needs: &Needs) -> anyhow::Result<RulesetCreated> {
     Ok(rules)
 }
 
-/// All that is restricted, before anything is allowed.
+/// Returns a rule set that restricts everything, before anything is allowed.
 fn ruleset(needs: &Needs) -> Result<RulesetCreated, RulesetError> {
     let ruleset = Ruleset::default()
         .handle_access(AccessFs::from_all(VERSION))?
@@ -116,7 +116,7 @@ fn failure(error: RulesetError) -> anyhow::Error {
     anyhow!("cannot confine workers by Landlock: {error}")
 }
 
-/// What is not restricted, although it was requested.
+/// Returns what is not restricted although it was requested.
 fn missing(status: LandlockStatus, needs: &Needs) -> Vec<Missing> {
     let version = match status {
         LandlockStatus::NotImplemented => {

@@ -10,7 +10,7 @@ use super::{Missing, Needs};
 
 pub fn confine_files(needs: &Needs) -> anyhow::Result<Vec<Missing>> {
     privileges::allow_no_new_ones()?;
-    // With the capabilities that it takes to open the directories.
+    // While the thread has the capabilities that opening the directories requires.
     let missing = files::confine(needs)?;
     privileges::drop_capabilities(needs)?;
     Ok(missing)

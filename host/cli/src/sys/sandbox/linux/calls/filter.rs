@@ -1,4 +1,4 @@
-//! From the list to filters in the kernel.
+//! Turns the list of calls into seccomp filters, and installs them.
 
 use super::table::{Call, Condition, GROUPS, Value};
 use super::{Missing, Needs};
@@ -18,14 +18,14 @@ const ARCHITECTURE: TargetArch = TargetArch::x86_64;
 #[cfg(target_arch = "aarch64")]
 const ARCHITECTURE: TargetArch = TargetArch::aarch64;
 
-/// Which calls with which arguments: a call with no rule is meant with any.
+/// The allowed calls, each with rules for its arguments. A call without rules is allowed with any arguments.
 type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 
-/// Installs the filters for all threads. Returns what is missing if the system has none.
+/// Installs the filters for all threads. Returns the missing part if the system does not support them.
 pub fn confine(needs: &Needs) -> anyhow::Result<Option<Missing>> {
     let filters = without_clone3().and_then(|first| Ok([first, allowed(needs)?]));
-    let filters = filters.context("cannot make the filter of system calls")?;
-    // The second one forbids to install more.
+    let filters = filters.context("cannot create the filter of system calls")?;
+    // The second one forbids installing more.
     for filter in &filters {
         if let Err(error) = seccompiler::apply_filter_all_threads(filter) {
             return missing(error).map(Some);
@@ -34,7 +34,10 @@ pub fn confine(needs: &Needs) -> anyhow::Result<Option<Missing>> {
     Ok(None)
 }
 
-/// A system without seccomp, or a container that forbids it, is no failure.
+/// Returns the missing part if the system has no seccomp, or a container forbids it.
+///
+/// # Errors
+/// Any other error.
 fn missing(error: Error) -> anyhow::Result<Missing> {
     let refused = |error: &io::Error| {
         let known = [Errno::NOSYS, Errno::INVAL, Errno::PERM, Errno::ACCESS];
@@ -51,8 +54,8 @@ fn missing(error: Error) -> anyhow::Result<Missing> {
     }
 }
 
-/// Answers clone3 as a kernel that does not have it: its flags are in memory, which a filter cannot read. The C
-/// library then calls clone.
+/// Returns a filter that answers clone3 as a kernel without it does: its flags are in memory, which a filter cannot
+/// read. The C library then calls clone.
 fn without_clone3() -> Result<BpfProgram, BackendError> {
     let rules = BTreeMap::from([(libc::SYS_clone3, Vec::new())]);
     let unknown = SeccompAction::Errno(libc::ENOSYS.cast_unsigned());
@@ -73,14 +76,14 @@ fn rules(needs: &Needs) -> Result<Rules, BackendError> {
     Ok(rules)
 }
 
-/// Adds a call, which may be there already, with other arguments.
+/// Adds a call. It may have been added before, with other arguments.
 fn add(rules: &mut Rules, call: &Call) -> Result<(), BackendError> {
     let alternatives = alternatives(call.only)?;
     match rules.entry(call.number) {
         Entry::Vacant(new) => {
             new.insert(alternatives);
         }
-        // With any arguments: that includes all others.
+        // One of them allows any arguments, which includes the other.
         Entry::Occupied(mut known) if known.get().is_empty() || alternatives.is_empty() => {
             known.get_mut().clear();
         }
@@ -89,7 +92,7 @@ fn add(rules: &mut Rules, call: &Call) -> Result<(), BackendError> {
     Ok(())
 }
 
-/// A rule for each combination of the arguments' values.
+/// Returns a rule for each combination of the arguments' values.
 fn alternatives(conditions: &[Condition]) -> Result<Vec<SeccompRule>, BackendError> {
     let mut combinations: Vec<Vec<SeccompCondition>> = vec![Vec::new()];
     for condition in conditions {

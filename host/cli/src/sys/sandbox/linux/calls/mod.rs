@@ -1,7 +1,7 @@
-//! seccomp: the system calls that a worker may make. The list is in [`table`]; this makes a filter of it.
+//! seccomp: the system calls that a worker may make. [`table`] is the list, and `filter` turns it into a filter.
 //!
-//! A call that is not in the list fails with EPERM, rather than ending the process: a library that tries
-//! something on the side carries on without it, and the worker's connections with it.
+//! A call that is not in the list fails with EPERM, rather than ending the process: a library that tries an optional
+//! call continues without it, and so do the worker's connections.
 
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod filter;

@@ -1,5 +1,5 @@
-//! The list: which system calls a worker may make, what for, and with which arguments. It is documented in
-//! docs/sandbox.md, which a test compares with it.
+//! The list of the system calls that a worker may make, with their purposes and arguments. docs/sandbox.md contains
+//! the same list: a test compares them.
 
 #![allow(
     clippy::unnecessary_cast,
@@ -12,7 +12,7 @@ use libc::*;
 
 /// Calls for one purpose.
 pub struct Group {
-    /// As in the documentation.
+    /// The same text as in the documentation.
     #[cfg_attr(
         not(test),
         allow(dead_code, reason = "for the test of the documentation")
@@ -23,18 +23,18 @@ pub struct Group {
 }
 
 pub struct Call {
-    /// The name of its number.
+    /// The name of the constant of its number.
     #[cfg_attr(
         not(test),
         allow(dead_code, reason = "for the test of the documentation")
     )]
     pub name: &'static str,
     pub number: c_long,
-    /// All of these; any arguments if there are none.
+    /// Conditions, all of which hold. Without any, all arguments are allowed.
     pub only: &'static [Condition],
 }
 
-/// What an argument has to be.
+/// A condition of an argument.
 pub struct Condition {
     pub argument: u8,
     pub value: Value,
