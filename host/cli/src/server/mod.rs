@@ -132,6 +132,7 @@ impl Plan {
         let shutdown = self.server.life.apply(signals.shutdown());
         announce(server.listeners().iter().map(Listener::name))?;
         systemd::ready();
+        tokio::spawn(systemd::stay_alive());
         tokio::spawn(reload::on_hangup(signals.hangups, app, handle.clone()));
         tokio::spawn(async move {
             handle.stopping().await;

@@ -6,7 +6,7 @@ mod life;
 mod loading;
 mod names;
 mod process;
-mod reload;
+mod source;
 mod start;
 mod workers;
 

@@ -3,7 +3,7 @@
 use super::Generation;
 use super::life::Life;
 use super::loading::{self, Compiled};
-use super::reload::Source;
+use super::source::Source;
 use super::workers::{Common, Happened, Workers};
 use crate::server::{Plan, ServeError, capacity};
 use crate::sys::signals::Signals;

@@ -7,3 +7,5 @@ pub fn stopping() {}
 pub fn reloading() {}
 
 pub fn is_alive() {}
+
+pub async fn stay_alive() {}

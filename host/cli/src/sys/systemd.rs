@@ -27,6 +27,16 @@ pub fn is_alive() {
     }
 }
 
+/// Notifies systemd's watchdog for as long as this runs.
+pub async fn stay_alive() {
+    if let Some(interval) = sd_notify::watchdog_enabled() {
+        loop {
+            is_alive();
+            tokio::time::sleep(interval / 2).await;
+        }
+    }
+}
+
 fn notify(state: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(state) {
         tracing::warn!("cannot notify systemd ({}): {error}", state[0]);

@@ -1,32 +1,26 @@
 //! The life of a server, from the moment when all workers accept connections to the end of the last worker.
 
+mod reload;
+
 use super::Generation;
 use super::backoff::Backoff;
-use super::reload::{Reloaded, Source};
+use super::source::Source;
 use super::workers::{Ended, Happened, Workers};
 use crate::server::{Plan, announce};
-use crate::sys::signals::{Hangups, Signals};
+use crate::sys::signals::Signals;
 use crate::sys::systemd;
-use anyhow::anyhow;
 use evconn::{Listening, Opened, Served, sockets};
-use std::future::pending;
+use reload::{Reload, loaded, next_hangup};
 use std::io;
 use std::num::NonZero;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::task::JoinHandle;
 
 /// How often to check whether a worker was stopped (SIGSTOP) while it had the lock of the shared memory.
 const CHECK_INTERVAL: Duration = Duration::from_millis(500);
 
 /// How long workers may take to end after they were told to reset their connections.
 const KILL_DELAY: Duration = Duration::from_secs(2);
-
-/// How long new workers may take to start in a reload.
-const START: Duration = Duration::from_secs(30);
-
-/// How long old workers may take to stop accepting in a reload.
-const RETIREMENT: Duration = Duration::from_secs(2);
 
 /// A running server.
 pub struct Life {
@@ -39,6 +33,8 @@ pub struct Life {
     backoff: Backoff,
     phase: Phase,
     reload: Reload,
+    /// How many connections have ended with a worker that was killed at the end.
+    killed: u64,
 }
 
 /// The phase of the server.
@@ -51,25 +47,6 @@ enum Phase {
     Draining(Option<Instant>),
     /// The workers are resetting their connections. Those that are left at this time are killed.
     Ending(Instant),
-}
-
-/// The phase of a reload.
-enum Reload {
-    None,
-    Loading(JoinHandle<Reloaded>),
-    /// The workers of the new generation are starting. The reload has failed if they have not started at this
-    /// time.
-    Starting(Arc<Generation>, Outcome, Instant),
-    /// The workers of old generations are told to stop accepting. The reload ends at this time, even if some
-    /// still do.
-    Retiring(Instant, Outcome),
-}
-
-/// What a reload replaces, for the log.
-#[derive(Clone, Copy)]
-struct Outcome {
-    component: bool,
-    certificate: bool,
 }
 
 impl Life {
@@ -91,6 +68,7 @@ impl Life {
             backoff: Backoff::default(),
             phase: Phase::Serving,
             reload: Reload::None,
+            killed: 0,
         }
     }
 
@@ -131,9 +109,17 @@ impl Life {
             }
         }
         self.workers.end_logs().await;
-        let served = self.workers.quota().served();
+        let served = self.served();
         tracing::info!("{served}");
         Ok(served)
+    }
+
+    fn served(&self) -> Served {
+        let mut served = self.workers.quota().served();
+        // The quota counts what ends with a worker as failed.
+        served.failed = served.failed.saturating_sub(self.killed);
+        served.killed += self.killed;
+        served
     }
 
     fn is_over(&self) -> bool {
@@ -186,7 +172,10 @@ impl Life {
             Phase::Serving | Phase::Delayed(_) => Arc::ptr_eq(&ended.generation, &self.generation),
             // Connections may wait in the queues.
             Phase::Draining(_) => ended.was_accepting && self.workers.have_stopped(),
-            Phase::Ending(_) => false,
+            Phase::Ending(_) => {
+                self.killed += ended.connections as u64;
+                false
+            }
         };
         if is_needed {
             let delay = self.backoff.died(ended.lived, Instant::now());
@@ -264,10 +253,7 @@ impl Life {
             Phase::Delayed(until) | Phase::Ending(until) => Some(until),
             Phase::Draining(until) => until,
         };
-        let of_reload = match &self.reload {
-            Reload::Retiring(until, _) | Reload::Starting(_, _, until) => Some(*until),
-            Reload::None | Reload::Loading(_) => None,
-        };
+        let of_reload = self.end_of_reload();
         let backoff = self.backoff.until().filter(|until| *until > Instant::now());
         let times = [of_phase, of_reload, backoff].into_iter().flatten();
         times.fold(check, Instant::min)
@@ -289,13 +275,7 @@ impl Life {
             Phase::Ending(until) if until <= now => self.workers.kill_all(),
             _ => {}
         }
-        match self.reload {
-            Reload::Retiring(until, _) if until <= now => self.end_reload(),
-            Reload::Starting(_, _, until) if until <= now => {
-                self.refuse_reload(&anyhow!("its workers have not started within {START:?}"));
-            }
-            _ => {}
-        }
+        self.look_at_clock_of_reload(now);
         let is_serving = matches!(self.phase, Phase::Serving | Phase::Delayed(_));
         if is_serving && self.backoff.is_over(now) && !self.is_starting_a_generation() {
             self.replace();
@@ -324,122 +304,6 @@ impl Life {
     }
 }
 
-/// Reloading.
-impl Life {
-    /// Whether a reload may begin: one at a time.
-    fn can_reload(&self) -> bool {
-        self.phase == Phase::Serving && matches!(self.reload, Reload::None)
-    }
-
-    fn is_starting_a_generation(&self) -> bool {
-        matches!(self.reload, Reload::Starting(..))
-    }
-
-    fn begin_reload(&mut self) {
-        systemd::reloading();
-        let reloading = self.source.clone().reload(Arc::clone(&self.plan));
-        self.reload = Reload::Loading(tokio::spawn(reloading));
-    }
-
-    fn start_generation(&mut self, reloaded: Reloaded) {
-        let Reloaded {
-            component,
-            certificate,
-        } = reloaded;
-        let certificate = certificate.unwrap_or_else(|error| {
-            tracing::error!("certificate not reloaded, the old one stays: {error:#}");
-            false
-        });
-        let component = component.unwrap_or_else(|error| {
-            log_component_stays(&error);
-            None
-        });
-        let outcome = Outcome {
-            component: component.is_some(),
-            certificate,
-        };
-        if !outcome.component && !outcome.certificate {
-            self.reload = Reload::None;
-            return systemd::ready();
-        }
-        let compiled = match component {
-            Some(compiled) => Arc::new(compiled),
-            None => Arc::clone(&self.generation.compiled),
-        };
-        let generation = Generation::new(compiled, self.source.certificate());
-        self.reload = Reload::Starting(Arc::clone(&generation), outcome, Instant::now() + START);
-        self.start_first(&generation);
-    }
-
-    /// Starts a worker of the new generation, and gives up the reload if that fails.
-    fn start_first(&mut self, generation: &Arc<Generation>) {
-        if let Err(error) = self.workers.start(generation) {
-            self.refuse_reload(&anyhow!("cannot start a worker: {error}"));
-        }
-    }
-
-    fn go_on_with_reload(&mut self) {
-        let Reload::Starting(generation, outcome, _) = &self.reload else {
-            return;
-        };
-        let (generation, outcome) = (Arc::clone(generation), *outcome);
-        let running = self.workers.count(&generation);
-        if self.workers.count_ready(&generation) < running {
-            return;
-        }
-        if running < self.processes {
-            for _ in running..self.processes {
-                self.start_first(&generation);
-            }
-            return;
-        }
-        self.workers.retire_others(&generation);
-        self.generation = generation;
-        self.reload = Reload::Retiring(Instant::now() + RETIREMENT, outcome);
-        self.one_has_stopped();
-    }
-
-    fn end_reload(&mut self) {
-        if let Reload::Retiring(_, outcome) = self.reload {
-            if outcome.certificate {
-                tracing::info!("certificate reloaded");
-            }
-            if outcome.component {
-                tracing::info!("component reloaded, for new connections");
-            }
-            self.reload = Reload::None;
-            systemd::ready();
-        }
-    }
-
-    /// Gives up the reload if the worker belongs to the generation that is starting. Returns whether it does.
-    fn fail_reload(&mut self, ended: &Ended) -> bool {
-        match &self.reload {
-            Reload::Starting(generation, ..) if Arc::ptr_eq(generation, &ended.generation) => {
-                self.refuse_reload(&anyhow!("a worker {}", ended.how));
-                true
-            }
-            _ => false,
-        }
-    }
-
-    /// Logs that the workers of the new generation have not started, and kills them.
-    fn refuse_reload(&mut self, why: &anyhow::Error) {
-        log_component_stays(why);
-        self.give_up_reload();
-        systemd::ready();
-    }
-
-    /// Kills the workers of a generation that is starting. The old ones continue to serve.
-    fn give_up_reload(&mut self) {
-        match std::mem::replace(&mut self.reload, Reload::None) {
-            Reload::Starting(generation, ..) => self.workers.kill(&generation),
-            Reload::Loading(loading) => loading.abort(),
-            Reload::None | Reload::Retiring(..) => {}
-        }
-    }
-}
-
 /// Lets no more peers connect, except to a socket that other servers may have.
 fn refuse_connections(listening: &Listening) {
     let own = listening
@@ -452,10 +316,6 @@ fn refuse_connections(listening: &Listening) {
             tracing::debug!("peers may still connect while the server ends: {error}");
         }
     }
-}
-
-fn log_component_stays(error: &anyhow::Error) {
-    tracing::error!("component not reloaded, the old one stays: {error:#}");
 }
 
 fn log_death(ended: &Ended) {
@@ -472,26 +332,4 @@ fn log_death(ended: &Ended) {
         count => format!(", and its {count} connections are lost"),
     };
     tracing::error!("worker {number} (process {process}) {how}{lost}");
-}
-
-/// Waits for a SIGHUP. Never returns while no reload may begin: the signal is kept.
-async fn next_hangup(hangups: &mut Hangups, may_reload: bool) -> Option<()> {
-    match may_reload {
-        true => hangups.next().await,
-        false => pending().await,
-    }
-}
-
-/// Waits until a reload has read and compiled everything.
-async fn loaded(reload: &mut Reload) -> Reloaded {
-    match reload {
-        Reload::Loading(loading) => match loading.await {
-            Ok(reloaded) => reloaded,
-            Err(error) => Reloaded {
-                component: Err(error.into()),
-                certificate: Ok(false),
-            },
-        },
-        Reload::None | Reload::Starting(..) | Reload::Retiring(..) => pending().await,
-    }
 }
