@@ -120,7 +120,7 @@ async fn it_goes_on_accepting_for_the_drain_delay() {
     .await;
     drop(server.begin);
     within("it is stopping", server.handle.stopping()).await;
-    let mut peer = crate::support::connect(server.address).await;
+    let mut peer = connect(server.address).await;
     assert_eq!(ask(&mut peer, "echo\nhello\n").await, "hello\n");
     // Nobody waits for the end of the delay.
     drop(server.now);
@@ -168,7 +168,7 @@ async fn a_server_that_is_dropped_resets_its_connections() {
 #[tokio::test]
 async fn several_sources_are_served() {
     let _open = unchanged();
-    let server = evconn::Server::builder(&super::service())
+    let server = Server::builder(&service())
         .listen("127.0.0.1:0".parse().expect("a source"))
         .listen("127.0.0.1:0".parse().expect("a source"))
         .bind()
@@ -179,7 +179,7 @@ async fn several_sources_are_served() {
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let running = tokio::spawn(server.run(evconn::Shutdown::on(stopped)));
     for address in addresses {
-        let mut peer = crate::support::connect(address).await;
+        let mut peer = connect(address).await;
         assert_eq!(ask(&mut peer, "echo\nhello\n").await, "hello\n");
     }
     drop(stop);
@@ -191,7 +191,7 @@ async fn a_source_that_cannot_be_had_is_named() {
     let _open = unchanged();
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = taken.local_addr().expect("its address");
-    let error = evconn::Server::builder(&super::service())
+    let error = Server::builder(&service())
         .listen("127.0.0.1:0".parse().expect("a source"))
         .listen(evconn::ListenSource::Address(address))
         .bind()
