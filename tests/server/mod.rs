@@ -5,6 +5,8 @@ mod gone;
 mod life;
 mod limits;
 mod peers;
+#[cfg(unix)]
+mod quota;
 mod reload;
 mod reuse;
 mod rounds;

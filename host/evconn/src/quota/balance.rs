@@ -18,10 +18,7 @@ pub(super) fn share(own: usize, least: Option<usize>) -> Option<usize> {
         return Some(usize::MAX);
     };
     let fair = least.saturating_add(1).saturating_add(least / 8);
-    match fair.checked_sub(own) {
-        Some(left) => Some(left.max(1)),
-        None => None,
-    }
+    fair.checked_sub(own).map(|left| left.max(1))
 }
 
 #[cfg(test)]

@@ -121,10 +121,11 @@ impl Permits {
                 }
             }
             #[cfg(unix)]
-            Capacity::Pause(until) => match self {
-                Self::Shared(intake) => intake.pause(*until).await,
-                _ => {}
-            },
+            Capacity::Pause(until) => {
+                if let Self::Shared(intake) = self {
+                    intake.pause(*until).await;
+                }
+            }
             Capacity::None | Capacity::WaitUntil(_) | Capacity::For(_) => pending().await,
         }
     }

@@ -342,6 +342,9 @@ impl Task {
 
     /// Reports that the sockets are closed, and waits for the closure that is running.
     async fn finish(mut self, outcome: wasmtime::Result<()>) {
+        // It accepts no more: other processes need not leave connections to it.
+        self.permits = Permits::default();
+        self.tokens = Tokens::of(None);
         // Nobody serves these connections: reset them, so that their peers know.
         for event in self.pending.drain(..) {
             if let Event::Connection(parts) = event {

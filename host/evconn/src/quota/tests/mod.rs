@@ -5,6 +5,7 @@ pub mod death;
 mod garbage;
 mod intake;
 mod model;
+#[cfg(target_os = "linux")]
 mod processes;
 mod threads;
 

@@ -116,6 +116,12 @@ fn compare(quota: &Quota, model: &Model) {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig {
+        // A failure is shown with its steps.
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
+
     #[test]
     fn after_a_release_all_is_as_if_the_member_had_ended_before(
         steps in vec((0..MEMBERS, operation(), weighted(0.3, 0..30_u32)), 1..80),
