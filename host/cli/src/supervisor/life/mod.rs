@@ -306,10 +306,9 @@ impl Life {
 
 /// Lets no more peers connect, except to a socket that other servers may have.
 fn refuse_connections(listening: &Listening) {
-    let own = listening
-        .sockets
-        .iter()
-        .filter(|socket| !socket.is_shared());
+    // Workers need no privilege for a Unix socket, and notice at once that it refuses.
+    let is_own_tcp = |socket: &&Opened| matches!(socket, Opened::Tcp { shared: false, .. });
+    let own = listening.sockets.iter().filter(is_own_tcp);
     for socket in own.filter_map(Opened::socket) {
         if let Err(error) = sockets::refuse_connections(socket) {
             // Those that wait in the queue are served all the same.
