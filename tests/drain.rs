@@ -447,6 +447,22 @@ async fn two_that_have_one_unix_socket_drain_it_together() {
     }
 }
 
+/// Processes do not get a signal at the same time: the other goes on for a while.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_listener_of_a_unix_socket_drains_it_after_the_other() {
+    let _open = unchanged();
+    let scratch = Scratch::new();
+    let path = scratch.join("a.sock");
+    let both = two_of(&opened(&ListenSource::Unix(UnixSource::path(&path)))).await;
+    for listener in &both {
+        listener.enable().expect("it is not closed");
+    }
+    for listener in &both {
+        listener.drain();
+        closed(listener).await;
+    }
+}
+
 fn captured_is_gone(captured: &std::sync::Weak<()>) -> bool {
     captured.upgrade().is_none()
 }

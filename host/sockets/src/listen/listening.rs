@@ -82,7 +82,12 @@ impl Listening {
                 .readiness
                 .try_io(&self.socket, Interest::READABLE, || self.accept_now());
             match accepted {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                // A Unix socket that another process drains: it counts as ready for ever, and nobody can connect.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    if self.readiness.has_ended(&self.socket) {
+                        return Poll::Pending;
+                    }
+                }
                 accepted => return Poll::Ready(accepted),
             }
         }

@@ -96,8 +96,19 @@ impl Readiness {
 
     /// Whether nothing can be received or sent any more, as far as the event loop knows.
     pub fn has_hung_up(&self, socket: &Arc<Socket>) -> bool {
-        let closed = |registration| system::is_closed(registration);
-        self.of(socket).is_ok_and(closed)
+        let closed = |ready: Ready| ready.is_read_closed() && ready.is_write_closed();
+        self.known(socket).is_some_and(closed)
+    }
+
+    /// Whether nothing can be received any more, as far as the event loop knows. Such a socket counts as
+    /// ready for ever, also if there is nothing to be read.
+    pub fn has_ended(&self, socket: &Arc<Socket>) -> bool {
+        self.known(socket)
+            .is_some_and(|ready| ready.is_read_closed())
+    }
+
+    fn known(&self, socket: &Arc<Socket>) -> Option<Ready> {
+        self.of(socket).ok().and_then(system::known)
     }
 
     /// The same, also while other tasks wait.
@@ -108,10 +119,6 @@ impl Readiness {
 }
 
 const EITHER_WAY: Interest = Interest::READABLE.add(Interest::WRITABLE);
-
-fn is_closed_both_ways(ready: Ready) -> bool {
-    ready.is_read_closed() && ready.is_write_closed()
-}
 
 /// Where sockets are file descriptors.
 #[cfg(unix)]
@@ -181,9 +188,9 @@ mod of_unix {
         registration.ready(Interest::ERROR).await.map(|_| ())
     }
 
-    pub fn is_closed(registration: &Registration) -> bool {
-        let known = registration.ready(EITHER_WAY).now_or_never();
-        known.is_some_and(|ready| ready.is_ok_and(|guard| is_closed_both_ways(guard.ready())))
+    pub fn known(registration: &Registration) -> Option<Ready> {
+        let known = registration.ready(EITHER_WAY).now_or_never()?;
+        known.ok().map(|guard| guard.ready())
     }
 }
 
@@ -234,8 +241,7 @@ mod of_others {
         registration.ready(Interest::ERROR).await.map(|_| ())
     }
 
-    pub fn is_closed(registration: &Registration) -> bool {
-        let known = registration.ready(EITHER_WAY).now_or_never();
-        known.is_some_and(|ready| ready.is_ok_and(is_closed_both_ways))
+    pub fn known(registration: &Registration) -> Option<Ready> {
+        registration.ready(EITHER_WAY).now_or_never()?.ok()
     }
 }
