@@ -9,7 +9,10 @@ const STABLE: Duration = Duration::from_secs(10);
 const FIRST_DELAY: Duration = Duration::from_millis(100);
 
 /// The longest delay.
-const MAX_DELAY: Duration = Duration::from_secs(10);
+pub const MAX_DELAY: Duration = Duration::from_secs(10);
+
+/// The longest delay while nobody serves, after workers that have served.
+pub const SHORT_DELAY: Duration = Duration::from_millis(50);
 
 /// The number of workers that have died one after the other, and the time of the next start.
 #[derive(Debug, Default)]
@@ -19,8 +22,9 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// Records that a worker has died, or could not be started, at `now`. Returns the delay before the next start.
-    pub fn died(&mut self, lived: Duration, now: Instant) -> Duration {
+    /// Records that a worker has died, or could not be started, at `now`. Returns the delay before the next start,
+    /// which is `most` at most.
+    pub fn died(&mut self, lived: Duration, most: Duration, now: Instant) -> Duration {
         self.deaths = match lived > STABLE {
             true => 1,
             false => self.deaths.saturating_add(1),
@@ -28,7 +32,7 @@ impl Backoff {
         let doubled = 2_u32.saturating_pow(self.deaths.saturating_sub(2));
         let delay = match self.deaths {
             1 => Duration::ZERO,
-            _ => FIRST_DELAY.saturating_mul(doubled).min(MAX_DELAY),
+            _ => FIRST_DELAY.saturating_mul(doubled).min(most),
         };
         self.until = Some(now + delay);
         delay
@@ -53,12 +57,15 @@ mod tests {
         let now = Instant::now();
         let mut backoff = Backoff::default();
         assert!(backoff.is_over(now));
-        let delays: Vec<_> = (0..12).map(|_| backoff.died(Duration::ZERO, now)).collect();
+        let delays: Vec<_> = (0..12)
+            .map(|_| backoff.died(Duration::ZERO, MAX_DELAY, now))
+            .collect();
         assert_eq!(delays[0], Duration::ZERO);
         assert_eq!(delays[1], Duration::from_millis(100));
         assert_eq!(delays[2], Duration::from_millis(200));
         assert_eq!(delays[11], MAX_DELAY);
         assert!(!backoff.is_over(now) && backoff.is_over(now + MAX_DELAY));
-        assert_eq!(backoff.died(2 * STABLE, now), Duration::ZERO);
+        assert_eq!(backoff.died(STABLE, SHORT_DELAY, now), SHORT_DELAY);
+        assert_eq!(backoff.died(2 * STABLE, MAX_DELAY, now), Duration::ZERO);
     }
 }

@@ -100,6 +100,8 @@ pub struct Ended {
     pub how: String,
     /// Whether it was told to end, and did so with success.
     pub is_regular: bool,
+    /// Whether it has accepted connections at all.
+    pub was_ready: bool,
     /// Whether it still accepted connections.
     pub was_accepting: bool,
     /// The number of connections that were lost with it.
@@ -308,7 +310,8 @@ impl Workers {
             generation: worker.generation,
             how,
             is_regular: is_success && worker.stage >= Stage::Stopping,
-            was_accepting: worker.stage < Stage::Stopped,
+            was_ready: worker.stage > Stage::Starting,
+            was_accepting: matches!(worker.stage, Stage::Ready | Stage::Stopping),
             connections: self.common.quota.release(worker.member),
             lived: worker.since.elapsed(),
         }

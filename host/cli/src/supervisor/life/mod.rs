@@ -3,7 +3,7 @@
 mod reload;
 
 use super::Generation;
-use super::backoff::Backoff;
+use super::backoff::{self, Backoff};
 use super::source::Source;
 use super::workers::{Ended, Happened, Workers};
 use crate::server::{Plan, announce};
@@ -168,30 +168,42 @@ impl Life {
             return;
         }
         log_death(&ended);
-        let is_needed = match self.phase {
-            Phase::Serving | Phase::Delayed(_) => Arc::ptr_eq(&ended.generation, &self.generation),
+        match self.phase {
+            Phase::Serving | Phase::Delayed(_) => self.replace_later(&ended),
             // Connections may wait in the queues.
-            Phase::Draining(_) => ended.was_accepting && self.workers.have_stopped(),
-            Phase::Ending(_) => {
-                self.killed += ended.connections as u64;
-                false
-            }
-        };
-        if is_needed {
-            let delay = self.backoff.died(ended.lived, Instant::now());
-            if delay.is_zero() {
+            Phase::Draining(_) if ended.was_accepting && self.workers.have_stopped() => {
                 self.replace();
-            } else {
-                tracing::info!("another worker is started in {delay:?}");
             }
+            Phase::Draining(_) => {}
+            Phase::Ending(_) => self.killed += ended.connections as u64,
         }
         self.one_has_stopped();
+    }
+
+    /// Replaces a worker that has died, unless those of a reload have taken its place.
+    fn replace_later(&mut self, ended: &Ended) {
+        if !Arc::ptr_eq(&ended.generation, &self.generation) {
+            return;
+        }
+        let nobody_serves = self.workers.count_ready(&self.generation) == 0;
+        let most = match ended.was_ready && nobody_serves {
+            true => backoff::SHORT_DELAY,
+            false => backoff::MAX_DELAY,
+        };
+        let delay = self.backoff.died(ended.lived, most, Instant::now());
+        if delay.is_zero() {
+            self.replace();
+        } else {
+            tracing::info!("another worker is started in {delay:?}");
+        }
     }
 
     /// Starts the workers that are missing, or tries again later.
     fn replace(&mut self) {
         if let Err(error) = self.start_missing() {
-            let delay = self.backoff.died(Duration::ZERO, Instant::now());
+            let delay = self
+                .backoff
+                .died(Duration::ZERO, backoff::MAX_DELAY, Instant::now());
             tracing::error!("cannot start a worker, next attempt in {delay:?}: {error}");
         }
     }
