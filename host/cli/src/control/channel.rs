@@ -11,7 +11,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use tokio::io::Interest;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 /// Maximum number of queued messages. A process that is stopped reads none.
 const QUEUE: usize = 1024;
@@ -89,9 +89,16 @@ impl Channel {
     }
 }
 
+/// What is queued for the other process.
+enum Queued {
+    Frame(Frame),
+    /// Whoever waits until all before this is sent.
+    Flush(oneshot::Sender<()>),
+}
+
 /// Sends messages without waiting for the other process.
 pub struct Sender<M> {
-    queue: mpsc::Sender<Frame>,
+    queue: mpsc::Sender<Queued>,
     messages: PhantomData<fn(M)>,
 }
 
@@ -111,13 +118,17 @@ impl<M: Serialize> Sender<M> {
     /// If the other process is gone, or has not read the last thousand messages.
     pub fn send(&self, message: &M, descriptors: Vec<OwnedFd>) -> Result<(), Disconnected> {
         let frame = Frame::new(message, descriptors).map_err(|_| Disconnected)?;
-        self.queue.try_send(frame).map_err(|_| Disconnected)
+        let queued = self.queue.try_send(Queued::Frame(frame));
+        queued.map_err(|_| Disconnected)
     }
 
     /// Waits until all that was queued is sent, or the other process is gone.
     pub async fn flush(&self) {
-        // The whole queue can be reserved only when everything was taken from it and sent.
-        let _ = self.queue.reserve_many(QUEUE).await;
+        let (sent, is_sent) = oneshot::channel();
+        if self.queue.send(Queued::Flush(sent)).await.is_ok() {
+            // An error means that the other process is gone.
+            let _ = is_sent.await;
+        }
     }
 }
 
@@ -151,9 +162,17 @@ impl<M: DeserializeOwned> Receiver<M> {
 }
 
 /// Sends what is queued, until the other process is gone.
-async fn send_all(socket: Arc<tokio::net::UnixStream>, mut frames: mpsc::Receiver<Frame>) {
-    while let Some(frame) = frames.recv().await {
-        if let Err(error) = send(&socket, frame).await {
+async fn send_all(socket: Arc<tokio::net::UnixStream>, mut queue: mpsc::Receiver<Queued>) {
+    while let Some(queued) = queue.recv().await {
+        let sent = match queued {
+            Queued::Frame(frame) => send(&socket, frame).await,
+            Queued::Flush(waiting) => {
+                // Whoever waited may have given up.
+                let _ = waiting.send(());
+                Ok(())
+            }
+        };
+        if let Err(error) = sent {
             tracing::debug!("the control socket is closed: {error}");
             return;
         }
@@ -181,4 +200,30 @@ async fn send(socket: &tokio::net::UnixStream, frame: Frame) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The other process reads so late that a message is taken from the queue long before it is sent.
+    #[tokio::test]
+    async fn a_message_is_sent_once_the_queue_is_flushed() {
+        let (here, there) = Channel::pair().expect("a pair");
+        let (sender, _receiver) = here.split::<String, String>().expect("split");
+        let long = "x".repeat(1 << 20);
+        sender.send(&long, Vec::new()).expect("queued");
+        let there = UnixStream::from(there);
+        let deadline = Some(std::time::Duration::from_secs(10));
+        there.set_read_timeout(deadline).expect("a timeout");
+        let reader = std::thread::spawn(move || {
+            let mut there = Channel::new(there);
+            let first = there.receive::<String>().expect("a message");
+            first.map(|(text, _)| text.len())
+        });
+        sender.flush().await;
+        // Nothing is sent any more: all has to be on its way.
+        drop((sender, _receiver));
+        assert_eq!(reader.join().expect("no panic"), Some(long.len()));
+    }
 }
