@@ -23,8 +23,17 @@ use failure::Failure;
 use std::process::ExitCode;
 
 #[cfg(feature = "mimalloc")]
+use mimalloc::MiMalloc as Allocator;
+#[cfg(not(feature = "mimalloc"))]
+use std::alloc::System as Allocator;
+
+#[cfg(unix)]
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: sys::allocator::Watched<Allocator> = sys::allocator::Watched(Allocator);
+
+#[cfg(not(unix))]
+#[global_allocator]
+static ALLOCATOR: Allocator = Allocator;
 
 /// Run WebAssembly components as TCP servers
 #[derive(Parser)]

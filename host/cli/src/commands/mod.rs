@@ -93,7 +93,8 @@ fn block_on(command: impl Future<Output = Result<ExitCode, Failure>>) -> Result<
     let runtime = Builder::new_current_thread()
         .enable_all()
         .build()
-        .context("cannot start the event loop")?;
+        .context("cannot start the event loop")
+        .map_err(Failure::bad_input)?;
     let result = runtime.block_on(command);
     // A blocking task may be reading a pipe that nobody writes to.
     runtime.shutdown_background();

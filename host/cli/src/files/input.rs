@@ -2,6 +2,7 @@
 
 use anyhow::{Context, ensure};
 use evconn::Error;
+use std::fs::File;
 use std::io::{IsTerminal, Read, stdin};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,6 +13,8 @@ pub enum Input {
     File(PathBuf),
     /// The bytes of standard input, which can be read only once.
     Stdin(Arc<[u8]>),
+    /// The bytes of a file that this process cannot open, because another one has read it: a pipe, for example.
+    Read(PathBuf, Arc<[u8]>),
 }
 
 /// More than any component has. Some inputs are endless.
@@ -32,13 +35,7 @@ impl Input {
             !stdin().is_terminal(),
             "standard input is a terminal: name a file, or pipe the component in"
         );
-        let mut bytes = Vec::new();
-        let read = stdin().lock().take(MAX_BYTES + 1).read_to_end(&mut bytes);
-        read.context("cannot read standard input")?;
-        ensure!(
-            bytes.len() as u64 <= MAX_BYTES,
-            "standard input has more than 1 GiB, which no component has"
-        );
+        let bytes = read(stdin().lock(), "standard input")?;
         Ok(Self::Stdin(bytes.into()))
     }
 
@@ -50,10 +47,47 @@ impl Input {
     ) -> anyhow::Result<T> {
         match self {
             Self::File(path) => Ok(of_file(path)?),
-            Self::Stdin(bytes) => of_bytes(bytes).map_err(|error| match error {
-                Error::Load(error) => anyhow::anyhow!("standard input: {}", error.problem()),
-                error => error.into(),
-            }),
+            Self::Stdin(bytes) => of_bytes(bytes).map_err(|error| named(error, "standard input")),
+            Self::Read(path, bytes) => {
+                of_bytes(bytes).map_err(|error| named(error, &path.display().to_string()))
+            }
         }
+    }
+}
+
+/// Adds the name of what was read to an error.
+fn named(error: Error, name: &str) -> anyhow::Error {
+    match error {
+        Error::Load(error) => anyhow::anyhow!("{name}: {}", error.problem()),
+        error => error.into(),
+    }
+}
+
+fn read(from: impl Read, name: &str) -> anyhow::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let read = from.take(MAX_BYTES + 1).read_to_end(&mut bytes);
+    read.with_context(|| format!("cannot read {name}"))?;
+    ensure!(
+        bytes.len() as u64 <= MAX_BYTES,
+        "{name} has more than 1 GiB, which no component has"
+    );
+    Ok(bytes)
+}
+
+/// Reads what another process could not read at this path: what can be read only once, such as a pipe, and what
+/// is another file there, such as `/dev/stdin`. Returns `None` for all else, which includes files that cannot be
+/// opened. Blocks.
+#[cfg(unix)]
+pub fn read_for_others(path: &Path) -> anyhow::Result<Option<Vec<u8>>> {
+    /// The folders of what differs between processes.
+    const OF_A_PROCESS: [&str; 2] = ["/dev", "/proc"];
+    let is_own = OF_A_PROCESS.iter().any(|folder| path.starts_with(folder));
+    let metadata = std::fs::metadata(path);
+    if metadata.is_err() || metadata.is_ok_and(|file| file.is_dir() || file.is_file() && !is_own) {
+        return Ok(None);
+    }
+    match File::open(path) {
+        Ok(file) => read(file, &path.display().to_string()).map(Some),
+        Err(_) => Ok(None),
     }
 }

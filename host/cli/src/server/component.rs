@@ -1,8 +1,10 @@
 //! The component that is served.
 
 use crate::files::Input;
+#[cfg(unix)]
+use crate::files::is_stdin;
 use evconn::{Host, Service, guests};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// The component that is served.
@@ -31,18 +33,26 @@ impl Component {
         self.open_with(Input::open)
     }
 
-    /// Opens it in a loader. `stdin` is what the supervisor has read from standard input.
-    pub fn open_again(&self, stdin: Option<Arc<[u8]>>) -> anyhow::Result<Code> {
-        self.open_with(|path| match stdin {
-            Some(bytes) => Ok(Input::Stdin(bytes)),
+    /// Opens it in a loader. `bytes` are what the supervisor has read, because the loader cannot.
+    #[cfg(unix)]
+    pub fn open_again(&self, bytes: Option<Arc<[u8]>>) -> anyhow::Result<Code> {
+        self.open_with(|path| match bytes {
+            Some(bytes) if is_stdin(path) => Ok(Input::Stdin(bytes)),
+            Some(bytes) => Ok(Input::Read(path.to_owned(), bytes)),
             None => Ok(Input::File(path.to_owned())),
         })
     }
 
-    fn open_with(
-        &self,
-        open: impl FnOnce(&std::path::Path) -> anyhow::Result<Input>,
-    ) -> anyhow::Result<Code> {
+    /// Where it is, unless it is built in or comes from standard input.
+    #[cfg(unix)]
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Named { path, .. } if !is_stdin(path) => Some(path),
+            Self::Named { .. } | Self::Echo => None,
+        }
+    }
+
+    fn open_with(&self, open: impl FnOnce(&Path) -> anyhow::Result<Input>) -> anyhow::Result<Code> {
         Ok(match self {
             Self::Echo => Code::Echo,
             Self::Named {
@@ -85,7 +95,7 @@ impl Code {
     pub fn can_load_again(&self) -> anyhow::Result<bool> {
         match self.input() {
             None => Ok(false),
-            Some(Input::File(_)) => Ok(true),
+            Some(Input::File(_) | Input::Read(..)) => Ok(true),
             Some(Input::Stdin(_)) => {
                 anyhow::bail!("standard input can be read only once: serve a file to reload it")
             }

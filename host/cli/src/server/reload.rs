@@ -4,6 +4,8 @@
 use super::app::App;
 use crate::sys::signals::Hangups;
 use crate::sys::systemd;
+#[cfg(feature = "tls")]
+use crate::sys::threads;
 use evconn::{Ingress, ServerHandle};
 
 /// Reloads at each SIGHUP, also for one that arrived while the server started.
@@ -28,13 +30,8 @@ async fn certificate(ingress: &Ingress) {
 pub async fn reload_certificate(ingress: &Ingress) -> anyhow::Result<bool> {
     #[cfg(feature = "tls")]
     if let Some(config) = ingress.tls_config().cloned() {
-        let loading =
-            tokio::task::spawn_blocking(move || config.reload().map_err(anyhow::Error::from));
-        return loading
-            .await
-            .map_err(anyhow::Error::from)
-            .flatten()
-            .map(|()| true);
+        threads::run(move || config.reload()).await??;
+        return Ok(true);
     }
     #[cfg(not(feature = "tls"))]
     let _ = ingress;

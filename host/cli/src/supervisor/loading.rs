@@ -4,12 +4,16 @@
 use super::process::{self, Process};
 use crate::args::ProcessArgs;
 use crate::control::{FromLoader, Load, Loaded, Receiver};
+use crate::files::read_for_others;
 use crate::server::Plan;
+use crate::sys::allocator::OUT_OF_MEMORY;
 use crate::sys::child::{Bounds, describe};
-use crate::sys::memory;
+use crate::sys::{memory, threads};
 use anyhow::{Context, bail};
 use std::os::fd::OwnedFd;
+use std::path::Path;
 use std::process::ExitStatus;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A compiled component, for any number of workers.
@@ -27,23 +31,22 @@ pub struct Compiled {
 ///
 /// # Errors
 /// The reason why it cannot be served, in one line.
-pub async fn load(plan: &Plan, stdin: Option<&[u8]>) -> anyhow::Result<Compiled> {
+pub async fn load(plan: &Arc<Plan>, stdin: Option<&[u8]>) -> anyhow::Result<Compiled> {
+    let bytes = match stdin {
+        Some(bytes) => Some(memory::file("component", bytes)?.into()),
+        None => read_for_loader(plan).await?,
+    };
     let limits = &plan.server.processes;
     let bounds = Bounds {
         memory: Some(limits.compile_memory()),
     };
     let (process, mut messages) =
         process::start::<Load, FromLoader>("loader", bounds).context("cannot start a loader")?;
-    let stdin = stdin
-        .map(|bytes| memory::file("component", bytes))
-        .transpose()?;
     let load = Load {
         arguments: std::env::args_os().collect(),
         is_terminal: super::is_terminal(),
     };
-    let sent = process
-        .control
-        .send(&load, stdin.map(OwnedFd::from).into_iter().collect());
+    let sent = process.control.send(&load, bytes.into_iter().collect());
     let outcome = match sent {
         Ok(()) => tokio::time::timeout(limits.compile_timeout(), outcome(&mut messages)).await,
         Err(_) => Ok(None),
@@ -60,6 +63,19 @@ pub async fn load(plan: &Plan, stdin: Option<&[u8]>) -> anyhow::Result<Compiled>
             limits.compile_timeout()
         ),
     }
+}
+
+/// Reads the component here if the loader cannot.
+async fn read_for_loader(plan: &Arc<Plan>) -> anyhow::Result<Option<OwnedFd>> {
+    let Some(path) = plan.component.path().map(Path::to_owned) else {
+        return Ok(None);
+    };
+    let read = threads::run(move || {
+        let bytes = read_for_others(&path)?;
+        let file = bytes.map(|bytes| memory::file("component", &bytes));
+        Ok(file.transpose()?.map(OwnedFd::from))
+    });
+    read.await?
 }
 
 /// How long to wait for the end of the log of a loader that has sent its outcome.
@@ -85,8 +101,8 @@ fn compiled(loaded: Loaded, files: Vec<OwnedFd>) -> Option<Compiled> {
 }
 
 async fn died(process: Process<Load>, limits: &ProcessArgs) -> String {
-    let status = tokio::task::spawn_blocking(move || process.child.wait()).await;
-    let how = match status.map_err(std::io::Error::from).flatten() {
+    let status = threads::run(move || process.child.wait()).await;
+    let how = match status.flatten() {
         Ok(status) => explain(status, limits),
         Err(error) => format!("is gone: {error}"),
     };
@@ -94,13 +110,15 @@ async fn died(process: Process<Load>, limits: &ProcessArgs) -> String {
 }
 
 fn explain(status: ExitStatus, limits: &ProcessArgs) -> String {
+    let most = limits.compile_memory() >> 20;
     let how = describe(status);
     match status.code() {
-        // A failed allocation aborts the process, and the kernel kills processes when memory is short.
-        None => format!(
-            "{how}: it may require more than {} MiB of memory, a limit that --compile-memory raises",
-            limits.compile_memory() >> 20
+        Some(OUT_OF_MEMORY) => format!(
+            "requires more than {most} MiB of memory: raise the limit with --compile-memory"
         ),
-        Some(_) => how,
+        // The kernel kills processes when memory is short, and not every allocation has a caller that can say so.
+        _ => format!(
+            "{how}: it may require more than {most} MiB of memory, a limit that --compile-memory raises"
+        ),
     }
 }

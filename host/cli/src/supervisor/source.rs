@@ -37,7 +37,7 @@ impl Source {
     pub fn stdin(&self) -> Option<&[u8]> {
         match self.code.input() {
             Some(Input::Stdin(bytes)) => Some(bytes),
-            Some(Input::File(_)) | None => None,
+            Some(Input::File(_) | Input::Read(..)) | None => None,
         }
     }
 
@@ -61,7 +61,7 @@ impl Source {
         }
     }
 
-    async fn component(&self, plan: &Plan) -> anyhow::Result<Option<Compiled>> {
+    async fn component(&self, plan: &Arc<Plan>) -> anyhow::Result<Option<Compiled>> {
         match self.code.can_load_again()? {
             true => loading::load(plan, None).await.map(Some),
             false => Ok(None),

@@ -7,6 +7,7 @@ use super::source::Source;
 use super::workers::{Common, Happened, Workers};
 use crate::server::{Plan, ServeError, capacity};
 use crate::sys::signals::Signals;
+use crate::sys::threads;
 use anyhow::{Context, anyhow};
 use evconn::{Limits, Listening, Quota};
 use std::num::NonZero;
@@ -53,7 +54,7 @@ async fn prepare(plan: &Arc<Plan>) -> anyhow::Result<Source> {
     capacity::raise_descriptor_limit();
     let plan = Arc::clone(plan);
     // On another thread, so that signals are handled meanwhile.
-    let prepared = tokio::task::spawn_blocking(move || {
+    let prepared = threads::run(move || -> anyhow::Result<Source> {
         // The workers open the directories again.
         plan.server.grants()?;
         Source::open(&plan)
@@ -90,7 +91,7 @@ fn shares(plan: &Plan, processes: NonZero<u16>, compiled: &Compiled) -> Shares {
 async fn listen(plan: &Arc<Plan>) -> Result<Vec<Listening>, ServeError> {
     let plan = Arc::clone(plan);
     // It may look up names, and wait for another process that creates the same Unix socket.
-    let listening = tokio::task::spawn_blocking(move || plan.listen.listen(plan.server.backlog()));
+    let listening = threads::run(move || plan.listen.listen(plan.server.backlog()));
     match listening.await {
         Ok(listening) => listening.map_err(ServeError::Listen),
         Err(error) => Err(ServeError::Prepare(error.into())),
@@ -110,19 +111,21 @@ fn workers(
     let sockets = opened
         .filter_map(|opened| Some((opened.socket()?.try_clone_to_owned(), opened.is_shared())))
         .map(|(socket, inherited)| Ok((socket?, inherited)))
-        .collect::<std::io::Result<Vec<(OwnedFd, bool)>>>()?;
-    Ok(Workers::new(Common {
+        .collect::<std::io::Result<Vec<(OwnedFd, bool)>>>()
+        .context("cannot pass the listening sockets on to workers")?;
+    let workers = Workers::new(Common {
         quota,
         members,
         sockets,
         max_connections: shares.limits.max_connections,
         capacity: shares.each,
-    })?)
+    });
+    workers.context("cannot watch workers")
 }
 
 /// Starts the workers, and waits until all of them accept connections.
 async fn all_ready(mut life: Life) -> anyhow::Result<Life> {
-    life.start_missing()?;
+    life.start_missing().context("cannot start a worker")?;
     while !life.has_all() {
         match life.workers.next().await {
             Happened::Ready | Happened::Stopped => {}

@@ -1,6 +1,8 @@
 //! What depends on the operating system: all `cfg` of platforms in this crate is here.
 
 #[cfg(unix)]
+pub mod allocator;
+#[cfg(unix)]
 pub mod child;
 #[cfg(unix)]
 pub mod descriptors;
@@ -13,3 +15,4 @@ pub mod sandbox;
 pub mod signals;
 #[cfg_attr(not(unix), path = "no_systemd.rs")]
 pub mod systemd;
+pub mod threads;

@@ -5,6 +5,7 @@ use crate::control::{FromLoader, Load, Loaded};
 use crate::files::Input;
 use crate::log;
 use crate::server::{Code, Plan};
+use crate::sys::allocator::exit_when_out_of_memory;
 use crate::sys::child::set_name;
 use crate::sys::memory;
 use evconn::{Host, Limits};
@@ -20,6 +21,7 @@ const MAGIC: &[u8] = b"\0asm";
 /// Loads the component that the supervisor asks for.
 pub fn run(parse: Parse) -> ExitCode {
     set_name(c"evconn-loader");
+    exit_when_out_of_memory();
     let Some((channel, (load, files))) = first_message::<Load>() else {
         return no_command();
     };
@@ -43,8 +45,8 @@ fn loaded(
 ) -> anyhow::Result<(Loaded, Vec<OwnedFd>)> {
     let (plan, format) = parse(&load.arguments)?;
     log::start_in_child(format, load.is_terminal);
-    let stdin = files.into_iter().next().map(read).transpose()?;
-    compiled(&plan, stdin)
+    let bytes = files.into_iter().next().map(read).transpose()?;
+    compiled(&plan, bytes)
 }
 
 fn read(file: OwnedFd) -> anyhow::Result<Arc<[u8]>> {
@@ -53,8 +55,8 @@ fn read(file: OwnedFd) -> anyhow::Result<Arc<[u8]>> {
     Ok(bytes.into())
 }
 
-fn compiled(plan: &Plan, stdin: Option<Arc<[u8]>>) -> anyhow::Result<(Loaded, Vec<OwnedFd>)> {
-    let code = plan.component.open_again(stdin)?;
+fn compiled(plan: &Plan, bytes: Option<Arc<[u8]>>) -> anyhow::Result<(Loaded, Vec<OwnedFd>)> {
+    let code = plan.component.open_again(bytes)?;
     // The number of instances is decided by each worker.
     let limits = Limits {
         max_connections: 1,
@@ -79,7 +81,7 @@ fn compiled(plan: &Plan, stdin: Option<Arc<[u8]>>) -> anyhow::Result<(Loaded, Ve
 /// Returns the binary of a component, for the source lines of its traps.
 fn binary(code: &Code) -> anyhow::Result<Option<OwnedFd>> {
     let bytes = match code.input() {
-        Some(Input::Stdin(bytes)) => bytes.to_vec(),
+        Some(Input::Stdin(bytes) | Input::Read(_, bytes)) => bytes.to_vec(),
         // If the file is replaced at this moment, only the source lines of traps are wrong.
         Some(Input::File(path)) => std::fs::read(path)?,
         None => Vec::new(),
