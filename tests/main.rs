@@ -40,6 +40,8 @@ mod names;
 mod native;
 mod own;
 mod parity;
+#[cfg(target_os = "linux")]
+mod processes;
 mod proxy;
 mod readme;
 mod serve;

@@ -25,7 +25,7 @@ fn echo_text() -> String {
 }
 
 /// The same with more definitions at its end.
-fn echo_with(definitions: &str) -> String {
+pub fn echo_with(definitions: &str) -> String {
     let text = echo_text();
     let open = text.trim_end().strip_suffix(')').expect("its end");
     format!("{open}{definitions})")

@@ -1,21 +1,13 @@
 //! SIGHUP: the component is read again.
 
-use super::systemd::Manager;
 use super::{TEST_GUEST, ask, connect, echoing, rest};
 use crate::support::descriptors::unchanged;
-use crate::support::scratch::Scratch;
+use crate::support::manager::Manager;
+use crate::support::scratch::{Scratch, install};
 use evconn::guests;
 use rustix::process::Signal;
 use std::io::Write;
 use std::net::Shutdown;
-use std::path::Path;
-
-/// Puts a file in the place of another, as whoever installs one should.
-fn install(content: &[u8], path: &Path) {
-    let new = path.with_extension("new");
-    std::fs::write(&new, content).expect("written");
-    std::fs::rename(new, path).expect("in its place");
-}
 
 #[test]
 fn new_connections_get_the_new_component() {

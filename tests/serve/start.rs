@@ -1,25 +1,15 @@
 //! Signals during the start, which lasts as long as the test wants: the component is read from a pipe.
 
 use super::{ask, connect};
-use crate::support::DEADLINE;
 use crate::support::descriptors::unchanged;
+use crate::support::pipe::{pipe, writer};
 use crate::support::process::{EVCONN, Evconn};
 use crate::support::scratch::Scratch;
 use evconn::guests;
-use rustix::fs::{CWD, FileType, Mode, OFlags, fcntl_getfl, fcntl_setfl, mknodat, open};
 use rustix::process::Signal;
-use std::fs::File;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
-use std::time::{Duration, Instant};
-
-fn pipe(scratch: &Scratch) -> PathBuf {
-    let path = scratch.join("app.wasm");
-    let mode = Mode::RUSR | Mode::WUSR;
-    mknodat(CWD, &path, FileType::Fifo, mode, 0).expect("a pipe");
-    path
-}
 
 fn serving(app: &Path) -> Evconn {
     let mut command = Command::new(EVCONN);
@@ -28,22 +18,6 @@ fn serving(app: &Path) -> Evconn {
         .arg(app)
         .args(["--listen", "127.0.0.1:0"]);
     Evconn::start_by(&mut command)
-}
-
-/// The other end of the pipe, as soon as somebody reads it.
-fn writer(path: &Path) -> File {
-    let deadline = Instant::now() + DEADLINE;
-    let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let opened = loop {
-        match open(path, flags, Mode::empty()) {
-            Ok(opened) => break opened,
-            Err(error) => assert!(Instant::now() < deadline, "nobody reads it: {error}"),
-        }
-        std::thread::sleep(Duration::from_millis(1));
-    };
-    let flags = fcntl_getfl(&opened).expect("its flags") - OFlags::NONBLOCK;
-    fcntl_setfl(&opened, flags).expect("it may wait");
-    File::from(opened)
 }
 
 #[test]

@@ -10,13 +10,13 @@
 //! pass ([`is_one`]).
 
 use super::descriptors::ONE_AT_A_TIME;
-use super::process::{read_all, read_lines};
+use super::process::read_lines;
 use super::skip;
+use super::text::Text;
 use std::fmt::Display;
 use std::io::Read;
 use std::process::{Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// A child compiles its components first, and may have to wait for a processor.
@@ -32,7 +32,7 @@ const VARIABLE: &str = "EVCONN_TEST_CHILD";
 pub struct Child {
     process: std::process::Child,
     lines: Receiver<String>,
-    errors: Option<JoinHandle<String>>,
+    errors: Text,
     /// All that it wrote to its standard output.
     output: String,
 }
@@ -58,7 +58,7 @@ impl Child {
             .spawn()
             .expect("the child starts");
         let lines = read_lines(process.stdout.take().expect("stdout"));
-        let errors = Some(read_all(process.stderr.take().expect("stderr")));
+        let errors = Text::read(process.stderr.take().expect("stderr"));
         Self {
             process,
             lines,
@@ -110,12 +110,9 @@ impl Drop for Child {
         // It may have ended already, which is no error.
         let _ = self.process.kill();
         let _ = self.process.wait();
-        let errors = self.errors.take().map(JoinHandle::join);
         // Shown by the test harness if the test failed.
         eprintln!("the child's standard output:\n{}", self.output);
-        if let Some(Ok(errors)) = errors {
-            eprintln!("the child's standard error:\n{errors}");
-        }
+        eprintln!("the child's standard error:\n{}", self.errors.all());
     }
 }
 

@@ -8,9 +8,15 @@ pub mod child;
 pub mod descriptors;
 pub mod limit;
 pub mod log;
+pub mod manager;
+pub mod peer;
+pub mod pipe;
 pub mod process;
 pub mod scratch;
+pub mod text;
 pub mod tool;
+#[cfg(target_os = "linux")]
+pub mod workers;
 
 use evconn::{Error, Host, Limits, Listener, Served, Service, Shutdown};
 use std::future::Future;
@@ -18,7 +24,7 @@ use std::io::{ErrorKind, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
@@ -71,6 +77,19 @@ pub async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
     match tokio::time::timeout(DEADLINE, future).await {
         Ok(value) => value,
         Err(_) => panic!("{what}: not within {DEADLINE:?}"),
+    }
+}
+
+/// Looks again and again until there is something, up to the deadline. For what nobody tells: what the kernel
+/// shows of other processes, for example.
+pub fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + DEADLINE;
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "{what}: not within {DEADLINE:?}");
+        std::thread::sleep(Duration::from_millis(1));
     }
 }
 

@@ -1,11 +1,12 @@
 //! The command `evconn` and other programs, as processes that end with their test.
 
 use super::DEADLINE;
+use super::text::Text;
 use rustix::process::{Pid, Signal, kill_process};
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -25,7 +26,7 @@ pub fn tests_cache() -> PathBuf {
 pub struct Evconn {
     child: Child,
     lines: mpsc::Receiver<String>,
-    errors: Option<thread::JoinHandle<String>>,
+    errors: Text,
 }
 
 /// How a process ended.
@@ -54,7 +55,7 @@ impl Evconn {
             .spawn()
             .expect("evconn starts");
         let lines = read_lines(child.stdout.take().expect("stdout"));
-        let errors = Some(read_all(child.stderr.take().expect("stderr")));
+        let errors = Text::read(child.stderr.take().expect("stderr"));
         Self {
             child,
             lines,
@@ -72,6 +73,15 @@ impl Evconn {
         self.listening_on().parse().expect("an address")
     }
 
+    /// The same, or nothing if it ends before it listens.
+    pub fn address_unless_it_ends(&self) -> Option<SocketAddr> {
+        match self.lines.recv_timeout(DEADLINE) {
+            Ok(line) => Some(address_in(&line).parse().expect("an address")),
+            Err(mpsc::RecvTimeoutError::Disconnected) => None,
+            Err(mpsc::RecvTimeoutError::Timeout) => panic!("it neither listens nor ends"),
+        }
+    }
+
     /// The same of a component that takes long to compile.
     pub fn address_of_a_large_one(&self) -> SocketAddr {
         self.place(10 * DEADLINE).parse().expect("an address")
@@ -84,8 +94,7 @@ impl Evconn {
 
     fn place(&self, deadline: Duration) -> String {
         let line = self.lines.recv_timeout(deadline).expect("a line");
-        let place = line.strip_prefix("Listening on ").expect("a ready line");
-        place.to_owned()
+        address_in(&line).to_owned()
     }
 
     /// The next line that it says.
@@ -93,8 +102,17 @@ impl Evconn {
         self.lines.recv_timeout(DEADLINE).expect("a line")
     }
 
+    /// Waits until this is in its log, and returns all of the log so far.
+    pub fn logged(&self, what: &str) -> String {
+        self.errors.wait_for(what)
+    }
+
+    pub fn id(&self) -> Pid {
+        Pid::from_child(&self.child)
+    }
+
     pub fn signal(&self, signal: Signal) {
-        kill_process(Pid::from_child(&self.child), signal).expect("signalled");
+        kill_process(self.id(), signal).expect("signalled");
     }
 
     pub fn is_running(&mut self) -> bool {
@@ -115,11 +133,10 @@ impl Evconn {
             }
         }
         let status = self.child.wait().expect("a status");
-        let errors = self.errors.take().expect("stderr is read once");
         Ended {
             status,
             stdout,
-            stderr: without_progress(&errors.join().expect("stderr was read")),
+            stderr: without_progress(&self.errors.wait_for_end()),
         }
     }
 }
@@ -129,13 +146,13 @@ impl Drop for Evconn {
         // It may have ended already, which is no error.
         let _ = self.child.kill();
         let _ = self.child.wait();
-        if let Some(errors) = self.errors.take()
-            && let Ok(text) = errors.join()
-        {
-            // Shown by the test harness if the test failed.
-            eprintln!("evconn's standard error:\n{text}");
-        }
+        // Shown by the test harness if the test failed.
+        eprintln!("evconn's standard error:\n{}", self.errors.all());
     }
+}
+
+fn address_in(line: &str) -> &str {
+    line.strip_prefix("Listening on ").expect("a ready line")
 }
 
 pub(super) fn read_lines(stdout: ChildStdout) -> mpsc::Receiver<String> {
@@ -156,14 +173,4 @@ fn without_progress(stderr: &str) -> String {
     lines
         .filter(|line| !line.contains("this can take a while"))
         .collect()
-}
-
-pub(super) fn read_all(mut stderr: ChildStderr) -> thread::JoinHandle<String> {
-    thread::spawn(move || {
-        let mut text = String::new();
-        match stderr.read_to_string(&mut text) {
-            Ok(_) => text,
-            Err(error) => format!("{text}\n(cannot be read: {error})"),
-        }
-    })
 }

@@ -1,6 +1,6 @@
 //! A directory that is removed at the end of its test.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 pub struct Scratch(PathBuf);
@@ -38,4 +38,11 @@ impl Drop for Scratch {
         // A failure to clean up must not hide that of the test.
         let _ = std::fs::remove_dir_all(&self.0);
     }
+}
+
+/// Puts a file in the place of another, as whoever installs one should.
+pub fn install(content: &[u8], path: &Path) {
+    let new = path.with_extension("new");
+    std::fs::write(&new, content).expect("written");
+    std::fs::rename(new, path).expect("in its place");
 }
