@@ -12,7 +12,7 @@ const FIRST_DELAY: Duration = Duration::from_millis(100);
 pub const MAX_DELAY: Duration = Duration::from_secs(10);
 
 /// The longest delay while nobody serves, after workers that have served.
-pub const SHORT_DELAY: Duration = Duration::from_millis(50);
+pub const SHORT_DELAY: Duration = Duration::from_millis(20);
 
 /// The number of workers that have died one after the other, and the time of the next start.
 #[derive(Debug, Default)]
