@@ -108,6 +108,12 @@ pub(crate) async fn flush() {
     let _ = tokio::time::timeout(FLUSH_TIMEOUT, QUEUE.until(QueueState::is_done)).await;
 }
 
+/// Starts the thread that writes. Returns whether there is one: the number of processes and threads is limited.
+fn start_thread_unless(has_thread: bool) -> bool {
+    let thread = std::thread::Builder::new().name("evconn-stderr".to_owned());
+    has_thread || thread.spawn(|| QUEUE.write_all()).is_ok()
+}
+
 struct Queue {
     state: Mutex<QueueState>,
     /// Notified of every change of the state.
@@ -143,10 +149,11 @@ impl Queue {
 
     fn push(&self, lines: &[u8], max: usize) -> io::Result<()> {
         let mut state = self.state();
+        state.has_thread |= start_thread_unless(state.has_thread);
         if !state.has_thread {
-            let thread = std::thread::Builder::new().name("evconn-stderr".to_owned());
-            thread.spawn(|| QUEUE.write_all())?;
-            state.has_thread = true;
+            drop(state);
+            // Waiting for whoever reads it is better than to be silent.
+            return io::stderr().write_all(lines);
         }
         match state.text.len() + lines.len() <= max {
             true => state.text.extend_from_slice(lines),

@@ -7,7 +7,7 @@ use crate::control::{FromLoader, Load, Loaded, Receiver};
 use crate::files::read_for_others;
 use crate::server::Plan;
 use crate::sys::allocator::OUT_OF_MEMORY;
-use crate::sys::child::{Bounds, describe};
+use crate::sys::child::{Bounds, Child, describe};
 use crate::sys::{memory, threads};
 use anyhow::{Context, bail};
 use std::os::fd::OwnedFd;
@@ -51,13 +51,16 @@ pub async fn load(plan: &Arc<Plan>, stdin: Option<&[u8]>) -> anyhow::Result<Comp
         Ok(()) => tokio::time::timeout(limits.compile_timeout(), outcome(&mut messages)).await,
         Err(_) => Ok(None),
     };
+    let Process { child, log, .. } = process;
     match outcome {
-        Ok(Some(outcome)) => {
+        Ok(outcome) => {
             // The loader's log precedes what this process logs about the outcome.
-            let _ = tokio::time::timeout(LOG_TIMEOUT, process.log).await;
-            outcome
+            let _ = tokio::time::timeout(LOG_TIMEOUT, log).await;
+            match outcome {
+                Some(outcome) => outcome,
+                None => bail!("{}", died(child, limits).await),
+            }
         }
-        Ok(None) => bail!("{}", died(process, limits).await),
         Err(_) => bail!(
             "compiling the component takes longer than {:?}: raise the limit with --compile-timeout",
             limits.compile_timeout()
@@ -100,8 +103,8 @@ fn compiled(loaded: Loaded, files: Vec<OwnedFd>) -> Option<Compiled> {
     })
 }
 
-async fn died(process: Process<Load>, limits: &ProcessArgs) -> String {
-    let status = threads::run(move || process.child.wait()).await;
+async fn died(child: Child, limits: &ProcessArgs) -> String {
+    let status = threads::run(move || child.wait()).await;
     let how = match status.flatten() {
         Ok(status) => explain(status, limits),
         Err(error) => format!("is gone: {error}"),

@@ -8,12 +8,14 @@ use crate::server::{Code, Plan};
 use crate::sys::allocator::exit_when_out_of_memory;
 use crate::sys::child::set_name;
 use crate::sys::memory;
+use anyhow::anyhow;
 use evconn::{Host, Limits};
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, Read};
 use std::os::fd::OwnedFd;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 
 /// The first bytes of a binary. A component in text form has no source lines.
 const MAGIC: &[u8] = b"\0asm";
@@ -25,9 +27,9 @@ pub fn run(parse: Parse) -> ExitCode {
     let Some((channel, (load, files))) = first_message::<Load>() else {
         return no_command();
     };
-    let (answer, files) = match loaded(parse, &load, files) {
+    let (answer, files) = match guarded(|| loaded(parse, &load, files)) {
         Ok((loaded, files)) => (FromLoader::Loaded(loaded), files),
-        Err(error) => (FromLoader::Failed(format!("{error:#}")), Vec::new()),
+        Err(error) => (FromLoader::Failed(explain(&error)), Vec::new()),
     };
     // The log precedes the outcome.
     log::flush();
@@ -35,6 +37,35 @@ pub fn run(parse: Parse) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         // The supervisor is gone.
         Err(_) => ExitCode::FAILURE,
+    }
+}
+
+/// Runs work of which a panic is an error in one line: the compiler is large, and a component may be hostile.
+fn guarded<T>(work: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<T> {
+    let (sender, panics) = mpsc::channel();
+    std::panic::set_hook(Box::new(move |panic| {
+        // The receiver is there for as long as this program compiles.
+        let _ = sender.send(panic.to_string().replace('\n', " "));
+    }));
+    let outcome = catch_unwind(AssertUnwindSafe(work));
+    let panic = panics.try_recv().unwrap_or_default();
+    outcome.unwrap_or_else(|_| Err(anyhow!("the compiler has failed{SCARCE}: {panic}")))
+}
+
+/// What may be the reason if the system refuses memory or a thread.
+const SCARCE: &str =
+    " (memory, which --compile-memory limits, or threads, which `ulimit -u` limits, may be scarce)";
+
+/// Returns the reason of a failure, in one line.
+fn explain(error: &anyhow::Error) -> String {
+    let is_scarce = |error: &io::Error| {
+        use io::ErrorKind::{OutOfMemory, WouldBlock};
+        matches!(error.kind(), OutOfMemory | WouldBlock)
+    };
+    let mut system = error.chain().filter_map(|error| error.downcast_ref());
+    match system.any(is_scarce) {
+        true => format!("{error:#}{SCARCE}"),
+        false => format!("{error:#}"),
     }
 }
 
