@@ -5,6 +5,7 @@ mod json;
 mod number;
 mod plot;
 mod row;
+mod summary;
 
 use super::machine::Machine;
 use super::options::Outputs;
@@ -90,10 +91,10 @@ impl Report {
         self.measured.extend(measured);
     }
 
-    /// Prints the cost by the number of open connections, if it was measured.
-    pub fn print_growth(&self) {
-        if let Some(growth) = grid::growth(&self.blocks()) {
-            print!("\n{}", growth.text());
+    /// Prints what follows from several works, if they were measured.
+    pub fn print_summaries(&self) {
+        for summary in summary::all(&self.blocks()) {
+            print!("\n{}", summary.text());
         }
     }
 
@@ -141,8 +142,7 @@ impl Report {
         for line in self.header() {
             text += &format!("- {line}\n");
         }
-        let growth = grid::growth(blocks);
-        for grid in blocks.iter().map(Grid::of).chain(growth) {
+        for grid in blocks.iter().map(Grid::of).chain(summary::all(blocks)) {
             text += &format!("\n{}", grid.markdown());
         }
         text

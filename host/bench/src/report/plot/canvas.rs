@@ -37,6 +37,7 @@ pub const fn color(peer: Peer) -> RGBColor {
         Peer::Libevent => RGBColor(185, 185, 185),
         Peer::WasmtimeWasi => RGBColor(225, 160, 60),
         Peer::Evconn => RGBColor(25, 90, 170),
+        Peer::EvconnThreads => RGBColor(20, 45, 95),
         Peer::EvconnReuse => RGBColor(95, 160, 230),
         Peer::EvconnCopy => RGBColor(40, 150, 130),
         Peer::EvconnOne => RGBColor(150, 85, 170),
