@@ -12,6 +12,7 @@ use evconn::{
 };
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -33,6 +34,8 @@ over_both_families!(
     what_is_held_for_too_long_is_closed_and_ends_it,
     a_handshake_that_is_under_way_is_waited_for,
     a_socket_that_others_have_is_left_to_them,
+    two_that_have_one_socket_drain_it_together,
+    two_that_have_one_socket_drain_it_under_load,
 );
 
 const LONG: Duration = Duration::from_secs(3600);
@@ -332,6 +335,115 @@ async fn a_socket_that_others_have_is_left_to_them(ip: IpAddr) {
     theirs.set_nonblocking(false).expect("it may block");
     for _ in 0..2 {
         theirs.accept().expect("they wait");
+    }
+}
+
+/// Opens a socket that is to be passed on.
+fn opened(source: &ListenSource) -> Opened {
+    let backlog = NonZeroU32::new(4096).expect("not 0");
+    let listening = source.listen(&TcpOptions::default(), backlog);
+    listening.expect("one").remove(0).sockets.remove(0)
+}
+
+/// Two listeners with a descriptor each of one socket, as two processes have it. They are disabled.
+async fn two_of(opened: &Opened) -> [Listener; 2] {
+    let builder = Listener::builder(host())
+        .enabled(false)
+        .on_connection_async(echo_lines);
+    let one = || async {
+        let socket = opened.socket().expect("it listens").try_clone_to_owned();
+        let copy = Opened::from_fd(socket.expect("another descriptor")).expect("it listens");
+        let listener = builder.clone().listen(copy.shared(false)).await;
+        listener.expect("a listener")
+    };
+    [one().await, one().await]
+}
+
+fn accepted(listeners: &[Listener]) -> u64 {
+    listeners.iter().map(|one| one.stats().accepted).sum()
+}
+
+async fn two_that_have_one_socket_drain_it_together(ip: IpAddr) {
+    let both = two_of(&opened(&ListenSource::Address(SocketAddr::new(ip, 0)))).await;
+    let address = both[0].local_addr();
+    let mut waiting = Vec::new();
+    for _ in 0..200 {
+        waiting.push(connect(address).await);
+    }
+    both.iter().for_each(Listener::drain);
+    for listener in &both {
+        listener.enable().expect("it is not closed");
+    }
+    for listener in &both {
+        closed(listener).await;
+    }
+    assert_eq!(accepted(&both), 200);
+    for stream in &mut waiting {
+        assert_eq!(ask(stream, "hello\n").await, "hello\n");
+    }
+    refused(address).await;
+}
+
+async fn two_that_have_one_socket_drain_it_under_load(ip: IpAddr) {
+    let both = two_of(&opened(&ListenSource::Address(SocketAddr::new(ip, 0)))).await;
+    for listener in &both {
+        listener.enable().expect("it is not closed");
+    }
+    let served = Arc::new(AtomicU64::new(0));
+    let mut clients = JoinSet::new();
+    for _ in 0..32 {
+        clients.spawn(client(both[0].local_addr(), Arc::clone(&served)));
+    }
+    within("both serve", async {
+        while both.iter().any(|listener| listener.stats().accepted < 50) {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    // Not at once, as signals do not reach two processes at once.
+    both[0].drain();
+    within("it is closed", both[0].closed()).await;
+    both[1].drain();
+    closed(&both[1]).await;
+    let all = async {
+        while let Some(ended) = clients.join_next().await {
+            ended.expect("served")
+        }
+    };
+    within("all clients end", all).await;
+    assert_eq!(accepted(&both), served.load(Ordering::Relaxed));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_that_have_one_unix_socket_drain_it_together() {
+    let _open = unchanged();
+    let scratch = Scratch::new();
+    let path = scratch.join("a.sock");
+    let opened = opened(&ListenSource::Unix(UnixSource::path(&path)));
+    let both = two_of(&opened).await;
+    let name = opened.to_string();
+    assert!(both.iter().all(|listener| listener.name() == name));
+    let mut waiting = Vec::new();
+    for _ in 0..100 {
+        waiting.push(UnixStream::connect(&path).await.expect("connected"));
+    }
+    // Its file goes with what made it.
+    drop(opened);
+    assert!(!path.exists());
+    both.iter().for_each(Listener::drain);
+    for listener in &both {
+        listener.enable().expect("it is not closed");
+    }
+    for listener in &both {
+        closed(listener).await;
+    }
+    assert_eq!(accepted(&both), 100);
+    for stream in &mut waiting {
+        stream.write_all(b"hello").await.expect("sent");
+        let mut answer = [0; 5];
+        let answered = within("an answer", stream.read_exact(&mut answer)).await;
+        answered.expect("five bytes");
+        assert_eq!(&answer, b"hello");
     }
 }
 

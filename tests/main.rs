@@ -36,6 +36,8 @@ mod languages;
 mod libevent;
 mod loading;
 mod names;
+#[cfg(target_os = "linux")]
+mod native;
 mod own;
 mod parity;
 mod proxy;

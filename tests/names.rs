@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 /// The names of the tests.
-const HOSTS: &str = "\
+pub const HOSTS: &str = "\
 127.0.0.1 both.test two.test
 ::1 both.test
 127.0.0.2 two.test
@@ -181,12 +181,13 @@ fn a_name_that_stands_for_nothing_is_one_line_on_stderr() {
     );
 }
 
+pub const FEW_PORTS: &str =
+    "ip link set lo up && echo 40000 40099 >/proc/sys/net/ipv4/ip_local_port_range";
+
 /// The system chooses among a hundred ports, and begins with the odd ones. Half of those are taken.
 #[test]
 fn another_port_is_tried_if_one_is_in_use_on_another_address() {
     let _open = unchanged();
-    const FEW_PORTS: &str =
-        "ip link set lo up && echo 40000 40099 >/proc/sys/net/ipv4/ip_local_port_range";
     let Some(names) = Names::new(World::ItsOwn(FEW_PORTS)) else {
         return;
     };
@@ -208,7 +209,8 @@ fn another_port_is_tried_if_one_is_in_use_on_another_address() {
     stop(evconn);
 }
 
-const WITHOUT_IPV6: &str = "ip link set lo up && echo 1 >/proc/sys/net/ipv6/conf/all/disable_ipv6";
+pub const WITHOUT_IPV6: &str =
+    "ip link set lo up && echo 1 >/proc/sys/net/ipv6/conf/all/disable_ipv6";
 
 #[test]
 fn an_address_of_ipv6_is_left_out_where_ipv6_is_off() {
@@ -236,7 +238,7 @@ fn an_address_of_ipv6_is_left_out_where_ipv6_is_off() {
 
 /// As systemd's `RestrictAddressFamilies=` has it, and a kernel that was started without IPv6.
 #[cfg(target_os = "linux")]
-mod without_the_family {
+pub mod without_the_family {
     use super::*;
 
     /// Runs the command on a thread that can make no sockets of IPv6: what it starts cannot either.
@@ -249,7 +251,7 @@ mod without_the_family {
     }
 
     /// `socket(AF_INET6, …)` fails with EAFNOSUPPORT on this thread from now on.
-    fn refuse_ipv6() {
+    pub fn refuse_ipv6() {
         const NUMBER: u32 = 0;
         // The lower half of the first argument.
         const FAMILY: u32 = if cfg!(target_endian = "little") {

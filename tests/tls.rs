@@ -264,7 +264,7 @@ fn a_certificate_that_cannot_be_used_is_one_line_on_stderr() {
             &good.key(),
             &good.key(),
             format!(
-                "no certificate in {:?}: it takes a PEM file with BEGIN CERTIFICATE in it",
+                "no certificate in {:?}: it takes PEM with BEGIN CERTIFICATE in it",
                 good.key()
             ),
         ),
@@ -272,7 +272,7 @@ fn a_certificate_that_cannot_be_used_is_one_line_on_stderr() {
             &good.cert(),
             &good.cert(),
             format!(
-                "no private key in {:?}: it takes a PEM file with BEGIN PRIVATE KEY in it",
+                "no private key in {:?}: it takes PEM with BEGIN PRIVATE KEY in it",
                 good.cert()
             ),
         ),

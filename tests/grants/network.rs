@@ -4,9 +4,11 @@ use super::{answer, start};
 use crate::support::descriptors::unchanged;
 use crate::support::{has_ipv6, within};
 use evconn::Grants;
-use evconn::sockets::{Policy, Use};
+use evconn::sockets::{Policy, Resolver, Use};
+use futures_util::future::BoxFuture;
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -126,6 +128,45 @@ async fn a_name_that_is_granted_is_resolved_and_connected_to() {
     let command = format!("connect localhost {port} hello");
     assert_eq!(answer(&server, &command).await, "you said hello\n");
     server.stop().await;
+}
+
+/// Knows one name, which the operating system does not.
+#[derive(Debug)]
+struct OneName;
+
+impl Resolver for OneName {
+    fn resolve(&self, name: String) -> BoxFuture<'static, std::io::Result<Vec<IpAddr>>> {
+        Box::pin(async move {
+            match name.as_str() {
+                "service.invalid" => Ok(vec![super::LOCALHOST]),
+                _ => Err(ErrorKind::NotFound.into()),
+            }
+        })
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn names_are_resolved_by_the_hosts_own_resolver() {
+    let _open = unchanged();
+    let upstream = Upstream::start(super::LOCALHOST).await;
+    let port = upstream.port();
+    let grants = to("service.invalid", port)
+        .connect("localhost:80".parse().expect("a destination"))
+        .resolver(Arc::new(OneName));
+    let server = start(grants).await;
+    let connect = format!("connect 127.0.0.1 {port} hello");
+    // The host looks the name up when the guest connects, and when it asks.
+    assert_eq!(answer(&server, &connect).await, "you said hello\n");
+    for (name, resolved) in [
+        ("service.invalid", "127.0.0.1\n"),
+        ("localhost", "name-unresolvable\n"),
+        // It was not granted, whatever the resolver knows.
+        ("other.invalid", "permanent-resolver-failure\n"),
+    ] {
+        let answered = answer(&server, &format!("resolve {name}")).await;
+        assert_eq!(answered, resolved, "{name}");
+    }
+    assert!(server.stop().await.is_clean());
 }
 
 /// The name has not been looked up before: the host does so when the guest connects.

@@ -5,6 +5,8 @@ mod cache;
 mod command;
 mod complex;
 mod features;
+#[cfg(target_os = "linux")]
+mod mapped;
 mod modules;
 mod precompiled;
 mod problems;

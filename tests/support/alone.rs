@@ -18,12 +18,17 @@ pub fn alone(path: &str, body: impl FnOnce()) {
 
 /// The same in a network namespace of its own, in which there is the loopback interface only.
 pub fn offline(path: &str, body: impl FnOnce()) {
+    prepared("ip link set lo up", path, body);
+}
+
+/// The same in namespaces of its own for the network and for mounts, which this script of the shell sets up.
+pub fn prepared(script: &str, path: &str, body: impl FnOnce()) {
+    let script = format!(r#"{script} && exec "$0" "$@""#);
     let unshare = |arguments: &[&str]| {
-        const WITH_LOOPBACK: &str = "ip link set lo up && exec \"$0\" \"$@\"";
         let mut command = Command::new("unshare");
         command
-            .args(["--user", "--map-root-user", "--net"])
-            .args(["sh", "-c", WITH_LOOPBACK])
+            .args(["--user", "--map-root-user", "--net", "--mount"])
+            .args(["sh", "-c", &script])
             .args(arguments);
         command
     };
@@ -32,7 +37,7 @@ pub fn offline(path: &str, body: impl FnOnce()) {
             .output()
             .is_ok_and(|output| output.status.success());
     if !works {
-        return skip("there are no network namespaces here, or no `unshare` and `ip`");
+        return skip("there are no namespaces here, or no `unshare`, `mount` and `ip`");
     }
     let command = |program: PathBuf| unshare(&[program.to_str().expect("a path in Unicode")]);
     alone_by(command, path, body);

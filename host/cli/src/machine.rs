@@ -16,11 +16,13 @@ pub struct Needs {
     pub memories_each: usize,
     /// Number of listen sources.
     pub listeners: usize,
-    /// Number of worker threads, each with an event loop of its own.
+    /// Number of processes that serve: each has limits of its own.
+    pub processes: usize,
+    /// Number of worker threads of each process, each with an event loop of its own.
     pub workers: usize,
 }
 
-/// What this machine supports.
+/// What this machine supports, in all processes together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fit {
     /// Maximum number of open connections: as many as needed, or fewer, but at least one.
@@ -85,9 +87,11 @@ impl Machine {
             self.by_address_space(),
             self.by_pool(),
         ];
+        let processes = needs.processes.max(1) as u64;
         let short: Vec<_> = bounds
             .into_iter()
             .flatten()
+            .map(|(count, reason)| (count.saturating_mul(processes), reason))
             .filter(|(count, _)| *count < wanted as u64)
             .collect();
         let least = short.iter().map(|(count, _)| *count as usize).min();
@@ -145,6 +149,7 @@ mod tests {
         descriptors_each: 1,
         memories_each: 1,
         listeners: 1,
+        processes: 1,
         workers: 2,
     };
 
@@ -222,6 +227,19 @@ mod tests {
             fit.reasons[2].contains("4096 MiB of address space (ulimit -v)"),
             "{fit:?}"
         );
+    }
+
+    #[test]
+    fn each_process_has_limits_of_its_own() {
+        let machine = Machine {
+            mappings: Some(65_530),
+            ..Machine::default()
+        };
+        let four = Needs {
+            processes: 4,
+            ..NEEDS
+        };
+        assert_eq!(machine.fit(four).max_connections, 4 * 10_755);
     }
 
     #[test]

@@ -4,12 +4,18 @@
 
 mod args;
 mod commands;
+#[cfg(unix)]
+mod control;
 mod failure;
 mod files;
 mod log;
 mod machine;
 mod server;
+#[cfg(unix)]
+mod supervisor;
 mod sys;
+#[cfg(unix)]
+mod worker;
 
 use clap::Parser;
 use commands::Command;
@@ -41,7 +47,9 @@ fn main() -> ExitCode {
         evconn::claim_inherited_descriptors();
     }
     let cli = Cli::parse();
-    log::start(cli.log_format, cli.command.log_writer());
+    if let Some(writer) = cli.command.log_writer() {
+        log::start(cli.log_format, writer);
+    }
     let result = cli.command.run();
     log::flush();
     result.unwrap_or_else(|failure: Failure| failure.report())

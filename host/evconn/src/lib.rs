@@ -70,6 +70,7 @@ mod limits;
 mod listener;
 mod log;
 mod networks;
+mod open_file;
 mod privacy;
 #[cfg(unix)]
 mod quota;
@@ -93,11 +94,12 @@ pub use error::{Error, ErrorCode, LoadError, LoadProblem};
 pub use evconn_sockets as sockets;
 pub use ingress::{Ingress, ProxyProtocol, TrustedProxies};
 #[cfg(feature = "tls")]
-pub use ingress::{TlsConfig, TlsError};
+pub use ingress::{PemSource, TlsConfig, TlsError};
 pub use interfaces::Missing;
 pub use limits::Limits;
 pub use listener::{
-    AcceptError, AcceptRate, Listener, ListenerBuilder, Recovery, State, Stats, StopReason,
+    AcceptError, AcceptRate, Listener, ListenerBuilder, Listening, Recovery, State, Stats,
+    StopReason,
 };
 pub use networks::InvalidNetwork;
 #[cfg(unix)]

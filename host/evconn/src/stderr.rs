@@ -48,6 +48,26 @@ static QUEUE: Queue = Queue {
 pub struct Stderr(());
 
 impl Stderr {
+    /// Waits until fewer than 64 KiB are queued, as services that print to standard error do.
+    ///
+    /// Call it before each write, of up to 64 KiB, when passing on lines of others, such as another process's log.
+    /// This leaves space for this process's own lines, and the others wait rather than lose lines.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// use std::io::Write;
+    ///
+    /// evconn::Stderr::ready().await;
+    /// evconn::Stderr::default().write_all(b"a line of another process\n")?;
+    /// evconn::Stderr::flush_all();
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn ready() {
+        QUEUE.until(QueueState::has_space).await;
+    }
+
     /// Waits until all that was queued is written, up to a second. A process has to call it before it ends.
     pub fn flush_all() {
         let state = QUEUE.state();
@@ -80,11 +100,6 @@ pub(crate) fn print(line: &[u8]) {
 /// Whether a service may print now.
 pub(crate) fn has_space() -> bool {
     QUEUE.state().has_space()
-}
-
-/// Waits until a service may print.
-pub(crate) async fn space() {
-    QUEUE.until(QueueState::has_space).await;
 }
 
 /// Waits until all that was queued is written, up to a second.
@@ -189,5 +204,34 @@ impl Queue {
     fn notify_all(&self) {
         self.changed.notify_all();
         self.written.notify_waiters();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::FutureExt;
+
+    #[tokio::test]
+    async fn whoever_asks_waits_until_less_is_queued() {
+        let queue = Queue {
+            state: Mutex::new(QueueState {
+                text: Vec::new(),
+                dropped: 0,
+                // Nobody writes.
+                has_thread: true,
+                is_writing: false,
+            }),
+            changed: Condvar::new(),
+            written: Notify::new(),
+        };
+        let ready = || queue.until(QueueState::has_space);
+        queue.push(&[b'x'; SERVICES_WAIT - 1], MAX).expect("queued");
+        assert!(ready().now_or_never().is_some());
+        queue.push(b"\n", MAX).expect("queued");
+        let mut waiting = Box::pin(ready());
+        assert!((&mut waiting).now_or_never().is_none());
+        queue.take(&mut Vec::new());
+        assert!(waiting.now_or_never().is_some());
     }
 }

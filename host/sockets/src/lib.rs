@@ -41,8 +41,8 @@
 //! | for | items |
 //! | --- | --- |
 //! | every host | [`p2`], [`TcpView`], [`TcpCtxView`], [`TcpCtx`], [`Policy`], [`TcpOptions`] |
-//! | rules besides a policy | [`Destinations`], [`Place`], [`UdpRules`], [`OnDenied`] |
-//! | sockets that the host opens | [`TcpSocket::from_tcp_listener`], [`TcpSocket::from_unix_listener`] |
+//! | rules besides a policy | [`Destinations`], [`Place`], [`UdpRules`], [`OnDenied`], [`Resolver`] |
+//! | sockets that the host opens | [`listen()`], [`refuse_connections`], [`TcpSocket::from_tcp_listener`], [`TcpSocket::from_unix_listener`] |
 //! | connections that move between stores | [`p2::take`], [`p2::give`], [`Endpoint`], [`Plain`], [`Peer`] |
 //!
 //! Where it ends: UDP sockets, name look-up without [`p2::add_granted_to_linker`], and all the rest of WASI are
@@ -64,12 +64,15 @@ mod transport;
 
 pub use connection::{Endpoint, Peer};
 pub use error::ErrorCode;
+#[cfg(unix)]
+pub use listen::refuse_connections;
 pub use p2::{TcpCtxView, TcpView};
 pub use policy::{
     Denial, Destination, Destinations, InvalidDestination, IpAddressFamily, OnDenied, Place,
-    PlaceHost, Policy, Protocol, Refusals, ResolveAddressStream, TcpCtx, UdpRules, Use, scope_of,
+    PlaceHost, Policy, Protocol, Refusals, ResolveAddressStream, Resolver, TcpCtx, UdpRules, Use,
+    resolve_name, scope_of,
 };
-pub use socket::TcpSocket;
+pub use socket::{TcpSocket, listen};
 pub use sys::{KeepAlive, PeerCredentials, TcpOptions};
 pub use transport::Plain;
 #[cfg(feature = "tls")]

@@ -1,8 +1,8 @@
 //! The flags for which connections are accepted, and how many.
 
 use super::values::count;
-use clap::{Args, value_parser};
-use evconn::{AcceptRate, PeerFilter, ServerBuilder};
+use clap::Args;
+use evconn::{PeerFilter, ServerBuilder};
 use std::num::NonZeroU32;
 
 /// The flags for how connections are accepted.
@@ -12,8 +12,8 @@ pub struct AcceptArgs {
     /// Length of the accept queue of each listening socket
     ///
     /// The kernel caps it at net.core.somaxconn. An inherited socket keeps its own.
-    #[arg(long, value_name = "N", default_value = "4096", value_parser = value_parser!(u32).range(1..), allow_negative_numbers = true)]
-    backlog: u32,
+    #[arg(long, value_name = "N", default_value = "4096", value_parser = count, allow_negative_numbers = true)]
+    backlog: NonZeroU32,
     /// Maximum number of connections accepted per second [default: no limit]
     ///
     /// As many may be accepted at once. Further ones wait in the accept queue.
@@ -26,13 +26,17 @@ pub struct AcceptArgs {
 
 impl AcceptArgs {
     pub fn apply(&self, builder: ServerBuilder) -> ServerBuilder {
-        let builder = builder
-            .backlog(self.backlog)
-            .max_accepts_per_turn(self.max_accepts_per_turn);
-        match self.accept_rate {
-            Some(count) => builder.accept_rate(AcceptRate::per_second(count)),
-            None => builder,
-        }
+        builder
+            .backlog(self.backlog.get())
+            .max_accepts_per_turn(self.max_accepts_per_turn)
+    }
+
+    pub fn backlog(&self) -> NonZeroU32 {
+        self.backlog
+    }
+
+    pub fn rate(&self) -> Option<NonZeroU32> {
+        self.accept_rate
     }
 }
 

@@ -3,7 +3,9 @@
 use super::wasmtime::WasmtimeArgs;
 use clap::Args;
 use evconn::sockets::{Destination, InvalidDestination};
-use evconn::{DirAccess, GrantError, Grants, GrantsBuilder, ListenGrant};
+use evconn::{DirAccess, Grants, GrantsBuilder, ListenGrant};
+#[cfg(unix)]
+use std::path::Path;
 use std::path::PathBuf;
 
 /// What may be granted to every component.
@@ -66,14 +68,18 @@ pub struct ServiceGrantArgs {
 }
 
 impl ServiceGrantArgs {
-    /// Opens the granted directories.
-    pub fn grants(&self) -> Result<Grants, GrantError> {
+    pub fn builder(&self) -> GrantsBuilder {
         let grants = self.grants.builder().inherit_stderr(self.inherit_stderr);
-        let grants = self
-            .arg
+        self.arg
             .iter()
-            .fold(grants, |grants, text| grants.arg(text));
-        grants.build()
+            .fold(grants, |grants, text| grants.arg(text))
+    }
+
+    /// The directories that are granted, and whether they may be written to.
+    #[cfg(unix)]
+    pub fn directories(&self) -> impl Iterator<Item = (&Path, bool)> {
+        let directories = self.grants.dir.iter();
+        directories.map(|dir| (dir.host.as_path(), dir.access == DirAccess::ReadWrite))
     }
 
     /// Whether the service may have sockets of its own, besides its connection.

@@ -1,5 +1,7 @@
 //! The flags for what comes before the service: TLS and the PROXY protocol.
 
+#[cfg(unix)]
+use crate::control::Pem;
 use clap::Args;
 use evconn::{Ingress, ProxyProtocol, TrustedProxies};
 #[cfg(feature = "tls")]
@@ -26,12 +28,26 @@ pub struct IngressArgs {
 impl IngressArgs {
     /// Reads and checks the certificate and its key.
     pub fn ingress(&self) -> anyhow::Result<Ingress> {
-        let ingress = Ingress::new();
         #[cfg(feature = "tls")]
-        let ingress = match self.tls.config()? {
-            Some(config) => ingress.tls(config),
-            None => ingress,
-        };
+        if let Some(config) = self.tls.config()? {
+            return self.with_proxies(Ingress::new().tls(config));
+        }
+        self.with_proxies(Ingress::new())
+    }
+
+    /// Returns the same with a certificate that another process has read.
+    #[cfg(unix)]
+    pub fn ingress_with(&self, certificate: Option<Pem>) -> anyhow::Result<Ingress> {
+        #[cfg(feature = "tls")]
+        if let Some(pem) = certificate {
+            return self.with_proxies(Ingress::new().tls(self.tls.config_with(&pem)?));
+        }
+        #[cfg(not(feature = "tls"))]
+        let _none = certificate;
+        self.with_proxies(Ingress::new())
+    }
+
+    fn with_proxies(&self, ingress: Ingress) -> anyhow::Result<Ingress> {
         Ok(match self.trusted_proxies()? {
             Some(trusted) => ingress.proxy_protocol(ProxyProtocol::new(trusted)),
             None => ingress,
@@ -73,6 +89,8 @@ fn proxy_from(text: &str) -> Result<ProxyFrom, String> {
 #[cfg(feature = "tls")]
 mod tls {
     use crate::args::values::some_seconds;
+    #[cfg(unix)]
+    use crate::control::Pem;
     use clap::Args;
     use evconn::TlsConfig;
     use std::path::PathBuf;
@@ -106,11 +124,21 @@ mod tls {
             let (Some(certificate), Some(key)) = (&self.tls_cert, &self.tls_key) else {
                 return Ok(None);
             };
+            let config = TlsConfig::from_files(certificate, key)?;
+            Ok(Some(self.configure(config)))
+        }
+
+        #[cfg(unix)]
+        pub fn config_with(&self, pem: &Pem) -> anyhow::Result<TlsConfig> {
+            let config = TlsConfig::from_pem(&pem.certificate, &pem.key)?;
+            Ok(self.configure(config))
+        }
+
+        fn configure(&self, config: TlsConfig) -> TlsConfig {
             let timeout = self.tls_handshake_timeout;
-            let config = TlsConfig::from_files(certificate, key)?
+            config
                 .alpn(self.tls_alpn.iter().map(String::as_str))
-                .handshake_timeout(timeout.unwrap_or(TlsConfig::DEFAULT_HANDSHAKE_TIMEOUT));
-            Ok(Some(config))
+                .handshake_timeout(timeout.unwrap_or(TlsConfig::DEFAULT_HANDSHAKE_TIMEOUT))
         }
     }
 

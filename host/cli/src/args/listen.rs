@@ -2,7 +2,8 @@
 
 use super::tcp::TcpArgs;
 use clap::Args;
-use evconn::{Error, ListenSource, Server, ServerBuilder, SourceError};
+use evconn::{Error, ListenSource, Listening, Server, ServerBuilder, SourceError};
+use std::num::NonZeroU32;
 
 #[derive(Args)]
 pub struct ListenArgs {
@@ -23,6 +24,17 @@ pub struct ListenArgs {
 }
 
 impl ListenArgs {
+    /// Listens on each source, for other processes to accept. Blocks.
+    pub fn listen(&self, backlog: NonZeroU32) -> Result<Vec<Listening>, Error> {
+        let options = self.tcp.options();
+        let mut listening = Vec::new();
+        for source in &self.sources {
+            listening.extend(source.listen(&options, backlog)?);
+        }
+        self.tcp.warn(&self.sources);
+        Ok(listening)
+    }
+
     /// Makes a server that listens on each source.
     pub async fn bind(&self, builder: ServerBuilder) -> Result<Server, Error> {
         let builder = builder.tcp_options(self.tcp.options());

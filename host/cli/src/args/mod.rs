@@ -6,6 +6,7 @@ mod grants;
 mod ingress;
 mod limits;
 mod listen;
+mod processes;
 mod server;
 mod tcp;
 mod values;
@@ -15,6 +16,7 @@ pub use cache::CacheArgs;
 pub use grants::GrantArgs;
 pub use ingress::IngressArgs;
 pub use listen::ListenArgs;
+pub use processes::ProcessArgs;
 pub use server::ServerArgs;
 pub use values::{bytes, count, seconds};
 

@@ -3,11 +3,18 @@
 use super::accepting::{AcceptArgs, PeerArgs};
 use super::grants::ServiceGrantArgs;
 use super::limits::LimitArgs;
+use super::processes::ProcessArgs;
 use super::values::{count, seconds, some_seconds};
 use crate::machine::Needs;
+#[cfg(unix)]
+use crate::sys::sandbox;
 use clap::Args;
+#[cfg(unix)]
+use evconn::sockets::Resolver;
 use evconn::{GrantError, Grants, Limits, Reuse, ServerBuilder, Shutdown};
 use std::num::{NonZero, NonZeroU32};
+#[cfg(unix)]
+use std::sync::Arc;
 use std::time::Duration;
 
 #[derive(Args)]
@@ -18,6 +25,8 @@ pub struct ServerArgs {
     accept: AcceptArgs,
     #[command(flatten)]
     peers: PeerArgs,
+    #[command(flatten)]
+    pub processes: ProcessArgs,
     #[command(flatten)]
     instances: InstanceArgs,
     #[command(flatten)]
@@ -31,11 +40,27 @@ impl ServerArgs {
         self.limits.limits()
     }
 
-    /// The number of worker threads, unless it is left to the host.
-    pub fn workers(&self) -> Option<NonZero<usize>> {
-        self.instances
+    /// Returns the number of threads of each process that serve connections.
+    pub fn workers(&self) -> NonZero<usize> {
+        let cores = || std::thread::available_parallelism().unwrap_or(NonZero::<usize>::MIN);
+        let given = self
+            .instances
             .workers
-            .and_then(|count| NonZero::new(count.into()))
+            .and_then(|count| NonZero::new(count.into()));
+        given.unwrap_or_else(|| match self.processes.count() {
+            None => cores(),
+            Some(_) => NonZero::<usize>::MIN,
+        })
+    }
+
+    /// The length of the accept queue of each listening socket.
+    pub fn backlog(&self) -> NonZeroU32 {
+        self.accept.backlog()
+    }
+
+    /// The number of connections accepted per second, if it is limited.
+    pub fn accept_rate(&self) -> Option<NonZeroU32> {
+        self.accept.rate()
     }
 
     /// Opens the granted directories.
@@ -43,13 +68,38 @@ impl ServerArgs {
     /// # Errors
     /// If one of them cannot be opened.
     pub fn grants(&self) -> Result<Grants, GrantError> {
-        self.grants.grants()
+        self.grants.builder().build()
+    }
+
+    /// Does the same in a worker, whose supervisor looks up names.
+    #[cfg(unix)]
+    pub fn grants_with(&self, resolver: Arc<dyn Resolver>) -> Result<Grants, GrantError> {
+        self.grants.builder().resolver(resolver).build()
+    }
+
+    /// Returns the privileges that a worker with these flags needs.
+    #[cfg(unix)]
+    pub fn privileges(&self) -> sandbox::Needs {
+        let directories = self.grants.directories();
+        sandbox::Needs {
+            directories: directories
+                .map(|(path, writable)| sandbox::Directory {
+                    path: path.to_owned(),
+                    writable,
+                })
+                .collect(),
+            network: match self.grants.has_network() {
+                true => sandbox::Network::Addresses,
+                false => sandbox::Network::None,
+            },
+            loads_code: false,
+        }
     }
 
     /// What a server with these flags needs of the machine.
     pub fn needs(&self, limits: &Limits, sources: usize, memories_each: usize) -> Needs {
-        let cores = || std::thread::available_parallelism().map_or(1, NonZero::get);
         Needs {
+            processes: self.processes.count().map_or(1, |count| count.get().into()),
             max_connections: limits.max_connections,
             descriptors_each: match self.grants.has_network() {
                 true => 2,
@@ -57,23 +107,20 @@ impl ServerArgs {
             },
             memories_each,
             listeners: sources,
-            workers: self.workers().map_or_else(cores, NonZero::get),
+            workers: self.workers().get(),
         }
     }
 
-    /// Sets all that is not about limits, grants and listening.
+    /// Sets what concerns each process that serves: limits of the whole server, such as the accept rate, and when
+    /// it ends, are not among it.
     ///
     /// # Errors
     /// If a network of peers is not one.
     pub fn configure(&self, builder: ServerBuilder) -> anyhow::Result<ServerBuilder> {
         let builder = self.accept.apply(builder);
-        let builder = builder
+        Ok(builder
             .peers(self.peers.filter()?)
-            .reuse(self.instances.reuse());
-        Ok(match self.life.shutdown_after_idle {
-            Some(time) => builder.shutdown_after_idle(time),
-            None => builder,
-        })
+            .reuse(self.instances.reuse()))
     }
 }
 
@@ -86,10 +133,10 @@ pub struct LifeArgs {
     pub grace: Duration,
     /// Time to go on accepting after the first signal, for a load balancer to notice
     #[arg(long, default_value = "0", value_name = "SECONDS", value_parser = seconds, allow_negative_numbers = true)]
-    drain_delay: Duration,
+    pub drain_delay: Duration,
     /// Shut down when no connection has been open for this time [default: never]
     #[arg(long, value_name = "SECONDS", value_parser = some_seconds, allow_negative_numbers = true)]
-    shutdown_after_idle: Option<Duration>,
+    pub shutdown_after_idle: Option<Duration>,
 }
 
 impl LifeArgs {
@@ -112,7 +159,8 @@ struct InstanceArgs {
     /// Time that an idle instance is kept for the next connection [default: 10]
     #[arg(long, value_name = "SECONDS", value_parser = seconds, allow_negative_numbers = true, requires = "reuse")]
     idle_instance_timeout: Option<Duration>,
-    /// Number of threads that serve connections [default: one per core]
+    /// Number of threads of each process that serve connections [default: 1, or one per core with
+    /// --processes 0]
     ///
     /// A connection stays with one thread.
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..=1024))]

@@ -1,6 +1,6 @@
 //! `evconn echo`: the echo server of libevent's manual, as two components.
 
-use crate::args::{self, CacheArgs, IngressArgs, ListenArgs, ServerArgs, seconds};
+use crate::args::{self, CacheArgs, IngressArgs, ListenArgs, ProcessArgs, ServerArgs, seconds};
 use crate::failure::Failure;
 use crate::server::{Component, Plan, ServeError};
 use clap::Args;
@@ -15,7 +15,7 @@ use std::time::Duration;
 /// connection.
 ///
 /// SIGTERM or Ctrl-C stops accepting and lets open connections finish; a second one resets them. SIGHUP
-/// reads the certificate again, if there is one. SIGUSR1 and SIGUSR2 are ignored.
+/// reads the certificate again, if there is one, for new connections. SIGUSR1 and SIGUSR2 are ignored.
 #[derive(Args)]
 pub struct Echo {
     /// Port to listen on, from 0 to 65535; with 0 the system chooses a free one
@@ -37,6 +37,8 @@ pub struct Echo {
     cache: CacheArgs,
     #[command(flatten)]
     ingress: IngressArgs,
+    #[command(flatten)]
+    processes: ProcessArgs,
 }
 
 impl Echo {
@@ -48,11 +50,17 @@ impl Echo {
         };
         let plan = self.plan(port);
         let sources = plan.listen.sources.clone();
-        plan.serve().await.map_err(|error| match error {
+        super::serve(plan).await.map_err(|error| match error {
             ServeError::Prepare(error) | ServeError::Run(error) => error.into(),
             ServeError::Listen(error) => not_listening(&error, &sources),
         })?;
         Ok(ExitCode::SUCCESS)
+    }
+
+    /// Returns `None` if the port is none.
+    #[cfg(unix)]
+    pub fn into_plan(self) -> Option<Plan> {
+        port(&self.port).map(|port| self.plan(port))
     }
 
     fn plan(self, port: u16) -> Plan {
@@ -63,6 +71,7 @@ impl Echo {
         }
         let mut server: ServerArgs = args::defaults();
         server.life.grace = self.grace;
+        server.processes = self.processes;
         Plan {
             component: Component::Echo,
             listen,

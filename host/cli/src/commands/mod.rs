@@ -6,11 +6,15 @@ mod echo;
 mod run;
 mod serve;
 mod wit;
+#[cfg(unix)]
+mod worker;
 
 use crate::failure::Failure;
 use crate::log::Writer;
+use crate::server::{Plan, ServeError};
 use anyhow::Context;
 use clap::Subcommand;
+use evconn::Served;
 use std::process::ExitCode;
 use tokio::runtime::Builder;
 
@@ -22,14 +26,33 @@ pub enum Command {
     Compose(compose::Compose),
     Wit(wit::Wit),
     Echo(Box<echo::Echo>),
+    #[cfg(unix)]
+    Loader(worker::Loader),
+    #[cfg(unix)]
+    Worker(worker::Worker),
 }
 
 impl Command {
-    /// How the command's log is written: a server must not wait for whoever reads it.
-    pub fn log_writer(&self) -> Writer {
+    /// Returns how the command's log is written: a server must not wait for whoever reads it. `None`: the command
+    /// starts the log itself.
+    pub fn log_writer(&self) -> Option<Writer> {
         match self {
-            Self::Serve(_) | Self::Echo(_) => Writer::NonBlocking,
-            Self::Compile(_) | Self::Run(_) | Self::Compose(_) | Self::Wit(_) => Writer::Blocking,
+            Self::Serve(_) | Self::Echo(_) => Some(Writer::NonBlocking),
+            Self::Compile(_) | Self::Run(_) | Self::Compose(_) | Self::Wit(_) => {
+                Some(Writer::Blocking)
+            }
+            #[cfg(unix)]
+            Self::Loader(_) | Self::Worker(_) => None,
+        }
+    }
+
+    /// Returns the plan of a server.
+    #[cfg(unix)]
+    pub fn into_plan(self) -> Option<Plan> {
+        match self {
+            Self::Serve(serve) => Some(serve.into_plan()),
+            Self::Echo(echo) => echo.into_plan(),
+            _ => None,
         }
     }
 
@@ -41,7 +64,21 @@ impl Command {
             Self::Compile(compile) => done(compile.run()),
             Self::Compose(compose) => done(compose.run()),
             Self::Wit(wit) => done(wit.run()),
+            #[cfg(unix)]
+            Self::Loader(loader) => Ok(loader.run()),
+            #[cfg(unix)]
+            Self::Worker(worker) => Ok(worker.run()),
         }
+    }
+}
+
+/// Serves until a signal stops it, with the number of processes that the flags set. Returns `None` if that was before
+/// it served.
+async fn serve(plan: Plan) -> Result<Option<Served>, ServeError> {
+    match plan.server.processes.count() {
+        #[cfg(unix)]
+        Some(processes) => crate::supervisor::serve(plan, processes).await,
+        _ => plan.serve().await,
     }
 }
 

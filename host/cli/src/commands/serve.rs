@@ -12,10 +12,11 @@ use std::process::ExitCode;
 /// An instance can use its connection, clocks and random numbers, and nothing else unless a flag grants it.
 ///
 /// SIGTERM or Ctrl-C stops accepting and lets open connections finish; a second one resets them. SIGHUP
-/// reads the component and the certificate again, for new connections. SIGUSR1 and SIGUSR2 are ignored.
+/// reads the component and the certificate again, and starts new workers with them; open connections
+/// finish on the old ones. SIGUSR1 and SIGUSR2 are ignored.
 ///
-/// Exit status: 0 if every connection could finish, 1 if some were reset or the listeners failed, 2 if the
-/// server could not start.
+/// Exit status: 0 if every connection could finish, 1 if the shutdown reset some or the server failed, 2 if
+/// the server could not start.
 #[derive(Args)]
 // Not `mut_arg`, which would move it to the end of the help.
 #[command(mut_args(|arg| match arg.get_id() == "sources" {
@@ -48,7 +49,21 @@ pub struct Serve {
 impl Serve {
     /// Serves until a signal stops it.
     pub async fn run(self) -> Result<ExitCode, Failure> {
-        let plan = Plan {
+        let served = super::serve(self.into_plan())
+            .await
+            .map_err(|error| match error {
+                ServeError::Prepare(error) => Failure::bad_input(error),
+                ServeError::Listen(error) => Failure::bad_input(error.into()),
+                ServeError::Run(error) => error.into(),
+            })?;
+        Ok(match served.is_none_or(|served| served.is_clean()) {
+            true => ExitCode::SUCCESS,
+            false => ExitCode::FAILURE,
+        })
+    }
+
+    pub fn into_plan(self) -> Plan {
+        Plan {
             component: Component::Named {
                 path: self.app,
                 allow_precompiled: self.allow_precompiled,
@@ -57,15 +72,6 @@ impl Serve {
             cache: self.cache,
             ingress: self.ingress,
             server: self.server,
-        };
-        let served = plan.serve().await.map_err(|error| match error {
-            ServeError::Prepare(error) => Failure::bad_input(error),
-            ServeError::Listen(error) => Failure::bad_input(error.into()),
-            ServeError::Run(error) => error.into(),
-        })?;
-        Ok(match served.is_none_or(|served| served.is_clean()) {
-            true => ExitCode::SUCCESS,
-            false => ExitCode::FAILURE,
-        })
+        }
     }
 }

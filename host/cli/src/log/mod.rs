@@ -33,13 +33,23 @@ pub enum Writer {
 
 /// Starts the log, filtered by `RUST_LOG`. The process has to [`flush`] it before it ends.
 pub fn start(format: Format, writer: Writer) {
+    start_with(format, writer, stderr().is_terminal());
+}
+
+/// Starts the log of a process whose supervisor passes it on. It has colors if the supervisor's is a terminal.
+#[cfg(unix)]
+pub fn start_in_child(format: Format, is_terminal: bool) {
+    start_with(format, Writer::NonBlocking, is_terminal);
+}
+
+fn start_with(format: Format, writer: Writer, has_colors: bool) {
     let writer = match writer {
         Writer::Blocking => BoxMakeWriter::new(stderr),
         Writer::NonBlocking => BoxMakeWriter::new(Stderr::default),
     };
     let lines = tracing_subscriber::fmt::layer()
         .with_writer(writer)
-        .with_ansi(stderr().is_terminal())
+        .with_ansi(has_colors)
         .with_target(false);
     let lines = match format {
         Format::Human => lines.fmt_fields(fields::Fields).boxed(),

@@ -2,7 +2,7 @@
 
 use crate::machine::{self, Needs};
 use crate::sys::resources;
-use evconn::{Limits, Service};
+use evconn::Limits;
 
 /// Raises the limit of open files as far as this process may.
 pub fn raise_descriptor_limit() {
@@ -18,13 +18,10 @@ pub fn fit(mut limits: Limits, needs: Needs) -> Limits {
     limits
 }
 
-/// Lowers the number of connections to what the pool has memories for, and logs that.
-pub fn fit_pool(mut limits: Limits, service: &Service) -> Limits {
-    let reason = format!(
-        "an instance has {} memories, and the address space is limited",
-        service.memories()
-    );
-    lower(&mut limits, service.max_connections(), &reason);
+/// Lowers the number of connections to the capacity of the pools of all processes together, and logs that.
+pub fn fit_pools(mut limits: Limits, capacity: usize, memories: usize) -> Limits {
+    let reason = format!("an instance has {memories} memories, and the address space is limited");
+    lower(&mut limits, capacity, &reason);
     limits
 }
 

@@ -1,18 +1,23 @@
 //! A server, from its flags to its end: what `evconn serve` and `evconn echo` have in common.
 
 mod app;
-mod capacity;
+pub mod capacity;
+mod component;
 mod reload;
 
 use crate::args::{CacheArgs, IngressArgs, ListenArgs, ServerArgs};
+use crate::machine::{self, Needs};
 use crate::sys::signals::Signals;
 use crate::sys::systemd;
 use anyhow::Context;
 use app::App;
-pub use app::Component;
-use evconn::{Error, Limits, Listener, Served, Server, ServerBuilder, Service};
+pub use component::{Code, Component};
+use evconn::{AcceptRate, Error, Limits, Listener, Served, Server, ServerBuilder, Service};
+pub use reload::reload_certificate;
 use std::io::Write;
 use std::sync::Arc;
+
+const CANNOT_WRITE: &str = "cannot write to standard output";
 
 /// What is served, where, and how.
 pub struct Plan {
@@ -74,12 +79,10 @@ impl Plan {
     fn prepare(&self) -> anyhow::Result<(App, ServerBuilder)> {
         capacity::raise_descriptor_limit();
         let limits = self.fit(self.server.limits(), 1);
-        let mut host = evconn::Host::builder()
+        let host = evconn::Host::builder()
             .limits(&limits)
-            .cache(self.cache.cache());
-        if let Some(count) = self.server.workers() {
-            host = host.workers(count);
-        }
+            .cache(self.cache.cache())
+            .workers(self.server.workers());
         let app = App::new(
             host.build()?,
             &self.component,
@@ -87,27 +90,49 @@ impl Plan {
             self.server.grants()?,
         )?;
         let service = app.load()?;
-        let builder = Server::builder(&service).limits(self.fit_service(limits, &service));
+        let mut builder = Server::builder(&service).limits(self.fit_service(limits, &service));
+        if let Some(count) = self.server.accept_rate() {
+            builder = builder.accept_rate(AcceptRate::per_second(count));
+        }
+        if let Some(time) = self.server.life.shutdown_after_idle {
+            builder = builder.shutdown_after_idle(time);
+        }
         Ok((app, self.server.configure(builder)?))
     }
 
     /// Lowers the number of connections further if each instance has several memories.
     fn fit_service(&self, limits: Limits, service: &Service) -> Limits {
         let limits = self.fit(limits, service.memories());
-        capacity::fit_pool(limits, service)
+        capacity::fit_pools(limits, service.max_connections(), service.memories())
     }
 
     /// Lowers the number of connections to what this machine supports.
-    fn fit(&self, limits: Limits, memories_each: usize) -> Limits {
+    pub fn fit(&self, limits: Limits, memories_each: usize) -> Limits {
+        capacity::fit(limits, self.needs(&limits, memories_each))
+    }
+
+    /// Returns how many connections one process supports, within these limits.
+    pub fn possible_of_one(&self, limits: Limits, memories_each: usize) -> usize {
+        let needs = Needs {
+            processes: 1,
+            ..self.needs(&limits, memories_each)
+        };
+        let host = evconn::Host::builder().limits(&limits);
+        let pooled = host.max_connections_with(memories_each);
+        machine::fit(needs).max_connections.min(pooled)
+    }
+
+    fn needs(&self, limits: &Limits, memories_each: usize) -> Needs {
         let sources = self.listen.sources.len();
-        capacity::fit(limits, self.server.needs(&limits, sources, memories_each))
+        self.server.needs(limits, sources, memories_each)
     }
 
     async fn run(&self, app: App, server: Server, signals: Signals) -> anyhow::Result<Served> {
         let handle = server.handle();
         let shutdown = self.server.life.apply(signals.shutdown());
-        announce(server.listeners()).context("cannot write to standard output")?;
+        announce(server.listeners().iter().map(Listener::name))?;
         systemd::ready();
+        tokio::spawn(systemd::stay_alive());
         tokio::spawn(reload::on_hangup(signals.hangups, app, handle.clone()));
         tokio::spawn(async move {
             handle.stopping().await;
@@ -120,10 +145,10 @@ impl Plan {
 }
 
 /// Prints a line for each listener: whoever started the server may wait for them.
-fn announce(listeners: &[Listener]) -> std::io::Result<()> {
+pub fn announce<'a>(names: impl Iterator<Item = &'a str>) -> anyhow::Result<()> {
     let mut stdout = std::io::stdout().lock();
-    for listener in listeners {
-        writeln!(stdout, "Listening on {}", listener.name())?;
+    for name in names {
+        writeln!(stdout, "Listening on {name}").context(CANNOT_WRITE)?;
     }
-    stdout.flush()
+    stdout.flush().context(CANNOT_WRITE)
 }

@@ -16,19 +16,29 @@ pub async fn on_hangup(mut hangups: Hangups, app: App, server: ServerHandle) {
     }
 }
 
-/// Reads the certificate again if there is one, where it may block.
 async fn certificate(ingress: &Ingress) {
+    match reload_certificate(ingress).await {
+        Ok(true) => tracing::info!("certificate reloaded"),
+        Ok(false) => {}
+        Err(error) => tracing::error!("certificate not reloaded, the old one stays: {error}"),
+    }
+}
+
+/// Reads the certificate again, where it may block. Returns whether there is one.
+pub async fn reload_certificate(ingress: &Ingress) -> anyhow::Result<bool> {
     #[cfg(feature = "tls")]
     if let Some(config) = ingress.tls_config().cloned() {
         let loading =
             tokio::task::spawn_blocking(move || config.reload().map_err(anyhow::Error::from));
-        match loading.await.map_err(anyhow::Error::from).flatten() {
-            Ok(()) => tracing::info!("certificate reloaded"),
-            Err(error) => tracing::error!("certificate not reloaded, the old one stays: {error}"),
-        }
+        return loading
+            .await
+            .map_err(anyhow::Error::from)
+            .flatten()
+            .map(|()| true);
     }
     #[cfg(not(feature = "tls"))]
     let _ = ingress;
+    Ok(false)
 }
 
 async fn component(app: &App, server: &ServerHandle) {

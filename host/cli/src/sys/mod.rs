@@ -1,7 +1,15 @@
 //! What depends on the operating system: all `cfg` of platforms in this crate is here.
 
+#[cfg(unix)]
+pub mod child;
+#[cfg(unix)]
+pub mod descriptors;
 pub mod files;
+#[cfg(unix)]
+pub mod memory;
 pub mod resources;
+#[cfg(unix)]
+pub mod sandbox;
 pub mod signals;
 #[cfg_attr(not(unix), path = "no_systemd.rs")]
 pub mod systemd;

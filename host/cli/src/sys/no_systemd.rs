@@ -5,3 +5,7 @@ pub fn ready() {}
 pub fn stopping() {}
 
 pub fn reloading() {}
+
+pub fn is_alive() {}
+
+pub async fn stay_alive() {}

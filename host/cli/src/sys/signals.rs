@@ -43,6 +43,11 @@ impl Signals {
         Shutdown::on(after(self.stops.clone(), 1)).now_on(after(self.stops.clone(), 2))
     }
 
+    /// Waits until more than `count` signals to stop have arrived. Does not borrow this value.
+    pub fn stop_after(&self, count: u32) -> impl Future<Output = ()> + use<> {
+        after(self.stops.clone(), count + 1)
+    }
+
     /// Returns the output of `work`, or `None` as soon as a signal stops the process.
     pub async fn unless_stopped<T>(&self, work: impl Future<Output = T>) -> Option<T> {
         self.unless_stopped_for(Duration::ZERO, work).await

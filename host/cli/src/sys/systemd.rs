@@ -20,6 +20,23 @@ pub fn reloading() {
     }
 }
 
+/// The server is running, for systemd's watchdog (`WatchdogSec=`). Call it more often than every second.
+pub fn is_alive() {
+    if sd_notify::watchdog_enabled().is_some() {
+        notify(&[NotifyState::Watchdog]);
+    }
+}
+
+/// Notifies systemd's watchdog for as long as this runs.
+pub async fn stay_alive() {
+    if let Some(interval) = sd_notify::watchdog_enabled() {
+        loop {
+            is_alive();
+            tokio::time::sleep(interval / 2).await;
+        }
+    }
+}
+
 fn notify(state: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(state) {
         tracing::warn!("cannot notify systemd ({}): {error}", state[0]);

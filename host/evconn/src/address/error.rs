@@ -151,6 +151,16 @@ pub enum SourceError {
     },
 }
 
+impl SourceError {
+    /// Returns the error of an open socket whose options cannot be set for accepting.
+    pub(crate) fn not_accepted_from(error: io::Error) -> Self {
+        Self::Io {
+            what: "accept from the socket".to_owned(),
+            error,
+        }
+    }
+}
+
 /// Returns the operating system's message, without what Rust adds to it.
 fn reason(error: &io::Error) -> String {
     let text = error.to_string();

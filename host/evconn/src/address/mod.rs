@@ -20,12 +20,14 @@ mod platform;
 mod platform;
 
 pub use error::SourceError;
-pub(crate) use name::look_up;
+pub(crate) use name::{look_up, resolve};
 pub use platform::{SocketFile, claim_inherited_descriptors};
 
 use std::fmt;
 use std::net::{Ipv6Addr, SocketAddr};
 use std::num::NonZeroU32;
+#[cfg(unix)]
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 
 /// Where a listener's connections come from.
@@ -212,7 +214,7 @@ impl ListenSource {
                 dual_stack: true,
             }]),
             Self::Name { host, port } => {
-                let addresses = name::resolve(host, *port)?.into_iter();
+                let addresses = resolve(host, *port)?.into_iter();
                 let opened = addresses.map(|address| Opened::Address {
                     address,
                     dual_stack: false,
@@ -231,8 +233,44 @@ impl ListenSource {
 }
 
 impl Opened {
+    /// Sets whether other processes may go on accepting from the queue of this socket when this one drains:
+    /// see [`Opened::Tcp`]. Has no effect on an address, which is bound later.
+    ///
+    /// Processes that serve one socket and end at the same time pass false: each drains the queue, and
+    /// together they accept every connection that arrived. On Linux, draining changes the socket that they
+    /// share: once one of them drains, no further peer can connect to any of them. Peers are refused only
+    /// when every process has closed the socket. A process that does not accept from it has to close its
+    /// own descriptor when the others have drained.
+    pub fn shared(mut self, value: bool) -> Self {
+        match &mut self {
+            Self::Address { .. } => {}
+            Self::Tcp { shared, .. } => *shared = value,
+            #[cfg(unix)]
+            Self::Unix { shared, .. } => *shared = value,
+        }
+        self
+    }
+
+    /// Returns the listening socket, to pass it to another process. Returns None for an address.
+    #[cfg(unix)]
+    pub fn socket(&self) -> Option<BorrowedFd<'_>> {
+        match self {
+            Self::Address { .. } => None,
+            Self::Tcp { listener, .. } => Some(listener.as_fd()),
+            Self::Unix { listener, .. } => Some(listener.as_fd()),
+        }
+    }
+
+    /// Removes the file of a Unix socket that was created here, so that no further peer can connect.
+    #[cfg(unix)]
+    pub fn remove_file(&mut self) {
+        if let Self::Unix { file, .. } = self {
+            *file = None;
+        }
+    }
+
     /// Returns whether other processes may have the socket too.
-    pub(crate) fn is_shared(&self) -> bool {
+    pub fn is_shared(&self) -> bool {
         match self {
             Self::Address { .. } => false,
             Self::Tcp { shared, .. } => *shared,

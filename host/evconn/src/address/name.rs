@@ -25,7 +25,7 @@ pub(super) fn is_one(text: &str) -> bool {
 }
 
 /// Returns the distinct addresses of a host name: at least one.
-pub(super) fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, SourceError> {
+pub(crate) fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, SourceError> {
     distinct(host, (host, port).to_socket_addrs())
 }
 

@@ -5,6 +5,7 @@ mod load;
 pub(crate) use load::one_line;
 pub use load::{LoadError, LoadProblem};
 
+use crate::sockets::ErrorCode as SocketsErrorCode;
 use crate::{GuestTrap, ListenSource, SourceError};
 use std::fmt;
 use std::net::SocketAddr;
@@ -96,6 +97,22 @@ impl Error {
         match self {
             Self::Program(trap) => trap.backtrace(),
             _ => None,
+        }
+    }
+
+    /// Adds the source that was to be listened on.
+    pub(crate) fn at(self, source: &ListenSource) -> Self {
+        match self {
+            Self::Socket(code) => Self::Listen {
+                place: source.clone(),
+                code,
+            },
+            // It is one of the addresses of a host name.
+            Self::Address { address, code } => Self::Listen {
+                place: ListenSource::Address(address),
+                code,
+            },
+            error => error,
         }
     }
 }
@@ -196,6 +213,12 @@ impl From<WasiErrorCode> for ErrorCode {
             | WasiErrorCode::TemporaryResolverFailure
             | WasiErrorCode::WouldBlock => Self::Unknown,
         }
+    }
+}
+
+impl From<SocketsErrorCode> for ErrorCode {
+    fn from(code: SocketsErrorCode) -> Self {
+        WasiErrorCode::from(code).into()
     }
 }
 

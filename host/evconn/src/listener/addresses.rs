@@ -1,11 +1,9 @@
 //! Listeners on several addresses with one port: the addresses of a host name.
 
+use super::rules::OnePort;
 use super::{Listener, ListenerBuilder};
-use crate::{Error, ErrorCode};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
-
-/// How many ports, chosen by the kernel for the first address, are tried for the other addresses.
-const PORT_ATTEMPTS: u32 = 16;
+use crate::Error;
+use std::net::SocketAddr;
 
 /// Binds a listener to each address: at least one. All have the same port, even if it is 0. An address of
 /// a family that this machine does not support is left out, unless there is no other.
@@ -16,24 +14,15 @@ pub(super) async fn bind_all(
     builder: &ListenerBuilder,
     addresses: &[SocketAddr],
 ) -> Result<Vec<Listener>, Error> {
-    let any_port = addresses.iter().all(|address| address.port() == 0);
     let mut attempt = 0;
     loop {
         attempt += 1;
-        let mut listeners = Vec::new();
-        let Err(error) = bind_each(builder, addresses, &mut listeners).await else {
-            return Ok(listeners);
+        let mut one_port = OnePort::new();
+        let Err(error) = bind_each(builder, addresses, &mut one_port).await else {
+            return Ok(one_port.opened);
         };
-        // The port is free for the first address, but not for this one: try another port for all.
-        let is_in_use = matches!(
-            error,
-            Error::Address {
-                code: ErrorCode::AddressInUse,
-                ..
-            }
-        );
-        let again = any_port && is_in_use && !listeners.is_empty() && attempt < PORT_ATTEMPTS;
-        close(&listeners).await;
+        let again = one_port.wants_another_port(addresses, &error, attempt);
+        close(&one_port.opened).await;
         if !again {
             return Err(error);
         }
@@ -43,34 +32,17 @@ pub(super) async fn bind_all(
 async fn bind_each(
     builder: &ListenerBuilder,
     addresses: &[SocketAddr],
-    listeners: &mut Vec<Listener>,
+    one_port: &mut OnePort<Listener>,
 ) -> Result<(), Error> {
-    let mut left_out = None;
     for address in addresses {
-        let mut address = *address;
-        if let Some(first) = listeners.first() {
-            address.set_port(first.local_addr().port());
-        }
-        let code = match builder.clone().bind(address).await {
-            Ok(listener) => {
-                listeners.push(listener);
-                continue;
-            }
-            Err(Error::Socket(code)) => code,
+        let address = one_port.with_port(*address);
+        match builder.clone().bind(address).await {
+            Ok(listener) => one_port.opened(listener.local_addr(), listener),
+            Err(Error::Socket(code)) => one_port.failed(address, code)?,
             Err(error) => return Err(error),
-        };
-        let error = Error::Address { address, code };
-        if !is_for_want_of_family(address, code) {
-            return Err(error);
         }
-        let family = family(address);
-        tracing::info!("not listening on {address}: this machine has no {family} ({code})");
-        left_out.get_or_insert(error);
     }
-    match left_out {
-        Some(error) if listeners.is_empty() => Err(error),
-        _ => Ok(()),
-    }
+    one_port.check()
 }
 
 /// Closes the listeners, and waits until they are closed.
@@ -80,26 +52,5 @@ async fn close(listeners: &[Listener]) {
     }
     for listener in listeners {
         listener.closed().await;
-    }
-}
-
-/// Returns whether an address cannot be bound because the machine does not support its family: not even
-/// that of the loopback interface.
-fn is_for_want_of_family(address: SocketAddr, code: ErrorCode) -> bool {
-    let loopback: IpAddr = match address {
-        SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
-        SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
-    };
-    let may_be = matches!(
-        code,
-        ErrorCode::NotSupported | ErrorCode::AddressNotBindable
-    );
-    may_be && UdpSocket::bind((loopback, 0)).is_err()
-}
-
-fn family(address: SocketAddr) -> &'static str {
-    match address {
-        SocketAddr::V4(_) => "IPv4",
-        SocketAddr::V6(_) => "IPv6",
     }
 }

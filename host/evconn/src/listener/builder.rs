@@ -1,16 +1,16 @@
 //! Configures and creates listeners.
 
 use super::acceptor::{self, Acceptor, AcceptorPre, BindOptions, DeferredAccept, Pace};
-use super::addresses;
 use super::callback::OneAtATime;
 use super::{
     AcceptError, AcceptRate, ConnectionCallback, Control, Handle, Listener, Owner, Status,
 };
+use super::{addresses, rules};
 use crate::log::with_log;
 use crate::sockets::{Policy, TcpOptions};
 use crate::{Connection, Error, ErrorCode, Host, ListenSource, Opened, address};
 use std::future::Future;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
@@ -182,6 +182,7 @@ impl ListenerBuilder {
     /// # }
     /// ```
     ///
+    /// # Errors
     /// [`Error::Source`] if the source cannot be opened; [`Error::Address`] with the address of a host
     /// name that cannot be bound; otherwise as [`Listener::bind`]. Nothing is left open then.
     ///
@@ -260,16 +261,13 @@ impl ListenerBuilder {
     fn bind_both(&self, address: SocketAddr) -> Result<Acceptor, Error> {
         let pre = AcceptorPre::new(&self.host)?;
         match Acceptor::bind(&pre, address, self.options()) {
-            Err(Error::Socket(
-                code @ (ErrorCode::NotSupported | ErrorCode::AddressNotBindable),
-            )) if address.ip().is_unspecified() => {
-                tracing::info!("listening on IPv4 only: this machine has no IPv6 ({code})");
+            Err(Error::Socket(code)) => {
+                let ipv4 = rules::ipv4_alone(address, code).ok_or(code)?;
                 let options = BindOptions {
                     dual_stack: false,
                     ..self.options()
                 };
-                let address = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), address.port());
-                Acceptor::bind(&pre, address, options)
+                Acceptor::bind(&pre, ipv4, options)
             }
             result => result,
         }

@@ -7,12 +7,15 @@ mod addresses;
 mod builder;
 mod callback;
 mod control;
+mod native;
 mod permits;
 mod rate;
+mod rules;
 mod state;
 
 pub use builder::ListenerBuilder;
 pub(crate) use callback::ConnectionCallback;
+pub use native::Listening;
 pub(crate) use permits::{Permit, PermitSource};
 pub use rate::AcceptRate;
 pub(crate) use rate::Source as TokenSource;

@@ -1,18 +1,18 @@
-//! Which member takes the next connection: one that has few.
+//! Balance: which member takes the next connection.
 //!
-//! A connection wakes every member that waits for one. Those that have clearly more connections than another
-//! one let it go first, for a moment: then they take a few, since the other may be stopped.
+//! A connection wakes every member that waits for one. A member that has clearly more connections than
+//! another one leaves new ones to it for a moment. Then it takes a few, since the other one may be stopped.
 
 use std::time::Duration;
 
-/// How long a busy member leaves connections to others.
+/// How long a busy member leaves new connections to others.
 pub(super) const PAUSE: Duration = Duration::from_millis(2);
 
 /// How many connections a busy member takes after that.
 pub(super) const FEW: usize = 8;
 
-/// Returns how many connections a member may take at once, which has `own` of them while another accepting
-/// one has the `least`. None: it has clearly more, and leaves them to others.
+/// Returns how many connections a member that has `own` may take at once, if `least` is the lowest number of
+/// the other accepting members. None: it has clearly more, and leaves new ones to others.
 pub(super) fn share(own: usize, least: Option<usize>) -> Option<usize> {
     let Some(least) = least else {
         return Some(usize::MAX);
@@ -26,7 +26,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_has_clearly_more_than_another_leaves_them_to_it() {
+    fn a_member_with_clearly_more_than_another_leaves_new_ones_to_it() {
         for (own, least, expected) in [
             (0, 0, Some(1)),
             (1, 0, Some(1)),
@@ -45,7 +45,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_alone_takes_all() {
+    fn a_member_that_is_alone_takes_all() {
         assert_eq!(share(1_000, None), Some(usize::MAX));
     }
 

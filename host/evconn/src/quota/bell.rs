@@ -1,8 +1,8 @@
 //! The bell: it tells the acceptors of all processes that something was given back.
 //!
-//! On Linux it is an eventfd, which nobody reads: each write wakes every event loop that watches it. (A
-//! process that read it would silence it for others, which have not looked yet.) Elsewhere nothing does
-//! that for several processes, and acceptors look again after a while.
+//! On Linux it is an eventfd that nobody reads: each write wakes every event loop that watches it. (Reading
+//! it would hide the event from processes that have not noticed it yet.) Other systems have nothing that
+//! wakes several processes: acceptors check again after a while.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -10,13 +10,13 @@ use std::time::Duration;
 #[cfg(target_os = "linux")]
 use tokio::io::{Interest, unix::AsyncFd};
 
-/// How long to wait where the bell cannot be heard.
+/// How long to wait between checks where the bell has no effect.
 const WITHOUT_BELL: Duration = Duration::from_millis(10);
 
 pub(super) struct Bell(OwnedFd);
 
 impl Bell {
-    /// Creates a bell. Elsewhere than on Linux, its descriptor is only a copy of the memory's.
+    /// Creates a bell. On other systems than Linux, its descriptor is a copy of the memory's.
     pub fn create(_memory: BorrowedFd<'_>) -> io::Result<Self> {
         #[cfg(target_os = "linux")]
         {
@@ -35,7 +35,7 @@ impl Bell {
     }
 
     pub fn ring(&self) {
-        // It fails when it was rung 2^64 times.
+        // It fails after 2^64 writes.
         #[cfg(target_os = "linux")]
         let _ = rustix::io::write(&self.0, &1_u64.to_ne_bytes());
     }
@@ -47,17 +47,17 @@ impl AsFd for Bell {
     }
 }
 
-/// Hears the bell in the event loop of one acceptor.
+/// Waits for the bell, in the event loop of one acceptor.
 #[derive(Default)]
-pub(super) struct Ear {
+pub(super) struct BellWaiter {
     #[cfg(target_os = "linux")]
     bell: Option<AsyncFd<OwnedFd>>,
 }
 
 #[cfg(target_os = "linux")]
-impl Ear {
-    /// Waits until the bell is rung, or was since the last call. May return early.
-    pub async fn hear(&mut self, bell: &Bell) {
+impl BellWaiter {
+    /// Waits until the bell is rung, or returns at once if it was rung since the last call. May return early.
+    pub async fn wait(&mut self, bell: &Bell) {
         if self.bell.is_none() {
             self.bell = register(bell);
         }
@@ -73,14 +73,14 @@ impl Ear {
 }
 
 #[cfg(not(target_os = "linux"))]
-impl Ear {
-    pub async fn hear(&mut self, _bell: &Bell) {
+impl BellWaiter {
+    pub async fn wait(&mut self, _bell: &Bell) {
         tokio::time::sleep(WITHOUT_BELL).await;
     }
 }
 
-/// Registers the bell with this event loop. Whatever was rung before is heard. Each acceptor has a
-/// descriptor of its own, since an event loop takes one only once.
+/// Registers the bell with this event loop. If it was rung before, that is noticed. Each acceptor has a
+/// descriptor of its own, since an event loop accepts each only once.
 #[cfg(target_os = "linux")]
 #[allow(
     unsafe_code,
@@ -95,7 +95,9 @@ fn register(bell: &Bell) -> Option<AsyncFd<OwnedFd>> {
     match registered {
         Ok(registered) => Some(registered),
         Err(error) => {
-            tracing::debug!("cannot wait for the bell of the quota, but look again soon: {error}");
+            tracing::debug!(
+                "cannot wait for the bell of the quota, checking periodically: {error}"
+            );
             None
         }
     }

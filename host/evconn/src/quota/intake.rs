@@ -1,7 +1,7 @@
-//! What an acceptor takes from the quota: permits, as many as are free and as are its share.
+//! The permits that an acceptor takes from the quota: as many as are free, up to its share.
 
 use super::balance::{FEW, PAUSE};
-use super::bell::Ear;
+use super::bell::BellWaiter;
 use super::member::{Member, Permit};
 use std::num::NonZeroU32;
 use std::time::Instant;
@@ -24,10 +24,10 @@ pub(crate) struct Intake {
     entries: Vec<u32>,
     /// Whether this acceptor is counted as one that accepts.
     accepts: bool,
-    /// Until when connections are left to others.
+    /// Connections are left to others until this time.
     paused_until: Option<Instant>,
     given_back: watch::Receiver<()>,
-    ear: Ear,
+    waiter: BellWaiter,
 }
 
 impl Intake {
@@ -38,7 +38,7 @@ impl Intake {
             entries: Vec::new(),
             accepts: false,
             paused_until: None,
-            ear: Ear::default(),
+            waiter: BellWaiter::default(),
         }
     }
 
@@ -77,13 +77,13 @@ impl Intake {
     /// Waits until a permit may be free.
     pub async fn wait(&mut self) {
         tokio::select! {
-            () = self.member.rung(&mut self.ear) => {}
+            () = self.member.rung(&mut self.waiter) => {}
             // The member keeps the sender.
             _ = self.given_back.changed() => {}
         }
     }
 
-    /// Waits until others have had the time to take the connections, or one of this process has ended.
+    /// Waits until this time, while others take the connections, or until one of this process has ended.
     pub async fn pause(&mut self, until: Instant) {
         tokio::select! {
             () = tokio::time::sleep_until(until.into()) => {}
@@ -91,7 +91,7 @@ impl Intake {
         }
     }
 
-    /// Returns how many connections may be taken for the sake of balance, or until when none.
+    /// Returns how many connections may be taken for the sake of balance, or the time until which none may.
     fn share(&mut self) -> Result<usize, Instant> {
         if let Some(share) = self.member.share() {
             self.paused_until = None;
@@ -112,11 +112,11 @@ impl Intake {
         }
     }
 
-    /// Takes permits until there are so many.
+    /// Takes permits until there are `count`.
     fn take(&mut self, count: usize) {
         let wanted = count.saturating_sub(self.entries.len());
         if wanted > 0 {
-            // What is given back from now on is not missed.
+            // From now on, entries that are given back are noticed.
             self.given_back.mark_unchanged();
             self.member.take(wanted, &mut self.entries);
             self.set_accepts(!self.entries.is_empty());

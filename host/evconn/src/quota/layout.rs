@@ -1,4 +1,4 @@
-//! Where everything is in the shared memory, and the settings at its beginning, which never change.
+//! The layout of the shared memory, and the settings at its beginning, which never change.
 //!
 //! ```text
 //! the lock | settings | state | a slot for each member | entries | free entries | peers
@@ -11,7 +11,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::num::NonZeroU32;
 
-/// The first word: what this memory is, and the version of its layout.
+/// The first word: it identifies the memory of a quota, and the version of its layout.
 const MAGIC: u64 = u64::from_be_bytes(*b"evquota1");
 
 /// The largest number of connections: more than a machine has descriptors for.
@@ -31,47 +31,47 @@ mod setting {
 
 /// Words of the state of the whole server.
 pub(super) mod state {
-    /// How many times the lock was taken.
+    /// How many times the lock has been taken.
     pub const GENERATION: usize = 8;
-    /// Set if what is derived from the entries may be wrong.
+    /// Set if the data that are derived from the entries may be wrong.
     pub const DIRTY: usize = 9;
-    /// How many entries are free.
+    /// Number of free entries.
     pub const FREE: usize = 10;
-    /// How many connections are open.
+    /// Number of open connections.
     pub const OPEN: usize = 11;
     /// The number of the connection that began last.
     pub const NUMBER: usize = 12;
     /// When an entry was freed last, in nanoseconds of the monotonic clock.
     pub const LAST_RELEASE: usize = 13;
-    /// Who waits for the bell: bits of [`Awaited`](super::super::table::Awaited).
+    /// What processes wait for the bell for: bits of [`Awaited`](super::super::table::Awaited).
     pub const WAITING: usize = 14;
     /// The bucket of tokens: its time and its level.
     pub const BUCKET: [usize; 2] = [15, 16];
-    /// What members served that are gone: [`Count::ALL`](super::Count).
+    /// The counts of past members: [`Count::ALL`](super::Count).
     pub const TOTALS: usize = 24;
 }
 
 /// Words of the slot of a member.
 #[derive(Clone, Copy)]
 pub(super) enum Slot {
-    /// How many entries it has.
+    /// Number of its entries.
     Entries = 0,
-    /// How many of them are connections.
+    /// Number of its open connections.
     Open = 1,
-    /// How many of its acceptors accept.
+    /// Number of its acceptors that accept.
     Accepting = 2,
     /// Set if another process had to take the lock away from it.
-    Robbed = 3,
-    /// What it has served: [`Count::ALL`].
+    LockLost = 3,
+    /// Its counts: [`Count::ALL`].
     Counts = 8,
 }
 
 /// Words of an entry.
 #[derive(Clone, Copy)]
 pub(super) enum Entry {
-    /// Whose it is, and what it is: see [`table`](super::table).
+    /// The member that has it, and flags: see [`table`](super::table).
     Owner = 0,
-    /// The upper and lower half of its peer.
+    /// The upper and the lower half of its peer's address.
     PeerHigh = 1,
     PeerLow = 2,
 }
@@ -81,7 +81,7 @@ pub(super) enum Entry {
 pub(super) enum Peer {
     High = 0,
     Low = 1,
-    /// How many connections it has. 0: none, and the place is free.
+    /// Number of its connections. 0: the place is free.
     Count = 2,
 }
 
@@ -90,7 +90,7 @@ const SLOT: usize = 16;
 const ENTRY: usize = 3;
 const PEER: usize = 3;
 
-/// The settings. They were checked: whatever another process writes, they are what they were.
+/// The settings, as they were when they were checked: other processes cannot change this copy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Layout {
     pub members: u16,
@@ -98,7 +98,7 @@ pub(super) struct Layout {
     pub per_peer: Option<usize>,
     pub ipv6_prefix: u8,
     pub rate: Option<NonZeroU32>,
-    /// Chosen at random, so that no peer can choose its place among the peers.
+    /// Random, so that no peer can choose its place among the peers.
     pub hash_keys: [u64; 2],
 }
 
@@ -166,7 +166,7 @@ impl Layout {
         fits.then_some(layout)
     }
 
-    /// Returns how many words the memory has.
+    /// Returns the number of words of the memory.
     pub fn words(&self) -> usize {
         self.peers_at() + PEER * self.peers()
     }
@@ -196,7 +196,7 @@ impl Layout {
         self.entries_at() + ENTRY * entry + word as usize
     }
 
-    /// Returns where the number of a free entry is: the last one of them is taken next.
+    /// Returns where the list of free entries has its element `position`. The last element is taken next.
     pub fn free(&self, position: usize) -> usize {
         self.free_at() + position
     }

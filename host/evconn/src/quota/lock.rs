@@ -1,38 +1,38 @@
-//! The lock of the shared memory. It knows who has it, so that it can be taken away from a process that is
-//! gone.
+//! The lock of the shared memory. It contains its holder, so that it can be taken away from a process that
+//! is gone.
 
 use super::memory::Memory;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-/// Who has the lock: a member, by its number and 1, or the process that watches over them.
+/// A holder of the lock: a member, as its number plus 1, or the supervisor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Holder(u32);
 
 impl Holder {
-    /// The process that releases members.
+    /// The process that creates the quota and releases members.
     pub const SUPERVISOR: Self = Self(1 << 16 | 1);
 
     pub fn member(number: u16) -> Self {
         Self(u32::from(number) + 1)
     }
 
-    /// Returns the member, if it is one of so many.
+    /// Returns the member, if it is one of the first `members`.
     pub fn as_member(self, members: u16) -> Option<u16> {
         let number = u16::try_from(self.0.checked_sub(1)?).ok()?;
         (number < members).then_some(number)
     }
 }
 
-/// Set in the lock while somebody may wait for it.
+/// Set in the lock while a thread may be waiting for it.
 const AWAITED: u32 = 1 << 31;
 
-/// How many times to look for a free lock before waiting: it is held for less than a microsecond, unless
-/// the kernel has stopped its holder.
+/// How many times to check the lock before sleeping: it is held for less than a microsecond, unless its
+/// holder has been preempted or stopped.
 const SPINS: u32 = 100;
 
-/// How long to wait before looking again, whatever happens: a process may be gone before it has woken the
-/// others.
+/// How long to sleep before checking again, even if nobody wakes this thread: a process may die before it
+/// has woken the others.
 const NAP: Duration = Duration::from_millis(5);
 
 /// How to wait for the lock.
@@ -43,7 +43,7 @@ pub(super) struct Terms {
     pub members: u16,
     /// A member whose process is gone.
     pub gone: Option<u16>,
-    /// How long to wait for one and the same holder, before the lock is taken away from it.
+    /// How long to wait for the same holder before the lock is taken away from it.
     pub patience: Duration,
 }
 
@@ -51,7 +51,7 @@ pub(super) struct Terms {
 pub(super) struct Locked<'a> {
     lock: &'a AtomicU32,
     holder: Holder,
-    /// From whom it was taken away.
+    /// The holder from which it was taken away.
     pub taken_from: Option<Holder>,
     subject: &'a dyn Subject,
 }
@@ -61,7 +61,7 @@ pub(super) trait Subject {
     /// Returns how many times the lock was taken.
     fn generation(&self) -> u64;
 
-    /// Called when it turns out that the lock was taken away from this process while it had it.
+    /// Called if the lock turns out to have been taken away from this process while it held it.
     fn lost(&self);
 }
 
@@ -91,7 +91,7 @@ fn take(lock: &AtomicU32, current: u32, new: u32) -> Result<(), u32> {
     taken.map(drop)
 }
 
-/// Waits for the lock. Returns from whom it was taken away.
+/// Waits for the lock. Returns the holder from which it was taken away, if it was.
 fn wait(lock: &AtomicU32, terms: Terms, subject: &dyn Subject) -> Option<Holder> {
     let mut spins = 0;
     let mut watched = Watched::default();
@@ -99,7 +99,7 @@ fn wait(lock: &AtomicU32, terms: Terms, subject: &dyn Subject) -> Option<Holder>
         let word = lock.load(Ordering::Relaxed);
         let holder = Holder(word & !AWAITED);
         if holder.0 == 0 {
-            // Others may wait, too.
+            // Other threads may be waiting, too.
             let new = if spins < SPINS { 0 } else { AWAITED } | terms.holder.0;
             if take(lock, word, new).is_ok() {
                 return None;
@@ -123,7 +123,7 @@ fn wait(lock: &AtomicU32, terms: Terms, subject: &dyn Subject) -> Option<Holder>
     }
 }
 
-/// For how long the lock is held by one holder.
+/// Measures for how long a holder has held the lock.
 #[derive(Default)]
 struct Watched {
     last: Option<(Holder, u64, Instant)>,
@@ -131,11 +131,11 @@ struct Watched {
 }
 
 impl Watched {
-    /// Returns for how long `holder` has had the lock since it took it for the `generation`th time.
+    /// Returns for how long `holder` has been observed to hold the lock, in this generation of it.
     fn held_for(&mut self, holder: Holder, generation: u64) -> Duration {
         let now = Instant::now();
         self.time = match self.last {
-            // If this process was stopped in between, the holder may have been, too.
+            // If this process was stopped in between, the holder may have been stopped, too.
             Some((by, times, then)) if (by, times) == (holder, generation) => {
                 self.time + now.duration_since(then).min(10 * NAP)
             }
@@ -148,7 +148,7 @@ impl Watched {
 
 impl Drop for Locked<'_> {
     fn drop(&mut self) {
-        // In tests, a panic is the sudden death of the process. Nothing else in here panics.
+        // In tests, a panic stands for the death of the process. Nothing else panics here.
         if cfg!(test) && std::thread::panicking() {
             return;
         }
@@ -162,7 +162,7 @@ impl Drop for Locked<'_> {
     }
 }
 
-/// Waits until somebody wakes this thread, if the lock still has this value; for a while at most.
+/// Sleeps until another process wakes this thread, for up to [`NAP`], if the lock still has this value.
 #[cfg(target_os = "linux")]
 fn nap(lock: &AtomicU32, word: u32) {
     use rustix::thread::futex::{Flags, wait};
@@ -182,7 +182,7 @@ fn wake_one(lock: &AtomicU32) {
 
 #[cfg(not(target_os = "linux"))]
 fn nap(_lock: &AtomicU32, _word: u32) {
-    // Nobody wakes this thread.
+    // Nothing wakes this thread earlier.
     std::thread::sleep(NAP / 50);
 }
 

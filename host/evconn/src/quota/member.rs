@@ -1,6 +1,6 @@
-//! A process that serves connections, and what it has: permits, counts and tokens.
+//! A process that serves connections, and what it has of the quota: permits, counts and tokens.
 
-use super::bell::Ear;
+use super::bell::BellWaiter;
 use super::layout::Slot;
 use super::{Quota, balance, now};
 use crate::served::Count;
@@ -21,7 +21,7 @@ struct Inner {
     quota: Quota,
     number: u16,
     capacity: usize,
-    /// Told whenever this process gives entries back.
+    /// Notified whenever this process gives entries back.
     given_back: watch::Sender<()>,
 }
 
@@ -35,7 +35,7 @@ impl Member {
         }))
     }
 
-    /// Returns how many connections this process itself can have.
+    /// Returns how many connections this process can have.
     pub(crate) fn capacity(&self) -> usize {
         self.0.capacity.min(self.max_connections())
     }
@@ -83,18 +83,18 @@ impl Member {
         self.0.given_back.send_replace(());
     }
 
-    /// Returns what is told when this process gives entries back.
+    /// Returns a receiver that is notified when this process gives entries back.
     pub(super) fn given_back(&self) -> watch::Receiver<()> {
         self.0.given_back.subscribe()
     }
 
     /// Waits until an entry may be free.
-    pub(super) async fn rung(&self, ear: &mut Ear) {
-        ear.hear(&self.0.quota.0.bell).await;
+    pub(super) async fn rung(&self, waiter: &mut BellWaiter) {
+        waiter.wait(&self.0.quota.0.bell).await;
     }
 
-    /// Returns how many connections may be taken now for the sake of balance: None if others have clearly
-    /// fewer.
+    /// Returns how many connections may be taken now for the sake of balance, or None if another member has
+    /// clearly fewer.
     pub(super) fn share(&self) -> Option<usize> {
         let table = &self.0.quota.0.table;
         let others = (0..table.layout.members).filter(|member| *member != self.0.number);
@@ -103,7 +103,7 @@ impl Member {
         balance::share(table.open_of(self.0.number), least)
     }
 
-    /// Records that one more acceptor of this process accepts, or one fewer.
+    /// Records that an acceptor of this process begins or stops accepting.
     pub(super) fn set_accepting(&self, accepts: bool) {
         let table = &self.0.quota.0.table;
         let word = table.layout.slot(self.0.number, Slot::Accepting);
@@ -142,7 +142,7 @@ impl Permit {
         quota.0.table.lock(*number).begin(*number, self.entry)
     }
 
-    /// Counts the connection as one of this peer, unless the peer has as many as it may.
+    /// Counts the connection as one of this peer. Returns false if the peer has the maximum already.
     pub fn count_peer(&self, peer: IpAddr) -> bool {
         let Inner { quota, number, .. } = &*self.member.0;
         let peer = match peer {
@@ -153,7 +153,7 @@ impl Permit {
         session.count_peer(*number, self.entry, peer.to_bits())
     }
 
-    /// Takes the connection off its peer's count.
+    /// Removes the connection from its peer's count.
     pub fn forget_peer(&self) {
         let Inner { quota, number, .. } = &*self.member.0;
         quota.0.table.lock(*number).forget_peer(*number, self.entry);
@@ -166,17 +166,17 @@ impl Drop for Permit {
     }
 }
 
-/// The tokens of the quota, which its connections take before they are accepted.
+/// The tokens of the quota: one is taken before each connection is accepted.
 pub(crate) struct Tokens {
     member: Member,
-    ear: Ear,
+    waiter: BellWaiter,
 }
 
 impl Tokens {
     pub fn of(member: Member) -> Self {
         Self {
             member,
-            ear: Ear::default(),
+            waiter: BellWaiter::default(),
         }
     }
 
@@ -212,7 +212,7 @@ impl Tokens {
     pub async fn wait(&mut self, until: Instant) {
         tokio::select! {
             () = tokio::time::sleep_until(until.into()) => {}
-            () = self.member.rung(&mut self.ear) => {}
+            () = self.member.rung(&mut self.waiter) => {}
         }
     }
 }

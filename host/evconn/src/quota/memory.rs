@@ -1,7 +1,7 @@
 //! The memory that the processes share: a lock, and words that are read and written one at a time.
 //!
-//! All of it is atomic, since other processes write to it at any time. What the words mean is decided in
-//! [`layout`](super::layout).
+//! All of it is atomic, since other processes write to it at any time. [`layout`](super::layout) defines the
+//! meaning of the words.
 
 use super::named;
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
@@ -122,7 +122,7 @@ impl Memory {
         self.word(word).store(value, Ordering::Release);
     }
 
-    /// Adds to a word. Returns what it was.
+    /// Adds to a word. Returns its previous value.
     pub fn add(&self, word: usize, value: u64) -> u64 {
         #[cfg(test)]
         super::tests::death::step();
@@ -130,8 +130,8 @@ impl Memory {
     }
 }
 
-/// Creates a file that has no name and cannot change its size: no process can take the memory from under
-/// another.
+/// Creates a file without a name, whose size cannot change: no process can take the memory away from
+/// another one.
 #[cfg(target_os = "linux")]
 fn create_file(size: usize) -> io::Result<OwnedFd> {
     use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, ftruncate, memfd_create};
@@ -139,7 +139,7 @@ fn create_file(size: usize) -> io::Result<OwnedFd> {
     let file = match memfd_create("evconn-quota", flags) {
         Ok(file) => file,
         Err(error) => {
-            tracing::debug!("no memfd for the quota, which gets a temporary file: {error}");
+            tracing::debug!("no memfd for the quota, using a temporary file: {error}");
             return create_temporary(size);
         }
     };
@@ -156,8 +156,8 @@ fn create_file(size: usize) -> io::Result<OwnedFd> {
     create_temporary(size)
 }
 
-/// Creates a temporary file without a name. Its blocks are written, since a full disk would otherwise be
-/// noticed by a signal.
+/// Creates a temporary file without a name. Its blocks are written now: on a full disk, a later access would
+/// raise a signal.
 fn create_temporary(size: usize) -> io::Result<OwnedFd> {
     use std::hash::{BuildHasher, RandomState};
     use std::io::Read;

@@ -1,9 +1,9 @@
 //! The limits of a server that consists of several processes: how many connections are open, how many of
-//! each peer, and how many are accepted per second, counted exactly in a memory that they share.
+//! each peer, and how many are accepted per second, counted exactly in memory that they share.
 //!
-//! The processes trust each other, but not each other's health: any of them may be stopped or killed at any
-//! instant, and what it had is counted until it is released. Who starts the processes, and notices that one
-//! is gone, is decided elsewhere.
+//! Any of the processes may be stopped or killed at any instant: what it had is counted until it is released.
+//! Nothing that a process writes to the memory makes another one crash, hang or access anything else.
+//! Starting the processes, and noticing that one is gone, is the caller's task.
 
 mod balance;
 mod bell;
@@ -34,14 +34,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use table::{Ring, Table};
 
-/// The limits of a server that consists of several processes, in a memory that they share: the maximum
-/// number of connections, of all peers and of each, and the rate at which they are accepted. They hold for
-/// all processes together, exactly, whenever one of them dies.
+/// The limits of a server that consists of several processes, in memory that they share: the maximum
+/// number of connections, of all peers and of each, and the rate at which they are accepted. They are exact
+/// for all processes together, whenever one of them dies.
 ///
 /// One process creates the quota and passes its [`descriptors`](Self::descriptors) to others, which
 /// [`open`](Self::open) it. A process that serves connections [`join`](Self::join)s as a member and gives the
-/// [`Member`] to its server. When its process has ended, in whatever way, whoever notices
-/// [`release`](Self::release)s the member. Cloning is cheap.
+/// [`Member`] to its server. When a member's process has ended, in whatever way, another process has to
+/// [`release`](Self::release) it. Cloning is cheap.
 ///
 /// ```
 /// use evconn::{Limits, Quota};
@@ -64,19 +64,20 @@ pub struct Quota(Arc<Inner>);
 struct Inner {
     table: Table,
     bell: Bell,
-    /// Who had the lock when [`Quota::stuck`] was called, for the how many-th time, and since when.
+    /// The holder of the lock that [`Quota::stuck`] has seen, the generation of the lock, and the time of the
+    /// first such observation.
     observed: Mutex<Option<(lock::Holder, u64, Instant)>>,
 }
 
-/// How long a member may have the lock. It takes less than a microsecond, unless it is stopped.
+/// How long a member may hold the lock. It holds it for less than a microsecond, unless it is stopped.
 const STUCK: Duration = Duration::from_millis(500);
 
 impl Quota {
-    /// Creates a quota for up to so many members. These limits count:
+    /// Creates a quota for up to this number of members. It has these limits:
     /// [`max_connections`](Limits::max_connections),
     /// [`max_connections_per_peer`](Limits::max_connections_per_peer) and
     /// [`peer_ipv6_prefix`](Limits::peer_ipv6_prefix); and the number of connections that are accepted per
-    /// second, which is also the number that may be accepted at once after a while without any.
+    /// second, as many of which may be accepted at once.
     ///
     /// # Errors
     /// [`io::ErrorKind::InvalidInput`] if there are no members, or more than 16,777,216 connections;
@@ -127,12 +128,12 @@ impl Quota {
         Member::new(self.clone(), member, capacity)
     }
 
-    /// Gives back all that a member had, whose process is gone, and returns how many connections it had.
-    /// What it has served is added to that of the past members; those connections have failed. Another
-    /// process can join as this member after that.
+    /// Frees all that a member has whose process is gone, and returns how many connections it had. These
+    /// count as failed, and its counts are added to those of past members. After that, another process can
+    /// join as this member.
     ///
-    /// If another member is stopped at the wrong moment, this takes half a second, and
-    /// [`stuck`](Self::stuck) returns that member then.
+    /// If another member was stopped while it held the lock of the memory, this takes half a second, and
+    /// [`stuck`](Self::stuck) returns that member afterwards.
     ///
     /// # Panics
     /// If the quota has no such member.
@@ -140,7 +141,7 @@ impl Quota {
         let members = self.0.table.layout.members;
         assert!(member < members, "member {member} of {members}");
         let had = self.0.table.release(member, now());
-        // It may have died before it could ring.
+        // The member may have died before it could ring.
         self.0.bell.ring();
         had
     }
@@ -160,7 +161,7 @@ impl Quota {
         self.0.table.open_of(member)
     }
 
-    /// Returns what all members have served, past ones included.
+    /// Returns the counts of all members together, including past ones.
     pub fn served(&self) -> Served {
         let Table { memory, layout } = &self.0.table;
         Served::from_counts(|count| {
@@ -170,7 +171,7 @@ impl Quota {
         })
     }
 
-    /// Returns for how long no connection has been open: None while one is.
+    /// Returns for how long no connection has been open, or None while one is.
     pub fn idle_for(&self) -> Option<Duration> {
         let Table { memory, .. } = &self.0.table;
         if self.0.table.open() > 0 {
@@ -180,14 +181,14 @@ impl Quota {
         Some(Duration::from_nanos(now().saturating_sub(since)))
     }
 
-    /// Returns a member that is stopped while the others wait for it: it has had the lock of the memory for
-    /// more than half a second, as observed by two calls of this function, which takes less than a
-    /// microsecond otherwise. Kill its process, and [`release`](Self::release) it.
+    /// Returns a member that was stopped while it held the lock of the memory, for which the others wait: it
+    /// has held it for more than half a second, from an earlier call of this function to this one, rather
+    /// than for less than a microsecond. Kill its process, and [`release`](Self::release) it.
     pub fn stuck(&self) -> Option<u16> {
         let table = &self.0.table;
         let members = table.layout.members;
-        let was_robbed = |member: &u16| table.of_slot(*member, Slot::Robbed) != 0;
-        if let Some(member) = (0..members).find(was_robbed) {
+        let has_lost_lock = |member: &u16| table.of_slot(*member, Slot::LockLost) != 0;
+        if let Some(member) = (0..members).find(has_lost_lock) {
             return Some(member);
         }
         let mut observed = self

@@ -1,7 +1,7 @@
 //! How many connections each peer has, over all members: a hash table with linear probing.
 //!
-//! It is derived from the entries of the [`table`](super::table), and only used by who has the lock. Whatever
-//! is in the memory, each call looks at each place once at most.
+//! It is derived from the entries of the [`table`](super::table), and used by the holder of the lock only.
+//! Whatever is in the memory, each call visits each place at most once.
 
 use super::layout::Peer;
 use super::table::Table;
@@ -24,8 +24,8 @@ impl<'a> Peers<'a> {
         self.find(peer).map_or(0, |place| self.count_at(place))
     }
 
-    /// Adds a connection of the peer. Returns false if there is no place, which cannot be: less than half of
-    /// them are in use.
+    /// Adds a connection of the peer. Returns false if no place is free, which only damaged memory causes: at
+    /// most half of them are in use.
     pub fn add(&self, peer: u128) -> bool {
         let Some(place) = self.find(peer) else {
             return false;
@@ -38,7 +38,7 @@ impl<'a> Peers<'a> {
         true
     }
 
-    /// Takes a connection of the peer away.
+    /// Removes a connection of the peer.
     pub fn remove(&self, peer: u128) {
         let Some(place) = self.find(peer) else {
             return;
@@ -56,7 +56,7 @@ impl<'a> Peers<'a> {
             .find(|&place| self.count_at(place) == 0 || self.key(place) == peer)
     }
 
-    /// Frees a place, and moves the following peers as far forward as they may be.
+    /// Frees a place, and moves the following peers forward as far as linear probing allows.
     fn close_gap(&self, mut gap: usize) {
         let last = self.places() - 1;
         for place in self.from(gap).skip(1) {
@@ -82,7 +82,7 @@ impl<'a> Peers<'a> {
         (0..places).map(move |step| (first + step) & (places - 1))
     }
 
-    /// Returns the place that is looked at first.
+    /// Returns the place that is visited first.
     fn home(&self, peer: u128) -> usize {
         let [one, other] = self.0.layout.hash_keys;
         let high = (peer >> 64) as u64 ^ one;

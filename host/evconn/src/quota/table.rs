@@ -1,8 +1,9 @@
 //! The table of connections: an entry for each that may be open.
 //!
-//! The entries are the truth. An entry belongs to nobody or to a member, by one word, so that it is valid at
-//! any instant. What is derived from the entries, namely the list of free ones, the numbers, and the counts of
-//! peers, is only valid while nobody has the lock: it is made anew when the lock was taken away from somebody.
+//! The entries are authoritative. One word of an entry says whether it is free or which member has it, so that
+//! an entry is valid at any instant. The list of free entries, the numbers of entries and the counts of peers
+//! are derived from the entries, and valid only while nobody holds the lock: they are rebuilt after the lock
+//! was taken away from its holder.
 
 use super::layout::{Entry, Layout, Slot, state};
 use super::lock::{Holder, Locked, Subject, Terms, holder, lock};
@@ -13,21 +14,21 @@ use crate::served::Count;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-/// The bits of an entry's owner: the number of the member and 1, or 0 for nobody, and what the entry is.
+/// The bits of an entry's owner: the number of the member plus 1, or 0 if it is free; and flags.
 const MEMBER: u64 = (1 << 20) - 1;
 /// It is a connection, rather than a permit for one.
 const CONNECTION: u64 = 1 << 20;
 /// Its peer is known and counted.
 const COUNTED: u64 = 1 << 21;
 
-/// How long a member waits for another that is stopped while it has the lock. The supervisor, which kills
-/// it, is faster.
+/// How long a member waits for another one that was stopped while it held the lock. The supervisor, which
+/// kills that one, is faster.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// How long the supervisor waits for a member that is stopped while it has the lock.
+/// How long the supervisor waits for a member that was stopped while it held the lock.
 const PATIENCE_OF_SUPERVISOR: Duration = Duration::from_millis(500);
 
-/// What is awaited by those that wait for the bell.
+/// What processes wait for the bell for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u64)]
 pub(super) enum Awaited {
@@ -41,13 +42,13 @@ pub(super) struct Table {
     pub layout: Layout,
 }
 
-/// The table while this process has the lock.
+/// The table while this process holds the lock.
 pub(super) struct Session<'a> {
     table: &'a Table,
     _locked: Locked<'a>,
 }
 
-/// Whether somebody waits for what was given back, and the bell has to be rung.
+/// Whether a process waits for what was given back, so that the bell has to be rung.
 #[must_use]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Ring(pub bool);
@@ -91,8 +92,8 @@ impl Table {
             _locked: locked,
         };
         self.memory.add(state::GENERATION, 1);
-        if let Some(robbed) = taken_from {
-            session.rob(robbed, gone);
+        if let Some(previous) = taken_from {
+            session.record_loss(previous, gone);
         }
         if taken_from.is_some() || self.memory.get(state::DIRTY) != 0 {
             session.rebuild();
@@ -100,13 +101,13 @@ impl Table {
         session
     }
 
-    /// Returns who has the lock, and how many times it was taken.
+    /// Returns the holder of the lock, and how many times it has been taken.
     pub fn holder(&self) -> Option<(Holder, u64)> {
         holder(&self.memory).map(|holder| (holder, self.memory.get(state::GENERATION)))
     }
 
-    /// Frees the entries of a member whose process is gone, and begins its slot anew. Returns how many
-    /// connections it had.
+    /// Frees the entries of a member whose process is gone, and resets its slot. Returns how many connections
+    /// it had.
     pub fn release(&self, member: u16, now: u64) -> usize {
         let gone = Some(member);
         let mut session = self.session(Holder::SUPERVISOR, gone, PATIENCE_OF_SUPERVISOR);
@@ -140,7 +141,7 @@ impl Subject for Table {
     }
 
     fn lost(&self) {
-        // What this process has written since may have met what others have written.
+        // This process and others may have written at the same time.
         self.memory.set(state::DIRTY, 1);
     }
 }
@@ -166,7 +167,7 @@ impl Session<'_> {
         }
     }
 
-    /// Makes a connection of a permit. Returns its number.
+    /// Turns a permit into a connection. Returns its number.
     pub fn begin(&mut self, member: u16, entry: u32) -> u64 {
         let memory = &self.table.memory;
         let number = memory.add(state::NUMBER, 1).wrapping_add(1);
@@ -181,7 +182,7 @@ impl Session<'_> {
         number
     }
 
-    /// Counts a connection of this peer, unless it has as many as it may.
+    /// Counts a connection of this peer. Returns false if the peer has the maximum already.
     pub fn count_peer(&mut self, member: u16, entry: u32, peer: u128) -> bool {
         let (table, entry) = (self.table, entry as usize);
         let Some(most) = table.layout.per_peer else {
@@ -202,7 +203,7 @@ impl Session<'_> {
         true
     }
 
-    /// Takes the connection off its peer's count.
+    /// Removes the connection from its peer's count.
     pub fn forget_peer(&mut self, member: u16, entry: u32) {
         let entry = entry as usize;
         let word = self.owner(entry);
@@ -276,12 +277,12 @@ impl Session<'_> {
         Ring(rings)
     }
 
-    /// Records that the lock was taken away from a member that is not known to be gone. It is to be killed:
-    /// when it continues, it does not know that it has lost the lock.
-    fn rob(&mut self, robbed: Holder, gone: Option<u16>) {
-        let member = robbed.as_member(self.table.layout.members);
+    /// Records that the lock was taken away from a member that is not known to be gone. It has to be killed:
+    /// if it continued, it would not know that it has lost the lock.
+    fn record_loss(&mut self, previous: Holder, gone: Option<u16>) {
+        let member = previous.as_member(self.table.layout.members);
         if let Some(member) = member.filter(|member| Some(*member) != gone) {
-            self.set_slot(member, Slot::Robbed, 1);
+            self.set_slot(member, Slot::LockLost, 1);
         }
     }
 
@@ -298,15 +299,14 @@ impl Session<'_> {
             self.table.memory.set(state::LAST_RELEASE, now);
         }
         self.add_to_totals(member);
-        for word in [Slot::Accepting, Slot::Robbed] {
+        for word in [Slot::Accepting, Slot::LockLost] {
             self.set_slot(member, word, 0);
         }
         self.rebuild();
         ended
     }
 
-    /// Adds what a member has served to that of the members that are gone. Connections that have not ended
-    /// have failed.
+    /// Adds the counts of a member to those of past members. Connections that have not ended count as failed.
     fn add_to_totals(&mut self, member: u16) {
         let Table { memory, layout } = self.table;
         let of = |count| memory.get(layout.count(member, count));
@@ -323,7 +323,7 @@ impl Session<'_> {
         }
     }
 
-    /// Makes all anew that is derived from the entries.
+    /// Rebuilds all that is derived from the entries.
     fn rebuild(&mut self) {
         let Table { memory, layout } = self.table;
         memory.set(state::DIRTY, 0);
@@ -331,7 +331,7 @@ impl Session<'_> {
         peers.clear();
         let mut of_members = vec![(0, 0); layout.members.into()];
         let (mut free, mut open) = (0, 0);
-        // From the last one, so that the first one is taken first.
+        // In reverse order, so that the first one is taken first.
         for entry in (0..layout.connections).rev() {
             let word = self.owner(entry);
             let number = (word & MEMBER).checked_sub(1).map(|number| number as usize);
@@ -360,7 +360,7 @@ impl Session<'_> {
 
     /// Takes an entry off the list of free ones.
     fn pop(&mut self) -> Option<usize> {
-        // Once more if the list is not as it should be.
+        // Once more after a rebuild, if the list is damaged.
         for _ in 0..2 {
             let Table { memory, layout } = self.table;
             let free = memory.get(state::FREE);
@@ -391,7 +391,7 @@ impl Session<'_> {
         }
     }
 
-    /// Takes a connection off the count of the peer that its entry names.
+    /// Removes a connection from the count of its peer.
     fn take_off(&mut self, entry: usize) {
         if self.table.layout.per_peer.is_some() {
             Peers::of(self.table).remove(self.peer(entry));

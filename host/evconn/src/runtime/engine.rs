@@ -3,11 +3,12 @@
 //! The instances of services come from a pool, which reserves address space for the maximum number of
 //! instances. If there is not enough of it, instances are allocated on demand.
 
+use super::clock::Clock;
 use crate::Limits;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 use wasmtime::{
-    Config, Enabled, Engine, EngineWeak, InstanceAllocationStrategy, PoolingAllocationConfig,
+    Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig,
     WasmBacktraceDetails,
 };
 
@@ -53,6 +54,7 @@ const FRAMES: Option<NonZeroUsize> = NonZeroUsize::new(20);
 /// The engine for the instances of services.
 pub(crate) struct Services {
     pub engine: Engine,
+    pub clock: Clock,
     /// The number of memories in the pool. None: there is no pool.
     pooled_memories: Option<u32>,
 }
@@ -77,9 +79,10 @@ impl Services {
                 (engine, None)
             }
         };
-        start_clock(engine.weak())?;
+        let clock = Clock::start(engine.weak(), SLICE)?;
         Ok(Self {
             engine,
+            clock,
             pooled_memories,
         })
     }
@@ -158,6 +161,11 @@ fn pooled_memories(capacity: &Limits) -> u32 {
     wanted.min(MEMORIES.max(count.saturating_mul(memories_taken(1))))
 }
 
+/// Returns how many instances of `memories` memories the pool has space for.
+pub(crate) fn pooled_instances(capacity: &Limits, memories: usize) -> usize {
+    (pooled_memories(capacity) / memories_taken(saturated(memories))) as usize
+}
+
 /// Returns how many of the pool's memories an instance with `own` memories takes. A garbage-collected
 /// language's objects are in one more.
 fn memories_taken(own: u32) -> u32 {
@@ -172,22 +180,6 @@ fn on_demand(config: &mut Config) -> &mut Config {
         .memory_reservation(0)
         .memory_reservation_for_growth(GROWTH)
         .memory_guard_size(GUARD)
-}
-
-/// Counts time slices for as long as the engine lives.
-///
-/// It needs a thread of its own: spinning guests may occupy all of the runtime's.
-fn start_clock(engine: EngineWeak) -> std::io::Result<()> {
-    std::thread::Builder::new()
-        .name("evconn-clock".to_owned())
-        .spawn(move || {
-            while let Some(engine) = engine.upgrade() {
-                engine.increment_epoch();
-                drop(engine);
-                std::thread::sleep(SLICE);
-            }
-        })?;
-    Ok(())
 }
 
 #[cfg(test)]

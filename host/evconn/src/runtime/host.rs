@@ -6,9 +6,12 @@
 
 use super::background::Background;
 use super::cache::{CodeCache, CodeStore};
+use super::clock::Ticking;
 use super::engine::{self, Services};
+use super::mapping::map;
 use super::workers::Workers;
-use crate::{Error, Limits, guests};
+use crate::{Error, Limits, guests, open_file};
+use std::fs::File;
 use std::num::NonZero;
 use std::sync::Arc;
 use wasmtime::Engine;
@@ -55,6 +58,7 @@ impl Host {
             capacity: Limits::default(),
             cache: CodeCache::default(),
             workers: None,
+            listener_code: None,
         }
     }
 
@@ -105,6 +109,15 @@ impl Host {
         }
     }
 
+    /// Returns the compiled code of the listener component, for [`HostBuilder::listener_code`].
+    ///
+    /// # Errors
+    /// [`Error::Engine`] if there is no memory for it.
+    pub fn listener_code(&self) -> Result<Vec<u8>, Error> {
+        let code = self.0.listener.serialize();
+        code.map_err(|error| Error::Engine(error.into()))
+    }
+
     /// Returns how many instances of `memories` memories can exist at a time, at most
     /// [`max_connections`](Self::max_connections).
     pub(crate) fn instances(&self, memories: u32) -> usize {
@@ -126,6 +139,11 @@ impl Host {
 
     pub(crate) fn services(&self) -> &Engine {
         &self.0.services.engine
+    }
+
+    /// Keeps the clock of the time slices going, for a connection that is served.
+    pub(crate) fn ticking(&self) -> Ticking {
+        self.0.services.clock.ticking()
     }
 
     /// Returns the compiler of components.
@@ -169,6 +187,7 @@ pub struct HostBuilder {
     capacity: Limits,
     cache: CodeCache,
     workers: Option<NonZero<usize>>,
+    listener_code: Option<Arc<File>>,
 }
 
 impl HostBuilder {
@@ -217,17 +236,45 @@ impl HostBuilder {
         self
     }
 
+    /// Sets a file with the listener component's compiled code, from [`Host::listener_code`] of another host.
+    /// It is mapped, rather than compiled or read from the cache: processes that map the same file, such as a
+    /// memfd, share one copy of it in memory.
+    ///
+    /// Code from a host with a pool of instances requires a host with a pool, of any size (see
+    /// [`limits`](Self::limits)).
+    ///
+    /// # Safety
+    /// As [`Service::from_mapped`](crate::Service::from_mapped).
+    #[allow(unsafe_code, reason = "compiled code is loaded unchecked")]
+    pub unsafe fn listener_code(mut self, code: File) -> Self {
+        self.listener_code = Some(Arc::new(code));
+        self
+    }
+
+    /// Returns how many instances of `memories` memories the pool of such a host has space for, at most its
+    /// [`max_connections`](Self::max_connections): what
+    /// [`Service::max_connections`](crate::Service::max_connections) returns once the host is built.
+    pub fn max_connections_with(&self, memories: usize) -> usize {
+        engine::pooled_instances(&self.capacity, memories).min(self.capacity.max_connections)
+    }
+
     /// Creates the engines, compiles the listener and reserves the pool.
     ///
     /// # Errors
-    /// [`Error::Engine`] if wasmtime's engines cannot be created on this machine.
+    /// [`Error::Engine`] if wasmtime's engines cannot be created on this machine, or if the
+    /// [`listener_code`](Self::listener_code) was compiled by another version, or for another processor or
+    /// other settings than this host's.
     pub fn build(self) -> Result<Host, Error> {
         let cache = self.cache.open();
         let code = Code(cache);
         let inner = || {
             let services = Services::new(&self.capacity)?;
+            let acceptors = services.acceptors()?;
             Ok(Inner {
-                listener: code.compile(&services.acceptors()?, guests::LISTENER)?,
+                listener: match &self.listener_code {
+                    Some(file) => mapped_listener(&acceptors, file)?,
+                    None => code.compile(&acceptors, guests::LISTENER)?,
+                },
                 code,
                 services,
                 background: Background::new()?,
@@ -237,5 +284,42 @@ impl HostBuilder {
         };
         let inner = inner().map_err(|error: wasmtime::Error| Error::Engine(error.into()))?;
         Ok(Host(Arc::new(inner)))
+    }
+}
+
+#[allow(unsafe_code, reason = "compiled code is loaded unchecked")]
+fn mapped_listener(engine: &Engine, code: &File) -> wasmtime::Result<Component> {
+    // SAFETY: the caller of `HostBuilder::listener_code` has guaranteed that this is unmodified code from
+    // wasmtime, and remains so.
+    let mapped = unsafe { map(engine, code) }.transpose();
+    let component = mapped.unwrap_or_else(|| {
+        let bytes = open_file::read(code)?;
+        // SAFETY: likewise.
+        unsafe { Component::deserialize(engine, bytes) }
+    });
+    component.map_err(|error| error.context("the file for `listener_code` cannot be used"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_builder_knows_what_its_host_has_memories_for() {
+        let limits = Limits {
+            max_connections: 10,
+            max_memories: 1,
+            ..Limits::default()
+        };
+        let builder = Host::builder().limits(&limits);
+        let host = builder.clone().build().expect("a host");
+        let capacities = [(0, 10), (1, 10), (3, 5), (9, 2), (19, 1), (20, 0)];
+        for (memories, capacity) in capacities {
+            assert_eq!(builder.max_connections_with(memories), capacity);
+            assert_eq!(host.instances(memories as u32), capacity);
+        }
+        let many = Host::builder().max_connections(15_000);
+        assert_eq!(many.max_connections_with(1), 15_000);
+        assert_eq!(many.max_connections_with(9), 3_000);
     }
 }

@@ -5,12 +5,15 @@
 
 mod background;
 mod cache;
+mod clock;
 mod engine;
 mod host;
+mod mapping;
 mod meter;
 mod workers;
 
 pub(crate) use background::run;
 pub use cache::CodeCache;
 pub use host::{Host, HostBuilder};
+pub(crate) use mapping::map;
 pub(crate) use meter::{Meter, Tick};

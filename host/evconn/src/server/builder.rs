@@ -8,7 +8,7 @@ use crate::listener::PermitSource;
 use crate::quota::Member;
 use crate::service::{Instances, Reuse};
 use crate::sockets::{Policy, TcpOptions, Use};
-use crate::{AcceptRate, Error, Limits, ListenSource, Listener, ListenerBuilder, Service};
+use crate::{AcceptRate, Error, Limits, ListenSource, Listener, ListenerBuilder, Opened, Service};
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,6 +18,7 @@ use tokio::sync::Semaphore;
 pub struct ServerBuilder {
     service: Service,
     sources: Vec<ListenSource>,
+    opened: Vec<Opened>,
     listeners: Vec<Listener>,
     limits: Limits,
     peers: PeerFilter,
@@ -36,6 +37,7 @@ impl ServerBuilder {
         Self {
             service: service.clone(),
             sources: Vec::new(),
+            opened: Vec::new(),
             listeners: Vec::new(),
             limits: Limits::default(),
             peers: PeerFilter::default(),
@@ -53,6 +55,13 @@ impl ServerBuilder {
     /// Adds a source to listen on.
     pub fn listen(mut self, source: ListenSource) -> Self {
         self.sources.push(source);
+        self
+    }
+
+    /// Adds a socket that is listening already: from [`ListenSource::listen`], in this process or in another
+    /// one, or from [`Opened::from_fd`]. All settings of this builder apply to it except [`backlog`](Self::backlog).
+    pub fn listen_on(mut self, opened: Opened) -> Self {
+        self.opened.push(opened);
         self
     }
 
@@ -121,9 +130,9 @@ impl ServerBuilder {
     /// the quota's then, for all processes together: [`max_connections`](Limits::max_connections),
     /// [`max_connections_per_peer`](Limits::max_connections_per_peer),
     /// [`peer_ipv6_prefix`](Limits::peer_ipv6_prefix), and the [`accept_rate`](Self::accept_rate) if the
-    /// quota has one. The host needs the capacity for the connections of this member, and the log numbers
-    /// connections over all processes. [`ServerHandle::served`] and [`ServerHandle::open`] are those of
-    /// this member.
+    /// quota has one. The host requires capacity for the connections of this member only. In the log, the numbers of
+    /// connections are unique in all processes. [`ServerHandle::served`] and [`ServerHandle::open`] return
+    /// the counts of this member.
     ///
     /// Processes that accept from the same sockets share the connections: one that has clearly more than
     /// another leaves new ones to it for 2 ms.
@@ -156,18 +165,9 @@ impl ServerBuilder {
         })?;
         self.service.check_capacity(capacity)?;
         let mut listeners = std::mem::take(&mut self.listeners);
-        for source in &self.sources {
-            let (builder, place) = (self.listener_builder(&counters), source.clone());
-            let listening = async move { builder.listen_on(&place).await };
-            let opened = host.workers().on_first(listening).await;
-            // The task fails only when the host ends, which this function keeps alive.
-            match opened.unwrap_or(Err(Error::Closed)) {
-                Ok(opened) => listeners.extend(opened),
-                Err(error) => {
-                    super::close(&listeners).await;
-                    return Err(on(source, error));
-                }
-            }
+        if let Err(error) = self.open(&mut listeners, &counters).await {
+            super::close(&listeners).await;
+            return Err(error);
         }
         let instances = Instances::new(self.service, self.limits, self.reuse);
         let connections = Connections::new(self.limits, self.peers, instances, permits, counters);
@@ -196,7 +196,38 @@ impl ServerBuilder {
         (PermitSource::Local(Arc::new(permits)), Arc::default())
     }
 
-    /// Returns the builder for the listeners of the sources.
+    /// Listens on the sockets and on the sources.
+    async fn open(
+        &mut self,
+        listeners: &mut Vec<Listener>,
+        counters: &Arc<Counters>,
+    ) -> Result<(), Error> {
+        let host = self.service.host().clone();
+        // The task fails only when the host ends, which this function keeps alive.
+        let closed = || Error::Closed;
+        for opened in std::mem::take(&mut self.opened) {
+            let listening = self.listener_builder(counters).listen(opened);
+            let listener = host
+                .workers()
+                .on_first(listening)
+                .await
+                .ok_or_else(closed)?;
+            listeners.push(listener?);
+        }
+        for source in &self.sources {
+            let (builder, place) = (self.listener_builder(counters), source.clone());
+            let listening = async move { builder.listen_on(&place).await };
+            let opened = host
+                .workers()
+                .on_first(listening)
+                .await
+                .ok_or_else(closed)?;
+            listeners.extend(opened.map_err(|error| error.at(source))?);
+        }
+        Ok(())
+    }
+
+    /// Returns the builder for the listeners of the sockets and the sources.
     fn listener_builder(&self, counters: &Arc<Counters>) -> ListenerBuilder {
         let mut builder = Listener::builder(self.service.host()).tcp_options(self.tcp.clone());
         if let Some(backlog) = self.backlog {
@@ -213,22 +244,6 @@ impl ServerBuilder {
             builder = builder.policy(accepting_from(self.peers.clone(), Arc::clone(counters)));
         }
         builder
-    }
-}
-
-/// Adds the source to an error.
-fn on(source: &ListenSource, error: Error) -> Error {
-    match error {
-        Error::Socket(code) => Error::Listen {
-            place: source.clone(),
-            code,
-        },
-        // It is one of the addresses of a host name.
-        Error::Address { address, code } => Error::Listen {
-            place: ListenSource::Address(address),
-            code,
-        },
-        error => error,
     }
 }
 

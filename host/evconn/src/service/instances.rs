@@ -89,6 +89,7 @@ impl Instances {
         number: u64,
         meter: Arc<Meter>,
     ) -> Result<(), Failure> {
+        let _ticking = self.service.host.ticking();
         let peer = Peer::of(&endpoint);
         let origin = Origin { number, peer };
         let mut instance = match self.take_idle() {

@@ -23,7 +23,7 @@ use crate::bindings::service::ServicePre;
 use crate::trap::SourceLines;
 use crate::{Error, Host, Ingress};
 pub(crate) use state::ConnectionState;
-use wasmtime::component::InstancePre;
+use wasmtime::component::{Component, InstancePre};
 
 /// A compiled component that exports `evconn:tcp/handler`, ready to be instantiated.
 ///
@@ -100,6 +100,10 @@ impl Service {
             }),
             false => Ok(()),
         }
+    }
+
+    fn component(&self) -> &Component {
+        self.pre.instance_pre().component()
     }
 
     pub(crate) fn ingress(&self) -> &Ingress {

@@ -102,6 +102,10 @@ mod tests {
 
     /// Returns what is shown of a trap in a module.
     fn traps(binary: &[u8]) -> String {
+        traps_within(binary, &SourceLines::of(binary))
+    }
+
+    fn traps_within(binary: &[u8], lines: &SourceLines) -> String {
         let engine = Engine::default();
         let module = Module::new(&engine, binary).expect("a module");
         let mut store = Store::new(&engine, ());
@@ -111,20 +115,41 @@ mod tests {
             .expect("f")
             .call(&mut store, ())
             .expect_err("a trap");
-        let trap = GuestTrap::new(trap).within(&SourceLines::of(binary));
+        let trap = GuestTrap::new(trap).within(lines);
         trap.backtrace().expect("there is one")
     }
 
     fn of(wat: &str) -> String {
+        traps(&with_dwarf(wat))
+    }
+
+    fn with_dwarf(wat: &str) -> Vec<u8> {
         let binary = wat::Parser::new()
             .generate_dwarf(wat::GenerateDwarf::Full)
             .parse_str(Some("dir/it.wat".as_ref()), wat);
-        traps(&binary.expect("it can be parsed"))
+        binary.expect("it can be parsed")
     }
 
     /// Returns the same for a module without debug information.
     fn of_stripped(wat: &str) -> String {
         traps(&wat::parse_str(wat).expect("it can be parsed"))
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_file_is_read_at_the_first_trap_and_not_again() {
+        let scratch = crate::scratch::Scratch::private();
+        let path = scratch.join("it.wasm");
+        std::fs::write(&path, "").expect("written");
+        let lines = SourceLines::of_file(std::fs::File::open(&path).expect("opened"));
+        let binary = with_dwarf("(module\n(func $f (export \"f\")\nunreachable))");
+        std::fs::write(&path, &binary).expect("written");
+        assert_eq!(traps_within(&binary, &lines), "0: f at dir/it.wat:3:1");
+        std::fs::write(&path, "").expect("written");
+        assert_eq!(
+            traps_within(&binary, &lines.clone()),
+            "0: f at dir/it.wat:3:1"
+        );
     }
 
     #[test]

@@ -3,11 +3,13 @@
 //! The guest's tables are not trusted. So they are read as a stream when a trap needs them, without
 //! recursion, and only what was requested is kept.
 
+use crate::open_file;
 use gimli::{AttributeValue, DebugLine, DebugLineOffset, DebugLineStr, DebugStr, EndianSlice};
 use gimli::{IncompleteLineProgram, LineProgramHeader, LineRow, LineRows, LittleEndian};
 use std::fmt;
+use std::fs::File;
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use wasmparser::{Encoding, Parser, Payload};
 
 /// The most bytes of line tables that are kept: reading as many takes some 20 ms.
@@ -24,7 +26,17 @@ type Slice<'a> = EndianSlice<'a, LittleEndian>;
 /// The line tables of a component. Cloning is cheap. By default, and for a component without debug
 /// information, there are none.
 #[derive(Clone, Default)]
-pub(crate) struct SourceLines(Option<Arc<[Module]>>);
+pub(crate) struct SourceLines(Option<Arc<Source>>);
+
+/// Where the line tables come from.
+enum Source {
+    Modules(Box<[Module]>),
+    /// A component, which is read when the first trap needs it.
+    File {
+        file: File,
+        modules: OnceLock<Box<[Module]>>,
+    },
+}
 
 /// The line tables of a module.
 #[derive(Default)]
@@ -58,25 +70,25 @@ impl SourceLines {
     /// Reads the line tables of a component's binary. If it is invalid there are none: compiling it
     /// reports the error.
     pub fn of(component: &[u8]) -> Self {
-        let mut modules = modules(component);
-        modules.retain(|module| !module.tables.is_empty());
-        let size: usize = modules.iter().map(|module| module.tables.len()).sum();
-        match size {
-            0 => Self::default(),
-            1..=LARGEST => Self(Some(modules.into())),
-            _ => {
-                tracing::debug!(
-                    "traps are logged without source lines: {size} bytes of line tables are too many"
-                );
-                Self::default()
-            }
+        let modules = with_tables(component);
+        match modules.is_empty() {
+            true => Self::default(),
+            false => Self(Some(Arc::new(Source::Modules(modules)))),
         }
+    }
+
+    /// Returns the line tables of a component's binary, which is read when the first trap needs them.
+    pub fn of_file(component: File) -> Self {
+        Self(Some(Arc::new(Source::File {
+            file: component,
+            modules: OnceLock::new(),
+        })))
     }
 
     /// Returns the source positions of the instructions at these offsets in the component.
     pub(super) fn places(&self, offsets: &[Option<usize>]) -> Vec<Option<Place>> {
         let mut places = vec![None; offsets.len()];
-        for module in self.0.iter().flat_map(|modules| modules.iter()) {
+        for module in self.0.iter().flat_map(|source| source.modules()) {
             let address = |offset: &Option<usize>| {
                 let offset = offset.filter(|offset| module.code.contains(offset))?;
                 Some((offset - module.code.start) as u64)
@@ -93,9 +105,47 @@ impl SourceLines {
 
 impl fmt::Debug for SourceLines {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let modules = self.0.as_ref().map_or(0, |modules| modules.len());
-        write!(f, "SourceLines(of {modules} modules)")
+        match self.0.as_deref() {
+            None => f.write_str("SourceLines(none)"),
+            Some(Source::Modules(modules)) => {
+                write!(f, "SourceLines(of {} modules)", modules.len())
+            }
+            Some(Source::File { .. }) => f.write_str("SourceLines(of a file)"),
+        }
     }
+}
+
+impl Source {
+    fn modules(&self) -> &[Module] {
+        match self {
+            Self::Modules(modules) => modules,
+            Self::File { file, modules } => modules.get_or_init(|| {
+                open_file::read(file).map_or_else(
+                    |error| {
+                        tracing::warn!(
+                            "traps are logged without source lines: cannot read the component: {error}"
+                        );
+                        Box::default()
+                    },
+                    |component| with_tables(&component),
+                )
+            }),
+        }
+    }
+}
+
+/// Returns the modules that have line tables, unless these are too large to be kept.
+fn with_tables(component: &[u8]) -> Box<[Module]> {
+    let mut modules = modules(component);
+    modules.retain(|module| !module.tables.is_empty());
+    let size: usize = modules.iter().map(|module| module.tables.len()).sum();
+    if size > LARGEST {
+        tracing::debug!(
+            "traps are logged without source lines: {size} bytes of line tables are too many"
+        );
+        return Box::default();
+    }
+    modules.into()
 }
 
 fn modules(component: &[u8]) -> Vec<Module> {

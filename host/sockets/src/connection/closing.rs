@@ -42,14 +42,16 @@ impl Endpoint {
     }
 
     /// From here on, dropping its streams and its socket does not decide how it ends:
-    /// [`finish`](Self::finish) ends it regularly; anything else is a reset.
+    /// [`finish`](Self::finish) ends it regularly; anything else is a reset, including the end of this process.
     pub fn hold_end(&self) {
         self.is_held.store(true, Ordering::Relaxed);
+        self.plain().reset_on_close();
     }
 
     /// Ends it regularly: sends what was written, for up to 10 seconds, and then the end.
     pub async fn finish(&self) {
         self.is_held.store(false, Ordering::Relaxed);
+        self.link.end_on_close();
         self.link.end_sending();
         self.link.release();
         self.link.is_sent().await;

@@ -152,6 +152,13 @@ impl Link {
         }
     }
 
+    /// Has closing the socket be a regular end, unless it was reset.
+    pub fn end_on_close(&self) {
+        if !self.is_reset.load(Ordering::Relaxed) {
+            self.transport.plain().end_on_close();
+        }
+    }
+
     async fn until(&self, condition: impl Fn() -> bool) {
         while !condition() {
             let changed = self.changed.notified();

@@ -17,8 +17,24 @@ use crate::connection::Endpoint;
 use crate::error::ErrorCode;
 use crate::policy::Policy;
 use crate::sys::{self, code_of_accept};
+#[cfg(unix)]
+use socket2::{Domain, SockRef};
 use std::io;
+#[cfg(unix)]
+use std::os::fd::BorrowedFd;
 use std::task::Poll;
+
+/// Lets no more peers connect to a listening socket, as draining it does. Connections in its queue can still be
+/// accepted, by each process that has it. Linux only; elsewhere this does nothing.
+///
+/// # Errors
+/// The operating system's. Some kernels allow it only to privileged processes.
+#[cfg(unix)]
+pub fn refuse_connections(socket: BorrowedFd<'_>) -> io::Result<()> {
+    let socket = SockRef::from(&socket);
+    let is_unix = socket.domain()? == Domain::UNIX;
+    sys::refuse_new(&socket, is_unix)
+}
 
 /// A listening socket that is about to be closed.
 ///

@@ -4,5 +4,7 @@ mod drain;
 mod listener;
 mod listening;
 
+#[cfg(unix)]
+pub use drain::refuse_connections;
 pub(crate) use listener::Listener;
 pub(crate) use listening::Listening;

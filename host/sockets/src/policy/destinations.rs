@@ -2,6 +2,7 @@
 
 use super::destination::{Destination, Target};
 use super::lookup::{Lookup, Name};
+use super::resolver::Resolver;
 use ipnet::IpNet;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
@@ -13,6 +14,8 @@ pub struct Destinations {
     entries: Arc<Vec<Entry>>,
     /// Whether names that belong to no destination may be looked up, too.
     all_names: bool,
+    /// None: the operating system.
+    resolver: Option<Arc<dyn Resolver>>,
 }
 
 /// The protocol that a destination is for.
@@ -74,6 +77,7 @@ impl Destinations {
         Self {
             entries: Arc::new(entries),
             all_names: false,
+            resolver: None,
         }
     }
 
@@ -83,13 +87,23 @@ impl Destinations {
         self
     }
 
+    /// Sets who resolves names. Defaults to the operating system.
+    pub fn with_resolver(mut self, resolver: Arc<dyn Resolver>) -> Self {
+        self.resolver = Some(resolver);
+        self
+    }
+
     /// Returns whether there is a destination for this protocol.
     pub fn has(&self, protocol: Protocol) -> bool {
         self.entries.iter().any(|entry| entry.protocol == protocol)
     }
 
-    /// Returns the name, if it may be looked up.
-    pub fn name(&self, text: &str) -> Option<Arc<Name>> {
+    /// Starts to look a name up, if that is allowed.
+    pub(crate) fn look_up(&self, text: &str) -> Option<Lookup> {
+        Some(self.name(text)?.look_up(self.resolver.as_ref()))
+    }
+
+    fn name(&self, text: &str) -> Option<Arc<Name>> {
         let other = || self.all_names.then(|| Arc::new(Name::any(text.to_owned())));
         find(&self.entries, text).cloned().or_else(other)
     }
@@ -109,7 +123,8 @@ impl Destinations {
                 Who::Name(name) => names.push(name),
             }
         }
-        let lookups = names.into_iter().map(Name::look_up).collect();
+        let look_up = |name: &Arc<Name>| name.look_up(self.resolver.as_ref());
+        let lookups = names.into_iter().map(look_up).collect();
         let check = Check { ip, lookups };
         match check.outcome() {
             Some(true) => Verdict::Allowed,

@@ -2,8 +2,10 @@
 //!
 //! Where it ends: [`Destinations`](crate::policy::destinations) decides which names may be looked up.
 
+use super::resolver::{Resolver, resolve_name};
 use crate::error::ErrorCode;
 use std::collections::VecDeque;
+use std::io;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -76,7 +78,7 @@ impl Name {
     ///
     /// # Panics
     /// Outside a tokio runtime.
-    pub fn look_up(self: &Arc<Self>) -> Lookup {
+    pub fn look_up(self: &Arc<Self>, resolver: Option<&Arc<dyn Resolver>>) -> Lookup {
         let mut state = self.state();
         if let Some(latest) = state.latest.as_ref().filter(|latest| latest.is_usable()) {
             return latest.clone();
@@ -92,8 +94,9 @@ impl Name {
         // cannot be cancelled, and a guest that starts one look-up after the other would otherwise occupy an
         // unlimited number of threads.
         let name = Arc::clone(self);
+        let resolver = resolver.cloned();
         tokio::spawn(async move {
-            let outcome = name.resolve().await;
+            let outcome = name.resolve(resolver.as_deref()).await;
             if let Ok(addresses) = &outcome {
                 name.remember(addresses, Instant::now());
             }
@@ -102,7 +105,7 @@ impl Name {
         lookup
     }
 
-    async fn resolve(&self) -> Outcome {
+    async fn resolve(&self, resolver: Option<&dyn Resolver>) -> Outcome {
         let _permit = match self.is_granted {
             true => None,
             false => Some(
@@ -111,7 +114,13 @@ impl Name {
                     .map_err(|_| ErrorCode::TemporaryResolverFailure)?,
             ),
         };
-        resolve(&self.text).await
+        let found = match resolver {
+            Some(resolver) => resolver.resolve(self.text.clone()).await,
+            None => resolve_name(&self.text).await,
+        };
+        found
+            .map_err(|error| failure(&self.text, &error))
+            .and_then(distinct)
     }
 
     fn remember(&self, addresses: &[IpAddr], now: Instant) {
@@ -161,32 +170,41 @@ impl Lookup {
     }
 }
 
-async fn resolve(name: &str) -> Outcome {
-    match tokio::net::lookup_host((name, 0)).await {
-        Ok(found) => {
-            let mut addresses = Vec::new();
-            for ip in found.map(|address| address.ip().to_canonical()) {
-                if !addresses.contains(&ip) {
-                    addresses.push(ip);
-                }
-            }
-            match addresses.is_empty() {
-                true => Err(ErrorCode::NameUnresolvable),
-                false => Ok(addresses.into()),
-            }
+/// Returns the addresses without duplicates, in the same order.
+fn distinct(found: Vec<IpAddr>) -> Outcome {
+    let mut addresses = Vec::new();
+    for ip in found.iter().map(IpAddr::to_canonical) {
+        if !addresses.contains(&ip) {
+            addresses.push(ip);
         }
-        Err(error) => {
-            tracing::debug!("{name} cannot be resolved: {error}");
-            // The operating system knows the cause, but the standard library passes it on as text only.
-            Err(ErrorCode::NameUnresolvable)
-        }
+    }
+    match addresses.is_empty() {
+        true => Err(ErrorCode::NameUnresolvable),
+        false => Ok(addresses.into()),
+    }
+}
+
+fn failure(name: &str, error: &io::Error) -> ErrorCode {
+    tracing::debug!("{name} cannot be resolved: {error}");
+    match error.kind() {
+        io::ErrorKind::TimedOut
+        | io::ErrorKind::NotConnected
+        | io::ErrorKind::ConnectionReset
+        | io::ErrorKind::ConnectionAborted
+        | io::ErrorKind::BrokenPipe
+        | io::ErrorKind::UnexpectedEof => ErrorCode::TemporaryResolverFailure,
+        // The operating system knows the cause, but the standard library passes it on as text only.
+        _ => ErrorCode::NameUnresolvable,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use futures_util::future::BoxFuture;
     use std::net::Ipv4Addr;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use tokio::sync::Notify;
 
     fn name(text: &str) -> Arc<Name> {
         Arc::new(Name::new(text.to_owned()))
@@ -199,7 +217,7 @@ mod tests {
     #[tokio::test]
     async fn what_a_name_resolves_to_is_remembered() {
         let name = name("localhost");
-        let lookup = name.look_up();
+        let lookup = name.look_up(None);
         lookup.done().await;
         let addresses = lookup.outcome().expect("done").expect("addresses");
         assert!(addresses.iter().all(IpAddr::is_loopback), "{addresses:?}");
@@ -210,15 +228,107 @@ mod tests {
     #[tokio::test]
     async fn those_who_ask_at_the_same_time_share_a_look_up() {
         let name = name("localhost");
-        let (one, other) = (name.look_up(), name.look_up());
+        let (one, other) = (name.look_up(None), name.look_up(None));
         assert!(one.outcome.same_channel(&other.outcome));
     }
 
     #[tokio::test]
     async fn what_does_not_exist_is_unresolvable() {
-        let lookup = name("nothing.invalid").look_up();
+        let lookup = name("nothing.invalid").look_up(None);
         lookup.done().await;
         assert_eq!(lookup.outcome(), Some(Err(ErrorCode::NameUnresolvable)));
+    }
+
+    /// A resolver that answers when it is told to.
+    #[derive(Debug, Default)]
+    struct Slow {
+        calls: Arc<AtomicUsize>,
+        answer: Arc<Notify>,
+        /// If there are none, the answer is an error of this kind.
+        kind: Option<io::ErrorKind>,
+    }
+
+    impl Resolver for Slow {
+        fn resolve(&self, name: String) -> BoxFuture<'static, io::Result<Vec<IpAddr>>> {
+            self.calls.fetch_add(1, Ordering::Relaxed);
+            let (answer, kind) = (Arc::clone(&self.answer), self.kind);
+            Box::pin(async move {
+                answer.notified().await;
+                assert_eq!(name, "some.example");
+                match kind {
+                    Some(kind) => Err(kind.into()),
+                    None => Ok(vec![ip(2), ip(1), ip(2)]),
+                }
+            })
+        }
+    }
+
+    #[tokio::test]
+    async fn a_resolver_of_the_hosts_own_is_asked_once_at_a_time() {
+        let slow = Slow::default();
+        let (calls, answer) = (Arc::clone(&slow.calls), Arc::clone(&slow.answer));
+        let resolver: Arc<dyn Resolver> = Arc::new(slow);
+        let name = name("some.example");
+        let look_up = || name.look_up(Some(&resolver));
+        let (one, other) = (look_up(), look_up());
+        assert_eq!(one.outcome(), None);
+        answer.notify_one();
+        one.done().await;
+        assert_eq!(one.outcome(), Some(Ok([ip(2), ip(1)].into())));
+        assert_eq!(other.outcome(), one.outcome());
+        assert!(name.remembers(ip(1)) && name.remembers(ip(2)));
+        // The latest outcome is reused.
+        look_up().done().await;
+        assert_eq!(calls.load(Ordering::Relaxed), 1);
+    }
+
+    #[tokio::test]
+    async fn a_resolver_that_does_not_answer_fails_for_now() {
+        for (kind, code) in [
+            (io::ErrorKind::TimedOut, ErrorCode::TemporaryResolverFailure),
+            (
+                io::ErrorKind::BrokenPipe,
+                ErrorCode::TemporaryResolverFailure,
+            ),
+            (io::ErrorKind::NotFound, ErrorCode::NameUnresolvable),
+            (io::ErrorKind::Other, ErrorCode::NameUnresolvable),
+        ] {
+            let resolver = Slow {
+                kind: Some(kind),
+                ..Slow::default()
+            };
+            resolver.answer.notify_one();
+            let resolver: Arc<dyn Resolver> = Arc::new(resolver);
+            let lookup = name("some.example").look_up(Some(&resolver));
+            lookup.done().await;
+            assert_eq!(lookup.outcome(), Some(Err(code)), "{kind:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn at_most_64_look_ups_of_any_names_are_in_progress() {
+        let slow = Slow::default();
+        let (calls, answer) = (Arc::clone(&slow.calls), Arc::clone(&slow.answer));
+        let resolver: Arc<dyn Resolver> = Arc::new(slow);
+        let any = || Arc::new(Name::any("some.example".to_owned()));
+        let look_up = || any().look_up(Some(&resolver));
+        let lookups: Vec<_> = (0..65).map(|_| look_up()).collect();
+        lookups[64].done().await;
+        assert_eq!(
+            lookups[64].outcome(),
+            Some(Err(ErrorCode::TemporaryResolverFailure))
+        );
+        assert!(
+            lookups[..64]
+                .iter()
+                .all(|lookup| lookup.outcome().is_none())
+        );
+        assert_eq!(calls.load(Ordering::Relaxed), 64);
+        answer.notify_waiters();
+        for lookup in &lookups[..64] {
+            lookup.done().await;
+            assert!(lookup.outcome().expect("done").is_ok());
+        }
     }
 
     #[test]
@@ -229,14 +339,14 @@ mod tests {
             builder.build().expect("a runtime")
         };
         let (first, second) = (runtime(), runtime());
-        let lookup = first.block_on(async { name.look_up() });
+        let lookup = first.block_on(async { name.look_up(None) });
         first.shutdown_background();
         assert_eq!(
             lookup.outcome(),
             Some(Err(ErrorCode::TemporaryResolverFailure))
         );
         let again = second.block_on(async {
-            let lookup = name.look_up();
+            let lookup = name.look_up(None);
             lookup.done().await;
             lookup.outcome()
         });

@@ -11,6 +11,7 @@ mod lookup;
 mod own;
 mod place;
 mod resolve;
+mod resolver;
 mod rule;
 mod udp;
 
@@ -24,6 +25,7 @@ pub use destinations::{Destinations, Protocol};
 pub(crate) use own::Claim;
 pub use place::{Place, PlaceHost, scope_of};
 pub use resolve::ResolveAddressStream;
+pub use resolver::{Resolver, resolve_name};
 pub use rule::{Policy, Refusals, Use};
 pub(crate) use udp::UdpGuest;
 pub use udp::UdpRules;

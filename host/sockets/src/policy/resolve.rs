@@ -28,8 +28,8 @@ impl ResolveAddressStream {
     pub(crate) fn new(ctx: &TcpCtx, name: &str) -> Result<Self, ErrorCode> {
         let source = match Host::parse_bare(name).ok_or(ErrorCode::InvalidArgument)? {
             Host::Ip(ip) => Source::Ip(ip),
-            Host::Name(name) => match ctx.destinations().name(&name) {
-                Some(name) => Source::Name(name.look_up()),
+            Host::Name(name) => match ctx.destinations().look_up(&name) {
+                Some(lookup) => Source::Name(lookup),
                 None => {
                     ctx.tell(Denial::LookUp(&name));
                     return Err(ErrorCode::PermanentResolverFailure);

@@ -1,8 +1,10 @@
 //! The resource `tcp-socket`: its states, and the options of its operating system socket.
 
 mod connect;
+mod open;
 pub(crate) mod option;
 mod ready;
 mod tcp;
 
+pub use open::listen;
 pub use tcp::TcpSocket;

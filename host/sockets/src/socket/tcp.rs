@@ -4,7 +4,7 @@
 //! A call that its state does not allow fails and changes nothing. Binding and listening are complete when
 //! they are started; their `finish` functions only change the state.
 
-use super::option;
+use super::{open, option};
 use crate::connection::Endpoint;
 use crate::error::ErrorCode;
 use crate::listen::{Listener, Listening};
@@ -12,7 +12,7 @@ use crate::policy::{Check, Claim, IpAddressFamily, TcpCtx, check_local};
 use crate::sys::{self, code_of_bind};
 use crate::transport::Plain;
 use rustix::net::Shutdown;
-use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use socket2::{SockRef, Socket};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -58,7 +58,7 @@ impl TcpSocket {
         if !ctx.allows_sockets() {
             return Err(ErrorCode::AccessDenied);
         }
-        let socket = new_socket(ctx, family)?;
+        let socket = open::create(ctx.tcp_options(), family)?;
         Ok(Self::with(ctx, family, SocketState::Unbound(socket)))
     }
 
@@ -69,9 +69,7 @@ impl TcpSocket {
     /// What the operating system reports.
     pub fn from_tcp_listener(ctx: &TcpCtx, listener: std::net::TcpListener) -> io::Result<Self> {
         listener.set_nonblocking(true)?;
-        let socket = SockRef::from(&listener);
-        ctx.tcp_options().apply_to_new(&socket)?;
-        ctx.tcp_options().apply_before_listen(&socket)?;
+        ctx.tcp_options().apply_to_listener(&listener)?;
         Self::adopt(ctx, Listening::tcp(listener)?)
     }
 
@@ -130,13 +128,10 @@ impl TcpSocket {
         if !self.ctx.allows_bind(local) {
             return Err(ErrorCode::AccessDenied);
         }
-        let options = SockRef::from(socket);
-        self.ctx.tcp_options().apply_before_bind(&options)?;
-        socket
-            .bind(&local.into())
+        open::bind(socket, self.ctx.tcp_options(), local)
             .inspect_err(|error| self.ctx.bind_failed(local, error))
             .map_err(|error| code_of_bind(&error))?;
-        let bound = || sys::local_address(&options);
+        let bound = || sys::local_address(&SockRef::from(socket));
         self._chosen = self.ctx.bound(local, bound);
         self.advance(|state| match state {
             SocketState::Unbound(socket) => SocketState::BindInProgress(socket),
@@ -174,8 +169,8 @@ impl TcpSocket {
         if !self.ctx.allows_listen(sys::local_address(&options)?) {
             return Err(ErrorCode::AccessDenied);
         }
-        self.ctx.tcp_options().apply_before_listen(&options)?;
-        socket.listen(self.ctx.backlog(self.backlog))?;
+        let backlog = self.ctx.backlog(self.backlog);
+        open::start_listening(&socket, self.ctx.tcp_options(), backlog)?;
         Ok(Listening::tcp(socket)?)
     }
 
@@ -356,18 +351,4 @@ impl TcpSocket {
     pub(super) fn advance(&mut self, next: impl FnOnce(SocketState) -> SocketState) {
         self.state = next(self.take());
     }
-}
-
-fn new_socket(ctx: &TcpCtx, family: IpAddressFamily) -> io::Result<Socket> {
-    let domain = match family {
-        IpAddressFamily::Ipv4 => Domain::IPV4,
-        IpAddressFamily::Ipv6 => Domain::IPV6,
-    };
-    let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
-    socket.set_nonblocking(true)?;
-    if family == IpAddressFamily::Ipv6 {
-        socket.set_only_v6(ctx.tcp_options().ipv6_only)?;
-    }
-    ctx.tcp_options().apply_to_new(&SockRef::from(&socket))?;
-    Ok(socket)
 }

@@ -91,6 +91,8 @@ fn code_of_kind(kind: io::ErrorKind) -> ErrorCode {
         ErrorKind::NotConnected => ErrorCode::InvalidState,
         ErrorKind::OutOfMemory => ErrorCode::OutOfMemory,
         ErrorKind::WouldBlock => ErrorCode::WouldBlock,
+        // An option that this system does not have.
+        ErrorKind::Unsupported => ErrorCode::NotSupported,
         _ => ErrorCode::Unknown,
     }
 }
@@ -151,6 +153,12 @@ mod tests {
             assert_eq!(code_of_accept(&os(errno)), ErrorCode::NewSocketLimit);
             assert_eq!(ErrorCode::from(os(errno)), ErrorCode::NewSocketLimit);
         }
+    }
+
+    #[test]
+    fn an_option_that_the_system_does_not_have_is_not_supported() {
+        let error = io::Error::from(io::ErrorKind::Unsupported);
+        assert_eq!(ErrorCode::from(error), ErrorCode::NotSupported);
     }
 
     #[test]

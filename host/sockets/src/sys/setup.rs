@@ -1,7 +1,8 @@
 //! How the host sets up sockets that guests make: what `wasi:sockets` has no word for.
 
-use socket2::{Socket, TcpKeepalive};
+use socket2::{SockRef, Socket, TcpKeepalive};
 use std::io;
+use std::net::TcpListener;
 use std::time::Duration;
 
 /// How TCP sockets are set up: the ones that listen, with what they accept, and the ones that
@@ -68,6 +69,18 @@ pub struct KeepAlive {
 }
 
 impl TcpOptions {
+    /// Sets the options that a listening socket can still be given, whoever opened it, and so those of the
+    /// connections that it accepts: all but [`reuse_port`](Self::reuse_port) and
+    /// [`ipv6_only`](Self::ipv6_only).
+    ///
+    /// # Errors
+    /// What the operating system reports.
+    pub fn apply_to_listener(&self, listener: &TcpListener) -> io::Result<()> {
+        let socket = SockRef::from(listener);
+        self.apply_to_new(&socket)?;
+        self.apply_before_listen(&socket)
+    }
+
     /// Sets up a socket that was just made.
     pub(crate) fn apply_to_new(&self, socket: &Socket) -> io::Result<()> {
         if self.nodelay {

@@ -149,8 +149,19 @@ impl Plain {
     /// Makes closing it a reset: what is unsent is dropped, and the peer sees an error, not an end. A
     /// Unix socket has no such thing: it just closes.
     pub fn reset_on_close(&self) {
-        if let Err(error) = self.options().set_linger(Some(Duration::ZERO)) {
-            tracing::debug!("a connection cannot be reset: {error}");
+        self.set_linger(Some(Duration::ZERO));
+    }
+
+    /// Makes closing it a regular end again.
+    pub fn end_on_close(&self) {
+        self.set_linger(None);
+    }
+
+    fn set_linger(&self, time: Option<Duration>) {
+        if !self.is_unix
+            && let Err(error) = self.options().set_linger(time)
+        {
+            tracing::debug!("how a connection ends cannot be set: {error}");
         }
     }
 

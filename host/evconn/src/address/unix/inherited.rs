@@ -65,7 +65,8 @@ pub fn take(number: i32) -> Result<Opened, SourceError> {
 }
 
 impl Opened {
-    /// Wraps a listening socket, TCP or Unix, which other processes may share.
+    /// Wraps a listening socket, TCP or Unix, which other processes may share: see
+    /// [`shared`](Self::shared). It becomes non-blocking for all of them.
     ///
     /// # Errors
     /// [`SourceError`] if it is not a listening stream socket.

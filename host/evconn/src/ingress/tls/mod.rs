@@ -5,21 +5,23 @@
 mod error;
 mod files;
 mod handshake;
+mod pem;
 
 #[cfg(test)]
 mod tests;
 
-pub use error::TlsError;
+pub use error::{PemSource, TlsError};
 pub(crate) use handshake::{described, handshake};
 
 use files::Files;
+use pem::{Loaded, Pem};
 use rustls::ServerConfig;
-use rustls::crypto::ring;
+use rustls::crypto::{CryptoProvider, ring};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use std::fmt;
 use std::path::Path;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
 /// A server's TLS configuration and certificate: versions 1.2 and 1.3, without client certificates.
@@ -27,7 +29,8 @@ use std::time::Duration;
 /// Cloning is cheap. All clones share one certificate, which [`reload`](Self::reload) replaces.
 #[derive(Clone, Debug)]
 pub struct TlsConfig {
-    files: Files,
+    /// None: the certificate was given as text.
+    files: Option<Files>,
     current: Arc<Current>,
     config: Arc<ServerConfig>,
     handshake_timeout: Duration,
@@ -51,20 +54,36 @@ impl TlsConfig {
             certificate: certificate.as_ref().to_owned(),
             key: key.as_ref().to_owned(),
         };
-        let provider = Arc::new(ring::default_provider());
-        let current = Arc::new(Current(RwLock::new(files.load(&provider)?)));
+        let provider = ring::default_provider();
+        let loaded = files.load(&provider)?;
+        Ok(Self::new(Some(files), loaded, provider))
+    }
+
+    /// Checks a certificate, with its chain if there is one, and its private key, both given as PEM text.
+    /// Both may be in one text.
+    ///
+    /// # Errors
+    /// As [`from_files`](Self::from_files).
+    pub fn from_pem(certificate: &[u8], key: &[u8]) -> Result<Self, TlsError> {
+        let provider = ring::default_provider();
+        let loaded = Pem::of_text(certificate, key).load(&provider)?;
+        Ok(Self::new(None, loaded, provider))
+    }
+
+    fn new(files: Option<Files>, loaded: Loaded, provider: CryptoProvider) -> Self {
+        let current = Arc::new(Current(RwLock::new(loaded)));
         let resolver: Arc<dyn ResolvesServerCert> = Arc::clone(&current) as _;
-        let config = ServerConfig::builder_with_provider(provider)
+        let config = ServerConfig::builder_with_provider(Arc::new(provider))
             .with_safe_default_protocol_versions()
-            .map_err(|error| files.unusable(&error))?
+            .expect("ring supports TLS 1.2 and 1.3")
             .with_no_client_auth()
             .with_cert_resolver(resolver);
-        Ok(Self {
+        Self {
             files,
             current,
             config: Arc::new(config),
             handshake_timeout: Self::DEFAULT_HANDSHAKE_TIMEOUT,
-        })
+        }
     }
 
     /// Sets the application protocols to choose from (ALPN), the preferred one first. Defaults to none.
@@ -85,25 +104,49 @@ impl TlsConfig {
     /// Reads the files again. New connections get the new certificate; open ones keep theirs.
     ///
     /// # Errors
-    /// As [`from_files`](Self::from_files). The old certificate stays in use then.
+    /// As [`from_files`](Self::from_files), and [`TlsError::NotFromFiles`] if the certificate was given as
+    /// text: [`replace`](Self::replace) it. The old certificate stays in use then.
     pub fn reload(&self) -> Result<(), TlsError> {
-        let new = self.files.load(self.config.crypto_provider())?;
-        *self
-            .current
-            .0
-            .write()
-            .unwrap_or_else(PoisonError::into_inner) = new;
+        let files = self.files.as_ref().ok_or(TlsError::NotFromFiles)?;
+        self.current.set(files.load(self.config.crypto_provider())?);
         Ok(())
+    }
+
+    /// Replaces the certificate and its key with others, given as PEM text. New connections get the new
+    /// certificate; open ones keep theirs.
+    ///
+    /// # Errors
+    /// As [`from_pem`](Self::from_pem). The old certificate stays in use then.
+    pub fn replace(&self, certificate: &[u8], key: &[u8]) -> Result<(), TlsError> {
+        let pem = Pem::of_text(certificate, key);
+        self.current.set(pem.load(self.config.crypto_provider())?);
+        Ok(())
+    }
+
+    /// Returns the PEM text of the certificate and of its key, as they are in use: what was last read
+    /// successfully. For a process that cannot read the files. The key is a secret.
+    pub fn pem(&self) -> [Vec<u8>; 2] {
+        self.current.read().text.clone()
     }
 }
 
 /// The current certificate.
-struct Current(RwLock<Arc<CertifiedKey>>);
+struct Current(RwLock<Loaded>);
+
+impl Current {
+    fn read(&self) -> RwLockReadGuard<'_, Loaded> {
+        // It is only ever replaced as a whole.
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set(&self, loaded: Loaded) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = loaded;
+    }
+}
 
 impl ResolvesServerCert for Current {
     fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        let current = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        Some(Arc::clone(&current))
+        Some(Arc::clone(&self.read().key))
     }
 }
 

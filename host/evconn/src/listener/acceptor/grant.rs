@@ -1,7 +1,8 @@
 //! What an acceptor may do with sockets: listen on its own addresses, and nothing else.
 
+use crate::listener::rules::counterpart;
 use crate::sockets::{Policy, Use};
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU16, Ordering};
 
 /// Returns the policy for listening on `address`, within `policy`.
@@ -16,20 +17,6 @@ pub(super) fn listening(address: SocketAddr, dual_stack: bool, policy: Policy) -
 /// Returns the policy for accepting from sockets that listen already, within `policy`.
 pub(super) fn accepting(policy: Policy) -> Policy {
     Policy::new(move |used, used_for| used_for == Use::Accept && policy.allows(used, used_for))
-}
-
-/// Returns the IPv4 address that a dual-stack listener on an IPv6 address listens on: the unspecified
-/// address for the unspecified one, the loopback address for the loopback one.
-fn counterpart(address: SocketAddr) -> Option<SocketAddr> {
-    let SocketAddr::V6(address) = address else {
-        return None;
-    };
-    let ip = match *address.ip() {
-        Ipv6Addr::UNSPECIFIED => Ipv4Addr::UNSPECIFIED,
-        Ipv6Addr::LOCALHOST => Ipv4Addr::LOCALHOST,
-        _ => return None,
-    };
-    Some(SocketAddr::new(ip.into(), address.port()))
 }
 
 /// The addresses of a listener.

@@ -260,20 +260,18 @@ fn instantiate(
 
 /// Returns a listening socket as the component's TCP socket, and its file if it has one.
 fn into_socket(ctx: &TcpCtx, opened: Opened) -> Result<(TcpSocket, Option<SocketFile>), Error> {
-    let refused = |error| SourceError::Io {
-        what: "accept from the socket".to_owned(),
-        error,
-    };
     match opened {
         // The component binds addresses itself.
         Opened::Address { .. } => Err(Error::Socket(ErrorCode::InvalidArgument)),
         Opened::Tcp { listener, .. } => {
-            let socket = TcpSocket::from_tcp_listener(ctx, listener).map_err(refused)?;
+            let socket = TcpSocket::from_tcp_listener(ctx, listener)
+                .map_err(SourceError::not_accepted_from)?;
             Ok((socket, None))
         }
         #[cfg(unix)]
         Opened::Unix { file, listener, .. } => {
-            let socket = TcpSocket::from_unix_listener(ctx, listener).map_err(refused)?;
+            let socket = TcpSocket::from_unix_listener(ctx, listener)
+                .map_err(SourceError::not_accepted_from)?;
             Ok((socket, file))
         }
     }

@@ -11,7 +11,7 @@ pub(super) use output::Output;
 
 use crate::sockets::Peer;
 use crate::sockets::{Denial, OnDenied};
-use crate::stderr;
+use crate::{Stderr, stderr};
 use budget::{Budget, Fate};
 use lines::{Line, Overlong, PrintedLines};
 use std::fmt;
@@ -102,7 +102,7 @@ impl Console {
     pub(super) async fn capacity(&self) {
         let inherits = self.state().inherits;
         if inherits {
-            stderr::space().await;
+            Stderr::ready().await;
         }
     }
 

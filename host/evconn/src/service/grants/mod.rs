@@ -11,7 +11,9 @@ pub use error::GrantError;
 pub use files::DirAccess;
 pub use listening::{InvalidListenGrant, ListenGrant};
 
-use crate::sockets::{Destination, Destinations, OnDenied, Policy, Protocol, TcpCtx, UdpRules};
+use crate::sockets::{
+    Destination, Destinations, OnDenied, Policy, Protocol, Resolver, TcpCtx, UdpRules,
+};
 use files::GrantedDirectory;
 use std::fmt;
 use std::net::SocketAddr;
@@ -112,7 +114,11 @@ fn sockets(builder: &GrantsBuilder) -> TcpCtx {
     };
     let tcp = builder.destinations.iter().map(|to| (Protocol::Tcp, to));
     let udp = builder.udp.iter().map(|to| (Protocol::Udp, to));
-    let destinations = Destinations::new(tcp.chain(udp)).with_all_names(builder.inherit_network);
+    let mut destinations =
+        Destinations::new(tcp.chain(udp)).with_all_names(builder.inherit_network);
+    if let Some(resolver) = &builder.resolver {
+        destinations = destinations.with_resolver(Arc::clone(resolver));
+    }
     let places = |grants: &[ListenGrant]| grants.iter().map(ListenGrant::place).collect::<Vec<_>>();
     TcpCtx::new(policy)
         .with_destinations(destinations.clone())
@@ -151,6 +157,7 @@ pub struct GrantsBuilder {
     inherit_network: bool,
     backlog: Option<NonZeroU32>,
     policy: Option<Policy>,
+    resolver: Option<Arc<dyn Resolver>>,
     inherit_stderr: bool,
 }
 
@@ -253,6 +260,13 @@ impl GrantsBuilder {
         self
     }
 
+    /// Sets the resolver of the names that the service looks up or connects to, without granting any.
+    /// Defaults to the operating system's.
+    pub fn resolver(mut self, resolver: Arc<dyn Resolver>) -> Self {
+        self.resolver = Some(resolver);
+        self
+    }
+
     /// Sets where the service's standard output and standard error go.
     ///
     /// If false, the default, they go to the log, line by line, with the number and the peer of the
@@ -300,6 +314,7 @@ impl fmt::Debug for GrantsBuilder {
             .field("inherit_network", &self.inherit_network)
             .field("backlog", &self.backlog)
             .field("policy", &self.policy)
+            .field("resolver", &self.resolver)
             .field("inherit_stderr", &self.inherit_stderr)
             .finish()
     }

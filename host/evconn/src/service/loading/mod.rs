@@ -18,11 +18,12 @@ use super::random::add_random_to_linker;
 use crate::error::{LoadError, LoadProblem, one_line};
 use crate::store::StoreState;
 use crate::trap::SourceLines;
-use crate::{Error, Host, Service, privacy, sockets};
+use crate::{Error, Host, Service, open_file, privacy, runtime, sockets};
 use content::Content;
 use outline::Outline;
 use size::Size;
 use std::borrow::Cow;
+use std::fs::File;
 use std::path::Path;
 use wasmtime::Engine;
 use wasmtime::component::{Component, Linker};
@@ -96,6 +97,45 @@ impl Service {
     ) -> Result<Self, Error> {
         from_file(host, path.as_ref(), Precompiled::Trusted)
     }
+
+    /// Loads compiled code from an open file as [`Service::from_precompiled`] does, but maps it rather than
+    /// copies it: processes that map the same file, such as a sealed memfd, share one copy of it in memory.
+    /// Neither the path of the file nor its position matters.
+    ///
+    /// `component` is the binary from which the code was compiled, for the source lines of traps. It is
+    /// read when the first trap needs it. Without it, traps have offsets only.
+    ///
+    /// On platforms other than Linux, and where `/proc` is not mounted, the code is read.
+    ///
+    /// # Errors
+    /// As [`Service::from_precompiled`], and if the file cannot be read.
+    ///
+    /// # Safety
+    /// As [`Service::from_precompiled`]. Moreover, nobody may change or truncate the file for as long as the
+    /// process lives.
+    #[allow(unsafe_code, reason = "compiled code is loaded unchecked")]
+    pub unsafe fn from_mapped(
+        host: &Host,
+        code: File,
+        component: Option<File>,
+    ) -> Result<Self, Error> {
+        // SAFETY: the caller guarantees it.
+        let service = unsafe { map_service(host, &code) }.map_err(LoadError::of_bytes)?;
+        Ok(match component {
+            Some(component) => service.with_lines(SourceLines::of_file(component)),
+            None => service,
+        })
+    }
+
+    /// Returns the compiled code, which can be loaded with [`Service::from_precompiled`] or
+    /// [`Service::from_mapped`] by the same version of evconn on the same kind of processor.
+    ///
+    /// # Errors
+    /// [`Error::Engine`] if there is no memory for it.
+    pub fn serialize(&self) -> Result<Vec<u8>, Error> {
+        let code = self.component().serialize();
+        code.map_err(|error| Error::Engine(error.into()))
+    }
 }
 
 /// Compiling.
@@ -159,13 +199,38 @@ fn load(
         }
         Content::Compiled => return Err(LoadProblem::Precompiled),
     };
-    let service = prepare(host, &component)?;
+    Ok(with_image(host, &component)?.with_lines(lines))
+}
+
+/// Loads compiled code by mapping it, or what else is in the file by reading it.
+///
+/// # Safety
+/// As [`Service::from_mapped`].
+#[allow(unsafe_code, reason = "compiled code is loaded unchecked")]
+unsafe fn map_service(host: &Host, code: &File) -> Result<Service, LoadProblem> {
+    // SAFETY: the caller guarantees it.
+    match unsafe { runtime::map(host.services(), code) } {
+        Ok(Some(component)) => {
+            contract::check(&Outline::of_compiled(&component))?;
+            with_image(host, &component)
+        }
+        Ok(None) => {
+            let bytes = open_file::read(code).map_err(LoadProblem::Unreadable)?;
+            load(host, UNNAMED, &bytes, Precompiled::Trusted)
+        }
+        Err(error) => Err(incompatible(host, &error)),
+    }
+}
+
+/// Checks and links a compiled component, and prepares the images of its memories.
+fn with_image(host: &Host, component: &Component) -> Result<Service, LoadProblem> {
+    let service = prepare(host, component)?;
     // Otherwise the first instance would open a descriptor for the image. That happens after a connection
     // was accepted, which would fail if there is no free descriptor.
     component
         .initialize_copy_on_write_image()
         .map_err(|error| LoadProblem::NoImage(one_line(&error)))?;
-    Ok(service.with_lines(lines))
+    Ok(service)
 }
 
 fn precompile(host: &Host, name: &str, bytes: &[u8]) -> Result<Vec<u8>, LoadProblem> {

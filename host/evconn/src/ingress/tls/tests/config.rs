@@ -125,3 +125,91 @@ async fn reloading_something_bad_leaves_the_old_certificate() {
     assert!(refused.to_string().starts_with("no certificate in"));
     assert!(gets_through(&server, trusted).await);
 }
+
+/// Returns the text of a certificate and of its key, in files of these names.
+fn text(directory: &TestDirectory) -> [Vec<u8>; 2] {
+    ["cert.pem", "key.pem"].map(|name| std::fs::read(directory.path(name)).expect("read"))
+}
+
+#[tokio::test]
+async fn a_certificate_is_passed_on_as_text() {
+    let directory = TestDirectory::new();
+    let old = trusting(make_certificate(&directory));
+    let reader = load(&directory);
+    assert_eq!(reader.pem(), text(&directory));
+    let [certificate, key] = reader.pem();
+    let server = TlsConfig::from_pem(&certificate, &key).expect("usable");
+    assert!(gets_through(&server, old.clone()).await);
+
+    let new = trusting(make_certificate(&directory));
+    // It is what is in use, not what is in the files.
+    assert_eq!(reader.pem(), [certificate, key]);
+    reader.reload().expect("usable");
+    let [certificate, key] = reader.pem();
+    let same = server.clone();
+    same.replace(&certificate, &key).expect("usable");
+    assert!(gets_through(&server, new).await);
+    assert!(!gets_through(&server, old_without_sessions(old)).await);
+    assert_eq!(server.pem(), text(&directory));
+}
+
+#[tokio::test]
+async fn a_text_that_is_bad_leaves_the_old_certificate() {
+    let directory = TestDirectory::new();
+    let trusted = trusting(make_certificate(&directory));
+    let [certificate, key] = text(&directory);
+    let server = TlsConfig::from_pem(&certificate, &key).expect("usable");
+    let refused = server.reload().expect_err("there are no files");
+    assert!(matches!(refused, crate::TlsError::NotFromFiles));
+    assert!(refused.to_string().contains("not read from a file"));
+    server.replace(&certificate, b"").expect_err("not usable");
+    assert_eq!(server.pem(), [certificate, key]);
+    assert!(gets_through(&server, trusted).await);
+}
+
+#[test]
+fn what_is_wrong_with_a_text_names_it() {
+    let (directory, other) = (TestDirectory::new(), TestDirectory::new());
+    make_certificate(&directory);
+    make_certificate(&other);
+    let ([certificate, key], [_, other]) = (text(&directory), text(&other));
+    let broken = b"-----BEGIN CERTIFICATE-----\n????\n-----END CERTIFICATE-----\n";
+    for (certificate, key, says) in [
+        (
+            &key[..],
+            &key[..],
+            "no certificate in the text of the certificate: ",
+        ),
+        (
+            &certificate,
+            &certificate,
+            "no private key in the text of the key: ",
+        ),
+        (broken, &key, "the text of the certificate is not PEM: "),
+        (
+            &certificate,
+            &other,
+            "the private key in the text of the key does not belong to the certificate in the text of the \
+             certificate",
+        ),
+    ] {
+        let error = TlsConfig::from_pem(certificate, key).expect_err("not usable");
+        assert!(error.to_string().starts_with(says), "{error}");
+    }
+}
+
+#[test]
+fn the_key_is_not_shown() {
+    let directory = TestDirectory::new();
+    make_certificate(&directory);
+    let [certificate, key] = text(&directory);
+    let config = TlsConfig::from_pem(&certificate, &key).expect("usable");
+    let key = String::from_utf8(key).expect("text");
+    let line = key.lines().nth(1).expect("base64");
+    for config in [config, load(&directory)] {
+        let shown = format!("{config:?}");
+        let bytes = format!("{:?}", &line.as_bytes()[..8]);
+        let has_key = shown.contains(line) || shown.contains(bytes.trim_matches(['[', ']']));
+        assert!(!has_key, "{shown}");
+    }
+}

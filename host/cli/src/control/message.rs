@@ -1,0 +1,117 @@
+//! The messages between the supervisor and the processes that it starts.
+
+use serde::{Deserialize, Serialize};
+use std::ffi::OsString;
+use std::net::IpAddr;
+
+/// The order to a loader. Its descriptor is the component, if that was read from standard input.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Load {
+    /// The command line of the server.
+    pub arguments: Vec<OsString>,
+    /// Whether the log has colors.
+    pub is_terminal: bool,
+}
+
+/// The outcome of a loader.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum FromLoader {
+    /// Its descriptors are the compiled code of the component and that of the listener, and the component's binary
+    /// if it is one.
+    Loaded(Loaded),
+    /// The reason why the component cannot be served, in one line.
+    Failed(String),
+}
+
+/// A component that was loaded.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct Loaded {
+    /// How many memories an instance has.
+    pub memories: usize,
+    /// Whether the binary is among the descriptors.
+    pub has_binary: bool,
+}
+
+/// The order to a worker. Its descriptors are [`StartFiles`].
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Start {
+    /// The command line of the server.
+    pub arguments: Vec<OsString>,
+    /// Whether the log has colors.
+    pub is_terminal: bool,
+    /// The worker's number in the shared memory.
+    pub member: u16,
+    /// Maximum number of connections of the server.
+    pub max_connections: usize,
+    /// Maximum number of connections of this worker.
+    pub capacity: usize,
+    /// The certificate and its key, if there is one: a worker cannot read their files.
+    pub certificate: Option<Pem>,
+    /// Whether it logs the parts of the sandbox that this system lacks: one worker is enough.
+    pub tells_missing: bool,
+    /// The number of listening sockets in the messages that follow.
+    pub sockets: usize,
+}
+
+/// The positions of the descriptors of [`Start`]. The last one is optional.
+pub struct StartFiles;
+
+impl StartFiles {
+    pub const MEMORY: usize = 0;
+    pub const BELL: usize = 1;
+    pub const CODE: usize = 2;
+    pub const LISTENER: usize = 3;
+    pub const BINARY: usize = 4;
+}
+
+/// A certificate with its chain, and its key, as PEM.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Pem {
+    pub certificate: Vec<u8>,
+    pub key: Vec<u8>,
+}
+
+/// Shows no part of the key.
+impl std::fmt::Debug for Pem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Pem")
+    }
+}
+
+/// A message to a worker.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum ToWorker {
+    Start(Box<Start>),
+    Sockets(Sockets),
+    /// Stop accepting once the queues are empty, and end when the last connection has ended.
+    Drain,
+    /// Stop accepting at once, since other workers accept from the same queues, and end when the last connection
+    /// has ended.
+    Retire,
+    /// Reset the connections that are open, and end.
+    Kill,
+    /// The addresses of a name, or the reason why there are none.
+    Resolved {
+        id: u64,
+        addresses: Result<Vec<IpAddr>, String>,
+    },
+}
+
+/// Listening sockets, which are the descriptors: whether the supervisor inherited each.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Sockets {
+    pub inherited: Vec<bool>,
+}
+
+/// A message from a worker.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum FromWorker {
+    /// It accepts connections.
+    Ready,
+    /// It could not start, or its listeners have failed: the reason, in one line.
+    Failed(String),
+    /// It has stopped accepting.
+    Stopped,
+    /// It needs the addresses of a name.
+    Resolve { id: u64, name: String },
+}

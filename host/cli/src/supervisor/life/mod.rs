@@ -1,0 +1,335 @@
+//! The life of a server, from the moment when all workers accept connections to the end of the last worker.
+
+mod reload;
+
+use super::Generation;
+use super::backoff::Backoff;
+use super::source::Source;
+use super::workers::{Ended, Happened, Workers};
+use crate::server::{Plan, announce};
+use crate::sys::signals::Signals;
+use crate::sys::systemd;
+use evconn::{Listening, Opened, Served, sockets};
+use reload::{Reload, loaded, next_hangup};
+use std::io;
+use std::num::NonZero;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How often to check whether a worker was stopped (SIGSTOP) while it had the lock of the shared memory.
+const CHECK_INTERVAL: Duration = Duration::from_millis(500);
+
+/// How long workers may take to end after they were told to reset their connections.
+const KILL_DELAY: Duration = Duration::from_secs(2);
+
+/// A running server.
+pub struct Life {
+    plan: Arc<Plan>,
+    source: Source,
+    listening: Vec<Listening>,
+    pub workers: Workers,
+    generation: Arc<Generation>,
+    processes: usize,
+    backoff: Backoff,
+    phase: Phase,
+    reload: Reload,
+    /// How many connections have ended with a worker that was killed at the end.
+    killed: u64,
+}
+
+/// The phase of the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Serving,
+    /// It continues to accept until this time, and drains then.
+    Delayed(Instant),
+    /// The workers finish their connections, until this time.
+    Draining(Option<Instant>),
+    /// The workers are resetting their connections. Those that are left at this time are killed.
+    Ending(Instant),
+}
+
+impl Life {
+    pub fn new(
+        plan: Arc<Plan>,
+        source: Source,
+        listening: Vec<Listening>,
+        workers: Workers,
+        generation: Arc<Generation>,
+        processes: NonZero<u16>,
+    ) -> Self {
+        Self {
+            plan,
+            source,
+            listening,
+            workers,
+            generation,
+            processes: processes.get().into(),
+            backoff: Backoff::default(),
+            phase: Phase::Serving,
+            reload: Reload::None,
+            killed: 0,
+        }
+    }
+
+    /// Whether all workers accept connections.
+    pub fn has_all(&self) -> bool {
+        self.workers.count_ready(&self.generation) >= self.processes
+    }
+
+    /// Starts the workers that are missing.
+    pub fn start_missing(&mut self) -> io::Result<()> {
+        while self.workers.count(&self.generation) < self.processes {
+            self.workers.start(&self.generation)?;
+        }
+        Ok(())
+    }
+
+    /// Serves until a signal ends it, or no connection has been open for long enough.
+    pub async fn run(mut self, mut signals: Signals) -> anyhow::Result<Served> {
+        announce(
+            self.listening
+                .iter()
+                .map(|listening| listening.name.as_str()),
+        )?;
+        systemd::ready();
+        let mut stops = 0;
+        while !self.is_over() {
+            let time = self.next_time();
+            let stopped = signals.stop_after(stops);
+            tokio::select! {
+                () = stopped => {
+                    stops += 1;
+                    self.stop();
+                }
+                Some(()) = next_hangup(&mut signals.hangups, self.can_reload()) => self.begin_reload(),
+                happened = self.workers.next() => self.handle(happened),
+                reloaded = loaded(&mut self.reload) => self.start_generation(reloaded),
+                () = tokio::time::sleep_until(time.into()) => self.on_timer(),
+            }
+        }
+        self.workers.end_logs().await;
+        let served = self.served();
+        tracing::info!("{served}");
+        Ok(served)
+    }
+
+    fn served(&self) -> Served {
+        let mut served = self.workers.quota().served();
+        // The quota counts what ends with a worker as failed.
+        served.failed = served.failed.saturating_sub(self.killed);
+        served.killed += self.killed;
+        served
+    }
+
+    fn is_over(&self) -> bool {
+        let is_ending = matches!(self.phase, Phase::Draining(_) | Phase::Ending(_));
+        is_ending && self.workers.is_empty()
+    }
+
+    fn handle(&mut self, happened: Happened) {
+        match happened {
+            Happened::Ready => self.one_is_ready(),
+            Happened::Stopped => self.one_has_stopped(),
+            Happened::Ended(ended) => self.one_has_ended(ended),
+        }
+    }
+
+    fn one_is_ready(&mut self) {
+        match self.phase {
+            // It replaces one that died while draining.
+            Phase::Draining(_) => self.workers.drain(),
+            Phase::Ending(_) => self.workers.end(),
+            Phase::Serving | Phase::Delayed(_) => self.go_on_with_reload(),
+        }
+    }
+
+    fn one_has_stopped(&mut self) {
+        match (&self.reload, self.phase) {
+            (Reload::Retiring(..), _) if !self.workers.are_stopping() => self.end_reload(),
+            // The queues are empty, and nobody can connect any more.
+            (_, Phase::Draining(_)) if self.workers.have_stopped() => self.close(),
+            _ => {}
+        }
+    }
+
+    /// Closes the listening sockets and removes their files.
+    fn close(&mut self) {
+        self.workers.close_sockets();
+        self.listening.clear();
+    }
+
+    fn one_has_ended(&mut self, ended: Ended) {
+        if ended.is_regular {
+            tracing::debug!("worker {} has ended", ended.number);
+            return self.one_has_stopped();
+        }
+        if self.fail_reload(&ended) {
+            return;
+        }
+        log_death(&ended);
+        let is_needed = match self.phase {
+            Phase::Serving | Phase::Delayed(_) => Arc::ptr_eq(&ended.generation, &self.generation),
+            // Connections may wait in the queues.
+            Phase::Draining(_) => ended.was_accepting && self.workers.have_stopped(),
+            Phase::Ending(_) => {
+                self.killed += ended.connections as u64;
+                false
+            }
+        };
+        if is_needed {
+            let delay = self.backoff.died(ended.lived, Instant::now());
+            if delay.is_zero() {
+                self.replace();
+            } else {
+                tracing::info!("another worker is started in {delay:?}");
+            }
+        }
+        self.one_has_stopped();
+    }
+
+    /// Starts the workers that are missing, or tries again later.
+    fn replace(&mut self) {
+        if let Err(error) = self.start_missing() {
+            let delay = self.backoff.died(Duration::ZERO, Instant::now());
+            tracing::error!("cannot start a worker, next attempt in {delay:?}: {error}");
+        }
+    }
+
+    /// Begins to shut down at the first call. The second one ends the grace period.
+    fn stop(&mut self) {
+        let now = Instant::now();
+        match self.phase {
+            Phase::Serving => {
+                systemd::stopping();
+                self.log_ending();
+                self.give_up_reload();
+                self.phase = Phase::Delayed(now + self.plan.server.life.drain_delay);
+                self.on_timer();
+            }
+            Phase::Delayed(_) | Phase::Draining(_) => self.end(),
+            Phase::Ending(_) => {}
+        }
+    }
+
+    fn log_ending(&self) {
+        let life = &self.plan.server.life;
+        let open = self.workers.quota().open_connections();
+        let delay = match life.drain_delay {
+            Duration::ZERO => String::new(),
+            delay => format!(", after {delay:?} in which more are accepted"),
+        };
+        tracing::info!(
+            "ending: open connections ({open}) have {:?} to finish{delay}",
+            life.grace
+        );
+    }
+
+    fn drain(&mut self) {
+        // A worker may not be allowed to.
+        self.listening.iter().for_each(refuse_connections);
+        self.workers.drain();
+        // From now on, nobody can find the Unix sockets.
+        let sockets = self
+            .listening
+            .iter_mut()
+            .flat_map(|listening| &mut listening.sockets);
+        sockets.for_each(Opened::remove_file);
+        self.phase = Phase::Draining(Instant::now().checked_add(self.plan.server.life.grace));
+    }
+
+    /// Ends without waiting for open connections.
+    fn end(&mut self) {
+        self.close();
+        self.workers.end();
+        self.phase = Phase::Ending(Instant::now() + KILL_DELAY);
+    }
+
+    /// Returns when [`on_timer`](Self::on_timer) is due.
+    fn next_time(&self) -> Instant {
+        let check = Instant::now() + CHECK_INTERVAL;
+        let of_phase = match self.phase {
+            Phase::Serving => self.end_of_idle_time(),
+            Phase::Delayed(until) | Phase::Ending(until) => Some(until),
+            Phase::Draining(until) => until,
+        };
+        let of_reload = self.end_of_reload();
+        let backoff = self.backoff.until().filter(|until| *until > Instant::now());
+        let times = [of_phase, of_reload, backoff].into_iter().flatten();
+        times.fold(check, Instant::min)
+    }
+
+    /// Returns when the server will have been idle for long enough to shut down, if no connection is opened.
+    fn end_of_idle_time(&self) -> Option<Instant> {
+        let time = self.plan.server.life.shutdown_after_idle?;
+        let idle_for = self.workers.quota().idle_for().unwrap_or_default();
+        Instant::now().checked_add(time.saturating_sub(idle_for))
+    }
+
+    fn on_timer(&mut self) {
+        let now = Instant::now();
+        match self.phase {
+            Phase::Serving if self.has_been_idle() => self.stop(),
+            Phase::Delayed(until) if until <= now => self.drain(),
+            Phase::Draining(Some(until)) if until <= now => self.end(),
+            Phase::Ending(until) if until <= now => self.workers.kill_all(),
+            _ => {}
+        }
+        self.look_at_clock_of_reload(now);
+        let is_serving = matches!(self.phase, Phase::Serving | Phase::Delayed(_));
+        if is_serving && self.backoff.is_over(now) && !self.is_starting_a_generation() {
+            self.replace();
+        }
+        self.end_stuck_worker();
+        systemd::is_alive();
+    }
+
+    fn has_been_idle(&self) -> bool {
+        let idle_for = self.workers.quota().idle_for();
+        let limit = self.plan.server.life.shutdown_after_idle;
+        limit
+            .zip(idle_for)
+            .is_some_and(|(limit, time)| time >= limit)
+    }
+
+    /// Kills a worker that was stopped while it had the lock of the shared memory, since all others wait for it.
+    fn end_stuck_worker(&self) {
+        if let Some(member) = self.workers.quota().stuck()
+            && let Some(process) = self.workers.kill_member(member)
+        {
+            tracing::error!(
+                "killing a worker (process {process}): it was stopped while the others wait for it"
+            );
+        }
+    }
+}
+
+/// Lets no more peers connect, except to a socket that other servers may have.
+fn refuse_connections(listening: &Listening) {
+    let own = listening
+        .sockets
+        .iter()
+        .filter(|socket| !socket.is_shared());
+    for socket in own.filter_map(Opened::socket) {
+        if let Err(error) = sockets::refuse_connections(socket) {
+            // Those that wait in the queue are served all the same.
+            tracing::debug!("peers may still connect while the server ends: {error}");
+        }
+    }
+}
+
+fn log_death(ended: &Ended) {
+    let Ended {
+        number,
+        process,
+        how,
+        connections,
+        ..
+    } = ended;
+    let lost = match connections {
+        0 => String::new(),
+        1 => ", and its connection is lost".to_owned(),
+        count => format!(", and its {count} connections are lost"),
+    };
+    tracing::error!("worker {number} (process {process}) {how}{lost}");
+}

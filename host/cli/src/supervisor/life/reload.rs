@@ -1,0 +1,210 @@
+//! Reloading: what was read again gets workers of its own, which take the place of the old ones.
+
+use super::{Life, Phase};
+use crate::supervisor::Generation;
+use crate::supervisor::source::Reloaded;
+use crate::supervisor::workers::Ended;
+use crate::sys::signals::Hangups;
+use crate::sys::systemd;
+use anyhow::anyhow;
+use std::future::pending;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::task::JoinHandle;
+
+/// How long new workers may take to start in a reload.
+const START: Duration = Duration::from_secs(30);
+
+/// How long old workers may take to stop accepting in a reload.
+const RETIREMENT: Duration = Duration::from_secs(2);
+
+/// The phase of a reload.
+pub(super) enum Reload {
+    None,
+    Loading(JoinHandle<Reloaded>),
+    /// The workers of the new generation are starting. The reload has failed if they have not started at this
+    /// time.
+    Starting(Arc<Generation>, Outcome, Instant),
+    /// The workers of old generations are told to stop accepting. The reload ends at this time, even if some
+    /// still do.
+    Retiring(Instant, Outcome),
+}
+
+/// What a reload replaces, for the log.
+#[derive(Clone, Copy)]
+pub(super) struct Outcome {
+    component: bool,
+    certificate: bool,
+}
+
+impl Life {
+    /// When the reload has to be over.
+    pub(super) fn end_of_reload(&self) -> Option<Instant> {
+        match &self.reload {
+            Reload::Retiring(until, _) | Reload::Starting(_, _, until) => Some(*until),
+            Reload::None | Reload::Loading(_) => None,
+        }
+    }
+
+    pub(super) fn look_at_clock_of_reload(&mut self, now: Instant) {
+        match self.reload {
+            Reload::Retiring(until, _) if until <= now => self.end_reload(),
+            Reload::Starting(_, _, until) if until <= now => {
+                self.refuse_reload(&anyhow!("its workers have not started within {START:?}"));
+            }
+            _ => {}
+        }
+    }
+
+    /// Whether a reload may begin: one at a time.
+    pub(super) fn can_reload(&self) -> bool {
+        self.phase == Phase::Serving && matches!(self.reload, Reload::None)
+    }
+
+    pub(super) fn is_starting_a_generation(&self) -> bool {
+        matches!(self.reload, Reload::Starting(..))
+    }
+
+    pub(super) fn begin_reload(&mut self) {
+        systemd::reloading();
+        let reloading = self.source.clone().reload(Arc::clone(&self.plan));
+        self.reload = Reload::Loading(tokio::spawn(reloading));
+    }
+
+    pub(super) fn start_generation(&mut self, reloaded: Reloaded) {
+        let Reloaded {
+            component,
+            certificate,
+        } = reloaded;
+        let certificate = certificate.unwrap_or_else(|error| {
+            log_certificate_stays(&error);
+            false
+        });
+        let component = component.unwrap_or_else(|error| {
+            log_component_stays(&error);
+            None
+        });
+        let outcome = Outcome {
+            component: component.is_some(),
+            certificate,
+        };
+        if !outcome.component && !outcome.certificate {
+            self.reload = Reload::None;
+            return systemd::ready();
+        }
+        let compiled = match component {
+            Some(compiled) => Arc::new(compiled),
+            None => Arc::clone(&self.generation.compiled),
+        };
+        let generation = Generation::new(compiled, self.source.certificate());
+        self.reload = Reload::Starting(Arc::clone(&generation), outcome, Instant::now() + START);
+        self.start_first(&generation);
+    }
+
+    /// Starts a worker of the new generation, and gives up the reload if that fails.
+    fn start_first(&mut self, generation: &Arc<Generation>) {
+        if let Err(error) = self.workers.start(generation) {
+            self.refuse_reload(&anyhow!("cannot start a worker: {error}"));
+        }
+    }
+
+    fn start_rest(&mut self, generation: &Arc<Generation>) {
+        while self.is_starting_a_generation() && self.workers.count(generation) < self.processes {
+            self.start_first(generation);
+        }
+    }
+
+    pub(super) fn go_on_with_reload(&mut self) {
+        let Reload::Starting(generation, outcome, _) = &self.reload else {
+            return;
+        };
+        let (generation, outcome) = (Arc::clone(generation), *outcome);
+        let running = self.workers.count(&generation);
+        if self.workers.count_ready(&generation) < running {
+            return;
+        }
+        if running < self.processes {
+            return self.start_rest(&generation);
+        }
+        self.workers.retire_others(&generation);
+        self.generation = generation;
+        self.reload = Reload::Retiring(Instant::now() + RETIREMENT, outcome);
+        self.one_has_stopped();
+    }
+
+    pub(super) fn end_reload(&mut self) {
+        if let Reload::Retiring(_, outcome) = self.reload {
+            if outcome.certificate {
+                tracing::info!("certificate reloaded");
+            }
+            if outcome.component {
+                tracing::info!("component reloaded, for new connections");
+            }
+            self.reload = Reload::None;
+            systemd::ready();
+        }
+    }
+
+    /// Gives up the reload if the worker belongs to the generation that is starting. Returns whether it does.
+    pub(super) fn fail_reload(&mut self, ended: &Ended) -> bool {
+        match &self.reload {
+            Reload::Starting(generation, ..) if Arc::ptr_eq(generation, &ended.generation) => {
+                self.refuse_reload(&anyhow!("a worker {}", ended.how));
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Logs that the workers of the new generation have not started, and kills them.
+    pub(super) fn refuse_reload(&mut self, why: &anyhow::Error) {
+        if let Reload::Starting(_, outcome, _) = self.reload {
+            if outcome.component {
+                log_component_stays(why);
+            } else {
+                log_certificate_stays(why);
+            }
+        }
+        self.give_up_reload();
+        systemd::ready();
+    }
+
+    /// Kills the workers of a generation that is starting. The old ones continue to serve.
+    pub(super) fn give_up_reload(&mut self) {
+        match std::mem::replace(&mut self.reload, Reload::None) {
+            Reload::Starting(generation, ..) => self.workers.kill(&generation),
+            Reload::Loading(loading) => loading.abort(),
+            Reload::None | Reload::Retiring(..) => {}
+        }
+    }
+}
+
+fn log_certificate_stays(error: &anyhow::Error) {
+    tracing::error!("certificate not reloaded, the old one stays: {error:#}");
+}
+
+fn log_component_stays(error: &anyhow::Error) {
+    tracing::error!("component not reloaded, the old one stays: {error:#}");
+}
+
+/// Waits for a SIGHUP. Never returns while no reload may begin: the signal is kept.
+pub(super) async fn next_hangup(hangups: &mut Hangups, may_reload: bool) -> Option<()> {
+    match may_reload {
+        true => hangups.next().await,
+        false => pending().await,
+    }
+}
+
+/// Waits until a reload has read and compiled everything.
+pub(super) async fn loaded(reload: &mut Reload) -> Reloaded {
+    match reload {
+        Reload::Loading(loading) => match loading.await {
+            Ok(reloaded) => reloaded,
+            Err(error) => Reloaded {
+                component: Err(error.into()),
+                certificate: Ok(false),
+            },
+        },
+        Reload::None | Reload::Starting(..) | Reload::Retiring(..) => pending().await,
+    }
+}

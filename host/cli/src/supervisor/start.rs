@@ -1,0 +1,133 @@
+//! From the flags to workers that accept connections.
+
+use super::Generation;
+use super::life::Life;
+use super::loading::{self, Compiled};
+use super::source::Source;
+use super::workers::{Common, Happened, Workers};
+use crate::server::{Plan, ServeError, capacity};
+use crate::sys::signals::Signals;
+use anyhow::{Context, anyhow};
+use evconn::{Limits, Listening, Quota};
+use std::num::NonZero;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+/// How many workers there may be for each process that serves: those of before a reload go on until their
+/// connections have ended. Each worker looks at all of them when it accepts.
+const GENERATIONS: u16 = 16;
+
+/// Reads the input, compiles, listens and starts the workers. Returns `None` if a signal arrives meanwhile.
+pub async fn start(
+    plan: Plan,
+    processes: NonZero<u16>,
+    signals: &Signals,
+) -> Result<Option<Life>, ServeError> {
+    let plan = Arc::new(plan);
+    let Some(source) = signals.unless_stopped(prepare(&plan)).await else {
+        return Ok(None);
+    };
+    let source = source.map_err(ServeError::Prepare)?;
+    let loading = loading::load(&plan, source.stdin());
+    let Some(compiled) = signals.unless_stopped(loading).await else {
+        return Ok(None);
+    };
+    let compiled = compiled.map_err(ServeError::Prepare)?;
+    let shares = shares(&plan, processes, &compiled);
+    let listening = listen(&plan);
+    let Some(listening) = signals.unless_stopped_for_long(listening).await else {
+        return Ok(None);
+    };
+    let listening = listening?;
+    let workers = workers(&plan, processes, &listening, shares).map_err(ServeError::Prepare)?;
+    let generation = Generation::new(Arc::new(compiled), source.certificate());
+    let life = Life::new(plan, source, listening, workers, generation, processes);
+    let Some(started) = signals.unless_stopped(all_ready(life)).await else {
+        return Ok(None);
+    };
+    started.map(Some).map_err(ServeError::Prepare)
+}
+
+/// Reads the files that the flags name. Bad input is found here, before anything is bound.
+async fn prepare(plan: &Arc<Plan>) -> anyhow::Result<Source> {
+    capacity::raise_descriptor_limit();
+    let plan = Arc::clone(plan);
+    // On another thread, so that signals are handled meanwhile.
+    let prepared = tokio::task::spawn_blocking(move || {
+        // The workers open the directories again.
+        plan.server.grants()?;
+        Source::open(&plan)
+    });
+    prepared.await?
+}
+
+/// How many connections are allowed.
+#[derive(Clone, Copy)]
+struct Shares {
+    /// The limits of the server.
+    limits: Limits,
+    /// Maximum number of connections of a worker.
+    each: usize,
+}
+
+/// A worker may have its share of the connections, a quarter of that and 8 more, since they do not spread evenly; but
+/// no more than one process supports.
+fn shares(plan: &Plan, processes: NonZero<u16>, compiled: &Compiled) -> Shares {
+    let processes = usize::from(processes.get());
+    let limits = plan.fit(plan.server.limits(), compiled.memories);
+    let one = |max_connections| Limits {
+        max_connections,
+        ..limits
+    };
+    let share = limits.max_connections.div_ceil(processes);
+    let wanted = (share + share / 4 + 8).min(limits.max_connections);
+    let possible = plan.possible_of_one(one(wanted), compiled.memories);
+    let each = wanted.min(possible);
+    let limits = capacity::fit_pools(limits, each * processes, compiled.memories);
+    Shares { limits, each }
+}
+
+async fn listen(plan: &Arc<Plan>) -> Result<Vec<Listening>, ServeError> {
+    let plan = Arc::clone(plan);
+    // It may look up names, and wait for another process that creates the same Unix socket.
+    let listening = tokio::task::spawn_blocking(move || plan.listen.listen(plan.server.backlog()));
+    match listening.await {
+        Ok(listening) => listening.map_err(ServeError::Listen),
+        Err(error) => Err(ServeError::Prepare(error.into())),
+    }
+}
+
+fn workers(
+    plan: &Plan,
+    processes: NonZero<u16>,
+    listening: &[Listening],
+    shares: Shares,
+) -> anyhow::Result<Workers> {
+    let members = processes.get().saturating_mul(GENERATIONS);
+    let quota = Quota::create(&shares.limits, plan.server.accept_rate(), members)
+        .context("cannot create the memory that workers share")?;
+    let opened = listening.iter().flat_map(|listening| &listening.sockets);
+    let sockets = opened
+        .filter_map(|opened| Some((opened.socket()?.try_clone_to_owned(), opened.is_shared())))
+        .map(|(socket, inherited)| Ok((socket?, inherited)))
+        .collect::<std::io::Result<Vec<(OwnedFd, bool)>>>()?;
+    Ok(Workers::new(Common {
+        quota,
+        members,
+        sockets,
+        max_connections: shares.limits.max_connections,
+        capacity: shares.each,
+    })?)
+}
+
+/// Starts the workers, and waits until all of them accept connections.
+async fn all_ready(mut life: Life) -> anyhow::Result<Life> {
+    life.start_missing()?;
+    while !life.has_all() {
+        match life.workers.next().await {
+            Happened::Ready | Happened::Stopped => {}
+            Happened::Ended(ended) => return Err(anyhow!("a worker {}", ended.how)),
+        }
+    }
+    Ok(life)
+}

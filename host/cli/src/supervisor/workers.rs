@@ -1,0 +1,442 @@
+//! The worker processes: starting them, their messages, and their ends.
+
+use super::Generation;
+use super::names::Names;
+use super::process::{self, Process};
+use crate::control::{FromWorker, Pem, Receiver, Sockets, Start, ToWorker};
+use crate::sys::child::{Bounds, describe};
+use crate::sys::descriptors::MAX_DESCRIPTORS;
+use evconn::Quota;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::process::ExitStatus;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+/// Maximum number of queued messages from workers.
+const QUEUE: usize = 256;
+
+/// How long to wait for the end of the workers' logs.
+const LOG_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// What all workers have in common.
+pub struct Common {
+    pub quota: Quota,
+    /// Maximum number of workers at a time.
+    pub members: u16,
+    /// The listening sockets, each with whether the supervisor inherited it.
+    pub sockets: Vec<(OwnedFd, bool)>,
+    /// Maximum number of connections of the server.
+    pub max_connections: usize,
+    /// Maximum number of connections of a worker.
+    pub capacity: usize,
+}
+
+/// The worker processes.
+pub struct Workers {
+    common: Common,
+    all: Vec<Worker>,
+    /// The number of workers started so far.
+    started: u64,
+    events: mpsc::Receiver<(u64, Event)>,
+    event_sender: mpsc::Sender<(u64, Event)>,
+    /// SIGCHLD.
+    ended: Signal,
+    /// The logs of workers that have ended, as long as they are not wholly passed on.
+    logs: Vec<JoinHandle<()>>,
+}
+
+/// A worker process.
+struct Worker {
+    /// Its number in the log, from 1 on.
+    number: u64,
+    member: u16,
+    process: Process<ToWorker>,
+    generation: Arc<Generation>,
+    since: Instant,
+    stage: Stage,
+    /// Why it has failed, as it has reported.
+    failure: Option<String>,
+    is_closed: bool,
+}
+
+/// The stage of a worker's life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Starting,
+    /// It accepts connections.
+    Ready,
+    /// It was told to stop accepting.
+    Stopping,
+    /// It has stopped accepting.
+    Stopped,
+}
+
+enum Event {
+    Message(FromWorker),
+    Closed,
+}
+
+/// What has happened to a worker.
+#[derive(Debug)]
+pub enum Happened {
+    /// It accepts connections.
+    Ready,
+    /// It has stopped accepting.
+    Stopped,
+    Ended(Ended),
+}
+
+/// The end of a worker.
+#[derive(Debug)]
+pub struct Ended {
+    pub number: u64,
+    pub process: u32,
+    pub generation: Arc<Generation>,
+    /// How it has ended, such as "was killed by signal 9".
+    pub how: String,
+    /// Whether it was told to end, and did so with success.
+    pub is_regular: bool,
+    /// Whether it still accepted connections.
+    pub was_accepting: bool,
+    /// The number of connections that were lost with it.
+    pub connections: usize,
+    pub lived: Duration,
+}
+
+impl Workers {
+    pub fn new(common: Common) -> io::Result<Self> {
+        let (event_sender, events) = mpsc::channel(QUEUE);
+        Ok(Self {
+            common,
+            all: Vec::new(),
+            started: 0,
+            events,
+            event_sender,
+            ended: signal(SignalKind::child())?,
+            logs: Vec::new(),
+        })
+    }
+
+    pub fn quota(&self) -> &Quota {
+        &self.common.quota
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.all.is_empty()
+    }
+
+    /// Returns how many workers of a generation have not been told to stop accepting.
+    pub fn count(&self, generation: &Arc<Generation>) -> usize {
+        self.of(generation)
+            .filter(|worker| worker.stage < Stage::Stopping)
+            .count()
+    }
+
+    /// Returns how many of them accept connections.
+    pub fn count_ready(&self, generation: &Arc<Generation>) -> usize {
+        self.of(generation)
+            .filter(|worker| worker.stage == Stage::Ready)
+            .count()
+    }
+
+    /// Whether a worker that was told to stop accepting has not done so yet.
+    pub fn are_stopping(&self) -> bool {
+        self.all
+            .iter()
+            .any(|worker| worker.stage == Stage::Stopping)
+    }
+
+    /// Whether all workers have stopped accepting.
+    pub fn have_stopped(&self) -> bool {
+        self.all.iter().all(|worker| worker.stage == Stage::Stopped)
+    }
+
+    fn of(&self, generation: &Arc<Generation>) -> impl Iterator<Item = &Worker> {
+        let is_of = |worker: &&Worker| Arc::ptr_eq(&worker.generation, generation);
+        self.all.iter().filter(is_of)
+    }
+
+    /// Starts a worker. [`next`](Self::next) returns [`Happened::Ready`] when it accepts connections.
+    pub fn start(&mut self, generation: &Arc<Generation>) -> io::Result<()> {
+        let member = self.free_member()?;
+        let files = self.files(generation)?;
+        let (process, messages) = process::start("worker", Bounds::default())?;
+        self.started += 1;
+        let number = self.started;
+        let start = ToWorker::Start(Box::new(Start {
+            arguments: std::env::args_os().collect(),
+            is_terminal: super::is_terminal(),
+            member,
+            max_connections: self.common.max_connections,
+            capacity: self.common.capacity,
+            certificate: generation.certificate.clone(),
+            tells_missing: number == 1,
+            sockets: self.common.sockets.len(),
+        }));
+        // If the worker is gone already, that is noticed later.
+        let _ = process.control.send(&start, files);
+        self.send_sockets(&process)?;
+        let names = Names::new(process.control.clone());
+        tokio::spawn(listen(number, messages, names, self.event_sender.clone()));
+        self.all.push(Worker {
+            number,
+            member,
+            process,
+            generation: Arc::clone(generation),
+            since: Instant::now(),
+            stage: Stage::Starting,
+            failure: None,
+            is_closed: false,
+        });
+        Ok(())
+    }
+
+    /// Returns a number in the shared memory that no worker has.
+    fn free_member(&self) -> io::Result<u16> {
+        let is_free = |member: &u16| self.all.iter().all(|worker| worker.member != *member);
+        let members = self.common.members;
+        let mut all = 0..members;
+        all.find(is_free).ok_or_else(|| {
+            io::Error::other(format!(
+                "{members} workers are running already, most of which finish the connections of earlier reloads"
+            ))
+        })
+    }
+
+    /// Returns the descriptors of a start message, in order.
+    fn files(&self, generation: &Generation) -> io::Result<Vec<OwnedFd>> {
+        let compiled = &generation.compiled;
+        let [memory, bell] = self.common.quota.descriptors();
+        let mut files = vec![
+            memory.try_clone_to_owned()?,
+            bell.try_clone_to_owned()?,
+            compiled.code.try_clone()?,
+            compiled.listener.try_clone()?,
+        ];
+        if let Some(binary) = &compiled.binary {
+            files.push(binary.try_clone()?);
+        }
+        Ok(files)
+    }
+
+    fn send_sockets(&self, process: &Process<ToWorker>) -> io::Result<()> {
+        for sockets in self.common.sockets.chunks(MAX_DESCRIPTORS) {
+            let inherited = sockets.iter().map(|(_, inherited)| *inherited).collect();
+            let message = ToWorker::Sockets(Sockets { inherited });
+            let descriptors = sockets.iter().map(|(socket, _)| socket.try_clone());
+            let _ = process
+                .control
+                .send(&message, descriptors.collect::<io::Result<_>>()?);
+        }
+        Ok(())
+    }
+
+    /// Waits for what happens next. The future is cancel-safe.
+    pub async fn next(&mut self) -> Happened {
+        loop {
+            if let Some(ended) = self.take_ended() {
+                return Happened::Ended(ended);
+            }
+            tokio::select! {
+                Some((number, event)) = self.events.recv() => {
+                    if let Some(happened) = self.handle(number, event) {
+                        return happened;
+                    }
+                }
+                _ = self.ended.recv() => {}
+            }
+        }
+    }
+
+    fn handle(&mut self, number: u64, event: Event) -> Option<Happened> {
+        let worker = self.all.iter_mut().find(|worker| worker.number == number)?;
+        match event {
+            Event::Message(FromWorker::Ready) if worker.stage == Stage::Starting => {
+                worker.stage = Stage::Ready;
+                Some(Happened::Ready)
+            }
+            Event::Message(FromWorker::Stopped) => {
+                worker.stage = Stage::Stopped;
+                Some(Happened::Stopped)
+            }
+            Event::Message(FromWorker::Failed(why)) => {
+                worker.failure = Some(why);
+                None
+            }
+            Event::Message(_) => None,
+            Event::Closed => {
+                worker.is_closed = true;
+                // A worker closes its end of the socket only by ending: another one is compromised.
+                worker.process.child.kill();
+                None
+            }
+        }
+    }
+
+    /// Removes a worker that has ended, after all its messages have been received.
+    fn take_ended(&mut self) -> Option<Ended> {
+        let mut closed = (0..self.all.len()).filter(|at| self.all[*at].is_closed);
+        let closed: Vec<_> = closed.by_ref().collect();
+        for at in closed {
+            match self.all[at].process.child.try_wait() {
+                Ok(None) => {}
+                Ok(Some(status)) => return Some(self.take(at, Ok(status))),
+                Err(error) => return Some(self.take(at, Err(error))),
+            }
+        }
+        None
+    }
+
+    fn take(&mut self, at: usize, status: io::Result<ExitStatus>) -> Ended {
+        let worker = self.all.swap_remove(at);
+        let process = worker.process.child.id();
+        self.logs.retain(|log| !log.is_finished());
+        self.logs.push(worker.process.log);
+        let is_success = status.as_ref().is_ok_and(ExitStatus::success);
+        let how = match (worker.failure, status) {
+            (Some(failure), _) => format!("failed: {failure}"),
+            (None, Ok(status)) => describe(status),
+            (None, Err(error)) => format!("is gone: {error}"),
+        };
+        Ended {
+            number: worker.number,
+            process,
+            generation: worker.generation,
+            how,
+            is_regular: is_success && worker.stage >= Stage::Stopping,
+            was_accepting: worker.stage < Stage::Stopped,
+            connections: self.common.quota.release(worker.member),
+            lived: worker.since.elapsed(),
+        }
+    }
+
+    /// Tells the workers of all other generations to stop accepting and leave the queues to this one.
+    pub fn retire_others(&mut self, generation: &Arc<Generation>) {
+        for worker in &mut self.all {
+            if !Arc::ptr_eq(&worker.generation, generation) {
+                worker.stop(&ToWorker::Retire);
+            }
+        }
+    }
+
+    /// Tells all workers to stop accepting once the queues are empty.
+    pub fn drain(&mut self) {
+        for worker in &mut self.all {
+            worker.stop(&ToWorker::Drain);
+        }
+    }
+
+    /// Tells all workers to reset their open connections and to end.
+    pub fn end(&mut self) {
+        for worker in &mut self.all {
+            worker.tell(&ToWorker::Kill);
+            worker.stage = worker.stage.max(Stage::Stopping);
+        }
+    }
+
+    /// Kills all workers of this generation.
+    pub fn kill(&self, generation: &Arc<Generation>) {
+        self.of(generation)
+            .for_each(|worker| worker.process.child.kill());
+    }
+
+    /// Kills all workers.
+    pub fn kill_all(&self) {
+        self.all
+            .iter()
+            .for_each(|worker| worker.process.child.kill());
+    }
+
+    /// Kills the worker with this number in the shared memory. Returns its process id.
+    pub fn kill_member(&self, member: u16) -> Option<u32> {
+        let worker = self.all.iter().find(|worker| worker.member == member)?;
+        worker.process.child.kill();
+        Some(worker.process.child.id())
+    }
+
+    /// Waits until the logs of all workers are passed on, up to a second.
+    pub async fn end_logs(&mut self) {
+        let logs = async {
+            for log in &mut self.logs {
+                // It does not panic, and nobody aborts it.
+                let _ = log.await;
+            }
+        };
+        // An error means that nobody reads the log.
+        let _ = tokio::time::timeout(LOG_TIMEOUT, logs).await;
+    }
+
+    /// Closes the listening sockets: no worker needs them any more.
+    pub fn close_sockets(&mut self) {
+        self.common.sockets.clear();
+    }
+}
+
+impl Worker {
+    fn stop(&mut self, how: &ToWorker) {
+        if self.stage < Stage::Stopping {
+            self.tell(how);
+            self.stage = Stage::Stopping;
+        }
+    }
+
+    /// Sends a message. Kills a worker that does not read its messages.
+    fn tell(&self, message: &ToWorker) {
+        if self.process.control.send(message, Vec::new()).is_err() {
+            self.process.child.kill();
+        }
+    }
+}
+
+impl PartialOrd for Stage {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Stage {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        (*self as u8).cmp(&(*other as u8))
+    }
+}
+
+/// Receives the messages of a worker until its end.
+async fn listen(
+    number: u64,
+    mut messages: Receiver<FromWorker>,
+    names: Names,
+    event_sender: mpsc::Sender<(u64, Event)>,
+) {
+    loop {
+        let event = match messages.receive().await {
+            Ok(Some((FromWorker::Resolve { id, name }, _))) => {
+                names.resolve(id, name);
+                continue;
+            }
+            Ok(Some((message, _))) => Event::Message(message),
+            Ok(None) => Event::Closed,
+            Err(error) => {
+                tracing::debug!("invalid message from worker {number}: {error}");
+                Event::Closed
+            }
+        };
+        let is_closed = matches!(event, Event::Closed);
+        // An error means that the supervisor ends.
+        if event_sender.send((number, event)).await.is_err() || is_closed {
+            return;
+        }
+    }
+}
+
+impl Generation {
+    pub fn new(compiled: Arc<super::Compiled>, certificate: Option<Pem>) -> Arc<Self> {
+        Arc::new(Self {
+            compiled,
+            certificate,
+        })
+    }
+}

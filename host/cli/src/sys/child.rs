@@ -1,0 +1,204 @@
+//! Child processes of the supervisor, which run the same program.
+
+use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, setrlimit};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::PathBuf;
+use std::process::{ChildStderr, Command, ExitStatus, Stdio};
+
+/// A process that was started. It is killed if this is dropped before it has ended.
+pub struct Child {
+    child: std::process::Child,
+    has_ended: bool,
+}
+
+/// The limits of a process.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Bounds {
+    /// Maximum size of its private writable memory, in bytes (RLIMIT_DATA).
+    pub memory: Option<u64>,
+}
+
+impl Child {
+    /// Starts this program with a hidden subcommand. Its standard input is the control socket.
+    ///
+    /// A terminal or a service manager sends signals to all processes: a child ignores them and waits for the
+    /// supervisor's messages. It is killed if the thread that has started it ends (Linux).
+    #[allow(unsafe_code, reason = "code between fork and exec")]
+    pub fn start(
+        subcommand: &str,
+        control: OwnedFd,
+        bounds: Bounds,
+    ) -> io::Result<(Self, ChildStderr)> {
+        let mut command = Command::new(own_program()?);
+        command
+            .arg0("evconn")
+            .arg(subcommand)
+            .stdin(Stdio::from(control))
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped());
+        let prepare = move || {
+            ignore_signals()?;
+            die_with_parent()?;
+            pass_on_nothing();
+            if let Some(bytes) = bounds.memory {
+                limit_memory(bytes)?;
+            }
+            Ok(())
+        };
+        // SAFETY: it only makes system calls.
+        unsafe { command.pre_exec(prepare) };
+        let mut child = command.spawn()?;
+        let stderr = child.stderr.take().ok_or(io::ErrorKind::NotFound)?;
+        let has_ended = false;
+        Ok((Self { child, has_ended }, stderr))
+    }
+
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Kills it. Has no effect if it has ended.
+    pub fn kill(&self) {
+        if !self.has_ended {
+            let _ = kill_process(Pid::from_child(&self.child), Signal::KILL);
+        }
+    }
+
+    /// Waits until it has ended.
+    pub fn wait(mut self) -> io::Result<ExitStatus> {
+        let status = self.child.wait();
+        self.has_ended |= status.is_ok();
+        status
+    }
+
+    /// Returns how it has ended, if it has.
+    pub fn try_wait(&mut self) -> io::Result<Option<ExitStatus>> {
+        let status = self.child.try_wait()?;
+        self.has_ended |= status.is_some();
+        Ok(status)
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        if !self.has_ended {
+            self.kill();
+            // This does not take long: it was just killed.
+            let _ = self.child.wait();
+        }
+    }
+}
+
+/// Describes how a process has ended: by which signal, or with which status.
+pub fn describe(status: ExitStatus) -> String {
+    match (status.signal(), status.code()) {
+        (Some(number), _) => match name_of_signal(number) {
+            Some(name) => format!("was killed by signal {number} ({name})"),
+            None => format!("was killed by signal {number}"),
+        },
+        (None, Some(code)) => format!("exited with status {code}"),
+        (None, None) => "ended".to_owned(),
+    }
+}
+
+fn name_of_signal(number: i32) -> Option<&'static str> {
+    Some(match Signal::from_named_raw(number)? {
+        Signal::ABORT => "SIGABRT",
+        Signal::BUS => "SIGBUS",
+        Signal::FPE => "SIGFPE",
+        Signal::ILL => "SIGILL",
+        Signal::KILL => "SIGKILL",
+        Signal::QUIT => "SIGQUIT",
+        Signal::SEGV => "SIGSEGV",
+        Signal::SYS => "SIGSYS",
+        Signal::TERM => "SIGTERM",
+        Signal::TRAP => "SIGTRAP",
+        Signal::XCPU => "SIGXCPU",
+        _ => return None,
+    })
+}
+
+/// Returns the path of this program. On Linux it leads to the file that this process runs, even if that was replaced
+/// or removed.
+fn own_program() -> io::Result<PathBuf> {
+    const RUNNING: &str = "/proc/self/exe";
+    if std::path::Path::new(RUNNING).exists() {
+        return Ok(RUNNING.into());
+    }
+    std::env::current_exe().or_else(|error| {
+        let named = std::env::args_os().next().map(PathBuf::from);
+        named.filter(|path| path.is_file()).ok_or_else(|| {
+            io::Error::other(format!("cannot find the file of this program: {error}"))
+        })
+    })
+}
+
+#[allow(unsafe_code, reason = "the standard library does not ignore signals")]
+fn ignore_signals() -> io::Result<()> {
+    let signals = [
+        libc::SIGINT,
+        libc::SIGTERM,
+        libc::SIGHUP,
+        libc::SIGUSR1,
+        libc::SIGUSR2,
+    ];
+    for signal in signals {
+        // SAFETY: this is the child, before it executes the program: no handler of this process is replaced.
+        if unsafe { libc::signal(signal, libc::SIG_IGN) } == libc::SIG_ERR {
+            return Err(io::Error::last_os_error());
+        }
+    }
+    Ok(())
+}
+
+#[cfg(target_os = "linux")]
+fn die_with_parent() -> io::Result<()> {
+    Ok(rustix::process::set_parent_process_death_signal(Some(
+        Signal::KILL,
+    ))?)
+}
+
+/// Does nothing: a child ends when its control socket is closed.
+#[cfg(not(target_os = "linux"))]
+fn die_with_parent() -> io::Result<()> {
+    Ok(())
+}
+
+/// Makes inherited descriptors close-on-exec, so that the program does not get them. (Those that this process has
+/// opened are close-on-exec anyway.)
+#[cfg(target_os = "linux")]
+#[allow(unsafe_code, reason = "musl has no function for this system call")]
+fn pass_on_nothing() {
+    const FIRST: libc::c_uint = 3;
+    // SAFETY: it only sets flags. Linux before 5.11 does not support it: then the program gets them, too.
+    unsafe {
+        libc::syscall(
+            libc::SYS_close_range,
+            FIRST,
+            libc::c_uint::MAX,
+            libc::CLOSE_RANGE_CLOEXEC,
+        );
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn pass_on_nothing() {}
+
+/// Sets the name of this process for `ps` and `pgrep`. After the path that was executed, it would be `exe`.
+pub fn set_name(name: &std::ffi::CStr) {
+    // Without the name, everything else works.
+    #[cfg(target_os = "linux")]
+    let _ = rustix::thread::set_name(name);
+    #[cfg(not(target_os = "linux"))]
+    let _ = name;
+}
+
+fn limit_memory(bytes: u64) -> io::Result<()> {
+    let limit = Rlimit {
+        current: Some(bytes),
+        maximum: Some(bytes),
+    };
+    Ok(setrlimit(Resource::Data, limit)?)
+}

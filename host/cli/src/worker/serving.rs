@@ -1,0 +1,147 @@
+//! Serves connections, under the orders of the supervisor.
+
+use super::Started;
+use super::names::Names;
+use super::privileges::Privileges;
+use crate::control::{Channel, FromWorker, Receiver, Sender, ToWorker};
+use evconn::{Host, Limits, Listener, Server, ServerHandle, Service, Shutdown};
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::oneshot;
+
+/// Serves until the supervisor ends it and the last connection has ended.
+///
+/// # Errors
+/// If serving has failed. The supervisor has been told.
+pub async fn serve(started: Started, channel: Channel) -> io::Result<()> {
+    let (sender, receiver) = channel.split()?;
+    let outcome = run(started, &sender, receiver).await.map_err(|error| {
+        // The supervisor may be gone, too.
+        let _ = sender.send(&FromWorker::Failed(format!("{error:#}")), Vec::new());
+        io::Error::other(error)
+    });
+    sender.flush().await;
+    outcome
+}
+
+async fn run(
+    started: Started,
+    supervisor: &Sender<FromWorker>,
+    orders: Receiver<ToWorker>,
+) -> anyhow::Result<()> {
+    let names = Names::new(supervisor.clone());
+    let (server, privileges) = server(started, &names).await?;
+    let (begin, begun) = oneshot::channel();
+    let (now, is_now) = oneshot::channel();
+    let shutdown = Shutdown::on(begun).now_on(is_now).grace(Duration::MAX);
+    let control = Control {
+        server: server.handle(),
+        begin: Some(begin),
+        now: Some(now),
+        names,
+    };
+    tokio::spawn(control.run(orders));
+    tokio::spawn(report_stopped(
+        server.listeners().to_vec(),
+        supervisor.clone(),
+    ));
+    privileges.confine_calls()?;
+    // The supervisor notices by itself if this worker is gone.
+    let _ = supervisor.send(&FromWorker::Ready, Vec::new());
+    server.run(shutdown).await?;
+    Ok(())
+}
+
+async fn server(started: Started, names: &Arc<Names>) -> anyhow::Result<(Server, Privileges)> {
+    let Started {
+        plan,
+        privileges,
+        start,
+        quota,
+        code,
+        listener,
+        binary,
+        sockets,
+    } = started;
+    let limits = Limits {
+        max_connections: start.max_connections,
+        ..plan.server.limits()
+    };
+    let pool = Limits {
+        max_connections: start.capacity,
+        ..limits
+    };
+    let host = Host::builder().limits(&pool).workers(plan.server.workers());
+    let host = mapped(host, listener).build()?;
+    let service = service(&host, code, binary)?
+        .with_ingress(plan.ingress.ingress_with(start.certificate)?)
+        .with_grants(plan.server.grants_with(Arc::clone(names) as _)?);
+    let builder = Server::builder(&service)
+        .limits(limits)
+        .member(quota.join(start.member, start.capacity));
+    let builder = plan.server.configure(builder)?;
+    let builder = sockets
+        .into_iter()
+        .fold(builder, evconn::ServerBuilder::listen_on);
+    Ok((builder.bind().await?, privileges))
+}
+
+#[expect(unsafe_code, reason = "compiled code cannot be checked")]
+fn mapped(host: evconn::HostBuilder, listener: std::fs::File) -> evconn::HostBuilder {
+    // SAFETY: the supervisor's loader has compiled it, and the file is sealed, or has no name.
+    unsafe { host.listener_code(listener) }
+}
+
+#[expect(unsafe_code, reason = "compiled code cannot be checked")]
+fn service(
+    host: &Host,
+    code: std::fs::File,
+    binary: Option<std::fs::File>,
+) -> Result<Service, evconn::Error> {
+    // SAFETY: the supervisor's loader has compiled it, and the file is sealed, or has no name.
+    unsafe { Service::from_mapped(host, code, binary) }
+}
+
+/// Carries out the orders of the supervisor.
+struct Control {
+    server: ServerHandle,
+    begin: Option<oneshot::Sender<()>>,
+    now: Option<oneshot::Sender<()>>,
+    names: Arc<Names>,
+}
+
+impl Control {
+    async fn run(mut self, mut orders: Receiver<ToWorker>) {
+        while let Ok(Some((order, _))) = orders.receive().await {
+            match order {
+                ToWorker::Drain => self.begin(),
+                ToWorker::Retire => {
+                    self.server.leave_queues();
+                    self.begin();
+                }
+                ToWorker::Kill => {
+                    self.begin();
+                    self.now = None;
+                }
+                ToWorker::Resolved { id, addresses } => self.names.resolved(id, addresses),
+                ToWorker::Start(_) | ToWorker::Sockets(_) => {}
+            }
+        }
+        // The supervisor is gone: nobody could end this process any more.
+        std::process::exit(1);
+    }
+
+    fn begin(&mut self) {
+        // Dropping it is the signal.
+        self.begin = None;
+    }
+}
+
+/// Tells the supervisor when all listeners have stopped accepting.
+async fn report_stopped(listeners: Vec<Listener>, supervisor: Sender<FromWorker>) {
+    for listener in listeners {
+        listener.closed().await;
+    }
+    let _ = supervisor.send(&FromWorker::Stopped, Vec::new());
+}
