@@ -2,8 +2,10 @@
 
 use super::{Running, ended, eventually, service};
 use crate::support::descriptors::unchanged;
+use crate::support::log::Log;
 use crate::support::{DEADLINE, ask, connect, host, wait_for_close, within};
 use evconn::{AcceptRate, Error, Limits, Listener, Opened, Quota, Server};
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
@@ -139,6 +141,7 @@ async fn what_one_gives_back_wakes_the_other() {
 #[tokio::test]
 async fn a_peer_has_so_many_connections_at_both() {
     let _open = unchanged();
+    let log = Log::start();
     let limits = Limits {
         max_connections_per_peer: Some(3),
         ..limits(10)
@@ -167,6 +170,18 @@ async fn a_peer_has_so_many_connections_at_both() {
     drop(peers);
     assert_eq!(both.quota.served().refused, 5);
     assert_eq!(both.stop().await, 11);
+    // No two connections have the same number, whichever server they are of.
+    let lines = log.lines();
+    let refused = lines.iter().filter(|line| line.contains("its peer has 3"));
+    let numbers: BTreeSet<u64> = refused.filter_map(|line| number(line)).collect();
+    assert_eq!(numbers.len(), 5, "{lines:#?}");
+    assert!(numbers.iter().all(|number| (1..=11).contains(number)));
+}
+
+/// The number of the connection that a line of the log is about.
+fn number(line: &str) -> Option<u64> {
+    let (_, rest) = line.split_once("number=")?;
+    rest.split_whitespace().next()?.parse().ok()
 }
 
 #[tokio::test]
