@@ -20,6 +20,8 @@ pub(super) const POLL_PERIOD: Duration = Duration::from_millis(10);
 pub(super) struct Drain {
     began: Instant,
     all_have_come: bool,
+    /// Whether the accept queue is left to other processes.
+    pub leaves_queue: bool,
 }
 
 impl Drain {
@@ -31,6 +33,7 @@ impl Drain {
         Self {
             began: Instant::now(),
             all_have_come: false,
+            leaves_queue: acceptor.shared,
         }
     }
 
