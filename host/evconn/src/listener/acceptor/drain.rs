@@ -60,6 +60,13 @@ impl Acceptor {
         tcp_sockets(&mut self.store).for_each(|socket| socket.end_listening(shared));
     }
 
+    /// Leaves connections in the kernel's queue while waiting for them, where other processes can accept
+    /// them.
+    #[cfg(unix)]
+    pub(super) fn accept_on_demand(&mut self) {
+        tcp_sockets(&mut self.store).for_each(TcpSocket::accept_on_demand);
+    }
+
     fn expects_more(&mut self) -> bool {
         tcp_sockets(&mut self.store).any(|socket| socket.expects_more())
     }

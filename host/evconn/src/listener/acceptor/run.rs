@@ -312,6 +312,10 @@ impl Task {
             Capacity::WaitUntil(time) => Some(time),
             _ => None,
         };
+        #[cfg(unix)]
+        if takes_events && matches!(self.permits, Permits::Shared(_)) {
+            acceptor.accept_on_demand();
+        }
         // Another listener may be waiting for what was not used.
         self.permits.give_back();
         self.tokens.give_back();
