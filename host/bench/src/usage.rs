@@ -168,7 +168,7 @@ mod tests {
     #[test]
     fn the_processor_time_of_a_grandchild_counts_until_it_ends() {
         let mut shell = Shell::run(&format!(
-            "echo begin; read line <&3; (({BUSY}); echo ended) & wait; read line <&3"
+            "echo begin; read line <&3; ( ({BUSY}); echo ended) & wait; read line <&3"
         ));
         assert_eq!(shell.line(), "begin");
         let begin = CpuTimes::of(shell.id()).expect("it runs");

@@ -76,12 +76,16 @@ impl Language {
         }
     }
 
-    /// Builds the service, or returns what is missing for that.
-    pub fn build(self, evconn: &Path, directory: &Path) -> Result<Result<Service, String>> {
-        let page = match self {
+    const fn page(self) -> Page {
+        match self {
             Self::Python => PYTHON,
             Self::JavaScript => JAVASCRIPT,
-        };
+        }
+    }
+
+    /// Builds the service, or returns what is missing for that.
+    pub fn build(self, evconn: &Path, directory: &Path) -> Result<Result<Service, String>> {
+        let page = self.page();
         let tool = match page.tool()? {
             Ok(tool) => tool,
             Err(missing) => return Ok(Err(missing)),
@@ -107,8 +111,7 @@ const PROGRAMS: &str = "programs";
 impl Page {
     /// Returns the tool and its version, if it is the one that the page has.
     fn tool(&self) -> Result<Result<String, String>> {
-        let wanted = self.block(0)?.trim().rsplit(['=', '@']).next();
-        let wanted = wanted.context("no version on the page")?;
+        let wanted = self.version()?;
         let tool = self.tool;
         Ok(match run(Command::new(tool).arg("--version")) {
             Ok(Ok(said)) => match said.split_whitespace().last() {
@@ -123,6 +126,20 @@ impl Page {
         })
     }
 
+    /// Returns the version that the page has.
+    fn version(&self) -> Result<&'static str> {
+        let install = self.block(0)?.trim();
+        let version = install.rsplit(['=', '@']).next();
+        version.context("no version on the page")
+    }
+
+    /// Returns the commands that build the service.
+    fn commands(&self) -> Result<String> {
+        let lines = self.block(1)?.lines();
+        let commands: Vec<&str> = lines.filter_map(|line| line.strip_prefix("$ ")).collect();
+        Ok(commands.join("\n"))
+    }
+
     fn build(&self, evconn: &Path, directory: &Path) -> Result<()> {
         for name in [HERE, TEMPORARY, PROGRAMS] {
             fs::create_dir_all(directory.join(name))?;
@@ -130,17 +147,16 @@ impl Page {
         symlink(evconn, directory.join(PROGRAMS).join("evconn"))?;
         let (name, source) = self.source;
         fs::write(directory.join(HERE).join(name), source)?;
-        let lines = self.block(1)?.lines();
-        let commands: Vec<&str> = lines.filter_map(|line| line.strip_prefix("$ ")).collect();
+        let commands = self.commands()?;
         let mut shell = Command::new("sh");
         shell
-            .args(["-e", "-c", &commands.join("\n")])
+            .args(["-e", "-c", &commands])
             .current_dir(directory.join(HERE))
             .env("PATH", search_path(&directory.join(PROGRAMS)))
             .env("TMPDIR", directory.join(TEMPORARY));
         let output = shell.output()?;
         let errors = String::from_utf8_lossy(&output.stderr);
-        ensure!(output.status.success(), "{commands:?}: {errors}");
+        ensure!(output.status.success(), "{commands}: {errors}");
         Ok(())
     }
 
@@ -158,4 +174,23 @@ fn search_path(first: &Path) -> OsString {
     path.push(":");
     path.push(std::env::var_os("PATH").unwrap_or_default());
     path
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Language;
+
+    #[test]
+    fn the_pages_have_a_version_and_the_commands_that_build_the_service() {
+        for page in Language::ALL.map(Language::page) {
+            let version = page.version().expect("a version");
+            let is_number = |part: &str| part.parse::<u32>().is_ok();
+            assert!(version.split('.').all(is_number), "{version}");
+            let commands = page.commands().expect("commands");
+            let (interface, build) = commands.split_once('\n').expect("two commands");
+            assert!(interface.starts_with("evconn wit "), "{interface}");
+            assert!(build.starts_with(page.tool), "{build}");
+            assert!(build.ends_with(page.component), "{build}");
+        }
+    }
 }

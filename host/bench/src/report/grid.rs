@@ -1,6 +1,6 @@
 //! Tables, as text for a terminal and as Markdown.
 
-use super::number::{median, spread};
+use super::number::{count, median, spread};
 use super::row::{Block, Row};
 use crate::sample::Spread;
 
@@ -107,7 +107,7 @@ fn columns<'a>(block: &Block<'_>) -> Vec<Column<'a>> {
     }
     if has(|row| row.count) {
         let head = block.work.counted().to_owned();
-        columns.push((head, Box::new(|row| spread(row.count))));
+        columns.push((head, Box::new(|row| count(row.count))));
     }
     columns
 }

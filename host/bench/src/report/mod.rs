@@ -50,7 +50,9 @@ impl Settings {
     fn line(&self) -> String {
         let turns = match self.turns {
             1 => String::new(),
-            turns => format!(" ({turns} turns a round under connect-50, round-64-50 and bulk-*-8)"),
+            turns => {
+                format!(" ({turns} turns a round under connect-50, round-64-50, bulk-*-8 and kill)")
+            }
         };
         format!(
             "{} rounds of {} ms after a warm-up, A B C A B C{turns}; {} workers each; \

@@ -153,8 +153,7 @@ impl Work {
             Self::Beside { streams } => streams + 1,
             Self::Start { .. } | Self::ProcessesMemory { .. } => 1,
             Self::Kill => kill::CONNECTIONS + 1,
-            // And the first one.
-            Self::Open { idle } => idle + CONNECTORS + 1,
+            Self::Open { idle } => idle + CONNECTORS + open::FIRST,
         }
     }
 

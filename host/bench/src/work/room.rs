@@ -1,6 +1,6 @@
 //! The works for which this machine has the capacity.
 
-use super::{CONNECTORS, Work};
+use super::{CONNECTORS, Work, open};
 use crate::kit::Kit;
 use std::io;
 
@@ -75,6 +75,6 @@ fn fewer(work: Work, most: u64) -> Option<Work> {
         return None;
     };
     let most = u32::try_from(most).unwrap_or(u32::MAX);
-    let idle = most.saturating_sub(CONNECTORS + 1) / 100 * 100;
+    let idle = most.saturating_sub(CONNECTORS + open::FIRST) / 100 * 100;
     (idle > 0).then_some(Work::Open { idle })
 }

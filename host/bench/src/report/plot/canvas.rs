@@ -23,6 +23,9 @@ const LABEL: u32 = 11;
 const HEAD: u32 = 62;
 const PANEL: (u32, u32) = (310, 210);
 
+/// The width of a legend with all servers.
+const LEGEND: u32 = 1_050;
+
 /// The margins of a panel.
 const LEFT: i32 = 42;
 const RIGHT: i32 = 12;
@@ -64,8 +67,7 @@ pub fn panels<T>(
 ) -> Result<()> {
     let columns = contents.len().clamp(1, columns);
     let rows = contents.len().div_ceil(columns);
-    // Wide enough for the legend.
-    let width = (PANEL.0 * columns as u32).max(3 * PANEL.0);
+    let width = (PANEL.0 * columns as u32).max(LEGEND);
     let root = SVGBackend::new(path, (width, HEAD + PANEL.1 * rows as u32)).into_drawing_area();
     root.fill(&WHITE)?;
     let (head, body) = root.split_vertically(HEAD);
