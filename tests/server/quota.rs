@@ -2,8 +2,10 @@
 
 use super::{Running, ended, eventually, service};
 use crate::support::descriptors::unchanged;
+use crate::support::log::Log;
 use crate::support::{DEADLINE, ask, connect, host, wait_for_close, within};
 use evconn::{AcceptRate, Error, Limits, Listener, Opened, Quota, Server};
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
@@ -95,7 +97,7 @@ async fn the_maximum_is_that_of_both_and_each_has_its_half() {
     }
     let of = |member| both.quota.connections_of(member);
     assert_eq!(both.quota.open_connections(), 6);
-    assert!(of(0).abs_diff(of(1)) <= 2, "{} and {}", of(0), of(1));
+    assert!(of(0).abs_diff(of(1)) <= 2, "{:?}", both.quota);
     assert_eq!(both.quota.idle_for(), None);
     for server in &both.servers {
         assert!(server.handle.open() <= 4);
@@ -139,6 +141,7 @@ async fn what_one_gives_back_wakes_the_other() {
 #[tokio::test]
 async fn a_peer_has_so_many_connections_at_both() {
     let _open = unchanged();
+    let log = Log::start();
     let limits = Limits {
         max_connections_per_peer: Some(3),
         ..limits(10)
@@ -151,7 +154,7 @@ async fn a_peer_has_so_many_connections_at_both() {
         peers.push(peer);
     }
     for _ in 0..4 {
-        wait_for_close(&mut both.connect().await).await;
+        is_refused(both.address).await;
     }
     peers.clear();
     eventually("all have ended", async || {
@@ -163,10 +166,29 @@ async fn a_peer_has_so_many_connections_at_both() {
         is_served(&mut peer).await;
         peers.push(peer);
     }
-    wait_for_close(&mut both.connect().await).await;
+    is_refused(both.address).await;
     drop(peers);
     assert_eq!(both.quota.served().refused, 5);
     assert_eq!(both.stop().await, 11);
+    // No two connections have the same number, whichever server they are of.
+    let lines = log.lines();
+    let refused = lines.iter().filter(|line| line.contains("its peer has 3"));
+    let numbers: BTreeSet<u64> = refused.filter_map(|line| number(line)).collect();
+    assert_eq!(numbers.len(), 5, "{lines:#?}");
+    assert!(numbers.iter().all(|number| (1..=11).contains(number)));
+}
+
+/// The reset may come before the connection is known to be there.
+async fn is_refused(address: SocketAddr) {
+    if let Ok(mut peer) = TcpStream::connect(address).await {
+        wait_for_close(&mut peer).await;
+    }
+}
+
+/// The number of the connection that a line of the log is about.
+fn number(line: &str) -> Option<u64> {
+    let (_, rest) = line.split_once("number=")?;
+    rest.split_whitespace().next()?.parse().ok()
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 //! components. Each server is a process of its own.
 //!
 //! ```text
-//! cargo bench -p evconn-bench                        # everything, in less than 10 minutes
+//! cargo bench -p evconn-bench                        # everything, in less than 15 minutes
 //! cargo bench -p evconn-bench -- --quick                     # the most telling part, in less than one
 //! cargo bench -p evconn-bench -- --work connect --peer evconn --peer tokio
 //! ```

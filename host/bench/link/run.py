@@ -4,14 +4,16 @@
     run.py --tools DIR --out FILE [--link loopback|lan|1ms|10ms]... [--row NAME]... [--pairs N] [--hostile] VARIANT...
 
 DIR has the programs `relay` and `client` (cc -O2 -pthread), builds of `evconn`, and the components.
-A variant is NAME=PROGRAM; the others are compared with the one that is called `base`. Needs root, for network
+A variant is NAME=PROGRAM, or "NAME=PROGRAM FLAGS", such as "one=evconn --processes 0"; the others are compared with the one that is called `base`. Needs root, for network
 namespaces and TUN devices. Each measurement is a line of JSON in FILE; report.py makes tables of them.
 """
 
 import argparse
+import glob
 import json
 import os
 import random
+import shlex
 import subprocess
 import sys
 import time
@@ -112,14 +114,14 @@ class Client:
         assert line == "ready\n", line
 
     def measure(self, pid):
-        before = cpu_time(pid)
+        before = cpu_times(pid)
         self.say()
         line = self.process.stdout.readline()
-        after = cpu_time(pid)
+        after = cpu_times(pid)
         self.say()
         assert self.process.wait() == 0
         operations, elapsed, p50, p99 = map(float, line.split())
-        return operations, elapsed, p50, p99, after - before
+        return operations, elapsed, p50, p99, cpu_time(before, after)
 
     def say(self):
         self.process.stdin.write("\n")
@@ -131,9 +133,27 @@ class Client:
         self.process.wait()
 
 
-def cpu_time(pid):
-    """The kernel's exact count for all threads of a process (see clock_getcpuclockid)."""
-    return time.clock_gettime((~pid << 3) | 2)
+def cpu_times(pid):
+    """The kernel's exact count for a process and each of its descendants (see clock_getcpuclockid)."""
+    times = {}
+    waiting = [pid]
+    while waiting:
+        process = waiting.pop()
+        try:
+            times[process] = time.clock_gettime((~process << 3) | 2)
+            for children in glob.glob(f"/proc/{process}/task/*/children"):
+                with open(children) as numbers:
+                    waiting += map(int, numbers.read().split())
+        except OSError:
+            # A child that has ended does not count.
+            if process == pid:
+                raise
+    return times
+
+
+def cpu_time(before, after):
+    """The processor time of the processes that run at the end."""
+    return sum(time - before.get(process, 0) for process, time in after.items())
 
 
 class Server:
@@ -141,7 +161,8 @@ class Server:
         name, program = variant.split("=", 1)
         self.name, self.port = name, port
         verb = "run" if component == "chat" else "serve"
-        command = [f"{tools}/{program}", verb, "--listen", f"0.0.0.0:{port}", f"{tools}/{component}.wasm"]
+        program, *flags = shlex.split(program)
+        command = [f"{tools}/{program}", verb, *flags, "--listen", f"0.0.0.0:{port}", f"{tools}/{component}.wasm"]
         if component == "chat":
             command.append(f"0.0.0.0:{port}")
         environment = dict(os.environ, RUST_LOG="error")

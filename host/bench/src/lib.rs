@@ -3,6 +3,7 @@
 #![cfg(target_os = "linux")]
 
 mod client;
+mod family;
 mod kit;
 mod machine;
 mod options;
@@ -13,6 +14,7 @@ mod process;
 mod report;
 mod rounds;
 mod sample;
+mod sockets;
 mod usage;
 mod work;
 
@@ -28,11 +30,15 @@ use std::num::NonZero;
 use std::process::ExitCode;
 use tokio::runtime::{Builder, Runtime};
 
-/// Runs the benchmark, or one of the servers that it compares.
+/// Runs the benchmark, one of the servers that it compares, or one of its clients.
 pub fn main() -> ExitCode {
     let mut arguments = env::args().skip(1);
-    if arguments.next().as_deref() == Some(peers::SUBCOMMAND) {
+    let first = arguments.next();
+    if first.as_deref() == Some(peers::SUBCOMMAND) {
         return exit_code(peers::serve_as(arguments).map(|()| true));
+    }
+    if first.as_deref() == Some(client::SUBCOMMAND) {
+        return exit_code(client::hold_as(arguments).map(|()| true));
     }
     match options::parse() {
         Ok(asked) => exit_code(run(&asked)),
@@ -55,10 +61,10 @@ fn exit_code(outcome: Result<bool>) -> ExitCode {
 fn run(asked: &Asked) -> Result<bool> {
     // Before anything is started, since the servers inherit the limit.
     work::raise_descriptor_limit().context("the limit of descriptors")?;
-    let kit = Kit::prepare(asked.evconn.as_deref())?;
+    let kit = Kit::prepare(asked.evconn.as_deref(), &work::languages(&asked.works))?;
     let (peers, skipped) = peers::available(&asked.peers, &kit);
     let settings = Settings::new(&asked.plan);
-    let (works, notes) = work::that_fit(&asked.works);
+    let (works, notes) = work::that_fit(&asked.works, &kit);
     let mut report = Report::new(Machine::this(&kit), settings, skipped, notes);
     report.print_header();
     let bench = Bench::new(kit, peers, &asked.plan)?;
@@ -66,7 +72,7 @@ fn run(asked: &Asked) -> Result<bool> {
         let measured = bench.measure(works);
         report.add(measured);
     }
-    report.print_growth();
+    report.print_summaries();
     report.write(&asked.outputs)?;
     Ok(report.is_complete())
 }

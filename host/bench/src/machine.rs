@@ -20,6 +20,8 @@ pub struct Machine {
     pub tokio: &'static str,
     pub libevent: Option<String>,
     pub wasmtime_command: Option<String>,
+    /// The tools that have built the services in other languages.
+    pub tools: Vec<String>,
 }
 
 impl Machine {
@@ -36,6 +38,7 @@ impl Machine {
             tokio: locked("tokio"),
             libevent: kit.libevent.as_ref().ok().map(|it| it.version.clone()),
             wasmtime_command: kit.wasmtime.as_ref().ok().map(|it| it.version.clone()),
+            tools: kit.tools().map(str::to_owned).collect(),
         }
     }
 
@@ -48,7 +51,7 @@ impl Machine {
                 self.cores, self.processor, self.memory_gib, self.kernel
             ),
             format!(
-                "evconn {} ({}), wasmtime {}, tokio {}, {}, libevent {}, wasmtime command {}",
+                "evconn {} ({}), wasmtime {}, tokio {}, {}, libevent {}, wasmtime command {}{}",
                 self.evconn,
                 or_none(&self.commit),
                 self.wasmtime,
@@ -56,6 +59,10 @@ impl Machine {
                 or_none(&self.rustc),
                 or_none(&self.libevent),
                 or_none(&self.wasmtime_command),
+                self.tools
+                    .iter()
+                    .map(|tool| format!(", {tool}"))
+                    .collect::<String>(),
             ),
         ]
     }

@@ -223,3 +223,67 @@ fn list() {
         println!("  {:<16} {}", peer.name(), peer.about());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Options, QUICK_WORKS};
+    use crate::peers::Peer;
+    use crate::work::Work;
+    use clap::{CommandFactory, Parser};
+
+    const PAGE: &str = include_str!("../../../docs/benchmarks.md");
+
+    /// Returns whether a row of a table on the page is about this, such as `connect-N` about `connect-50`.
+    fn is_on_the_page(name: &str) -> bool {
+        let rows = PAGE.lines().filter_map(|line| line.strip_prefix("| "));
+        let heads = rows.filter_map(|row| row.split(" |").next());
+        let mut names = heads.flat_map(|head| head.split(", "));
+        names.any(|pattern| {
+            let (mut pattern, mut name) = (pattern.split('-'), name.split('-'));
+            pattern.all(|part| {
+                name.next()
+                    .is_some_and(|it| it == part || ["N", "S", "W"].contains(&part))
+            })
+        })
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Options::command().debug_assert();
+    }
+
+    #[test]
+    fn the_page_describes_every_work_and_server() {
+        for work in Work::ALL {
+            assert!(is_on_the_page(&work.name()), "{}", work.name());
+        }
+        for peer in Peer::ALL {
+            assert!(
+                PAGE.contains(&format!("\n| {} | ", peer.name())),
+                "{}",
+                peer.name()
+            );
+        }
+        assert!(!is_on_the_page("nothing-8"));
+    }
+
+    #[test]
+    fn a_name_selects_the_works_that_begin_with_it() {
+        let works = |arguments: &[&str]| {
+            let options = Options::try_parse_from(["compare"].iter().chain(arguments));
+            let works = options.expect("valid").into_asked().works;
+            works.into_iter().map(Work::name).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            works(&["--work", "processes-memory"]),
+            ["processes-memory-1", "processes-memory-9"]
+        );
+        assert_eq!(
+            works(&["--work", "fresh-python"]),
+            ["fresh-python-8", "fresh-python-32"]
+        );
+        assert_eq!(works(&["--work", "kill", "--work", "kill"]), ["kill"]);
+        assert_eq!(works(&["--quick"]), QUICK_WORKS);
+        assert_eq!(works(&[]).len(), Work::ALL.len());
+    }
+}

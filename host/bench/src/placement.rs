@@ -4,12 +4,13 @@
 //! more than anything else: waking a thread on an idle core takes several times as long as a small
 //! message. So both run on one core, for every server.
 
+use crate::family;
 use anyhow::{Context, Result};
 use rustix::io::Errno;
 use rustix::thread::{CpuSet, Pid, sched_getaffinity, sched_setaffinity};
 use std::fs;
 
-/// Keeps the client on one core while this exists. The server stays on the same core.
+/// Keeps the client on one core while this exists. The server, all its processes, stays on the same core.
 pub struct OnOneCore {
     before: CpuSet,
 }
@@ -22,7 +23,9 @@ impl OnOneCore {
         let last = (0..CpuSet::MAX_CPU).rev().find(|&core| before.is_set(core));
         let mut one = CpuSet::new();
         one.set(last.context("no core")?);
-        place(server, &one)?;
+        for process in family::of(server)? {
+            place(process, &one)?;
+        }
         let placed = Self { before };
         place(std::process::id(), &one)?;
         Ok(placed)

@@ -1,20 +1,24 @@
-//! The process of a server that is being measured. It ends with the benchmark, however that ends.
+//! The process of a server that is being measured, with its descendants. It ends with the benchmark,
+//! however that ends.
 
-use crate::usage::{self, Memory};
+use crate::family;
+use crate::usage::{CpuTimes, Memory};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Signal, set_parent_process_death_signal};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, set_parent_process_death_signal};
 use std::fs::{self, File};
 use std::io::{ErrorKind, Read};
 use std::net::{SocketAddr, TcpStream};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long a server may take until it listens.
-const DEADLINE: Duration = Duration::from_secs(20);
+/// How long a server may take until it listens. The first start of a service in Python or JavaScript
+/// compiles its interpreter.
+const DEADLINE: Duration = Duration::from_secs(120);
 
 /// How often to check whether a server listens that does not report it.
 const CHECK_PERIOD: Duration = Duration::from_micros(200);
@@ -89,10 +93,12 @@ impl Process {
         self.child.id()
     }
 
-    pub fn cpu_time(&self) -> Result<Duration> {
-        usage::cpu_time(self.child.id())
+    /// Returns the processor time of all processes of the server.
+    pub fn cpu_times(&self) -> Result<CpuTimes> {
+        CpuTimes::of(self.child.id())
     }
 
+    /// Returns the memory of all processes of the server.
     pub fn memory(&self) -> Result<Memory> {
         Memory::of(self.child.id())
     }
@@ -148,10 +154,41 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
+        // Before it ends, since they belong to another process then.
+        let descendants = family::of(self.child.id()).unwrap_or_default();
+        let descendants: Vec<OwnedFd> = descendants.into_iter().skip(1).filter_map(open).collect();
         // It may have ended already, which is no error.
         let _ = self.child.kill();
         let _ = self.child.wait();
+        if let Err(error) = wait_for(&descendants) {
+            eprintln!("error: a process of the server goes on: {error:#}");
+        }
     }
+}
+
+/// Returns a handle to a process, unless that has ended.
+fn open(process: u32) -> Option<OwnedFd> {
+    let process = Pid::from_raw(i32::try_from(process).ok()?)?;
+    pidfd_open(process, PidfdFlags::empty()).ok()
+}
+
+/// Waits until the workers have ended, which they do after their supervisor: the next server is not
+/// measured beside them.
+fn wait_for(processes: &[OwnedFd]) -> Result<()> {
+    for process in processes {
+        wait_until_readable(process, Instant::now() + DEADLINE)
+            .context("it did not end with its parent")?;
+    }
+    Ok(())
+}
+
+/// Waits until there is something to read, or a process has ended.
+fn wait_until_readable(file: &impl AsFd, deadline: Instant) -> Result<()> {
+    let left = deadline.saturating_duration_since(Instant::now());
+    let timeout = Timespec::try_from(left)?;
+    let ready = poll(&mut [PollFd::new(file, PollFlags::IN)], Some(&timeout))?;
+    ensure!(ready > 0, "nothing after {DEADLINE:?}");
+    Ok(())
 }
 
 /// Reads the first line. The beginning of a later line may be read, too, and is dropped.
@@ -159,10 +196,7 @@ fn first_line(stdout: &mut ChildStdout) -> Result<String> {
     let deadline = Instant::now() + DEADLINE;
     let mut text = Vec::new();
     loop {
-        let left = deadline.saturating_duration_since(Instant::now());
-        let timeout = Timespec::try_from(left)?;
-        let readable = poll(&mut [PollFd::new(stdout, PollFlags::IN)], Some(&timeout))?;
-        ensure!(readable > 0, "it says nothing after {DEADLINE:?}");
+        wait_until_readable(stdout, deadline).context("it does not say where it listens")?;
         let mut part = [0; 256];
         match stdout.read(&mut part)? {
             0 => bail!("it ended without a word"),

@@ -13,16 +13,24 @@ pub struct Sample {
     pub latency: Option<Latency>,
     pub cpu: Option<Cpu>,
     pub memory: Option<Memory>,
+    /// What the work counts besides, if it does.
+    pub count: Option<f64>,
 }
 
 impl Sample {
-    /// Returns the sample of a server that took this long until it served.
-    pub fn of_start(elapsed: Duration) -> Self {
+    /// Returns the sample of something that took this long.
+    pub fn of_time(elapsed: Duration) -> Self {
+        Self::of_value(elapsed.as_secs_f64() * 1e3)
+    }
+
+    /// Returns a sample with this value only.
+    pub fn of_value(value: f64) -> Self {
         Self {
-            value: elapsed.as_secs_f64() * 1e3,
+            value,
             latency: None,
             cpu: None,
             memory: None,
+            count: None,
         }
     }
 }

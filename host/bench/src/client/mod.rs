@@ -1,9 +1,13 @@
 //! The client's connections.
 
+mod holder;
 mod laps;
+mod load;
 mod source;
 
+pub use holder::{Holder, SUBCOMMAND, hold_as};
 pub use laps::Laps;
+pub use load::Load;
 pub use source::Sources;
 
 use anyhow::{Context, Result, ensure};
@@ -107,6 +111,21 @@ impl Message {
         );
         Ok(())
     }
+}
+
+/// Sends a line, ends its side, and reads the answer to its end.
+pub async fn ask(mut stream: TcpStream, line: &str, expected: &str) -> Result<()> {
+    stream
+        .write_all(line.as_bytes())
+        .await
+        .context("cannot send")?;
+    stream.shutdown().await.context("cannot shut down")?;
+    let mut answer = Vec::new();
+    let read = stream.read_to_end(&mut answer).await;
+    read.context("no clean end")?;
+    let answer = String::from_utf8_lossy(&answer);
+    ensure!(answer == expected, "the answer is {answer:?}");
+    Ok(())
 }
 
 /// Closes a connection.

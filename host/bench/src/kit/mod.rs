@@ -1,7 +1,10 @@
 //! What the servers need: components, programs and directories.
 
+mod language;
 pub mod libevent;
 pub mod wasmtime;
+
+pub use language::{Language, Service};
 
 use anyhow::{Context, Result, ensure};
 use evconn::guests;
@@ -25,12 +28,13 @@ pub struct Kit {
     /// A tool, or why it is missing.
     pub libevent: Result<libevent::Program, String>,
     pub wasmtime: Result<wasmtime::Program, String>,
+    services: Vec<(Language, Result<Service, String>)>,
     logs: AtomicU32,
 }
 
 impl Kit {
-    /// Uses this command, or builds it.
-    pub fn prepare(evconn: Option<&Path>) -> Result<Self> {
+    /// Uses this command, or builds it. Services are built in these languages only.
+    pub fn prepare(evconn: Option<&Path>, languages: &[Language]) -> Result<Self> {
         let target = target_directory()?;
         let evconn = match evconn {
             Some(evconn) => evconn.to_owned(),
@@ -48,13 +52,34 @@ impl Kit {
             Ok(())
         };
         prepare().with_context(|| format!("{}", directory.display()))?;
+        let service = |&language: &Language| {
+            let service = language.build(&evconn, &directory)?;
+            Ok((language, service))
+        };
+        let services = languages.iter().map(service).collect::<Result<_>>()?;
         Ok(Self {
+            services,
             libevent: libevent::Program::compile(&directory)?,
             wasmtime: wasmtime::Program::find(&evconn, &directory)?,
             evconn,
             directory,
             logs: AtomicU32::new(0),
         })
+    }
+
+    /// Returns the service in a language, or why it could not be built.
+    pub fn service(&self, language: Language) -> Result<&Service, &str> {
+        let mut services = self.services.iter();
+        match services.find(|(built, _)| *built == language) {
+            Some((_, service)) => service.as_ref().map_err(String::as_str),
+            None => Err("it was not built"),
+        }
+    }
+
+    /// Returns the tools that have built services, with their versions.
+    pub fn tools(&self) -> impl Iterator<Item = &str> {
+        let services = self.services.iter();
+        services.filter_map(|(_, service)| Some(&*service.as_ref().ok()?.tool))
     }
 
     pub fn path(&self, name: &str) -> PathBuf {

@@ -4,13 +4,13 @@ mod epoll;
 mod native;
 mod wasmtime_wasi;
 
-use crate::kit::{self, ECHO, ECHO_COMMAND, ECHO_COPY, Kit, libevent};
+use crate::kit::{self, ECHO, ECHO_COMMAND, ECHO_COPY, Kit, Language, libevent};
 use crate::process::{Address, Process, READY};
 use anyhow::{Context, Result, anyhow, bail};
 use serde::Serialize;
 use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The subcommand of this program that runs one of its servers. For the benchmark itself only.
@@ -35,6 +35,7 @@ pub enum Peer {
     Libevent,
     WasmtimeWasi,
     Evconn,
+    EvconnThreads,
     EvconnReuse,
     EvconnCopy,
     EvconnOne,
@@ -42,22 +43,27 @@ pub enum Peer {
 }
 
 /// What a server is started for.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Start {
     /// Maximum number of connections at a time.
     pub connections: u32,
     /// Whether the server may find compiled code in its cache.
     pub cached: bool,
+    /// The language of the service; an echo if there is none. For evconn and evconn-threads only.
+    pub language: Option<Language>,
+    /// More flags, for evconn only.
+    pub flags: Vec<String>,
 }
 
 impl Peer {
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Tokio,
         Self::TokioLarge,
         Self::Epoll,
         Self::Libevent,
         Self::WasmtimeWasi,
         Self::Evconn,
+        Self::EvconnThreads,
         Self::EvconnReuse,
         Self::EvconnCopy,
         Self::EvconnOne,
@@ -72,6 +78,7 @@ impl Peer {
             Self::Libevent => "libevent",
             Self::WasmtimeWasi => "wasmtime-wasi",
             Self::Evconn => "evconn",
+            Self::EvconnThreads => "evconn-threads",
             Self::EvconnReuse => "evconn-reuse",
             Self::EvconnCopy => "evconn-copy",
             Self::EvconnOne => "evconn-one",
@@ -88,7 +95,10 @@ impl Peer {
             Self::WasmtimeWasi => {
                 "evconn's components on wasmtime-wasi's sockets, a fresh instance for each connection"
             }
-            Self::Evconn => "evconn serve: a fresh instance for each connection; bytes are spliced",
+            Self::Evconn => {
+                "evconn serve: a process on each core, a fresh instance for each connection; bytes are spliced"
+            }
+            Self::EvconnThreads => "evconn serve --processes 0: one process, a thread on each core",
             Self::EvconnReuse => "evconn serve --reuse: an instance for connections in turn",
             Self::EvconnCopy => {
                 "evconn serve: a fresh instance for each connection; bytes pass through its memory"
@@ -99,8 +109,8 @@ impl Peer {
     }
 
     /// Starts the server, and waits until it listens.
-    pub fn start(self, kit: &Kit, start: Start) -> Result<Process> {
-        let (mut command, address) = self.command(kit, start.connections)?;
+    pub fn start(self, kit: &Kit, start: &Start) -> Result<Process> {
+        let (mut command, address) = self.command(kit, start)?;
         kit.with_cache(&mut command, start.cached)?;
         // The log and the cost of errors must not depend on the user's environment.
         for variable in ["RUST_LOG", "RUST_BACKTRACE", "RUST_LIB_BACKTRACE"] {
@@ -109,14 +119,25 @@ impl Peer {
         Process::start(command, address, kit.log())
     }
 
-    fn command(self, kit: &Kit, connections: u32) -> Result<(Command, Address)> {
+    fn command(self, kit: &Kit, start: &Start) -> Result<(Command, Address)> {
+        let connections = start.connections;
         let said = |command| Ok((command, Address::Said));
         match self {
             Self::Tokio | Self::TokioLarge | Self::Epoll | Self::WasmtimeWasi => {
                 said(this(self, connections)?)
             }
             Self::Libevent => said(libevent::Program::command(usable(&kit.libevent)?)),
-            Self::Evconn => said(serve(kit, &kit.path(ECHO), connections)),
+            Self::Evconn => {
+                let mut command = serve(kit, &service(kit, start)?, connections);
+                command.args(&start.flags);
+                said(command)
+            }
+            Self::EvconnThreads => {
+                let mut command = serve(kit, &service(kit, start)?, connections);
+                let workers = crate::workers().to_string();
+                command.args(["--processes", "0", "--workers", &workers]);
+                said(command)
+            }
             Self::EvconnCopy => said(serve(kit, &kit.path(ECHO_COPY), connections)),
             Self::EvconnReuse => {
                 let mut command = serve(kit, &kit.path(ECHO), connections);
@@ -174,6 +195,17 @@ fn this(peer: Peer, connections: u32) -> Result<Command> {
     let mut command = Command::new(std::env::current_exe().context("this program")?);
     command.args([SUBCOMMAND, peer.name(), &connections.to_string()]);
     Ok(command)
+}
+
+/// Returns the component that is served.
+fn service(kit: &Kit, start: &Start) -> Result<PathBuf> {
+    let Some(language) = start.language else {
+        return Ok(kit.path(ECHO));
+    };
+    let service = kit
+        .service(language)
+        .map_err(|reason| anyhow!("{reason}"))?;
+    Ok(service.component.clone())
 }
 
 /// Runs `evconn serve` with its defaults, unless more connections are needed.

@@ -1,15 +1,13 @@
 //! Tables, as text for a terminal and as Markdown.
 
-use super::number::{median, spread};
+use super::number::{count, median, spread};
 use super::row::{Block, Row};
-use crate::peers::Peer;
 use crate::sample::Spread;
-use crate::work::{Work, thousands};
 
 pub struct Grid {
-    title: String,
-    head: Vec<String>,
-    rows: Vec<Vec<String>>,
+    pub title: String,
+    pub head: Vec<String>,
+    pub rows: Vec<Vec<String>>,
 }
 
 /// A column: its head, and the text for a row.
@@ -76,12 +74,16 @@ fn columns<'a>(block: &Block<'_>) -> Vec<Column<'a>> {
             unit.to_owned(),
             Box::new(move |row| spread(row.value.map(|value| value.scaled(scale)))),
         ),
-        ("to tokio".to_owned(), Box::new(|row| spread(row.ratio))),
     ];
+    if has(|row| row.ratio) {
+        columns.push(("to tokio".to_owned(), Box::new(|row| spread(row.ratio))));
+    }
     if has(|row| row.p50) {
         columns.push(("p50 µs".to_owned(), Box::new(|row| median(row.p50))));
         columns.push(("p99 µs".to_owned(), Box::new(|row| median(row.p99))));
         columns.push(("p99.9 µs".to_owned(), Box::new(|row| median(row.p999))));
+    }
+    if has(|row| row.p99_ratio) {
         columns.push((
             "p99 to tokio".to_owned(),
             Box::new(|row| spread(row.p99_ratio)),
@@ -93,71 +95,19 @@ fn columns<'a>(block: &Block<'_>) -> Vec<Column<'a>> {
         columns.push((head("client"), Box::new(|row| median(row.client_cpu))));
     }
     if has(|row| row.memory) {
-        columns.push(("RSS KiB".to_owned(), Box::new(|row| median(row.resident))));
+        columns.push((
+            "PSS KiB".to_owned(),
+            Box::new(|row| median(row.proportional)),
+        ));
         columns.push((
             "page tables".to_owned(),
             Box::new(|row| median(row.page_tables)),
         ));
         columns.push(("both KiB".to_owned(), Box::new(|row| spread(row.memory))));
     }
-    columns
-}
-
-/// Returns a table with the cost of a connection by the number of open connections: the time that a
-/// connection takes with many open ones, relative to few.
-pub fn growth(blocks: &[Block<'_>]) -> Option<Grid> {
-    let open: Vec<(u32, &Block<'_>)> = blocks
-        .iter()
-        .filter_map(|block| match block.work {
-            Work::Open { idle } => Some((idle, block)),
-            _ => None,
-        })
-        .collect();
-    let [(fewest, first), more @ ..] = &open[..] else {
-        return None;
-    };
-    if more.is_empty() {
-        return None;
+    if has(|row| row.count) {
+        let head = block.work.counted().to_owned();
+        columns.push((head, Box::new(|row| count(row.count))));
     }
-    let count = |idle: &u32| thousands(*idle);
-    let mut head = vec!["server".to_owned()];
-    head.extend(
-        open.iter()
-            .map(|(idle, _)| format!("k/s, {} open", count(idle))),
-    );
-    head.extend(
-        more.iter()
-            .map(|(idle, _)| format!("cost, {} to {}", count(idle), count(fewest))),
-    );
-    head.extend(
-        open.iter()
-            .map(|(idle, _)| format!("KiB each, {}", count(idle))),
-    );
-    let row = |peer: Peer| {
-        let of = |block: &Block<'_>| block.row(peer).and_then(|row| row.value);
-        let memory = |block: &Block<'_>| block.row(peer).and_then(|row| row.memory);
-        let mut cells = vec![peer.name().to_owned()];
-        cells.extend(
-            open.iter()
-                .map(|(_, block)| median(of(block).map(|it| it.scaled(1e-3)))),
-        );
-        cells.extend(
-            more.iter()
-                .map(|(_, block)| spread(cost(first, block, peer))),
-        );
-        cells.extend(open.iter().map(|(_, block)| median(memory(block))));
-        cells
-    };
-    Some(Grid {
-        title: "growth: the same, by the number of connections that are open".to_owned(),
-        head,
-        rows: first.rows.iter().map(|it| row(it.peer)).collect(),
-    })
-}
-
-/// Returns the ratio of the times that a connection takes, for each round.
-fn cost(few: &Block<'_>, many: &Block<'_>, peer: Peer) -> Option<Spread> {
-    let (few, many) = (few.row(peer)?, many.row(peer)?);
-    let neighbours = few.samples.iter().zip(many.samples);
-    Spread::of(neighbours.map(|(few, many)| few.value / many.value))
+    columns
 }

@@ -5,6 +5,7 @@ mod json;
 mod number;
 mod plot;
 mod row;
+mod summary;
 
 use super::machine::Machine;
 use super::options::Outputs;
@@ -49,7 +50,9 @@ impl Settings {
     fn line(&self) -> String {
         let turns = match self.turns {
             1 => String::new(),
-            turns => format!(" ({turns} turns a round under connect-50, round-64-50 and bulk-*-8)"),
+            turns => {
+                format!(" ({turns} turns a round under connect-50, round-64-50, bulk-*-8 and kill)")
+            }
         };
         format!(
             "{} rounds of {} ms after a warm-up, A B C A B C{turns}; {} workers each; \
@@ -90,10 +93,10 @@ impl Report {
         self.measured.extend(measured);
     }
 
-    /// Prints the cost by the number of open connections, if it was measured.
-    pub fn print_growth(&self) {
-        if let Some(growth) = grid::growth(&self.blocks()) {
-            print!("\n{}", growth.text());
+    /// Prints what follows from several works, if they were measured.
+    pub fn print_summaries(&self) {
+        for summary in summary::all(&self.blocks()) {
+            print!("\n{}", summary.text());
         }
     }
 
@@ -141,8 +144,7 @@ impl Report {
         for line in self.header() {
             text += &format!("- {line}\n");
         }
-        let growth = grid::growth(blocks);
-        for grid in blocks.iter().map(Grid::of).chain(growth) {
+        for grid in blocks.iter().map(Grid::of).chain(summary::all(blocks)) {
             text += &format!("\n{}", grid.markdown());
         }
         text

@@ -23,6 +23,13 @@ pub fn spread(spread: Option<Spread>) -> String {
     })
 }
 
+/// Formats the median and the range of counts.
+pub fn count(spread: Option<Spread>) -> String {
+    spread.map_or_else(none, |Spread { median, min, max }| {
+        format!("{median:.0} ({min:.0}–{max:.0})")
+    })
+}
+
 fn none() -> String {
     "–".to_owned()
 }

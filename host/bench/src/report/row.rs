@@ -33,10 +33,12 @@ pub struct Row<'a> {
     /// Processor time for each operation, in microseconds.
     pub server_cpu: Option<Spread>,
     pub client_cpu: Option<Spread>,
-    /// KiB for each idle connection.
-    pub resident: Option<Spread>,
+    /// KiB: for each idle connection, or of the whole server.
+    pub proportional: Option<Spread>,
     pub page_tables: Option<Spread>,
     pub memory: Option<Spread>,
+    /// What the work counts besides.
+    pub count: Option<Spread>,
 }
 
 impl<'a> Block<'a> {
@@ -74,9 +76,10 @@ impl<'a> Row<'a> {
             p99_ratio: ratio(|it| Some(it.latency?.p99)),
             server_cpu: spread(|it| Some(it.cpu?.server)),
             client_cpu: spread(|it| Some(it.cpu?.client)),
-            resident: spread(|it| Some(it.memory?.resident_kib)),
+            proportional: spread(|it| Some(it.memory?.proportional_kib)),
             page_tables: spread(|it| Some(it.memory?.page_tables_kib)),
             memory: spread(|it| Some(it.memory?.total_kib())),
+            count: spread(|it| it.count),
         }
     }
 }

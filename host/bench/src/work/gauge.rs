@@ -4,12 +4,12 @@ use super::Tools;
 use crate::client::Route;
 use crate::process::Process;
 use crate::sample::{Cpu, Latency, Sample};
-use crate::usage;
+use crate::usage::{self, CpuTimes};
 use anyhow::{Context, Result};
 use std::time::{Duration, Instant};
 
-/// The timeout of a measurement, including opening and closing its connections.
-const DEADLINE: Duration = Duration::from_secs(30);
+/// The timeout of a measurement, including opening and closing its connections: up to 30,000.
+const DEADLINE: Duration = Duration::from_secs(60);
 
 pub struct Gauge<'a> {
     pub server: &'a Process,
@@ -20,7 +20,7 @@ pub struct Gauge<'a> {
 pub struct Stretch<'a> {
     gauge: &'a Gauge<'a>,
     begin: Instant,
-    server: Duration,
+    server: CpuTimes,
     client: Duration,
     /// When the last operation may begin.
     pub deadline: Instant,
@@ -47,7 +47,8 @@ impl<'a> Gauge<'a> {
     }
 
     pub fn begin(&self) -> Result<Stretch<'_>> {
-        let server = self.server.cpu_time()?;
+        let server = self.server.cpu_times()?;
+        // Not its descendants: the server is one of them.
         let client = usage::cpu_time(std::process::id())?;
         let begin = Instant::now();
         Ok(Stretch {
@@ -66,12 +67,13 @@ impl Stretch<'_> {
     pub fn end(self, operations: f64, times: Vec<u32>) -> Result<Sample> {
         let elapsed = self.begin.elapsed();
         let client = usage::cpu_time(std::process::id())? - self.client;
-        let server = self.gauge.server.cpu_time()? - self.server;
+        let server = self.gauge.server.cpu_times()?.since(&self.server);
         Ok(Sample {
             value: operations / elapsed.as_secs_f64(),
             latency: Latency::of(times),
             cpu: Some(Cpu::of(server, client, operations)),
             memory: None,
+            count: None,
         })
     }
 }

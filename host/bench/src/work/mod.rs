@@ -3,16 +3,22 @@
 mod bulk;
 mod connect;
 mod exchange;
+mod fresh;
 mod gauge;
+mod idle;
+mod kill;
+mod names;
 mod open;
 mod room;
 mod start;
+mod workers;
 
 pub use gauge::Gauge;
+pub use names::thousands;
 pub use room::{raise_descriptor_limit, that_fit};
 
 use crate::client::{Close, Sources};
-use crate::kit::Kit;
+use crate::kit::{Kit, Language};
 use crate::peers::{Peer, Start};
 use crate::placement::OnOneCore;
 use crate::plan::Plan;
@@ -46,6 +52,15 @@ pub enum Work {
     /// `Connect`, 50 at a time, while `idle` other connections are open that were served once. Also
     /// measures their memory.
     Open { idle: u32 },
+    /// Connects, sends a line, reads the answer to its end. Each connection has a fresh instance of a
+    /// service in this language.
+    Fresh { language: Language, parallel: u32 },
+    /// The time until so many connections are open, and their memory: more than one process can have.
+    IdleProcesses { connections: u32, processes: u32 },
+    /// The memory of a server with so many workers, before the first connection.
+    ProcessesMemory { processes: u32 },
+    /// Kills workers while others serve: the time until a new connection is answered.
+    Kill,
 }
 
 /// What is needed to measure, and for how long.
@@ -56,7 +71,7 @@ pub struct Tools<'a> {
 }
 
 impl Work {
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 30] = [
         Self::connect(1, Close::Fin),
         Self::connect(50, Close::Fin),
         Self::connect(500, Close::Fin),
@@ -79,7 +94,22 @@ impl Work {
         Self::Open { idle: 100 },
         Self::Open { idle: 1_000 },
         Self::Open { idle: 10_000 },
+        Self::fresh(Language::Python, 8),
+        Self::fresh(Language::Python, 32),
+        Self::fresh(Language::JavaScript, 8),
+        Self::fresh(Language::JavaScript, 32),
+        Self::IdleProcesses {
+            connections: 30_000,
+            processes: 4,
+        },
+        Self::ProcessesMemory { processes: 1 },
+        Self::ProcessesMemory { processes: 9 },
+        Self::Kill,
     ];
+
+    const fn fresh(language: Language, parallel: u32) -> Self {
+        Self::Fresh { language, parallel }
+    }
 
     const fn connect(parallel: u32, close: Close) -> Self {
         Self::Connect { parallel, close }
@@ -91,82 +121,6 @@ impl Work {
 
     const fn bulk(write: usize, connections: u32) -> Self {
         Self::Bulk { write, connections }
-    }
-
-    /// Returns the name for the command line: short, and without spaces.
-    pub fn name(self) -> String {
-        match self {
-            Self::Connect { parallel, close } => match close {
-                Close::Fin => format!("connect-{parallel}"),
-                Close::Reset => format!("connect-{parallel}-reset"),
-            },
-            Self::RoundTrips { size, connections } => format!("round-{size}-{connections}"),
-            Self::OneActive { connections } => format!("one-of-{connections}"),
-            Self::Pairs { connections } => format!("pairs-{connections}"),
-            Self::Bulk { write, connections } => format!("bulk-{}k-{connections}", write >> 10),
-            Self::Beside { streams } => format!("beside-{streams}"),
-            Self::Start { cached: false } => "start-cold".to_owned(),
-            Self::Start { cached: true } => "start-cached".to_owned(),
-            Self::Open { idle } => format!("open-{idle}"),
-        }
-    }
-
-    /// Returns a title in words.
-    pub fn title(self) -> String {
-        let on = |count: u32| match count {
-            1 => "1 connection".to_owned(),
-            _ => format!("{} connections", thousands(count)),
-        };
-        match self {
-            Self::Connect { parallel, close } => {
-                let close = match close {
-                    Close::Fin => "close",
-                    Close::Reset => "reset",
-                };
-                format!("connect, echo 64 B, {close}; {parallel} at a time")
-            }
-            Self::RoundTrips { size, connections } => {
-                format!("round trips of {}, {}", bytes(size), on(connections))
-            }
-            Self::OneActive { connections } => {
-                format!("round trips of 64 B, 1 active of {}", on(connections))
-            }
-            Self::Pairs { connections } => {
-                format!("two writes of 1 B, then their echo; {}", on(connections))
-            }
-            Self::Bulk { write, connections } => {
-                format!("bulk in writes of {}, {}", bytes(write), on(connections))
-            }
-            Self::Beside { streams } => {
-                format!("round trips of 64 B, 1 connection, beside bulk on {streams}")
-            }
-            Self::Start { cached: false } => {
-                "from its start to its first echo, nothing compiled".to_owned()
-            }
-            Self::Start { cached: true } => "from its start to its first echo, cached".to_owned(),
-            Self::Open { idle } => format!(
-                "connect, echo 64 B, close; {CONNECTORS} at a time, beside {} idle ones",
-                thousands(idle)
-            ),
-        }
-    }
-
-    /// Returns a title that fits where space is scarce.
-    pub fn short_title(self) -> String {
-        match self {
-            Self::Start { cached: false } => "nothing compiled".to_owned(),
-            Self::Start { cached: true } => "compiled before".to_owned(),
-            Self::Open { idle } => format!("{} idle", thousands(idle)),
-            Self::OneActive { connections } => {
-                format!("64 B, 1 active of {}", thousands(connections))
-            }
-            Self::Beside { streams } => format!("64 B, beside bulk on {streams}"),
-            Self::Connect { parallel, close } => {
-                let reset = if close == Close::Reset { ", reset" } else { "" };
-                format!("connections, {parallel} at a time{reset}")
-            }
-            _ => self.title(),
-        }
     }
 
     /// Returns how often each server is measured in a round. It is more often for the most important
@@ -181,56 +135,66 @@ impl Work {
                 size: 64,
                 connections: 50,
             }
-            | Self::Bulk { connections: 8, .. } => plan.turns,
+            | Self::Bulk { connections: 8, .. }
+            | Self::Kill => plan.turns,
             _ => 1,
-        }
-    }
-
-    /// Returns the unit of the measured value.
-    pub const fn base_unit(self) -> &'static str {
-        match self {
-            Self::Bulk { .. } => "MB/s",
-            Self::Start { .. } => "ms",
-            _ => "1/s",
-        }
-    }
-
-    /// Returns the unit in which the value is printed, and the factor from the base unit.
-    pub const fn unit(self) -> (&'static str, f64) {
-        match self {
-            Self::Bulk { .. } => ("MB/s", 1.0),
-            Self::Beside { .. } => ("1/s", 1.0),
-            Self::Start { .. } => ("ms", 1.0),
-            _ => ("k/s", 1e-3),
-        }
-    }
-
-    /// Returns the operation to which processor time and latency refer.
-    pub const fn operation(self) -> &'static str {
-        match self {
-            Self::Bulk { .. } => "MB",
-            _ => "op",
         }
     }
 
     /// Returns the maximum number of connections at a time.
     pub const fn connections(self) -> u32 {
         match self {
-            Self::Connect { parallel, .. } => parallel,
+            Self::Connect { parallel, .. } | Self::Fresh { parallel, .. } => parallel,
             Self::RoundTrips { connections, .. }
             | Self::OneActive { connections }
             | Self::Pairs { connections }
-            | Self::Bulk { connections, .. } => connections,
+            | Self::Bulk { connections, .. }
+            | Self::IdleProcesses { connections, .. } => connections,
             Self::Beside { streams } => streams + 1,
-            Self::Start { .. } => 1,
-            // And the first one.
-            Self::Open { idle } => idle + CONNECTORS + 1,
+            Self::Start { .. } | Self::ProcessesMemory { .. } => 1,
+            Self::Kill => kill::CONNECTIONS + 1,
+            Self::Open { idle } => idle + CONNECTORS + open::FIRST,
         }
+    }
+
+    /// Returns the maximum number of connections that one process has at a time.
+    const fn connections_of_a_process(self) -> u32 {
+        match self {
+            Self::IdleProcesses { .. } => idle::OF_A_PROCESS,
+            _ => self.connections(),
+        }
+    }
+
+    /// Returns the language of the service, if it is no echo.
+    const fn language(self) -> Option<Language> {
+        match self {
+            Self::Fresh { language, .. } => Some(language),
+            _ => None,
+        }
+    }
+
+    /// Returns the flags with which evconn is started.
+    fn flags(self) -> Vec<String> {
+        let flags = match self {
+            Self::IdleProcesses { processes, .. } => {
+                format!("--processes {processes} --idle-timeout none")
+            }
+            Self::ProcessesMemory { processes } => format!("--processes {processes}"),
+            _ => String::new(),
+        };
+        flags.split_whitespace().map(str::to_owned).collect()
     }
 
     /// Returns whether each measurement needs a newly started server.
     pub const fn takes_a_new_server(self) -> bool {
-        matches!(self, Self::Start { .. } | Self::Open { .. })
+        matches!(
+            self,
+            Self::Start { .. }
+                | Self::Open { .. }
+                | Self::IdleProcesses { .. }
+                | Self::ProcessesMemory { .. }
+                | Self::Kill
+        )
     }
 
     /// Returns whether client and server always wait for each other.
@@ -250,6 +214,15 @@ impl Work {
             Peer::Tokio | Peer::TokioLarge | Peer::Epoll | Peer::Libevent
         );
         match (peer, self) {
+            (Peer::Evconn, _) | (Peer::EvconnThreads, Self::Fresh { .. }) => true,
+            // About its instances and its processes.
+            (
+                _,
+                Self::Fresh { .. }
+                | Self::IdleProcesses { .. }
+                | Self::ProcessesMemory { .. }
+                | Self::Kill,
+            ) => false,
             // Its buffer is as large as evconn's largest read, which matters only for bulk transfers.
             (Peer::TokioLarge, work) => matches!(work, Self::Bulk { .. } | Self::Beside { .. }),
             // It differs in how connections begin.
@@ -276,8 +249,10 @@ impl Work {
         let start = Start {
             connections,
             cached: !matches!(self, Self::Start { cached: false }),
+            language: self.language(),
+            flags: self.flags(),
         };
-        peer.start(kit, start)
+        peer.start(kit, &start)
     }
 
     /// Measures a server.
@@ -299,6 +274,10 @@ impl Work {
                 Self::Beside { streams } => exchange::beside_bulk(&gauge, streams).await,
                 Self::Start { .. } => start::first_echo(&gauge).await,
                 Self::Open { idle } => open::run(&gauge, idle, CONNECTORS).await,
+                Self::Fresh { language, parallel } => fresh::run(&gauge, language, parallel).await,
+                Self::IdleProcesses { connections, .. } => idle::run(&gauge, connections).await,
+                Self::ProcessesMemory { .. } => workers::run(&gauge),
+                Self::Kill => kill::run(&gauge).await,
             }
         }))
     }
@@ -307,21 +286,12 @@ impl Work {
 /// Groups works whose servers are measured in turns, since they are compared with each other.
 pub fn interleaved(works: &[Work]) -> impl Iterator<Item = &[Work]> {
     let is_open = |work: &Work| matches!(work, Work::Open { .. });
-    works.chunk_by(move |a, b| is_open(a) && is_open(b))
+    let is_memory = |work: &Work| matches!(work, Work::ProcessesMemory { .. });
+    works.chunk_by(move |a, b| is_open(a) && is_open(b) || is_memory(a) && is_memory(b))
 }
 
-fn bytes(size: usize) -> String {
-    match size {
-        ..1_024 => format!("{size} B"),
-        1_024..1_048_576 => format!("{} KiB", size >> 10),
-        _ => format!("{} MiB", size >> 20),
-    }
-}
-
-/// Formats a number with a comma after the thousands.
-pub fn thousands(count: u32) -> String {
-    match count {
-        ..1_000 => count.to_string(),
-        _ => format!("{},{:03}", count / 1_000, count % 1_000),
-    }
+/// Returns the languages of the services that these works require.
+pub fn languages(works: &[Work]) -> Vec<Language> {
+    let is_used = |language: &Language| works.iter().any(|it| it.language() == Some(*language));
+    Language::ALL.into_iter().filter(is_used).collect()
 }

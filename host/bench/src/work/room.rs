@@ -1,6 +1,7 @@
 //! The works for which this machine has the capacity.
 
-use super::{CONNECTORS, Work};
+use super::{CONNECTORS, Work, open};
+use crate::kit::Kit;
 use std::io;
 
 /// Mappings into which a pooled instance with one memory splits the address space: those of the memory,
@@ -41,14 +42,19 @@ fn most() -> Option<(u64, &'static str)> {
     by_descriptors.into_iter().chain(by_mappings).min()
 }
 
-/// Returns the works for which client and servers have the capacity, with fewer idle connections if
+/// Returns the works for which there is the service, and client and servers have the capacity, with fewer idle connections if
 /// necessary, and notes about the others.
-pub fn that_fit(works: &[Work]) -> (Vec<Work>, Vec<String>) {
+pub fn that_fit(works: &[Work], kit: &Kit) -> (Vec<Work>, Vec<String>) {
     let mut fit: Vec<Work> = Vec::new();
     let mut notes = Vec::new();
     for &work in works {
+        let service = work.language().map(|language| kit.service(language));
+        if let Some(Err(missing)) = service {
+            notes.push(format!("{}: left out: {missing}", work.name()));
+            continue;
+        }
         let fitted = match most() {
-            Some((most, limit)) if most < u64::from(work.connections()) => {
+            Some((most, limit)) if most < u64::from(work.connections_of_a_process()) => {
                 let fitted = fewer(work, most).filter(|work| !fit.contains(work));
                 let instead = fitted.map_or("left out".to_owned(), |work| {
                     format!("{} instead", work.name())
@@ -69,6 +75,6 @@ fn fewer(work: Work, most: u64) -> Option<Work> {
         return None;
     };
     let most = u32::try_from(most).unwrap_or(u32::MAX);
-    let idle = most.saturating_sub(CONNECTORS + 1) / 100 * 100;
+    let idle = most.saturating_sub(CONNECTORS + open::FIRST) / 100 * 100;
     (idle > 0).then_some(Work::Open { idle })
 }

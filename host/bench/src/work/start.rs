@@ -11,5 +11,5 @@ pub async fn first_echo(gauge: &Gauge<'_>) -> Result<Sample> {
     Message::new(SMALL).exchange(&mut stream).await?;
     let elapsed = gauge.server.started().elapsed();
     close(stream, Close::Fin).await?;
-    Ok(Sample::of_start(elapsed))
+    Ok(Sample::of_time(elapsed))
 }

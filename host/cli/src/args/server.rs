@@ -88,11 +88,7 @@ impl ServerArgs {
                     writable,
                 })
                 .collect(),
-            network: match self.grants.has_network() {
-                true => sandbox::Network::Addresses,
-                false => sandbox::Network::None,
-            },
-            loads_code: false,
+            network: self.grants.has_network(),
         }
     }
 

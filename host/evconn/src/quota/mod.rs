@@ -212,6 +212,30 @@ impl Quota {
     }
 }
 
+impl Quota {
+    /// Returns the state of each member.
+    fn members(&self) -> Vec<MemberState> {
+        let table = &self.0.table;
+        let state = |member| MemberState {
+            open: table.open_of(member),
+            entries: table.of_slot(member, Slot::Entries),
+            accepting: table.of_slot(member, Slot::Accepting),
+        };
+        let all = (0..table.layout.members).map(state);
+        all.filter(|state| *state != MemberState::default())
+            .collect()
+    }
+}
+
+/// What [`Quota`]'s `Debug` shows of a member that has anything.
+#[derive(Debug, Default, PartialEq, Eq)]
+#[allow(dead_code, reason = "the fields are for `Debug`")]
+struct MemberState {
+    open: usize,
+    entries: usize,
+    accepting: usize,
+}
+
 impl Inner {
     fn ring(&self, Ring(is_awaited): Ring) {
         if is_awaited {
@@ -225,6 +249,7 @@ impl fmt::Debug for Quota {
         f.debug_struct("Quota")
             .field("layout", &self.0.table.layout)
             .field("open", &self.open_connections())
+            .field("members", &self.members())
             .finish_non_exhaustive()
     }
 }

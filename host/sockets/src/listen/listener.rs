@@ -23,6 +23,8 @@ pub struct Listener {
 struct Queue {
     /// A result that was accepted by a check for readiness.
     ahead: Option<Result<Endpoint, ErrorCode>>,
+    /// Whether a check for readiness leaves connections in the kernel's queue.
+    on_demand: bool,
     /// Set when the socket is about to be closed.
     drain: Option<Drain>,
 }
@@ -55,10 +57,19 @@ impl Listener {
         }
     }
 
+    /// Accepts nothing from now on unless [`poll_accept`](Self::poll_accept) asks for it: other processes
+    /// accept from the socket, too. It may be reported ready although they have accepted the connection.
+    pub fn accept_on_demand(&self) {
+        self.queue().on_demand = true;
+    }
+
     /// Waits until accepting returns a connection or an error.
     pub fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<()> {
         let mut queue = self.queue();
         if queue.ahead.is_none() {
+            if queue.on_demand && queue.drain.is_none() {
+                return self.listening.poll_ready(cx);
+            }
             // The only way to learn whether a connection waits is to accept it.
             queue.ahead = Some(ready!(self.poll_next(&mut queue, cx)));
         }

@@ -64,6 +64,11 @@ impl Listening {
         Poll::Pending
     }
 
+    /// Waits until the event loop reports that a connection waits, or an error, without accepting it.
+    pub fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.readiness.poll_readable(&self.socket, cx).map(drop)
+    }
+
     /// Returns a connection whose peer is allowed. Resets and logs any other.
     pub fn admit(&self, endpoint: Endpoint, policy: &Policy) -> Option<Endpoint> {
         if policy.allows(endpoint.peer_address(), Use::Accept) {

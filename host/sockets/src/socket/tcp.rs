@@ -201,6 +201,15 @@ impl TcpSocket {
         Ok((Self::with(&self.ctx, self.family, accepted), endpoint))
     }
 
+    /// Makes a listening socket leave connections in the kernel's queue until its guest accepts them. By
+    /// default, a check for readiness accepts one ahead. This is for sockets that other processes accept from,
+    /// too: its pollables may be ready although another process was faster.
+    pub fn accept_on_demand(&self) {
+        if let Some(listener) = self.listener() {
+            listener.accept_on_demand();
+        }
+    }
+
     /// Stops new connections to a listening socket, and leaves the queue to the other processes if it is
     /// `shared` with them. Connections in the queue can still be accepted.
     pub fn end_listening(&self, shared: bool) {

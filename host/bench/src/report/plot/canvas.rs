@@ -23,6 +23,9 @@ const LABEL: u32 = 11;
 const HEAD: u32 = 62;
 const PANEL: (u32, u32) = (310, 210);
 
+/// The width of a legend with all servers.
+const LEGEND: u32 = 1_050;
+
 /// The margins of a panel.
 const LEFT: i32 = 42;
 const RIGHT: i32 = 12;
@@ -37,6 +40,7 @@ pub const fn color(peer: Peer) -> RGBColor {
         Peer::Libevent => RGBColor(185, 185, 185),
         Peer::WasmtimeWasi => RGBColor(225, 160, 60),
         Peer::Evconn => RGBColor(25, 90, 170),
+        Peer::EvconnThreads => RGBColor(20, 45, 95),
         Peer::EvconnReuse => RGBColor(95, 160, 230),
         Peer::EvconnCopy => RGBColor(40, 150, 130),
         Peer::EvconnOne => RGBColor(150, 85, 170),
@@ -63,8 +67,7 @@ pub fn panels<T>(
 ) -> Result<()> {
     let columns = contents.len().clamp(1, columns);
     let rows = contents.len().div_ceil(columns);
-    // Wide enough for the legend.
-    let width = (PANEL.0 * columns as u32).max(3 * PANEL.0);
+    let width = (PANEL.0 * columns as u32).max(LEGEND);
     let root = SVGBackend::new(path, (width, HEAD + PANEL.1 * rows as u32)).into_drawing_area();
     root.fill(&WHITE)?;
     let (head, body) = root.split_vertically(HEAD);

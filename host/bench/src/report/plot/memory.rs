@@ -8,7 +8,8 @@ use anyhow::Result;
 use std::path::Path;
 
 pub fn draw(blocks: &[&Block<'_>], path: &Path) -> Result<()> {
-    let title = "KiB for each idle connection: resident memory, and paler on top of it page tables";
+    let title =
+        "KiB for each idle connection: proportional memory, and paler on top of it page tables";
     let contents: Vec<_> = blocks.iter().map(|block| panel(block)).collect();
     panels(path, title, blocks, (&contents, 3), |area, frame, panel| {
         panel.draw(area, frame)
@@ -20,7 +21,7 @@ fn panel(block: &Block<'_>) -> Panel {
         Some(Bar {
             peer: row.peer,
             height: row.memory?,
-            lower: Some(row.resident?.median),
+            lower: Some(row.proportional?.median),
         })
     });
     Panel {

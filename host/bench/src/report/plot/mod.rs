@@ -43,7 +43,14 @@ pub fn all(blocks: &[Block<'_>], directory: &Path) -> Result<Vec<PathBuf>> {
 }
 
 fn has_rate(work: Work) -> bool {
-    !is_start(work) && !is_open(work) && !matches!(work, Work::Beside { .. })
+    matches!(
+        work,
+        Work::Connect { .. }
+            | Work::RoundTrips { .. }
+            | Work::OneActive { .. }
+            | Work::Pairs { .. }
+            | Work::Bulk { .. }
+    )
 }
 
 fn is_round_trip(work: Work) -> bool {

@@ -17,10 +17,8 @@ use std::path::PathBuf;
 pub struct Needs {
     /// The directories and files that the worker opens: those that are granted to the service.
     pub directories: Vec<Directory>,
-    pub network: Network,
-    /// Whether the worker loads compiled code after [`confine_calls`]. If not, no memory becomes executable from then
-    /// on.
-    pub loads_code: bool,
+    /// Whether it opens sockets itself: those of its service.
+    pub network: bool,
 }
 
 /// A directory and all below it, or a single file.
@@ -29,18 +27,6 @@ pub struct Directory {
     pub path: PathBuf,
     /// Whether files can be written, created and removed. If not, they can only be read.
     pub writable: bool,
-}
-
-/// The sockets that a worker opens itself: those of its service.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Network {
-    /// None.
-    #[default]
-    None,
-    /// TCP and UDP sockets that connect to addresses, or are bound to them.
-    Addresses,
-    /// The same, and lookups of host names, for which the system's configuration is read.
-    Names,
 }
 
 /// A part of the sandbox that this system does not have. The text is a line for the log.

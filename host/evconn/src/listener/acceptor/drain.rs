@@ -20,6 +20,8 @@ pub(super) const POLL_PERIOD: Duration = Duration::from_millis(10);
 pub(super) struct Drain {
     began: Instant,
     all_have_come: bool,
+    /// Whether the accept queue is left to other processes.
+    pub leaves_queue: bool,
 }
 
 impl Drain {
@@ -31,6 +33,7 @@ impl Drain {
         Self {
             began: Instant::now(),
             all_have_come: false,
+            leaves_queue: acceptor.shared,
         }
     }
 
@@ -55,6 +58,13 @@ impl Acceptor {
         self.file = None;
         let shared = self.shared;
         tcp_sockets(&mut self.store).for_each(|socket| socket.end_listening(shared));
+    }
+
+    /// Leaves connections in the kernel's queue while waiting for them, where other processes can accept
+    /// them.
+    #[cfg(unix)]
+    pub(super) fn accept_on_demand(&mut self) {
+        tcp_sockets(&mut self.store).for_each(TcpSocket::accept_on_demand);
     }
 
     fn expects_more(&mut self) -> bool {

@@ -191,6 +191,9 @@ impl Task {
             _ if !self.pending.is_empty() => Capacity::None,
             None => Capacity::None,
             Some(ConnectionCallback::Closure(_)) => Capacity::For(1),
+            // Nothing is accepted: a permit, of which other processes may have all, is needed only for what
+            // was accepted before, when that is dispatched.
+            _ if self.drain.as_ref().is_some_and(|drain| drain.leaves_queue) => Capacity::For(1),
             Some(ConnectionCallback::Task(TaskCallback { permits: None, .. })) => {
                 Capacity::For(self.per_turn.get())
             }
@@ -309,6 +312,10 @@ impl Task {
             Capacity::WaitUntil(time) => Some(time),
             _ => None,
         };
+        #[cfg(unix)]
+        if takes_events && matches!(self.permits, Permits::Shared(_)) {
+            acceptor.accept_on_demand();
+        }
         // Another listener may be waiting for what was not used.
         self.permits.give_back();
         self.tokens.give_back();

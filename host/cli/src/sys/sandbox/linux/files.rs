@@ -1,7 +1,7 @@
 //! Landlock: files, TCP, abstract Unix sockets and signals (landlock(7)). It restricts what is opened later.
 
 use super::{Missing, Needs};
-use crate::sys::sandbox::{Directory, Network};
+use crate::sys::sandbox::Directory;
 use anyhow::{Context, anyhow};
 use landlock::{
     ABI, Access, AccessFs, AccessNet, BitFlags, LandlockStatus, PathBeneath, Ruleset, RulesetAttr,
@@ -36,25 +36,6 @@ const OF_THE_RUNTIME: &[&str] = &[
     "/sys/kernel/mm/transparent_hugepage",
 ];
 
-/// The files that the C library reads to look up a name. It loads some sources of names as libraries.
-const OF_NAMES: &[&str] = &[
-    "/etc/gai.conf",
-    "/etc/host.conf",
-    "/etc/hosts",
-    "/etc/ld.so.cache",
-    "/etc/nsswitch.conf",
-    "/etc/protocols",
-    "/etc/resolv.conf",
-    "/etc/services",
-    "/lib",
-    "/lib64",
-    "/run/NetworkManager",
-    "/run/resolvconf",
-    "/run/systemd/resolve",
-    "/usr/lib",
-    "/usr/lib64",
-];
-
 pub fn confine(needs: &Needs) -> anyhow::Result<Vec<Missing>> {
     let rules = rules(needs)?;
     let status = rules.restrict_self().map_err(failure)?;
@@ -67,12 +48,8 @@ fn rules(needs: &Needs) -> anyhow::Result<RulesetCreated> {
         rules = add(rules, directory)
             .with_context(|| format!("cannot confine workers to {:?}", directory.path.display()))?;
     }
-    let names: &[&str] = match needs.network {
-        Network::Names => OF_NAMES,
-        Network::None | Network::Addresses => &[],
-    };
     // No system has all of them.
-    let system = OF_THE_RUNTIME.iter().chain(names).map(Path::new);
+    let system = OF_THE_RUNTIME.iter().map(Path::new);
     for path in system.filter(|path| path.exists()) {
         let path = path.to_owned();
         let writable = false;
@@ -87,8 +64,8 @@ fn ruleset(needs: &Needs) -> Result<RulesetCreated, RulesetError> {
         .handle_access(AccessFs::from_all(VERSION))?
         .scope(Scope::from_all(VERSION))?;
     match needs.network {
-        Network::None => ruleset.handle_access(AccessNet::from_all(VERSION))?,
-        Network::Addresses | Network::Names => ruleset,
+        true => ruleset,
+        false => ruleset.handle_access(AccessNet::from_all(VERSION))?,
     }
     .create()
 }
@@ -128,7 +105,7 @@ fn missing(status: LandlockStatus, needs: &Needs) -> Vec<Missing> {
         }
         LandlockStatus::Available { effective_abi, .. } => effective_abi,
     };
-    let network = needs.network == Network::None;
+    let network = !needs.network;
     let parts = [
         (ABI::V3, true, "keep workers from truncating files"),
         (ABI::V4, network, "keep workers from connecting and binding"),
@@ -149,7 +126,7 @@ fn missing(status: LandlockStatus, needs: &Needs) -> Vec<Missing> {
 mod tests {
     use super::*;
 
-    fn lines(status: LandlockStatus, network: Network) -> Vec<String> {
+    fn lines(status: LandlockStatus, network: bool) -> Vec<String> {
         let needs = Needs {
             network,
             ..Needs::default()
@@ -171,7 +148,7 @@ mod tests {
             ),
         ] {
             let line = format!("workers are not confined by Landlock: {why}");
-            assert_eq!(lines(status, Network::None), [line]);
+            assert_eq!(lines(status, false), [line]);
         }
     }
 
@@ -188,10 +165,10 @@ mod tests {
         let signalling = &*format!("{too_old}signalling other processes");
         let connecting = &*format!("{too_old}connecting and binding");
         let truncating = &*format!("{too_old}truncating files");
-        assert!(of(ABI::V6, Network::None).is_empty());
-        assert_eq!(of(ABI::V4, Network::None), [signalling]);
-        assert_eq!(of(ABI::V3, Network::Addresses), [signalling]);
+        assert!(of(ABI::V6, false).is_empty());
+        assert_eq!(of(ABI::V4, false), [signalling]);
+        assert_eq!(of(ABI::V3, true), [signalling]);
         let all = [truncating, connecting, signalling];
-        assert_eq!(of(ABI::V2, Network::None), all);
+        assert_eq!(of(ABI::V2, false), all);
     }
 }

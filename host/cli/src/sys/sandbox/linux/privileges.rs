@@ -1,7 +1,6 @@
 //! Capabilities, and programs that would add privileges (capabilities(7)).
 
 use super::Needs;
-use crate::sys::sandbox::Network;
 use anyhow::Context;
 use rustix::thread::{CapabilitySet, CapabilitySets};
 
@@ -35,7 +34,7 @@ fn needed(needs: &Needs) -> CapabilitySet {
             false => CapabilitySet::DAC_READ_SEARCH,
         };
     }
-    if needs.network > Network::None {
+    if needs.network {
         needed |= CapabilitySet::NET_BIND_SERVICE;
     }
     needed

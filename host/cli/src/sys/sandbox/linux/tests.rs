@@ -106,7 +106,6 @@ passing! {
         without_a_grant_there_is_no_network
         landlock_denies_tcp_and_signals_by_itself
         with_a_grant_there_is_the_internet_and_nothing_else
-        names_are_looked_up_if_that_is_granted
         descriptors_are_passed;
     processes:
         no_program_is_executed
@@ -115,7 +114,6 @@ passing! {
         threads_start_and_end
         event_loops_start_and_end
         no_memory_becomes_executable
-        code_is_loaded_later_if_that_is_needed
         guests_run_and_trap
         other_calls_fail
         arguments_are_checked

@@ -7,7 +7,6 @@
 )]
 
 use super::Needs;
-use crate::sys::sandbox::Network;
 use libc::*;
 
 /// Calls for one purpose.
@@ -263,12 +262,7 @@ pub const GROUPS: &[Group] = &[
         calls: calls![SYS_epoll_wait, SYS_poll, SYS_select, SYS_pipe, SYS_time,],
     },
     Group {
-        purpose: "Compiled code after the start: a reload; libraries that look up host names",
-        needed: loads_code,
-        calls: calls![SYS_mmap, SYS_mprotect,],
-    },
-    Group {
-        purpose: "Granted directories; files for host names",
+        purpose: "Granted directories",
         needed: opens,
         calls: calls![
             SYS_openat,
@@ -328,26 +322,14 @@ pub const GROUPS: &[Group] = &[
             SYS_listen,
         ],
     },
-    Group {
-        purpose: "Host names: the addresses of the machine",
-        needed: looks_up,
-        calls: calls![SYS_socket(
-            one_of(0, ints![AF_NETLINK]),
-            one_of(2, ints![NETLINK_ROUTE])
-        ),],
-    },
 ];
 
 fn always(_: &Needs) -> bool {
     true
 }
 
-fn loads_code(needs: &Needs) -> bool {
-    needs.loads_code || looks_up(needs)
-}
-
 fn opens(needs: &Needs) -> bool {
-    !needs.directories.is_empty() || looks_up(needs)
+    !needs.directories.is_empty()
 }
 
 fn writes(needs: &Needs) -> bool {
@@ -355,9 +337,5 @@ fn writes(needs: &Needs) -> bool {
 }
 
 fn connects(needs: &Needs) -> bool {
-    needs.network >= Network::Addresses
-}
-
-fn looks_up(needs: &Needs) -> bool {
-    needs.network == Network::Names
+    needs.network
 }

@@ -5,7 +5,6 @@
 )]
 
 use super::*;
-use crate::sys::sandbox::Network;
 use libc::c_long;
 use rustix::io::Errno;
 use rustix::thread::CapabilitySet;
@@ -55,7 +54,7 @@ fn capabilities_that_grants_take_are_kept() {
     let kept = CapabilitySet::DAC_READ_SEARCH | CapabilitySet::NET_BIND_SERVICE;
     let needs = Needs {
         directories: vec![directory(&scratch(), false)],
-        network: Network::Addresses,
+        network: true,
         ..Needs::default()
     };
     confine_files(&needs).expect("the files are confined");
@@ -133,23 +132,6 @@ fn no_memory_becomes_executable() {
     for result in executable_memory() {
         denied(result);
     }
-}
-
-#[test]
-#[ignore = "another test runs it"]
-fn code_is_loaded_later_if_that_is_needed() {
-    let needs = Needs {
-        loads_code: true,
-        ..Needs::default()
-    };
-    if !confine(&needs) {
-        return;
-    }
-    for result in executable_memory() {
-        result.expect("executable memory");
-    }
-    let (engine, module) = compiled();
-    run_and_trap(&engine, &module);
 }
 
 #[test]
