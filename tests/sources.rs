@@ -4,7 +4,9 @@
 use crate::support::descriptors::unchanged;
 use crate::support::process::{CACHE_HOME, EVCONN, Ended, Evconn};
 use crate::support::scratch::Scratch;
-use crate::support::{DEADLINE, ECHO_COPY, TEST_GUEST, exchange, host, pattern, skip, within};
+use crate::support::{
+    DEADLINE, ECHO_COPY, TEST_GUEST, eventually, exchange, host, pattern, skip, within,
+};
 use evconn::{
     Connection, Error, ErrorCode, Limits, ListenSource, Listener, Served, Service, Shutdown,
     UnixSource,
@@ -273,6 +275,8 @@ fn a_socket_that_a_killed_command_left_behind_is_taken_over() {
     killed.listening_on();
     killed.signal(Signal::KILL);
     killed.wait();
+    // Its workers end with it, soon.
+    eventually("nobody listens", || UnixStream::connect(&path).err());
     assert_eq!(scratch.contents(), ["a.sock"]);
     let evconn = start(&[&unix(&path)]);
     evconn.listening_on();

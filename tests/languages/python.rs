@@ -70,7 +70,7 @@ async fn an_answer_that_a_bug_cuts_off_ends_in_a_reset() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_instance_is_used_again_though_it_drops_nothing() {
-    if let Some(serving) = FAILING.serve_with("--reuse 100") {
+    if let Some(serving) = FAILING.serve_with("--processes 1 --reuse 100") {
         instances_are_used_again(serving).await;
     }
 }

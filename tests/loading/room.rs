@@ -159,7 +159,8 @@ fn log(evconn: Evconn) -> String {
 fn too_few_descriptors_lower_the_limit_and_are_named() {
     let _open = unchanged();
     let scratch = Scratch::new();
-    let many = ["--max-connections", "5000", "--workers", "2"];
+    let flags = "--processes 1 --max-connections 5000 --workers 2";
+    let many: Vec<_> = flags.split(' ').collect();
     let evconn = serve_limited(&echo_file(&scratch), "ulimit -n 300", &many);
     echoes(&evconn);
     let log = log(evconn);
@@ -207,7 +208,11 @@ fn with_little_address_space_instances_are_made_one_by_one() {
     let _open = unchanged();
     let scratch = Scratch::new();
     // 2 GiB, in KiB: room for 64 connections.
-    let evconn = serve_limited(&echo_file(&scratch), "ulimit -v 2097152", &[]);
+    let evconn = serve_limited(
+        &echo_file(&scratch),
+        "ulimit -v 2097152",
+        &["--processes", "1"],
+    );
     let _peers = open_at_once(&evconn, 64);
     let log = log_now(evconn);
     for note in [

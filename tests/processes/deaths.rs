@@ -1,11 +1,11 @@
 //! A worker that dies: what its connections had is free again, and nobody else notices.
 
 use super::crowd::Crowd;
-use super::{end, goes_on, is_lost, start};
+use super::{end, goes_on, is_lost, is_refused, start};
 use crate::support::DEADLINE;
 use crate::support::descriptors::unchanged;
 use crate::support::eventually;
-use crate::support::peer::{ask, connect, echoing, rest};
+use crate::support::peer::{ask, connect, echoing};
 use crate::support::process::Evconn;
 use crate::support::workers::{Process, wait_for_workers, worker_with, workers};
 use rustix::process::Signal;
@@ -107,8 +107,7 @@ fn all_that_a_dead_worker_had_of_a_peer_is_free_again() {
     // By its end it is known that the worker is gone.
     evconn.logged("was killed by signal 9");
     let again: Vec<_> = (0..lost).map(|_| echoing(address)).collect();
-    let mut more = connect(address);
-    rest(&mut more).expect_err("a reset");
+    is_refused(|| TcpStream::connect(address));
     drop((others, again));
     let log = end(evconn);
     assert!(log.contains("has 4 connections already"), "{log}");

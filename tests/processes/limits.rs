@@ -1,7 +1,7 @@
 //! Limits are those of the server, whatever the number of its processes.
 
 use super::crowd::Crowd;
-use super::{end, ends_well, goes_on, start};
+use super::{end, ends_well, goes_on, is_refused, start};
 use crate::support::descriptors::unchanged;
 use crate::support::peer::{connect, echoing, rest};
 use crate::support::workers::workers;
@@ -56,8 +56,8 @@ fn a_peer_has_no_more_connections_than_it_may() {
     let evconn = start(3, &["--max-connections-per-peer", "4"]);
     let address = evconn.address();
     let mut open: Vec<_> = (0..4).map(|_| echoing(address)).collect();
-    rest(&mut connect(address)).expect_err("a reset");
-    let mut other = from_another_address(address);
+    is_refused(|| TcpStream::connect(address));
+    let mut other = from_another_address(address).expect("connected");
     other.write_all(b"echo\n").expect("sent");
     goes_on(&mut other);
     open.iter_mut().for_each(goes_on);
@@ -67,12 +67,12 @@ fn a_peer_has_no_more_connections_than_it_may() {
     assert!(log.contains("of which 1 were refused"), "{log}");
 }
 
-fn from_another_address(address: SocketAddr) -> TcpStream {
-    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+fn from_another_address(address: SocketAddr) -> std::io::Result<TcpStream> {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
     let from: SocketAddr = "127.0.0.2:0".parse().expect("an address");
-    socket.bind(&from.into()).expect("bound");
-    socket.connect(&address.into()).expect("connected");
-    socket.into()
+    socket.bind(&from.into())?;
+    socket.connect(&address.into())?;
+    Ok(socket.into())
 }
 
 /// A token bucket that starts full.
@@ -120,7 +120,7 @@ fn the_summary_is_that_of_all_workers() {
         let mut failing = connect(address);
         failing.write_all(b"trap\n").expect("sent");
         rest(&mut failing).expect_err("a reset");
-        rest(&mut from_another_address(address)).expect_err("a reset");
+        is_refused(|| from_another_address(address));
         drop(peers);
     }
     let log = end(evconn);

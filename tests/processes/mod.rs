@@ -14,11 +14,12 @@ mod sources;
 mod stopped;
 mod supervisor;
 
+use crate::support::DEADLINE;
 use crate::support::peer::{ask, rest};
 use crate::support::process::{EVCONN, Evconn};
 use crate::support::workers::{children, wait_for_workers};
 use rustix::process::Signal;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::net::TcpStream;
 use std::process::{Command, Stdio};
 
@@ -62,6 +63,16 @@ fn ends_with(evconn: Evconn, status: i32) -> String {
         assert!(!process.exists(), "{} is left", process.command());
     }
     ended.stderr
+}
+
+/// A new connection ends in a reset, which may be there at once.
+fn is_refused(connect: impl FnOnce() -> io::Result<TcpStream>) {
+    let ended = connect().and_then(|mut peer| {
+        peer.set_read_timeout(Some(DEADLINE))?;
+        rest(&mut peer)
+    });
+    let error = ended.expect_err("a reset");
+    assert_eq!(error.kind(), ErrorKind::ConnectionReset, "{error}");
 }
 
 /// It is being served still.

@@ -306,6 +306,25 @@ fn a_signal_ends_a_server_that_compiles_again() {
     assert!(compiling.iter().all(|process| !process.exists()));
 }
 
+/// Workers that were started for nothing are no failure.
+#[test]
+fn a_signal_ends_a_server_whose_new_workers_start() {
+    let _open = unchanged();
+    for _ in 0..5 {
+        let server = Reloading::start();
+        let before = server.workers();
+        install(guests::ECHO, &server.app);
+        server.evconn.signal(Signal::HUP);
+        eventually("a new worker starts", || {
+            let mut all = workers(&server.evconn).into_iter();
+            all.find(|worker| !before.contains(worker))
+        });
+        server.evconn.signal(Signal::TERM);
+        let log = ends_well(server.evconn);
+        assert!(!log.contains("ERROR"), "{log}");
+    }
+}
+
 /// New connections and old ones are served while something compiles.
 #[test]
 fn nobody_waits_for_a_compilation() {

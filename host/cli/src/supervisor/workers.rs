@@ -61,6 +61,8 @@ struct Worker {
     /// Why it has failed, as it has reported.
     failure: Option<String>,
     is_closed: bool,
+    /// It was killed before it accepted connections, because its reload was given up.
+    is_given_up: bool,
 }
 
 /// The stage of a worker's life.
@@ -193,6 +195,7 @@ impl Workers {
             stage: Stage::Starting,
             failure: None,
             is_closed: false,
+            is_given_up: false,
         });
         Ok(())
     }
@@ -309,7 +312,7 @@ impl Workers {
             process,
             generation: worker.generation,
             how,
-            is_regular: is_success && worker.stage >= Stage::Stopping,
+            is_regular: worker.is_given_up || is_success && worker.stage >= Stage::Stopping,
             was_ready: worker.stage > Stage::Starting,
             was_accepting: matches!(worker.stage, Stage::Ready | Stage::Stopping),
             connections: self.common.quota.release(worker.member),
@@ -341,10 +344,19 @@ impl Workers {
         }
     }
 
-    /// Kills all workers of this generation.
-    pub fn kill(&self, generation: &Arc<Generation>) {
-        self.of(generation)
-            .for_each(|worker| worker.process.child.kill());
+    /// Ends the workers of a generation that is not needed: those that accept already finish their connections.
+    pub fn give_up(&mut self, generation: &Arc<Generation>) {
+        for worker in &mut self.all {
+            if !Arc::ptr_eq(&worker.generation, generation) {
+                continue;
+            }
+            if worker.stage == Stage::Starting {
+                worker.process.child.kill();
+                worker.is_given_up = true;
+            } else {
+                worker.stop(&ToWorker::Retire);
+            }
+        }
     }
 
     /// Kills all workers.

@@ -58,14 +58,14 @@ const SCARCE: &str =
 
 /// Returns the reason of a failure, in one line.
 fn explain(error: &anyhow::Error) -> String {
-    let is_scarce = |error: &io::Error| {
-        use io::ErrorKind::{OutOfMemory, WouldBlock};
-        matches!(error.kind(), OutOfMemory | WouldBlock)
-    };
-    let mut system = error.chain().filter_map(|error| error.downcast_ref());
-    match system.any(is_scarce) {
-        true => format!("{error:#}{SCARCE}"),
-        false => format!("{error:#}"),
+    let text = format!("{error:#}");
+    // wasmtime passes the system's errors on as text only.
+    let mut of_scarcity = [libc::EAGAIN, libc::ENOMEM]
+        .map(io::Error::from_raw_os_error)
+        .into_iter();
+    match of_scarcity.any(|error| text.contains(&error.to_string())) {
+        true => text + SCARCE,
+        false => text,
     }
 }
 

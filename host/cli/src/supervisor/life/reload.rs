@@ -172,7 +172,7 @@ impl Life {
     /// Kills the workers of a generation that is starting. The old ones continue to serve.
     pub(super) fn give_up_reload(&mut self) {
         match std::mem::replace(&mut self.reload, Reload::None) {
-            Reload::Starting(generation, ..) => self.workers.kill(&generation),
+            Reload::Starting(generation, ..) => self.workers.give_up(&generation),
             Reload::Loading(loading) => loading.abort(),
             Reload::None | Reload::Retiring(..) => {}
         }

@@ -14,8 +14,8 @@ use futures_util::FutureExt;
 use std::future::Future;
 use std::io;
 use std::num::NonZero;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::oneshot;
 
@@ -76,16 +76,20 @@ impl Workers {
 
 impl Worker {
     fn start() -> io::Result<Self> {
+        // The thread comes first: a runtime for which there is none could not be dropped in an async context.
+        let (runtimes, started) = mpsc::channel();
+        let (stop, stopped) = oneshot::channel();
+        std::thread::Builder::new()
+            .name("evconn-worker".to_owned())
+            .spawn(move || run(&started, stopped))?;
         let runtime = Builder::new_current_thread()
             .enable_io()
             .enable_time()
             .on_thread_park(sharing::offer_core)
             .build()?;
         let handle = runtime.handle().clone();
-        let (stop, stopped) = oneshot::channel();
-        std::thread::Builder::new()
-            .name("evconn-worker".to_owned())
-            .spawn(move || run(runtime, stopped))?;
+        // The thread waits for it.
+        let _ = runtimes.send(runtime);
         Ok(Self {
             runtime: handle,
             tasks: Arc::default(),
@@ -94,7 +98,11 @@ impl Worker {
     }
 }
 
-fn run(runtime: Runtime, stopped: oneshot::Receiver<()>) {
+fn run(started: &mpsc::Receiver<Runtime>, stopped: oneshot::Receiver<()>) {
+    let Ok(runtime) = started.recv() else {
+        // It could not be built.
+        return;
+    };
     sharing::prefer_short_slices();
     // The error means that the sender was dropped, which ends the worker.
     let _ = runtime.block_on(stopped);
@@ -122,7 +130,6 @@ impl Drop for WorkerTask {
 mod tests {
     use super::*;
     use std::collections::HashSet;
-    use std::sync::mpsc;
     use std::thread::ThreadId;
     use std::time::Duration;
 
