@@ -1,6 +1,14 @@
 //! The command `evconn`: parses the command line, starts the log and calls the library.
 
 #![deny(unsafe_code)]
+#![cfg_attr(
+    not(unix),
+    allow(
+        dead_code,
+        unused_imports,
+        reason = "there is no supervisor: one process serves, and some of what both have in common is not used"
+    )
+)]
 
 mod args;
 mod commands;
