@@ -140,7 +140,7 @@ fn no_two_connections_have_one_number() {
     }
     let log = end(evconn);
     let failed = log.lines().filter(|line| line.contains("on purpose"));
-    let numbers: BTreeSet<u64> = failed.map(|line| number_in(line)).collect();
+    let numbers: BTreeSet<u64> = failed.map(number_in).collect();
     assert_eq!(numbers, (1..=CONNECTIONS).collect(), "{log}");
 }
 
