@@ -8,6 +8,9 @@ use std::time::Duration;
 /// How long a busy member leaves new connections to others.
 pub(super) const PAUSE: Duration = Duration::from_millis(2);
 
+/// How long a member that was woken in vain leaves connections to others.
+pub(super) const LATE: Duration = Duration::from_millis(1);
+
 /// How many connections a busy member takes after that.
 pub(super) const FEW: usize = 8;
 

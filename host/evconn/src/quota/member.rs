@@ -97,10 +97,24 @@ impl Member {
     /// clearly fewer.
     pub(super) fn share(&self) -> Option<usize> {
         let table = &self.0.quota.0.table;
-        let others = (0..table.layout.members).filter(|member| *member != self.0.number);
-        let accepting = others.filter(|member| table.of_slot(*member, Slot::Accepting) != 0);
-        let least = accepting.map(|member| table.open_of(member)).min();
+        let least = self.rivals().map(|member| table.open_of(member)).min();
         balance::share(table.open_of(self.0.number), least)
+    }
+
+    /// Returns whether this process has an open connection.
+    pub(super) fn is_serving(&self) -> bool {
+        self.0.quota.0.table.open_of(self.0.number) > 0
+    }
+
+    /// Returns whether others accept, too.
+    pub(super) fn has_rivals(&self) -> bool {
+        self.rivals().next().is_some()
+    }
+
+    fn rivals(&self) -> impl Iterator<Item = u16> {
+        let table = &self.0.quota.0.table;
+        let others = (0..table.layout.members).filter(|member| *member != self.0.number);
+        others.filter(|member| table.of_slot(*member, Slot::Accepting) != 0)
     }
 
     /// Records that an acceptor of this process begins or stops accepting.

@@ -57,6 +57,11 @@ impl Listener {
         }
     }
 
+    /// Keeps connections from waking the event loop until this is polled again.
+    pub fn deregister(&self) {
+        self.listening.deregister();
+    }
+
     /// Accepts nothing from now on unless [`poll_accept`](Self::poll_accept) asks for it: other processes
     /// accept from the socket, too. It may be reported ready although they have accepted the connection.
     pub fn accept_on_demand(&self) {

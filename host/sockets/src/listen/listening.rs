@@ -8,7 +8,7 @@ use crate::transport::Plain;
 use socket2::{SockRef, Socket};
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use std::task::{Context, Poll, ready};
 use tokio::io::Interest;
 
@@ -17,7 +17,8 @@ pub const REFUSED_AT_A_TIME: u32 = 64;
 
 #[derive(Debug)]
 pub struct Listening {
-    readiness: Readiness,
+    /// Empty while nobody waits for connections.
+    readiness: RwLock<Readiness>,
     socket: Arc<Socket>,
     is_unix: bool,
 }
@@ -39,7 +40,7 @@ impl Listening {
         let readiness = Readiness::default();
         readiness.register(&socket)?;
         Ok(Self {
-            readiness,
+            readiness: RwLock::new(readiness),
             socket,
             is_unix,
         })
@@ -66,7 +67,20 @@ impl Listening {
 
     /// Waits until the event loop reports that a connection waits, or an error, without accepting it.
     pub fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<()> {
-        self.readiness.poll_readable(&self.socket, cx).map(drop)
+        self.readiness().poll_readable(&self.socket, cx).map(drop)
+    }
+
+    /// Keeps the event loop from being woken by connections, until this socket is polled again.
+    pub fn deregister(&self) {
+        let readiness = self.readiness.write();
+        *readiness.unwrap_or_else(PoisonError::into_inner) = Readiness::default();
+    }
+
+    fn readiness(&self) -> RwLockReadGuard<'_, Readiness> {
+        // No code panics while it holds this lock.
+        self.readiness
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Returns a connection whose peer is allowed. Resets and logs any other.
@@ -82,14 +96,13 @@ impl Listening {
 
     fn poll_accept_any(&self, cx: &mut Context<'_>) -> Poll<io::Result<Endpoint>> {
         loop {
-            ready!(self.readiness.poll_readable(&self.socket, cx))?;
-            let accepted = self
-                .readiness
-                .try_io(&self.socket, Interest::READABLE, || self.accept_now());
+            let readiness = self.readiness();
+            ready!(readiness.poll_readable(&self.socket, cx))?;
+            let accepted = readiness.try_io(&self.socket, Interest::READABLE, || self.accept_now());
             match accepted {
                 // A Unix socket that another process drains: it counts as ready for ever, and nobody can connect.
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    if self.readiness.has_ended(&self.socket) {
+                    if readiness.has_ended(&self.socket) {
                         return Poll::Pending;
                     }
                 }

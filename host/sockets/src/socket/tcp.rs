@@ -201,6 +201,14 @@ impl TcpSocket {
         Ok((Self::with(&self.ctx, self.family, accepted), endpoint))
     }
 
+    /// Keeps connections that arrive at a listening socket from waking the event loop, until the socket is polled
+    /// again: other processes accept them meanwhile.
+    pub fn deregister(&self) {
+        if let Some(listener) = self.listener() {
+            listener.deregister();
+        }
+    }
+
     /// Makes a listening socket leave connections in the kernel's queue until its guest accepts them. By
     /// default, a check for readiness accepts one ahead. This is for sockets that other processes accept from,
     /// too: its pollables may be ready although another process was faster.

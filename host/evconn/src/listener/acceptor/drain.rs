@@ -60,6 +60,12 @@ impl Acceptor {
         tcp_sockets(&mut self.store).for_each(|socket| socket.end_listening(shared));
     }
 
+    /// Keeps connections from waking this process until it waits for them again.
+    #[cfg(unix)]
+    pub(super) fn deregister(&mut self) {
+        tcp_sockets(&mut self.store).for_each(TcpSocket::deregister);
+    }
+
     /// Leaves connections in the kernel's queue while waiting for them, where other processes can accept
     /// them.
     #[cfg(unix)]

@@ -130,6 +130,16 @@ impl Permits {
         }
     }
 
+    /// A connection woke this acceptor in vain. Returns whether another process may have taken it: then the next
+    /// ones are left to that for a moment.
+    pub fn was_late(&mut self) -> bool {
+        match self {
+            #[cfg(unix)]
+            Self::Shared(intake) => intake.was_late(),
+            _ => false,
+        }
+    }
+
     /// Gives all permits back while no connection arrives.
     pub fn give_back(&mut self) {
         match self {

@@ -42,6 +42,7 @@ pub(crate) async fn run(
         per_turn: pace.per_turn,
         tokens: Tokens::of(pace.rate),
         drain: None,
+        was_woken: false,
     };
     let outcome = task.drive(acceptor).await;
     task.finish(outcome).await;
@@ -53,6 +54,8 @@ enum Step {
     Full,
     /// All events were taken.
     Done,
+    /// There was none, since another process has taken them.
+    Late,
     /// There was none, and there will be none: the listener is drained.
     Drained,
 }
@@ -83,6 +86,8 @@ struct Task {
     per_turn: NonZeroU32,
     /// Set when the listener is draining.
     drain: Option<Drain>,
+    /// Whether the sockets were ready just now.
+    was_woken: bool,
 }
 
 impl Task {
@@ -104,6 +109,7 @@ impl Task {
                         continue;
                     }
                     Step::Drained => return Ok(()),
+                    Step::Late => continue,
                     Step::Done => {}
                 }
             }
@@ -119,6 +125,7 @@ impl Task {
         let is_last = drain.is_some_and(|drain| drain.all_have_come(acceptor));
         let events = acceptor.next_events(max, &self.on_release)?;
         let taken = events.len();
+        let is_late = std::mem::take(&mut self.was_woken) && taken == 0 && self.permits.was_late();
         let stats = acceptor.stats()?;
         let before = self.publish(stats, &events);
         self.tokens
@@ -131,6 +138,7 @@ impl Task {
         Ok(match taken {
             0 if is_last && found_nothing && stats.held == 0 => Step::Drained,
             _ if taken == max as usize => Step::Full,
+            _ if is_late => Step::Late,
             _ => Step::Done,
         })
     }
@@ -316,6 +324,10 @@ impl Task {
         if takes_events && matches!(self.permits, Permits::Shared(_)) {
             acceptor.accept_on_demand();
         }
+        #[cfg(unix)]
+        if matches!(capacity, Capacity::Pause(_)) {
+            acceptor.deregister();
+        }
         // Another listener may be waiting for what was not used.
         self.permits.give_back();
         self.tokens.give_back();
@@ -334,7 +346,10 @@ impl Task {
             () = self.permits.wait(&capacity) => {}
             Some(()) = OptionFuture::from(token.map(|time| self.tokens.wait(time))) => {}
             Some(()) = OptionFuture::from(next_poll) => {}
-            Some(ready) = OptionFuture::from(pollables.as_ref().map(|p| acceptor.ready(p))) => ready?,
+            Some(ready) = OptionFuture::from(pollables.as_ref().map(|p| acceptor.ready(p))) => {
+                ready?;
+                self.was_woken = true;
+            }
         }
         if let Some(pollables) = pollables {
             acceptor.unsubscribe(pollables)?;
