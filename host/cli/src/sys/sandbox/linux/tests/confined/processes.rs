@@ -55,7 +55,6 @@ fn capabilities_that_grants_take_are_kept() {
     let needs = Needs {
         directories: vec![directory(&scratch(), false)],
         network: true,
-        ..Needs::default()
     };
     confine_files(&needs).expect("the files are confined");
     let sets = rustix::thread::capabilities(None).expect("sets");
