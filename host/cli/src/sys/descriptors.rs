@@ -25,7 +25,8 @@ pub fn send(socket: impl AsFd, bytes: &[u8], descriptors: &[OwnedFd]) -> io::Res
         return Err(io::Error::other("a message has too many descriptors"));
     }
     let bytes = [IoSlice::new(bytes)];
-    Ok(sendmsg(socket, &bytes, &mut control, SendFlags::NOSIGNAL)?)
+    // Rust's programs ignore SIGPIPE.
+    Ok(sendmsg(socket, &bytes, &mut control, SendFlags::empty())?)
 }
 
 /// Receives bytes and descriptors, and appends them. Returns the number of bytes, which is 0 at the end.

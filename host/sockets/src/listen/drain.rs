@@ -18,7 +18,7 @@ use crate::error::ErrorCode;
 use crate::policy::Policy;
 use crate::sys::{self, code_of_accept};
 #[cfg(unix)]
-use socket2::{Domain, SockRef};
+use socket2::SockRef;
 use std::io;
 #[cfg(unix)]
 use std::os::fd::BorrowedFd;
@@ -32,7 +32,7 @@ use std::task::Poll;
 #[cfg(unix)]
 pub fn refuse_connections(socket: BorrowedFd<'_>) -> io::Result<()> {
     let socket = SockRef::from(&socket);
-    let is_unix = socket.domain()? == Domain::UNIX;
+    let is_unix = socket.local_addr()?.is_unix();
     sys::refuse_new(&socket, is_unix)
 }
 
