@@ -11,6 +11,10 @@ pub mod files;
 pub mod memory;
 pub mod resources;
 #[cfg(unix)]
+#[cfg_attr(
+    not(target_os = "linux"),
+    allow(dead_code, reason = "only Linux has a sandbox")
+)]
 pub mod sandbox;
 pub mod signals;
 #[cfg_attr(not(unix), path = "no_systemd.rs")]
