@@ -95,6 +95,13 @@ impl Listening {
     }
 
     fn poll_accept_any(&self, cx: &mut Context<'_>) -> Poll<io::Result<Endpoint>> {
+        // The event loop does not know of connections that have arrived while it was not asked.
+        if !self.readiness().is_registered() {
+            match self.accept_now() {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                accepted => return Poll::Ready(accepted),
+            }
+        }
         loop {
             let readiness = self.readiness();
             ready!(readiness.poll_readable(&self.socket, cx))?;

@@ -30,6 +30,11 @@ impl Readiness {
         self.of(socket).map(|_| ())
     }
 
+    /// Whether an event loop says it.
+    pub fn is_registered(&self) -> bool {
+        self.0.get().is_some()
+    }
+
     #[inline]
     fn of(&self, socket: &Arc<Socket>) -> io::Result<&system::Registration> {
         match self.0.get() {
