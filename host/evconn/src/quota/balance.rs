@@ -8,8 +8,9 @@ use std::time::Duration;
 /// How long a busy member leaves new connections to others.
 pub(super) const PAUSE: Duration = Duration::from_millis(2);
 
-/// How long a member that was woken in vain leaves connections to others.
-pub(super) const LATE: Duration = Duration::from_millis(1);
+/// How soon after another one a connection counts as its successor, and how long a member leaves those to
+/// whoever has served the last one.
+pub(super) const SEQUENCE: Duration = Duration::from_millis(1);
 
 /// How many connections a busy member takes after that.
 pub(super) const FEW: usize = 8;
@@ -22,6 +23,12 @@ pub(super) fn share(own: usize, least: Option<usize>) -> Option<usize> {
     };
     let fair = least.saturating_add(1).saturating_add(least / 8);
     fair.checked_sub(own).map(|left| left.max(1))
+}
+
+/// Returns whether a member that has `own` connections leaves the next one to the member that has accepted the
+/// last one, so long `ago`, and has `open` connections.
+pub(super) fn leaves_next(own: usize, ago: Duration, open: usize) -> bool {
+    own == 0 && ago < SEQUENCE && open <= 1
 }
 
 #[cfg(test)]

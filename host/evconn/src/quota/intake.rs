@@ -1,6 +1,6 @@
 //! The permits that an acceptor takes from the quota: as many as are free, up to its share.
 
-use super::balance::{FEW, LATE, PAUSE};
+use super::balance::{FEW, PAUSE, SEQUENCE};
 use super::bell::BellWaiter;
 use super::member::{Member, Permit};
 use std::num::NonZeroU32;
@@ -26,8 +26,6 @@ pub(crate) struct Intake {
     accepts: bool,
     /// Connections are left to others until this time.
     paused_until: Option<Instant>,
-    /// Until when others take the connections, since they have been faster.
-    late_until: Option<Instant>,
     given_back: watch::Receiver<()>,
     waiter: BellWaiter,
 }
@@ -40,7 +38,6 @@ impl Intake {
             entries: Vec::new(),
             accepts: false,
             paused_until: None,
-            late_until: None,
             waiter: BellWaiter::default(),
         }
     }
@@ -88,46 +85,23 @@ impl Intake {
 
     /// Waits until others have had the time to take the connections, or one of this process has ended.
     pub async fn pause(&mut self, until: Instant) {
-        let is_late = self.late_until.is_some();
-        if is_late {
-            // What was given back so far are permits that were not used.
-            self.given_back.mark_unchanged();
-        }
         tokio::select! {
             () = tokio::time::sleep_until(until.into()) => {}
-            () = self.has_capacity_again(is_late) => self.late_until = None,
+            // The member keeps the sender.
+            _ = self.given_back.changed() => {}
         }
     }
 
-    /// Waits until a connection of this process has ended. One that was late and has no other connection goes on
-    /// waiting: those that come one after the other are served by the other member.
-    async fn has_capacity_again(&self, is_late: bool) {
-        let mut given_back = self.given_back.clone();
-        // The member keeps the sender.
-        while given_back.changed().await.is_ok() {
-            if !is_late || self.member.is_serving() {
-                return;
-            }
-        }
-    }
-
-    /// A connection woke this acceptor in vain. If there are other members, leaves the next ones to them for a
-    /// moment, rather than be woken by each. Returns whether it does.
-    pub fn was_late(&mut self) -> bool {
-        let is_late = self.member.has_rivals();
-        if is_late {
-            self.late_until = Some(Instant::now() + LATE);
-        }
-        is_late
+    /// Returns whether other members accept, too: one of them may have been faster.
+    pub fn has_rivals(&self) -> bool {
+        self.member.has_rivals()
     }
 
     /// Returns how many connections may be taken for the sake of balance, or the time until which none may.
     fn share(&mut self) -> Result<usize, Instant> {
-        if let Some(until) = self.late_until {
-            if Instant::now() < until {
-                return Err(until);
-            }
-            self.late_until = None;
+        if self.member.leaves_next() {
+            self.set_accepts(true);
+            return Err(Instant::now() + SEQUENCE);
         }
         if let Some(share) = self.member.share() {
             self.paused_until = None;

@@ -47,6 +47,8 @@ pub(super) mod state {
     pub const WAITING: usize = 14;
     /// The bucket of tokens: its time and its level.
     pub const BUCKET: [usize; 2] = [15, 16];
+    /// The member whose connection began last, and when: see [`table`](super::super::table).
+    pub const LAST_BEGUN: usize = 17;
     /// The counts of past members: [`Count::ALL`](super::Count).
     pub const TOTALS: usize = 24;
 }

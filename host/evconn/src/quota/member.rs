@@ -101,9 +101,14 @@ impl Member {
         balance::share(table.open_of(self.0.number), least)
     }
 
-    /// Returns whether this process has an open connection.
-    pub(super) fn is_serving(&self) -> bool {
-        self.0.quota.0.table.open_of(self.0.number) > 0
+    /// Returns whether the next connection is left to the member that has accepted the last one.
+    pub(super) fn leaves_next(&self) -> bool {
+        let table = &self.0.quota.0.table;
+        let Some((last, ago)) = table.last_begun(now()) else {
+            return false;
+        };
+        let (own, others) = (table.open_of(self.0.number), table.open_of(last));
+        last != self.0.number && balance::leaves_next(own, ago, others)
     }
 
     /// Returns whether others accept, too.
@@ -153,7 +158,11 @@ impl Permit {
     /// Counts the connection, and returns its number.
     pub fn begin(&self) -> u64 {
         let Inner { quota, number, .. } = &*self.member.0;
-        quota.0.table.lock(*number).begin(*number, self.entry)
+        quota
+            .0
+            .table
+            .lock(*number)
+            .begin(*number, self.entry, now())
     }
 
     /// Counts the connection as one of this peer. Returns false if the peer has the maximum already.

@@ -53,6 +53,15 @@ pub(super) struct Session<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Ring(pub bool);
 
+/// In the word of the connection that began last: how many bits have the time, in microseconds. The others have the
+/// number of the member and 1.
+const MICROSECONDS: u32 = 48;
+
+fn last_begun(member: u16, now: u64) -> u64 {
+    let time = (now / 1_000) & ((1 << MICROSECONDS) - 1);
+    (u64::from(member) + 1) << MICROSECONDS | time
+}
+
 impl Table {
     pub fn create(layout: Layout, now: u64) -> std::io::Result<Self> {
         let memory = Memory::create(layout.words())?;
@@ -119,6 +128,15 @@ impl Table {
         self.at_most_all(self.memory.get(state::OPEN))
     }
 
+    /// Returns the member whose connection began last, and how long ago.
+    pub fn last_begun(&self, now: u64) -> Option<(u16, Duration)> {
+        let word = self.memory.get(state::LAST_BEGUN);
+        let member = u16::try_from(word >> MICROSECONDS).ok()?.checked_sub(1)?;
+        let then = word & ((1 << MICROSECONDS) - 1);
+        let ago = Duration::from_micros((now / 1_000).saturating_sub(then));
+        (member < self.layout.members).then_some((member, ago))
+    }
+
     /// Returns how many connections a member has.
     pub fn open_of(&self, member: u16) -> usize {
         self.of_slot(member, Slot::Open)
@@ -168,8 +186,9 @@ impl Session<'_> {
     }
 
     /// Turns a permit into a connection. Returns its number.
-    pub fn begin(&mut self, member: u16, entry: u32) -> u64 {
+    pub fn begin(&mut self, member: u16, entry: u32, now: u64) -> u64 {
         let memory = &self.table.memory;
+        memory.set(state::LAST_BEGUN, last_begun(member, now));
         let number = memory.add(state::NUMBER, 1).wrapping_add(1);
         memory.add(self.table.layout.count(member, Count::Begun), 1);
         let entry = entry as usize;

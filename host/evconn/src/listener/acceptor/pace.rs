@@ -130,12 +130,11 @@ impl Permits {
         }
     }
 
-    /// A connection woke this acceptor in vain. Returns whether another process may have taken it: then the next
-    /// ones are left to that for a moment.
-    pub fn was_late(&mut self) -> bool {
+    /// Returns whether another process may have taken a connection that woke this acceptor.
+    pub fn have_rivals(&self) -> bool {
         match self {
             #[cfg(unix)]
-            Self::Shared(intake) => intake.was_late(),
+            Self::Shared(intake) => intake.has_rivals(),
             _ => false,
         }
     }

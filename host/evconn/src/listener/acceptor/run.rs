@@ -125,7 +125,8 @@ impl Task {
         let is_last = drain.is_some_and(|drain| drain.all_have_come(acceptor));
         let events = acceptor.next_events(max, &self.on_release)?;
         let taken = events.len();
-        let is_late = std::mem::take(&mut self.was_woken) && taken == 0 && self.permits.was_late();
+        let is_late =
+            std::mem::take(&mut self.was_woken) && taken == 0 && self.permits.have_rivals();
         let stats = acceptor.stats()?;
         let before = self.publish(stats, &events);
         self.tokens

@@ -60,7 +60,7 @@ fn run(quota: &Quota, model: &mut Model, member: u16, operation: &Operation) {
             if let Some(index) = at(*index, held.len())
                 && !held[index].is_connection
             {
-                table.lock(member).begin(member, held[index].entry);
+                table.lock(member).begin(member, held[index].entry, 0);
                 held[index].is_connection = true;
             }
         }

@@ -97,7 +97,7 @@ fn hammering() {
         member.take(random.below(6) as usize, &mut had);
         for &entry in &had[before..] {
             let mut session = table.lock(number);
-            session.begin(number, entry);
+            session.begin(number, entry, 0);
             session.count_peer(number, entry, u128::from(random.below(20)));
         }
         assert!(had.len() <= CONNECTIONS * 2 / 3);
