@@ -1,4 +1,4 @@
-//! Guests that compute a lot do not delay the others: a guest that has used up its time slice continues
+//! Guests that compute a lot do not delay the others: a guest that has used up its time slices continues
 //! on threads with a low priority, until it waits for something again.
 //!
 //! The [`meter`](super::meter) ends time slices and charges computing time.
@@ -13,15 +13,23 @@ use std::task::{Context, Poll};
 use tokio::runtime::{Builder, Runtime};
 use tokio_util::task::AbortOnDropHandle;
 
-/// The runtime on which guests continue that have used up their time slice. Its threads run when no other
+/// How many time slices a guest has in the foreground, for its whole connection: enough for an answer of a service in
+/// an interpreted language, which takes about 2 ms with its start.
+const FOREGROUND: u32 = 3;
+
+/// The runtime on which guests continue that have used up their time slices. Its threads run when no other
 /// thread needs the processor.
 pub(crate) struct Background(Option<Runtime>);
 
 impl Background {
+    /// Starts a thread for each worker. More of them would make the kernel interrupt more cores whenever memory
+    /// of a guest changes.
+    ///
     /// # Errors
     /// If its threads cannot be started.
-    pub fn new() -> io::Result<Self> {
+    pub fn new(workers: usize) -> io::Result<Self> {
         let runtime = Builder::new_multi_thread()
+            .worker_threads(workers)
             .thread_name("evconn-low")
             .on_thread_start(lower_priority)
             .enable_all()
@@ -60,8 +68,9 @@ pub(crate) async fn run<T: Send + 'static>(
     meter: Arc<Meter>,
     background: &Background,
 ) -> T {
+    let mut slices = FOREGROUND;
     loop {
-        guest = match Stretch::new(guest, &meter, Until::SliceUsed).await {
+        guest = match Stretch::new(guest, &meter, Until::SlicesUsed(&mut slices)).await {
             Ended::Done(output) => return output,
             Ended::Left(guest) => guest,
         };
@@ -95,7 +104,7 @@ struct Stretch<'a, T> {
     /// None: it has ended.
     guest: Option<Run<T>>,
     meter: &'a Meter,
-    until: Until,
+    until: Until<'a>,
 }
 
 /// How a stretch has ended.
@@ -104,14 +113,28 @@ enum Ended<T> {
     Left(Run<T>),
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Until {
-    SliceUsed,
+enum Until<'a> {
+    /// So many more slices are used up.
+    SlicesUsed(&'a mut u32),
     Waits,
 }
 
+impl Until<'_> {
+    /// Returns whether the stretch ends after a poll that did, or did not, use up a slice.
+    fn is_reached(&mut self, slice_used: bool) -> bool {
+        match self {
+            Self::SlicesUsed(left) if slice_used => {
+                **left = left.saturating_sub(1);
+                **left == 0
+            }
+            Self::SlicesUsed(_) => false,
+            Self::Waits => !slice_used,
+        }
+    }
+}
+
 impl<'a, T> Stretch<'a, T> {
-    fn new(guest: Run<T>, meter: &'a Meter, until: Until) -> Self {
+    fn new(guest: Run<T>, meter: &'a Meter, until: Until<'a>) -> Self {
         Self {
             guest: Some(guest),
             meter,
@@ -132,9 +155,7 @@ impl<T> Future for Stretch<'_, T> {
         let slice_used = self.meter.end_poll();
         match polled {
             Poll::Ready(output) => Poll::Ready(Ended::Done(output)),
-            Poll::Pending if slice_used == (self.until == Until::SliceUsed) => {
-                Poll::Ready(Ended::Left(guest))
-            }
+            Poll::Pending if self.until.is_reached(slice_used) => Poll::Ready(Ended::Left(guest)),
             Poll::Pending => {
                 self.guest = Some(guest);
                 Poll::Pending

@@ -269,6 +269,7 @@ impl HostBuilder {
         let code = Code(cache);
         let inner = || {
             let services = Services::new(&self.capacity)?;
+            let workers = Workers::start(self.workers)?;
             let acceptors = services.acceptors()?;
             Ok(Inner {
                 listener: match &self.listener_code {
@@ -277,8 +278,8 @@ impl HostBuilder {
                 },
                 code,
                 services,
-                background: Background::new()?,
-                workers: Workers::start(self.workers)?,
+                background: Background::new(workers.count())?,
+                workers,
                 capacity: self.capacity,
             })
         };

@@ -47,6 +47,11 @@ impl Workers {
             .map(Self)
     }
 
+    /// Returns how many there are, at least 1.
+    pub fn count(&self) -> usize {
+        self.0.len().max(1)
+    }
+
     /// Runs a future on the first worker, which accepts connections for all.
     pub async fn on_first<T: Send + 'static>(
         &self,
