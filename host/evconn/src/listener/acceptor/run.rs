@@ -6,7 +6,7 @@
 
 use super::drain::{Drain, POLL_PERIOD};
 use super::pace::{Capacity, Pace, Permits, Tokens};
-use super::{Acceptor, Event};
+use super::{Acceptor, Event, Pollables};
 use crate::Connection;
 use crate::connection::{OnRelease, Parts};
 use crate::listener::{
@@ -321,21 +321,7 @@ impl Task {
             Capacity::WaitUntil(time) => Some(time),
             _ => None,
         };
-        #[cfg(unix)]
-        if takes_events && matches!(self.permits, Permits::Shared(_)) {
-            acceptor.accept_on_demand();
-        }
-        #[cfg(unix)]
-        if matches!(capacity, Capacity::Pause(_)) {
-            acceptor.deregister();
-        }
-        // Another listener may be waiting for what was not used.
-        self.permits.give_back();
-        self.tokens.give_back();
-        let pollables = match takes_events {
-            true => Some(acceptor.subscribe()?),
-            false => None,
-        };
+        let pollables = self.prepare(acceptor, &capacity, takes_events)?;
         let mut flow = ControlFlow::Continue(());
         tokio::select! {
             changed = self.control.changed() => {
@@ -356,6 +342,32 @@ impl Task {
             acceptor.unsubscribe(pollables)?;
         }
         Ok(flow)
+    }
+
+    /// Gives back what was not used, and returns the pollables to wait for, if events are to be taken.
+    fn prepare(
+        &mut self,
+        acceptor: &mut Acceptor,
+        capacity: &Capacity,
+        takes_events: bool,
+    ) -> wasmtime::Result<Option<Pollables>> {
+        #[cfg(unix)]
+        match capacity {
+            Capacity::Pause(_) => acceptor.deregister(),
+            _ if takes_events && matches!(self.permits, Permits::Shared(_)) => {
+                acceptor.accept_on_demand();
+            }
+            _ => {}
+        }
+        #[cfg(not(unix))]
+        let _ = capacity;
+        // Another listener may be waiting for it.
+        self.permits.give_back();
+        self.tokens.give_back();
+        match takes_events {
+            true => acceptor.subscribe().map(Some),
+            false => Ok(None),
+        }
     }
 
     fn closure_ended(&mut self) {
