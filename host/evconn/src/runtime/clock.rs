@@ -81,7 +81,8 @@ mod tests {
 
     /// Returns whether a guest that spins is interrupted.
     fn interrupts(engine: &Engine) -> bool {
-        let module = Module::new(engine, "(module (func (export \"spin\") (loop br 0)))");
+        let binary = wat::parse_str(r#"(module (func (export "spin") (loop br 0)))"#);
+        let module = Module::new(engine, binary.expect("a module"));
         let module = module.expect("a module");
         let mut store = Store::new(engine, ());
         store.set_epoch_deadline(1);

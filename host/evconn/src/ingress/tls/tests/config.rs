@@ -161,7 +161,7 @@ async fn a_text_that_is_bad_leaves_the_old_certificate() {
     let server = TlsConfig::from_pem(&certificate, &key).expect("usable");
     let refused = server.reload().expect_err("there are no files");
     assert!(matches!(refused, crate::TlsError::NotFromFiles));
-    assert!(refused.to_string().contains("not read from a file"));
+    assert!(refused.to_string().contains("given as text"));
     server.replace(&certificate, b"").expect_err("not usable");
     assert_eq!(server.pem(), [certificate, key]);
     assert!(gets_through(&server, trusted).await);
