@@ -235,7 +235,8 @@ fn the_log_says_how_a_worker_has_ended() {
     let address = evconn.address();
     for (signal, how) in [
         (Signal::ABORT, "was killed by signal 6 (SIGABRT)"),
-        (Signal::QUIT, "was killed by signal 3 (SIGQUIT)"),
+        // Not SIGQUIT, which a shell has what it starts in the background ignore.
+        (Signal::TRAP, "was killed by signal 5 (SIGTRAP)"),
     ] {
         let mut peer = echoing(address);
         let worker = worker_with(&evconn, &peer);
