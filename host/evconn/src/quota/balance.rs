@@ -2,6 +2,7 @@
 //!
 //! A connection wakes every member that waits for one. A member that has clearly more connections than
 //! another one leaves new ones to it for a moment. Then it takes a few, since the other one may be stopped.
+//! Short connections that follow each other stay with one member, and do not wake the others.
 
 use std::time::Duration;
 

@@ -41,8 +41,8 @@ pub struct Life {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     Serving,
-    /// It continues to accept until this time, and drains then.
-    Delayed(Instant),
+    /// It continues to accept until this time, and drains then. None: the delay is longer than time can be measured.
+    Delayed(Option<Instant>),
     /// The workers finish their connections, until this time.
     Draining(Option<Instant>),
     /// The workers are resetting their connections. Those that are left at this time are killed.
@@ -216,7 +216,7 @@ impl Life {
                 systemd::stopping();
                 self.log_ending();
                 self.give_up_reload();
-                self.phase = Phase::Delayed(now + self.plan.server.life.drain_delay);
+                self.phase = Phase::Delayed(now.checked_add(self.plan.server.life.drain_delay));
                 self.on_timer();
             }
             Phase::Delayed(_) | Phase::Draining(_) => self.end(),
@@ -262,8 +262,8 @@ impl Life {
         let check = Instant::now() + CHECK_INTERVAL;
         let of_phase = match self.phase {
             Phase::Serving => self.end_of_idle_time(),
-            Phase::Delayed(until) | Phase::Ending(until) => Some(until),
-            Phase::Draining(until) => until,
+            Phase::Ending(until) => Some(until),
+            Phase::Delayed(until) | Phase::Draining(until) => until,
         };
         let of_reload = self.end_of_reload();
         let backoff = self.backoff.until().filter(|until| *until > Instant::now());
@@ -282,9 +282,13 @@ impl Life {
         let now = Instant::now();
         match self.phase {
             Phase::Serving if self.has_been_idle() => self.stop(),
-            Phase::Delayed(until) if until <= now => self.drain(),
+            Phase::Delayed(Some(until)) if until <= now => self.drain(),
             Phase::Draining(Some(until)) if until <= now => self.end(),
-            Phase::Ending(until) if until <= now => self.workers.kill_all(),
+            Phase::Ending(until) if until <= now => {
+                self.workers.kill_all();
+                // A process that the kernel keeps is looked at again later.
+                self.phase = Phase::Ending(now + CHECK_INTERVAL);
+            }
             _ => {}
         }
         self.look_at_clock_of_reload(now);
