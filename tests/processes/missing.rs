@@ -147,6 +147,10 @@ fn serves_or_says_why_not(evconn: Evconn) -> bool {
         stdout,
         stderr,
     } = evconn.wait();
+    if stderr.contains("error while loading shared libraries") {
+        // It has not come as far as its own code.
+        return false;
+    }
     assert_eq!(status.code(), Some(2), "{stderr}");
     assert_eq!(stdout, "");
     // Before it, a worker may have panicked: tokio's threads are not started in another way.
@@ -178,13 +182,17 @@ fn too_few_descriptors_are_one_line() {
     if Command::new("prlimit").arg("--version").output().is_err() {
         return skip("prlimit is not installed");
     }
-    let mut serves = Vec::new();
-    for count in [8, 12, 16, 20, 24, 32, 48, 64] {
-        let limit = format!("--nofile={count}:{count}");
-        let evconn = Evconn::start_by(&mut limited(&["prlimit", &limit], 2));
-        serves.push(serves_or_says_why_not(evconn));
-    }
-    assert_eq!((serves[0], serves[7]), (false, true), "{serves:?}");
+    // Each is another place at which they run out. The test may have been started with open descriptors.
+    let serves: Vec<bool> = (4..40)
+        .chain([100])
+        .map(|count| {
+            let limit = format!("--nofile={count}:{count}");
+            let evconn = Evconn::start_by(&mut limited(&["prlimit", &limit], 2));
+            serves_or_says_why_not(evconn)
+        })
+        .collect();
+    assert_eq!(serves.first(), Some(&false), "{serves:?}");
+    assert_eq!(serves.last(), Some(&true), "{serves:?}");
 }
 
 /// A command that runs as a user who has no other processes: the limit is one of all that a user has.

@@ -58,10 +58,12 @@ fn a_second_signal_ends_a_server_with_a_stopped_worker() {
 #[test]
 fn a_server_ends_though_an_idle_worker_is_stopped() {
     let _open = unchanged();
-    let evconn = start(2, &["--grace", "0.2"]);
-    drop(echoing(evconn.address()));
+    let evconn = start(2, &["--grace", "2"]);
+    let address = evconn.address();
     let log = {
         wait_for_workers(&evconn, 2)[1].stop();
+        // The other one serves.
+        drop(echoing(address));
         super::end(evconn)
     };
     assert!(log.contains("0 were ended by the shutdown"), "{log}");

@@ -12,11 +12,11 @@ mod worker;
 use crate::failure::Failure;
 use crate::log::Writer;
 use crate::server::{Plan, ServeError};
+use crate::sys::threads;
 use anyhow::Context;
 use clap::Subcommand;
 use evconn::Served;
 use std::process::ExitCode;
-use tokio::runtime::Builder;
 
 #[derive(Subcommand)]
 pub enum Command {
@@ -90,9 +90,7 @@ fn done(result: anyhow::Result<()>) -> Result<ExitCode, Failure> {
 /// Runs a command on this thread: a program is one instance, which one thread runs at a time, and a server
 /// has threads of its own for its connections.
 fn block_on(command: impl Future<Output = Result<ExitCode, Failure>>) -> Result<ExitCode, Failure> {
-    let runtime = Builder::new_current_thread()
-        .enable_all()
-        .build()
+    let runtime = threads::event_loop()
         .context("cannot start the event loop")
         .map_err(Failure::bad_input)?;
     let result = runtime.block_on(command);

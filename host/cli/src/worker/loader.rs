@@ -8,7 +8,7 @@ use crate::server::{Code, Plan};
 use crate::sys::allocator::exit_when_out_of_memory;
 use crate::sys::child::set_name;
 use crate::sys::memory;
-use anyhow::anyhow;
+use anyhow::{Context, anyhow};
 use evconn::{Host, Limits};
 use std::fs::File;
 use std::io::{self, Read};
@@ -82,7 +82,9 @@ fn loaded(
 
 fn read(file: OwnedFd) -> anyhow::Result<Arc<[u8]>> {
     let mut bytes = Vec::new();
-    File::from(file).read_to_end(&mut bytes)?;
+    File::from(file)
+        .read_to_end(&mut bytes)
+        .context("cannot read what the supervisor has read")?;
     Ok(bytes.into())
 }
 
@@ -114,7 +116,9 @@ fn binary(code: &Code) -> anyhow::Result<Option<OwnedFd>> {
     let bytes = match code.input() {
         Some(Input::Stdin(bytes) | Input::Read(_, bytes)) => bytes.to_vec(),
         // If the file is replaced at this moment, only the source lines of traps are wrong.
-        Some(Input::File(path)) => std::fs::read(path)?,
+        Some(Input::File(path)) => {
+            std::fs::read(path).with_context(|| format!("cannot read {} again", path.display()))?
+        }
         None => Vec::new(),
     };
     match bytes.starts_with(MAGIC) {

@@ -14,6 +14,7 @@ use crate::control::{Channel, FromWorker, Start, StartFiles, ToWorker};
 use crate::log;
 use crate::server::Plan;
 use crate::sys::child::set_name;
+use crate::sys::threads;
 use anyhow::{anyhow, bail};
 use evconn::{Opened, Quota};
 use serde::de::DeserializeOwned;
@@ -22,7 +23,6 @@ use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::process::ExitCode;
-use tokio::runtime::Builder;
 
 /// Parses the command line of a server.
 pub type Parse = fn(&[OsString]) -> anyhow::Result<(Plan, log::Format)>;
@@ -59,7 +59,7 @@ fn no_command() -> ExitCode {
 }
 
 fn serve(started: Started, channel: Channel) -> io::Result<()> {
-    let runtime = Builder::new_current_thread().enable_all().build()?;
+    let runtime = threads::event_loop()?;
     let outcome = runtime.block_on(serving::serve(started, channel));
     // A blocking task may be reading a pipe that nobody writes to.
     runtime.shutdown_background();

@@ -213,6 +213,8 @@ impl Life {
         let now = Instant::now();
         match self.phase {
             Phase::Serving => {
+                // If only the end of old workers is missing, the reload has had its effect.
+                self.end_reload();
                 systemd::stopping();
                 self.log_ending();
                 self.give_up_reload();
