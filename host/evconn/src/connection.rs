@@ -53,7 +53,7 @@ impl Connection {
     }
 
     /// Returns the endpoint, on which the ingress works.
-    pub(crate) fn endpoint(&self) -> &Endpoint {
+    pub(crate) fn endpoint(&self) -> &Arc<Endpoint> {
         &self.endpoint
     }
 

@@ -104,7 +104,7 @@ pub use listener::{
 pub use networks::InvalidNetwork;
 #[cfg(unix)]
 pub use quota::{Member, Quota};
-pub use runtime::{CodeCache, Host, HostBuilder};
+pub use runtime::{CodeCache, CpuShare, Host, HostBuilder};
 pub use served::Served;
 pub use server::{PeerFilter, Server, ServerBuilder, ServerHandle, serve, serve_all};
 pub use service::{

@@ -20,7 +20,10 @@ pub use tls::{PemSource, TlsConfig, TlsError};
 
 use crate::Connection;
 use crate::sockets::Endpoint;
+use std::future::Future;
 use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
 
 /// The steps that every connection goes through before its service gets it. Defaults to none.
 ///
@@ -85,8 +88,11 @@ impl Ingress {
     /// come from a trusted proxy, `TimedOut`, `UnexpectedEof` if the peer closed it, `InvalidData` if the
     /// header is invalid or the peer does not speak TLS, or those of the operating system.
     pub async fn accept(&self, connection: Connection) -> io::Result<Connection> {
-        self.identify(connection.endpoint()).await?;
-        self.encrypt(connection.endpoint()).await?;
+        let endpoint = connection.endpoint();
+        self.identify(endpoint).await?;
+        if let Some(handshake) = self.handshake(endpoint) {
+            handshake.await?.encrypt(endpoint);
+        }
         Ok(connection)
     }
 
@@ -100,21 +106,22 @@ impl Ingress {
         }
     }
 
-    /// Encrypts the connection, if TLS is configured. Its peer has to be identified before.
+    /// Returns the TLS handshake of a connection whose peer is identified, or `None` if TLS is not configured.
     ///
     /// A refused peer has been sent an alert, if possible. The caller closes the connection.
     #[cfg(feature = "tls")]
-    pub(crate) async fn encrypt(&self, endpoint: &Endpoint) -> Result<(), Refused> {
-        match &self.tls {
-            None => Ok(()),
-            Some(config) => Box::pin(encrypt(config, endpoint)).await,
-        }
+    pub(crate) fn handshake(&self, endpoint: &Arc<Endpoint>) -> Option<Handshake> {
+        let (config, endpoint) = (self.tls.clone()?, Arc::clone(endpoint));
+        Some(Box::pin(async move {
+            let session = tls::handshake(endpoint.plain(), &config).await?;
+            Ok(Session(session))
+        }))
     }
 
-    /// Does nothing: the library was built without TLS.
+    /// Returns `None`: the library was built without TLS.
     #[cfg(not(feature = "tls"))]
-    pub(crate) async fn encrypt(&self, _endpoint: &Endpoint) -> Result<(), Refused> {
-        Ok(())
+    pub(crate) fn handshake(&self, _endpoint: &Arc<Endpoint>) -> Option<Handshake> {
+        None
     }
 
     /// Returns whether a proxy announces the peers.
@@ -133,11 +140,30 @@ async fn announce(proxy: &ProxyProtocol, endpoint: &Endpoint) -> Result<(), Refu
     Ok(())
 }
 
+/// A TLS handshake.
+pub(crate) type Handshake = Pin<Box<dyn Future<Output = Result<Session, Refused>> + Send>>;
+
+/// The TLS session that a handshake has established.
 #[cfg(feature = "tls")]
-async fn encrypt(config: &TlsConfig, endpoint: &Endpoint) -> Result<(), Refused> {
-    let session = tls::handshake(endpoint.plain(), config).await?;
-    let peer = endpoint.peer_address();
-    tracing::debug!(%peer, "handshake done: {}", tls::described(&session));
-    endpoint.encrypt(session);
-    Ok(())
+pub(crate) struct Session(rustls::ServerConnection);
+
+#[cfg(feature = "tls")]
+impl Session {
+    /// Encrypts a connection from now on. What it sends later is sent by the current runtime.
+    pub fn encrypt(self, endpoint: &Endpoint) {
+        let peer = endpoint.peer_address();
+        tracing::debug!(%peer, "handshake done: {}", tls::described(&self.0));
+        endpoint.encrypt(self.0);
+    }
+}
+
+/// There is none: the library was built without TLS.
+#[cfg(not(feature = "tls"))]
+pub(crate) enum Session {}
+
+#[cfg(not(feature = "tls"))]
+impl Session {
+    pub fn encrypt(self, _endpoint: &Endpoint) {
+        match self {}
+    }
 }

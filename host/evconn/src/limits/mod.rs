@@ -2,9 +2,13 @@
 
 mod allowance;
 mod bucket;
+mod decay;
+mod usage;
 
 pub(crate) use allowance::{Allowance, Exceeded};
 pub(crate) use bucket::Bucket;
+pub(crate) use decay::Decaying;
+pub(crate) use usage::UsageTable;
 
 use std::time::Duration;
 

@@ -1,18 +1,20 @@
 //! The layout of the shared memory, and the settings at its beginning, which never change.
 //!
 //! ```text
-//! the lock | settings | state | a slot for each member | entries | free entries | peers
+//! the lock | settings | state | a slot for each member | entries | free entries | peers | CPU time of peers
 //! ```
 
 use super::memory::Memory;
 use crate::Limits;
+use crate::limits::UsageTable;
 use crate::served::Count;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::num::NonZeroU32;
+use std::ops::Range;
 
 /// The first word: it identifies the memory of a quota, and the version of its layout.
-const MAGIC: u64 = u64::from_be_bytes(*b"evquota1");
+const MAGIC: u64 = u64::from_be_bytes(*b"evquota2");
 
 /// The largest number of connections: more than a machine has descriptors for.
 const MOST_CONNECTIONS: usize = 1 << 24;
@@ -170,7 +172,13 @@ impl Layout {
 
     /// Returns the number of words of the memory.
     pub fn words(&self) -> usize {
-        self.peers_at() + PEER * self.peers()
+        self.usage().end
+    }
+
+    /// Returns where the words of the [`UsageTable`] are.
+    pub fn usage(&self) -> Range<usize> {
+        let first = self.peers_at() + PEER * self.peers();
+        first..first + UsageTable::WORDS
     }
 
     /// Returns the number of places for peers: a power of two, of which at most half is in use. None if

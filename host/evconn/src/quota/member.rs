@@ -2,7 +2,10 @@
 
 use super::bell::BellWaiter;
 use super::layout::Slot;
+use super::peers::hash;
+use super::table::Table;
 use super::{Quota, balance, now};
+use crate::limits::UsageTable;
 use crate::served::Count;
 use std::fmt;
 use std::net::IpAddr;
@@ -60,6 +63,19 @@ impl Member {
     pub(crate) fn counter(&self, count: Count) -> &AtomicU64 {
         let table = &self.0.quota.0.table;
         table.memory.word(table.layout.count(self.0.number, count))
+    }
+
+    /// Returns what peers have used of the processors, in all processes, and the time of its clock.
+    pub(crate) fn usage(&self) -> (Option<UsageTable<'_>>, u32) {
+        let Table { memory, layout } = &self.0.quota.0.table;
+        let words = memory.words().get(layout.usage());
+        let now = (now() / 1_000_000) as u32;
+        (words.and_then(UsageTable::new), now)
+    }
+
+    /// Returns a hash of a peer's address that is the same in all processes, and that no peer can choose.
+    pub(crate) fn hash(&self, peer: u128) -> u64 {
+        hash(peer, self.0.quota.0.table.layout.hash_keys)
     }
 
     pub(crate) fn is(&self, other: &Self) -> bool {

@@ -84,11 +84,7 @@ impl<'a> Peers<'a> {
 
     /// Returns the place that is visited first.
     fn home(&self, peer: u128) -> usize {
-        let [one, other] = self.0.layout.hash_keys;
-        let high = (peer >> 64) as u64 ^ one;
-        let low = peer as u64 ^ other;
-        let first = fold(high, 0x9e37_79b9_7f4a_7c15);
-        fold(first ^ low, one | 1) as usize & self.places().saturating_sub(1)
+        hash(peer, self.0.layout.hash_keys) as usize & self.places().saturating_sub(1)
     }
 
     fn places(&self) -> usize {
@@ -119,6 +115,13 @@ impl<'a> Peers<'a> {
     fn set(&self, place: usize, word: Peer, value: u64) {
         self.0.memory.set(self.0.layout.peer(place, word), value);
     }
+}
+
+pub(super) fn hash(peer: u128, [one, other]: [u64; 2]) -> u64 {
+    let high = (peer >> 64) as u64 ^ one;
+    let low = peer as u64 ^ other;
+    let first = fold(high, 0x9e37_79b9_7f4a_7c15);
+    fold(first ^ low, one | 1)
 }
 
 /// Mixes two numbers: the halves of their product.

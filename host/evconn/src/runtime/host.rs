@@ -4,7 +4,7 @@
 //!
 //! Their users decide what is linked and instantiated in the engines.
 
-use super::background::Background;
+use super::background::{Background, CpuShare};
 use super::cache::{CodeCache, CodeStore};
 use super::clock::Ticking;
 use super::engine::{self, Services};
@@ -34,7 +34,7 @@ struct Inner {
     /// `listener.wasm`, compiled for the engine of the long-running components.
     listener: Component,
     services: Services,
-    background: Background,
+    background: Arc<Background>,
     workers: Workers,
     capacity: Limits,
 }
@@ -59,6 +59,7 @@ impl Host {
             cache: CodeCache::default(),
             workers: None,
             listener_code: None,
+            cpu_share: CpuShare::default(),
         }
     }
 
@@ -162,8 +163,8 @@ impl Host {
         &self.0.workers
     }
 
-    /// Returns the runtime on which guests continue that compute a lot.
-    pub(crate) fn background(&self) -> &Background {
+    /// Returns where guests continue that use more than others.
+    pub(crate) fn background(&self) -> &Arc<Background> {
         &self.0.background
     }
 }
@@ -188,6 +189,7 @@ pub struct HostBuilder {
     cache: CodeCache,
     workers: Option<NonZero<usize>>,
     listener_code: Option<Arc<File>>,
+    cpu_share: CpuShare,
 }
 
 impl HostBuilder {
@@ -236,6 +238,19 @@ impl HostBuilder {
         self
     }
 
+    /// Sets the share of each core that connections get which have used a lot of CPU time, while others need the
+    /// whole core. Defaults to 5 percent. It has an effect on Linux only.
+    ///
+    /// Each connection has an account, which is charged with the time for which its guest, and the host for its
+    /// sake, really run; half of it is forgotten after each second. A connection that has used more than 3 ms, and
+    /// four times as much as the lightest one that ran lately, continues in the background: on threads with a lower
+    /// priority, which run the lightest first. It comes back when it is light again. A new connection starts with
+    /// what its peer has used, unless no other peer is active.
+    pub fn cpu_share(mut self, share: CpuShare) -> Self {
+        self.cpu_share = share;
+        self
+    }
+
     /// Sets a file with the listener component's compiled code, from [`Host::listener_code`] of another host.
     /// It is mapped, rather than compiled or read from the cache: processes that map the same file, such as a
     /// memfd, share one copy of it in memory.
@@ -278,7 +293,7 @@ impl HostBuilder {
                 },
                 code,
                 services,
-                background: Background::new(workers.count())?,
+                background: Arc::new(Background::new(workers.count(), self.cpu_share)?),
                 workers,
                 capacity: self.capacity,
             })

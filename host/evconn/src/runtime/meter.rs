@@ -1,36 +1,66 @@
-//! Measures how long a guest computes for one connection.
+//! Measures how long the guest of a connection, and the host on its behalf, runs.
 //!
-//! Each poll of the guest is charged by the clock; a poll that takes longer than a time slice is charged
-//! slice by slice. Time during which the operating system ran other threads cannot be told from computing
-//! time, but no slice is charged with more than its length. Waiting is not charged.
+//! Each poll is charged with the time that it takes, and a longer one slice by slice. Waiting is not charged, nor is
+//! the time in which the operating system runs other threads, on Linux; elsewhere no poll, and no slice, is charged
+//! with more than two slices.
 //!
-//! What happens to a guest that uses up its time slice is decided in [`background`](super::background).
+//! What the account means for a connection is decided in [`background`](super::background).
 
 use super::engine::SLICE;
+use super::sys;
+use crate::limits::Decaying;
+use std::cell::Cell;
+use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{LazyLock, OnceLock};
 use std::time::{Duration, Instant};
 
-/// The meter of one connection, shared by the store in which its guest runs and the task that polls it.
-/// Only one thread uses it at a time.
-#[derive(Debug)]
+/// The account of one connection, shared by the store in which its guest runs and the task that polls it. Only one
+/// thread uses it at a time.
 pub(crate) struct Meter {
-    start: Instant,
-    /// Since when the guest has been running without being charged, in nanoseconds from `start` on, or
-    /// [`NOT_YET`].
+    /// Since when something has been running without being charged, in nanoseconds of the clock of this poll.
     mark: AtomicU64,
+    /// Which clock that is.
+    reads_thread_time: AtomicBool,
     /// The time charged so far, in nanoseconds.
     used: AtomicU64,
     /// The most that may be charged, in nanoseconds.
     limit: u64,
     /// Whether the guest has used up a slice in this poll.
     slice_over: AtomicBool,
+    /// What was charged, as far as it has not decayed: a [`Decaying`].
+    recent: AtomicU64,
+    /// What has not been charged to the peer yet, in nanoseconds.
+    unpaid: AtomicU64,
+    payer: OnceLock<Box<dyn Payer>>,
 }
 
-/// Without a limit, only whole slices are charged: reading the clock costs time.
+/// The peer of a connection, which pays for it together with the peer's other connections.
+pub(crate) trait Payer: Send + Sync {
+    /// Charges the peer.
+    fn charge(&self, time: Duration);
+
+    /// Returns what a new connection of the peer starts with.
+    fn debt(&self) -> Duration;
+}
+
+/// The clock that measures a poll.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Clock {
+    /// The monotonic clock, which is cheap to read.
+    Monotonic,
+    /// The time for which the thread has run: for threads that often wait for a core.
+    Thread,
+}
+
+/// No limit.
 const NO_LIMIT: u64 = u64::MAX;
 
-/// The clock is read at the first tick of this poll.
-const NOT_YET: u64 = u64::MAX;
+/// Who pays is charged in amounts of at least this many nanoseconds: its account is shared.
+const AMOUNT: u64 = 100_000;
+
+/// From this many nanoseconds on, it is worth a system call to find out for how long a thread has really run.
+const LONG: u64 = 200_000;
 
 /// What a tick of the engine's clock means for the guest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,41 +76,63 @@ pub(crate) enum Tick {
 impl Meter {
     pub fn new(limit: Option<Duration>) -> Self {
         Self {
-            start: Instant::now(),
             mark: AtomicU64::new(0),
+            reads_thread_time: AtomicBool::new(false),
             used: AtomicU64::new(0),
             limit: limit.map_or(NO_LIMIT, nanoseconds),
             slice_over: AtomicBool::new(false),
+            recent: AtomicU64::new(Decaying::new(0, Now::read().milliseconds()).word()),
+            unpaid: AtomicU64::new(0),
+            payer: OnceLock::new(),
         }
     }
 
+    /// Sets the peer, once it is known. The account starts with its debt.
+    pub fn set_payer(&self, payer: Box<dyn Payer>) {
+        self.add_recent(nanoseconds(payer.debt()), Now::read());
+        // It is set once.
+        let _ = self.payer.set(payer);
+    }
+
+    /// Charges for something that the meter cannot measure, or that is about to happen.
+    pub fn charge_for(&self, time: Duration) {
+        self.add(nanoseconds(time), Now::read());
+    }
+
+    /// Returns the time charged so far.
+    pub fn used(&self) -> Duration {
+        Duration::from_nanos(self.used.load(Ordering::Relaxed))
+    }
+
+    /// Returns what was charged recently, in microseconds, as far as it has not decayed until `now`.
+    pub(super) fn recent(&self, now: Now) -> u32 {
+        Decaying::from_word(self.recent.load(Ordering::Relaxed)).at(now.milliseconds())
+    }
+
     /// Starts the clock: the guest is about to be polled.
-    pub fn begin_poll(&self) {
-        let mark = match self.limit {
-            NO_LIMIT => NOT_YET,
-            _ => self.now(),
+    pub(super) fn begin_poll(&self, clock: Clock, now: Now) {
+        let thread_time = match clock {
+            Clock::Monotonic => None,
+            Clock::Thread => sys::thread_time(),
         };
+        self.reads_thread_time
+            .store(thread_time.is_some(), Ordering::Relaxed);
+        let mark = thread_time.map_or(now.0, nanoseconds);
         self.mark.store(mark, Ordering::Relaxed);
         self.slice_over.store(false, Ordering::Relaxed);
     }
 
-    /// Charges the poll that has ended. Returns whether the guest used up a slice in it, rather than
-    /// waiting for something.
-    pub fn end_poll(&self) -> bool {
-        if self.limit != NO_LIMIT {
-            self.charge();
-        }
+    /// Charges the poll that ends `now`. Returns whether the guest used up a slice in it, rather than waiting for
+    /// something.
+    pub(super) fn end_poll(&self, now: Now) -> bool {
+        self.charge(now);
         self.slice_over.load(Ordering::Relaxed)
     }
 
     /// Charges the guest at a tick of the engine's clock, which does not know when polls begin.
     pub(crate) fn tick(&self) -> Tick {
-        let (now, mark) = (self.now(), self.mark.load(Ordering::Relaxed));
-        if mark == NOT_YET {
-            self.mark.store(now, Ordering::Relaxed);
-            return Tick::TooSoon;
-        }
-        let ran = now.saturating_sub(mark);
+        let now = Now::read();
+        let ran = self.read(now).saturating_sub(self.mark.load(Ordering::Relaxed));
         if ran < nanoseconds(SLICE) / 2 {
             // Many short polls count as much as a long one.
             return match self.used.load(Ordering::Relaxed).saturating_add(ran) > self.limit {
@@ -88,7 +140,7 @@ impl Meter {
                 false => Tick::TooSoon,
             };
         }
-        if self.charge() > self.limit {
+        if self.charge(now) > self.limit {
             return Tick::LimitReached;
         }
         self.slice_over.store(true, Ordering::Relaxed);
@@ -96,15 +148,101 @@ impl Meter {
     }
 
     /// Charges the time since the last charge. Returns the total.
-    fn charge(&self) -> u64 {
-        let now = self.now();
-        let ran = now.saturating_sub(self.mark.swap(now, Ordering::Relaxed));
-        let charged = ran.min(2 * nanoseconds(SLICE));
-        self.used.fetch_add(charged, Ordering::Relaxed) + charged
+    fn charge(&self, now: Now) -> u64 {
+        let read = self.read(now);
+        let ran = read.saturating_sub(self.mark.swap(read, Ordering::Relaxed));
+        let ran = match self.reads_thread_time.load(Ordering::Relaxed) {
+            true => ran,
+            false => as_far_as_the_thread_ran(ran),
+        };
+        self.add(ran, now)
     }
 
-    fn now(&self) -> u64 {
-        nanoseconds(self.start.elapsed())
+    fn add(&self, time: u64, now: Now) -> u64 {
+        self.add_recent(time, now);
+        let unpaid = self.unpaid.load(Ordering::Relaxed) + time;
+        let paid = unpaid >= AMOUNT && self.pay(unpaid);
+        self.unpaid
+            .store(if paid { 0 } else { unpaid }, Ordering::Relaxed);
+        self.used.fetch_add(time, Ordering::Relaxed) + time
+    }
+
+    fn add_recent(&self, time: u64, now: Now) {
+        let recent = Decaying::from_word(self.recent.load(Ordering::Relaxed));
+        let time = u32::try_from(time.saturating_add(500) / 1_000).unwrap_or(u32::MAX);
+        let recent = recent.plus(time, now.milliseconds());
+        self.recent.store(recent.word(), Ordering::Relaxed);
+    }
+
+    fn pay(&self, amount: u64) -> bool {
+        let payer = self.payer.get();
+        payer
+            .map(|payer| payer.charge(Duration::from_nanos(amount)))
+            .is_some()
+    }
+
+    /// Reads the clock of this poll.
+    fn read(&self, now: Now) -> u64 {
+        let of_thread = self.reads_thread_time.load(Ordering::Relaxed);
+        let time = of_thread.then(sys::thread_time).flatten();
+        time.map_or(now.0, nanoseconds)
+    }
+}
+
+impl Drop for Meter {
+    fn drop(&mut self) {
+        let unpaid = *self.unpaid.get_mut();
+        if unpaid > 0 {
+            self.pay(unpaid);
+        }
+    }
+}
+
+impl fmt::Debug for Meter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Meter")
+            .field("used", &self.used())
+            .field("recent", &self.recent(Now::read()))
+            .finish_non_exhaustive()
+    }
+}
+
+thread_local! {
+    /// For how long this thread had run when that was last found out.
+    static RAN: Cell<Duration> = const { Cell::new(Duration::ZERO) };
+}
+
+/// Finds out for how long this thread has run: a worker is about to wait.
+pub(super) fn note_thread_time() {
+    if let Some(time) = sys::thread_time() {
+        RAN.set(time);
+    }
+}
+
+/// Returns how much of this time the thread has run at most.
+fn as_far_as_the_thread_ran(time: u64) -> u64 {
+    if time < LONG {
+        return time;
+    }
+    match sys::thread_time() {
+        Some(ran) => time.min(nanoseconds(ran.saturating_sub(RAN.replace(ran)))),
+        None => time.min(2 * nanoseconds(SLICE)),
+    }
+}
+
+/// A time of the monotonic clock, in nanoseconds since it was first read in this process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Now(pub u64);
+
+impl Now {
+    pub fn read() -> Self {
+        static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+        Self(nanoseconds(START.elapsed()))
+    }
+
+    /// Wraps around after 49 days, which [`Decaying`] expects.
+    pub fn milliseconds(self) -> u32 {
+        (self.0 / 1_000_000) as u32
     }
 }
 
@@ -115,71 +253,97 @@ fn nanoseconds(duration: Duration) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::Arc;
+    use std::sync::Mutex;
 
-    /// Pretends that the guest has been running for a while without being charged.
-    fn run_for(meter: &Meter, time: Duration) {
-        let since = meter.now().saturating_sub(nanoseconds(time));
-        meter.mark.store(since, Ordering::Relaxed);
+    /// Makes the guest run for a while without being charged.
+    fn run_for(time: Duration) {
+        let clock = || sys::thread_time().map_or_else(|| Now::read().0, nanoseconds);
+        let end = clock() + nanoseconds(time);
+        while clock() < end {
+            std::hint::spin_loop();
+        }
     }
 
     fn meter(limit: Option<Duration>) -> Meter {
-        let mut meter = Meter::new(limit);
-        // So that there is a past in which it can have run.
-        meter.start -= Duration::from_secs(3600);
-        meter.begin_poll();
+        let meter = Meter::new(limit);
+        meter.begin_poll(Clock::Thread, Now::read());
         meter
     }
 
     #[test]
     fn short_turns_use_up_the_limit_too() {
         let meter = meter(Some(SLICE));
-        for _ in 0..3 {
-            meter.begin_poll();
-            run_for(&meter, SLICE / 4);
-            assert!(matches!(meter.tick(), Tick::TooSoon));
-            meter.end_poll();
+        while meter.used() < SLICE {
+            meter.begin_poll(Clock::Thread, Now::read());
+            run_for(SLICE / 8);
+            meter.end_poll(Now::read());
         }
-        meter.begin_poll();
-        run_for(&meter, SLICE / 4);
-        assert!(matches!(meter.tick(), Tick::LimitReached));
-    }
-
-    #[test]
-    fn a_slice_that_began_before_the_turn_goes_on() {
-        let meter = meter(None);
-        run_for(&meter, SLICE / 100);
-        assert_eq!(meter.tick(), Tick::TooSoon);
-        assert!(!meter.end_poll());
+        meter.begin_poll(Clock::Thread, Now::read());
+        run_for(SLICE / 100);
+        assert_eq!(meter.tick(), Tick::LimitReached);
     }
 
     #[test]
     fn a_guest_that_does_not_wait_has_used_up_its_slice() {
         let meter = meter(None);
-        run_for(&meter, SLICE);
+        run_for(SLICE);
         assert_eq!(meter.tick(), Tick::SliceOver);
-        assert!(meter.end_poll());
-        meter.begin_poll();
-        assert!(!meter.end_poll());
+        assert!(meter.end_poll(Now::read()));
+        meter.begin_poll(Clock::Thread, Now::read());
+        assert!(!meter.end_poll(Now::read()));
     }
 
     #[test]
     fn the_limit_is_of_all_turns_together() {
         let meter = meter(Some(10 * SLICE));
-        for _ in 0..10 {
-            meter.begin_poll();
-            run_for(&meter, SLICE);
-            meter.end_poll();
+        while meter.used() < 10 * SLICE {
+            meter.begin_poll(Clock::Thread, Now::read());
+            run_for(SLICE);
+            meter.end_poll(Now::read());
         }
-        meter.begin_poll();
-        run_for(&meter, SLICE);
+        meter.begin_poll(Clock::Thread, Now::read());
+        run_for(SLICE);
         assert_eq!(meter.tick(), Tick::LimitReached);
     }
 
     #[test]
-    fn what_is_longer_than_a_slice_was_not_all_computing() {
-        let meter = meter(Some(10 * SLICE));
-        run_for(&meter, 1000 * SLICE);
-        assert_eq!(meter.tick(), Tick::SliceOver);
-        assert_eq!(meter.used.load(Ordering::Relaxed), nanoseconds(2 * SLICE));
+    fn waiting_is_not_charged() {
+        let meter = meter(None);
+        note_thread_time();
+        meter.begin_poll(Clock::Monotonic, Now::read());
+        let before = sys::thread_time();
+        std::thread::sleep(20 * SLICE);
+        meter.end_poll(Now::read());
+        // Elsewhere, it is no more than two slices.
+        let ran = sys::thread_time().zip(before);
+        let most = ran.map_or(2 * SLICE, |(after, before)| after - before + SLICE);
+        assert!(meter.used() <= most, "{:?} {most:?}", meter.used());
+    }
+
+    struct Account(Arc<Mutex<Duration>>);
+
+    impl Payer for Account {
+        fn charge(&self, time: Duration) {
+            *self.0.lock().expect("no panic") += time;
+        }
+
+        fn debt(&self) -> Duration {
+            Duration::from_millis(50)
+        }
+    }
+
+    #[test]
+    fn the_peer_pays_for_all_of_it() {
+        let paid = Arc::default();
+        let meter = meter(None);
+        meter.charge_for(Duration::from_micros(70));
+        meter.set_payer(Box::new(Account(Arc::clone(&paid))));
+        assert!(meter.recent(Now::read()) > 40_000);
+        meter.charge_for(Duration::from_micros(7_030));
+        meter.charge_for(Duration::from_micros(3));
+        assert_eq!(*paid.lock().expect("no panic"), Duration::from_micros(7_100));
+        drop(meter);
+        assert_eq!(*paid.lock().expect("no panic"), Duration::from_micros(7_103));
     }
 }

@@ -10,10 +10,11 @@ mod engine;
 mod host;
 mod mapping;
 mod meter;
+mod sys;
 mod workers;
 
-pub(crate) use background::run;
+pub use background::CpuShare;
 pub use cache::CodeCache;
 pub use host::{Host, HostBuilder};
 pub(crate) use mapping::map;
-pub(crate) use meter::{Meter, Tick};
+pub(crate) use meter::{Meter, Payer, Tick};

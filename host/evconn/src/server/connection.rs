@@ -4,7 +4,7 @@ use super::connections::{Connections, Slot};
 use super::cuts::Cuts;
 use super::end::End;
 use super::peers::PeerConnection;
-use crate::runtime::{self, Meter};
+use crate::runtime::Meter;
 use crate::sockets::{Endpoint, Peer};
 use std::pin::pin;
 use std::sync::Arc;
@@ -41,18 +41,23 @@ pub(super) async fn serve(server: Arc<Connections>, accepted: Accepted) {
             // Ingress: a proxy announces the peer, which is checked before it can start a TLS handshake.
             ingress.identify(&endpoint).await?;
             counted = admit(&server, &endpoint, &slot)?;
-            ingress.encrypt(&endpoint).await?;
+            // All that follows is charged to the connection and its peer, and continues in the background if they
+            // have used a lot.
+            let meter = Arc::new(meter(&server, &endpoint));
+            let background = instances.service().host().background();
+            if let Some(handshake) = ingress.handshake(&endpoint) {
+                let session = background.run(handshake, &meter).await?;
+                session.encrypt(&endpoint);
+            }
             // Instantiated and handled. The slot is held by the guest's task, which may be in the
             // background.
-            let meter = Arc::new(Meter::new(limits.cpu_timeout));
             let guest = Arc::clone(&instances).serve(
                 Arc::clone(&slot),
                 Arc::clone(&endpoint),
                 number,
                 Arc::clone(&meter),
             );
-            let background = instances.service().host().background();
-            let handled = runtime::run(Box::pin(guest), meter, background).await;
+            let handled = background.run(Box::pin(guest), &meter).await;
             handled.map_err(|failure| End::of_failure(failure, &endpoint))
         });
         let end = match served.await {
@@ -71,6 +76,16 @@ pub(super) async fn serve(server: Arc<Connections>, accepted: Accepted) {
     // In this order: the next connection is accepted after this one is closed.
     drop(endpoint);
     drop(slot);
+}
+
+/// Returns the meter of a connection whose peer is known.
+fn meter(server: &Connections, endpoint: &Endpoint) -> Meter {
+    let meter = Meter::new(server.limits().cpu_timeout);
+    if endpoint.has_peer_address() {
+        let peer = server.per_peer.counted_as(endpoint.peer_address().ip());
+        meter.set_payer(Box::new(server.accounts.of(peer)));
+    }
+    meter
 }
 
 /// Checks whether the peer may be served, and counts its connection if it may.

@@ -4,6 +4,7 @@
 //! [`connection`](super::connection) has the life of each connection.
 
 use super::connection::{Accepted, serve};
+use super::accounts::Accounts;
 use super::counters::Counters;
 use super::peers::{PeerCounts, PeerFilter};
 use super::watch::Watch;
@@ -25,6 +26,7 @@ pub(super) struct Connections {
     pub peers: PeerFilter,
     permits: PermitSource,
     pub per_peer: PeerCounts,
+    pub accounts: Accounts,
     /// The instances that serve the next connection.
     instances: RwLock<Arc<Instances>>,
     tasks: TaskTracker,
@@ -45,6 +47,11 @@ impl Connections {
         Self {
             limits,
             peers,
+            accounts: match &permits {
+                PermitSource::Local(_) => Accounts::local(),
+                #[cfg(unix)]
+                PermitSource::Shared(member) => Accounts::shared(member.clone()),
+            },
             permits,
             per_peer: PeerCounts::new(limits.peer_ipv6_prefix),
             instances: RwLock::new(Arc::new(instances)),

@@ -138,7 +138,7 @@ impl PeerCounts {
     }
 
     /// Returns the address that stands for the peer: that of its network, for IPv6.
-    fn counted_as(&self, peer: IpAddr) -> IpAddr {
+    pub fn counted_as(&self, peer: IpAddr) -> IpAddr {
         match peer.to_canonical() {
             IpAddr::V4(address) => IpAddr::V4(address),
             IpAddr::V6(address) => {
