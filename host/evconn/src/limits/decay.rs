@@ -21,14 +21,17 @@ impl Decaying {
         self.0
     }
 
-    /// Returns how much is left of it. A time before the last one counts as the last one.
-    pub fn at(self, now: u32) -> u32 {
-        let amount = self.0 & u64::from(u32::MAX);
+    /// Returns how much time has passed since it was that amount: none, if that is in the future.
+    pub fn age(self, now: u32) -> u32 {
         // The clock may have wrapped.
         let passed = now.wrapping_sub((self.0 >> 32) as u32);
-        if passed > u32::MAX / 2 {
-            return amount as u32;
-        }
+        if passed > u32::MAX / 2 { 0 } else { passed }
+    }
+
+    /// Returns how much is left of it.
+    pub fn at(self, now: u32) -> u32 {
+        let amount = self.0 & u64::from(u32::MAX);
+        let passed = self.age(now);
         let (halves, rest) = (passed / HALF_LIFE, passed % HALF_LIFE);
         let amount = amount.checked_shr(halves).unwrap_or(0);
         // Linear between two halves.
@@ -38,10 +41,8 @@ impl Decaying {
 
     /// Adds to it.
     pub fn plus(self, amount: u32, now: u32) -> Self {
-        let latest = match now.wrapping_sub((self.0 >> 32) as u32) > u32::MAX / 2 {
-            true => (self.0 >> 32) as u32,
-            false => now,
-        };
+        let before = (self.0 >> 32) as u32;
+        let latest = before.wrapping_add(self.age(now));
         Self::new(self.at(now).saturating_add(amount), latest)
     }
 }

@@ -15,8 +15,8 @@ const PLACES: usize = 8;
 /// A place has two words: a hash of the peer, and what it has used.
 const PLACE: usize = 2;
 
-/// A peer counts as active as long as it has used more than this, in microseconds.
-const ACTIVE: u32 = 100;
+/// For how long after its last charge, of whatever amount, a peer counts as active, in milliseconds.
+const ACTIVE: u32 = 2_000;
 
 /// A view of the table: these words, which are 0 at first.
 #[derive(Clone, Copy)]
@@ -48,8 +48,11 @@ impl<'a> UsageTable<'a> {
 
     /// Returns what the peer has used that has used least of those who are active.
     pub fn least(self, now: u32) -> Option<u32> {
-        let all = self.0.chunks_exact(PLACE).map(|place| used(place, now));
-        all.filter(|used| *used >= ACTIVE).min()
+        let places = self.0.chunks_exact(PLACE);
+        let taken = places.filter(|place| place[0].load(Ordering::Acquire) != 0);
+        let all = taken.map(|place| Decaying::from_word(place[1].load(Ordering::Acquire)));
+        let active = all.filter(|used| used.age(now) < ACTIVE);
+        active.map(|used| used.at(now)).min()
     }
 
     fn find(self, peer: u64) -> Option<&'a [AtomicU64]> {
@@ -102,9 +105,14 @@ mod tests {
         assert_eq!([7, 8, 9].map(|peer| table.used(peer, 0)), [2_000, 400, 0]);
         assert_eq!(table.used(7, HALF_LIFE), 1_000);
         assert_eq!(table.least(0), Some(400));
-        // Who has used hardly anything is not active.
-        assert_eq!(table.least(4 * HALF_LIFE), Some(125));
-        assert_eq!(table.least(20 * HALF_LIFE), None);
+        table.charge(9, 0, ACTIVE - 1);
+        assert_eq!(table.least(ACTIVE - 1), Some(0));
+        table.charge(7, 0, ACTIVE);
+        assert_eq!(table.least(ACTIVE), Some(0));
+        // Who has done nothing for long is not active.
+        table.charge(7, 0, 2 * ACTIVE - 1);
+        assert!(table.least(2 * ACTIVE - 1).is_some_and(|least| least > 0));
+        assert_eq!(table.least(3 * ACTIVE - 1), None);
     }
 
     #[test]

@@ -28,16 +28,19 @@ pub(crate) struct Meter {
     limit: u64,
     /// Whether the guest has used up a slice in this poll.
     slice_over: AtomicBool,
-    /// What was charged, as far as it has not decayed: a [`Decaying`].
-    recent: AtomicU64,
-    /// What has not been charged to the peer yet, in nanoseconds.
+    /// What exceeded the connection's share, as far as it has not decayed: a [`Decaying`].
+    excess: AtomicU64,
+    /// Since when the connection has saved its share, in nanoseconds.
+    saving_since: AtomicU64,
+    /// What the peer has not been told of yet, and the part of it that it is charged with, in nanoseconds.
+    untold: AtomicU64,
     unpaid: AtomicU64,
     payer: OnceLock<Box<dyn Payer>>,
 }
 
 /// The peer of a connection, which pays for it together with the peer's other connections.
 pub(crate) trait Payer: Send + Sync {
-    /// Charges the peer.
+    /// Charges the peer. With no time, the peer has nothing to pay for a connection that runs.
     fn charge(&self, time: Duration);
 
     /// Returns what a new connection of the peer starts with.
@@ -56,8 +59,14 @@ pub(super) enum Clock {
 /// No limit.
 const NO_LIMIT: u64 = u64::MAX;
 
-/// Who pays is charged in amounts of at least this many nanoseconds: its account is shared.
+/// The peer is told each time its connection has run for this many nanoseconds: its account is shared.
 const AMOUNT: u64 = 100_000;
+
+/// The share of a connection: one part in 100 of a core, and up to this many nanoseconds that it has saved. Accounts
+/// are charged with what exceeds it. So a peer with many light connections is a light one, and a peer is charged for
+/// each connection that runs for long, even if it begins a new one each time.
+const PART: u64 = 100;
+const MOST_SAVED: u64 = 100_000;
 
 /// From this many nanoseconds on, it is worth a system call to find out for how long a thread has really run.
 const LONG: u64 = 200_000;
@@ -81,7 +90,9 @@ impl Meter {
             used: AtomicU64::new(0),
             limit: limit.map_or(NO_LIMIT, nanoseconds),
             slice_over: AtomicBool::new(false),
-            recent: AtomicU64::new(Decaying::new(0, Now::read().milliseconds()).word()),
+            excess: AtomicU64::new(Decaying::new(0, Now::read().milliseconds()).word()),
+            saving_since: AtomicU64::new(0),
+            untold: AtomicU64::new(0),
             unpaid: AtomicU64::new(0),
             payer: OnceLock::new(),
         }
@@ -89,7 +100,7 @@ impl Meter {
 
     /// Sets the peer, once it is known. The account starts with its debt.
     pub fn set_payer(&self, payer: Box<dyn Payer>) {
-        self.add_recent(nanoseconds(payer.debt()), Now::read());
+        self.add_excess(nanoseconds(payer.debt()), Now::read());
         // It is set once.
         let _ = self.payer.set(payer);
     }
@@ -104,9 +115,10 @@ impl Meter {
         Duration::from_nanos(self.used.load(Ordering::Relaxed))
     }
 
-    /// Returns what was charged recently, in microseconds, as far as it has not decayed until `now`.
-    pub(super) fn recent(&self, now: Now) -> u32 {
-        Decaying::from_word(self.recent.load(Ordering::Relaxed)).at(now.milliseconds())
+    /// Returns by how much the connection has exceeded its share, in microseconds, as far as that has not decayed until
+    /// `now`.
+    pub(super) fn excess(&self, now: Now) -> u32 {
+        Decaying::from_word(self.excess.load(Ordering::Relaxed)).at(now.milliseconds())
     }
 
     /// Starts the clock: the guest is about to be polled.
@@ -132,7 +144,9 @@ impl Meter {
     /// Charges the guest at a tick of the engine's clock, which does not know when polls begin.
     pub(crate) fn tick(&self) -> Tick {
         let now = Now::read();
-        let ran = self.read(now).saturating_sub(self.mark.load(Ordering::Relaxed));
+        let ran = self
+            .read(now)
+            .saturating_sub(self.mark.load(Ordering::Relaxed));
         if ran < nanoseconds(SLICE) / 2 {
             // Many short polls count as much as a long one.
             return match self.used.load(Ordering::Relaxed).saturating_add(ran) > self.limit {
@@ -140,14 +154,19 @@ impl Meter {
                 false => Tick::TooSoon,
             };
         }
-        if self.charge(now) > self.limit {
+        let ran = self.charge(now);
+        if self.used.load(Ordering::Relaxed) > self.limit {
             return Tick::LimitReached;
+        }
+        if ran < nanoseconds(SLICE) / 2 {
+            // Others had the core.
+            return Tick::TooSoon;
         }
         self.slice_over.store(true, Ordering::Relaxed);
         Tick::SliceOver
     }
 
-    /// Charges the time since the last charge. Returns the total.
+    /// Charges the time since the last charge. Returns it.
     fn charge(&self, now: Now) -> u64 {
         let read = self.read(now);
         let ran = read.saturating_sub(self.mark.swap(read, Ordering::Relaxed));
@@ -155,30 +174,44 @@ impl Meter {
             true => ran,
             false => as_far_as_the_thread_ran(ran),
         };
-        self.add(ran, now)
+        self.add(ran, now);
+        ran
     }
 
-    fn add(&self, time: u64, now: Now) -> u64 {
-        self.add_recent(time, now);
-        let unpaid = self.unpaid.load(Ordering::Relaxed) + time;
-        let paid = unpaid >= AMOUNT && self.pay(unpaid);
-        self.unpaid
-            .store(if paid { 0 } else { unpaid }, Ordering::Relaxed);
-        self.used.fetch_add(time, Ordering::Relaxed) + time
+    fn add(&self, time: u64, now: Now) {
+        let excess = self.spend(time, now);
+        self.add_excess(excess, now);
+        self.unpaid.fetch_add(excess, Ordering::Relaxed);
+        if self.untold.fetch_add(time, Ordering::Relaxed) + time >= AMOUNT {
+            self.pay();
+        }
+        self.used.fetch_add(time, Ordering::Relaxed);
     }
 
-    fn add_recent(&self, time: u64, now: Now) {
-        let recent = Decaying::from_word(self.recent.load(Ordering::Relaxed));
+    /// Takes this time from what the connection has saved. Returns how much is missing.
+    fn spend(&self, time: u64, now: Now) -> u64 {
+        let earliest = now.0.saturating_sub(MOST_SAVED * PART);
+        let since = self.saving_since.load(Ordering::Relaxed).max(earliest);
+        let saved = now.0.saturating_sub(since) / PART;
+        let spent = time.min(saved);
+        self.saving_since
+            .store(since + spent * PART, Ordering::Relaxed);
+        time - spent
+    }
+
+    fn add_excess(&self, time: u64, now: Now) {
+        let excess = Decaying::from_word(self.excess.load(Ordering::Relaxed));
         let time = u32::try_from(time.saturating_add(500) / 1_000).unwrap_or(u32::MAX);
-        let recent = recent.plus(time, now.milliseconds());
-        self.recent.store(recent.word(), Ordering::Relaxed);
+        let excess = excess.plus(time, now.milliseconds());
+        self.excess.store(excess.word(), Ordering::Relaxed);
     }
 
-    fn pay(&self, amount: u64) -> bool {
-        let payer = self.payer.get();
-        payer
-            .map(|payer| payer.charge(Duration::from_nanos(amount)))
-            .is_some()
+    fn pay(&self) {
+        if let Some(payer) = self.payer.get() {
+            self.untold.store(0, Ordering::Relaxed);
+            let unpaid = self.unpaid.swap(0, Ordering::Relaxed);
+            payer.charge(Duration::from_nanos(unpaid));
+        }
     }
 
     /// Reads the clock of this poll.
@@ -191,9 +224,8 @@ impl Meter {
 
 impl Drop for Meter {
     fn drop(&mut self) {
-        let unpaid = *self.unpaid.get_mut();
-        if unpaid > 0 {
-            self.pay(unpaid);
+        if *self.untold.get_mut() > 0 {
+            self.pay();
         }
     }
 }
@@ -202,7 +234,7 @@ impl fmt::Debug for Meter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Meter")
             .field("used", &self.used())
-            .field("recent", &self.recent(Now::read()))
+            .field("excess", &self.excess(Now::read()))
             .finish_non_exhaustive()
     }
 }
@@ -321,11 +353,11 @@ mod tests {
         assert!(meter.used() <= most, "{:?} {most:?}", meter.used());
     }
 
-    struct Account(Arc<Mutex<Duration>>);
+    struct Account(Arc<Mutex<Vec<Duration>>>);
 
     impl Payer for Account {
         fn charge(&self, time: Duration) {
-            *self.0.lock().expect("no panic") += time;
+            self.0.lock().expect("no panic").push(time);
         }
 
         fn debt(&self) -> Duration {
@@ -333,17 +365,39 @@ mod tests {
         }
     }
 
+    fn paid(paid: &Mutex<Vec<Duration>>) -> Duration {
+        paid.lock().expect("no panic").iter().sum()
+    }
+
     #[test]
-    fn the_peer_pays_for_all_of_it() {
-        let paid = Arc::default();
+    fn the_peer_pays_for_what_is_not_light() {
+        let payments = Arc::default();
         let meter = meter(None);
-        meter.charge_for(Duration::from_micros(70));
-        meter.set_payer(Box::new(Account(Arc::clone(&paid))));
-        assert!(meter.recent(Now::read()) > 40_000);
-        meter.charge_for(Duration::from_micros(7_030));
-        meter.charge_for(Duration::from_micros(3));
-        assert_eq!(*paid.lock().expect("no panic"), Duration::from_micros(7_100));
+        let spend = |time| meter.charge_for(Duration::from_micros(time));
+        spend(70);
+        meter.set_payer(Box::new(Account(Arc::clone(&payments))));
+        assert!(meter.excess(Now::read()) > 40_000);
+        spend(7_000);
+        // What was saved in the meantime depends on the machine.
+        let least = Duration::from_micros(6_970 - 100);
+        let most = Duration::from_micros(6_970);
+        assert!((least..=most).contains(&paid(&payments)), "{:?}", payments);
+        spend(3);
         drop(meter);
-        assert_eq!(*paid.lock().expect("no panic"), Duration::from_micros(7_103));
+        assert!(paid(&payments) > least);
+    }
+
+    #[test]
+    fn light_connections_cost_their_peer_nothing() {
+        let payments = Arc::default();
+        let meter = meter(None);
+        meter.set_payer(Box::new(Account(Arc::clone(&payments))));
+        for millisecond in 1_000..2_000 {
+            // One part in 200.
+            meter.add(5_000, Now(millisecond * 1_000_000));
+        }
+        let payments = payments.lock().expect("no panic");
+        assert!(payments.len() >= 49, "it is told");
+        assert!(payments.iter().all(Duration::is_zero), "{payments:?}");
     }
 }

@@ -159,7 +159,10 @@ mod tests {
         accounts.0.least.store(u64::MAX, Ordering::Relaxed);
         assert_eq!(one.debt(), Duration::from_micros(MOST_DEBT.into()));
         assert_eq!(other.debt(), Duration::ZERO);
-        assert!(account(&accounts, 1).debt() > Duration::ZERO, "all its connections");
+        assert!(
+            account(&accounts, 1).debt() > Duration::ZERO,
+            "all its connections"
+        );
         other.charge(Duration::from_secs(2));
         accounts.0.least.store(u64::MAX, Ordering::Relaxed);
         assert_eq!(one.debt(), Duration::ZERO, "both use as much");

@@ -3,8 +3,8 @@
 //!
 //! [`connection`](super::connection) has the life of each connection.
 
-use super::connection::{Accepted, serve};
 use super::accounts::Accounts;
+use super::connection::{Accepted, serve};
 use super::counters::Counters;
 use super::peers::{PeerCounts, PeerFilter};
 use super::watch::Watch;

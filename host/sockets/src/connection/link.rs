@@ -6,8 +6,9 @@ use super::sending::Sending;
 use crate::transport::Transport;
 use futures_util::task::AtomicWaker;
 use std::future::poll_fn;
+use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::task::{Poll, ready};
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -50,10 +51,23 @@ impl Link {
         }
     }
 
-    /// The sending direction.
-    pub fn sending(&self) -> MutexGuard<'_, Sending> {
+    /// The sending direction, for this thread alone.
+    pub fn sending(&self) -> SendingGuard<'_> {
         // Nothing in there panics halfway.
-        self.sending.lock().unwrap_or_else(PoisonError::into_inner)
+        let guard = self.sending.lock().unwrap_or_else(PoisonError::into_inner);
+        SendingGuard {
+            guard,
+            _after: AfterSending(self),
+        }
+    }
+
+    /// Drops what is unsent, unless another thread is sending: that one does it then.
+    fn give_up(&self) {
+        match self.sending.try_lock() {
+            Ok(mut sending) => sending.give_up(),
+            Err(TryLockError::Poisoned(sending)) => sending.into_inner().give_up(),
+            Err(TryLockError::WouldBlock) => {}
+        }
     }
 
     /// Sends no more than what was written, and then tells the peer so.
@@ -144,10 +158,12 @@ impl Link {
     }
 
     /// Drops what is unsent, and has closing the socket be a reset.
+    ///
+    /// It waits for no other thread: one with a low priority may be sending, and not get on with it for long.
     pub fn reset(&self) {
-        if !self.is_reset.swap(true, Ordering::Relaxed) {
+        if !self.is_reset.swap(true, Ordering::SeqCst) {
             self.transport.reset_on_close();
-            self.sending().give_up();
+            self.give_up();
             self.changed.notify_waiters();
         }
     }
@@ -180,6 +196,39 @@ impl Link {
             if is_all {
                 return;
             }
+        }
+    }
+}
+
+/// The sending direction of a connection, which one thread uses at a time.
+pub struct SendingGuard<'a> {
+    // Dropped in this order.
+    guard: MutexGuard<'a, Sending>,
+    _after: AfterSending<'a>,
+}
+
+impl Deref for SendingGuard<'_> {
+    type Target = Sending;
+
+    fn deref(&self) -> &Sending {
+        &self.guard
+    }
+}
+
+impl DerefMut for SendingGuard<'_> {
+    fn deref_mut(&mut self) -> &mut Sending {
+        &mut self.guard
+    }
+}
+
+/// What is done after the lock is released.
+struct AfterSending<'a>(&'a Link);
+
+impl Drop for AfterSending<'_> {
+    fn drop(&mut self) {
+        // A reset in the meantime has not waited for the lock.
+        if self.0.is_reset.load(Ordering::SeqCst) {
+            self.0.give_up();
         }
     }
 }

@@ -45,7 +45,11 @@ impl Background {
 
     /// Runs something for a connection: its guest or, for its sake, the host. Charges the connection's `meter` for
     /// it. If this future is dropped, so is the other one; soon afterwards, if it is in the background.
-    pub async fn run<T: Send + 'static>(self: &Arc<Self>, mut run: Run<T>, meter: &Arc<Meter>) -> T {
+    pub async fn run<T: Send + 'static>(
+        self: &Arc<Self>,
+        mut run: Run<T>,
+        meter: &Arc<Meter>,
+    ) -> T {
         loop {
             run = match self.stretch(run, meter, Place::Foreground).await {
                 Ended::Done(output) => return output,
@@ -59,6 +63,11 @@ impl Background {
         }
     }
 
+    /// Returns whether guests wait for their turn.
+    fn has_queue(&self) -> bool {
+        self.turns.available_permits() == 0
+    }
+
     fn stretch<T>(self: &Arc<Self>, run: Run<T>, meter: &Arc<Meter>, place: Place) -> Stretch<T> {
         Stretch {
             run: Some(run),
@@ -66,6 +75,7 @@ impl Background {
             background: Arc::clone(self),
             place,
             turn: None,
+            has_run: false,
         }
     }
 }
@@ -88,6 +98,8 @@ struct Stretch<T> {
     place: Place,
     /// Its next turn, if it has used up a slice.
     turn: Option<Turn>,
+    /// Whether it has run. Nobody knows how long it will.
+    has_run: bool,
 }
 
 /// How a stretch has ended.
@@ -115,10 +127,16 @@ impl<T> Stretch<T> {
     }
 
     fn is_in_place(&self, now: Now) -> bool {
-        let used = self.meter.recent(now);
+        let used = self.meter.excess(now);
         match self.place {
             Place::Foreground => !self.background.lightest.is_heavy(used, now),
             Place::Background => !self.background.lightest.is_light(used, now),
+        }
+    }
+
+    fn wait_for_turn(&mut self) {
+        if self.turn.is_none() {
+            self.turn = Some(Box::pin(turn(Arc::clone(&self.background.turns))));
         }
     }
 
@@ -130,13 +148,16 @@ impl<T> Stretch<T> {
     }
 
     /// Charges the poll that has ended.
-    fn end_poll(&mut self, now: Now) {
+    fn end_poll(&mut self, now: Now, cx: &mut Context<'_>) {
         let slice_used = self.meter.end_poll(now);
         self.turn = None;
+        self.has_run = true;
         if self.place == Place::Foreground {
-            self.background.lightest.note(self.meter.recent(now), now);
+            self.background.lightest.note(self.meter.excess(now), now);
             if slice_used {
-                self.turn = Some(Box::pin(turn(Arc::clone(&self.background.turns))));
+                self.wait_for_turn();
+                // Others see at once that there is a queue. It never ends here: the worker looks for others first.
+                let _ = self.poll_turn(cx);
             }
         }
     }
@@ -150,6 +171,9 @@ impl<T> Future for Stretch<T> {
         if self.place == Place::Foreground && !self.is_in_place(now) {
             return self.leave();
         }
+        if self.place == Place::Foreground && !self.has_run && self.background.has_queue() {
+            self.wait_for_turn();
+        }
         // Kept until the end of this poll.
         let _turn = ready!(self.poll_turn(cx));
         let Some(mut run) = self.run.take() else {
@@ -158,7 +182,7 @@ impl<T> Future for Stretch<T> {
         self.meter.begin_poll(self.clock(), now);
         let polled = run.as_mut().poll(cx);
         let now = Now::read();
-        self.end_poll(now);
+        self.end_poll(now, cx);
         match polled {
             Poll::Ready(output) => Poll::Ready(Ended::Done(output)),
             Poll::Pending if !self.is_in_place(now) => Poll::Ready(Ended::Left(run)),

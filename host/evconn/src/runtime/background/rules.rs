@@ -1,21 +1,21 @@
-//! Who has used too much of the processors.
+//! Who has excess too much of the processors.
 
 use crate::runtime::meter::Now;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// What a connection may use before it goes to the background, in microseconds: enough for an answer of a service in
+/// By how much a connection may exceed its share before it goes to the background, in microseconds: enough for an answer of a service in
 /// an interpreted language, which takes about 2 ms with its start.
 const ALLOWED: u32 = 3_000;
 
-/// A connection has used more than others if it has used this many times as much as the lightest one.
+/// A connection has excess more than others if its excess is this many times that of the lightest one.
 const MORE: u32 = 4;
 
 /// For how long a connection that has run is taken into account, in nanoseconds: one or two of these windows.
 const WINDOW: u64 = 500_000_000;
 
-/// What the lightest connection has used that ran lately in the foreground.
+/// The excess of the lightest connection that ran lately in the foreground.
 ///
-/// A connection is heavy if it has used a lot, and the lightest one far less. If all of them use much the same, none
+/// A connection is heavy if it has exceeded its share by a lot, and the lightest one by far less. If all of them use much the same, none
 /// is in the way of others, and all stay on the workers, where they are a little faster.
 #[derive(Debug, Default)]
 pub(super) struct Lightest {
@@ -24,31 +24,36 @@ pub(super) struct Lightest {
 }
 
 impl Lightest {
-    /// Notes that a connection has run in the foreground that has used this much recently.
-    pub fn note(&self, used: u32, now: Now) {
+    /// Notes that a connection has run in the foreground with this excess.
+    pub fn note(&self, excess: u32, now: Now) {
         let window = window(now);
         let slot = &self.windows[window as usize % 2];
         let word = slot.load(Ordering::Relaxed);
         // If two threads do this at the same time, one of the two values is kept, which is good enough.
-        if word >> 32 != window || used < word as u32 {
-            slot.store(window << 32 | u64::from(used), Ordering::Relaxed);
+        if word >> 32 != window || excess < word as u32 {
+            slot.store(window << 32 | u64::from(excess), Ordering::Relaxed);
         }
     }
 
-    /// Returns whether a connection that has used this much goes to the background.
-    pub fn is_heavy(&self, used: u32, now: Now) -> bool {
-        used > ALLOWED && self.least(now).is_some_and(|least| used / MORE > least)
+    /// Returns whether a connection with this excess goes to the background.
+    pub fn is_heavy(&self, excess: u32, now: Now) -> bool {
+        excess > ALLOWED && self.least(now).is_some_and(|least| excess / MORE > least)
     }
 
-    /// Returns whether a connection that has used this much leaves the background.
-    pub fn is_light(&self, used: u32, now: Now) -> bool {
-        used < ALLOWED / 2 || self.least(now).is_none_or(|least| used < least)
+    /// Returns whether a connection with this excess leaves the background.
+    pub fn is_light(&self, excess: u32, now: Now) -> bool {
+        excess < ALLOWED / 2 || self.least(now).is_none_or(|least| excess < least)
     }
 
     fn least(&self, now: Now) -> Option<u32> {
         let now = window(now);
-        let words = self.windows.each_ref().map(|slot| slot.load(Ordering::Relaxed));
-        let recent = words.into_iter().filter(|word| now - (word >> 32).min(now) <= 1);
+        let words = self
+            .windows
+            .each_ref()
+            .map(|slot| slot.load(Ordering::Relaxed));
+        let recent = words
+            .into_iter()
+            .filter(|word| now - (word >> 32).min(now) <= 1);
         recent.map(|word| word as u32).min()
     }
 }

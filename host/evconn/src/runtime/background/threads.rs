@@ -3,9 +3,9 @@
 //! Each has an event loop of its own and runs the lightest of its guests first, a time slice or until it waits. A
 //! worker takes no lock to pass on a guest or to wake one: it would wait for a thread that waits for a core.
 
-use super::share::CpuShare;
 use super::super::meter::{Meter, Now};
-use super::super::sys::lower_priority;
+use super::super::sys::{lower_priority, prefer_short_slices};
+use super::share::CpuShare;
 use crate::log::with_log;
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
@@ -54,10 +54,13 @@ impl Threads {
         let (runnable, task) = async_task::Builder::new()
             .metadata(Arc::clone(meter))
             .propagate_panic(true)
-            .spawn(|_| with_log(guest), move |runnable| {
-                // It fails if the thread has ended, which drops the guest.
-                let _ = ready.send(runnable);
-            });
+            .spawn(
+                |_| with_log(guest),
+                move |runnable| {
+                    // It fails if the thread has ended, which drops the guest.
+                    let _ = ready.send(runnable);
+                },
+            );
         runnable.schedule();
         match task.fallible().await {
             Some(output) => output,
@@ -76,6 +79,8 @@ impl Thread {
             .name("evconn-low".to_owned())
             .spawn(move || {
                 lower_priority(share.nice_levels());
+                // A worker that is woken waits for the end of such a slice.
+                prefer_short_slices();
                 run(runtime, guests, stopped);
             })?;
         Ok(Self {
@@ -130,7 +135,7 @@ struct Ready {
 impl Ready {
     fn new(runnable: Runnable, number: u64) -> Self {
         Self {
-            used: runnable.metadata().recent(Now::read()),
+            used: runnable.metadata().excess(Now::read()),
             number,
             runnable,
         }

@@ -108,7 +108,7 @@ fn run(started: &mpsc::Receiver<Runtime>, stopped: oneshot::Receiver<()>) {
         // It could not be built.
         return;
     };
-    sharing::prefer_short_slices();
+    super::sys::prefer_short_slices();
     // The error means that the sender was dropped, which ends the worker.
     let _ = runtime.block_on(stopped);
     // A task may be reading a file. Nobody waits for it.
