@@ -13,6 +13,8 @@ mod signals;
 mod sources;
 mod stopped;
 mod supervisor;
+#[cfg(feature = "tls")]
+mod tickets;
 
 use crate::support::DEADLINE;
 use crate::support::peer::{ask, rest};

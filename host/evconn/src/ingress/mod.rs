@@ -16,7 +16,7 @@ mod tls;
 pub use proxy::{ProxyProtocol, TrustedProxies};
 pub(crate) use refused::Refused;
 #[cfg(feature = "tls")]
-pub use tls::{PemSource, TlsConfig, TlsError};
+pub use tls::{PemSource, TicketKeys, TlsConfig, TlsError};
 
 use crate::Connection;
 use crate::sockets::Endpoint;
