@@ -22,6 +22,17 @@ pub struct LimitArgs {
     /// Length of the IPv6 prefix that counts as one peer [default: 64]
     #[arg(long, value_name = "BITS", value_parser = value_parser!(u8).range(1..=128), allow_negative_numbers = true, requires = "max_connections_per_peer")]
     peer_ipv6_prefix: Option<u8>,
+    /// Maximum number of TLS handshakes and PROXY headers under way [default: half of --max-connections]
+    ///
+    /// A further one ends the oldest one of the peer with the most. While no connection is free, each may take only
+    /// 1 second. The worker processes have equal shares of this number.
+    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..))]
+    max_handshakes: Option<u32>,
+    /// Maximum number of them of one peer [default: half of --max-handshakes]
+    ///
+    /// A further one ends the peer's oldest one.
+    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..))]
+    max_handshakes_per_peer: Option<u32>,
     /// Maximum memory of an instance, in bytes, or with K, M or G
     #[arg(long, value_name = "BYTES", default_value = "64M", value_parser = bytes, allow_negative_numbers = true)]
     max_memory: usize,
@@ -61,6 +72,8 @@ impl LimitArgs {
             peer_ipv6_prefix: self
                 .peer_ipv6_prefix
                 .unwrap_or(Limits::default().peer_ipv6_prefix),
+            max_handshakes: self.max_handshakes.map(|most| most as usize),
+            max_handshakes_per_peer: self.max_handshakes_per_peer.map(|most| most as usize),
             max_memory: self.max_memory,
             max_table_elements: self.max_table_elements as usize,
             max_memories: self.max_memories as usize,

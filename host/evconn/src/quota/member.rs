@@ -45,6 +45,12 @@ impl Member {
         self.0.quota.0.table.layout.connections
     }
 
+    /// Returns whether further connections have to wait for the end of others.
+    pub(crate) fn is_full(&self) -> bool {
+        let table = &self.0.quota.0.table;
+        table.open() >= self.max_connections() || table.open_of(self.0.number) >= self.capacity()
+    }
+
     /// Returns how many connections a peer can have, and the length of the IPv6 networks that are one.
     pub(crate) fn per_peer(&self) -> (Option<usize>, u8) {
         let layout = &self.0.quota.0.table.layout;

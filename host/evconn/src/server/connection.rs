@@ -39,9 +39,16 @@ pub(super) async fn serve(server: Arc<Connections>, accepted: Accepted) {
             // Registered: wherever its guest continues to run, it is woken on this worker.
             endpoint.register().map_err(End::NoEventLoop)?;
             // Ingress: a proxy announces the peer, which is checked before it can start a TLS handshake.
-            ingress.identify(&endpoint).await?;
+            if ingress.has_proxy() {
+                server.handshake(None, ingress.identify(&endpoint)).await?;
+            }
             counted = admit(&server, &endpoint, &slot)?;
-            ingress.encrypt(&endpoint).await?;
+            if ingress.has_tls() {
+                let peer = endpoint
+                    .has_peer_address()
+                    .then(|| endpoint.peer_address().ip());
+                server.handshake(peer, ingress.encrypt(&endpoint)).await?;
+            }
             // Instantiated and handled. The slot is held by the guest's task, which may be in the
             // background.
             let meter = Arc::new(Meter::new(limits.cpu_timeout));

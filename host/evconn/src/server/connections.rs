@@ -5,13 +5,17 @@
 
 use super::connection::{Accepted, serve};
 use super::counters::Counters;
-use super::peers::{PeerCounts, PeerFilter};
+use super::end::End;
+use super::handshakes::Handshakes;
+use super::peers::{PeerCounts, PeerFilter, counted_as};
 use super::watch::Watch;
 use crate::connection::{OnRelease, Parts};
+use crate::ingress::Refused;
 use crate::limits::Limits;
 use crate::listener::{ConnectionCallback, Permit, PermitSource};
 use crate::service::Instances;
 use std::convert::Infallible;
+use std::net::IpAddr;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -25,6 +29,7 @@ pub(super) struct Connections {
     pub peers: PeerFilter,
     permits: PermitSource,
     pub per_peer: PeerCounts,
+    handshakes: Handshakes,
     /// The instances that serve the next connection.
     instances: RwLock<Arc<Instances>>,
     tasks: TaskTracker,
@@ -42,10 +47,12 @@ impl Connections {
         permits: PermitSource,
         counters: Arc<Counters>,
     ) -> Self {
+        let handshakes = Handshakes::new(&limits, capacity(&permits, &limits));
         Self {
             limits,
             peers,
             permits,
+            handshakes,
             per_peer: PeerCounts::new(limits.peer_ipv6_prefix),
             instances: RwLock::new(Arc::new(instances)),
             tasks: TaskTracker::new(),
@@ -106,10 +113,30 @@ impl Connections {
 
     /// Returns how many connections this process can serve at a time.
     pub fn capacity(&self) -> usize {
+        capacity(&self.permits, &self.limits)
+    }
+
+    /// Runs a step of the handshake of a peer, within the limits of those that are under way.
+    pub async fn handshake(
+        &self,
+        peer: Option<IpAddr>,
+        step: impl Future<Output = Result<(), Refused>>,
+    ) -> Result<(), End> {
+        let peer = peer.map(|peer| counted_as(peer, self.limits.peer_ipv6_prefix));
+        let limited = self.handshakes.run(peer, || self.is_full(), step);
+        // Boxed, since what it consists of is not needed later.
+        Box::pin(limited).await
+    }
+
+    /// Returns whether further connections have to wait for the end of others.
+    fn is_full(&self) -> bool {
         match &self.permits {
-            PermitSource::Local(_) => self.limits.max_connections,
+            // Listeners hold some permits in advance.
+            PermitSource::Local(permits) => {
+                permits.available_permits() == 0 && 4 * self.open() >= 3 * self.capacity()
+            }
             #[cfg(unix)]
-            PermitSource::Shared(member) => member.capacity(),
+            PermitSource::Shared(member) => member.is_full(),
         }
     }
 
@@ -142,6 +169,14 @@ impl Connections {
                 changed.await;
             }
         }
+    }
+}
+
+fn capacity(permits: &PermitSource, limits: &Limits) -> usize {
+    match permits {
+        PermitSource::Local(_) => limits.max_connections,
+        #[cfg(unix)]
+        PermitSource::Shared(member) => member.capacity(),
     }
 }
 

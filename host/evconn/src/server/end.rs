@@ -1,6 +1,7 @@
 //! How a connection has ended, and what is logged about it.
 
 use super::counters::Kind;
+use super::handshakes::Crowded;
 use crate::ingress::Refused;
 use crate::service::Failure;
 use crate::sockets::{Endpoint, Peer};
@@ -21,6 +22,8 @@ pub(super) enum End {
     NoEventLoop(io::Error),
     /// The ingress refused it.
     Refused(Refused),
+    /// Its handshake was ended for the sake of others.
+    Crowded(Crowded),
     /// The service failed.
     Failed(Failure),
     /// Its peer has reset it, is unreachable or has hung up, before the service was done with it.
@@ -51,9 +54,11 @@ impl End {
     pub fn kind(&self) -> Kind {
         match self {
             Self::Done => Kind::Done,
-            Self::NotAllowed | Self::TooManyOfPeer(_) | Self::NoEventLoop(_) | Self::Refused(_) => {
-                Kind::Refused
-            }
+            Self::NotAllowed
+            | Self::TooManyOfPeer(_)
+            | Self::NoEventLoop(_)
+            | Self::Refused(_)
+            | Self::Crowded(_) => Kind::Refused,
             Self::Failed(_) => Kind::Failed,
             Self::PeerGone | Self::HungUp(_) => Kind::PeerGone,
             Self::Timeout(_) | Self::Idle(_) => Kind::TimedOut,
@@ -110,6 +115,7 @@ impl fmt::Display for End {
                 "refused: cannot register its socket with the event loop: {error}"
             ),
             Self::Refused(refused) => write!(f, "refused: {refused}"),
+            Self::Crowded(crowded) => write!(f, "refused: {crowded}"),
             Self::Failed(failure) => write!(f, "failed: {failure}"),
             Self::PeerGone => write!(f, "ended: its peer is gone"),
             Self::HungUp(failure) => write!(

@@ -10,6 +10,7 @@ mod counters;
 mod cuts;
 mod end;
 mod handle;
+mod handshakes;
 mod peers;
 mod serve;
 mod watch;
