@@ -1,6 +1,6 @@
 //! The flags for what a connection may use, and all of them together.
 
-use super::values::{TimeLimit, bytes, some_seconds, time_limit};
+use super::values::{ByteLimit, TimeLimit, byte_limit, bytes, some_seconds, time_limit};
 use clap::{Args, value_parser};
 use evconn::Limits;
 use std::time::Duration;
@@ -62,6 +62,12 @@ pub struct LimitArgs {
     /// It is measured in time slices of about 1 ms. Waiting does not count.
     #[arg(long, value_name = "SECONDS", value_parser = some_seconds, allow_negative_numbers = true)]
     cpu_timeout: Option<Duration>,
+    /// Maximum number of bytes per second that are logged about connections; `none` is no limit
+    ///
+    /// It limits what their services print, are denied, or fail with. One peer may have half of it. Further lines are
+    /// left out and counted. Refused connections are logged once per second, with their number.
+    #[arg(long, value_name = "BYTES", default_value = "64K", value_parser = byte_limit, allow_negative_numbers = true)]
+    log_budget: ByteLimit,
 }
 
 impl LimitArgs {
@@ -83,6 +89,7 @@ impl LimitArgs {
             timeout: self.timeout,
             idle_timeout: self.idle_timeout.0,
             cpu_timeout: self.cpu_timeout,
+            log_budget: self.log_budget.0,
         }
     }
 }

@@ -2,10 +2,15 @@
 
 mod allowance;
 mod bucket;
+mod log_words;
+mod peer;
 
 pub(crate) use allowance::{Allowance, Exceeded};
 pub(crate) use bucket::Bucket;
+pub(crate) use log_words::{LogWords, PEER_BUCKETS};
+pub(crate) use peer::counted_as;
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 /// The limits of a [`Server`](crate::Server) or of [`serve`](crate::serve).
@@ -92,6 +97,15 @@ pub struct Limits {
     /// is not. Defaults to no limit, since a transfer may have any size; a guest that only computes is
     /// ended by the idle timeout.
     pub cpu_timeout: Option<Duration>,
+    /// How many bytes per second are logged about connections: what their services print, are denied, or fail with.
+    /// Defaults to 64 KiB; None is no limit.
+    ///
+    /// One peer may have half of it, so that it cannot hide what happens to others. Further lines are left out, and
+    /// counted in a line every 10 seconds. About refused connections there is one line per second, whatever this is.
+    /// What services print to standard error unchanged ([`GrantsBuilder::inherit_stderr`]) does not count.
+    ///
+    /// [`GrantsBuilder::inherit_stderr`]: crate::GrantsBuilder::inherit_stderr
+    pub log_budget: Option<NonZeroU32>,
 }
 
 impl Limits {
@@ -134,6 +148,7 @@ impl Default for Limits {
             timeout: None,
             idle_timeout: Some(Duration::from_secs(600)),
             cpu_timeout: None,
+            log_budget: NonZeroU32::new(64 << 10),
         }
     }
 }

@@ -1,18 +1,19 @@
 //! The layout of the shared memory, and the settings at its beginning, which never change.
 //!
 //! ```text
-//! the lock | settings | state | a slot for each member | entries | free entries | peers
+//! the lock | settings | state | a slot for each member | entries | free entries | peers | log
 //! ```
 
 use super::memory::Memory;
 use crate::Limits;
+use crate::limits::LogWords;
 use crate::served::Count;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::num::NonZeroU32;
 
 /// The first word: it identifies the memory of a quota, and the version of its layout.
-const MAGIC: u64 = u64::from_be_bytes(*b"evquota1");
+const MAGIC: u64 = u64::from_be_bytes(*b"evquota2");
 
 /// The largest number of connections: more than a machine has descriptors for.
 const MOST_CONNECTIONS: usize = 1 << 24;
@@ -170,6 +171,11 @@ impl Layout {
 
     /// Returns the number of words of the memory.
     pub fn words(&self) -> usize {
+        self.log_at() + LogWords::COUNT
+    }
+
+    /// Returns where the words of the log budget begin.
+    pub fn log_at(&self) -> usize {
         self.peers_at() + PEER * self.peers()
     }
 

@@ -2,7 +2,9 @@
 
 use super::bell::BellWaiter;
 use super::layout::Slot;
+use super::table::Table;
 use super::{Quota, balance, now};
+use crate::limits::LogWords;
 use crate::served::Count;
 use std::fmt;
 use std::net::IpAddr;
@@ -66,6 +68,21 @@ impl Member {
     pub(crate) fn counter(&self, count: Count) -> &AtomicU64 {
         let table = &self.0.quota.0.table;
         table.memory.word(table.layout.count(self.0.number, count))
+    }
+
+    /// Returns the random numbers that all processes share.
+    pub(crate) fn hash_keys(&self) -> [u64; 2] {
+        self.0.quota.0.table.layout.hash_keys
+    }
+
+    /// Does something with the words of the log budget, while no other process does.
+    pub(crate) fn with_log_words<T>(&self, action: impl FnOnce(LogWords<'_>) -> T) -> T {
+        let Table { memory, layout } = &self.0.quota.0.table;
+        let _session = self.0.quota.0.table.lock(self.0.number);
+        action(LogWords {
+            words: &memory.words()[layout.log_at()..][..LogWords::COUNT],
+            now: now(),
+        })
     }
 
     pub(crate) fn is(&self, other: &Self) -> bool {

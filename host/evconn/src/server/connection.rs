@@ -74,7 +74,7 @@ pub(super) async fn serve(server: Arc<Connections>, accepted: Accepted) {
         }
     };
     server.counters.end(end.kind());
-    end.log(number, &Peer::of(&endpoint));
+    end.log(number, &Peer::of(&endpoint), &server.log);
     // In this order: the next connection is accepted after this one is closed.
     drop(endpoint);
     drop(slot);

@@ -7,12 +7,13 @@ use super::connection::{Accepted, serve};
 use super::counters::Counters;
 use super::end::End;
 use super::handshakes::Handshakes;
-use super::peers::{PeerCounts, PeerFilter, counted_as};
+use super::peers::{PeerCounts, PeerFilter};
 use super::watch::Watch;
 use crate::connection::{OnRelease, Parts};
 use crate::ingress::Refused;
-use crate::limits::Limits;
+use crate::limits::{Limits, counted_as};
 use crate::listener::{ConnectionCallback, Permit, PermitSource};
+use crate::log::LogBudget;
 use crate::service::Instances;
 use std::convert::Infallible;
 use std::net::IpAddr;
@@ -35,6 +36,7 @@ pub(super) struct Connections {
     tasks: TaskTracker,
     pub watch: Watch,
     pub counters: Arc<Counters>,
+    pub log: Arc<LogBudget>,
     /// Notified when the last open connection ends.
     none_open: Notify,
 }
@@ -46,6 +48,7 @@ impl Connections {
         instances: Instances,
         permits: PermitSource,
         counters: Arc<Counters>,
+        log: Arc<LogBudget>,
     ) -> Self {
         let handshakes = Handshakes::new(&limits, capacity(&permits, &limits));
         Self {
@@ -58,6 +61,7 @@ impl Connections {
             tasks: TaskTracker::new(),
             watch: Watch::new(limits.idle_timeout),
             counters,
+            log,
             none_open: Notify::new(),
         }
     }
@@ -145,9 +149,13 @@ impl Connections {
         self.tasks.len()
     }
 
-    /// Ends the connections that have been idle for too long, or whose peer has hung up.
+    /// Ends the connections that have been idle for too long, or whose peer has hung up, and logs what exceeds the
+    /// log budget.
     pub async fn watch_all(&self) -> Infallible {
-        self.watch.run().await
+        tokio::select! {
+            never = self.watch.run() => never,
+            never = self.log.report_all() => never,
+        }
     }
 
     /// Resets the open connections.

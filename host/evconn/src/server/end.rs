@@ -2,7 +2,9 @@
 
 use super::counters::Kind;
 use super::handshakes::Crowded;
+use crate::GuestTrap;
 use crate::ingress::Refused;
+use crate::log::LogBudget;
 use crate::service::Failure;
 use crate::sockets::{Endpoint, Peer};
 use std::fmt;
@@ -77,21 +79,59 @@ impl End {
         }
     }
 
-    /// Logs the end. What peers and guests regularly do is information; what a guest should not do is a
-    /// warning.
-    pub fn log(&self, number: u64, peer: &Peer) {
+    /// Logs the end, as far as the log budget allows it. What peers and guests regularly do is information; what a
+    /// guest should not do is a warning.
+    pub fn log(&self, number: u64, peer: &Peer, budget: &LogBudget) {
         match self {
             Self::Done => debug!(number, %peer, "connection done"),
             // This is common among peers.
             Self::PeerGone | Self::HungUp(_) => debug!(number, %peer, "connection {self}"),
             // Many health checks look like this.
             Self::Refused(Refused::Closed) => debug!(number, %peer, "connection {self}"),
-            Self::NoEventLoop(_) => warn!(number, %peer, "connection {self}"),
+            _ if self.kind() == Kind::Refused => self.log_refusal(number, peer, budget),
+            // Its backtrace takes time to make.
             Self::Failed(failure) if let Some(trap) = failure.trap() => {
-                let backtrace = trap.backtrace();
-                warn!(number, %peer, backtrace, "connection {self}");
+                if budget.may_log(peer) {
+                    self.log_trap(number, peer, trap, budget);
+                }
             }
-            _ => info!(number, %peer, "connection {self}"),
+            _ => {
+                let text = self.to_string();
+                if budget.take(peer, &text) {
+                    info!(number, %peer, "connection {text}");
+                }
+            }
+        }
+    }
+
+    /// Logs a refused connection, unless another one was logged just before.
+    fn log_refusal(&self, number: u64, peer: &Peer, budget: &LogBudget) {
+        let Some(others) = budget.refuse().map(Others) else {
+            return;
+        };
+        match self {
+            Self::NoEventLoop(_) => warn!(number, %peer, "connection {self}{others}"),
+            _ => info!(number, %peer, "connection {self}{others}"),
+        }
+    }
+
+    fn log_trap(&self, number: u64, peer: &Peer, trap: &GuestTrap, budget: &LogBudget) {
+        let (text, backtrace) = (self.to_string(), trap.backtrace());
+        let backtrace_text = backtrace.as_deref().unwrap_or_default();
+        if budget.take(peer, &format!("{text}{backtrace_text}")) {
+            warn!(number, %peer, backtrace, "connection {text}");
+        }
+    }
+}
+
+/// How many other connections were refused and not logged, as the end of a line.
+pub(super) struct Others(pub u64);
+
+impl fmt::Display for Others {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            0 => Ok(()),
+            count => write!(f, " (refused and not logged before: {count})"),
         }
     }
 }

@@ -135,6 +135,7 @@ impl Server {
         close(&self.listeners).await;
         connections.kill();
         connections.done().await;
+        connections.log.report();
         stderr::flush().await;
         outcome.map(|()| self.handle.served())
     }

@@ -1,6 +1,7 @@
 //! Which peers may connect, and how many connections each may have.
 
 use super::connections::Slot;
+use crate::limits::counted_as;
 use crate::listener::Permit;
 use crate::networks::{InvalidNetwork, Networks};
 use std::collections::HashMap;
@@ -140,17 +141,6 @@ impl PeerCounts {
     fn lock(&self) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
         // Nothing in there panics halfway.
         self.counts.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Returns the address that stands for the peer: that of its network, for IPv6.
-pub(super) fn counted_as(peer: IpAddr, ipv6_prefix: u8) -> IpAddr {
-    match peer.to_canonical() {
-        IpAddr::V4(address) => IpAddr::V4(address),
-        IpAddr::V6(address) => {
-            let mask = u128::MAX.checked_shl(128_u32.saturating_sub(ipv6_prefix.into()));
-            IpAddr::V6((address.to_bits() & mask.unwrap_or(0)).into())
-        }
     }
 }
 
