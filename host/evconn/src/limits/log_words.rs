@@ -33,22 +33,37 @@ impl LogWords<'_> {
     /// How many words there are.
     pub const COUNT: usize = ALL + 2 + 2 * PEER_BUCKETS;
 
+    /// Returns the most bytes that a line costs. A longer one is logged when nothing else was.
+    pub fn most(per_second: NonZeroU32) -> usize {
+        let [(_, of_peer), _] = places(0, per_second);
+        burst(of_peer).get() as usize
+    }
+
     /// Takes so many bytes from what all peers together may log per second, and from what this one may, which is
     /// half of it. Returns false, and takes nothing, if either has not as many left.
     pub fn take(&self, peer: usize, bytes: usize, per_second: NonZeroU32) -> bool {
-        let half = NonZeroU32::new(per_second.get() / 2).unwrap_or(NonZeroU32::MIN);
-        let place = ALL + 2 + 2 * (peer % PEER_BUCKETS);
-        let (mut of_peer, mut of_all) = (self.bucket(place, half), self.bucket(ALL, per_second));
-        // A line that is longer than that is logged when nothing else was.
-        let bytes = u32::try_from(bytes)
-            .unwrap_or(u32::MAX)
-            .min(burst(half).get());
-        let taken = of_peer.take_all(bytes, self.now) && of_all.take_all(bytes, self.now);
+        let places = places(peer, per_second);
+        let mut buckets = places.map(|(place, rate)| self.bucket(place, rate));
+        let bytes = bytes.min(Self::most(per_second));
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+        let mut buckets_mut = buckets.iter_mut();
+        let taken = buckets_mut.all(|bucket| bucket.take_all(bytes, self.now));
         if taken {
-            self.keep(place, &of_peer);
-            self.keep(ALL, &of_all);
+            for ((place, _), bucket) in places.iter().zip(&buckets) {
+                self.keep(*place, bucket);
+            }
         }
         taken
+    }
+
+    /// Gives bytes back that were taken and not used.
+    pub fn give_back(&self, peer: usize, bytes: usize, per_second: NonZeroU32) {
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+        for (place, rate) in places(peer, per_second) {
+            let mut bucket = self.bucket(place, rate);
+            bucket.give_back(bytes);
+            self.keep(place, &bucket);
+        }
     }
 
     /// Returns whether a refused connection may be logged: how many were not since the last one that was. Otherwise
@@ -62,12 +77,14 @@ impl LogWords<'_> {
         None
     }
 
-    /// Returns how many refused connections were not logged, if there are any and this may be logged now.
-    pub fn take_not_logged(&self) -> Option<u64> {
-        match self.get(NOT_LOGGED) > 0 && self.is_refusal_due() {
-            true => self.refuse(),
-            false => None,
+    /// Returns how many refused connections were not logged, if there are any and this may be logged now: at the end
+    /// of a process always.
+    pub fn take_not_logged(&self, is_end: bool) -> Option<u64> {
+        if self.get(NOT_LOGGED) == 0 || !is_end && !self.is_refusal_due() {
+            return None;
         }
+        self.set(REFUSED_AT, self.now);
+        Some(self.replace(NOT_LOGGED, 0))
     }
 
     fn is_refusal_due(&self) -> bool {
@@ -104,6 +121,13 @@ impl LogWords<'_> {
         self.set(word, value);
         old
     }
+}
+
+/// Where the buckets of a peer and of all peers are, and their rates.
+fn places(peer: usize, per_second: NonZeroU32) -> [(usize, NonZeroU32); 2] {
+    let half = NonZeroU32::new(per_second.get() / 2).unwrap_or(NonZeroU32::MIN);
+    let of_peer = ALL + 2 + 2 * (peer % PEER_BUCKETS);
+    [(of_peer, half), (ALL, per_second)]
 }
 
 fn burst(per_second: NonZeroU32) -> NonZeroU32 {
@@ -166,8 +190,17 @@ mod tests {
         let rate = NonZeroU32::new(100).expect("not 0");
         assert!(words.at(START).take(1, 1_000_000, rate));
         assert!(!words.at(START).take(1, 1, rate));
-        let least = NonZeroU32::MIN;
-        assert!(words.at(START).take(2, usize::MAX, least) || words.0.is_empty());
+    }
+
+    #[test]
+    fn what_is_given_back_can_be_taken() {
+        let words = Words::new();
+        words.take_all(START, 1);
+        words.take_all(START, 2);
+        let rate = NonZeroU32::new(1_000).expect("not 0");
+        words.at(START).give_back(1, 100, rate);
+        assert_eq!(words.take_all(START, 1), 100);
+        assert_eq!(words.take_all(START, 1), 0);
     }
 
     #[test]
@@ -176,13 +209,15 @@ mod tests {
         assert_eq!(words.at(START).refuse(), Some(0));
         assert_eq!(words.at(START).refuse(), None);
         assert_eq!(words.at(START + SECOND / 2).refuse(), None);
-        assert_eq!(words.at(START + SECOND / 2).take_not_logged(), None);
+        assert_eq!(words.at(START + SECOND / 2).take_not_logged(false), None);
         assert_eq!(words.at(START + SECOND).refuse(), Some(2));
-        assert_eq!(words.at(START + 2 * SECOND).take_not_logged(), None);
+        assert_eq!(words.at(START + 2 * SECOND).take_not_logged(true), None);
         assert_eq!(words.at(START + 2 * SECOND).refuse(), Some(0));
         assert_eq!(words.at(START + 2 * SECOND).refuse(), None);
-        assert_eq!(words.at(START + 9 * SECOND).take_not_logged(), Some(1));
-        assert_eq!(words.at(START + 20 * SECOND).take_not_logged(), None);
+        assert_eq!(words.at(START + 2 * SECOND).take_not_logged(true), Some(1));
+        assert_eq!(words.at(START + 2 * SECOND).refuse(), None);
+        assert_eq!(words.at(START + 9 * SECOND).take_not_logged(false), Some(1));
+        assert_eq!(words.at(START + 20 * SECOND).take_not_logged(false), None);
     }
 
     #[test]

@@ -22,6 +22,9 @@ use std::time::{Duration, Instant};
 /// What a line costs besides its text: its time, level and fields.
 const OVERHEAD: usize = 120;
 
+/// What is taken for a line whose text takes time to make, until its length is known.
+const RESERVED: usize = 4 << 10;
+
 /// How often what was left out is logged.
 const REPORT_PERIOD: Duration = Duration::from_secs(10);
 
@@ -85,28 +88,39 @@ impl LogBudget {
 
     /// Returns whether a line about a connection of this peer may be logged. Its text is as it will be logged.
     pub fn take(&self, peer: &Peer, text: &str) -> bool {
-        // JSON escapes them once more.
-        let escapes = text.bytes().filter(|byte| matches!(byte, b'"' | b'\\'));
-        self.take_bytes(peer, OVERHEAD + text.len() + escapes.count())
+        self.take_bytes(self.counted_as(peer), OVERHEAD + length(text))
     }
 
-    /// Returns whether a line may be logged whose text takes time to make: if not, it counts as left out. Otherwise
-    /// [`take`](Self::take) decides.
-    pub fn may_log(&self, peer: &Peer) -> bool {
-        self.take_bytes(peer, OVERHEAD)
+    /// Takes what a line may cost whose text takes time to make. Returns None if it may not be logged.
+    pub fn reserve(&self, peer: &Peer) -> Option<Reserved<'_>> {
+        let reserved = Reserved {
+            budget: self,
+            peer: self.counted_as(peer),
+            bytes: self
+                .per_second
+                .map_or(0, |rate| RESERVED.min(LogWords::most(rate))),
+        };
+        self.take_bytes(reserved.peer, reserved.bytes)
+            .then_some(reserved)
     }
 
-    fn take_bytes(&self, peer: &Peer, bytes: usize) -> bool {
+    fn take_bytes(&self, peer: Option<IpAddr>, bytes: usize) -> bool {
         let Some(per_second) = self.per_second else {
             return true;
         };
-        let peer = self.counted_as(peer);
         let bucket = self.bucket(peer);
         let taken = self.with_words(|words| words.take(bucket, bytes, per_second));
         if !taken {
             self.left_out().add(peer);
         }
         taken
+    }
+
+    fn give_back(&self, peer: Option<IpAddr>, bytes: usize) {
+        if let Some(per_second) = self.per_second {
+            let bucket = self.bucket(peer);
+            self.with_words(|words| words.give_back(bucket, bytes, per_second));
+        }
     }
 
     /// Returns whether a refused connection may be logged now, and how many others were not before.
@@ -122,8 +136,16 @@ impl LogBudget {
         }
     }
 
-    /// Logs what was left out since the last report.
-    pub fn report(&self) {
+    /// Logs what was left out since the last report, at the end of the server.
+    pub fn report_rest(&self) {
+        self.report_at(true);
+    }
+
+    fn report(&self) {
+        self.report_at(false);
+    }
+
+    fn report_at(&self, is_end: bool) {
         let left_out = std::mem::take(&mut *self.left_out());
         if left_out.all > 0 {
             tracing::warn!(
@@ -131,7 +153,7 @@ impl LogBudget {
                  {left_out}"
             );
         }
-        if let Some(count) = self.with_words(|words| words.take_not_logged()) {
+        if let Some(count) = self.with_words(|words| words.take_not_logged(is_end)) {
             tracing::info!("connections refused that were not logged: {count}");
         }
     }
@@ -168,6 +190,37 @@ impl LogBudget {
     fn left_out(&self) -> MutexGuard<'_, LeftOut> {
         // Nothing in there panics halfway.
         self.left_out.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Returns what a text costs: JSON escapes some bytes once more.
+fn length(text: &str) -> usize {
+    let escapes = text.bytes().filter(|byte| matches!(byte, b'"' | b'\\'));
+    text.len() + escapes.count()
+}
+
+/// What was taken for a line that is being made.
+pub(crate) struct Reserved<'a> {
+    budget: &'a LogBudget,
+    peer: Option<IpAddr>,
+    bytes: usize,
+}
+
+impl Reserved<'_> {
+    /// Returns whether the line with these texts may be logged. Gives back what it does not cost.
+    pub fn spend(self, texts: &[&str]) -> bool {
+        let Self {
+            budget,
+            peer,
+            bytes,
+        } = self;
+        let length = texts.iter().map(|text| length(text)).sum::<usize>();
+        let cost = OVERHEAD + length;
+        let missing = cost.saturating_sub(bytes);
+        let fits = missing == 0 || budget.take_bytes(peer, missing);
+        let spent = if fits { cost } else { 0 };
+        budget.give_back(peer, bytes.saturating_sub(spent));
+        fits
     }
 }
 
@@ -247,6 +300,38 @@ mod tests {
             (0..).take_while(|_| budget.take(&peer, text)).count()
         };
         assert!(count(&one, &"\\".repeat(100)) < count(&other, &"x".repeat(100)));
+    }
+
+    #[test]
+    fn what_was_reserved_and_not_spent_is_given_back() {
+        let budget = budget(Some(64 << 10));
+        let peer = peer("192.0.2.1:1");
+        let lines = |text: &str| {
+            let spend = || {
+                budget
+                    .reserve(&peer)
+                    .is_some_and(|line| line.spend(&[text]))
+            };
+            (0..).take_while(|_| spend()).count()
+        };
+        // Until there is not enough for a long line any more.
+        let spent = lines("text") * (OVERHEAD + "text".len());
+        assert!((56 << 10..=80 << 10).contains(&spent), "{spent}");
+        while budget.take(&peer, "text") {}
+        assert_eq!(lines("text"), 0);
+    }
+
+    #[test]
+    fn a_small_budget_is_kept_as_well() {
+        let budget = budget(Some(1_000));
+        let peer = peer("192.0.2.1:1");
+        let spend = || {
+            budget
+                .reserve(&peer)
+                .is_some_and(|line| line.spend(&["text"]))
+        };
+        let lines = (0..100).filter(|_| spend()).count();
+        assert!((1..=10).contains(&lines), "{lines}");
     }
 
     #[test]

@@ -3,5 +3,5 @@
 mod budget;
 mod subscriber;
 
-pub(crate) use budget::LogBudget;
+pub(crate) use budget::{LogBudget, Reserved};
 pub(crate) use subscriber::with_log;

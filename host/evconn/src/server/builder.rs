@@ -270,9 +270,9 @@ struct Refusals {
 impl Refusals {
     fn deny(&self, peer: SocketAddr) {
         self.counters.deny();
-        if let Some(others) = self.log.refuse() {
-            let others = Others(others);
-            tracing::info!(%peer, "connection {}{others}", End::NotAllowed);
+        match self.log.refuse().map(Others) {
+            Some(others) => tracing::info!(%peer, "connection {}{others}", End::NotAllowed),
+            None => tracing::debug!(%peer, "connection {}", End::NotAllowed),
         }
     }
 }

@@ -4,7 +4,7 @@ use super::counters::Kind;
 use super::handshakes::Crowded;
 use crate::GuestTrap;
 use crate::ingress::Refused;
-use crate::log::LogBudget;
+use crate::log::{LogBudget, Reserved};
 use crate::service::Failure;
 use crate::sockets::{Endpoint, Peer};
 use std::fmt;
@@ -91,8 +91,8 @@ impl End {
             _ if self.kind() == Kind::Refused => self.log_refusal(number, peer, budget),
             // Its backtrace takes time to make.
             Self::Failed(failure) if let Some(trap) = failure.trap() => {
-                if budget.may_log(peer) {
-                    self.log_trap(number, peer, trap, budget);
+                if let Some(reserved) = budget.reserve(peer) {
+                    self.log_trap(number, peer, trap, reserved);
                 }
             }
             _ => {
@@ -104,21 +104,21 @@ impl End {
         }
     }
 
-    /// Logs a refused connection, unless another one was logged just before.
+    /// Logs a refused connection: for those who debug only if another one was logged just before.
     fn log_refusal(&self, number: u64, peer: &Peer, budget: &LogBudget) {
-        let Some(others) = budget.refuse().map(Others) else {
-            return;
-        };
-        match self {
-            Self::NoEventLoop(_) => warn!(number, %peer, "connection {self}{others}"),
-            _ => info!(number, %peer, "connection {self}{others}"),
+        match (self, budget.refuse().map(Others)) {
+            (_, None) => debug!(number, %peer, "connection {self}"),
+            (Self::NoEventLoop(_), Some(others)) => {
+                warn!(number, %peer, "connection {self}{others}");
+            }
+            (_, Some(others)) => info!(number, %peer, "connection {self}{others}"),
         }
     }
 
-    fn log_trap(&self, number: u64, peer: &Peer, trap: &GuestTrap, budget: &LogBudget) {
+    fn log_trap(&self, number: u64, peer: &Peer, trap: &GuestTrap, reserved: Reserved<'_>) {
         let (text, backtrace) = (self.to_string(), trap.backtrace());
-        let backtrace_text = backtrace.as_deref().unwrap_or_default();
-        if budget.take(peer, &format!("{text}{backtrace_text}")) {
+        let shown = [&text, backtrace.as_deref().unwrap_or_default()];
+        if reserved.spend(&shown) {
             warn!(number, %peer, backtrace, "connection {text}");
         }
     }

@@ -66,17 +66,17 @@ impl fmt::Display for Crowded {
         match self {
             Self::OfPeer(most) => write!(
                 f,
-                "its peer has begun more than {most} handshakes, of which it is the oldest \
+                "its peer has begun another handshake, and may have {most} under way \
                  (--max-handshakes-per-peer; in the library, Limits::max_handshakes_per_peer)"
             ),
             Self::InAll(most) => write!(
                 f,
-                "more than {most} handshakes are under way, and it is the oldest of the peer with the most \
+                "another handshake has begun, and {most} may be under way, of which its peer has the most \
                  (--max-handshakes; in the library, Limits::max_handshakes)"
             ),
             Self::NoPermits => write!(
                 f,
-                "its handshake takes longer than {SCARCE:?} while as many connections are open as may be \
+                "its handshake takes longer than {SCARCE:?}, and no connection is free for others \
                  (--max-connections; in the library, Limits::max_connections)"
             ),
         }

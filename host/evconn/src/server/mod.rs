@@ -135,7 +135,7 @@ impl Server {
         close(&self.listeners).await;
         connections.kill();
         connections.done().await;
-        connections.log.report();
+        connections.log.report_rest();
         stderr::flush().await;
         outcome.map(|()| self.handle.served())
     }
