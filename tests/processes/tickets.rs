@@ -9,6 +9,7 @@ use crate::support::tool::Tool;
 use crate::support::workers::{Process, wait_for_workers, workers};
 use rustix::process::Signal;
 use std::io::{BufRead, BufReader, Write};
+use std::net::SocketAddr;
 use std::process::{Command, Stdio};
 
 const WORKERS: usize = 2;
@@ -16,6 +17,7 @@ const WORKERS: usize = 2;
 /// A server with TLS, and the files of its client.
 struct Tls {
     evconn: Evconn,
+    address: SocketAddr,
     certificate: Certificate,
 }
 
@@ -25,6 +27,7 @@ impl Tls {
         let tls = ["--tls-cert", &cert, "--tls-key", &key];
         let evconn = start(WORKERS, &[&tls[..], flags].concat());
         Self {
+            address: evconn.address(),
             evconn,
             certificate,
         }
@@ -63,7 +66,7 @@ impl Tls {
             .args(["s_client", version, "-no_ign_eof"])
             .args(["-servername", "localhost", "-CAfile"])
             .arg(self.certificate.cert())
-            .args(["-connect", &self.evconn.address().to_string()])
+            .args(["-connect", &self.address.to_string()])
             .args(["-sess_out", &session])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

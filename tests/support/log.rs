@@ -2,7 +2,6 @@
 
 use std::io::Write;
 use std::sync::{Arc, Mutex};
-use tracing::Level;
 use tracing::subscriber::DefaultGuard;
 
 #[derive(Clone, Default)]
@@ -27,20 +26,10 @@ pub struct Log {
 
 impl Log {
     pub fn start() -> Self {
-        Self::start_at(Level::INFO)
-    }
-
-    /// With what helps to debug, too.
-    pub fn for_debugging() -> Self {
-        Self::start_at(Level::DEBUG)
-    }
-
-    fn start_at(level: Level) -> Self {
         let buffer = Buffer::default();
         let writer = buffer.clone();
         let subscriber = tracing_subscriber::fmt()
             .with_writer(move || writer.clone())
-            .with_max_level(level)
             .with_ansi(false)
             .finish();
         Self {
