@@ -27,7 +27,7 @@ fn its_lines_are_whole() {
     let _open = unchanged();
     const CONNECTIONS: usize = 12;
     const LINES: usize = 50;
-    let evconn = start(3, &["--log-format", "json"]);
+    let evconn = start(3, &["--log-format", "json", "--log-budget", "none"]);
     let line = "x".repeat(300) + r"\n";
     let command = format!("print {}\n", line.repeat(LINES));
     all_at_once(evconn.address(), CONNECTIONS, &command);

@@ -4,8 +4,11 @@ mod bad_input;
 mod confined;
 mod crowd;
 mod deaths;
+#[cfg(feature = "tls")]
+mod handshakes;
 mod limits;
 mod log;
+mod log_budget;
 mod missing;
 mod reload;
 mod shape;
@@ -13,6 +16,8 @@ mod signals;
 mod sources;
 mod stopped;
 mod supervisor;
+#[cfg(feature = "tls")]
+mod tickets;
 
 use crate::support::DEADLINE;
 use crate::support::peer::{ask, rest};

@@ -2,6 +2,7 @@
 //! drained.
 
 mod gone;
+mod handshakes;
 mod life;
 mod limits;
 mod peers;

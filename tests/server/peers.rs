@@ -73,7 +73,7 @@ fn behind_a_proxy() -> Ingress {
 }
 
 /// A server with this ingress.
-async fn start_at(
+pub async fn start_at(
     ingress: Ingress,
     configure: impl FnOnce(ServerBuilder) -> ServerBuilder,
 ) -> Running {

@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
 const MEMBERS: u16 = 2;
@@ -168,14 +169,25 @@ async fn a_peer_has_so_many_connections_at_both() {
     }
     is_refused(both.address).await;
     drop(peers);
+    eventually("all have ended", async || {
+        both.quota.open_connections() == 0
+    })
+    .await;
+    for _ in 0..5 {
+        let mut peer = both.connect().await;
+        peer.write_all(b"error it fails\n").await.expect("sent");
+        wait_for_close(&mut peer).await;
+    }
     assert_eq!(both.quota.served().refused, 5);
-    assert_eq!(both.stop().await, 11);
+    assert_eq!(both.stop().await, 16);
     // No two connections have the same number, whichever server they are of.
     let lines = log.lines();
-    let refused = lines.iter().filter(|line| line.contains("its peer has 3"));
-    let numbers: BTreeSet<u64> = refused.filter_map(|line| number(line)).collect();
+    let failed = lines.iter().filter(|line| line.contains("it fails"));
+    let numbers: BTreeSet<u64> = failed.filter_map(|line| number(line)).collect();
     assert_eq!(numbers.len(), 5, "{lines:#?}");
-    assert!(numbers.iter().all(|number| (1..=11).contains(number)));
+    assert!(numbers.iter().all(|number| (12..=16).contains(number)));
+    // At both, there is one line each second.
+    assert!(lines.iter().any(|line| line.contains("its peer has 3")));
 }
 
 /// The reset may come before the connection is known to be there.

@@ -94,7 +94,7 @@ pub use error::{Error, ErrorCode, LoadError, LoadProblem};
 pub use evconn_sockets as sockets;
 pub use ingress::{Ingress, ProxyProtocol, TrustedProxies};
 #[cfg(feature = "tls")]
-pub use ingress::{PemSource, TlsConfig, TlsError};
+pub use ingress::{PemSource, TicketKeys, TlsConfig, TlsError};
 pub use interfaces::Missing;
 pub use limits::Limits;
 pub use listener::{

@@ -47,6 +47,12 @@ impl IngressArgs {
         self.with_proxies(Ingress::new())
     }
 
+    /// Whether clients get session tickets.
+    #[cfg(all(unix, feature = "tls"))]
+    pub fn has_tickets(&self) -> bool {
+        self.tls.has_tickets()
+    }
+
     fn with_proxies(&self, ingress: Ingress) -> anyhow::Result<Ingress> {
         Ok(match self.trusted_proxies()? {
             Some(trusted) => ingress.proxy_protocol(ProxyProtocol::new(trusted)),
@@ -117,6 +123,13 @@ mod tls {
         /// Maximum duration of a TLS handshake [default: 10]
         #[arg(long, requires = "tls_cert", value_name = "SECONDS", value_parser = some_seconds, allow_negative_numbers = true)]
         tls_handshake_timeout: Option<Duration>,
+        /// Do not resume sessions: each connection has a full handshake
+        ///
+        /// Without this, clients get session tickets, with which they resume their sessions at little cost. The
+        /// keys of the tickets are kept in memory and replaced every 6 hours. With TLS 1.2, resumed sessions have
+        /// no forward secrecy against whoever learns those keys.
+        #[arg(long, requires = "tls_cert")]
+        tls_no_tickets: bool,
     }
 
     impl TlsArgs {
@@ -134,8 +147,17 @@ mod tls {
             Ok(self.configure(config))
         }
 
+        #[cfg(unix)]
+        pub fn has_tickets(&self) -> bool {
+            self.tls_cert.is_some() && !self.tls_no_tickets
+        }
+
         fn configure(&self, config: TlsConfig) -> TlsConfig {
             let timeout = self.tls_handshake_timeout;
+            let config = match self.tls_no_tickets {
+                true => config.without_tickets(),
+                false => config,
+            };
             config
                 .alpn(self.tls_alpn.iter().map(String::as_str))
                 .handshake_timeout(timeout.unwrap_or(TlsConfig::DEFAULT_HANDSHAKE_TIMEOUT))
@@ -179,6 +201,7 @@ mod tests {
             ("--tls-key k.pem", "--tls-cert"),
             ("--tls-alpn h2", "--tls-cert"),
             ("--tls-handshake-timeout 1", "--tls-cert"),
+            ("--tls-no-tickets", "--tls-cert"),
         ];
         #[cfg(not(feature = "tls"))]
         let of_tls = [];

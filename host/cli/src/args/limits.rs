@@ -1,6 +1,6 @@
 //! The flags for what a connection may use, and all of them together.
 
-use super::values::{TimeLimit, bytes, some_seconds, time_limit};
+use super::values::{ByteLimit, TimeLimit, byte_limit, bytes, some_seconds, time_limit};
 use clap::{Args, value_parser};
 use evconn::Limits;
 use std::time::Duration;
@@ -22,6 +22,17 @@ pub struct LimitArgs {
     /// Length of the IPv6 prefix that counts as one peer [default: 64]
     #[arg(long, value_name = "BITS", value_parser = value_parser!(u8).range(1..=128), allow_negative_numbers = true, requires = "max_connections_per_peer")]
     peer_ipv6_prefix: Option<u8>,
+    /// Maximum number of TLS handshakes and PROXY headers under way [default: half of --max-connections]
+    ///
+    /// A further one ends the oldest one of the peer with the most. While no connection is free, each may take only
+    /// 1 second. The worker processes have equal shares of this number.
+    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..))]
+    max_handshakes: Option<u32>,
+    /// Maximum number of them of one peer [default: half of --max-handshakes]
+    ///
+    /// A further one ends the peer's oldest one.
+    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..))]
+    max_handshakes_per_peer: Option<u32>,
     /// Maximum memory of an instance, in bytes, or with K, M or G
     #[arg(long, value_name = "BYTES", default_value = "64M", value_parser = bytes, allow_negative_numbers = true)]
     max_memory: usize,
@@ -51,6 +62,12 @@ pub struct LimitArgs {
     /// It is measured in time slices of about 1 ms. Waiting does not count.
     #[arg(long, value_name = "SECONDS", value_parser = some_seconds, allow_negative_numbers = true)]
     cpu_timeout: Option<Duration>,
+    /// Maximum number of bytes per second that are logged about connections; `none` is no limit
+    ///
+    /// It limits what their services print, are denied, or fail with. One peer may have half of it. Further lines are
+    /// left out and counted. Refused connections are logged once per second, with their number.
+    #[arg(long, value_name = "BYTES", default_value = "64K", value_parser = byte_limit, allow_negative_numbers = true)]
+    log_budget: ByteLimit,
 }
 
 impl LimitArgs {
@@ -61,6 +78,8 @@ impl LimitArgs {
             peer_ipv6_prefix: self
                 .peer_ipv6_prefix
                 .unwrap_or(Limits::default().peer_ipv6_prefix),
+            max_handshakes: self.max_handshakes.map(|most| most as usize),
+            max_handshakes_per_peer: self.max_handshakes_per_peer.map(|most| most as usize),
             max_memory: self.max_memory,
             max_table_elements: self.max_table_elements as usize,
             max_memories: self.max_memories as usize,
@@ -70,6 +89,7 @@ impl LimitArgs {
             timeout: self.timeout,
             idle_timeout: self.idle_timeout.0,
             cpu_timeout: self.cpu_timeout,
+            log_budget: self.log_budget.0,
         }
     }
 }

@@ -53,6 +53,11 @@ impl ServerArgs {
         })
     }
 
+    /// Returns the number of processes that serve connections.
+    pub fn processes_that_serve(&self) -> usize {
+        self.processes.count().map_or(1, |count| count.get().into())
+    }
+
     /// The length of the accept queue of each listening socket.
     pub fn backlog(&self) -> NonZeroU32 {
         self.accept.backlog()
@@ -95,7 +100,7 @@ impl ServerArgs {
     /// What a server with these flags needs of the machine.
     pub fn needs(&self, limits: &Limits, sources: usize, memories_each: usize) -> Needs {
         Needs {
-            processes: self.processes.count().map_or(1, |count| count.get().into()),
+            processes: self.processes_that_serve(),
             max_connections: limits.max_connections,
             descriptors_each: match self.grants.has_network() {
                 true => 2,

@@ -40,6 +40,25 @@ pub fn time_limit(text: &str) -> Result<TimeLimit, String> {
     }
 }
 
+/// A number of bytes per second, or no limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ByteLimit(pub Option<NonZeroU32>);
+
+/// A number of bytes from 1 on, or `none`.
+pub fn byte_limit(text: &str) -> Result<ByteLimit, String> {
+    if text == "none" {
+        return Ok(ByteLimit(None));
+    }
+    let count = bytes(text).ok().and_then(|count| u32::try_from(count).ok());
+    match count.and_then(NonZeroU32::new) {
+        Some(count) => Ok(ByteLimit(Some(count))),
+        None => Err(
+            "expected a number of bytes from 1 to 4294967295, such as 65536 or 64K, or none"
+                .to_owned(),
+        ),
+    }
+}
+
 /// A number of bytes, or of K, M or G (1024, 1024² and 1024³ bytes).
 pub fn bytes(text: &str) -> Result<usize, String> {
     let (digits, shift) = match text.as_bytes().last() {
@@ -92,6 +111,16 @@ mod tests {
         for text in ["0", "-1", "", "4294967296", "x"] {
             let error = count(text).expect_err("no count");
             assert!(error.contains("from 1 to"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_limit_of_bytes_may_be_none() {
+        assert_eq!(byte_limit("none"), Ok(ByteLimit(None)));
+        assert_eq!(byte_limit("64K"), Ok(ByteLimit(NonZeroU32::new(64 << 10))));
+        for text in ["0", "4G", "-1", "", "never"] {
+            let error = byte_limit(text).expect_err("no limit");
+            assert!(error.contains("or none"), "{error}");
         }
     }
 

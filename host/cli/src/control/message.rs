@@ -47,6 +47,8 @@ pub struct Start {
     pub capacity: usize,
     /// The certificate and its key, if there is one: a worker cannot read their files.
     pub certificate: Option<Pem>,
+    /// The keys of session tickets, if there are any.
+    pub ticket_keys: Option<Secret>,
     /// Whether it logs the parts of the sandbox that this system lacks: one worker is enough.
     pub tells_missing: bool,
     /// The number of listening sockets in the messages that follow.
@@ -78,11 +80,24 @@ impl std::fmt::Debug for Pem {
     }
 }
 
+/// Bytes that nobody else may see.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Secret(pub Vec<u8>);
+
+/// Shows no part of it.
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secret")
+    }
+}
+
 /// A message to a worker.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum ToWorker {
     Start(Box<Start>),
     Sockets(Sockets),
+    /// The next keys of session tickets.
+    TicketKeys(Secret),
     /// Stop accepting once the queues are empty, and end when the last connection has ended.
     Drain,
     /// Stop accepting at once, since other workers accept from the same queues, and end when the last connection

@@ -8,5 +8,5 @@ mod message;
 
 pub use channel::{Channel, Receiver, Sender};
 pub use message::{
-    FromLoader, FromWorker, Load, Loaded, Pem, Sockets, Start, StartFiles, ToWorker,
+    FromLoader, FromWorker, Load, Loaded, Pem, Secret, Sockets, Start, StartFiles, ToWorker,
 };

@@ -8,6 +8,7 @@ mod names;
 mod process;
 mod source;
 mod start;
+mod tickets;
 mod workers;
 
 use crate::control::Pem;

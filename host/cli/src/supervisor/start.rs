@@ -4,6 +4,7 @@ use super::Generation;
 use super::life::Life;
 use super::loading::{self, Compiled};
 use super::source::Source;
+use super::tickets::Tickets;
 use super::workers::{Common, Happened, Workers};
 use crate::server::{Plan, ServeError, capacity};
 use crate::sys::signals::Signals;
@@ -119,6 +120,7 @@ fn workers(
         sockets,
         max_connections: shares.limits.max_connections,
         capacity: shares.each,
+        tickets: Tickets::new(plan)?,
     });
     workers.context("cannot watch workers")
 }

@@ -3,6 +3,7 @@
 use super::Generation;
 use super::names::Names;
 use super::process::{self, Process};
+use super::tickets::Tickets;
 use crate::control::{FromWorker, Pem, Receiver, Sockets, Start, ToWorker};
 use crate::sys::child::{Bounds, describe};
 use crate::sys::descriptors::MAX_DESCRIPTORS;
@@ -33,6 +34,7 @@ pub struct Common {
     pub max_connections: usize,
     /// Maximum number of connections of a worker.
     pub capacity: usize,
+    pub tickets: Tickets,
 }
 
 /// The worker processes.
@@ -178,6 +180,7 @@ impl Workers {
             max_connections: self.common.max_connections,
             capacity: self.common.capacity,
             certificate: generation.certificate.clone(),
+            ticket_keys: self.common.tickets.secret(),
             tells_missing: number == 1,
             sockets: self.common.sockets.len(),
         }));
@@ -355,6 +358,15 @@ impl Workers {
                 worker.is_given_up = true;
             } else {
                 worker.stop(&ToWorker::Retire);
+            }
+        }
+    }
+
+    /// Gives all workers the next keys of session tickets, if it is time.
+    pub fn rotate_tickets(&mut self, now: Instant) {
+        if let Some(keys) = self.common.tickets.rotate(now) {
+            for worker in &self.all {
+                worker.tell(&ToWorker::TicketKeys(keys.clone()));
             }
         }
     }

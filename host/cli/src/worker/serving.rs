@@ -3,8 +3,8 @@
 use super::Started;
 use super::names::Names;
 use super::privileges::Privileges;
-use crate::control::{Channel, FromWorker, Receiver, Sender, ToWorker};
-use evconn::{Host, Limits, Listener, Server, ServerHandle, Service, Shutdown};
+use crate::control::{Channel, FromWorker, Receiver, Secret, Sender, ToWorker};
+use evconn::{Host, Ingress, Limits, Listener, Server, ServerHandle, Service, Shutdown};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,7 +31,7 @@ async fn run(
     orders: Receiver<ToWorker>,
 ) -> anyhow::Result<()> {
     let names = Names::new(supervisor.clone());
-    let (server, privileges) = server(started, &names).await?;
+    let (server, ingress, privileges) = server(started, &names).await?;
     let (begin, begun) = oneshot::channel();
     let (now, is_now) = oneshot::channel();
     let shutdown = Shutdown::on(begun).now_on(is_now).grace(Duration::MAX);
@@ -40,6 +40,7 @@ async fn run(
         begin: Some(begin),
         now: Some(now),
         names,
+        ingress,
     };
     tokio::spawn(control.run(orders));
     tokio::spawn(report_stopped(
@@ -53,7 +54,10 @@ async fn run(
     Ok(())
 }
 
-async fn server(started: Started, names: &Arc<Names>) -> anyhow::Result<(Server, Privileges)> {
+async fn server(
+    started: Started,
+    names: &Arc<Names>,
+) -> anyhow::Result<(Server, Ingress, Privileges)> {
     let Started {
         plan,
         privileges,
@@ -68,14 +72,17 @@ async fn server(started: Started, names: &Arc<Names>) -> anyhow::Result<(Server,
         max_connections: start.max_connections,
         ..plan.server.limits()
     };
+    let limits = limits.shared_by(plan.server.processes_that_serve());
     let pool = Limits {
         max_connections: start.capacity,
         ..limits
     };
     let host = Host::builder().limits(&pool).workers(plan.server.workers());
     let host = mapped(host, listener).build()?;
+    let ingress = plan.ingress.ingress_with(start.certificate)?;
+    set_ticket_keys(&ingress, start.ticket_keys.as_ref());
     let service = service(&host, code, binary)?
-        .with_ingress(plan.ingress.ingress_with(start.certificate)?)
+        .with_ingress(ingress.clone())
         .with_grants(plan.server.grants_with(Arc::clone(names) as _)?);
     let builder = Server::builder(&service)
         .limits(limits)
@@ -84,7 +91,7 @@ async fn server(started: Started, names: &Arc<Names>) -> anyhow::Result<(Server,
     let builder = sockets
         .into_iter()
         .fold(builder, evconn::ServerBuilder::listen_on);
-    Ok((builder.bind().await?, privileges))
+    Ok((builder.bind().await?, ingress, privileges))
 }
 
 #[expect(unsafe_code, reason = "compiled code cannot be checked")]
@@ -103,12 +110,25 @@ fn service(
     unsafe { Service::from_mapped(host, code, binary) }
 }
 
+/// Uses the keys of session tickets that all workers have.
+#[cfg(feature = "tls")]
+fn set_ticket_keys(ingress: &Ingress, keys: Option<&Secret>) {
+    let keys = keys.and_then(|Secret(bytes)| evconn::TicketKeys::from_bytes(bytes));
+    if let (Some(config), Some(keys)) = (ingress.tls_config(), keys) {
+        config.set_ticket_keys(keys);
+    }
+}
+
+#[cfg(not(feature = "tls"))]
+fn set_ticket_keys(_ingress: &Ingress, _keys: Option<&Secret>) {}
+
 /// Carries out the orders of the supervisor.
 struct Control {
     server: ServerHandle,
     begin: Option<oneshot::Sender<()>>,
     now: Option<oneshot::Sender<()>>,
     names: Arc<Names>,
+    ingress: Ingress,
 }
 
 impl Control {
@@ -124,6 +144,7 @@ impl Control {
                     self.begin();
                     self.now = None;
                 }
+                ToWorker::TicketKeys(keys) => set_ticket_keys(&self.ingress, Some(&keys)),
                 ToWorker::Resolved { id, addresses } => self.names.resolved(id, addresses),
                 ToWorker::Start(_) | ToWorker::Sockets(_) => {}
             }

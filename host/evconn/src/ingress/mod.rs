@@ -16,7 +16,7 @@ mod tls;
 pub use proxy::{ProxyProtocol, TrustedProxies};
 pub(crate) use refused::Refused;
 #[cfg(feature = "tls")]
-pub use tls::{PemSource, TlsConfig, TlsError};
+pub use tls::{PemSource, TicketKeys, TlsConfig, TlsError};
 
 use crate::Connection;
 use crate::sockets::Endpoint;
@@ -122,6 +122,14 @@ impl Ingress {
     #[cfg(not(feature = "tls"))]
     pub(crate) fn handshake(&self, _endpoint: &Arc<Endpoint>) -> Option<Handshake> {
         None
+    }
+
+    /// Returns whether connections are encrypted.
+    pub(crate) fn has_tls(&self) -> bool {
+        #[cfg(feature = "tls")]
+        return self.tls.is_some();
+        #[cfg(not(feature = "tls"))]
+        false
     }
 
     /// Returns whether a proxy announces the peers.

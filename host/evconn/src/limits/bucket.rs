@@ -29,7 +29,6 @@ impl Bucket {
     }
 
     /// Returns the bucket that had this [`state`](Self::state).
-    #[cfg(unix)]
     pub fn restored(per_second: NonZeroU32, burst: NonZeroU32, [as_of, level]: [u64; 2]) -> Self {
         let full = Self::new(per_second, burst, as_of);
         Self {
@@ -39,7 +38,6 @@ impl Bucket {
     }
 
     /// Returns what changes: the time, and the level at that time.
-    #[cfg(unix)]
     pub fn state(&self) -> [u64; 2] {
         [self.as_of, self.level]
     }
@@ -56,6 +54,14 @@ impl Bucket {
         self.level -= taken * TOKEN;
         // Never more than was wanted.
         Ok(taken as u32)
+    }
+
+    /// Takes so many tokens, or none if there are fewer. Returns whether it has.
+    pub fn take_all(&mut self, wanted: u32, now: u64) -> bool {
+        self.refill(now);
+        let left = self.level.checked_sub(u64::from(wanted) * TOKEN);
+        self.level = left.unwrap_or(self.level);
+        left.is_some()
     }
 
     /// Gives back tokens that were not used.
@@ -103,6 +109,17 @@ mod tests {
         // The half token was kept.
         let next = Err(start + millis(400));
         assert_eq!(bucket.take(1, start + millis(350)), next);
+    }
+
+    #[test]
+    fn all_or_nothing_is_taken() {
+        let start = START;
+        let mut bucket = Bucket::new(count(10), count(3), start);
+        assert!(!bucket.take_all(4, start));
+        assert!(bucket.take_all(3, start));
+        assert!(bucket.take_all(0, start));
+        assert!(!bucket.take_all(1, start + millis(99)));
+        assert!(bucket.take_all(1, start + millis(100)));
     }
 
     #[test]

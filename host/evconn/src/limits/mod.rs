@@ -3,13 +3,18 @@
 mod allowance;
 mod bucket;
 mod decay;
+mod log_words;
+mod peer;
 mod usage;
 
 pub(crate) use allowance::{Allowance, Exceeded};
 pub(crate) use bucket::Bucket;
 pub(crate) use decay::Decaying;
+pub(crate) use log_words::{LogWords, PEER_BUCKETS};
+pub(crate) use peer::counted_as;
 pub(crate) use usage::UsageTable;
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 /// The limits of a [`Server`](crate::Server) or of [`serve`](crate::serve).
@@ -33,6 +38,23 @@ pub struct Limits {
     /// as 128. Defaults to 64: the smallest network that an internet provider gives to a customer, who
     /// can use all of its addresses.
     pub peer_ipv6_prefix: u8,
+    /// Maximum number of connections whose TLS handshake or PROXY header is not complete. Defaults to half of
+    /// [`max_connections`](Self::max_connections), or 16 if that is more.
+    ///
+    /// A further one takes the place of the oldest one of the peer with the most. So handshakes that are never
+    /// completed can neither take all connections nor keep other peers out. While no connection is free, each
+    /// handshake may take only 1 second.
+    pub max_handshakes: Option<usize>,
+    /// Maximum number of such connections of one peer. Defaults to half of
+    /// [`max_handshakes`](Self::max_handshakes), or 8 if that is more.
+    ///
+    /// A further one takes the place of the peer's oldest one. A peer is what it is for
+    /// [`max_connections_per_peer`](Self::max_connections_per_peer); peers of a Unix socket, and connections whose
+    /// proxy has not announced the peer yet, count in all only.
+    ///
+    /// Many clients can have one address. A handshake takes a round trip or two: with the default of 250, as many
+    /// as 2,500 clients of one address can connect per second if a handshake takes them 100 ms.
+    pub max_handshakes_per_peer: Option<usize>,
     /// Maximum linear memory of a connection's instance, in bytes: all of its memories together, and the
     /// objects of a garbage-collected language. Defaults to 64 MiB.
     ///
@@ -79,6 +101,38 @@ pub struct Limits {
     /// is not. Defaults to no limit, since a transfer may have any size; a guest that only computes is
     /// ended by the idle timeout.
     pub cpu_timeout: Option<Duration>,
+    /// How many bytes per second are logged about connections: what their services print, are denied, or fail with.
+    /// Defaults to 64 KiB; None is no limit.
+    ///
+    /// One peer may have half of it, so that it cannot hide what happens to others. Further lines are left out, and
+    /// counted in a line every 10 seconds. About refused connections there is one line per second, whatever this is.
+    /// What services print to standard error unchanged ([`GrantsBuilder::inherit_stderr`]) does not count.
+    ///
+    /// [`GrantsBuilder::inherit_stderr`]: crate::GrantsBuilder::inherit_stderr
+    pub log_budget: Option<NonZeroU32>,
+}
+
+impl Limits {
+    /// Returns the limits of one of several processes that share the connections: each has its share of the
+    /// handshakes. All others are limits of each connection, or of the quota that they share.
+    pub fn shared_by(self, processes: usize) -> Self {
+        let (all, per_peer) = self.handshakes();
+        let share = |count: usize| Some(count.div_ceil(processes.max(1)));
+        Self {
+            max_handshakes: share(all),
+            max_handshakes_per_peer: share(per_peer),
+            ..self
+        }
+    }
+
+    /// Returns how many handshakes may be under way: in all, and of each peer.
+    pub(crate) fn handshakes(&self) -> (usize, usize) {
+        let half = |of: usize, least: usize| of.div_ceil(2).max(least.min(of));
+        let all = self.max_handshakes;
+        let all = all.unwrap_or_else(|| half(self.max_connections, 16)).max(1);
+        let per_peer = self.max_handshakes_per_peer;
+        (all, per_peer.unwrap_or_else(|| half(all, 8)).max(1))
+    }
 }
 
 impl Default for Limits {
@@ -87,6 +141,8 @@ impl Default for Limits {
             max_connections: 1_000,
             max_connections_per_peer: None,
             peer_ipv6_prefix: 64,
+            max_handshakes: None,
+            max_handshakes_per_peer: None,
             max_memory: 64 << 20,
             max_table_elements: 20_000,
             max_memories: 9,
@@ -96,6 +152,43 @@ impl Default for Limits {
             timeout: None,
             idle_timeout: Some(Duration::from_secs(600)),
             cpu_timeout: None,
+            log_budget: NonZeroU32::new(64 << 10),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn limits(max_connections: usize) -> Limits {
+        Limits {
+            max_connections,
+            ..Limits::default()
+        }
+    }
+
+    #[test]
+    fn handshakes_may_have_half_of_the_connections_and_a_peer_a_quarter() {
+        assert_eq!(limits(1_000).handshakes(), (500, 250));
+        assert_eq!(limits(20).handshakes(), (16, 8));
+        assert_eq!(limits(5).handshakes(), (5, 5));
+        assert_eq!(limits(1).handshakes(), (1, 1));
+        let given = Limits {
+            max_handshakes: Some(100),
+            ..limits(1_000)
+        };
+        assert_eq!(given.handshakes(), (100, 50));
+    }
+
+    #[test]
+    fn processes_share_the_handshakes() {
+        assert_eq!(limits(1_000).shared_by(3).handshakes(), (167, 84));
+        assert_eq!(limits(1_000).shared_by(0), limits(1_000).shared_by(1));
+        let given = Limits {
+            max_handshakes_per_peer: Some(1),
+            ..limits(1_000)
+        };
+        assert_eq!(given.shared_by(4).handshakes(), (125, 1));
     }
 }

@@ -1,12 +1,12 @@
 //! The layout of the shared memory, and the settings at its beginning, which never change.
 //!
 //! ```text
-//! the lock | settings | state | a slot for each member | entries | free entries | peers | CPU time of peers
+//! the lock | settings | state | a slot for each member | entries | free entries | peers | CPU time of peers | log
 //! ```
 
 use super::memory::Memory;
 use crate::Limits;
-use crate::limits::UsageTable;
+use crate::limits::{LogWords, UsageTable};
 use crate::served::Count;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
@@ -172,6 +172,11 @@ impl Layout {
 
     /// Returns the number of words of the memory.
     pub fn words(&self) -> usize {
+        self.log_at() + LogWords::COUNT
+    }
+
+    /// Returns where the words of the log budget begin.
+    pub fn log_at(&self) -> usize {
         self.usage().end
     }
 

@@ -5,7 +5,7 @@ use super::layout::Slot;
 use super::peers::hash;
 use super::table::Table;
 use super::{Quota, balance, now};
-use crate::limits::UsageTable;
+use crate::limits::{LogWords, UsageTable};
 use crate::served::Count;
 use std::fmt;
 use std::net::IpAddr;
@@ -48,6 +48,12 @@ impl Member {
         self.0.quota.0.table.layout.connections
     }
 
+    /// Returns whether further connections have to wait for the end of others.
+    pub(crate) fn is_full(&self) -> bool {
+        let table = &self.0.quota.0.table;
+        table.open() >= self.max_connections() || table.open_of(self.0.number) >= self.capacity()
+    }
+
     /// Returns how many connections a peer can have, and the length of the IPv6 networks that are one.
     pub(crate) fn per_peer(&self) -> (Option<usize>, u8) {
         let layout = &self.0.quota.0.table.layout;
@@ -76,6 +82,21 @@ impl Member {
     /// Returns a hash of a peer's address that is the same in all processes, and that no peer can choose.
     pub(crate) fn hash(&self, peer: u128) -> u64 {
         hash(peer, self.0.quota.0.table.layout.hash_keys)
+    }
+
+    /// Returns the random numbers that all processes share.
+    pub(crate) fn hash_keys(&self) -> [u64; 2] {
+        self.0.quota.0.table.layout.hash_keys
+    }
+
+    /// Does something with the words of the log budget, while no other process does.
+    pub(crate) fn with_log_words<T>(&self, action: impl FnOnce(LogWords<'_>) -> T) -> T {
+        let Table { memory, layout } = &self.0.quota.0.table;
+        let _session = self.0.quota.0.table.lock(self.0.number);
+        action(LogWords {
+            words: &memory.words()[layout.log_at()..][..LogWords::COUNT],
+            now: now(),
+        })
     }
 
     pub(crate) fn is(&self, other: &Self) -> bool {

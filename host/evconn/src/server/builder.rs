@@ -2,13 +2,16 @@
 
 use super::connections::Connections;
 use super::counters::Counters;
+use super::end::{End, Others};
 use super::{PeerFilter, Server, ServerHandle};
 use crate::listener::PermitSource;
+use crate::log::LogBudget;
 #[cfg(unix)]
 use crate::quota::Member;
 use crate::service::{Instances, Reuse};
 use crate::sockets::{Policy, TcpOptions, Use};
 use crate::{AcceptRate, Error, Limits, ListenSource, Listener, ListenerBuilder, Opened, Service};
+use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
@@ -164,13 +167,23 @@ impl ServerBuilder {
             ..self.limits
         })?;
         self.service.check_capacity(capacity)?;
+        let log = Arc::new(match &permits {
+            PermitSource::Local(_) => LogBudget::local(&self.limits),
+            #[cfg(unix)]
+            PermitSource::Shared(member) => LogBudget::shared(&self.limits, member.clone()),
+        });
         let mut listeners = std::mem::take(&mut self.listeners);
-        if let Err(error) = self.open(&mut listeners, &counters).await {
+        let refusals = Refusals {
+            counters: Arc::clone(&counters),
+            log: Arc::clone(&log),
+        };
+        if let Err(error) = self.open(&mut listeners, &refusals).await {
             super::close(&listeners).await;
             return Err(error);
         }
-        let instances = Instances::new(self.service, self.limits, self.reuse);
-        let connections = Connections::new(self.limits, self.peers, instances, permits, counters);
+        let instances = Instances::new(self.service, self.limits, Arc::clone(&log), self.reuse);
+        let connections =
+            Connections::new(self.limits, self.peers, instances, permits, counters, log);
         Ok(Server {
             handle: ServerHandle::new(Arc::new(connections), self.reuse),
             listeners,
@@ -200,13 +213,13 @@ impl ServerBuilder {
     async fn open(
         &mut self,
         listeners: &mut Vec<Listener>,
-        counters: &Arc<Counters>,
+        refusals: &Refusals,
     ) -> Result<(), Error> {
         let host = self.service.host().clone();
         // The task fails only when the host ends, which this function keeps alive.
         let closed = || Error::Closed;
         for opened in std::mem::take(&mut self.opened) {
-            let listening = self.listener_builder(counters).listen(opened);
+            let listening = self.listener_builder(refusals).listen(opened);
             let listener = host
                 .workers()
                 .on_first(listening)
@@ -215,7 +228,7 @@ impl ServerBuilder {
             listeners.push(listener?);
         }
         for source in &self.sources {
-            let (builder, place) = (self.listener_builder(counters), source.clone());
+            let (builder, place) = (self.listener_builder(refusals), source.clone());
             let listening = async move { builder.listen_on(&place).await };
             let opened = host
                 .workers()
@@ -228,7 +241,7 @@ impl ServerBuilder {
     }
 
     /// Returns the builder for the listeners of the sockets and the sources.
-    fn listener_builder(&self, counters: &Arc<Counters>) -> ListenerBuilder {
+    fn listener_builder(&self, refusals: &Refusals) -> ListenerBuilder {
         let mut builder = Listener::builder(self.service.host()).tcp_options(self.tcp.clone());
         if let Some(backlog) = self.backlog {
             builder = builder.backlog(backlog);
@@ -241,22 +254,39 @@ impl ServerBuilder {
         }
         // The peer is known when its connection is accepted, unless a proxy announces it later.
         if self.peers.refuses_some() && !self.service.ingress().has_proxy() {
-            builder = builder.policy(accepting_from(self.peers.clone(), Arc::clone(counters)));
+            builder = builder.policy(accepting_from(self.peers.clone(), refusals.clone()));
         }
         builder
     }
 }
 
-/// Returns the policy that accepts the peers which the filter allows, and counts the others. It does not
+/// What happens to peers that are refused.
+#[derive(Clone)]
+struct Refusals {
+    counters: Arc<Counters>,
+    log: Arc<LogBudget>,
+}
+
+impl Refusals {
+    fn deny(&self, peer: SocketAddr) {
+        self.counters.deny();
+        match self.log.refuse().map(Others) {
+            Some(others) => tracing::info!(%peer, "connection {}{others}", End::NotAllowed),
+            None => tracing::debug!(%peer, "connection {}", End::NotAllowed),
+        }
+    }
+}
+
+/// Returns the policy that accepts the peers which the filter allows, and counts and logs the others. It does not
 /// restrict the listener's own address.
-fn accepting_from(peers: PeerFilter, counters: Arc<Counters>) -> Policy {
+fn accepting_from(peers: PeerFilter, refusals: Refusals) -> Policy {
     Policy::new(move |address, used_for| {
         // The peer of a Unix socket has port 0. A TCP peer with that port is checked when its connection
         // is served.
         let is_unix = address.port() == 0;
         let allowed = used_for != Use::Accept || is_unix || peers.allows(address.ip());
         if !allowed {
-            counters.deny();
+            refusals.deny(address);
         }
         allowed
     })

@@ -4,6 +4,7 @@ use super::connections::{Connections, Slot};
 use super::cuts::Cuts;
 use super::end::End;
 use super::peers::PeerConnection;
+use crate::limits::counted_as;
 use crate::runtime::Meter;
 use crate::sockets::{Endpoint, Peer};
 use std::pin::pin;
@@ -39,15 +40,24 @@ pub(super) async fn serve(server: Arc<Connections>, accepted: Accepted) {
             // Registered: wherever its guest continues to run, it is woken on this worker.
             endpoint.register().map_err(End::NoEventLoop)?;
             // Ingress: a proxy announces the peer, which is checked before it can start a TLS handshake.
-            ingress.identify(&endpoint).await?;
+            if ingress.has_proxy() {
+                server.handshake(None, ingress.identify(&endpoint)).await?;
+            }
             counted = admit(&server, &endpoint, &slot)?;
             // All that follows is charged to the connection and its peer, and continues in the background if they
             // have used a lot.
             let meter = Arc::new(meter(&server, &endpoint));
             let background = instances.service().host().background();
             if let Some(handshake) = ingress.handshake(&endpoint) {
-                let session = background.run(handshake, &meter).await?;
-                session.encrypt(&endpoint);
+                let peer = endpoint
+                    .has_peer_address()
+                    .then(|| endpoint.peer_address().ip());
+                let step = async {
+                    let session = background.run(handshake, &meter).await?;
+                    session.encrypt(&endpoint);
+                    Ok(())
+                };
+                server.handshake(peer, step).await?;
             }
             // Instantiated and handled. The slot is held by the guest's task, which may be in the
             // background.
@@ -72,7 +82,7 @@ pub(super) async fn serve(server: Arc<Connections>, accepted: Accepted) {
         }
     };
     server.counters.end(end.kind());
-    end.log(number, &Peer::of(&endpoint));
+    end.log(number, &Peer::of(&endpoint), &server.log);
     // In this order: the next connection is accepted after this one is closed.
     drop(endpoint);
     drop(slot);
@@ -82,7 +92,10 @@ pub(super) async fn serve(server: Arc<Connections>, accepted: Accepted) {
 fn meter(server: &Connections, endpoint: &Endpoint) -> Meter {
     let meter = Meter::new(server.limits().cpu_timeout);
     if endpoint.has_peer_address() {
-        let peer = server.per_peer.counted_as(endpoint.peer_address().ip());
+        let peer = counted_as(
+            endpoint.peer_address().ip(),
+            server.limits().peer_ipv6_prefix,
+        );
         meter.set_payer(Box::new(server.accounts.of(peer)));
     }
     meter

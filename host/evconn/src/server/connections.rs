@@ -6,13 +6,18 @@
 use super::accounts::Accounts;
 use super::connection::{Accepted, serve};
 use super::counters::Counters;
+use super::end::End;
+use super::handshakes::Handshakes;
 use super::peers::{PeerCounts, PeerFilter};
 use super::watch::Watch;
 use crate::connection::{OnRelease, Parts};
-use crate::limits::Limits;
+use crate::ingress::Refused;
+use crate::limits::{Limits, counted_as};
 use crate::listener::{ConnectionCallback, Permit, PermitSource};
+use crate::log::LogBudget;
 use crate::service::Instances;
 use std::convert::Infallible;
+use std::net::IpAddr;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -27,11 +32,13 @@ pub(super) struct Connections {
     permits: PermitSource,
     pub per_peer: PeerCounts,
     pub accounts: Accounts,
+    handshakes: Handshakes,
     /// The instances that serve the next connection.
     instances: RwLock<Arc<Instances>>,
     tasks: TaskTracker,
     pub watch: Watch,
     pub counters: Arc<Counters>,
+    pub log: Arc<LogBudget>,
     /// Notified when the last open connection ends.
     none_open: Notify,
 }
@@ -43,7 +50,9 @@ impl Connections {
         instances: Instances,
         permits: PermitSource,
         counters: Arc<Counters>,
+        log: Arc<LogBudget>,
     ) -> Self {
+        let handshakes = Handshakes::new(&limits, capacity(&permits, &limits));
         Self {
             limits,
             peers,
@@ -53,11 +62,13 @@ impl Connections {
                 PermitSource::Shared(member) => Accounts::shared(member.clone()),
             },
             permits,
+            handshakes,
             per_peer: PeerCounts::new(limits.peer_ipv6_prefix),
             instances: RwLock::new(Arc::new(instances)),
             tasks: TaskTracker::new(),
             watch: Watch::new(limits.idle_timeout),
             counters,
+            log,
             none_open: Notify::new(),
         }
     }
@@ -113,10 +124,30 @@ impl Connections {
 
     /// Returns how many connections this process can serve at a time.
     pub fn capacity(&self) -> usize {
+        capacity(&self.permits, &self.limits)
+    }
+
+    /// Runs a step of the handshake of a peer, within the limits of those that are under way.
+    pub async fn handshake(
+        &self,
+        peer: Option<IpAddr>,
+        step: impl Future<Output = Result<(), Refused>>,
+    ) -> Result<(), End> {
+        let peer = peer.map(|peer| counted_as(peer, self.limits.peer_ipv6_prefix));
+        let limited = self.handshakes.run(peer, || self.is_full(), step);
+        // Boxed, since what it consists of is not needed later.
+        Box::pin(limited).await
+    }
+
+    /// Returns whether further connections have to wait for the end of others.
+    fn is_full(&self) -> bool {
         match &self.permits {
-            PermitSource::Local(_) => self.limits.max_connections,
+            // Listeners hold some permits in advance.
+            PermitSource::Local(permits) => {
+                permits.available_permits() == 0 && 4 * self.open() >= 3 * self.capacity()
+            }
             #[cfg(unix)]
-            PermitSource::Shared(member) => member.capacity(),
+            PermitSource::Shared(member) => member.is_full(),
         }
     }
 
@@ -125,9 +156,13 @@ impl Connections {
         self.tasks.len()
     }
 
-    /// Ends the connections that have been idle for too long, or whose peer has hung up.
+    /// Ends the connections that have been idle for too long, or whose peer has hung up, and logs what exceeds the
+    /// log budget.
     pub async fn watch_all(&self) -> Infallible {
-        self.watch.run().await
+        tokio::select! {
+            never = self.watch.run() => never,
+            never = self.log.report_all() => never,
+        }
     }
 
     /// Resets the open connections.
@@ -149,6 +184,14 @@ impl Connections {
                 changed.await;
             }
         }
+    }
+}
+
+fn capacity(permits: &PermitSource, limits: &Limits) -> usize {
+    match permits {
+        PermitSource::Local(_) => limits.max_connections,
+        #[cfg(unix)]
+        PermitSource::Shared(member) => member.capacity(),
     }
 }
 

@@ -1,7 +1,10 @@
 //! How a connection has ended, and what is logged about it.
 
 use super::counters::Kind;
+use super::handshakes::Crowded;
+use crate::GuestTrap;
 use crate::ingress::Refused;
+use crate::log::{LogBudget, Reserved};
 use crate::service::Failure;
 use crate::sockets::{Endpoint, Peer};
 use std::fmt;
@@ -21,6 +24,8 @@ pub(super) enum End {
     NoEventLoop(io::Error),
     /// The ingress refused it.
     Refused(Refused),
+    /// Its handshake was ended for the sake of others.
+    Crowded(Crowded),
     /// The service failed.
     Failed(Failure),
     /// Its peer has reset it, is unreachable or has hung up, before the service was done with it.
@@ -51,9 +56,11 @@ impl End {
     pub fn kind(&self) -> Kind {
         match self {
             Self::Done => Kind::Done,
-            Self::NotAllowed | Self::TooManyOfPeer(_) | Self::NoEventLoop(_) | Self::Refused(_) => {
-                Kind::Refused
-            }
+            Self::NotAllowed
+            | Self::TooManyOfPeer(_)
+            | Self::NoEventLoop(_)
+            | Self::Refused(_)
+            | Self::Crowded(_) => Kind::Refused,
             Self::Failed(_) => Kind::Failed,
             Self::PeerGone | Self::HungUp(_) => Kind::PeerGone,
             Self::Timeout(_) | Self::Idle(_) => Kind::TimedOut,
@@ -72,21 +79,59 @@ impl End {
         }
     }
 
-    /// Logs the end. What peers and guests regularly do is information; what a guest should not do is a
-    /// warning.
-    pub fn log(&self, number: u64, peer: &Peer) {
+    /// Logs the end, as far as the log budget allows it. What peers and guests regularly do is information; what a
+    /// guest should not do is a warning.
+    pub fn log(&self, number: u64, peer: &Peer, budget: &LogBudget) {
         match self {
             Self::Done => debug!(number, %peer, "connection done"),
             // This is common among peers.
             Self::PeerGone | Self::HungUp(_) => debug!(number, %peer, "connection {self}"),
             // Many health checks look like this.
             Self::Refused(Refused::Closed) => debug!(number, %peer, "connection {self}"),
-            Self::NoEventLoop(_) => warn!(number, %peer, "connection {self}"),
+            _ if self.kind() == Kind::Refused => self.log_refusal(number, peer, budget),
+            // Its backtrace takes time to make.
             Self::Failed(failure) if let Some(trap) = failure.trap() => {
-                let backtrace = trap.backtrace();
-                warn!(number, %peer, backtrace, "connection {self}");
+                if let Some(reserved) = budget.reserve(peer) {
+                    self.log_trap(number, peer, trap, reserved);
+                }
             }
-            _ => info!(number, %peer, "connection {self}"),
+            _ => {
+                let text = self.to_string();
+                if budget.take(peer, &text) {
+                    info!(number, %peer, "connection {text}");
+                }
+            }
+        }
+    }
+
+    /// Logs a refused connection: for those who debug only if another one was logged just before.
+    fn log_refusal(&self, number: u64, peer: &Peer, budget: &LogBudget) {
+        match (self, budget.refuse().map(Others)) {
+            (_, None) => debug!(number, %peer, "connection {self}"),
+            (Self::NoEventLoop(_), Some(others)) => {
+                warn!(number, %peer, "connection {self}{others}");
+            }
+            (_, Some(others)) => info!(number, %peer, "connection {self}{others}"),
+        }
+    }
+
+    fn log_trap(&self, number: u64, peer: &Peer, trap: &GuestTrap, reserved: Reserved<'_>) {
+        let (text, backtrace) = (self.to_string(), trap.backtrace());
+        let shown = [&text, backtrace.as_deref().unwrap_or_default()];
+        if reserved.spend(&shown) {
+            warn!(number, %peer, backtrace, "connection {text}");
+        }
+    }
+}
+
+/// How many other connections were refused and not logged, as the end of a line.
+pub(super) struct Others(pub u64);
+
+impl fmt::Display for Others {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            0 => Ok(()),
+            count => write!(f, " (refused and not logged before: {count})"),
         }
     }
 }
@@ -110,6 +155,7 @@ impl fmt::Display for End {
                 "refused: cannot register its socket with the event loop: {error}"
             ),
             Self::Refused(refused) => write!(f, "refused: {refused}"),
+            Self::Crowded(crowded) => write!(f, "refused: {crowded}"),
             Self::Failed(failure) => write!(f, "failed: {failure}"),
             Self::PeerGone => write!(f, "ended: its peer is gone"),
             Self::HungUp(failure) => write!(

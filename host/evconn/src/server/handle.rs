@@ -37,8 +37,9 @@ impl ServerHandle {
     /// old service stays in use then.
     pub fn reload(&self, service: &Service) -> Result<(), Error> {
         let limits = self.connections.limits();
+        let log = Arc::clone(&self.connections.log);
         service.check_capacity(self.connections.capacity())?;
-        let instances = Instances::new(service.clone(), limits, self.reuse);
+        let instances = Instances::new(service.clone(), limits, log, self.reuse);
         self.connections.replace(instances);
         Ok(())
     }

@@ -11,6 +11,7 @@ mod counters;
 mod cuts;
 mod end;
 mod handle;
+mod handshakes;
 mod peers;
 mod serve;
 mod watch;
@@ -135,6 +136,7 @@ impl Server {
         close(&self.listeners).await;
         connections.kill();
         connections.done().await;
+        connections.log.report_rest();
         stderr::flush().await;
         outcome.map(|()| self.handle.served())
     }

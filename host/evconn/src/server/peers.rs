@@ -1,6 +1,7 @@
 //! Which peers may connect, and how many connections each may have.
 
 use super::connections::Slot;
+use crate::limits::counted_as;
 use crate::listener::Permit;
 use crate::networks::{InvalidNetwork, Networks};
 use std::collections::HashMap;
@@ -93,14 +94,14 @@ impl PeerCounts {
     /// Counts IPv6 addresses with the same first `ipv6_prefix` bits as one peer.
     pub fn new(ipv6_prefix: u8) -> Self {
         Self {
-            ipv6_prefix: ipv6_prefix.min(128),
+            ipv6_prefix,
             counts: Arc::default(),
         }
     }
 
     /// Counts another connection of this peer, unless it has `most` already.
     pub fn add(&self, peer: IpAddr, most: usize, slot: &Arc<Slot>) -> Option<PeerConnection> {
-        let peer = self.counted_as(peer);
+        let peer = counted_as(peer, self.ipv6_prefix);
         match slot.permit() {
             #[cfg(unix)]
             Some(Permit::Shared(permit)) => permit
@@ -137,17 +138,6 @@ impl PeerCounts {
         }
     }
 
-    /// Returns the address that stands for the peer: that of its network, for IPv6.
-    pub fn counted_as(&self, peer: IpAddr) -> IpAddr {
-        match peer.to_canonical() {
-            IpAddr::V4(address) => IpAddr::V4(address),
-            IpAddr::V6(address) => {
-                let mask = u128::MAX.checked_shl(128 - u32::from(self.ipv6_prefix));
-                IpAddr::V6((address.to_bits() & mask.unwrap_or(0)).into())
-            }
-        }
-    }
-
     fn lock(&self) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
         // Nothing in there panics halfway.
         self.counts.lock().unwrap_or_else(PoisonError::into_inner)
@@ -173,7 +163,7 @@ mod tests {
     use super::*;
 
     fn add(counts: &PeerCounts, peer: IpAddr, most: usize) -> Option<PeerConnection> {
-        counts.add_local(counts.counted_as(peer), most)
+        counts.add_local(counted_as(peer, counts.ipv6_prefix), most)
     }
 
     fn ip(text: &str) -> IpAddr {

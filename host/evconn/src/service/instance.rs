@@ -8,6 +8,7 @@ use crate::GuestTrap;
 use crate::bindings::service::Service as Exports;
 use crate::bindings::service::evconn::tcp::connection::Connection as WitConnection;
 use crate::limits::Limits;
+use crate::log::LogBudget;
 use crate::runtime::{Meter, Tick};
 use crate::sockets::Endpoint;
 use std::sync::Arc;
@@ -27,10 +28,11 @@ impl Instance {
     pub async fn new(
         service: &Service,
         limits: &Limits,
+        log: &Arc<LogBudget>,
         origin: Origin,
         meter: Arc<Meter>,
     ) -> Result<Self, Failure> {
-        let state = ConnectionState::new(limits, &service.grants, origin, meter);
+        let state = ConnectionState::new(limits, &service.grants, log, origin, meter);
         let mut store = Store::new(service.host.services(), state);
         store.limiter(|state| &mut state.allowance);
         // A guest that computes is interrupted at the end of each time slice, so that other tasks run.

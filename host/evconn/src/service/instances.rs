@@ -4,6 +4,7 @@
 use super::instance::{Instance, Outcome, Spent};
 use super::{Failure, Origin, Service};
 use crate::limits::Limits;
+use crate::log::LogBudget;
 use crate::runtime::Meter;
 use crate::sockets::Endpoint;
 use crate::sockets::Peer;
@@ -49,6 +50,7 @@ impl Default for Reuse {
 pub(crate) struct Instances {
     service: Service,
     limits: Limits,
+    log: Arc<LogBudget>,
     reuse: Reuse,
     idle: Mutex<Idle>,
     /// Whether it was logged that instances are not reused.
@@ -66,10 +68,11 @@ struct Idle {
 }
 
 impl Instances {
-    pub fn new(service: Service, limits: Limits, reuse: Reuse) -> Self {
+    pub fn new(service: Service, limits: Limits, log: Arc<LogBudget>, reuse: Reuse) -> Self {
         Self {
             service,
             limits,
+            log,
             reuse,
             idle: Mutex::default(),
             logged_spent: AtomicBool::new(false),
@@ -97,7 +100,14 @@ impl Instances {
             None => {
                 let meter = Arc::clone(&meter);
                 // Boxed, so that its memory is not reserved while the connection is served.
-                Box::pin(Instance::new(&self.service, &self.limits, origin, meter)).await?
+                Box::pin(Instance::new(
+                    &self.service,
+                    &self.limits,
+                    &self.log,
+                    origin,
+                    meter,
+                ))
+                .await?
             }
         };
         let result = match instance.begin(&endpoint, origin, meter) {

@@ -5,6 +5,7 @@ use super::random;
 use crate::Grants;
 use crate::bindings::service::evconn::tcp::connection::Connection as WitConnection;
 use crate::limits::{Allowance, Limits};
+use crate::log::LogBudget;
 use crate::runtime::Meter;
 use crate::sockets::{Endpoint, TcpCtx, TcpCtxView, TcpView, p2};
 use std::sync::Arc;
@@ -32,10 +33,16 @@ pub(crate) struct ConnectionState {
 }
 
 impl ConnectionState {
-    pub fn new(limits: &Limits, grants: &Grants, origin: Origin, meter: Arc<Meter>) -> Self {
+    pub fn new(
+        limits: &Limits,
+        grants: &Grants,
+        log: &Arc<LogBudget>,
+        origin: Origin,
+        meter: Arc<Meter>,
+    ) -> Self {
         let mut table = ResourceTable::with_capacity(RESOURCES);
         table.set_max_capacity(limits.max_handles);
-        let console = Arc::new(Console::new(origin, grants.inherits_stderr()));
+        let console = Arc::new(Console::new(origin, grants.inherits_stderr(), log));
         Self {
             grants: grants.clone(),
             wasi: None,

@@ -83,13 +83,13 @@ impl Listening {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns a connection whose peer is allowed. Resets and logs any other.
+    /// Returns a connection whose peer is allowed. Resets any other: the policy may log it.
     pub fn admit(&self, endpoint: Endpoint, policy: &Policy) -> Option<Endpoint> {
         if policy.allows(endpoint.peer_address(), Use::Accept) {
             return Some(endpoint);
         }
         let peer = Peer::of(&endpoint);
-        tracing::info!(%peer, "connection refused: its peer may not connect");
+        tracing::debug!(%peer, "connection reset: the policy does not allow its peer");
         endpoint.reset();
         None
     }

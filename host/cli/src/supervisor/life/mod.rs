@@ -298,6 +298,7 @@ impl Life {
         if is_serving && self.backoff.is_over(now) && !self.is_starting_a_generation() {
             self.replace();
         }
+        self.workers.rotate_tickets(now);
         self.end_stuck_worker();
         systemd::is_alive();
     }

@@ -102,4 +102,7 @@ pub enum TlsError {
         /// What is wrong with them.
         cause: String,
     },
+    /// The keys of session tickets cannot be generated.
+    #[error("the operating system provides no random numbers for the keys of session tickets")]
+    NoRandomness,
 }

@@ -5,7 +5,7 @@ use crate::ingress::receive::when_ready;
 use crate::ingress::refused::{Refused, shown};
 use crate::sockets::{Plain, Wire};
 use rustix::net::Shutdown;
-use rustls::ServerConnection;
+use rustls::{HandshakeKind, ServerConnection};
 use std::io::{self, ErrorKind};
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,11 +40,14 @@ pub(crate) async fn handshake(
     }
 }
 
-/// Describes a session for the log: `TLSv1_3, name "example.org", protocol "h2"`. What the peer chose is
+/// Describes a session for the log: `TLSv1_3, resumed, name "example.org", protocol "h2"`. What the peer chose is
 /// escaped and cut off.
 pub(crate) fn described(tls: &ServerConnection) -> String {
     let version = tls.protocol_version();
     let mut text = version.map_or("TLS".to_owned(), |version| format!("{version:?}"));
+    if tls.handshake_kind() == Some(HandshakeKind::Resumed) {
+        text += ", resumed";
+    }
     if let Some(name) = tls.server_name() {
         text += &format!(", name \"{}\"", shown(name.as_bytes()));
     }

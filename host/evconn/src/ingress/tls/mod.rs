@@ -6,33 +6,44 @@ mod error;
 mod files;
 mod handshake;
 mod pem;
+mod tickets;
 
 #[cfg(test)]
 mod tests;
 
 pub use error::{PemSource, TlsError};
 pub(crate) use handshake::{described, handshake};
+pub use tickets::TicketKeys;
 
 use files::Files;
 use pem::{Loaded, Pem};
 use rustls::ServerConfig;
 use rustls::crypto::{CryptoProvider, ring};
-use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use std::fmt;
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
-use std::time::Duration;
+use std::time::{Duration, Instant};
+use tickets::{NoTickets, Tickets};
 
 /// A server's TLS configuration and certificate: versions 1.2 and 1.3, without client certificates.
 ///
-/// Cloning is cheap. All clones share one certificate, which [`reload`](Self::reload) replaces.
+/// Cloning is cheap. All clones share one certificate, which [`reload`](Self::reload) replaces, and the keys of
+/// session tickets.
+///
+/// A client that comes back resumes its session with a ticket, which takes far less CPU time than a handshake with
+/// the certificate. With TLS 1.3 this keeps forward secrecy; with TLS 1.2, whoever learns the
+/// [keys of the tickets](TicketKeys) can decrypt the resumed sessions and those that they continue. The keys are
+/// random, kept in memory only, and forgotten after 12 hours. [`without_tickets`](Self::without_tickets) switches
+/// resumption off.
 #[derive(Clone, Debug)]
 pub struct TlsConfig {
     /// None: the certificate was given as text.
     files: Option<Files>,
     current: Arc<Current>,
     config: Arc<ServerConfig>,
+    tickets: Arc<Tickets>,
     handshake_timeout: Duration,
 }
 
@@ -45,7 +56,7 @@ impl TlsConfig {
     ///
     /// # Errors
     /// [`TlsError`] if a file cannot be read or does not contain what is expected, if the certificate has
-    /// expired or is not valid yet, or if the key does not belong to it.
+    /// expired or is not valid yet, or if the key does not belong to it; [`TlsError::NoRandomness`].
     pub fn from_files(
         certificate: impl AsRef<Path>,
         key: impl AsRef<Path>,
@@ -56,7 +67,7 @@ impl TlsConfig {
         };
         let provider = ring::default_provider();
         let loaded = files.load(&provider)?;
-        Ok(Self::new(Some(files), loaded, provider))
+        Self::new(Some(files), loaded, provider)
     }
 
     /// Checks a certificate, with its chain if there is one, and its private key, both given as PEM text.
@@ -67,23 +78,30 @@ impl TlsConfig {
     pub fn from_pem(certificate: &[u8], key: &[u8]) -> Result<Self, TlsError> {
         let provider = ring::default_provider();
         let loaded = Pem::of_text(certificate, key).load(&provider)?;
-        Ok(Self::new(None, loaded, provider))
+        Self::new(None, loaded, provider)
     }
 
-    fn new(files: Option<Files>, loaded: Loaded, provider: CryptoProvider) -> Self {
+    fn new(
+        files: Option<Files>,
+        loaded: Loaded,
+        provider: CryptoProvider,
+    ) -> Result<Self, TlsError> {
+        let tickets = Tickets::rotating(TicketKeys::generate()?, Instant::now());
         let current = Arc::new(Current(RwLock::new(loaded)));
         let resolver: Arc<dyn ResolvesServerCert> = Arc::clone(&current) as _;
-        let config = ServerConfig::builder_with_provider(Arc::new(provider))
+        let mut config = ServerConfig::builder_with_provider(Arc::new(provider))
             .with_safe_default_protocol_versions()
             .expect("ring supports TLS 1.2 and 1.3")
             .with_no_client_auth()
             .with_cert_resolver(resolver);
-        Self {
+        config.ticketer = Arc::clone(&tickets) as _;
+        Ok(Self {
             files,
             current,
             config: Arc::new(config),
+            tickets,
             handshake_timeout: Self::DEFAULT_HANDSHAKE_TIMEOUT,
-        }
+        })
     }
 
     /// Sets the application protocols to choose from (ALPN), the preferred one first. Defaults to none.
@@ -98,6 +116,29 @@ impl TlsConfig {
     /// Sets the timeout of a handshake. Defaults to 10 seconds.
     pub fn handshake_timeout(mut self, timeout: Duration) -> Self {
         self.handshake_timeout = timeout;
+        self
+    }
+
+    /// Uses these keys for session tickets, until [`set_ticket_keys`](Self::set_ticket_keys) replaces them: for
+    /// processes that serve the same clients. Defaults to random keys, which are replaced every
+    /// [`TicketKeys::ROTATION`].
+    pub fn ticket_keys(self, keys: TicketKeys) -> Self {
+        self.set_ticket_keys(keys);
+        self
+    }
+
+    /// Replaces the keys of session tickets, in all clones.
+    pub fn set_ticket_keys(&self, keys: TicketKeys) {
+        self.tickets.set(keys);
+    }
+
+    /// Resumes no sessions: every connection has a full handshake.
+    pub fn without_tickets(mut self) -> Self {
+        let config = Arc::make_mut(&mut self.config);
+        config.ticketer = Arc::new(NoTickets);
+        // Clients of TLS 1.2 can resume with session IDs as well.
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        config.send_tls13_tickets = 0;
         self
     }
 

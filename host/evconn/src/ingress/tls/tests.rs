@@ -3,4 +3,5 @@
 mod client;
 mod config;
 mod handshakes;
+mod resumption;
 mod sessions;

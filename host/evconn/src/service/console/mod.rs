@@ -9,13 +9,14 @@ mod output;
 
 pub(super) use output::Output;
 
+use crate::log::LogBudget;
 use crate::sockets::Peer;
 use crate::sockets::{Denial, OnDenied};
 use crate::{Stderr, stderr};
 use budget::{Budget, Fate};
 use lines::{Line, Overlong, PrintedLines};
 use std::fmt;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 use tracing::info;
 
@@ -36,6 +37,7 @@ pub(super) struct Console(Mutex<ConsoleState>);
 #[derive(Debug)]
 struct ConsoleState {
     origin: Origin,
+    log: Arc<LogBudget>,
     /// The budget for printed lines.
     budget: Budget,
     /// How often the guest was denied something.
@@ -63,13 +65,14 @@ impl fmt::Display for Stream {
 }
 
 impl Console {
-    pub fn new(origin: Origin, inherits: bool) -> Self {
+    pub fn new(origin: Origin, inherits: bool, log: &Arc<LogBudget>) -> Self {
         let overlong = match inherits {
             true => Overlong::Wrap,
             false => Overlong::Cut,
         };
         Self(Mutex::new(ConsoleState {
             origin,
+            log: Arc::clone(log),
             budget: Budget::new(Instant::now()),
             denials: 0,
             stdout: PrintedLines::new(overlong),
@@ -121,14 +124,13 @@ impl OnDenied for Console {
     fn denied(&self, denial: Denial<'_>) {
         let mut state = self.state();
         state.denials = state.denials.saturating_add(1);
-        let Origin { number, peer } = state.origin;
-        match state.denials {
-            ..DENIALS => info!(number, %peer, "connection's service {denial}"),
-            DENIALS => {
-                info!(number, %peer, "connection's service {denial}; further denials are not logged");
-            }
-            _ => {}
-        }
+        let more = match state.denials {
+            ..DENIALS => "",
+            DENIALS => "; further denials are not logged",
+            _ => return,
+        };
+        let text = format!("service {denial}{more}");
+        log(&state.log, state.origin, &text);
     }
 }
 
@@ -138,10 +140,10 @@ impl ConsoleState {
         stream: Stream,
         action: impl FnOnce(&mut PrintedLines, &mut dyn FnMut(Line<'_>)),
     ) {
-        let Self { origin, budget, .. } = self;
+        let (origin, budget) = (self.origin, &mut self.budget);
         let mut show = |line: Line<'_>| match self.inherits {
             true => print(origin.number, line),
-            false => log(*origin, budget, stream, line),
+            false => log_line(&self.log, origin, budget, stream, line),
         };
         match stream {
             Stream::Stdout => action(&mut self.stdout, &mut show),
@@ -154,7 +156,7 @@ impl ConsoleState {
             self.with_lines(stream, |lines, show| lines.finish(show));
         }
         if let Some(count) = self.budget.take_left_out() {
-            log_left_out(self.origin, count);
+            log_left_out(&self.log, self.origin, count);
         }
     }
 }
@@ -174,10 +176,22 @@ fn print(number: u64, line: Line<'_>) {
     stderr::print(&text);
 }
 
-fn log(origin: Origin, budget: &mut Budget, stream: Stream, line: Line<'_>) {
-    let Origin { number, peer } = origin;
+/// Logs a line about a connection, as far as the log budget allows it.
+fn log(log: &LogBudget, Origin { number, peer }: Origin, text: &str) {
+    if log.take(&peer, text) {
+        info!(number, %peer, "connection's {text}");
+    }
+}
+
+fn log_line(
+    budget_of_all: &LogBudget,
+    origin: Origin,
+    budget: &mut Budget,
+    stream: Stream,
+    line: Line<'_>,
+) {
     if let Some(count) = budget.end_span(Instant::now()) {
-        log_left_out(origin, count);
+        log_left_out(budget_of_all, origin, count);
     }
     match budget.take() {
         Fate::Logged => {
@@ -185,17 +199,22 @@ fn log(origin: Origin, budget: &mut Budget, stream: Stream, line: Line<'_>) {
             let bytes = line.bytes.strip_suffix(b"\r").unwrap_or(line.bytes);
             let text = String::from_utf8_lossy(bytes);
             let more = if line.is_cut { "…" } else { "" };
-            info!(number, %peer, "connection's {stream}: {text:?}{more}");
+            let text = format!("{stream}: {text:?}{more}");
+            log(budget_of_all, origin, &text);
         }
-        Fate::FirstLeftOut => info!(
-            number, %peer,
-            "connection's service prints more than {} lines in {:?}: further ones are left out",
-            budget::LINES, budget::SPAN
-        ),
+        Fate::FirstLeftOut => {
+            let text = format!(
+                "service prints more than {} lines in {:?}: further ones are left out",
+                budget::LINES,
+                budget::SPAN
+            );
+            log(budget_of_all, origin, &text);
+        }
         Fate::LeftOut => {}
     }
 }
 
-fn log_left_out(Origin { number, peer }: Origin, count: u64) {
-    info!(number, %peer, "connection's service: {count} lines that it printed were left out");
+fn log_left_out(budget_of_all: &LogBudget, origin: Origin, count: u64) {
+    let text = format!("service: {count} lines that it printed were left out");
+    log(budget_of_all, origin, &text);
 }
