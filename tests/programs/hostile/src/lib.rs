@@ -3,8 +3,12 @@
 //! The peer reads `ok` when the act begins. The act `echo` is the polite one, so that good and hostile
 //! connections meet in one server.
 
+mod allocator;
+mod calls;
 mod compute;
+mod hoard;
 mod memory;
+mod trap;
 
 wit_bindgen::generate!({
     path: "../../../wit",
@@ -12,6 +16,7 @@ wit_bindgen::generate!({
     generate_all,
 });
 
+use allocator::How;
 use evconn::tcp::connection::Connection;
 use exports::evconn::tcp::handler::Guest;
 use wasi::clocks::monotonic_clock::subscribe_duration;
@@ -28,33 +33,57 @@ impl Guest for Hostile {
         let words: Vec<_> = line.split_whitespace().collect();
         let act = act_of(&words).ok_or_else(|| format!("there is no act {line:?}"))?;
         say(&connection.output, b"ok\n");
-        act(&connection)
+        act(connection)
     }
 }
 
 /// An act. Most of them do not return.
-type Act = Box<dyn FnOnce(&Connection) -> Result<(), String>>;
+type Act = Box<dyn FnOnce(Connection) -> Result<(), String>>;
 
 /// Finds the act that these words name.
 fn act_of(words: &[&str]) -> Option<Act> {
     Some(match *words {
-        ["echo"] => Box::new(echo),
-        ["sleep"] => Box::new(|_| sleep()),
-        ["spin"] => Box::new(|_| compute::spin()),
+        ["echo"] => Box::new(|connection| echo(&connection)),
+        ["sleep"] => Box::new(|_connection| sleep()),
+        ["spin"] => Box::new(|_connection| compute::spin()),
         ["compute", millis, nap] => {
             let (millis, nap) = (number(millis)?, number(nap)?);
-            Box::new(move |_| compute::again_and_again(millis, nap))
+            Box::new(move |_connection| compute::again_and_again(millis, nap))
         }
-        ["recurse"] => Box::new(|_| compute::recurse_without_end()),
+        ["recurse"] => Box::new(|_connection| compute::recurse_without_end()),
         ["fill", mib] => {
             let mib = number(mib)?;
-            Box::new(move |_| memory::fill(mib))
+            Box::new(move |_connection| memory::fill(mib))
         }
         ["copy", mib] => {
             let mib = number(mib)?;
-            Box::new(move |_| memory::copy(mib))
+            Box::new(move |_connection| memory::copy(mib))
         }
-        ["grow"] => Box::new(|_| memory::grow()),
+        ["grow"] => Box::new(|_connection| memory::grow()),
+        ["hoard", kind, count] => {
+            let (kind, count) = (kind.to_owned(), number(count)?);
+            Box::new(move |connection| hoard::hoard(&connection, &kind, count))
+        }
+        ["calls", kind] => {
+            let kind = kind.to_owned();
+            Box::new(move |connection| calls::call(&connection, &kind))
+        }
+        ["realloc", how] => {
+            let how = How::named(how)?;
+            Box::new(move |_connection| allocator::in_realloc(how))
+        }
+        ["post-return", how] => {
+            let how = How::named(how)?;
+            Box::new(move |_connection| allocator::in_post_return(how))
+        }
+        ["trap", call] => {
+            let call = number(call)?;
+            Box::new(move |connection| trap::at_call(connection, call))
+        }
+        ["fail", bytes] => {
+            let error = "x".repeat(number(bytes)?);
+            Box::new(move |_connection| Err(error))
+        }
         _ => return None,
     })
 }
