@@ -39,9 +39,11 @@ pub fn main() -> ExitCode {
         Some(peers::SUBCOMMAND) => exit_code(peers::serve_as(arguments).map(|()| true)),
         Some(client::SUBCOMMAND) => exit_code(client::hold_as(arguments).map(|()| true)),
         Some(hostile::SUBCOMMAND) => hostile::main(),
-        Some(hostile::GOOD) => exit_code(hostile::good_as(arguments).map(|()| true)),
-        Some(hostile::BAD) => exit_code(hostile::bad_as(arguments).map(|()| true)),
-        _ => compare(),
+        Some(other) => match hostile::run_as(other, arguments) {
+            Some(ran) => exit_code(ran.map(|()| true)),
+            None => compare(),
+        },
+        None => compare(),
     }
 }
 

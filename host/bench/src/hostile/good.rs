@@ -33,25 +33,28 @@ const CLOCK: u64 = u64::MAX;
 const INPUT: u64 = u64::MAX - 1;
 
 /// Starts them, and waits until each has had an answer.
-pub fn start(server: SocketAddr) -> Result<Helper> {
-    let mut helper = Helper::start(SUBCOMMAND, [server.to_string()])?;
+pub fn start(server: SocketAddr, is_encrypted: bool) -> Result<Helper> {
+    let arguments = [server.to_string(), is_encrypted.to_string()];
+    let mut helper = Helper::start(SUBCOMMAND, arguments)?;
     ensure!(helper.hear::<bool>()?, "not all connections are served");
     Ok(helper)
 }
 
-/// Runs the connections. The argument is the server's address. Each line of standard input is a number of
+/// Runs the connections. The arguments are the server's address, and whether to use TLS. Each line of standard input is a number of
 /// milliseconds to measure, after which the result is reported.
 pub fn run(mut arguments: impl Iterator<Item = String>) -> Result<()> {
     let server = arguments.next().context("no server")?.parse()?;
+    let is_encrypted = arguments.next().context("no transport")?.parse()?;
     // Otherwise a busy core would delay the client, and it would look like the server.
     super::priority::raise();
-    let mut good = Good::connect(server)?;
+    let mut good = Good::connect(server, is_encrypted)?;
     say(&true)?;
     good.run()
 }
 
 struct Good {
     server: SocketAddr,
+    is_encrypted: bool,
     lines: Vec<Line>,
     epoll: OwnedFd,
     clock: OwnedFd,
@@ -63,7 +66,7 @@ struct Good {
 }
 
 impl Good {
-    fn connect(server: SocketAddr) -> Result<Self> {
+    fn connect(server: SocketAddr, is_encrypted: bool) -> Result<Self> {
         let epoll = epoll::create(CreateFlags::CLOEXEC)?;
         let flags = TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK;
         let clock = timerfd_create(TimerfdClockId::Monotonic, flags)?;
@@ -72,6 +75,7 @@ impl Good {
         epoll::add(&epoll, input, EventData::new_u64(INPUT), EventFlags::IN)?;
         let mut good = Self {
             server,
+            is_encrypted,
             lines: Vec::new(),
             epoll,
             clock,
@@ -88,7 +92,7 @@ impl Good {
     }
 
     fn open(&self, number: u32) -> Result<Line> {
-        let line = Line::open(self.server, number)?;
+        let line = Line::open(self.server, self.is_encrypted, number)?;
         let data = EventData::new_u64(number.into());
         epoll::add(&self.epoll, line.socket(), data, EventFlags::IN)?;
         Ok(line)

@@ -73,3 +73,10 @@ pub fn say(report: &impl Serialize) -> Result<()> {
     stdout.flush()?;
     Ok(())
 }
+
+/// Waits until the benchmark wants no more, or is gone.
+pub async fn until_end_of_input() -> Result<()> {
+    let copy = || std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+    tokio::task::spawn_blocking(copy).await??;
+    Ok(())
+}

@@ -1,5 +1,6 @@
 //! One good connection.
 
+use super::wire::Wire;
 use anyhow::{Context, Result, ensure};
 use std::collections::VecDeque;
 use std::io::{ErrorKind, Read, Write};
@@ -13,7 +14,7 @@ const MESSAGE: usize = 64;
 const DEADLINE: Duration = Duration::from_secs(10);
 
 pub struct Line {
-    stream: TcpStream,
+    wire: Wire,
     number: u32,
     /// How many bytes were sent and received.
     sent: u64,
@@ -25,17 +26,18 @@ pub struct Line {
 
 impl Line {
     /// Connects, and waits until the server echoes.
-    pub fn open(server: SocketAddr, number: u32) -> Result<Self> {
-        let mut stream = TcpStream::connect_timeout(&server, DEADLINE).context("cannot connect")?;
+    pub fn open(server: SocketAddr, is_encrypted: bool, number: u32) -> Result<Self> {
+        let stream = TcpStream::connect_timeout(&server, DEADLINE).context("cannot connect")?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(DEADLINE))?;
-        stream.write_all(b"echo\n")?;
+        let mut wire = Wire::new(stream, is_encrypted)?;
+        wire.write_all(b"echo\n")?;
         let mut answer = [0; 3];
-        stream.read_exact(&mut answer).context("not served")?;
+        wire.read_exact(&mut answer).context("not served")?;
         ensure!(&answer == b"ok\n", "the service answers {answer:?}");
-        stream.set_nonblocking(true)?;
+        wire.socket().set_nonblocking(true)?;
         Ok(Self {
-            stream,
+            wire,
             number,
             sent: 0,
             received: 0,
@@ -45,7 +47,7 @@ impl Line {
     }
 
     pub fn socket(&self) -> &TcpStream {
-        &self.stream
+        self.wire.socket()
     }
 
     /// Returns why it is of no use any more.
@@ -59,7 +61,7 @@ impl Line {
             return;
         }
         let message: [u8; MESSAGE] = std::array::from_fn(|at| self.byte(self.sent + at as u64));
-        match self.stream.write(&message) {
+        match self.wire.write(&message) {
             Ok(MESSAGE) => {
                 self.sent += MESSAGE as u64;
                 self.waiting.push_back(scheduled);
@@ -74,7 +76,7 @@ impl Line {
         let mut buffer = [0; 4096];
         let mut answered = Vec::new();
         while self.failure.is_none() {
-            match self.stream.read(&mut buffer) {
+            match self.wire.read(&mut buffer) {
                 Ok(0) => self.fail("the server has ended it".to_owned()),
                 Ok(count) => answered.extend(self.check(&buffer[..count])),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break,

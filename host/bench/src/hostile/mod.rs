@@ -2,101 +2,95 @@
 
 mod act;
 mod bad;
+mod beside;
+mod case;
 mod good;
+mod handshakes;
 mod helper;
+mod hoards;
+mod instances;
 mod line;
+mod log;
 mod options;
 mod priority;
 mod server;
 mod table;
+mod tls;
 mod watch;
 mod window;
+mod wire;
 
-pub use bad::{SUBCOMMAND as BAD, run as bad_as};
-pub use good::{SUBCOMMAND as GOOD, run as good_as};
-
+use crate::report::Grid;
 use crate::work;
-use act::Act;
 use anyhow::{Context, Result};
-use bad::{Deeds, Mode};
+use case::Case;
 use clap::Parser;
-use helper::Helper;
 use options::Options;
 use server::Site;
 use std::process::ExitCode;
-use std::time::Duration;
-use table::{Measured, Row};
-use watch::Most;
-use window::Noticed;
+use table::Measured;
 
 /// The subcommand of this program.
 pub const SUBCOMMAND: &str = "hostile";
+
+/// Runs one of the processes that this benchmark starts, if the subcommand names one.
+pub fn run_as(subcommand: &str, arguments: impl Iterator<Item = String>) -> Option<Result<()>> {
+    Some(match subcommand {
+        good::SUBCOMMAND => good::run(arguments),
+        bad::SUBCOMMAND => bad::run(arguments),
+        tls::HANDSHAKES => tls::handshake_as(arguments),
+        tls::NATIVE => tls::serve_as(arguments),
+        _ => return None,
+    })
+}
 
 /// Parses the command line, without the program's name, measures, and prints the tables.
 pub fn main() -> ExitCode {
     let options = Options::parse_from(std::env::args().skip(1));
     if options.list {
-        for act in Act::ALL {
-            println!("{:<12} {}", act.name, act.about);
+        for case in Case::all() {
+            println!("{:<12} {}", case.name(), case.about());
         }
         return ExitCode::SUCCESS;
     }
     crate::exit_code(run(&options))
 }
 
-/// Returns whether every act was measured.
+/// Returns whether everything was measured.
 fn run(options: &Options) -> Result<bool> {
     work::raise_descriptor_limit().context("the limit of descriptors")?;
     let site = Site::prepare(options)?;
-    let mut all = Vec::new();
+    let mut acts = Vec::new();
     let mut is_complete = true;
-    for act in options.chosen() {
-        match measure(&site, options, act) {
-            Ok(measured) => {
-                print!("{}\n", table::of(&measured).text());
-                all.push(measured);
-            }
-            Err(error) => {
-                is_complete = false;
-                eprintln!("error: {}: {error:#}", act.name);
-            }
+    for case in options.chosen() {
+        if let Err(error) = measure(&site, options, case, &mut acts) {
+            is_complete = false;
+            eprintln!("error: {}: {error:#}", case.name());
         }
     }
-    print!("{}", table::summary(&all).text());
+    if !acts.is_empty() {
+        show(&table::summary(&acts));
+    }
     Ok(is_complete)
 }
 
-/// Measures the good connections alone and beside hostile ones, on one server.
-fn measure(site: &Site, options: &Options, act: Act) -> Result<Measured> {
-    let server = site.start()?;
-    let duration = Duration::from_secs(options.seconds.into());
-    let mut good = good::start(server.address()).context("good connections")?;
-    let mut rows = vec![row("alone", &mut good, server.id(), duration, || Ok(None))?];
-    for mode in [Mode::Staying, Mode::Returning] {
-        let bad = bad::start(server.address(), act.line, options.hostile, mode);
-        let bad = bad.context("hostile connections")?;
-        let end = || bad.end().map(Some);
-        rows.push(row(mode.name(), &mut good, server.id(), duration, end)?);
-    }
-    Ok(Measured { act, rows })
+fn measure(site: &Site, options: &Options, case: Case, acts: &mut Vec<Measured>) -> Result<()> {
+    let grids = match case {
+        Case::Act(act) => {
+            let measured = beside::measure(site, options, act)?;
+            let grid = table::of(&measured);
+            acts.push(measured);
+            vec![grid]
+        }
+        Case::Handshakes => handshakes::measure(site, options)?,
+        Case::Hoards => hoards::measure(site)?,
+        Case::Instances => instances::measure(site, options)?,
+        Case::Log => log::measure(site, options)?,
+    };
+    grids.iter().for_each(show);
+    Ok(())
 }
 
-/// Measures once. `end` ends the hostile connections.
-fn row(
-    name: &'static str,
-    good: &mut Helper,
-    server: u32,
-    duration: Duration,
-    end: impl FnOnce() -> Result<Option<Deeds>>,
-) -> Result<Row> {
-    good.tell(&duration.as_millis().to_string())?;
-    let mut most = Most::default();
-    most.watch(server, duration)?;
-    let noticed: Noticed = good.hear()?;
-    Ok(Row {
-        name,
-        noticed,
-        deeds: end()?,
-        most,
-    })
+fn show(grid: &Grid) {
+    println!("{}", grid.text());
 }

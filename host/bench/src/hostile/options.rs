@@ -1,8 +1,9 @@
 //! The command line of `evconn-bench hostile`.
 
-use super::act::Act;
+use super::case::Case;
 use clap::Parser;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Measure what good connections notice of hostile ones on the same server.
 ///
@@ -17,8 +18,8 @@ use std::path::PathBuf;
 #[command(name = "hostile", bin_name = "evconn-bench hostile")]
 pub struct Options {
     /// Only these acts, separated by commas
-    #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = Act::of)]
-    pub acts: Vec<Act>,
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = Case::of)]
+    pub acts: Vec<Case>,
     /// Duration of each measurement in seconds
     #[arg(long, value_name = "S", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=3600))]
     pub seconds: u32,
@@ -42,16 +43,21 @@ pub struct Options {
 }
 
 impl Options {
-    /// Returns the acts to measure, in their own order.
-    pub fn chosen(&self) -> impl Iterator<Item = Act> {
-        let is_chosen = |act: &Act| self.acts.is_empty() || self.acts.contains(act);
-        Act::ALL.iter().copied().filter(is_chosen)
+    /// Returns what to measure, in its own order.
+    pub fn chosen(&self) -> impl Iterator<Item = Case> {
+        let is_chosen = |case: &Case| self.acts.is_empty() || self.acts.contains(case);
+        Case::all().filter(is_chosen)
+    }
+
+    /// Returns how long each measurement takes.
+    pub fn duration(&self) -> Duration {
+        Duration::from_secs(self.seconds.into())
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Options;
+    use super::{Case, Options};
     use clap::{CommandFactory, Parser};
 
     #[test]
@@ -62,7 +68,7 @@ mod tests {
     #[test]
     fn acts_are_chosen_by_name_and_keep_their_order() {
         let options = Options::try_parse_from(["hostile", "--acts", "sleep,spin"]).expect("valid");
-        let names: Vec<_> = options.chosen().map(|act| act.name).collect();
+        let names: Vec<_> = options.chosen().map(Case::name).collect();
         assert_eq!(names, ["spin", "sleep"]);
         assert!(Options::try_parse_from(["hostile", "--acts", "smile"]).is_err());
     }

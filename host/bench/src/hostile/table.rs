@@ -115,10 +115,10 @@ fn errors(noticed: &Noticed) -> String {
     }
 }
 
-fn head(names: &[&str]) -> Vec<String> {
+pub fn head(names: &[&str]) -> Vec<String> {
     names.iter().map(|&name| name.to_owned()).collect()
 }
 
-fn or_none(value: Option<f64>) -> String {
+pub fn or_none(value: Option<f64>) -> String {
     value.map_or("–".to_owned(), number)
 }
