@@ -30,6 +30,8 @@ mod examples;
 mod grants;
 mod greet;
 mod handle;
+#[cfg(target_os = "linux")]
+mod hostile;
 mod hygiene;
 mod isolation;
 mod languages;

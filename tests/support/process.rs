@@ -107,6 +107,11 @@ impl Evconn {
         self.errors.wait_for(what)
     }
 
+    /// Returns its log so far.
+    pub fn log_so_far(&self) -> String {
+        self.errors.so_far()
+    }
+
     pub fn id(&self) -> Pid {
         Pid::from_child(&self.child)
     }

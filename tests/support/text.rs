@@ -44,6 +44,11 @@ impl Text {
         text
     }
 
+    /// Returns what was read until now.
+    pub fn so_far(&self) -> String {
+        self.state().text()
+    }
+
     /// Waits until all of it was read.
     pub fn wait_for_end(&self) -> String {
         let state = self.wait_until(|state| state.has_ended);

@@ -136,13 +136,17 @@ impl Process {
         children.filter_map(Self::of).collect()
     }
 
-    /// Whether it has this socket.
-    fn has(&self, inode: &str) -> bool {
-        let target = format!("socket:[{inode}]");
+    /// What its descriptors are: names of files, or such as `socket:[4711]`.
+    pub fn descriptors(&self) -> Vec<String> {
         let open = fs::read_dir(format!("/proc/{}/fd", self.pid));
         let open = open.into_iter().flatten().flatten();
-        let links = open.map(|entry| fs::read_link(entry.path()));
-        links.flatten().any(|link| link.as_os_str() == &*target)
+        let links = open.filter_map(|entry| fs::read_link(entry.path()).ok());
+        links.map(|it| it.to_string_lossy().into_owned()).collect()
+    }
+
+    /// Whether it has this socket.
+    fn has(&self, inode: &str) -> bool {
+        self.descriptors().contains(&format!("socket:[{inode}]"))
     }
 
     /// Whether it has the other end of this connection over IPv4.

@@ -4,6 +4,7 @@
 
 mod client;
 mod family;
+mod hostile;
 mod kit;
 mod machine;
 mod options;
@@ -30,16 +31,24 @@ use std::num::NonZero;
 use std::process::ExitCode;
 use tokio::runtime::{Builder, Runtime};
 
-/// Runs the benchmark, one of the servers that it compares, or one of its clients.
+/// Runs a benchmark, one of the servers that it compares, or one of its clients.
 pub fn main() -> ExitCode {
     let mut arguments = env::args().skip(1);
     let first = arguments.next();
-    if first.as_deref() == Some(peers::SUBCOMMAND) {
-        return exit_code(peers::serve_as(arguments).map(|()| true));
+    match first.as_deref() {
+        Some(peers::SUBCOMMAND) => exit_code(peers::serve_as(arguments).map(|()| true)),
+        Some(client::SUBCOMMAND) => exit_code(client::hold_as(arguments).map(|()| true)),
+        Some(hostile::SUBCOMMAND) => hostile::main(),
+        Some(other) => match hostile::run_as(other, arguments) {
+            Some(ran) => exit_code(ran.map(|()| true)),
+            None => compare(),
+        },
+        None => compare(),
     }
-    if first.as_deref() == Some(client::SUBCOMMAND) {
-        return exit_code(client::hold_as(arguments).map(|()| true));
-    }
+}
+
+/// Compares the servers.
+fn compare() -> ExitCode {
     match options::parse() {
         Ok(asked) => exit_code(run(&asked)),
         Err(code) => code,

@@ -1,7 +1,7 @@
 //! The result of a measurement, and statistics of several results.
 
 use crate::usage::Memory;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// The result of measuring a server once.
@@ -36,7 +36,7 @@ impl Sample {
 }
 
 /// The latency of an operation, in microseconds, as percentiles.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Latency {
     pub p50: f64,
     pub p99: f64,

@@ -38,7 +38,7 @@ impl Kit {
         let target = target_directory()?;
         let evconn = match evconn {
             Some(evconn) => evconn.to_owned(),
-            None => build_evconn(&target).context("the command evconn")?,
+            None => build_evconn(&target, "bench").context("the command evconn")?,
         };
         let directory = target.join("tmp/compare");
         let prepare = || -> Result<()> {
@@ -114,12 +114,12 @@ fn target_directory() -> Result<PathBuf> {
     target.map(Path::to_owned).context("no target directory")
 }
 
-/// Builds the command with the profile of `cargo bench`. It belongs to another package, whose programs
-/// cargo does not build for this one.
-fn build_evconn(target: &Path) -> Result<PathBuf> {
+/// Builds the command with a profile: that of `cargo bench`, or `release`. It belongs to another package,
+/// whose programs cargo does not build for this one.
+pub fn build_evconn(target: &Path, profile: &str) -> Result<PathBuf> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut build = Command::new(cargo);
-    build.args(["build", "--profile", "bench", "--package", "evconn-cli"]);
+    build.args(["build", "--profile", profile, "--package", "evconn-cli"]);
     build.arg("--target-dir").arg(target);
     build.current_dir(env!("CARGO_MANIFEST_DIR"));
     ensure!(build.status()?.success(), "{build:?} failed");

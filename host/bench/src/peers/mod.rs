@@ -12,6 +12,7 @@ use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use tokio::net::{TcpListener, TcpSocket};
 
 /// The subcommand of this program that runs one of its servers. For the benchmark itself only.
 pub const SUBCOMMAND: &str = "peer";
@@ -239,6 +240,15 @@ pub fn serve_as(mut arguments: impl Iterator<Item = String>) -> Result<()> {
         Some("wasmtime-wasi") => wasmtime_wasi::serve(connections.max(CONNECTIONS)),
         other => bail!("there is no server {other:?} in this program"),
     }
+}
+
+/// Listens on any port, and says so.
+pub fn listen() -> Result<TcpListener> {
+    let socket = TcpSocket::new_v4()?;
+    socket.bind(ANY_PORT.into())?;
+    let listener = socket.listen(BACKLOG as u32)?;
+    announce(listener.local_addr()?)?;
+    Ok(listener)
 }
 
 /// Prints where a server listens, as evconn does.

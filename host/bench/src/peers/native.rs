@@ -1,10 +1,9 @@
 //! The server that one would write with tokio: an accept loop, and a task for each connection.
 
-use super::{ANY_PORT, BACKLOG, announce};
 use anyhow::Result;
 use std::io;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::net::TcpStream;
 
 /// Serves. Each connection has a buffer of `buffer` bytes.
 pub fn serve(buffer: usize) -> Result<()> {
@@ -12,10 +11,7 @@ pub fn serve(buffer: usize) -> Result<()> {
 }
 
 async fn accept(buffer: usize) -> Result<()> {
-    let socket = TcpSocket::new_v4()?;
-    socket.bind(ANY_PORT.into())?;
-    let listener = socket.listen(BACKLOG as u32)?;
-    announce(listener.local_addr()?)?;
+    let listener = super::listen()?;
     loop {
         let (stream, _) = listener.accept().await?;
         stream.set_nodelay(true)?;

@@ -1,0 +1,125 @@
+//! Hostile guests and peers: beside them a polite connection gets its echo, the server goes on, nothing of them
+//! is left, and the log says what became of them. `evconn-bench hostile` measures how long the echo takes.
+
+mod acts;
+mod peers;
+mod start;
+mod traps;
+
+use crate::support::peer::{ask, connect};
+use crate::support::process::Evconn;
+use crate::support::scratch::Scratch;
+use crate::support::workers::{Process, wait_for_workers};
+use crate::support::{eventually, pattern};
+use rustix::process::Signal;
+use socket2::SockRef;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+/// The service that does what its peer's first line says.
+const HOSTILE: &str = evconn_artifacts::HOSTILE_PATH;
+
+/// How many hostile connections there are at a time.
+const HOSTILE_PEERS: usize = 8;
+
+/// A server with one worker, which is to be as it was when the hostile connections are gone.
+struct Site {
+    evconn: Evconn,
+    address: SocketAddr,
+    worker: Process,
+    /// The descriptors of its worker before the first connection.
+    descriptors: usize,
+}
+
+impl Site {
+    fn start(component: &str, flags: &[&str]) -> Self {
+        let listen = ["serve", component, "--listen", "127.0.0.1:0"];
+        let evconn = Evconn::start(&[&listen[..], &["--processes", "1"], flags].concat());
+        let address = evconn.address();
+        let worker = wait_for_workers(&evconn, 1).remove(0);
+        let descriptors = descriptors(&worker);
+        Self {
+            evconn,
+            address,
+            worker,
+            descriptors,
+        }
+    }
+
+    /// Opens connections that have begun an act.
+    fn act(&self, act: &str) -> Vec<TcpStream> {
+        let begin = |_| {
+            let mut peer = connect(self.address);
+            ask(&mut peer, &format!("{act}\n"), "ok\n");
+            peer
+        };
+        (0..HOSTILE_PEERS).map(begin).collect()
+    }
+
+    /// A new connection gets every byte back.
+    fn is_polite(&self) {
+        let mut peer = connect(self.address);
+        ask(&mut peer, "echo\n", "ok\n");
+        echoes(&mut peer);
+    }
+
+    /// Waits until nothing is left of its connections.
+    fn is_as_before(&self) {
+        eventually("its worker has no more descriptors than before", || {
+            (descriptors(&self.worker) <= self.descriptors).then_some(())
+        });
+    }
+
+    /// How many lines of the log contain this.
+    fn told(&self, what: &str) -> usize {
+        let log = self.evconn.log_so_far();
+        log.lines().filter(|line| line.contains(what)).count()
+    }
+
+    /// Ends the server, which still has its worker and nothing else, and returns its log.
+    fn end(self) -> String {
+        self.is_as_before();
+        assert!(self.worker.exists(), "its worker was replaced");
+        self.evconn.signal(Signal::TERM);
+        let ended = self.evconn.wait();
+        assert_eq!(ended.status.code(), Some(0), "{}", ended.stderr);
+        assert!(!self.worker.exists(), "its worker is left");
+        ended.stderr
+    }
+}
+
+/// Returns how many descriptors a process has, but for the compiled code that wasmtime keeps for the next
+/// instance, and for what wakes threads, some of which is made when they first wait.
+fn descriptors(process: &Process) -> usize {
+    const KEPT: [&str; 2] = ["/memfd:wasm-memory-image", "anon_inode:[eventfd]"];
+    let is_kept = |it: &String| KEPT.iter().any(|kept| it.starts_with(kept));
+    let all = process.descriptors();
+    all.iter().filter(|it| !is_kept(it)).count()
+}
+
+/// More than one read of the service returns, byte by byte what was sent.
+fn echoes(peer: &mut TcpStream) {
+    for part in pattern(32 << 10).chunks(4096) {
+        peer.write_all(part).expect("sent");
+        let mut back = vec![0; part.len()];
+        peer.read_exact(&mut back).expect("an echo");
+        assert!(back == part, "other bytes came back");
+    }
+}
+
+/// Closes a connection with a reset.
+fn reset(peer: TcpStream) {
+    let linger = SockRef::from(&peer).set_linger(Some(Duration::ZERO));
+    linger.expect("linger set");
+}
+
+/// A directory for hoarders of files, and the flags that grant it, and sockets.
+fn granted() -> (Scratch, Vec<String>) {
+    let scratch = Scratch::new();
+    let directory = scratch.join("granted");
+    std::fs::create_dir(&directory).expect("a directory");
+    let grant = format!("{}::/granted", directory.display());
+    let flags = ["--dir", &grant, "--inherit-network"].map(str::to_owned);
+    (scratch, flags.to_vec())
+}
