@@ -1,8 +1,8 @@
 //! The flags for what a connection may use, and all of them together.
 
-use super::values::{ByteLimit, TimeLimit, byte_limit, bytes, some_seconds, time_limit};
+use super::values::{ByteLimit, TimeLimit, byte_limit, bytes, cpu_share, some_seconds, time_limit};
 use clap::{Args, value_parser};
-use evconn::Limits;
+use evconn::{CpuShare, Limits};
 use std::time::Duration;
 
 #[derive(Args, Debug)]
@@ -62,6 +62,11 @@ pub struct LimitArgs {
     /// It is measured in time slices of about 1 ms. Waiting does not count.
     #[arg(long, value_name = "SECONDS", value_parser = some_seconds, allow_negative_numbers = true)]
     cpu_timeout: Option<Duration>,
+    /// Share of each core that connections get which have used a lot of CPU time, in percent
+    ///
+    /// They are served when no other connection needs the core, and always get this share of it. From 1.5 to 50.
+    #[arg(long, value_name = "PERCENT", default_value = "5", value_parser = cpu_share, allow_negative_numbers = true)]
+    cpu_share: CpuShare,
     /// Maximum number of bytes per second that are logged about connections; `none` is no limit
     ///
     /// It limits what their services print, are denied, or fail with. One peer may have half of it. Further lines are
@@ -71,6 +76,10 @@ pub struct LimitArgs {
 }
 
 impl LimitArgs {
+    pub fn cpu_share(&self) -> CpuShare {
+        self.cpu_share
+    }
+
     pub fn limits(&self) -> Limits {
         Limits {
             max_connections: self.max_connections as usize,

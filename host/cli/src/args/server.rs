@@ -11,7 +11,7 @@ use crate::sys::sandbox;
 use clap::Args;
 #[cfg(unix)]
 use evconn::sockets::Resolver;
-use evconn::{GrantError, Grants, Limits, Reuse, ServerBuilder, Shutdown};
+use evconn::{CpuShare, GrantError, Grants, Limits, Reuse, ServerBuilder, Shutdown};
 use std::num::{NonZero, NonZeroU32};
 #[cfg(unix)]
 use std::sync::Arc;
@@ -51,6 +51,11 @@ impl ServerArgs {
             None => cores(),
             Some(_) => NonZero::<usize>::MIN,
         })
+    }
+
+    /// Returns the share of each core that connections get which have used a lot of CPU time.
+    pub fn cpu_share(&self) -> CpuShare {
+        self.limits.cpu_share()
     }
 
     /// Returns the number of processes that serve connections.

@@ -1,5 +1,6 @@
 //! Values that several flags have.
 
+use evconn::CpuShare;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
@@ -9,6 +10,14 @@ pub fn seconds(text: &str) -> Result<Duration, String> {
         .ok()
         .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
         .ok_or_else(|| "expected a number of seconds, such as 10 or 0.5".to_owned())
+}
+
+/// A share of a core in percent.
+pub fn cpu_share(text: &str) -> Result<CpuShare, String> {
+    let percent = text.parse().ok();
+    percent
+        .and_then(CpuShare::percent)
+        .ok_or_else(|| "expected a percentage from 1.5 to 50, such as 5".to_owned())
 }
 
 /// A number of seconds, whole or not, but not 0.

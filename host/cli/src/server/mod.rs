@@ -82,7 +82,8 @@ impl Plan {
         let host = evconn::Host::builder()
             .limits(&limits)
             .cache(self.cache.cache())
-            .workers(self.server.workers());
+            .workers(self.server.workers())
+            .cpu_share(self.server.cpu_share());
         let app = App::new(
             host.build()?,
             &self.component,

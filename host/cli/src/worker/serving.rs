@@ -77,7 +77,10 @@ async fn server(
         max_connections: start.capacity,
         ..limits
     };
-    let host = Host::builder().limits(&pool).workers(plan.server.workers());
+    let host = Host::builder()
+        .limits(&pool)
+        .workers(plan.server.workers())
+        .cpu_share(plan.server.cpu_share());
     let host = mapped(host, listener).build()?;
     let ingress = plan.ingress.ingress_with(start.certificate)?;
     set_ticket_keys(&ingress, start.ticket_keys.as_ref());

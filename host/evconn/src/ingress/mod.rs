@@ -124,14 +124,6 @@ impl Ingress {
         None
     }
 
-    /// Returns whether connections are encrypted.
-    pub(crate) fn has_tls(&self) -> bool {
-        #[cfg(feature = "tls")]
-        return self.tls.is_some();
-        #[cfg(not(feature = "tls"))]
-        false
-    }
-
     /// Returns whether a proxy announces the peers.
     pub(crate) fn has_proxy(&self) -> bool {
         self.proxy.is_some()

@@ -11,7 +11,7 @@ use super::sys;
 use crate::limits::Decaying;
 use std::cell::Cell;
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{LazyLock, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -36,6 +36,8 @@ pub(crate) struct Meter {
     untold: AtomicU64,
     unpaid: AtomicU64,
     payer: OnceLock<Box<dyn Payer>>,
+    /// How many times the connection went to the background.
+    moves: AtomicU32,
 }
 
 /// The peer of a connection, which pays for it together with the peer's other connections.
@@ -95,6 +97,7 @@ impl Meter {
             untold: AtomicU64::new(0),
             unpaid: AtomicU64::new(0),
             payer: OnceLock::new(),
+            moves: AtomicU32::new(0),
         }
     }
 
@@ -105,14 +108,19 @@ impl Meter {
         let _ = self.payer.set(payer);
     }
 
-    /// Charges for something that the meter cannot measure, or that is about to happen.
-    pub fn charge_for(&self, time: Duration) {
-        self.add(nanoseconds(time), Now::read());
-    }
-
     /// Returns the time charged so far.
     pub fn used(&self) -> Duration {
         Duration::from_nanos(self.used.load(Ordering::Relaxed))
+    }
+
+    /// Returns how many times the connection went to the background.
+    pub fn moves(&self) -> u32 {
+        self.moves.load(Ordering::Relaxed)
+    }
+
+    /// Counts that the connection goes to the background.
+    pub(super) fn count_move(&self) {
+        self.moves.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Returns by how much the connection has exceeded its share, in microseconds, as far as that has not decayed until
@@ -373,7 +381,7 @@ mod tests {
     fn the_peer_pays_for_what_is_not_light() {
         let payments = Arc::default();
         let meter = meter(None);
-        let spend = |time| meter.charge_for(Duration::from_micros(time));
+        let spend = |time: u64| meter.add(time * 1_000, Now::read());
         spend(70);
         meter.set_payer(Box::new(Account(Arc::clone(&payments))));
         assert!(meter.excess(Now::read()) > 40_000);

@@ -4,7 +4,6 @@ use super::connections::{Connections, Slot};
 use super::cuts::Cuts;
 use super::end::End;
 use super::peers::PeerConnection;
-use crate::limits::counted_as;
 use crate::runtime::Meter;
 use crate::sockets::{Endpoint, Peer};
 use std::pin::pin;
@@ -26,6 +25,7 @@ pub(super) async fn serve(server: Arc<Connections>, accepted: Accepted) {
         slot,
     } = accepted;
     tracing::debug!(number, peer = %Peer::of(&endpoint), "connection accepted");
+    let meter = Arc::new(Meter::new(server.limits().cpu_timeout));
     let end = {
         let limits = server.limits();
         let instances = server.instances();
@@ -46,7 +46,7 @@ pub(super) async fn serve(server: Arc<Connections>, accepted: Accepted) {
             counted = admit(&server, &endpoint, &slot)?;
             // All that follows is charged to the connection and its peer, and continues in the background if they
             // have used a lot.
-            let meter = Arc::new(meter(&server, &endpoint));
+            charge_peer(&server, &endpoint, &meter);
             let background = instances.service().host().background();
             if let Some(handshake) = ingress.handshake(&endpoint) {
                 let peer = endpoint
@@ -83,22 +83,23 @@ pub(super) async fn serve(server: Arc<Connections>, accepted: Accepted) {
     };
     server.counters.end(end.kind());
     end.log(number, &Peer::of(&endpoint), &server.log);
+    tracing::debug!(
+        number,
+        cpu_time = ?meter.used(),
+        moved_to_background = meter.moves(),
+        "connection accounted for"
+    );
     // In this order: the next connection is accepted after this one is closed.
     drop(endpoint);
     drop(slot);
 }
 
-/// Returns the meter of a connection whose peer is known.
-fn meter(server: &Connections, endpoint: &Endpoint) -> Meter {
-    let meter = Meter::new(server.limits().cpu_timeout);
+/// Has the peer of a connection pay for it, now that the peer is known.
+fn charge_peer(server: &Connections, endpoint: &Endpoint, meter: &Meter) {
     if endpoint.has_peer_address() {
-        let peer = counted_as(
-            endpoint.peer_address().ip(),
-            server.limits().peer_ipv6_prefix,
-        );
-        meter.set_payer(Box::new(server.accounts.of(peer)));
+        let peer = endpoint.peer_address().ip();
+        meter.set_payer(Box::new(server.account_of(peer)));
     }
-    meter
 }
 
 /// Checks whether the peer may be served, and counts its connection if it may.

@@ -3,7 +3,7 @@
 //!
 //! [`connection`](super::connection) has the life of each connection.
 
-use super::accounts::Accounts;
+use super::accounts::{Accounts, PeerAccount};
 use super::connection::{Accepted, serve};
 use super::counters::Counters;
 use super::end::End;
@@ -31,7 +31,7 @@ pub(super) struct Connections {
     pub peers: PeerFilter,
     permits: PermitSource,
     pub per_peer: PeerCounts,
-    pub accounts: Accounts,
+    accounts: Accounts,
     handshakes: Handshakes,
     /// The instances that serve the next connection.
     instances: RwLock<Arc<Instances>>,
@@ -116,6 +116,12 @@ impl Connections {
     pub async fn done(&self) {
         self.tasks.close();
         self.tasks.wait().await;
+    }
+
+    /// Returns the account of a peer.
+    pub fn account_of(&self, peer: IpAddr) -> PeerAccount {
+        self.accounts
+            .of(counted_as(peer, self.limits.peer_ipv6_prefix))
     }
 
     pub fn limits(&self) -> Limits {

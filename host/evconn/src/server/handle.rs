@@ -3,8 +3,10 @@
 use super::connections::Connections;
 use crate::service::{Instances, Reuse};
 use crate::{Error, Served, Service};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 /// A handle to a [`Server`](super::Server), to be used while it runs. Clones refer to the same server.
@@ -52,6 +54,13 @@ impl ServerHandle {
     /// Returns how many connections are open.
     pub fn open(&self) -> usize {
         self.connections.open()
+    }
+
+    /// Returns how much CPU time the connections of a peer have used in excess of their shares, in all processes of
+    /// the server. Half of it is forgotten after each second. The share of a connection is a hundredth of a core: see
+    /// [`HostBuilder::cpu_share`](crate::HostBuilder::cpu_share).
+    pub fn cpu_excess(&self, peer: IpAddr) -> Duration {
+        self.connections.account_of(peer).excess()
     }
 
     /// Waits until the server begins to shut down. From then on it is not ready any more, although it may

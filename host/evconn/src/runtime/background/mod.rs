@@ -55,6 +55,7 @@ impl Background {
                 Ended::Done(output) => return output,
                 Ended::Left(run) => run,
             };
+            meter.count_move();
             let stretch = self.stretch(run, meter, Place::Background);
             run = match self.threads.run(stretch, meter).await {
                 Ended::Done(output) => return output,
