@@ -1,6 +1,7 @@
 //! Hostile guests and peers: beside them a polite connection gets its echo, the server goes on, nothing of them
 //! is left, and the log says what became of them. `evconn-bench hostile` measures how long the echo takes.
 
+mod accounts;
 mod acts;
 mod peers;
 mod start;
