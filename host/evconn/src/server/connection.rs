@@ -47,6 +47,7 @@ pub(super) async fn serve(server: Arc<Connections>, accepted: Accepted) {
             let meter = Arc::new(Meter::new(limits.cpu_timeout));
             let guest = Arc::clone(&instances).serve(
                 Arc::clone(&slot),
+                slot.kept_permit(),
                 Arc::clone(&endpoint),
                 number,
                 Arc::clone(&meter),

@@ -11,6 +11,7 @@ use crate::connection::{OnRelease, Parts};
 use crate::limits::Limits;
 use crate::listener::{ConnectionCallback, Permit, PermitSource};
 use crate::service::Instances;
+use std::any::Any;
 use std::convert::Infallible;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -150,21 +151,27 @@ impl Connections {
 pub(super) struct Slot {
     connections: Arc<Connections>,
     _on_release: OnRelease,
-    permit: Option<Permit>,
+    permit: Option<Arc<Permit>>,
     token: Option<TaskTrackerToken>,
 }
 
 impl Slot {
     /// Returns its permit.
     pub fn permit(&self) -> Option<&Permit> {
-        self.permit.as_ref()
+        self.permit.as_deref()
+    }
+
+    /// Returns the permit, for what may last longer than the connection.
+    pub fn kept_permit(&self) -> Option<Arc<dyn Any + Send + Sync>> {
+        let permit = self.permit.clone();
+        permit.map(|permit| permit as _)
     }
 
     fn new(connections: &Arc<Connections>, permit: Option<Permit>, on_release: OnRelease) -> Self {
         Self {
             connections: Arc::clone(connections),
             _on_release: on_release,
-            permit,
+            permit: permit.map(Arc::new),
             token: Some(connections.tasks.token()),
         }
     }

@@ -1,7 +1,7 @@
 //! The instances that serve connections: a fresh one for each connection, or one that has served others
 //! before.
 
-use super::instance::{Instance, Outcome, Spent};
+use super::instance::{Instance, KeptPermit, Outcome, Spent};
 use super::{Failure, Origin, Service};
 use crate::limits::Limits;
 use crate::runtime::Meter;
@@ -81,10 +81,11 @@ impl Instances {
     }
 
     /// Serves a connection, whose end is up to the caller, with an instance. The connection's slot,
-    /// `_place`, is kept until this is done.
+    /// `_place`, is kept until this is done, and its `permit` until the last socket of its guest is closed.
     pub async fn serve(
         self: Arc<Self>,
         _place: impl Send,
+        permit: Option<KeptPermit>,
         endpoint: Arc<Endpoint>,
         number: u64,
         meter: Arc<Meter>,
@@ -100,7 +101,7 @@ impl Instances {
                 Box::pin(Instance::new(&self.service, &self.limits, origin, meter)).await?
             }
         };
-        let result = match instance.begin(&endpoint, origin, meter) {
+        let result = match instance.begin(&endpoint, origin, meter, permit) {
             Ok(connection) => instance.handle(connection).await,
             Err(error) => Err(error),
         };
@@ -164,7 +165,7 @@ impl Instances {
     }
 
     fn keep(self: Arc<Self>, mut instance: Instance) {
-        instance.settle();
+        instance.rest();
         let mut idle = self.idle();
         if idle.retired {
             return;
