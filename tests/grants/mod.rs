@@ -4,6 +4,7 @@ mod command;
 mod files;
 mod network;
 mod printed;
+mod resources;
 
 use crate::support::descriptors::unchanged;
 use crate::support::{DEADLINE, Server, TEST_GUEST, exchange, host};

@@ -57,8 +57,8 @@ async fn a_trap_names_its_remedy() {
             "resource has children: drop what was made of a resource before the resource itself",
         ),
         (
-            "random 1048577",
-            "get-random-bytes gives 1048576 bytes at most, not 1048577: call it several times",
+            "random 262145",
+            "get-random-bytes gives 262144 bytes at most, not 262145: call it several times",
         ),
         (
             "recurse",

@@ -10,7 +10,8 @@ use evconn::Host;
 pub struct Needs {
     /// Maximum number of open connections.
     pub max_connections: usize,
-    /// Descriptors of a connection: 1, or 2 if its service connects to others.
+    /// Descriptors of a connection: 1, or 2 if its service can open others. More of them come from what the
+    /// connections leave, if they leave any.
     pub descriptors_each: usize,
     /// Memories of a connection's instance: 1, or more if it is composed of several components.
     pub memories_each: usize,

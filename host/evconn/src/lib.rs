@@ -63,6 +63,7 @@ mod bindings;
 mod compose;
 mod connection;
 mod error;
+mod files;
 pub mod guests;
 mod ingress;
 mod interfaces;

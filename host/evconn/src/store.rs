@@ -1,5 +1,6 @@
 //! The store state of the long-running components: acceptors and programs.
 
+use crate::files::{FilesView, Operations};
 use crate::limits::Allowance;
 use crate::sockets::{TcpCtx, TcpCtxView, TcpView};
 use wasmtime::component::ResourceTable;
@@ -8,6 +9,7 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 pub(crate) struct StoreState {
     wasi: WasiCtx,
     tcp: TcpCtx,
+    operations: Operations,
     pub table: ResourceTable,
     /// The limit of its memory, if there is one.
     pub allowance: Allowance,
@@ -18,6 +20,7 @@ impl StoreState {
         Self {
             wasi,
             tcp,
+            operations: Operations::default(),
             table: ResourceTable::new(),
             allowance: Allowance::unlimited(),
         }
@@ -25,6 +28,12 @@ impl StoreState {
 
     pub fn sockets(&self) -> &TcpCtx {
         &self.tcp
+    }
+}
+
+impl FilesView for StoreState {
+    fn operations(&self) -> &Operations {
+        &self.operations
     }
 }
 

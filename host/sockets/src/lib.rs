@@ -42,6 +42,7 @@
 //! | --- | --- |
 //! | every host | [`p2`], [`TcpView`], [`TcpCtxView`], [`TcpCtx`], [`Policy`], [`TcpOptions`] |
 //! | rules besides a policy | [`Destinations`], [`Place`], [`UdpRules`], [`OnDenied`], [`Resolver`] |
+//! | what a guest may use | [`Account`], [`AccountLimits`], [`SharedDescriptors`] |
 //! | sockets that the host opens | [`listen()`], [`refuse_connections`], [`TcpSocket::from_tcp_listener`], [`TcpSocket::from_unix_listener`] |
 //! | connections that move between stores | [`p2::take`], [`p2::give`], [`Endpoint`], [`Plain`], [`Peer`] |
 //!
@@ -68,9 +69,9 @@ pub use error::ErrorCode;
 pub use listen::refuse_connections;
 pub use p2::{TcpCtxView, TcpView};
 pub use policy::{
-    Denial, Destination, Destinations, InvalidDestination, IpAddressFamily, OnDenied, Place,
-    PlaceHost, Policy, Protocol, Refusals, ResolveAddressStream, Resolver, TcpCtx, UdpRules, Use,
-    resolve_name, scope_of,
+    Account, AccountLimits, Charge, Counted, Denial, Destination, Destinations, InvalidDestination,
+    IpAddressFamily, OnDenied, Place, PlaceHost, Policy, Protocol, Refusals, ResolveAddressStream,
+    Resolver, SharedDescriptors, TcpCtx, UdpRules, Use, UsedUp, resolve_name, scope_of,
 };
 pub use socket::{TcpSocket, listen};
 pub use sys::{KeepAlive, PeerCredentials, TcpOptions};

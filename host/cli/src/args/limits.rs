@@ -51,6 +51,17 @@ pub struct LimitArgs {
     /// Maximum number of handles of an instance: sockets, streams, pollables, errors, open files
     #[arg(long, value_name = "N", default_value_t = Limits::default().max_handles as u32, value_parser = value_parser!(u32).range(3..))]
     max_handles: u32,
+    /// Maximum number of descriptors of an instance: its connection, sockets, files and directories
+    ///
+    /// Opening more fails in the service. The services of a process together have what its limit of open files
+    /// (ulimit -n) leaves, beyond what accepting connections requires.
+    #[arg(long, value_name = "N", default_value_t = Limits::default().max_descriptors as u32, value_parser = value_parser!(u32).range(1..))]
+    max_descriptors: u32,
+    /// Maximum number of unsent bytes of an instance, or with K, M or G: what its peers do not read
+    ///
+    /// An instance that has more can write 4 KiB at a time to each socket.
+    #[arg(long, value_name = "BYTES", default_value = "1M", value_parser = bytes, allow_negative_numbers = true)]
+    max_unsent: usize,
     /// Maximum duration of a connection [default: no limit]
     #[arg(long, value_name = "SECONDS", value_parser = some_seconds, allow_negative_numbers = true)]
     timeout: Option<Duration>,
@@ -95,6 +106,8 @@ impl LimitArgs {
             max_tables: self.max_tables as usize,
             max_core_instances: self.max_core_instances as usize,
             max_handles: self.max_handles as usize,
+            max_descriptors: self.max_descriptors as usize,
+            max_unsent: self.max_unsent,
             timeout: self.timeout,
             idle_timeout: self.idle_timeout.0,
             cpu_timeout: self.cpu_timeout,

@@ -107,14 +107,19 @@ impl ServerArgs {
         Needs {
             processes: self.processes_that_serve(),
             max_connections: limits.max_connections,
-            descriptors_each: match self.grants.has_network() {
-                true => 2,
+            descriptors_each: match self.opens_descriptors() {
+                true => limits.max_descriptors.min(2),
                 false => 1,
             },
             memories_each,
             listeners: sources,
             workers: self.workers().get(),
         }
+    }
+
+    /// Whether the service can open descriptors besides its connection's.
+    fn opens_descriptors(&self) -> bool {
+        self.grants.has_network() || self.grants.directories().next().is_some()
     }
 
     /// Sets what concerns each process that serves: limits of the whole server, such as the accept rate, and when

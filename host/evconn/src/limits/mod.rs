@@ -91,6 +91,21 @@ pub struct Limits {
     /// These are entries in the host's table. A connection takes three of them, and the pollable of a
     /// clock two.
     pub max_handles: usize,
+    /// Maximum number of descriptors of a connection's instance: its connection, and the sockets, files and
+    /// directories that it opens. Defaults to 64, which is more than a service for one connection mostly
+    /// needs, and so little that a hundred which hoard fit into the usual limit of open files.
+    ///
+    /// A socket counts until it is closed, even if its instance has ended before: one with unsent bytes may
+    /// last 10 seconds longer. What is beyond the limit fails in the guest, with `new-socket-limit` or
+    /// `insufficient-memory`. All instances of a host together have no more than the process may open, without
+    /// those that it requires for accepting connections.
+    pub max_descriptors: usize,
+    /// Maximum number of bytes that a connection's instance has written and the kernel has not taken, because
+    /// its peers do not read: all of its sockets together. Defaults to 1 MiB.
+    ///
+    /// `check-write` returns what is left of it, but 4 KiB at least, so that no socket has to wait for another
+    /// one. A UDP socket counts as 128 KiB.
+    pub max_unsent: usize,
     /// How long a connection may last, counted from when it was accepted. Defaults to no limit.
     pub timeout: Option<Duration>,
     /// How long a connection may stay open without a byte in either direction. Defaults to 10 minutes.
@@ -149,6 +164,8 @@ impl Default for Limits {
             max_tables: 32,
             max_core_instances: 100,
             max_handles: 1_024,
+            max_descriptors: 64,
+            max_unsent: 1 << 20,
             timeout: None,
             idle_timeout: Some(Duration::from_secs(600)),
             cpu_timeout: None,

@@ -7,9 +7,11 @@
 use super::background::{Background, CpuShare};
 use super::cache::{CodeCache, CodeStore};
 use super::clock::Ticking;
+use super::descriptors;
 use super::engine::{self, Services};
 use super::mapping::map;
 use super::workers::Workers;
+use crate::sockets::SharedDescriptors;
 use crate::{Error, Limits, guests, open_file};
 use std::fs::File;
 use std::num::NonZero;
@@ -36,6 +38,7 @@ struct Inner {
     services: Services,
     background: Arc<Background>,
     workers: Workers,
+    descriptors: SharedDescriptors,
     capacity: Limits,
 }
 
@@ -145,6 +148,11 @@ impl Host {
     /// Keeps the clock of the time slices going, for a connection that is served.
     pub(crate) fn ticking(&self) -> Ticking {
         self.0.services.clock.ticking()
+    }
+
+    /// Returns the descriptors that the guests of this process share.
+    pub(crate) fn descriptors(&self) -> &SharedDescriptors {
+        &self.0.descriptors
     }
 
     /// Returns the compiler of components.
@@ -295,6 +303,7 @@ impl HostBuilder {
                 services,
                 background: Arc::new(Background::new(workers.count(), self.cpu_share)?),
                 workers,
+                descriptors: descriptors::shared(self.capacity.max_connections),
                 capacity: self.capacity,
             })
         };

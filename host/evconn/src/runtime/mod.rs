@@ -6,6 +6,7 @@
 mod background;
 mod cache;
 mod clock;
+mod descriptors;
 mod engine;
 mod host;
 mod mapping;

@@ -63,6 +63,7 @@ pub(super) async fn serve(server: Arc<Connections>, accepted: Accepted) {
             // background.
             let guest = Arc::clone(&instances).serve(
                 Arc::clone(&slot),
+                slot.kept_permit(),
                 Arc::clone(&endpoint),
                 number,
                 Arc::clone(&meter),

@@ -16,6 +16,7 @@ use crate::limits::{Limits, counted_as};
 use crate::listener::{ConnectionCallback, Permit, PermitSource};
 use crate::log::LogBudget;
 use crate::service::Instances;
+use std::any::Any;
 use std::convert::Infallible;
 use std::net::IpAddr;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -206,21 +207,27 @@ fn capacity(permits: &PermitSource, limits: &Limits) -> usize {
 pub(super) struct Slot {
     connections: Arc<Connections>,
     _on_release: OnRelease,
-    permit: Option<Permit>,
+    permit: Option<Arc<Permit>>,
     token: Option<TaskTrackerToken>,
 }
 
 impl Slot {
     /// Returns its permit.
     pub fn permit(&self) -> Option<&Permit> {
-        self.permit.as_ref()
+        self.permit.as_deref()
+    }
+
+    /// Returns the permit, for what may last longer than the connection.
+    pub fn kept_permit(&self) -> Option<Arc<dyn Any + Send + Sync>> {
+        let permit = self.permit.clone();
+        permit.map(|permit| permit as _)
     }
 
     fn new(connections: &Arc<Connections>, permit: Option<Permit>, on_release: OnRelease) -> Self {
         Self {
             connections: Arc::clone(connections),
             _on_release: on_release,
-            permit,
+            permit: permit.map(Arc::new),
             token: Some(connections.tasks.token()),
         }
     }

@@ -11,9 +11,22 @@ use crate::limits::Limits;
 use crate::log::LogBudget;
 use crate::runtime::{Meter, Tick};
 use crate::sockets::Endpoint;
+use std::any::Any;
 use std::sync::Arc;
 use wasmtime::{Store, UpdateDeadline};
 use wasmtime_wasi::I32Exit;
+
+/// The most bytes that a guest may pass to the host in a call, as lists and texts: for as long as these are
+/// copied, it is not interrupted. A list of UDP datagrams may have as many. What is written to a stream is not
+/// copied at once, so it is not limited.
+const MOST_PASSED: usize = 1 << 20;
+
+/// The most handles of an instance's own resources, which components pass to each other, beside those of the
+/// host's. The tables for them are memory of the host.
+const OWN_HANDLES: usize = 16 << 10;
+
+/// The permit of a connection.
+pub(crate) type KeptPermit = Arc<dyn Any + Send + Sync>;
 
 pub(super) struct Instance {
     store: Store<ConnectionState>,
@@ -32,9 +45,11 @@ impl Instance {
         origin: Origin,
         meter: Arc<Meter>,
     ) -> Result<Self, Failure> {
-        let state = ConnectionState::new(limits, &service.grants, log, origin, meter);
+        let state = ConnectionState::new(service, limits, log, origin, meter);
         let mut store = Store::new(service.host.services(), state);
         store.limiter(|state| &mut state.allowance);
+        store.set_hostcall_fuel(MOST_PASSED);
+        store.set_max_component_handles(limits.max_handles.saturating_add(OWN_HANDLES));
         // A guest that computes is interrupted at the end of each time slice, so that other tasks run.
         store.set_epoch_deadline(1);
         store.epoch_deadline_callback(|store| match store.data().meter.tick() {
@@ -53,17 +68,21 @@ impl Instance {
         }
     }
 
-    /// Begins to serve a connection: makes it the guest's.
+    /// Begins to serve a connection: makes it the guest's. Until the guest's last socket is closed, its permit
+    /// is kept.
     pub fn begin(
         &mut self,
         endpoint: &Arc<Endpoint>,
         origin: Origin,
         meter: Arc<Meter>,
+        permit: Option<KeptPermit>,
     ) -> wasmtime::Result<WitConnection> {
         self.served += 1;
         let state = self.store.data_mut();
         state.meter = meter;
         state.console.begin(origin);
+        state.account.report_again();
+        state.account.keep(permit);
         state.is_settled = false;
         let connection = state.connection(endpoint)?;
         self.given = [
@@ -105,6 +124,12 @@ impl Instance {
             self.settle();
         }
         outcome
+    }
+
+    /// Makes it ready for another connection: what it has open belongs to none.
+    pub fn rest(&mut self) {
+        self.settle();
+        self.store.data_mut().account.keep(None);
     }
 
     /// Marks the instance as settled: none of its open connections is reset when it is dropped.

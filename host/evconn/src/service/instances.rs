@@ -1,7 +1,7 @@
 //! The instances that serve connections: a fresh one for each connection, or one that has served others
 //! before.
 
-use super::instance::{Instance, Outcome, Spent};
+use super::instance::{Instance, KeptPermit, Outcome, Spent};
 use super::{Failure, Origin, Service};
 use crate::limits::Limits;
 use crate::log::LogBudget;
@@ -84,10 +84,11 @@ impl Instances {
     }
 
     /// Serves a connection, whose end is up to the caller, with an instance. The connection's slot,
-    /// `_place`, is kept until this is done.
+    /// `_place`, is kept until this is done, and its `permit` until the last socket of its guest is closed.
     pub async fn serve(
         self: Arc<Self>,
         _place: impl Send,
+        permit: Option<KeptPermit>,
         endpoint: Arc<Endpoint>,
         number: u64,
         meter: Arc<Meter>,
@@ -110,7 +111,7 @@ impl Instances {
                 .await?
             }
         };
-        let result = match instance.begin(&endpoint, origin, meter) {
+        let result = match instance.begin(&endpoint, origin, meter, permit) {
             Ok(connection) => instance.handle(connection).await,
             Err(error) => Err(error),
         };
@@ -174,7 +175,7 @@ impl Instances {
     }
 
     fn keep(self: Arc<Self>, mut instance: Instance) {
-        instance.settle();
+        instance.rest();
         let mut idle = self.idle();
         if idle.retired {
             return;

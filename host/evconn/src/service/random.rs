@@ -7,7 +7,7 @@ use wasmtime_wasi::p2::bindings::random::{insecure, random};
 use wasmtime_wasi::random::WasiRandomCtx;
 
 /// The most bytes for each call: more would take so long that other guests are delayed.
-pub(super) const MOST: u64 = 1 << 20;
+pub(super) const MOST: u64 = 256 << 10;
 
 struct Bounded<'a>(&'a mut WasiRandomCtx);
 

@@ -1,13 +1,14 @@
 //! What the store of an instance contains.
 
 use super::console::{Console, Origin, Output as ConsoleOutput};
-use super::random;
+use super::{Service, random};
 use crate::Grants;
 use crate::bindings::service::evconn::tcp::connection::Connection as WitConnection;
+use crate::files::{FilesView, Operations};
 use crate::limits::{Allowance, Limits};
 use crate::log::LogBudget;
 use crate::runtime::Meter;
-use crate::sockets::{Endpoint, TcpCtx, TcpCtxView, TcpView, p2};
+use crate::sockets::{Account, AccountLimits, Endpoint, TcpCtx, TcpCtxView, TcpView, p2};
 use std::sync::Arc;
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
@@ -16,6 +17,10 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 /// errors.
 const RESOURCES: usize = 8;
 
+/// The most names that an instance looks up at a time, unless they were granted one by one: of the 64 for all
+/// instances of a process, so that it takes many to keep others from theirs.
+const LOOK_UPS: usize = 4;
+
 /// What the store of an instance contains.
 pub(crate) struct ConnectionState {
     grants: Grants,
@@ -23,6 +28,10 @@ pub(crate) struct ConnectionState {
     /// services: it has a random number generator of its own.
     wasi: Option<Box<WasiCtx>>,
     tcp: TcpCtx,
+    /// What the guest uses.
+    pub(super) account: Account,
+    /// What it does on files.
+    operations: Operations,
     table: ResourceTable,
     pub(crate) allowance: Allowance,
     pub(super) console: Arc<Console>,
@@ -34,19 +43,32 @@ pub(crate) struct ConnectionState {
 
 impl ConnectionState {
     pub fn new(
+        service: &Service,
         limits: &Limits,
-        grants: &Grants,
         log: &Arc<LogBudget>,
         origin: Origin,
         meter: Arc<Meter>,
     ) -> Self {
+        let grants = &service.grants;
         let mut table = ResourceTable::with_capacity(RESOURCES);
         table.set_max_capacity(limits.max_handles);
         let console = Arc::new(Console::new(origin, grants.inherits_stderr(), log));
+        let account = Account::new(
+            AccountLimits {
+                descriptors: limits.max_descriptors,
+                unsent: limits.max_unsent,
+                look_ups: LOOK_UPS,
+                shared: Some(service.host.descriptors().clone()),
+            },
+            Some(console.clone()),
+        );
+        let sockets = grants.sockets().clone().for_guest(console.clone());
         Self {
             grants: grants.clone(),
             wasi: None,
-            tcp: grants.sockets().clone().for_guest(console.clone()),
+            tcp: sockets.with_account(account.clone()),
+            account,
+            operations: Operations::default(),
             table,
             allowance: Allowance::new(limits),
             console,
@@ -92,6 +114,12 @@ impl TcpView for ConnectionState {
             ctx: &mut self.tcp,
             table: &mut self.table,
         }
+    }
+}
+
+impl FilesView for ConnectionState {
+    fn operations(&self) -> &Operations {
+        &self.operations
     }
 }
 

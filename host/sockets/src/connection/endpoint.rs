@@ -1,7 +1,7 @@
 //! A connection, as those who have it see it.
 
 use super::link::Link;
-use crate::policy::IpAddressFamily;
+use crate::policy::{Account, Charge, IpAddressFamily};
 use crate::sys::{self, PeerCredentials};
 use crate::transport::{Plain, Transport};
 use socket2::SockRef;
@@ -49,6 +49,20 @@ impl Endpoint {
             receive_failure: Mutex::default(),
             has_failed: AtomicBool::new(false),
         }
+    }
+
+    /// Charges the connection to this account, rather than to another one, until its socket is closed: its
+    /// descriptor, even beyond the limit, and what is not sent.
+    pub fn charge_to(&self, account: &Account) {
+        self.link.charge_to(account, None);
+    }
+
+    /// Does the same with a descriptor that is charged already.
+    pub(crate) fn charged(self, account: Option<&Account>, descriptor: Option<Charge>) -> Self {
+        if let Some(account) = account {
+            self.link.charge_to(account, descriptor);
+        }
+        self
     }
 
     /// Registers the socket with the event loop of the current runtime. Otherwise its first use does.

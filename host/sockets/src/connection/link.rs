@@ -3,6 +3,7 @@
 
 use super::buffers;
 use super::sending::Sending;
+use crate::policy::{Account, Charge, Counted};
 use crate::transport::Transport;
 use futures_util::task::AtomicWaker;
 use std::future::poll_fn;
@@ -27,6 +28,9 @@ const DISCARDED_AT_ONCE: usize = 16 << 10;
 pub struct Link {
     pub transport: Transport,
     sending: Mutex<Sending>,
+    /// What the guest's account is charged for as long as the socket is open: its descriptor, and the buffer
+    /// of a TLS session.
+    charges: Mutex<[Option<Charge>; 2]>,
     /// Woken when nothing is sent in the background any more: who waits to write.
     pub writer: AtomicWaker,
     /// The peer has ended its side, or nobody wants to hear more of it.
@@ -43,12 +47,23 @@ impl Link {
         Self {
             transport,
             sending: Mutex::default(),
+            charges: Mutex::default(),
             writer: AtomicWaker::new(),
             received_all: AtomicBool::new(false),
             is_reset: AtomicBool::new(false),
             is_released: AtomicBool::new(false),
             changed: Notify::new(),
         }
+    }
+
+    /// Charges the socket and what is not sent to this account; the descriptor is `charged` already, or is charged
+    /// even beyond the limit.
+    pub fn charge_to(&self, account: &Account, charged: Option<Charge>) {
+        let descriptor = charged.unwrap_or_else(|| account.charge_anyway(Counted::Descriptors, 1));
+        let session = self.transport.session_buffer();
+        let session = (session > 0).then(|| account.charge_anyway(Counted::Unsent, session));
+        *self.charges.lock().unwrap_or_else(PoisonError::into_inner) = [Some(descriptor), session];
+        self.sending().charge_to(account);
     }
 
     /// The sending direction, for this thread alone.

@@ -19,5 +19,4 @@ pub use endpoint::Endpoint;
 pub(crate) use endpoint::UNIX_ADDRESS;
 pub use peer::Peer;
 pub(crate) use reader::{Read, Reader};
-pub(crate) use send::MOST_UNSENT;
 pub(crate) use sending::shared;

@@ -3,7 +3,6 @@
 use super::budget;
 use super::buffers::{self, Received};
 use super::endpoint::Endpoint;
-use super::send::MOST_UNSENT;
 use std::future::poll_fn;
 use std::io;
 use std::sync::Arc;
@@ -75,8 +74,8 @@ impl Reader {
         tokio::task::coop::consume_budget().await;
         output.check_open()?;
         let permitted = |cx: &mut Context<'_>| output.poll_permitted(cx);
-        let size = size.min(MOST_UNSENT);
-        let received = match self.when(permitted, size, Self::receive).await? {
+        let receive = |reader: &mut Self, size: usize| reader.receive(size.min(output.permit()));
+        let received = match self.when(permitted, size, receive).await? {
             Read::Bytes(received) => received,
             Read::Nothing => return Ok(Some(0)),
             Read::End => return Ok(None),

@@ -10,9 +10,6 @@ use std::future::poll_fn;
 use std::io;
 use std::task::{Context, Poll, ready};
 
-/// How much is to be written at a time: no more than that is kept for a peer that does not read.
-pub const MOST_UNSENT: usize = 512 << 10;
-
 impl Endpoint {
     /// Writes all of it. Returns whether the kernel has it; if not, the rest is sent in the background.
     ///
@@ -55,6 +52,11 @@ impl Endpoint {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
             Err(error) => Err(error),
         }
+    }
+
+    /// Returns how much may be written at once, now that a write can be made.
+    pub(crate) fn permit(&self) -> usize {
+        self.link.sending().permit()
     }
 
     /// Waits until a write can be made, or reports an error.

@@ -2,16 +2,27 @@
 //! be written.
 
 use super::buffers::Received;
+use crate::policy::{Account, Charge, Counted};
 use crate::transport::Transport;
 use bytes::{Buf, Bytes};
 use rustix::net::Shutdown;
 use std::io;
 use std::task::{Context, Poll, ready};
 
+/// How much is to be written at a time: no more than that is kept for a peer that does not read.
+pub const MOST_UNSENT: usize = 512 << 10;
+
+/// How much may be written at a time however much its guest has unsent elsewhere: no connection has to wait
+/// for another one.
+const LEAST_UNSENT: usize = 4 << 10;
+
 #[derive(Debug, Default)]
 pub struct Sending {
     /// The rest of the last write.
     rest: Bytes,
+    /// What the guest's account is charged for it, or for what the guest was permitted to write. None: it is
+    /// not counted.
+    charge: Option<Charge>,
     direction: Direction,
     /// Whether a task sends the rest.
     in_background: bool,
@@ -32,6 +43,37 @@ enum Direction {
 }
 
 impl Sending {
+    /// Charges what is not sent to this account.
+    pub fn charge_to(&mut self, account: &Account) {
+        let mut charge = Charge::none(account.clone(), Counted::Unsent);
+        charge.set(self.rest.len());
+        self.charge = Some(charge);
+    }
+
+    /// Returns how much may be written now that there is no rest. It stays reserved until it is written.
+    pub fn permit(&mut self) -> usize {
+        match &mut self.charge {
+            Some(charge) if self.rest.is_empty() => {
+                charge.reserve(MOST_UNSENT, LEAST_UNSENT).max(LEAST_UNSENT)
+            }
+            _ => MOST_UNSENT,
+        }
+    }
+
+    /// Ends the reservation for a write that will not be made.
+    fn end_permit(&mut self) {
+        if self.is_idle() {
+            self.keep(Bytes::new());
+        }
+    }
+
+    fn keep(&mut self, rest: Bytes) {
+        if let Some(charge) = &mut self.charge {
+            charge.set(rest.len());
+        }
+        self.rest = rest;
+    }
+
     /// Whether more may be written, now or later.
     pub fn is_open(&self) -> bool {
         matches!(self.direction, Direction::Open)
@@ -93,10 +135,13 @@ impl Sending {
         let mut sent = 0;
         match send_all(transport, bytes, &mut sent) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                self.rest = rest(sent);
+                self.keep(rest(sent));
                 Ok(())
             }
-            result => result.inspect_err(|_| self.give_up()),
+            result => {
+                self.keep(Bytes::new());
+                result.inspect_err(|_| self.give_up())
+            }
         }
     }
 
@@ -114,7 +159,7 @@ impl Sending {
                 self.give_up();
                 return Err(error);
             }
-            Ok(()) => self.rest = Bytes::new(),
+            Ok(()) => self.keep(Bytes::new()),
         }
         if matches!(self.direction, Direction::Ending) {
             self.end_now(transport);
@@ -156,6 +201,7 @@ impl Sending {
     pub fn close(&mut self, transport: &Transport) {
         if self.is_open() {
             self.direction = Direction::Closed;
+            self.end_permit();
             self.push_unseen(transport);
         }
     }
@@ -164,6 +210,7 @@ impl Sending {
     pub fn end(&mut self, transport: &Transport) {
         if matches!(self.direction, Direction::Open | Direction::Closed) {
             self.direction = Direction::Ending;
+            self.end_permit();
             match self.is_idle() {
                 true => self.end_now(transport),
                 false => drop(self.push_unseen(transport)),
@@ -173,7 +220,7 @@ impl Sending {
 
     /// Takes no more writes, and drops the rest: the peer will not have it.
     pub fn give_up(&mut self) {
-        self.rest = Bytes::new();
+        self.keep(Bytes::new());
         self.direction = Direction::Ended;
     }
 
@@ -198,7 +245,7 @@ fn send_all(transport: &Transport, bytes: &[u8], sent: &mut usize) -> io::Result
 /// The rest of what was received, from `start` on: a copy, where a small rest would keep a much larger buffer.
 pub fn rest_of(received: &Received, start: usize) -> Bytes {
     let rest = &received[start..];
-    match rest.len() < received.capacity() / 2 {
+    match rest.len() < received.capacity() / 4 * 3 {
         true => Bytes::copy_from_slice(rest),
         false => shared(Received::clone(received)).slice(start..),
     }

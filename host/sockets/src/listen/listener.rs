@@ -4,7 +4,7 @@ use super::drain::Drain;
 use super::listening::Listening;
 use crate::connection::Endpoint;
 use crate::error::ErrorCode;
-use crate::policy::{Claim, Policy, TcpCtx};
+use crate::policy::{Charge, Claim, Policy, TcpCtx};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 
@@ -16,6 +16,8 @@ pub struct Listener {
     policy: Policy,
     /// Record, until they are dropped, that the guest listens here.
     _claims: Vec<Claim>,
+    /// What is charged for its descriptor.
+    _charge: Option<Charge>,
     queue: Mutex<Queue>,
 }
 
@@ -30,7 +32,8 @@ struct Queue {
 }
 
 impl Listener {
-    pub fn new(listening: Listening, ctx: &TcpCtx) -> Self {
+    /// Wraps a socket, for whose descriptor something may be charged.
+    pub fn new(listening: Listening, ctx: &TcpCtx, charge: Option<Charge>) -> Self {
         // A listening socket has an address. If it cannot be determined, no rule depends on it.
         let (claims, policy) = match listening.local_address() {
             Ok(address) if !listening.is_unix() => ctx.listens(address),
@@ -40,6 +43,7 @@ impl Listener {
             listening,
             policy,
             _claims: claims,
+            _charge: charge,
             queue: Mutex::default(),
         }
     }

@@ -2,9 +2,10 @@
 
 use crate::connection::{Endpoint, Peer, UNIX_ADDRESS};
 use crate::error::ErrorCode;
-use crate::policy::{Policy, Use};
+use crate::policy::{Policy, TcpCtx, Use};
 use crate::sys::{self, Readiness, code_of_accept};
 use crate::transport::Plain;
+use rustix::io::Errno;
 use socket2::{SockRef, Socket};
 use std::io;
 use std::net::SocketAddr;
@@ -21,21 +22,23 @@ pub struct Listening {
     readiness: RwLock<Readiness>,
     socket: Arc<Socket>,
     is_unix: bool,
+    /// Whose account its connections are charged to.
+    ctx: TcpCtx,
 }
 
 impl Listening {
     /// Wraps a TCP socket that listens and never blocks. Requires a tokio runtime, whose event loop reports
     /// new connections.
-    pub fn tcp(socket: impl Into<Socket>) -> io::Result<Self> {
-        Self::new(socket.into(), false)
+    pub fn tcp(socket: impl Into<Socket>, ctx: &TcpCtx) -> io::Result<Self> {
+        Self::new(socket.into(), false, ctx)
     }
 
     /// Does the same with a Unix socket.
-    pub fn unix(socket: impl Into<Socket>) -> io::Result<Self> {
-        Self::new(socket.into(), true)
+    pub fn unix(socket: impl Into<Socket>, ctx: &TcpCtx) -> io::Result<Self> {
+        Self::new(socket.into(), true, ctx)
     }
 
-    fn new(socket: Socket, is_unix: bool) -> io::Result<Self> {
+    fn new(socket: Socket, is_unix: bool, ctx: &TcpCtx) -> io::Result<Self> {
         let socket = Arc::new(socket);
         let readiness = Readiness::default();
         readiness.register(&socket)?;
@@ -43,6 +46,7 @@ impl Listening {
             readiness: RwLock::new(readiness),
             socket,
             is_unix,
+            ctx: ctx.clone(),
         })
     }
 
@@ -121,12 +125,18 @@ impl Listening {
     /// Accepts a connection that waits in the kernel, whatever the event loop knows of it. Fails with
     /// `WouldBlock` if none waits.
     pub fn accept_now(&self) -> io::Result<Endpoint> {
+        // As if the kernel had no descriptor left.
+        let charge = self.ctx.charge_descriptor();
+        let charge = charge.map_err(|_| io::Error::from(Errno::MFILE))?;
         let (socket, peer) = sys::accept(&self.socket)?;
-        if self.is_unix {
-            return Ok(Endpoint::new(Plain::unix(socket), UNIX_ADDRESS));
-        }
-        let peer = peer.ok_or(io::ErrorKind::ConnectionAborted)?;
-        Ok(Endpoint::new(Plain::tcp(socket), peer))
+        let endpoint = match self.is_unix {
+            true => Endpoint::new(Plain::unix(socket), UNIX_ADDRESS),
+            false => {
+                let peer = peer.ok_or(io::ErrorKind::ConnectionAborted)?;
+                Endpoint::new(Plain::tcp(socket), peer)
+            }
+        };
+        Ok(endpoint.charged(self.ctx.account(), charge))
     }
 
     pub fn local_address(&self) -> io::Result<SocketAddr> {

@@ -1,7 +1,7 @@
 //! The resource `output-stream` of a socket.
 
 use super::pollables::SocketPollable;
-use crate::connection::{Endpoint, MOST_UNSENT};
+use crate::connection::Endpoint;
 use bytes::Bytes;
 use std::future::poll_fn;
 use std::io;
@@ -59,8 +59,8 @@ impl Output {
         let endpoint = self.open()?;
         let permitted = poll_fn(|cx| endpoint.poll_permitted(cx)).await;
         permitted.map_err(failure)?;
-        self.permit = MOST_UNSENT;
-        Ok(MOST_UNSENT)
+        self.permit = endpoint.permit();
+        Ok(self.permit)
     }
 
     /// Uses up the permit for so many bytes, which the caller writes.
@@ -89,8 +89,9 @@ impl OutputStream for Output {
     }
 
     fn check_write(&mut self) -> StreamResult<usize> {
-        self.permit = match self.open()?.takes_write().map_err(failure)? {
-            true => MOST_UNSENT,
+        let endpoint = self.open()?;
+        self.permit = match endpoint.takes_write().map_err(failure)? {
+            true => endpoint.permit(),
             false => 0,
         };
         Ok(self.permit)
@@ -145,6 +146,7 @@ pub fn failure(error: io::Error) -> StreamError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::policy::{Account, AccountLimits, Counted};
     use crate::transport::Plain;
     use std::io::Read;
     use std::net::{TcpListener, TcpStream};
@@ -152,6 +154,10 @@ mod tests {
 
     /// An output stream with bytes in it that the kernel does not take, and its peer.
     fn full(runtime: &Runtime) -> (Output, TcpStream) {
+        full_of(runtime, None)
+    }
+
+    fn full_of(runtime: &Runtime, account: Option<&Account>) -> (Output, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
         let address = listener.local_addr().expect("its address");
         let peer = TcpStream::connect(address).expect("connected");
@@ -160,7 +166,7 @@ mod tests {
         let (stream, address) = listener.accept().expect("accepted");
         stream.set_nonblocking(true).expect("set");
         let output = runtime.block_on(async {
-            let endpoint = Endpoint::new(Plain::tcp(stream), address);
+            let endpoint = Endpoint::new(Plain::tcp(stream), address).charged(account, None);
             let mut output = Output::new(Arc::new(endpoint));
             output.ready().await;
             while let permit @ 1.. = output.check_write().expect("it is open") {
@@ -170,6 +176,35 @@ mod tests {
             output
         });
         (output, peer)
+    }
+
+    #[test]
+    fn what_is_not_sent_is_charged_until_it_is_and_none_waits_for_another() {
+        const MOST: usize = 1 << 20;
+        let runtime = Builder::new_multi_thread().enable_all().build();
+        let runtime = runtime.expect("a runtime");
+        let limits = AccountLimits {
+            unsent: MOST,
+            ..AccountLimits::default()
+        };
+        let account = Account::new(limits, None);
+        let (outputs, peers): (Vec<_>, Vec<_>) =
+            (0..8).map(|_| full_of(&runtime, Some(&account))).unzip();
+        let used = account.used(Counted::Unsent);
+        assert!((256 << 10..=MOST + 8 * 4096).contains(&used), "{used}");
+        assert_eq!(account.used(Counted::Descriptors), 8);
+        let _in_runtime = runtime.enter();
+        drop(outputs);
+        for mut peer in peers {
+            peer.read_to_end(&mut Vec::new()).expect("a regular end");
+        }
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+        // The task that has sent the last bytes drops the connection.
+        while account.used(Counted::Descriptors) > 0 {
+            assert!(std::time::Instant::now() < deadline, "{account:?}");
+            std::thread::yield_now();
+        }
+        assert_eq!(account.used(Counted::Unsent), 0);
     }
 
     #[test]
@@ -193,7 +228,7 @@ mod tests {
         let mut received = Vec::new();
         peer.read_to_end(&mut received).expect("a regular end");
         assert_eq!(
-            received.len() % MOST_UNSENT,
+            received.len() % (512 << 10),
             0,
             "each write was of that size"
         );

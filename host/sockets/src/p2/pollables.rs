@@ -62,7 +62,7 @@ pub(crate) fn push<S: 'static>(
 /// [`ResourceTable`], which does not know the pollables of sockets.
 ///
 /// # Errors
-/// If the list is empty, or one of them is not in the table.
+/// If the list is empty, or longer than the table may be, or one of them is not in the table.
 pub async fn poll(
     table: &mut ResourceTable,
     pollables: Vec<Resource<DynPollable>>,
@@ -71,6 +71,13 @@ pub async fn poll(
         wasmtime::bail!(
             "empty poll list: poll takes one pollable at least, and a program that has nothing to wait for does \
              not call it"
+        );
+    }
+    if pollables.len() > table.max_capacity() {
+        wasmtime::bail!(
+            "poll takes {} pollables at most, as many as the guest may have handles, not {}",
+            table.max_capacity(),
+            pollables.len()
         );
     }
     // However often it asks, other tasks get their time slice; but within one look all are asked.

@@ -2,11 +2,14 @@
 //!
 //! Where it ends: the sockets are wasmtime-wasi's.
 
-use super::view::TcpView;
-use crate::policy::{Denial, OnDenied, UdpGuest, UdpRules};
+use super::view::{TcpCtxView, TcpView};
+use crate::policy::{
+    Account, Charge, Counted, DatagramCharges, Denial, OnDenied, UdpGuest, UdpRules, UsedUp,
+};
 use std::pin::Pin;
 use std::sync::Arc;
-use wasmtime::component::{HasData, Linker, Resource};
+use wasmtime::StoreContextMut;
+use wasmtime::component::{HasData, Linker, Resource, ResourceType};
 use wasmtime_wasi::p2::bindings::sockets::network::{self, ErrorCode, IpAddressFamily};
 use wasmtime_wasi::p2::bindings::sockets::udp_create_socket;
 use wasmtime_wasi::p2::{IoError, Network, SocketError, SocketResult, UdpSocket};
@@ -41,9 +44,14 @@ impl UdpRules {
     }
 }
 
+/// The buffers of a socket, for a datagram that is received and one that is sent.
+const BUFFERS: usize = 2 << 16;
+
 /// What it takes to make a UDP socket.
 struct Creator<'a> {
     sockets: WasiSocketsCtxView<'a>,
+    account: Option<Account>,
+    charges: DatagramCharges,
     /// Who is told, if there is to be none.
     denied: Option<Option<Arc<dyn OnDenied>>>,
 }
@@ -57,12 +65,19 @@ impl HasData for Udp {
 fn creator<T: TcpView>(state: &mut T) -> Creator<'_> {
     let ctx = &*state.tcp().ctx;
     let denied = (!ctx.udp().allows_sockets()).then(|| ctx.on_denied().cloned());
+    let account = ctx.account().cloned();
+    let charges = ctx.datagram_charges().clone();
     let wasi = WasiView::ctx(state);
     let sockets = WasiSocketsCtxView {
         ctx: wasi.ctx.sockets(),
         table: wasi.table,
     };
-    Creator { sockets, denied }
+    Creator {
+        sockets,
+        account,
+        charges,
+        denied,
+    }
 }
 
 /// All that follows the one function is wasmtime-wasi's.
@@ -96,11 +111,32 @@ impl udp_create_socket::Host for Creator<'_> {
             }
             return Err(ErrorCode::AccessDenied.into());
         }
-        udp_create_socket::Host::create_udp_socket(&mut self.sockets, family).await
+        let charged = self.account.as_ref().map(charge).transpose();
+        let charged = charged.map_err(|_| ErrorCode::NewSocketLimit)?;
+        let socket = udp_create_socket::Host::create_udp_socket(&mut self.sockets, family).await?;
+        if let Some(charged) = charged {
+            self.charges.insert(socket.rep(), charged);
+        }
+        Ok(socket)
     }
 }
 
-/// Has guests told apart who may have UDP sockets, and tell of those who may not.
+fn charge(account: &Account) -> Result<[Charge; 2], UsedUp> {
+    let descriptor = account.charge(Counted::Descriptors, 1)?;
+    Ok([descriptor, account.charge(Counted::Unsent, BUFFERS)?])
+}
+
+/// Has guests told apart who may have UDP sockets, and tell of those who may not. Has sockets charged.
 pub fn add_to_linker<T: TcpView + 'static>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
-    udp_create_socket::add_to_linker::<T, Udp>(linker, creator::<T>)
+    udp_create_socket::add_to_linker::<T, Udp>(linker, creator::<T>)?;
+    linker.instance("wasi:sockets/udp@0.2.12")?.resource(
+        "udp-socket",
+        ResourceType::host::<UdpSocket>(),
+        |mut store: StoreContextMut<'_, T>, index| {
+            let TcpCtxView { ctx, table } = store.data_mut().tcp();
+            table.delete(Resource::<UdpSocket>::new_own(index))?;
+            ctx.datagram_charges().remove(index);
+            Ok(())
+        },
+    )
 }

@@ -1,11 +1,13 @@
 //! Decides what a store's sockets may do, by the rules for its guest and the state of its other sockets.
 
+use super::account::{Account, Charge, Counted};
 use super::denial::{Denial, OnDenied};
 use super::destinations::{Destinations, Protocol, Verdict};
 use super::own::{self, Claim, Own};
 use super::place::Place;
 use super::rule::{Policy, Use};
-use super::udp::UdpRules;
+use super::udp::{DatagramCharges, UdpRules};
+use crate::error::ErrorCode;
 use crate::sys::TcpOptions;
 use std::io;
 use std::net::SocketAddr;
@@ -22,6 +24,9 @@ pub struct TcpCtx {
     on_denied: Option<Arc<dyn OnDenied>>,
     /// The addresses of the guest's sockets. None if no rule depends on them.
     own: Option<Arc<Own>>,
+    /// What the guest uses. None: it is not counted.
+    account: Option<Account>,
+    datagram_charges: DatagramCharges,
 }
 
 #[derive(Clone, Debug)]
@@ -52,6 +57,8 @@ impl TcpCtx {
             }),
             on_denied: None,
             own: None,
+            account: None,
+            datagram_charges: DatagramCharges::default(),
         }
     }
 
@@ -88,6 +95,30 @@ impl TcpCtx {
     /// Returns what the guest may do with UDP.
     pub fn udp(&self) -> &UdpRules {
         &self.rules.udp
+    }
+
+    /// Charges the sockets, and what is written to them, to this account. By default, they are not counted.
+    pub fn with_account(mut self, account: Account) -> Self {
+        self.account = Some(account);
+        self.datagram_charges = DatagramCharges::default();
+        self
+    }
+
+    /// Returns what is charged for the guest's UDP sockets.
+    pub(crate) fn datagram_charges(&self) -> &DatagramCharges {
+        &self.datagram_charges
+    }
+
+    /// Returns the account to which the sockets are charged.
+    pub fn account(&self) -> Option<&Account> {
+        self.account.as_ref()
+    }
+
+    /// Charges the descriptor of a socket that is about to be opened.
+    pub(crate) fn charge_descriptor(&self) -> Result<Option<Charge>, ErrorCode> {
+        let charge = |account: &Account| account.charge(Counted::Descriptors, 1);
+        let charged = self.account.as_ref().map(charge).transpose();
+        charged.map_err(|_| ErrorCode::NewSocketLimit)
     }
 
     fn rules_mut(&mut self) -> &mut Rules {

@@ -26,6 +26,14 @@ pub enum Denial<'a> {
     UdpBind(SocketAddr),
     /// Sending datagrams to this address.
     UdpSend(SocketAddr),
+    /// Having more than this many descriptors.
+    Descriptors(usize),
+    /// Having a descriptor: those of all guests together are used up.
+    NoDescriptors,
+    /// Writing as much as it likes: this many bytes are on their way.
+    Unsent(usize),
+    /// Looking up more than this many names at a time.
+    LookUps(usize),
 }
 
 /// Receives the denials of a guest.
@@ -53,6 +61,11 @@ fn connect(value: &dyn fmt::Display) -> Flag<'_> {
 
 fn udp(value: &dyn fmt::Display) -> Flag<'_> {
     Flag("--allow-udp", "udp", value)
+}
+
+/// What raises a limit.
+fn raised(limit: &str) -> String {
+    format!(": raise the limit with --max-{limit} (in the library, Limits::max_{limit})")
 }
 
 impl fmt::Display for Denial<'_> {
@@ -88,6 +101,21 @@ impl fmt::Display for Denial<'_> {
             Self::UdpSend(address) => {
                 write!(f, "may not send datagrams to {address}{}", udp(address))
             }
+            Self::Descriptors(most) => write!(
+                f,
+                "may have no more than {most} descriptors (sockets, files and directories){}",
+                raised("descriptors")
+            ),
+            Self::NoDescriptors => f.write_str(
+                "gets no more descriptors: all services of this process together have used up those that its \
+                 limit of open files (ulimit -n) leaves to them",
+            ),
+            Self::Unsent(most) => write!(
+                f,
+                "has used up the {most} bytes that it may have on their way to peers or from files{}",
+                raised("unsent")
+            ),
+            Self::LookUps(most) => write!(f, "may look up no more than {most} names at a time"),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The destinations that a guest may connect to, and the names that it may look up.
 
+use super::account::{Account, Counted, UsedUp};
 use super::destination::{Destination, Target};
 use super::lookup::{Lookup, Name};
 use super::resolver::Resolver;
@@ -98,9 +99,18 @@ impl Destinations {
         self.entries.iter().any(|entry| entry.protocol == protocol)
     }
 
-    /// Starts to look a name up, if that is allowed.
-    pub(crate) fn look_up(&self, text: &str) -> Option<Lookup> {
-        Some(self.name(text)?.look_up(self.resolver.as_ref()))
+    /// Starts to look a name up, if that is allowed. A name that was not granted by itself is charged to the
+    /// account.
+    pub(crate) fn look_up(
+        &self,
+        text: &str,
+        account: Option<&Account>,
+    ) -> Option<Result<Lookup, UsedUp>> {
+        let name = self.name(text)?;
+        let charge = |account: &Account| account.charge(Counted::LookUps, 1);
+        let account = account.filter(|_| !name.is_granted());
+        let charged = account.map(charge).transpose();
+        Some(charged.map(|charged| name.look_up(self.resolver.as_ref(), charged)))
     }
 
     fn name(&self, text: &str) -> Option<Arc<Name>> {
@@ -123,7 +133,7 @@ impl Destinations {
                 Who::Name(name) => names.push(name),
             }
         }
-        let look_up = |name: &Arc<Name>| name.look_up(self.resolver.as_ref());
+        let look_up = |name: &Arc<Name>| name.look_up(self.resolver.as_ref(), None);
         let lookups = names.into_iter().map(look_up).collect();
         let check = Check { ip, lookups };
         match check.outcome() {

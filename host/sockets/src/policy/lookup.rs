@@ -2,6 +2,7 @@
 //!
 //! Where it ends: [`Destinations`](crate::policy::destinations) decides which names may be looked up.
 
+use super::account::Charge;
 use super::resolver::{Resolver, resolve_name};
 use crate::error::ErrorCode;
 use std::collections::VecDeque;
@@ -61,6 +62,11 @@ impl Name {
         }
     }
 
+    /// Returns whether it was granted by itself.
+    pub fn is_granted(&self) -> bool {
+        self.is_granted
+    }
+
     pub fn as_str(&self) -> &str {
         &self.text
     }
@@ -76,9 +82,15 @@ impl Name {
 
     /// Starts to look the name up. A look-up that is in progress, or that finished a moment ago, is reused.
     ///
+    /// A new one holds `charged` until it is done, whether or not anybody waits for it.
+    ///
     /// # Panics
     /// Outside a tokio runtime.
-    pub fn look_up(self: &Arc<Self>, resolver: Option<&Arc<dyn Resolver>>) -> Lookup {
+    pub fn look_up(
+        self: &Arc<Self>,
+        resolver: Option<&Arc<dyn Resolver>>,
+        charged: Option<Charge>,
+    ) -> Lookup {
         let mut state = self.state();
         if let Some(latest) = state.latest.as_ref().filter(|latest| latest.is_usable()) {
             return latest.clone();
@@ -100,6 +112,7 @@ impl Name {
             if let Ok(addresses) = &outcome {
                 name.remember(addresses, Instant::now());
             }
+            drop(charged);
             sender.send_replace(Some(outcome));
         });
         lookup
@@ -217,7 +230,7 @@ mod tests {
     #[tokio::test]
     async fn what_a_name_resolves_to_is_remembered() {
         let name = name("localhost");
-        let lookup = name.look_up(None);
+        let lookup = name.look_up(None, None);
         lookup.done().await;
         let addresses = lookup.outcome().expect("done").expect("addresses");
         assert!(addresses.iter().all(IpAddr::is_loopback), "{addresses:?}");
@@ -228,13 +241,13 @@ mod tests {
     #[tokio::test]
     async fn those_who_ask_at_the_same_time_share_a_look_up() {
         let name = name("localhost");
-        let (one, other) = (name.look_up(None), name.look_up(None));
+        let (one, other) = (name.look_up(None, None), name.look_up(None, None));
         assert!(one.outcome.same_channel(&other.outcome));
     }
 
     #[tokio::test]
     async fn what_does_not_exist_is_unresolvable() {
-        let lookup = name("nothing.invalid").look_up(None);
+        let lookup = name("nothing.invalid").look_up(None, None);
         lookup.done().await;
         assert_eq!(lookup.outcome(), Some(Err(ErrorCode::NameUnresolvable)));
     }
@@ -269,7 +282,7 @@ mod tests {
         let (calls, answer) = (Arc::clone(&slow.calls), Arc::clone(&slow.answer));
         let resolver: Arc<dyn Resolver> = Arc::new(slow);
         let name = name("some.example");
-        let look_up = || name.look_up(Some(&resolver));
+        let look_up = || name.look_up(Some(&resolver), None);
         let (one, other) = (look_up(), look_up());
         assert_eq!(one.outcome(), None);
         answer.notify_one();
@@ -299,7 +312,7 @@ mod tests {
             };
             resolver.answer.notify_one();
             let resolver: Arc<dyn Resolver> = Arc::new(resolver);
-            let lookup = name("some.example").look_up(Some(&resolver));
+            let lookup = name("some.example").look_up(Some(&resolver), None);
             lookup.done().await;
             assert_eq!(lookup.outcome(), Some(Err(code)), "{kind:?}");
         }
@@ -311,7 +324,7 @@ mod tests {
         let (calls, answer) = (Arc::clone(&slow.calls), Arc::clone(&slow.answer));
         let resolver: Arc<dyn Resolver> = Arc::new(slow);
         let any = || Arc::new(Name::any("some.example".to_owned()));
-        let look_up = || any().look_up(Some(&resolver));
+        let look_up = || any().look_up(Some(&resolver), None);
         let lookups: Vec<_> = (0..65).map(|_| look_up()).collect();
         lookups[64].done().await;
         assert_eq!(
@@ -339,14 +352,14 @@ mod tests {
             builder.build().expect("a runtime")
         };
         let (first, second) = (runtime(), runtime());
-        let lookup = first.block_on(async { name.look_up(None) });
+        let lookup = first.block_on(async { name.look_up(None, None) });
         first.shutdown_background();
         assert_eq!(
             lookup.outcome(),
             Some(Err(ErrorCode::TemporaryResolverFailure))
         );
         let again = second.block_on(async {
-            let lookup = name.look_up(None);
+            let lookup = name.look_up(None, None);
             lookup.done().await;
             lookup.outcome()
         });

@@ -2,6 +2,7 @@
 //!
 //! [`TcpCtx`] puts the rules of one guest together.
 
+mod account;
 mod address;
 mod ctx;
 mod denial;
@@ -15,6 +16,7 @@ mod resolver;
 mod rule;
 mod udp;
 
+pub use account::{Account, AccountLimits, Charge, Counted, SharedDescriptors, UsedUp};
 pub use address::IpAddressFamily;
 pub(crate) use address::{check_local, check_remote};
 pub use ctx::TcpCtx;
@@ -27,5 +29,5 @@ pub use place::{Place, PlaceHost, scope_of};
 pub use resolve::ResolveAddressStream;
 pub use resolver::{Resolver, resolve_name};
 pub use rule::{Policy, Refusals, Use};
-pub(crate) use udp::UdpGuest;
 pub use udp::UdpRules;
+pub(crate) use udp::{DatagramCharges, UdpGuest};

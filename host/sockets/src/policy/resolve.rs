@@ -1,11 +1,16 @@
 //! Resolves the names that a guest may connect to, and no others.
 
+use super::account::UsedUp;
 use super::ctx::TcpCtx;
 use super::denial::Denial;
 use super::destination::Host;
 use super::lookup::{Lookup, Outcome};
 use crate::error::ErrorCode;
 use std::net::IpAddr;
+
+/// The longest name that is looked at, in bytes: one of 253 in ASCII, in the most bytes that these can be in
+/// another script.
+const LONGEST: usize = 4 * 253;
 
 /// The resource `resolve-address-stream`: the addresses of a name, one after the other.
 #[derive(Debug)]
@@ -26,10 +31,14 @@ impl ResolveAddressStream {
     /// Starts to resolve a name or an address. A name that the guest may not look up fails with
     /// `permanent-resolver-failure`, as in wasmtime-wasi.
     pub(crate) fn new(ctx: &TcpCtx, name: &str) -> Result<Self, ErrorCode> {
+        if name.len() > LONGEST {
+            return Err(ErrorCode::InvalidArgument);
+        }
         let source = match Host::parse_bare(name).ok_or(ErrorCode::InvalidArgument)? {
             Host::Ip(ip) => Source::Ip(ip),
-            Host::Name(name) => match ctx.destinations().look_up(&name) {
-                Some(lookup) => Source::Name(lookup),
+            Host::Name(name) => match ctx.destinations().look_up(&name, ctx.account()) {
+                Some(Ok(lookup)) => Source::Name(lookup),
+                Some(Err(UsedUp(_))) => return Err(ErrorCode::TemporaryResolverFailure),
                 None => {
                     ctx.tell(Denial::LookUp(&name));
                     return Err(ErrorCode::PermanentResolverFailure);

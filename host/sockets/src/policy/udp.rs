@@ -2,10 +2,11 @@
 //!
 //! Where it ends: the sockets are wasmtime-wasi's.
 
+use super::account::Charge;
 use super::denial::{Denial, OnDenied};
 use super::destinations::{Destinations, Protocol, Verdict};
 use super::place::Place;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -98,6 +99,26 @@ impl UdpGuest {
     fn peers(&self) -> MutexGuard<'_, Peers> {
         // No code panics while it holds this lock.
         self.peers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What is charged for the sockets in a guest's resource table, whose places there are the keys: the sockets
+/// are not this crate's own.
+#[derive(Clone, Debug, Default)]
+pub struct DatagramCharges(Arc<Mutex<HashMap<u32, [Charge; 2]>>>);
+
+impl DatagramCharges {
+    pub fn insert(&self, index: u32, charges: [Charge; 2]) {
+        self.charges().insert(index, charges);
+    }
+
+    pub fn remove(&self, index: u32) {
+        self.charges().remove(&index);
+    }
+
+    fn charges(&self) -> MutexGuard<'_, HashMap<u32, [Charge; 2]>> {
+        // No code panics while it holds this lock.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

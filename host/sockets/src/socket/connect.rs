@@ -56,7 +56,8 @@ impl TcpSocket {
         let is_over = self.fail_if_failed();
         match self.take() {
             SocketState::ConnectInProgress(stream, remote) if is_over => {
-                let endpoint = Arc::new(Endpoint::new(stream, remote));
+                let endpoint = Endpoint::new(stream, remote);
+                let endpoint = Arc::new(endpoint.charged(self.ctx.account(), self.charge.take()));
                 self.state = SocketState::Connected(Arc::clone(&endpoint));
                 Ok(endpoint)
             }
@@ -87,7 +88,7 @@ impl TcpSocket {
         }
         let failed = stream.options().take_error().unwrap_or_else(Some);
         if let Some(error) = failed {
-            self.state = SocketState::ConnectFailed(code_of_connect(&error));
+            self.set_state(SocketState::ConnectFailed(code_of_connect(&error)));
         }
         true
     }

@@ -8,7 +8,7 @@ use super::{open, option};
 use crate::connection::Endpoint;
 use crate::error::ErrorCode;
 use crate::listen::{Listener, Listening};
-use crate::policy::{Check, Claim, IpAddressFamily, TcpCtx, check_local};
+use crate::policy::{Charge, Check, Claim, IpAddressFamily, TcpCtx, check_local};
 use crate::sys::{self, code_of_bind};
 use crate::transport::Plain;
 use rustix::net::Shutdown;
@@ -32,6 +32,8 @@ pub struct TcpSocket {
     pub(super) ctx: TcpCtx,
     /// Records, until it is dropped, that the system has chosen the port.
     _chosen: Option<Claim>,
+    /// What is charged for its descriptor, until a listener or a connection has it.
+    pub(super) charge: Option<Charge>,
 }
 
 #[derive(Debug)]
@@ -58,8 +60,12 @@ impl TcpSocket {
         if !ctx.allows_sockets() {
             return Err(ErrorCode::AccessDenied);
         }
+        let charge = ctx.charge_descriptor()?;
         let socket = open::create(ctx.tcp_options(), family)?;
-        Ok(Self::with(ctx, family, SocketState::Unbound(socket)))
+        Ok(Self {
+            charge,
+            ..Self::with(ctx, family, SocketState::Unbound(socket))
+        })
     }
 
     /// Wraps a socket that listens already. The context's options are set on it, and so on the connections
@@ -70,7 +76,7 @@ impl TcpSocket {
     pub fn from_tcp_listener(ctx: &TcpCtx, listener: std::net::TcpListener) -> io::Result<Self> {
         listener.set_nonblocking(true)?;
         ctx.tcp_options().apply_to_listener(&listener)?;
-        Self::adopt(ctx, Listening::tcp(listener)?)
+        Self::adopt(ctx, Listening::tcp(listener, ctx)?)
     }
 
     /// Wraps a Unix socket that listens. The guest sees 127.0.0.1 with port 0 as the address of both sides;
@@ -81,17 +87,20 @@ impl TcpSocket {
     pub fn from_unix_listener(ctx: &TcpCtx, listener: impl Into<Socket>) -> io::Result<Self> {
         let listener = listener.into();
         listener.set_nonblocking(true)?;
-        Self::adopt(ctx, Listening::unix(listener)?)
+        Self::adopt(ctx, Listening::unix(listener, ctx)?)
     }
 
     fn adopt(ctx: &TcpCtx, listening: Listening) -> io::Result<Self> {
         let family = IpAddressFamily::of(listening.local_address()?);
-        let state = SocketState::Listening(Arc::new(Listener::new(listening, ctx)));
+        let state = SocketState::Listening(Arc::new(Listener::new(listening, ctx, None)));
         Ok(Self::with(ctx, family, state))
     }
 
-    /// Wraps a connection.
+    /// Wraps a connection. It is charged to the context's account, if there is one.
     pub fn from_endpoint(ctx: &TcpCtx, endpoint: Arc<Endpoint>) -> Self {
+        if let Some(account) = ctx.account() {
+            endpoint.charge_to(account);
+        }
         let family = endpoint.family();
         Self::with(ctx, family, SocketState::Connected(endpoint))
     }
@@ -103,6 +112,7 @@ impl TcpSocket {
             backlog: DEFAULT_BACKLOG,
             ctx: ctx.clone(),
             _chosen: None,
+            charge: None,
         }
     }
 
@@ -117,7 +127,7 @@ impl TcpSocket {
     /// Takes the connection away from a guest that has not dropped it: the guest's socket is closed from here
     /// on.
     pub(crate) fn revoke(&mut self) {
-        self.state = SocketState::Closed(ErrorCode::ConnectionAborted);
+        self.close(ErrorCode::ConnectionAborted);
     }
 
     pub(crate) fn start_bind(&mut self, local: SocketAddr) -> Result<()> {
@@ -160,7 +170,8 @@ impl TcpSocket {
             return Err(ErrorCode::InvalidState);
         };
         let listening = self.listen(socket).map_err(|code| self.close(code))?;
-        self.state = SocketState::ListenInProgress(Arc::new(Listener::new(listening, &self.ctx)));
+        let listener = Listener::new(listening, &self.ctx, self.charge.take());
+        self.state = SocketState::ListenInProgress(Arc::new(listener));
         Ok(())
     }
 
@@ -171,7 +182,7 @@ impl TcpSocket {
         }
         let backlog = self.ctx.backlog(self.backlog);
         open::start_listening(&socket, self.ctx.tcp_options(), backlog)?;
-        Ok(Listening::tcp(socket)?)
+        Ok(Listening::tcp(socket, &self.ctx)?)
     }
 
     pub(crate) fn finish_listen(&mut self) -> Result<()> {
@@ -361,11 +372,19 @@ impl TcpSocket {
 
     /// Closes the socket with this failure.
     pub(super) fn close(&mut self, code: ErrorCode) -> ErrorCode {
-        self.state = SocketState::Closed(code);
+        self.set_state(SocketState::Closed(code));
         code
     }
 
     pub(super) fn advance(&mut self, next: impl FnOnce(SocketState) -> SocketState) {
-        self.state = next(self.take());
+        let state = next(self.take());
+        self.set_state(state);
+    }
+
+    pub(super) fn set_state(&mut self, state: SocketState) {
+        self.state = state;
+        if let SocketState::ConnectFailed(_) | SocketState::Closed(_) = self.state {
+            self.charge = None;
+        }
     }
 }

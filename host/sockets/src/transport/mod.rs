@@ -79,6 +79,15 @@ impl Transport {
         false
     }
 
+    /// How much a session may hold that is not sent.
+    pub fn session_buffer(&self) -> usize {
+        #[cfg(feature = "tls")]
+        if self.is_encrypted() {
+            return tls::SEND_BUFFER;
+        }
+        0
+    }
+
     /// Whether the peer has ended its side without saying so, as it should at the end of a session: what came
     /// before may have been cut off.
     pub fn was_cut(&self) -> bool {

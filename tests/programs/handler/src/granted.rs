@@ -91,6 +91,32 @@ pub fn read(path: &str) -> String {
     }
 }
 
+/// A file, open for reading; or why not.
+pub fn open_file(path: &str) -> Result<Descriptor, String> {
+    let opened = find(path)
+        .and_then(|(root, path)| open(&root, &path, OpenFlags::empty(), DescriptorFlags::READ));
+    opened.map_err(|code| code.name().to_owned())
+}
+
+/// What is in a directory, to be read; or why not.
+pub fn open_listing(path: &str) -> Result<DirectoryEntryStream, String> {
+    let entries = find(path).and_then(|(root, path)| {
+        let flags = OpenFlags::DIRECTORY;
+        open(&root, &path, flags, DescriptorFlags::READ)?.read_directory()
+    });
+    entries.map_err(|code| code.name().to_owned())
+}
+
+/// What is at a path, after opening it; or why not.
+pub fn type_of(path: &str, (open_flags, flags): (OpenFlags, DescriptorFlags)) -> String {
+    let opened =
+        find(path).and_then(|(root, path)| open(&root, &path, open_flags, flags)?.get_type());
+    match opened {
+        Ok(type_) => lines([format!("{type_:?}")]),
+        Err(code) => lines([code.name()]),
+    }
+}
+
 /// Make a file, or overwrite it.
 pub fn overwrite(path: &str, text: &str) -> String {
     let written = find(path).and_then(|(root, path)| {

@@ -3,7 +3,9 @@
 
 mod ends;
 mod granted;
+mod hoard;
 mod limits;
+mod measure;
 mod outward;
 
 wit_bindgen::generate!({
@@ -84,12 +86,17 @@ impl Guest for TestGuest {
                 say(&connection.output, "printed\n");
             }
             "hold" => limits::hold(&connection.output, argument)?,
+            "hoard" => hoard::hoard(&connection, argument)?,
             "ignore" => limits::ignore(&connection),
             "leak" => leak(connection, argument),
             "lines" => lines(&connection),
+            "long-name" => hoard::long_name(&connection, argument)?,
             "ls" => say(&connection.output, &granted::list(argument)),
+            "measure" => measure::measure(&connection, argument)?,
+            "open" => hoard::open(&connection, argument),
             "panic" => granted::panic(argument),
             "peer" => say(&connection.output, &peer(&connection)),
+            "poll-often" => hoard::poll_often(&connection, argument)?,
             "poll-nothing" => {
                 wasi::io::poll::poll(&[]);
                 // Not reached. Otherwise the connection stays open, and the test notices.

@@ -44,7 +44,11 @@ impl OnDenied for Denials {
             | Denial::LowPort(_)
             | Denial::AnyUdpSocket
             | Denial::UdpBind(_)
-            | Denial::UdpSend(_) => tracing::warn!("the program {denial}"),
+            | Denial::UdpSend(_)
+            | Denial::Descriptors(_)
+            | Denial::NoDescriptors
+            | Denial::Unsent(_)
+            | Denial::LookUps(_) => tracing::warn!("the program {denial}"),
         }
     }
 }

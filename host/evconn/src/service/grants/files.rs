@@ -26,6 +26,8 @@ pub(super) struct GrantedDirectory {
 /// Opens the directories.
 pub(super) fn open(directories: &[GrantedDirectory]) -> Result<WasiFilesystemCtx, GrantError> {
     let mut builder = WasiCtx::builder();
+    // Each operation is done on a thread that may block.
+    builder.allow_blocking_current_thread(true);
     for (index, directory) in directories.iter().enumerate() {
         let GrantedDirectory {
             host_path,

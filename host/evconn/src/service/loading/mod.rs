@@ -16,6 +16,7 @@ pub(crate) use content::read;
 use super::ConnectionState;
 use super::random::add_random_to_linker;
 use crate::error::{LoadError, LoadProblem, one_line};
+use crate::files::add_files_to_linker;
 use crate::store::StoreState;
 use crate::trap::SourceLines;
 use crate::{Error, Host, Service, open_file, privacy, runtime, sockets};
@@ -282,6 +283,7 @@ fn prepare(host: &Host, component: &Component) -> Result<Service, LoadProblem> {
     let unlinkable = |error| LoadProblem::Unlinkable(one_line(&error));
     sockets::p2::add_to_linker(&mut linker)
         .and_then(|()| sockets::p2::add_granted_to_linker(&mut linker))
+        .and_then(|()| add_files_to_linker(&mut linker))
         .and_then(|()| add_random_to_linker(&mut linker))
         .map_err(unlinkable)?;
     let linked = linker.instantiate_pre(component).map_err(unlinkable)?;
@@ -314,6 +316,7 @@ pub(crate) fn command(
     let mut linker = Linker::<StoreState>::new(engine);
     sockets::p2::add_to_linker(&mut linker)
         .and_then(|()| sockets::p2::add_granted_to_linker(&mut linker))
+        .and_then(|()| add_files_to_linker(&mut linker))
         .and_then(|()| CommandPre::new(linker.instantiate_pre(&component)?))
         .map_err(unlinkable)
 }

@@ -5,5 +5,6 @@
 mod session;
 mod wire;
 
+pub(super) use session::SEND_BUFFER;
 pub use session::TlsSession;
 pub use wire::Wire;

@@ -17,7 +17,7 @@ use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 /// The most bytes that are taken from the sender and not yet by the kernel.
-const SEND_BUFFER: usize = 64 << 10;
+pub const SEND_BUFFER: usize = 64 << 10;
 
 /// How often the socket is read in one go.
 const READS: usize = 16;
