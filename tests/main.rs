@@ -46,6 +46,7 @@ mod parity;
 mod processes;
 mod proxy;
 mod readme;
+mod security;
 mod serve;
 mod server;
 mod sockets;

@@ -1,6 +1,6 @@
 //! The accounts of connections and peers, in the log of a server with two worker processes.
 
-use super::HOSTILE;
+use super::{HOSTILE, reset};
 use crate::support::descriptors::unchanged;
 use crate::support::eventually;
 use crate::support::peer::{ask, connect};
@@ -79,7 +79,8 @@ fn who_computes_goes_to_the_background_and_so_do_new_connections_of_its_peer() {
         },
     );
     assert_eq!(moves_of_new(3, &evconn, address), 0, "another peer");
-    drop((spinner, polite));
+    reset(spinner);
+    drop(polite);
     // The spinner was the second connection.
     assert!(moves(&evconn, "2") > 0);
     assert_eq!(moves(&evconn, "1"), 0, "the polite one");
