@@ -8,7 +8,7 @@ use std::process::Command;
 const DOCUMENT: &str = include_str!("../wit/SEMANTICS.md");
 
 /// The names of all tests, as this program lists them.
-fn tests() -> BTreeSet<String> {
+pub fn tests() -> BTreeSet<String> {
     let program = std::env::current_exe().expect("the path of this program");
     let output = Command::new(program)
         .args(["--list", "--format", "terse"])

@@ -1,21 +1,8 @@
 //! `SECURITY.md` names a test for each promise. This checks that the tests exist.
 
-use std::collections::BTreeSet;
-use std::process::Command;
+use crate::document::tests;
 
 const DOCUMENT: &str = include_str!("../SECURITY.md");
-
-/// The names of all tests, as this program lists them.
-fn tests() -> BTreeSet<String> {
-    let program = std::env::current_exe().expect("the path of this program");
-    let output = Command::new(program)
-        .args(["--list", "--format", "terse"])
-        .output()
-        .expect("this program starts again");
-    let list = String::from_utf8(output.stdout).expect("text");
-    let names = list.lines().filter_map(|line| line.strip_suffix(": test"));
-    names.map(str::to_owned).collect()
-}
 
 /// Returns the names of tests in backquotes. With a star at its end, a name stands for all tests of a module.
 fn named(text: &str) -> impl Iterator<Item = &str> {
