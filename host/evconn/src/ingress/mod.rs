@@ -118,10 +118,14 @@ impl Ingress {
     }
 
     /// Returns whether connections are encrypted.
+    #[cfg(feature = "tls")]
     pub(crate) fn has_tls(&self) -> bool {
-        #[cfg(feature = "tls")]
-        return self.tls.is_some();
-        #[cfg(not(feature = "tls"))]
+        self.tls.is_some()
+    }
+
+    /// Returns false: the library was built without TLS.
+    #[cfg(not(feature = "tls"))]
+    pub(crate) fn has_tls(&self) -> bool {
         false
     }
 
