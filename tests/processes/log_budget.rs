@@ -54,7 +54,7 @@ fn flood(address: SocketAddr, connections: usize, command: &str) {
 /// Another client, whose connection fails with this text.
 fn neighbour(address: SocketAddr, text: &str) {
     let mut stream = connect(address);
-    write!(stream, "error {text}\n").expect("sent");
+    writeln!(stream, "error {text}").expect("sent");
     // It is reset.
     let _ = rest(&mut stream);
 }
@@ -145,12 +145,8 @@ fn refused(log: &str) -> (usize, usize) {
         .filter(|line| line.contains("connection refused"));
     let counts = log.lines().filter_map(|line| {
         let (_, count) = line.split_once("not logged")?;
-        let digits = count.split(|letter: char| !letter.is_ascii_digit());
-        digits
-            .filter(|word| !word.is_empty())
-            .next()?
-            .parse::<usize>()
-            .ok()
+        let mut digits = count.split(|letter: char| !letter.is_ascii_digit());
+        digits.find(|word| !word.is_empty())?.parse::<usize>().ok()
     });
     (lines.count(), counts.sum())
 }

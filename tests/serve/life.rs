@@ -63,7 +63,7 @@ fn what_does_not_finish_in_time_is_reset_and_the_exit_status_says_so() {
 #[test]
 fn a_log_that_nobody_reads_holds_nobody_up() {
     let _open = unchanged();
-    let (evconn, unread) = unread(&[]);
+    let (evconn, unread) = unread(&["--log-budget", "none"]);
     let address = evconn.address();
     for _ in 0..1000 {
         let mut peer = connect(address);
@@ -84,7 +84,7 @@ fn lines_of_the_log_that_were_dropped_are_counted() {
     let _open = unchanged();
     const CONNECTIONS: usize = 60;
     const LINES: usize = 100;
-    let (evconn, mut unread) = unread(&[]);
+    let (evconn, mut unread) = unread(&["--log-budget", "none"]);
     let address = evconn.address();
     let line = "x".repeat(1000) + r"\n";
     let command = format!("print {}\n", line.repeat(LINES));

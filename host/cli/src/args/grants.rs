@@ -62,7 +62,7 @@ pub struct ServiceGrantArgs {
     /// Copy the service's stdout and stderr to standard error, unescaped
     ///
     /// Each line begins with the connection's number. Without this flag the lines go to the log: escaped,
-    /// truncated, and up to 100 lines of a connection in 10 seconds.
+    /// truncated, and up to 100 lines of a connection in 10 seconds, within --log-budget.
     #[arg(long)]
     inherit_stderr: bool,
 }

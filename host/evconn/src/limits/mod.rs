@@ -43,7 +43,7 @@ pub struct Limits {
     ///
     /// A further one takes the place of the oldest one of the peer with the most. So handshakes that are never
     /// completed can neither take all connections nor keep other peers out. While no connection is free, each
-    /// handshake may take only 1 second.
+    /// handshake may take only 3 seconds.
     pub max_handshakes: Option<usize>,
     /// Maximum number of such connections of one peer. Defaults to half of
     /// [`max_handshakes`](Self::max_handshakes), or 8 if that is more.

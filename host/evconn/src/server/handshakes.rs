@@ -20,8 +20,9 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::sleep;
 
-/// How long a handshake may take while no permit is free for others. Far more than an honest one takes.
-const SCARCE: Duration = Duration::from_secs(1);
+/// How long a handshake may take while no permit is free for others: more than an honest one takes, even over a
+/// satellite or after a lost packet.
+const SCARCE: Duration = Duration::from_secs(3);
 
 /// Whose handshake it is: a peer's address or network. None: of peers without an address, or whose proxy has not
 /// announced them yet, which are not limited one by one.
@@ -66,12 +67,12 @@ impl fmt::Display for Crowded {
         match self {
             Self::OfPeer(most) => write!(
                 f,
-                "its peer has begun another handshake, and may have {most} under way \
+                "its peer has begun another handshake, and may have {most} under way in a process \
                  (--max-handshakes-per-peer; in the library, Limits::max_handshakes_per_peer)"
             ),
             Self::InAll(most) => write!(
                 f,
-                "another handshake has begun, and {most} may be under way, of which its peer has the most \
+                "another handshake has begun, and {most} may be under way in a process, of which its peer has the most \
                  (--max-handshakes; in the library, Limits::max_handshakes)"
             ),
             Self::NoPermits => write!(
