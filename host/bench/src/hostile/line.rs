@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 const MESSAGE: usize = 64;
 
 /// How long it may take to be served.
-const DEADLINE: Duration = Duration::from_secs(10);
+const DEADLINE: Duration = Duration::from_secs(60);
 
 pub struct Line {
     wire: Wire,

@@ -66,6 +66,17 @@ mod tests {
     }
 
     #[test]
+    fn the_page_describes_every_act() {
+        let page = include_str!("../../../../docs/benchmarks.md");
+        let rows = page.lines().filter_map(|line| line.strip_prefix("| "));
+        let heads = rows.filter_map(|row| row.split(" |").next());
+        let named: Vec<_> = heads.flat_map(|head| head.split(", ")).collect();
+        for case in Case::all() {
+            assert!(named.contains(&case.name()), "{}", case.name());
+        }
+    }
+
+    #[test]
     fn acts_are_chosen_by_name_and_keep_their_order() {
         let options = Options::try_parse_from(["hostile", "--acts", "sleep,spin"]).expect("valid");
         let names: Vec<_> = options.chosen().map(Case::name).collect();

@@ -145,6 +145,6 @@ fn streams(calls: &Calls, connection: Connection) {
     let _ = calls.call(|| output.blocking_flush());
     calls.drop(input);
     calls.drop(output);
-    let _ = calls.call(|| socket.shutdown(ShutdownType::Both));
+    let _ = calls.call(|| socket.shutdown(ShutdownType::Receive));
     calls.drop(socket);
 }
