@@ -4,6 +4,7 @@ mod bad_input;
 mod confined;
 mod crowd;
 mod deaths;
+mod hoarder;
 mod limits;
 mod log;
 mod missing;
