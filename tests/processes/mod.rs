@@ -6,6 +6,7 @@ mod crowd;
 mod deaths;
 #[cfg(feature = "tls")]
 mod handshakes;
+mod hoarder;
 mod limits;
 mod log;
 mod log_budget;

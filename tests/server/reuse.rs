@@ -1,10 +1,10 @@
 //! Instances that serve one connection after the other.
 
-use super::{Running, eventually};
+use super::{Running, eventually, service};
 use crate::support::descriptors::unchanged;
 use crate::support::log::Log;
-use crate::support::{ask, exchange, wait_for_close};
-use evconn::{Limits, Reuse};
+use crate::support::{DEADLINE, ask, exchange, wait_for_close};
+use evconn::{Grants, Limits, Reuse, Server};
 use std::num::NonZeroU32;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
@@ -50,6 +50,40 @@ async fn one_serves_as_many_as_it_may() {
     for expected in [1, 2, 3, 1, 2, 3, 1] {
         assert_eq!(count(&server).await, expected);
     }
+    server.stop().await;
+}
+
+/// The limits are those of the instance: what it keeps open counts for its next connection, too, but takes the place
+/// of none.
+#[tokio::test]
+async fn what_it_keeps_open_counts_for_its_next_connection() {
+    let _open = unchanged();
+    let grants = Grants::builder().inherit_network(true);
+    let service = service().with_grants(grants.build().expect("grants"));
+    let limits = Limits {
+        max_connections: 1,
+        max_descriptors: 8,
+        ..Limits::default()
+    };
+    let builder = Server::builder(&service)
+        .listen("127.0.0.1:0".parse().expect("a source"))
+        .limits(limits)
+        .reuse(Reuse {
+            connections: NonZeroU32::new(3).expect("some"),
+            idle_timeout: LONG,
+        });
+    let server = Running::run(builder, |shutdown| shutdown.grace(DEADLINE)).await;
+    assert_eq!(
+        exchange(server.connect().await, b"hoard kept 3\n").await,
+        b"kept\n"
+    );
+    free(&server, 0).await;
+    let mut second = server.connect().await;
+    assert_eq!(
+        ask(&mut second, "hoard sockets\n").await,
+        "4 new-socket-limit\n"
+    );
+    drop(second);
     server.stop().await;
 }
 

@@ -3,6 +3,7 @@
 use super::Files;
 use super::input::FileInput;
 use super::listing::Listing;
+use super::open::{Request, open};
 use super::opened::{Opened, Own, charge, done, now};
 use super::output::{FileOutput, Mode};
 use wasmtime::component::Resource;
@@ -179,12 +180,13 @@ impl HostDescriptor for Files<'_> {
         open_flags: OpenFlags,
         flags: DescriptorFlags,
     ) -> FsResult<Fd> {
-        self.open(&fd, move |own, fd| {
-            refuse_pipe(own, &fd, path_flags, &path)?;
-            let opened = done(own.view().open_at(fd, path_flags, path, open_flags, flags))?;
-            Ok(own.table.delete(opened)?)
-        })
-        .await
+        let request = Request {
+            path,
+            path_flags,
+            open_flags,
+            flags,
+        };
+        self.open(&fd, |own, fd| open(own, fd, request)).await
     }
 
     fn drop(&mut self, fd: Fd) -> wasmtime::Result<()> {
@@ -308,18 +310,5 @@ impl Files<'_> {
     fn push_output(&mut self, opened: Opened, mode: Mode) -> FsResult<Resource<DynOutputStream>> {
         let output = FileOutput::new(opened, mode, self.account.as_ref(), &self.operations);
         Ok(self.table.push(Box::new(output) as DynOutputStream)?)
-    }
-}
-
-/// Refuses to open a named pipe, which would wait for somebody at its other end, for as long as it takes. What is no
-/// file for other reasons, or is not there, is up to the operating system.
-fn refuse_pipe(own: &mut Own, fd: &Fd, flags: PathFlags, path: &str) -> FsResult<()> {
-    let fd = Resource::new_borrow(fd.rep());
-    let stat = now(own.view().stat_at(fd, flags, path.to_owned())).map_err(FsError::trap)?;
-    match stat {
-        Ok(stat) if matches!(stat.type_, DescriptorType::Unknown | DescriptorType::Fifo) => {
-            Err(ErrorCode::Unsupported.into())
-        }
-        Ok(_) | Err(_) => Ok(()),
     }
 }

@@ -75,7 +75,7 @@ impl FileInput {
         let State::Read(read) = std::mem::replace(&mut self.state, State::Closed) else {
             return Err(StreamError::Closed);
         };
-        let mut bytes = read?;
+        let mut bytes = read.inspect_err(|_| self.set_charge(0))?;
         let taken = bytes.split_to(size.min(bytes.len()));
         self.position += taken.len() as u64;
         if bytes.is_empty() {
@@ -115,9 +115,13 @@ fn read(opened: &Opened, position: u64, size: usize) -> StreamResult<Bytes> {
     })?
 }
 
-/// Returns the error of a guest that has no memory left for what is read or written.
+/// Returns the error of a guest that has no memory left for what is read or written: `insufficient-memory`.
 pub fn no_memory() -> StreamError {
-    StreamError::LastOperationFailed(io::Error::from(rustix::io::Errno::NOMEM).into())
+    #[cfg(unix)]
+    let error = io::Error::from(rustix::io::Errno::NOMEM);
+    #[cfg(not(unix))]
+    let error = io::Error::from(io::ErrorKind::OutOfMemory);
+    StreamError::LastOperationFailed(error.into())
 }
 
 #[async_trait]

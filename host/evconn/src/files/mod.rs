@@ -9,6 +9,7 @@
 mod descriptor;
 mod input;
 mod listing;
+mod open;
 mod opened;
 mod operations;
 mod output;

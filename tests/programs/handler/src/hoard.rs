@@ -19,6 +19,9 @@ use crate::{granted, read_line, say};
 /// drop all of them, and do it again.
 pub fn hoard(connection: &Connection, argument: &str) -> Result<(), String> {
     let (kind, argument) = argument.split_once(' ').unwrap_or((argument, ""));
+    if kind == "kept" {
+        return keep(connection, number(argument)).map_err(named);
+    }
     for _ in 0..2 {
         match kind {
             "sockets" => all(connection, || {
@@ -39,6 +42,15 @@ pub fn hoard(connection: &Connection, argument: &str) -> Result<(), String> {
             _ => return Err(format!("there is no such thing: {kind:?}")),
         }
     }
+    Ok(())
+}
+
+/// Have that many sockets for as long as this instance lives.
+fn keep(connection: &Connection, count: u16) -> Result<(), ErrorCode> {
+    for _ in 0..count {
+        std::mem::forget(create_tcp_socket(IpAddressFamily::Ipv4)?);
+    }
+    say(&connection.output, "kept\n");
     Ok(())
 }
 
