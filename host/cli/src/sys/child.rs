@@ -1,23 +1,22 @@
 //! Child processes of the supervisor, which run the same program.
 
-use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, setrlimit};
+use super::Importance;
+use rustix::process::{
+    Pid, Resource, Rlimit, Signal, getrlimit, kill_process, setpriority_process, setrlimit,
+};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::PathBuf;
 use std::process::{ChildStderr, Command, ExitStatus, Stdio};
 
+/// The lowest priority of a process.
+const LOWEST: i32 = 19;
+
 /// A process that was started. It is killed if this is dropped before it has ended.
 pub struct Child {
     child: std::process::Child,
     has_ended: bool,
-}
-
-/// The limits of a process.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Bounds {
-    /// Maximum size of its private writable memory, in bytes (RLIMIT_DATA).
-    pub memory: Option<u64>,
 }
 
 impl Child {
@@ -29,7 +28,7 @@ impl Child {
     pub fn start(
         subcommand: &str,
         control: OwnedFd,
-        bounds: Bounds,
+        importance: Importance,
     ) -> io::Result<(Self, ChildStderr)> {
         let mut command = Command::new(own_program()?);
         command
@@ -42,8 +41,9 @@ impl Child {
             ignore_signals()?;
             die_with_parent()?;
             pass_on_nothing();
-            if let Some(bytes) = bounds.memory {
-                limit_memory(bytes)?;
+            if importance == Importance::Low {
+                // The work takes longer with it; without it, others are slower.
+                let _ = setpriority_process(None, LOWEST);
             }
             Ok(())
         };
@@ -88,6 +88,16 @@ impl Drop for Child {
             // This does not take long: it was just killed.
             let _ = self.child.wait();
         }
+    }
+}
+
+/// Lets a fault, such as an overflow of the stack, end this process without a message of the standard library: whoever
+/// has started it reports how it has ended.
+#[allow(unsafe_code, reason = "the standard library has no function for it")]
+pub fn take_no_notice_of_faults() {
+    for signal in [libc::SIGSEGV, libc::SIGBUS] {
+        // SAFETY: it installs no handler.
+        unsafe { libc::signal(signal, libc::SIG_DFL) };
     }
 }
 
@@ -195,10 +205,46 @@ pub fn set_name(name: &std::ffi::CStr) {
     let _ = name;
 }
 
-fn limit_memory(bytes: u64) -> io::Result<()> {
+/// Prevents a core file, which would have the size of the memory.
+fn write_no_core() -> io::Result<()> {
+    let none = Rlimit {
+        current: Some(0),
+        maximum: Some(0),
+    };
+    Ok(setrlimit(Resource::Core, none)?)
+}
+
+/// Limits the memory that this process takes in addition to what it has, in bytes: its private writable memory. Only
+/// Linux knows how much that is. A crash leaves no core file, which would have the size of the memory.
+pub fn limit_further_memory(bytes: u64) -> io::Result<()> {
+    write_no_core()?;
+    let limit = private_memory().map(|taken| taken.saturating_add(bytes));
+    let Some(limit) = limit.filter(|limit| exceeds(getrlimit(Resource::Data).maximum, *limit))
+    else {
+        return Ok(());
+    };
     let limit = Rlimit {
-        current: Some(bytes),
-        maximum: Some(bytes),
+        current: Some(limit),
+        maximum: Some(limit),
     };
     Ok(setrlimit(Resource::Data, limit)?)
+}
+
+/// Whether a limit, of which `None` is none, is higher than another.
+fn exceeds(limit: Option<u64>, other: u64) -> bool {
+    limit.is_none_or(|limit| limit > other)
+}
+
+/// Returns what counts against the limit of private writable memory (RLIMIT_DATA), in bytes.
+#[cfg(target_os = "linux")]
+fn private_memory() -> Option<u64> {
+    const DATA: usize = 5;
+    let pages = std::fs::read_to_string("/proc/self/statm").ok()?;
+    let data: u64 = pages.split_whitespace().nth(DATA)?.parse().ok()?;
+    Some(data * rustix::param::page_size() as u64)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn private_memory() -> Option<u64> {
+    None
 }

@@ -4,7 +4,8 @@ use super::Started;
 use super::names::Names;
 use super::privileges::Privileges;
 use crate::control::{Channel, FromWorker, Receiver, Sender, ToWorker};
-use evconn::{Host, Limits, Listener, Server, ServerHandle, Service, Shutdown};
+use crate::loading::{mapped_host, mapped_service};
+use evconn::{Host, Limits, Listener, Server, ServerHandle, Shutdown};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -73,8 +74,8 @@ async fn server(started: Started, names: &Arc<Names>) -> anyhow::Result<(Server,
         ..limits
     };
     let host = Host::builder().limits(&pool).workers(plan.server.workers());
-    let host = mapped(host, listener).build()?;
-    let service = service(&host, code, binary)?
+    let host = mapped_host(host, listener, start.pooled).build()?;
+    let service = mapped_service(&host, code, binary)?
         .with_ingress(plan.ingress.ingress_with(start.certificate)?)
         .with_grants(plan.server.grants_with(Arc::clone(names) as _)?);
     let builder = Server::builder(&service)
@@ -85,22 +86,6 @@ async fn server(started: Started, names: &Arc<Names>) -> anyhow::Result<(Server,
         .into_iter()
         .fold(builder, evconn::ServerBuilder::listen_on);
     Ok((builder.bind().await?, privileges))
-}
-
-#[expect(unsafe_code, reason = "compiled code cannot be checked")]
-fn mapped(host: evconn::HostBuilder, listener: std::fs::File) -> evconn::HostBuilder {
-    // SAFETY: the supervisor's loader has compiled it, and the file is sealed, or has no name.
-    unsafe { host.listener_code(listener) }
-}
-
-#[expect(unsafe_code, reason = "compiled code cannot be checked")]
-fn service(
-    host: &Host,
-    code: std::fs::File,
-    binary: Option<std::fs::File>,
-) -> Result<Service, evconn::Error> {
-    // SAFETY: the supervisor's loader has compiled it, and the file is sealed, or has no name.
-    unsafe { Service::from_mapped(host, code, binary) }
 }
 
 /// Carries out the orders of the supervisor.

@@ -60,13 +60,28 @@ pub(crate) struct Services {
 }
 
 impl Services {
-    /// Creates the engine, with a pool for `capacity.max_connections` instances within the limits `capacity`.
-    pub fn new(capacity: &Limits) -> wasmtime::Result<Self> {
+    /// Creates the engine, with a pool for `capacity.max_connections` instances within the limits `capacity`, or
+    /// without one.
+    pub fn new(capacity: &Limits, has_pool: bool) -> wasmtime::Result<Self> {
         let mut config = base_config();
         config.epoch_interruption(true);
+        let (engine, pooled_memories) = match has_pool {
+            true => Self::pooled(config, capacity)?,
+            false => (Engine::new(on_demand(&mut config))?, None),
+        };
+        let clock = Clock::start(engine.weak(), SLICE)?;
+        Ok(Self {
+            engine,
+            clock,
+            pooled_memories,
+        })
+    }
+
+    /// Creates an engine with a pool, or without one if there is not enough address space.
+    fn pooled(mut config: Config, capacity: &Limits) -> wasmtime::Result<(Engine, Option<u32>)> {
         config.memory_guard_size(MEMORY_GUARD as u64);
         config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(capacity)));
-        let (engine, pooled_memories) = match Engine::new(&config) {
+        Ok(match Engine::new(&config) {
             Ok(engine) => (engine, Some(pooled_memories(capacity))),
             Err(error) => {
                 let engine = Engine::new(on_demand(&mut config))?;
@@ -78,12 +93,6 @@ impl Services {
                 );
                 (engine, None)
             }
-        };
-        let clock = Clock::start(engine.weak(), SLICE)?;
-        Ok(Self {
-            engine,
-            clock,
-            pooled_memories,
         })
     }
 

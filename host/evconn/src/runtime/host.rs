@@ -59,6 +59,7 @@ impl Host {
             cache: CodeCache::default(),
             workers: None,
             listener_code: None,
+            has_pool: true,
         }
     }
 
@@ -127,8 +128,9 @@ impl Host {
             .min(self.max_connections())
     }
 
-    /// Returns whether instances come from a pool, rather than being allocated on demand.
-    pub(crate) fn has_pool(&self) -> bool {
+    /// Returns whether instances come from a pool, rather than being allocated on demand: see
+    /// [`HostBuilder::pooled`].
+    pub fn has_pool(&self) -> bool {
         self.0.services.has_pool()
     }
 
@@ -188,6 +190,7 @@ pub struct HostBuilder {
     cache: CodeCache,
     workers: Option<NonZero<usize>>,
     listener_code: Option<Arc<File>>,
+    has_pool: bool,
 }
 
 impl HostBuilder {
@@ -236,12 +239,21 @@ impl HostBuilder {
         self
     }
 
+    /// Sets whether the instances of services come from a pool. Defaults to true; if there is not enough address
+    /// space for the pool, instances are allocated on demand nevertheless.
+    ///
+    /// Code that was compiled for a host with a pool requires a host with one, of any size, and vice versa:
+    /// [`Host::has_pool`] says which it was.
+    pub fn pooled(mut self, pooled: bool) -> Self {
+        self.has_pool = pooled;
+        self
+    }
+
     /// Sets a file with the listener component's compiled code, from [`Host::listener_code`] of another host.
     /// It is mapped, rather than compiled or read from the cache: processes that map the same file, such as a
     /// memfd, share one copy of it in memory.
     ///
-    /// Code from a host with a pool of instances requires a host with a pool, of any size (see
-    /// [`limits`](Self::limits)).
+    /// Code from a host with a pool of instances requires a host with a pool (see [`pooled`](Self::pooled)).
     ///
     /// # Safety
     /// As [`Service::from_mapped`](crate::Service::from_mapped).
@@ -268,7 +280,7 @@ impl HostBuilder {
         let cache = self.cache.open();
         let code = Code(cache);
         let inner = || {
-            let services = Services::new(&self.capacity)?;
+            let services = Services::new(&self.capacity, self.has_pool)?;
             let workers = Workers::start(self.workers)?;
             let acceptors = services.acceptors()?;
             Ok(Inner {
