@@ -10,6 +10,7 @@ mod engine;
 mod host;
 mod mapping;
 mod meter;
+mod shortage;
 mod workers;
 
 pub(crate) use background::run;
@@ -17,3 +18,4 @@ pub use cache::CodeCache;
 pub use host::{Host, HostBuilder};
 pub(crate) use mapping::map;
 pub(crate) use meter::{Meter, Tick};
+pub(crate) use shortage::{Counted, Shortage, is_shortage};
