@@ -10,7 +10,6 @@ use crate::support::{DEADLINE, Server, eventually, skip};
 use evconn::{Host, Limits, Service};
 use rustix::mm::{MapFlags, MprotectFlags, ProtFlags, mmap_anonymous, mprotect};
 use rustix::process::Signal;
-use std::ffi::c_void;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 
@@ -100,40 +99,27 @@ fn connections_wait_for_addresses() {
 }
 
 /// Pages of which each second one is a mapping of its own, so that this process can have few others.
-struct Pages {
-    start: *mut c_void,
-    mapped: usize,
-}
+struct Pages;
 
 const PAGE: usize = 4096;
 
 impl Pages {
-    /// Leaves about this many mappings for others.
-    fn leave(limit: usize, left: usize) -> Self {
+    /// Leaves about this many mappings for others. There are never fewer: the process could not even start a thread.
+    fn leave(limit: usize, left: usize) {
+        let maps = std::fs::read_to_string("/proc/self/maps").expect("the mappings");
+        let taken = maps.lines().count();
+        let wanted = limit.checked_sub(taken + left).expect("mappings are left");
         let flags = MapFlags::PRIVATE | MapFlags::NORESERVE;
-        let len = (limit + 1) * PAGE;
+        let len = (wanted + 2) * PAGE;
         // SAFETY: it is a new mapping.
         let start = unsafe { mmap_anonymous(std::ptr::null_mut(), len, ProtFlags::empty(), flags) };
-        let mut pages = Self {
-            start: start.expect("addresses"),
-            mapped: 0,
-        };
-        while pages.protect(pages.mapped, MprotectFlags::READ) {
-            pages.mapped += 1;
-        }
-        for _ in 0..left / 2 {
-            pages.mapped -= 1;
-            assert!(pages.protect(pages.mapped, MprotectFlags::empty()));
-        }
-        pages
-    }
-
-    /// Returns whether the kernel has split a mapping for a page.
-    fn protect(&self, number: usize, flags: MprotectFlags) -> bool {
-        // SAFETY: nobody accesses the pages.
-        unsafe {
-            let page = self.start.byte_add((2 * number + 1) * PAGE);
-            mprotect(page, PAGE, flags).is_ok()
+        let start = start.expect("addresses");
+        for number in 0..wanted / 2 {
+            // SAFETY: nobody accesses the page, which is in the mapping.
+            unsafe {
+                let page = start.byte_add((2 * number + 1) * PAGE);
+                mprotect(page, PAGE, MprotectFlags::READ).expect("a mapping is left");
+            }
         }
     }
 }
@@ -163,7 +149,7 @@ fn connections_wait_for_mappings() {
         let mut peers = Peers::default();
         peers.connect(server.address, 1);
         peers.settle();
-        let _pages = Pages::leave(limit, 200);
+        Pages::leave(limit, 200);
         peers.connect(server.address, 29);
         peers.settle();
         assert!(!peers.waiting.is_empty(), "there are mappings for all");

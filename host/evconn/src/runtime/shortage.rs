@@ -28,13 +28,19 @@ struct Inner {
 }
 
 /// An instance that exists, or is being made. Drop it after what the instance has mapped.
-pub(crate) struct Counted(Shortage);
+pub(crate) struct Counted {
+    shortage: Shortage,
+    is_made: bool,
+}
 
 impl Shortage {
-    /// Counts an instance.
+    /// Counts an instance that is about to be made.
     pub fn count(&self) -> Counted {
-        self.0.instances.fetch_add(1, Ordering::Relaxed);
-        Counted(self.clone())
+        self.0.instances.fetch_add(1, Ordering::SeqCst);
+        Counted {
+            shortage: self.clone(),
+            is_made: false,
+        }
     }
 
     /// Returns how many instances have ended so far, for [`wait`](Self::wait). Call this before making one.
@@ -93,10 +99,23 @@ impl Shortage {
     }
 }
 
+impl Counted {
+    /// The instance exists.
+    pub fn made(mut self) -> Self {
+        self.is_made = true;
+        self
+    }
+}
+
 impl Drop for Counted {
     fn drop(&mut self) {
-        self.0.0.instances.fetch_sub(1, Ordering::SeqCst);
-        self.0.try_again();
+        let left = self.shortage.0.instances.fetch_sub(1, Ordering::SeqCst) - 1;
+        if self.is_made {
+            self.shortage.try_again();
+        } else if left == 0 {
+            // Whoever waits waits in vain.
+            self.shortage.0.one_ended.notify_one();
+        }
     }
 }
 
@@ -156,7 +175,7 @@ mod tests {
     #[test]
     fn whoever_waits_is_told_of_the_next_end() {
         let shortage = Shortage::default();
-        let (one, other) = (shortage.count(), shortage.count());
+        let (one, other) = (shortage.count().made(), shortage.count().made());
         let (seen, why) = (shortage.ended(), refused());
         let mut first = Box::pin(shortage.wait(seen, &why));
         let mut second = Box::pin(shortage.wait(seen, &why));
@@ -174,7 +193,7 @@ mod tests {
     #[test]
     fn an_end_that_was_not_seen_is_not_waited_for() {
         let shortage = Shortage::default();
-        let (one, _other) = (shortage.count(), shortage.count());
+        let (one, _other) = (shortage.count().made(), shortage.count());
         let seen = shortage.ended();
         drop(one);
         assert_eq!(shortage.wait(seen, &refused()).now_or_never(), Some(true));
@@ -191,7 +210,7 @@ mod tests {
     #[test]
     fn one_that_gives_up_leaves_its_turn_to_the_next() {
         let shortage = Shortage::default();
-        let one = shortage.count();
+        let one = shortage.count().made();
         let (seen, why) = (shortage.ended(), refused());
         let mut first = Box::pin(shortage.wait(seen, &why));
         let mut second = Box::pin(shortage.wait(seen, &why));
@@ -200,5 +219,21 @@ mod tests {
         drop(one);
         drop(first);
         assert_eq!(second.now_or_never(), Some(true));
+    }
+
+    #[test]
+    fn an_attempt_that_fails_is_no_end() {
+        let shortage = Shortage::default();
+        let one = shortage.count().made();
+        let seen = shortage.ended();
+        drop(shortage.count());
+        let why = refused();
+        let mut waits = Box::pin(shortage.wait(seen, &why));
+        assert!(waits.as_mut().now_or_never().is_none());
+        drop(one);
+        assert_eq!(waits.now_or_never(), Some(true));
+        let seen = shortage.ended();
+        drop(shortage.count());
+        assert_eq!(shortage.wait(seen, &why).now_or_never(), Some(false));
     }
 }

@@ -51,7 +51,7 @@ impl Instance {
                 exports,
                 served: 0,
                 given: [0; 3],
-                _counted: counted,
+                _counted: counted.made(),
             }),
             Err(error) if is_shortage(&error) => Err(Unmade::Shortage(error)),
             Err(error) => Err(Unmade::Failed(explain(&mut store, limits, error))),
