@@ -13,12 +13,12 @@ pub struct LimitArgs {
     /// Further ones wait in the accept queue until one ends.
     #[arg(long, value_name = "N", default_value_t = Limits::default().max_connections as u32, value_parser = value_parser!(u32).range(1..))]
     max_connections: u32,
-    /// Maximum number of open connections from one peer; `none` is no limit [default: half of
-    /// --max-connections for a public address]
+    /// Maximum number of open connections from one peer; `none` is no limit
     ///
+    /// The default is half of --max-connections for a peer with a public address, and no limit for others.
     /// A peer is an IPv4 address, or an IPv6 network (see --peer-ipv6-prefix). Further connections are reset,
     /// before a TLS handshake. Connections through Unix sockets are not counted. A number limits all peers; the
-    /// default does not limit those on loopback addresses and in private networks, which may be proxies.
+    /// default spares those on loopback addresses and in private networks, which may be proxies.
     #[arg(long, value_name = "N", value_parser = count_limit)]
     max_connections_per_peer: Option<CountLimit>,
     /// Length of the IPv6 prefix that counts as one peer [default: 64]

@@ -45,8 +45,9 @@ pub async fn load(request: Request<'_>) -> anyhow::Result<Outcome> {
         given.push(file.is_some());
         files.extend(file);
     }
-    let (process, mut messages) = process::start::<Load, FromLoader>("loader", request.importance)
-        .context("cannot start a loader")?;
+    let (process, mut messages) =
+        process::start::<Load, FromLoader>("loader", request.importance, Some(limits.memory()))
+            .context("cannot start a loader")?;
     let load = Load {
         arguments: std::env::args_os().collect(),
         is_terminal: log::is_terminal(),

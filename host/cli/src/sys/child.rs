@@ -23,12 +23,13 @@ impl Child {
     /// Starts this program with a hidden subcommand. Its standard input is the control socket.
     ///
     /// A terminal or a service manager sends signals to all processes: a child ignores them and waits for the
-    /// supervisor's messages. It is killed if the thread that has started it ends (Linux).
+    /// supervisor's messages. `memory` limits its private writable memory, in bytes. It is killed if the thread that has started it ends (Linux).
     #[allow(unsafe_code, reason = "code between fork and exec")]
     pub fn start(
         subcommand: &str,
         control: OwnedFd,
         importance: Importance,
+        memory: Option<u64>,
     ) -> io::Result<(Self, ChildStderr)> {
         let mut command = Command::new(own_program()?);
         command
@@ -41,6 +42,10 @@ impl Child {
             ignore_signals()?;
             die_with_parent()?;
             pass_on_nothing();
+            if let Some(bytes) = memory {
+                limit_memory(bytes)?;
+                write_no_core()?;
+            }
             if importance == Importance::Low {
                 // The work takes longer with it; without it, others are slower.
                 let _ = setpriority_process(None, LOWEST);
@@ -205,7 +210,7 @@ pub fn set_name(name: &std::ffi::CStr) {
     let _ = name;
 }
 
-/// Prevents a core file, which would have the size of the memory.
+/// Prevents a core file, which would be as large as the memory.
 fn write_no_core() -> io::Result<()> {
     let none = Rlimit {
         current: Some(0),
@@ -214,37 +219,16 @@ fn write_no_core() -> io::Result<()> {
     Ok(setrlimit(Resource::Core, none)?)
 }
 
-/// Limits the memory that this process takes in addition to what it has, in bytes: its private writable memory. Only
-/// Linux knows how much that is. A crash leaves no core file, which would have the size of the memory.
-pub fn limit_further_memory(bytes: u64) -> io::Result<()> {
-    write_no_core()?;
-    let limit = private_memory().map(|taken| taken.saturating_add(bytes));
-    let Some(limit) = limit.filter(|limit| exceeds(getrlimit(Resource::Data).maximum, *limit))
-    else {
-        return Ok(());
-    };
+/// Limits the private writable memory of this process, in bytes (RLIMIT_DATA). A lower limit that it has already stays.
+///
+/// # Errors
+/// The operating system's error; none is expected.
+pub fn limit_memory(bytes: u64) -> io::Result<()> {
+    let before = getrlimit(Resource::Data);
+    let most = before.maximum.map_or(bytes, |maximum| maximum.min(bytes));
     let limit = Rlimit {
-        current: Some(limit),
-        maximum: Some(limit),
+        current: Some(most),
+        ..before
     };
     Ok(setrlimit(Resource::Data, limit)?)
-}
-
-/// Whether a limit, of which `None` is none, is higher than another.
-fn exceeds(limit: Option<u64>, other: u64) -> bool {
-    limit.is_none_or(|limit| limit > other)
-}
-
-/// Returns what counts against the limit of private writable memory (RLIMIT_DATA), in bytes.
-#[cfg(target_os = "linux")]
-fn private_memory() -> Option<u64> {
-    const DATA: usize = 5;
-    let pages = std::fs::read_to_string("/proc/self/statm").ok()?;
-    let data: u64 = pages.split_whitespace().nth(DATA)?.parse().ok()?;
-    Some(data * rustix::param::page_size() as u64)
-}
-
-#[cfg(not(target_os = "linux"))]
-fn private_memory() -> Option<u64> {
-    None
 }

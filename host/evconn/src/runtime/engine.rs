@@ -42,6 +42,9 @@ const KEPT_RESIDENT: usize = 128 << 10;
 /// two stacks share a page of the kernel's page tables, rather than take one each.
 const STACK: usize = (1 << 20) - (4 << 10);
 
+/// The size of an element of a table, in bytes.
+const TABLE_ELEMENT: usize = size_of::<*const ()>();
+
 /// How far a memory that was allocated on demand can grow before it has to be moved.
 const GROWTH: u64 = 1 << 20;
 
@@ -173,6 +176,17 @@ fn pooled_memories(capacity: &Limits) -> u32 {
 /// Returns how many instances of `memories` memories the pool has space for.
 pub(crate) fn pooled_instances(capacity: &Limits, memories: usize) -> usize {
     (pooled_memories(capacity) / memories_taken(saturated(memories))) as usize
+}
+
+/// Returns how much writable memory the pool reserves, in bytes.
+pub(crate) fn writable_reservation(capacity: &Limits) -> u64 {
+    /// The size of a page on most machines. On one with larger pages, a little less is left for compiling.
+    const PAGE: usize = 4 << 10;
+    let table = capacity.max_table_elements.saturating_mul(TABLE_ELEMENT);
+    let pages = table.div_ceil(PAGE).saturating_mul(PAGE);
+    let of_instance = capacity.max_tables.saturating_mul(pages);
+    let of_instance = of_instance.saturating_add(STACK + PAGE);
+    capacity.max_connections.saturating_mul(of_instance) as u64
 }
 
 /// Returns how many of the pool's memories an instance with `own` memories takes. A garbage-collected

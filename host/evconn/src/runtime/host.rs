@@ -277,6 +277,16 @@ impl HostBuilder {
         engine::pooled_instances(&self.capacity, memories).min(self.capacity.max_connections)
     }
 
+    /// Returns how much private writable memory the pool of such a host reserves, in bytes: the tables and the stacks of
+    /// instances. The kernel provides none of it until it is used, but counts it against a limit of private memory
+    /// (RLIMIT_DATA).
+    pub fn writable_reservation(&self) -> u64 {
+        match self.has_pool {
+            true => engine::writable_reservation(&self.capacity),
+            false => 0,
+        }
+    }
+
     /// Creates the engines, compiles the listener and reserves the pool.
     ///
     /// # Errors
@@ -299,7 +309,7 @@ impl HostBuilder {
                 services,
                 background: Background::new(workers.count())?,
                 workers,
-                shortage: Shortage::default(),
+                shortage: Shortage::new(),
                 capacity: self.capacity,
             })
         };

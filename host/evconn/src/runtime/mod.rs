@@ -11,6 +11,7 @@ mod host;
 mod mapping;
 mod meter;
 mod shortage;
+mod spare;
 mod workers;
 
 pub(crate) use background::run;

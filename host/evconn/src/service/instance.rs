@@ -33,6 +33,7 @@ impl Instance {
         limits: &Limits,
         origin: Origin,
         meter: Arc<Meter>,
+        counted: Counted,
     ) -> Result<Self, Unmade> {
         let state = ConnectionState::new(limits, &service.grants, origin, meter);
         let mut store = Store::new(service.host.services(), state);
@@ -44,14 +45,13 @@ impl Instance {
             Tick::SliceOver => Ok(UpdateDeadline::Yield(1)),
             Tick::LimitReached => Err(OutOfTime.into()),
         });
-        let counted = service.host.shortage().count();
         match service.pre.instantiate_async(&mut store).await {
             Ok(exports) => Ok(Self {
                 store,
                 exports,
                 served: 0,
                 given: [0; 3],
-                _counted: counted.made(),
+                _counted: counted,
             }),
             Err(error) if is_shortage(&error) => Err(Unmade::Shortage(error)),
             Err(error) => Err(Unmade::Failed(explain(&mut store, limits, error))),

@@ -117,20 +117,17 @@ impl Instances {
     async fn instance(&self, origin: Origin, meter: &Arc<Meter>) -> Result<Instance, Failure> {
         let shortage = self.service.host.shortage();
         loop {
-            let seen = shortage.ended();
-            let meter = Arc::clone(meter);
-            match Instance::new(&self.service, &self.limits, origin, meter).await {
-                Err(Unmade::Shortage(why)) if shortage.wait(seen, &why).await => {}
-                made => {
-                    if !shortage.is_over() {
-                        // There may be memory for more.
-                        shortage.try_again();
-                    }
-                    return Ok(made?);
+            let Some(counted) = shortage.count() else {
+                shortage.wait().await;
+                match self.take_idle() {
+                    Some(idle) => return Ok(idle),
+                    None => continue,
                 }
-            }
-            if let Some(idle) = self.take_idle() {
-                return Ok(idle);
+            };
+            let meter = Arc::clone(meter);
+            match Instance::new(&self.service, &self.limits, origin, meter, counted).await {
+                Err(Unmade::Shortage(why)) if shortage.reached(&why) => {}
+                made => return Ok(made?),
             }
         }
     }
@@ -190,7 +187,7 @@ impl Instances {
             return;
         }
         idle.instances.push_back((Instant::now(), instance));
-        self.service.host.shortage().try_again();
+        self.service.host.shortage().one_is_free();
         if !std::mem::replace(&mut idle.has_janitor, true) {
             tokio::spawn(end_idle_ones(
                 Arc::downgrade(&self),
