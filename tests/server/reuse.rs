@@ -169,7 +169,7 @@ async fn one_that_keeps_too_many_handles_is_not_used_again() {
         // So that the next round begins with a fresh one, too.
         server
             .handle
-            .reload(&super::service())
+            .reload(&service())
             .expect("there is room");
     }
     server.stop().await;
@@ -198,7 +198,7 @@ async fn none_is_kept_of_a_service_that_was_replaced() {
     assert_eq!(count(&server).await, 2);
     server
         .handle
-        .reload(&super::service())
+        .reload(&service())
         .expect("there is room");
     assert_eq!(count(&server).await, 1);
     server.stop().await;

@@ -16,6 +16,8 @@ mod commands;
 mod control;
 mod failure;
 mod files;
+#[cfg(unix)]
+mod loading;
 mod log;
 mod machine;
 mod server;

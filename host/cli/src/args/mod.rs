@@ -2,6 +2,7 @@
 
 mod accepting;
 mod cache;
+mod compile;
 mod grants;
 mod ingress;
 mod limits;
@@ -13,6 +14,7 @@ mod values;
 mod wasmtime;
 
 pub use cache::CacheArgs;
+pub use compile::CompileArgs;
 pub use grants::GrantArgs;
 pub use ingress::IngressArgs;
 pub use listen::ListenArgs;

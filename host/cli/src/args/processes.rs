@@ -1,14 +1,13 @@
 //! The flags for the processes of a server.
 
-use super::values::{bytes, some_seconds};
+use super::compile::CompileArgs;
 use clap::{Args, value_parser};
 use std::num::NonZero;
-use std::time::Duration;
 
 /// Maximum number of worker processes. Machines have fewer cores.
 const MAX_PROCESSES: i64 = 1024;
 
-/// The flags for worker processes, and for the process that compiles the component.
+/// The flags for worker processes, and for the process that compiles the component, the loader.
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Processes")]
 pub struct ProcessArgs {
@@ -24,12 +23,8 @@ pub struct ProcessArgs {
     /// and no system calls but those that serving requires (seccomp).
     #[arg(long)]
     no_sandbox: bool,
-    /// Maximum duration of compiling the component
-    #[arg(long, value_name = "SECONDS", default_value = "300", value_parser = some_seconds, allow_negative_numbers = true)]
-    compile_timeout: Duration,
-    /// Maximum memory for compiling the component, in bytes, or with K, M or G
-    #[arg(long, value_name = "BYTES", default_value = "4G", value_parser = bytes, allow_negative_numbers = true)]
-    compile_memory: usize,
+    #[command(flatten)]
+    pub compile: CompileArgs,
 }
 
 impl ProcessArgs {
@@ -46,13 +41,5 @@ impl ProcessArgs {
 
     pub fn has_sandbox(&self) -> bool {
         !self.no_sandbox
-    }
-
-    pub fn compile_timeout(&self) -> Duration {
-        self.compile_timeout
-    }
-
-    pub fn compile_memory(&self) -> u64 {
-        self.compile_memory as u64
     }
 }

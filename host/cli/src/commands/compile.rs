@@ -1,8 +1,21 @@
 //! `evconn compile`: compiles a service ahead of time.
 
+use crate::args::CompileArgs;
+#[cfg(unix)]
+use crate::control::FromLoader;
+#[cfg(unix)]
+use crate::files;
 use crate::files::{Input, Output};
+#[cfg(unix)]
+use crate::loading::{Compiled, Request};
+#[cfg(unix)]
+use crate::sys::Importance;
+#[cfg(unix)]
+use crate::worker::{Order, Work, compiled};
 use clap::Args;
-use evconn::{Host, Limits};
+use evconn::{Host, HostBuilder, Limits};
+#[cfg(unix)]
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
 /// Compile a service ahead of time, for `evconn serve --allow-precompiled`
@@ -19,22 +32,55 @@ pub struct Compile {
     /// `-` is standard output. An existing file is replaced once compilation has succeeded.
     #[arg(short, long, value_name = "APP.cwasm")]
     output: Option<PathBuf>,
+    #[command(flatten)]
+    limits: CompileArgs,
 }
 
 impl Compile {
-    pub fn run(&self) -> anyhow::Result<()> {
+    pub async fn run(&self) -> anyhow::Result<()> {
         let output = Output::new(&[&self.app], self.output.as_deref(), "cwasm")?;
-        let host = compiler()?;
-        let code = Input::open(&self.app)?.load(
-            |path| host.precompile_file(path),
-            |bytes| host.precompile(bytes),
-        )?;
-        output.write(&code)
+        let input = Input::open(&self.app)?;
+        output.write(&self.code(input).await?)
+    }
+
+    /// Has a loader compile the component.
+    #[cfg(unix)]
+    async fn code(&self, input: Input) -> anyhow::Result<Vec<u8>> {
+        let compiled = Compiled::load(Request {
+            inputs: &[input],
+            limits: &self.limits,
+            instances: 1,
+            importance: Importance::Normal,
+        })
+        .await?;
+        Ok(files::contents(compiled.code)?)
+    }
+
+    /// Compiles the component here: this platform has no loader.
+    #[cfg(not(unix))]
+    async fn code(&self, input: Input) -> anyhow::Result<Vec<u8>> {
+        precompile(&compiler().build()?, &input)
     }
 }
 
+#[cfg(unix)]
+impl Work for Compile {
+    fn load(&self, order: Order) -> anyhow::Result<(FromLoader, Vec<OwnedFd>)> {
+        let (host, inputs) = order.begin(compiler())?;
+        let code = precompile(&host, &inputs.get(0, &self.app))?;
+        compiled(&host, &code, 0, &[])
+    }
+}
+
+fn precompile(host: &Host, input: &Input) -> anyhow::Result<Vec<u8>> {
+    input.load(
+        |path| host.precompile_file(path),
+        |bytes| host.precompile(bytes),
+    )
+}
+
 /// A host that only compiles. The limits of a service are those of the command that serves it.
-fn compiler() -> Result<Host, evconn::Error> {
+fn compiler() -> HostBuilder {
     let limits = Limits {
         max_connections: 1,
         max_memory: usize::MAX,
@@ -44,5 +90,5 @@ fn compiler() -> Result<Host, evconn::Error> {
         max_core_instances: 10_000,
         ..Limits::default()
     };
-    Host::builder().limits(&limits).build()
+    Host::builder().limits(&limits)
 }

@@ -1,8 +1,22 @@
 //! `evconn compose`: links the listener into a component that imports one.
 
+use crate::args::CompileArgs;
+#[cfg(unix)]
+use crate::control::FromLoader;
+#[cfg(unix)]
+use crate::files;
 use crate::files::{Input, Output};
+#[cfg(unix)]
+use crate::loading::{self, Request};
+#[cfg(unix)]
+use crate::sys::{Importance, memory};
+#[cfg(unix)]
+use crate::worker::{Order, Work};
 use clap::Args;
 use evconn::{Composer, Composition};
+use std::iter;
+#[cfg(unix)]
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 /// Link the listener into a component that imports evconn:tcp/listener
@@ -23,29 +37,50 @@ pub struct Compose {
     /// It imports the listener and exports one. May be repeated: the last one is next to the application.
     #[arg(long, value_name = "FILTER.wasm")]
     through: Vec<PathBuf>,
+    #[command(flatten)]
+    limits: CompileArgs,
 }
 
 impl Compose {
-    pub fn run(&self) -> anyhow::Result<()> {
+    pub async fn run(&self) -> anyhow::Result<()> {
         let inputs: Vec<&Path> = [&self.app]
             .into_iter()
             .chain(&self.through)
             .map(PathBuf::as_path)
             .collect();
         let output = Output::new(&inputs, self.output.as_deref(), "composed.wasm")?;
-        let mut composer = Composer::new();
-        for middleware in &self.through {
-            composer = composer.through_file(middleware)?;
-        }
-        let composition = Input::open(&self.app)?.load(
-            |path| composer.compose_file(path),
-            |bytes| composer.compose(bytes),
-        )?;
-        output.write(composition.binary())?;
-        output.report(&self.summary(&output, &composition))
+        let through = self.through.iter().cloned().map(Input::File);
+        let inputs: Vec<Input> = iter::once(Input::open(&self.app)?).chain(through).collect();
+        let (binary, report) = self.composition(&inputs).await?;
+        output.write(&binary)?;
+        output.report(&format!("{output}\n{report}"))
     }
 
-    fn summary(&self, output: &Output, composition: &Composition) -> String {
+    /// Has a loader compose the component. Returns the composition and a report about it.
+    #[cfg(unix)]
+    async fn composition(&self, inputs: &[Input]) -> anyhow::Result<(Vec<u8>, String)> {
+        let composed = loading::load(Request {
+            inputs,
+            limits: &self.limits,
+            instances: 1,
+            importance: Importance::Normal,
+        });
+        let (_, composed) = composed.await?;
+        let [binary, report] = <[OwnedFd; 2]>::try_from(composed)
+            .map_err(|_| anyhow::anyhow!("the loader has not sent a composition"))?;
+        let report = String::from_utf8(files::contents(report)?)?;
+        Ok((files::contents(binary)?, report))
+    }
+
+    /// Composes the component here: this platform has no loader.
+    #[cfg(not(unix))]
+    async fn composition(&self, inputs: &[Input]) -> anyhow::Result<(Vec<u8>, String)> {
+        let composition = compose(inputs)?;
+        let report = self.report(&composition);
+        Ok((composition.into_binary(), report))
+    }
+
+    fn report(&self, composition: &Composition) -> String {
         let through = self
             .through
             .iter()
@@ -57,11 +92,41 @@ impl Compose {
             }
         });
         format!(
-            "{}\nlinked: {}{}\nleft to import:\n{}",
-            output,
+            "linked: {}{}\nleft to import:\n{}",
             composition.linked(),
             through.collect::<String>(),
             imports.collect::<String>()
         )
     }
+}
+
+#[cfg(unix)]
+impl Work for Compose {
+    fn load(&self, order: Order) -> anyhow::Result<(FromLoader, Vec<OwnedFd>)> {
+        let given = order.begin_without_host();
+        let paths = iter::once(&self.app).chain(&self.through);
+        let inputs = paths.enumerate().map(|(at, path)| given.get(at, path));
+        let composition = compose(&inputs.collect::<Vec<_>>())?;
+        let files = [
+            memory::file("composition", composition.binary())?,
+            memory::file("report", self.report(&composition).as_bytes())?,
+        ];
+        Ok((FromLoader::Composed, files.map(OwnedFd::from).into()))
+    }
+}
+
+/// Composes the first input through the others.
+fn compose(inputs: &[Input]) -> anyhow::Result<Composition> {
+    let mut composer = Composer::new();
+    for middleware in &inputs[1..] {
+        let (of_file, of_bytes) = (composer.clone(), composer);
+        composer = middleware.load(
+            |path| of_file.through_file(path),
+            |bytes| of_bytes.through(bytes),
+        )?;
+    }
+    inputs[0].load(
+        |path| composer.compose_file(path),
+        |bytes| composer.compose(bytes),
+    )
 }

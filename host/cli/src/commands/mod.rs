@@ -56,13 +56,24 @@ impl Command {
         }
     }
 
+    /// Returns what its loader does.
+    #[cfg(unix)]
+    pub fn into_work(self) -> Option<Box<dyn crate::worker::Work>> {
+        Some(match self {
+            Self::Compile(compile) => Box::new(compile),
+            Self::Run(run) => run,
+            Self::Compose(compose) => Box::new(compose),
+            server => Box::new(server.into_plan()?),
+        })
+    }
+
     pub fn run(self) -> Result<ExitCode, Failure> {
         match self {
             Self::Serve(serve) => block_on(serve.run()),
             Self::Echo(echo) => block_on(echo.run()),
             Self::Run(run) => block_on(run.run()),
-            Self::Compile(compile) => done(compile.run()),
-            Self::Compose(compose) => done(compose.run()),
+            Self::Compile(compile) => block_on(async { done(compile.run().await) }),
+            Self::Compose(compose) => block_on(async { done(compose.run().await) }),
             Self::Wit(wit) => done(wit.run()),
             #[cfg(unix)]
             Self::Loader(loader) => Ok(loader.run()),

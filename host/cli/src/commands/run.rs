@@ -1,16 +1,26 @@
 //! `evconn run`: runs a program, a component that exports `wasi:cli/run`.
 
-use crate::args::{CacheArgs, GrantArgs, bytes, count};
+use crate::args::{CacheArgs, CompileArgs, GrantArgs, bytes, count};
+#[cfg(unix)]
+use crate::control::FromLoader;
 use crate::failure::Failure;
 use crate::files::{Input, is_stdin};
+#[cfg(unix)]
+use crate::loading::{Compiled, Request};
 use crate::log;
+#[cfg(unix)]
+use crate::sys::Importance;
 use crate::sys::signals;
+#[cfg(unix)]
+use crate::worker::{Order, Work, compiled};
 use anyhow::Context;
 use clap::Args;
-use evconn::{Error, Grants, Host, Limits, ListenGrant, Program};
+use evconn::{Error, Grants, Host, HostBuilder, Limits, ListenGrant, Program};
 use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
 use std::num::NonZeroU32;
+#[cfg(unix)]
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -61,6 +71,8 @@ pub struct Run {
     grants: GrantArgs,
     #[command(flatten)]
     cache: CacheArgs,
+    #[command(flatten)]
+    limits: CompileArgs,
 }
 
 /// The exit status that a shell has for a process that SIGABRT ended.
@@ -70,7 +82,7 @@ impl Run {
     /// Runs the program to its end.
     pub async fn run(self) -> Result<ExitCode, Failure> {
         signals::ignore_user_signals().context("cannot handle signals")?;
-        let program = self.load().map_err(Failure::bad_input)?;
+        let program = self.load().await.map_err(Failure::bad_input)?;
         match program.run().await {
             Ok(status) => Ok(ExitCode::from(status)),
             Err(error) => Err(self.trapped(&error)),
@@ -89,23 +101,10 @@ impl Run {
         Path::new(self.app.first().map_or(OsStr::new(""), OsString::as_os_str))
     }
 
-    fn load(&self) -> anyhow::Result<Program> {
+    async fn load(&self) -> anyhow::Result<Program> {
         let grants = self.grants()?;
-        // The program is the only instance.
-        let limits = Limits {
-            max_connections: 1,
-            ..Limits::default()
-        };
-        let host = Host::builder()
-            .limits(&limits)
-            .cache(self.cache.cache())
-            .build()?;
-        let mut program = Input::open(self.path())?
-            .load(
-                |path| Program::from_file(&host, path),
-                |bytes| Program::new(&host, bytes),
-            )?
-            .with_grants(grants);
+        let input = Input::open(self.path())?;
+        let mut program = self.program(input).await?.with_grants(grants);
         if let Some(bytes) = self.max_memory {
             program = program.with_max_memory(bytes);
         }
@@ -113,6 +112,34 @@ impl Run {
             program = program.with_max_handles(count.get() as usize);
         }
         Ok(program)
+    }
+
+    /// Has a loader compile the program.
+    #[cfg(unix)]
+    async fn program(&self, input: Input) -> anyhow::Result<Program> {
+        let compiled = Compiled::load(Request {
+            inputs: &[input],
+            limits: &self.limits,
+            instances: 1,
+            importance: Importance::Normal,
+        })
+        .await?;
+        compiled.program(self.host())
+    }
+
+    /// Compiles the program here: this platform has no loader.
+    #[cfg(not(unix))]
+    async fn program(&self, input: Input) -> anyhow::Result<Program> {
+        compile(&self.host().build()?, &input)
+    }
+
+    fn host(&self) -> HostBuilder {
+        // The program is the only instance.
+        let limits = Limits {
+            max_connections: 1,
+            ..Limits::default()
+        };
+        Host::builder().limits(&limits).cache(self.cache.cache())
     }
 
     /// Returns the program's name for messages.
@@ -141,4 +168,21 @@ impl Run {
         }
         Ok(grants.build()?)
     }
+}
+
+#[cfg(unix)]
+impl Work for Run {
+    fn load(&self, order: Order) -> anyhow::Result<(FromLoader, Vec<OwnedFd>)> {
+        let (host, inputs) = order.begin(self.host())?;
+        let program = compile(&host, &inputs.get(0, self.path()))?;
+        let binary = program.component().unwrap_or_default();
+        compiled(&host, &program.serialize()?, 0, binary)
+    }
+}
+
+fn compile(host: &Host, input: &Input) -> anyhow::Result<Program> {
+    input.load(
+        |path| Program::from_file(host, path),
+        |bytes| Program::new(host, bytes),
+    )
 }

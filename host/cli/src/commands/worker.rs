@@ -12,7 +12,7 @@ use std::process::ExitCode;
 #[command(hide = true)]
 pub struct Worker {}
 
-/// Compile a component for a supervisor
+/// Load a component for another process
 #[derive(Args)]
 #[command(hide = true)]
 pub struct Loader {}
@@ -25,8 +25,18 @@ impl Worker {
 
 impl Loader {
     pub fn run(&self) -> ExitCode {
-        worker::run_loader(parse)
+        worker::run_loader(work)
     }
+}
+
+/// Parses the command line of a process that has something loaded.
+fn work(arguments: &[OsString]) -> anyhow::Result<(Box<dyn worker::Work>, log::Format)> {
+    let cli = Cli::try_parse_from(arguments)?;
+    let work = cli.command.into_work();
+    Ok((
+        work.context("the command line is not that of a command that loads a component")?,
+        cli.log_format,
+    ))
 }
 
 /// Parses the supervisor's command line.

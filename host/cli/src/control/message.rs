@@ -4,13 +4,19 @@ use serde::{Deserialize, Serialize};
 use std::ffi::OsString;
 use std::net::IpAddr;
 
-/// The order to a loader. Its descriptor is the component, if that was read from standard input.
+/// The order to a loader. Its descriptors are the inputs that the loader cannot read itself: standard input, pipes.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Load {
-    /// The command line of the server.
+    /// The command line, which says what is to be done.
     pub arguments: Vec<OsString>,
     /// Whether the log has colors.
     pub is_terminal: bool,
+    /// For each input of the command line whether it is among the descriptors.
+    pub given: Vec<bool>,
+    /// Maximum number of instances at a time of a process that serves.
+    pub instances: usize,
+    /// Maximum memory, in bytes.
+    pub memory: u64,
 }
 
 /// The outcome of a loader.
@@ -19,6 +25,8 @@ pub enum FromLoader {
     /// Its descriptors are the compiled code of the component and that of the listener, and the component's binary
     /// if it is one.
     Loaded(Loaded),
+    /// Its descriptors are the composition and a report about it.
+    Composed,
     /// The reason why the component cannot be served, in one line.
     Failed(String),
 }
@@ -30,6 +38,8 @@ pub struct Loaded {
     pub memories: usize,
     /// Whether the binary is among the descriptors.
     pub has_binary: bool,
+    /// Whether the code is for instances from a pool.
+    pub pooled: bool,
 }
 
 /// The order to a worker. Its descriptors are [`StartFiles`].
@@ -45,6 +55,8 @@ pub struct Start {
     pub max_connections: usize,
     /// Maximum number of connections of this worker.
     pub capacity: usize,
+    /// Whether the compiled code is for instances from a pool.
+    pub pooled: bool,
     /// The certificate and its key, if there is one: a worker cannot read their files.
     pub certificate: Option<Pem>,
     /// The keys of session tickets, if there are any.

@@ -1,10 +1,11 @@
-//! The control socket between the supervisor and the processes that it starts: a loader, or a worker.
+//! The control socket between a process and those that it starts: a loader, or the workers of a supervisor.
 //!
 //! It is the standard input of the process. Messages go both ways, and can contain open descriptors.
 
 mod channel;
 mod frames;
 mod message;
+pub mod process;
 
 pub use channel::{Channel, Receiver, Sender};
 pub use message::{

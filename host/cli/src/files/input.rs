@@ -39,6 +39,16 @@ impl Input {
         Ok(Self::Stdin(bytes.into()))
     }
 
+    /// Returns the input at this path of a process that was given its bytes, unless it can open the file itself.
+    #[cfg(unix)]
+    pub fn given(path: &Path, bytes: Option<Arc<[u8]>>) -> Self {
+        match bytes {
+            Some(bytes) if is_stdin(path) => Self::Stdin(bytes),
+            Some(bytes) => Self::Read(path.to_owned(), bytes),
+            None => Self::File(path.to_owned()),
+        }
+    }
+
     /// Loads the component with one of these functions.
     pub fn load<T>(
         &self,
@@ -71,6 +81,14 @@ fn read(from: impl Read, name: &str) -> anyhow::Result<Vec<u8>> {
         bytes.len() as u64 <= MAX_BYTES,
         "{name} has more than 1 GiB, which no component has"
     );
+    Ok(bytes)
+}
+
+/// Reads all of an open file.
+#[cfg(unix)]
+pub fn contents(file: std::os::fd::OwnedFd) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::from(file).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 

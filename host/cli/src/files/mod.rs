@@ -3,7 +3,7 @@
 mod input;
 mod output;
 
-#[cfg(unix)]
-pub use input::read_for_others;
 pub use input::{Input, is_stdin};
+#[cfg(unix)]
+pub use input::{contents, read_for_others};
 pub use output::{Output, print};

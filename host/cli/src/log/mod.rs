@@ -61,6 +61,12 @@ fn start_with(format: Format, writer: Writer, has_colors: bool) {
         .init();
 }
 
+/// Whether the log is shown on a terminal.
+#[cfg(unix)]
+pub fn is_terminal() -> bool {
+    stderr().is_terminal()
+}
+
 /// Waits until queued records are written, up to a second.
 pub fn flush() {
     Stderr::flush_all();

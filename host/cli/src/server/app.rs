@@ -1,47 +1,61 @@
 //! A component with what it is loaded with, which a reload uses again.
 
-use super::Component;
 use super::component::Code;
-use evconn::{Grants, Host, Ingress, Service};
+#[cfg(unix)]
+use crate::loading::{Compiled, Request, mapped_host};
+use evconn::{Grants, Host, HostBuilder, Ingress, Service};
 
 /// A component that can be loaded again.
 #[derive(Clone)]
 pub struct App {
-    host: Host,
-    code: Code,
+    pub host: Host,
+    pub code: Code,
     pub ingress: Ingress,
-    grants: Grants,
+    pub grants: Grants,
 }
 
 impl App {
-    /// Waits for the end of standard input if the component comes from there.
-    pub fn new(
-        host: Host,
-        component: &Component,
-        ingress: Ingress,
-        grants: Grants,
-    ) -> anyhow::Result<Self> {
-        Ok(Self {
-            host,
-            code: component.open()?,
-            ingress,
-            grants,
-        })
-    }
-
-    /// Reads and compiles the component. Blocks.
-    pub fn load(&self) -> anyhow::Result<Service> {
-        let service = self.code.load(&self.host)?;
+    /// Makes a service of the component. Blocks.
+    pub fn service(&self, ready: &Ready) -> anyhow::Result<Service> {
+        let service = ready.service(&self.host)?;
         Ok(service
             .with_ingress(self.ingress.clone())
             .with_grants(self.grants.clone()))
     }
+}
 
-    /// Whether the component can change: not if it is built in.
-    ///
-    /// # Errors
-    /// If it came from standard input.
-    pub fn can_load_again(&self) -> anyhow::Result<bool> {
-        self.code.can_load_again()
+/// A component that is ready to become a service of this process.
+#[cfg(unix)]
+pub struct Ready(Compiled);
+
+/// A component that is compiled in this process: this platform has no loader.
+#[cfg(not(unix))]
+pub struct Ready(pub Code);
+
+#[cfg(unix)]
+impl Ready {
+    pub async fn load(request: Request<'_>) -> anyhow::Result<Self> {
+        Compiled::load(request).await.map(Self)
+    }
+
+    /// Configures the host that the component was compiled for.
+    pub fn host(&self, host: HostBuilder) -> anyhow::Result<HostBuilder> {
+        let listener = self.0.listener.try_clone()?;
+        Ok(mapped_host(host, listener.into(), self.0.pooled))
+    }
+
+    fn service(&self, host: &Host) -> anyhow::Result<Service> {
+        self.0.service(host)
+    }
+}
+
+#[cfg(not(unix))]
+impl Ready {
+    pub fn host(&self, host: HostBuilder) -> anyhow::Result<HostBuilder> {
+        Ok(host)
+    }
+
+    fn service(&self, host: &Host) -> anyhow::Result<Service> {
+        self.0.load(host)
     }
 }

@@ -1,10 +1,9 @@
 //! The component that is served.
 
 use crate::files::Input;
-#[cfg(unix)]
-use crate::files::is_stdin;
 use evconn::{Host, Service, guests};
 use std::path::{Path, PathBuf};
+#[cfg(unix)]
 use std::sync::Arc;
 
 /// The component that is served.
@@ -33,23 +32,10 @@ impl Component {
         self.open_with(Input::open)
     }
 
-    /// Opens it in a loader. `bytes` are what the supervisor has read, because the loader cannot.
+    /// Opens it in a loader. `bytes` are what was read for it, because it cannot.
     #[cfg(unix)]
     pub fn open_again(&self, bytes: Option<Arc<[u8]>>) -> anyhow::Result<Code> {
-        self.open_with(|path| match bytes {
-            Some(bytes) if is_stdin(path) => Ok(Input::Stdin(bytes)),
-            Some(bytes) => Ok(Input::Read(path.to_owned(), bytes)),
-            None => Ok(Input::File(path.to_owned())),
-        })
-    }
-
-    /// Where it is, unless it is built in or comes from standard input.
-    #[cfg(unix)]
-    pub fn path(&self) -> Option<&Path> {
-        match self {
-            Self::Named { path, .. } if !is_stdin(path) => Some(path),
-            Self::Named { .. } | Self::Echo => None,
-        }
+        self.open_with(|path| Ok(Input::given(path, bytes)))
     }
 
     fn open_with(&self, open: impl FnOnce(&Path) -> anyhow::Result<Input>) -> anyhow::Result<Code> {
@@ -86,6 +72,12 @@ impl Code {
             Self::Component(input) | Self::Precompiled(input) => Some(input),
             Self::Echo => None,
         }
+    }
+
+    /// Returns the inputs of the loader that loads it.
+    #[cfg(unix)]
+    pub fn inputs(&self) -> &[Input] {
+        self.input().map_or(&[], std::slice::from_ref)
     }
 
     /// Whether the component can change: not if it is built in.

@@ -6,11 +6,13 @@ mod component;
 mod reload;
 
 use crate::args::{CacheArgs, IngressArgs, ListenArgs, ServerArgs};
+#[cfg(unix)]
+use crate::loading;
 use crate::machine::{self, Needs};
 use crate::sys::signals::Signals;
-use crate::sys::systemd;
+use crate::sys::{Importance, systemd, threads};
 use anyhow::Context;
-use app::App;
+use app::{App, Ready};
 pub use component::{Code, Component};
 use evconn::{AcceptRate, Error, Limits, Listener, Served, Server, ServerBuilder, Service};
 pub use reload::reload_certificate;
@@ -57,15 +59,17 @@ impl Plan {
         plan: &Arc<Self>,
         signals: &Signals,
     ) -> Result<Option<(App, Server)>, ServeError> {
-        let preparing = {
+        let preparing = async {
+            let opening = Arc::clone(plan);
+            // On other threads, so that signals are handled meanwhile.
+            let code = threads::run(move || opening.component.open()).await??;
+            let compiled = plan.compile(&code, Importance::Normal).await?;
             let plan = Arc::clone(plan);
-            // On another thread, so that signals are handled meanwhile.
-            tokio::task::spawn_blocking(move || plan.prepare())
+            threads::run(move || plan.prepare(code, &compiled)).await?
         };
         let Some(prepared) = signals.unless_stopped(preparing).await else {
             return Ok(None);
         };
-        let prepared = prepared.map_err(anyhow::Error::from).flatten();
         let (app, builder) = prepared.map_err(ServeError::Prepare)?;
         let binding = plan.listen.bind(builder);
         let bound = signals.unless_stopped_for_long(binding).await.transpose();
@@ -74,23 +78,31 @@ impl Plan {
             .map(|server| (app, server)))
     }
 
-    /// Reads files, compiles the component and reserves memory for its instances, which takes time. Bad
-    /// input is found here, before anything is bound.
-    fn prepare(&self) -> anyhow::Result<(App, ServerBuilder)> {
+    /// Has the component compiled, if that is done elsewhere.
+    async fn compile(&self, code: &Code, importance: Importance) -> anyhow::Result<Ready> {
         capacity::raise_descriptor_limit();
+        #[cfg(unix)]
+        return Ready::load(self.request(code, importance)).await;
+        #[cfg(not(unix))]
+        return Ok(Ready(code.clone()));
+    }
+
+    /// Reads files, loads the component and reserves memory for its instances, which takes time. Bad
+    /// input is found here, before anything is bound.
+    fn prepare(&self, code: Code, ready: &Ready) -> anyhow::Result<(App, ServerBuilder)> {
         let limits = self.fit(self.server.limits(), 1);
         let host = evconn::Host::builder()
             .limits(&limits)
             .cache(self.cache.cache())
             .workers(self.server.workers())
             .cpu_share(self.server.cpu_share());
-        let app = App::new(
-            host.build()?,
-            &self.component,
-            self.ingress.ingress()?,
-            self.server.grants()?,
-        )?;
-        let service = app.load()?;
+        let app = App {
+            host: ready.host(host)?.build()?,
+            code,
+            ingress: self.ingress.ingress()?,
+            grants: self.server.grants()?,
+        };
+        let service = app.service(ready)?;
         let mut builder = Server::builder(&service).limits(self.fit_service(limits, &service));
         if let Some(count) = self.server.accept_rate() {
             builder = builder.accept_rate(AcceptRate::per_second(count));
@@ -123,18 +135,57 @@ impl Plan {
         machine::fit(needs).max_connections.min(pooled)
     }
 
+    /// A process may have its share of the connections, a quarter of that and 8 more, since they do not spread evenly.
+    pub fn share(max_connections: usize, processes: usize) -> usize {
+        let share = max_connections.div_ceil(processes.max(1));
+        (share + share / 4 + 8).min(max_connections)
+    }
+
+    /// Returns what a loader needs to know in order to compile this code.
+    #[cfg(unix)]
+    pub fn request<'a>(&'a self, code: &'a Code, importance: Importance) -> loading::Request<'a> {
+        loading::Request {
+            inputs: code.inputs(),
+            limits: &self.server.processes.compile,
+            instances: self.instances_of_one(),
+            importance,
+        }
+    }
+
+    /// Returns how many instances of one memory a process may have.
+    fn instances_of_one(&self) -> usize {
+        let limits = self.server.limits();
+        let needs = self.needs(&limits, 1);
+        let max_connections = Self::share(machine::fit(needs).max_connections, needs.processes);
+        let limits = Limits {
+            max_connections,
+            ..limits
+        };
+        self.possible_of_one(limits, 1)
+    }
+
     fn needs(&self, limits: &Limits, memories_each: usize) -> Needs {
         let sources = self.listen.sources.len();
         self.server.needs(limits, sources, memories_each)
     }
 
-    async fn run(&self, app: App, server: Server, signals: Signals) -> anyhow::Result<Served> {
+    async fn run(
+        self: &Arc<Self>,
+        app: App,
+        server: Server,
+        signals: Signals,
+    ) -> anyhow::Result<Served> {
         let handle = server.handle();
         let shutdown = self.server.life.apply(signals.shutdown());
         announce(server.listeners().iter().map(Listener::name))?;
         systemd::ready();
         tokio::spawn(systemd::stay_alive());
-        tokio::spawn(reload::on_hangup(signals.hangups, app, handle.clone()));
+        tokio::spawn(reload::on_hangup(
+            signals.hangups,
+            Arc::clone(self),
+            app,
+            handle.clone(),
+        ));
         tokio::spawn(async move {
             handle.stopping().await;
             systemd::stopping();

@@ -1,19 +1,21 @@
 //! SIGHUP: the certificate and the component are read again, for new connections. If one of them cannot be
 //! used, the old one stays.
 
+use super::Plan;
 use super::app::App;
+use crate::sys::Importance;
 use crate::sys::signals::Hangups;
 use crate::sys::systemd;
-#[cfg(feature = "tls")]
 use crate::sys::threads;
 use evconn::{Ingress, ServerHandle};
+use std::sync::Arc;
 
 /// Reloads at each SIGHUP, also for one that arrived while the server started.
-pub async fn on_hangup(mut hangups: Hangups, app: App, server: ServerHandle) {
+pub async fn on_hangup(mut hangups: Hangups, plan: Arc<Plan>, app: App, server: ServerHandle) {
     while hangups.next().await.is_some() {
         systemd::reloading();
         certificate(&app.ingress).await;
-        component(&app, &server).await;
+        component(&plan, &app, &server).await;
         systemd::ready();
     }
 }
@@ -38,8 +40,8 @@ pub async fn reload_certificate(ingress: &Ingress) -> anyhow::Result<bool> {
     Ok(false)
 }
 
-async fn component(app: &App, server: &ServerHandle) {
-    match load_again(app, server).await {
+async fn component(plan: &Plan, app: &App, server: &ServerHandle) {
+    match load_again(plan, app, server).await {
         Ok(true) => tracing::info!("component reloaded, for new connections"),
         Ok(false) => {}
         Err(error) => tracing::error!("component not reloaded, the old one stays: {error:#}"),
@@ -47,14 +49,14 @@ async fn component(app: &App, server: &ServerHandle) {
 }
 
 /// Returns whether there is a component to load again.
-async fn load_again(app: &App, server: &ServerHandle) -> anyhow::Result<bool> {
-    if !app.can_load_again()? {
+async fn load_again(plan: &Plan, app: &App, server: &ServerHandle) -> anyhow::Result<bool> {
+    if !app.code.can_load_again()? {
         return Ok(false);
     }
     let (app, server) = (app.clone(), server.clone());
-    let loading = tokio::task::spawn_blocking(move || -> anyhow::Result<()> {
-        Ok(server.reload(&app.load()?)?)
-    });
+    let ready = plan.compile(&app.code, Importance::Low).await?;
+    let loading =
+        threads::run(move || -> anyhow::Result<()> { Ok(server.reload(&app.service(&ready)?)?) });
     loading.await??;
     Ok(true)
 }

@@ -3,22 +3,19 @@
 
 mod backoff;
 mod life;
-mod loading;
 mod names;
-mod process;
 mod source;
 mod start;
 mod tickets;
 mod workers;
 
 use crate::control::Pem;
+use crate::loading::Compiled;
 use crate::server::{Plan, ServeError};
 use crate::sys::memory;
 use crate::sys::signals::Signals;
 use anyhow::Context;
 use evconn::Served;
-use loading::Compiled;
-use std::io::IsTerminal;
 use std::num::NonZero;
 use std::sync::Arc;
 
@@ -41,9 +38,4 @@ pub async fn serve(plan: Plan, processes: NonZero<u16>) -> Result<Option<Served>
         }
         Some(life) => life.run(signals).await.map(Some).map_err(ServeError::Run),
     }
-}
-
-/// Whether the log is shown on a terminal.
-fn is_terminal() -> bool {
-    std::io::stderr().is_terminal()
 }

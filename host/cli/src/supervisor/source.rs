@@ -1,10 +1,10 @@
 //! SIGHUP: the certificate and the component are read again, and new workers get them. If one of them cannot be
 //! used, the old one stays.
 
-use super::loading::{self, Compiled};
 use crate::control::Pem;
-use crate::files::Input;
+use crate::loading::Compiled;
 use crate::server::{Code, Plan};
+use crate::sys::Importance;
 use evconn::Ingress;
 use std::sync::Arc;
 
@@ -33,12 +33,9 @@ impl Source {
         })
     }
 
-    /// Returns the component if it was read from standard input.
-    pub fn stdin(&self) -> Option<&[u8]> {
-        match self.code.input() {
-            Some(Input::Stdin(bytes)) => Some(bytes),
-            Some(Input::File(_) | Input::Read(..)) | None => None,
-        }
+    /// Has the component compiled.
+    pub async fn compile(&self, plan: &Plan, importance: Importance) -> anyhow::Result<Compiled> {
+        Compiled::load(plan.request(&self.code, importance)).await
     }
 
     /// Returns the certificate that was read last, with its key.
@@ -63,7 +60,7 @@ impl Source {
 
     async fn component(&self, plan: &Arc<Plan>) -> anyhow::Result<Option<Compiled>> {
         match self.code.can_load_again()? {
-            true => loading::load(plan, None).await.map(Some),
+            true => self.compile(plan, Importance::Low).await.map(Some),
             false => Ok(None),
         }
     }

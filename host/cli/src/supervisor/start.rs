@@ -2,11 +2,12 @@
 
 use super::Generation;
 use super::life::Life;
-use super::loading::{self, Compiled};
 use super::source::Source;
 use super::tickets::Tickets;
 use super::workers::{Common, Happened, Workers};
+use crate::loading::Compiled;
 use crate::server::{Plan, ServeError, capacity};
+use crate::sys::Importance;
 use crate::sys::signals::Signals;
 use crate::sys::threads;
 use anyhow::{Context, anyhow};
@@ -30,8 +31,10 @@ pub async fn start(
         return Ok(None);
     };
     let source = source.map_err(ServeError::Prepare)?;
-    let loading = loading::load(&plan, source.stdin());
-    let Some(compiled) = signals.unless_stopped(loading).await else {
+    let Some(compiled) = signals
+        .unless_stopped(source.compile(&plan, Importance::Normal))
+        .await
+    else {
         return Ok(None);
     };
     let compiled = compiled.map_err(ServeError::Prepare)?;
@@ -72,8 +75,7 @@ struct Shares {
     each: usize,
 }
 
-/// A worker may have its share of the connections, a quarter of that and 8 more, since they do not spread evenly; but
-/// no more than one process supports.
+/// A worker may have its [`Plan::share`] of the connections, but no more than one process supports.
 fn shares(plan: &Plan, processes: NonZero<u16>, compiled: &Compiled) -> Shares {
     let processes = usize::from(processes.get());
     let limits = plan.fit(plan.server.limits(), compiled.memories);
@@ -81,8 +83,7 @@ fn shares(plan: &Plan, processes: NonZero<u16>, compiled: &Compiled) -> Shares {
         max_connections,
         ..limits
     };
-    let share = limits.max_connections.div_ceil(processes);
-    let wanted = (share + share / 4 + 8).min(limits.max_connections);
+    let wanted = Plan::share(limits.max_connections, processes);
     let possible = plan.possible_of_one(one(wanted), compiled.memories);
     let each = wanted.min(possible);
     let limits = capacity::fit_pools(limits, each * processes, compiled.memories);

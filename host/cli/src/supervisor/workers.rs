@@ -2,10 +2,12 @@
 
 use super::Generation;
 use super::names::Names;
-use super::process::{self, Process};
 use super::tickets::Tickets;
+use crate::control::process::{self, Process};
 use crate::control::{FromWorker, Pem, Receiver, Sockets, Start, ToWorker};
-use crate::sys::child::{Bounds, describe};
+use crate::log;
+use crate::sys::Importance;
+use crate::sys::child::describe;
 use crate::sys::descriptors::MAX_DESCRIPTORS;
 use evconn::Quota;
 use std::io;
@@ -170,15 +172,16 @@ impl Workers {
     pub fn start(&mut self, generation: &Arc<Generation>) -> io::Result<()> {
         let member = self.free_member()?;
         let files = self.files(generation)?;
-        let (process, messages) = process::start("worker", Bounds::default())?;
+        let (process, messages) = process::start("worker", Importance::Normal, None)?;
         self.started += 1;
         let number = self.started;
         let start = ToWorker::Start(Box::new(Start {
             arguments: std::env::args_os().collect(),
-            is_terminal: super::is_terminal(),
+            is_terminal: log::is_terminal(),
             member,
             max_connections: self.common.max_connections,
             capacity: self.common.capacity,
+            pooled: generation.compiled.pooled,
             certificate: generation.certificate.clone(),
             ticket_keys: self.common.tickets.secret(),
             tells_missing: number == 1,

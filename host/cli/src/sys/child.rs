@@ -1,11 +1,17 @@
 //! Child processes of the supervisor, which run the same program.
 
-use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, setrlimit};
+use super::Importance;
+use rustix::process::{
+    Pid, Resource, Rlimit, Signal, getrlimit, kill_process, setpriority_process, setrlimit,
+};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::PathBuf;
 use std::process::{ChildStderr, Command, ExitStatus, Stdio};
+
+/// The lowest priority of a process.
+const LOWEST: i32 = 19;
 
 /// A process that was started. It is killed if this is dropped before it has ended.
 pub struct Child {
@@ -13,23 +19,17 @@ pub struct Child {
     has_ended: bool,
 }
 
-/// The limits of a process.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Bounds {
-    /// Maximum size of its private writable memory, in bytes (RLIMIT_DATA).
-    pub memory: Option<u64>,
-}
-
 impl Child {
     /// Starts this program with a hidden subcommand. Its standard input is the control socket.
     ///
     /// A terminal or a service manager sends signals to all processes: a child ignores them and waits for the
-    /// supervisor's messages. It is killed if the thread that has started it ends (Linux).
+    /// supervisor's messages. `memory` limits its private writable memory, in bytes. It is killed if the thread that has started it ends (Linux).
     #[allow(unsafe_code, reason = "code between fork and exec")]
     pub fn start(
         subcommand: &str,
         control: OwnedFd,
-        bounds: Bounds,
+        importance: Importance,
+        memory: Option<u64>,
     ) -> io::Result<(Self, ChildStderr)> {
         let mut command = Command::new(own_program()?);
         command
@@ -42,8 +42,13 @@ impl Child {
             ignore_signals()?;
             die_with_parent()?;
             pass_on_nothing();
-            if let Some(bytes) = bounds.memory {
+            if let Some(bytes) = memory {
                 limit_memory(bytes)?;
+                write_no_core()?;
+            }
+            if importance == Importance::Low {
+                // The work takes longer with it; without it, others are slower.
+                let _ = setpriority_process(None, LOWEST);
             }
             Ok(())
         };
@@ -88,6 +93,16 @@ impl Drop for Child {
             // This does not take long: it was just killed.
             let _ = self.child.wait();
         }
+    }
+}
+
+/// Lets a fault, such as an overflow of the stack, end this process without a message of the standard library: whoever
+/// has started it reports how it has ended.
+#[allow(unsafe_code, reason = "the standard library has no function for it")]
+pub fn take_no_notice_of_faults() {
+    for signal in [libc::SIGSEGV, libc::SIGBUS] {
+        // SAFETY: it installs no handler.
+        unsafe { libc::signal(signal, libc::SIG_DFL) };
     }
 }
 
@@ -195,10 +210,25 @@ pub fn set_name(name: &std::ffi::CStr) {
     let _ = name;
 }
 
-fn limit_memory(bytes: u64) -> io::Result<()> {
+/// Prevents a core file, which would be as large as the memory.
+fn write_no_core() -> io::Result<()> {
+    let none = Rlimit {
+        current: Some(0),
+        maximum: Some(0),
+    };
+    Ok(setrlimit(Resource::Core, none)?)
+}
+
+/// Limits the private writable memory of this process, in bytes (RLIMIT_DATA). A lower limit that it has already stays.
+///
+/// # Errors
+/// The operating system's error; none is expected.
+pub fn limit_memory(bytes: u64) -> io::Result<()> {
+    let before = getrlimit(Resource::Data);
+    let most = before.maximum.map_or(bytes, |maximum| maximum.min(bytes));
     let limit = Rlimit {
-        current: Some(bytes),
-        maximum: Some(bytes),
+        current: Some(most),
+        ..before
     };
     Ok(setrlimit(Resource::Data, limit)?)
 }

@@ -7,6 +7,7 @@ pub mod child;
 #[cfg(unix)]
 pub mod descriptors;
 pub mod files;
+mod importance;
 #[cfg(unix)]
 pub mod memory;
 pub mod resources;
@@ -20,3 +21,5 @@ pub mod signals;
 #[cfg_attr(not(unix), path = "no_systemd.rs")]
 pub mod systemd;
 pub mod threads;
+
+pub use importance::Importance;

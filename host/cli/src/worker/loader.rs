@@ -1,41 +1,92 @@
-//! The loader: compiles the component, or reads its compiled code from the cache, and sends it to the supervisor.
+//! The loader: does what a command does with a component, for a process that must not do it itself: compiles it, or
+//! reads its compiled code from the cache, or composes it. The outcome is sent to that process.
 
-use super::{Parse, first_message, no_command};
+use super::{first_message, no_command};
 use crate::control::{FromLoader, Load, Loaded};
-use crate::files::Input;
+use crate::files::{Input, contents};
 use crate::log;
 use crate::server::{Code, Plan};
 use crate::sys::allocator::exit_when_out_of_memory;
-use crate::sys::child::set_name;
+use crate::sys::child::{limit_memory, set_name, take_no_notice_of_faults};
 use crate::sys::memory;
 use anyhow::{Context, anyhow};
-use evconn::{Host, Limits};
-use std::fs::File;
-use std::io::{self, Read};
+use evconn::{Host, HostBuilder, Limits};
+use std::ffi::OsString;
+use std::io;
+use std::num::NonZero;
 use std::os::fd::OwnedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::{Arc, mpsc};
 
 /// The first bytes of a binary. A component in text form has no source lines.
 const MAGIC: &[u8] = b"\0asm";
 
-/// Loads the component that the supervisor asks for.
+/// What a command has its loader do.
+pub trait Work {
+    /// Does it. Returns the outcome with its descriptors.
+    ///
+    /// # Errors
+    /// The reason why the component cannot be used, in one line.
+    fn load(&self, order: Order) -> anyhow::Result<(FromLoader, Vec<OwnedFd>)>;
+}
+
+/// Parses the command line of a command.
+pub type Parse = fn(&[OsString]) -> anyhow::Result<(Box<dyn Work>, log::Format)>;
+
+/// What a loader is given besides the command line.
+pub struct Order {
+    inputs: Inputs,
+    /// Maximum number of instances at a time of a process that serves.
+    pub instances: usize,
+    memory: u64,
+}
+
+impl Order {
+    /// Builds the host. What it reserves for instances does not count against the limit of memory that this process
+    /// was started with.
+    pub fn begin(self, host: HostBuilder) -> anyhow::Result<(Host, Inputs)> {
+        limit_memory(self.memory.saturating_add(host.writable_reservation()))?;
+        Ok((host.build()?, self.inputs))
+    }
+
+    pub fn begin_without_host(self) -> Inputs {
+        self.inputs
+    }
+}
+
+/// The inputs of the command line: the bytes of each that a loader cannot read itself.
+pub struct Inputs(Vec<Option<Arc<[u8]>>>);
+
+impl Inputs {
+    fn bytes(&self, number: usize) -> Option<Arc<[u8]>> {
+        self.0.get(number).cloned().flatten()
+    }
+
+    /// Returns an input by its number.
+    pub fn get(&self, number: usize, path: &Path) -> Input {
+        Input::given(path, self.bytes(number))
+    }
+}
+
+/// Does what the command line of the process that has started this one says.
 pub fn run(parse: Parse) -> ExitCode {
     set_name(c"evconn-loader");
     exit_when_out_of_memory();
+    take_no_notice_of_faults();
     let Some((channel, (load, files))) = first_message::<Load>() else {
         return no_command();
     };
-    let (answer, files) = match guarded(|| loaded(parse, &load, files)) {
-        Ok((loaded, files)) => (FromLoader::Loaded(loaded), files),
+    let (answer, files) = match guarded(|| loaded(parse, load, files)) {
+        Ok(outcome) => outcome,
         Err(error) => (FromLoader::Failed(explain(&error)), Vec::new()),
     };
     // The log precedes the outcome.
     log::flush();
     match channel.send(&answer, files) {
         Ok(()) => ExitCode::SUCCESS,
-        // The supervisor is gone.
+        // The other process is gone.
         Err(_) => ExitCode::FAILURE,
     }
 }
@@ -71,58 +122,75 @@ fn explain(error: &anyhow::Error) -> String {
 
 fn loaded(
     parse: Parse,
-    load: &Load,
+    load: Load,
     files: Vec<OwnedFd>,
-) -> anyhow::Result<(Loaded, Vec<OwnedFd>)> {
-    let (plan, format) = parse(&load.arguments)?;
+) -> anyhow::Result<(FromLoader, Vec<OwnedFd>)> {
+    let (work, format) = parse(&load.arguments)?;
     log::start_in_child(format, load.is_terminal);
-    let bytes = files.into_iter().next().map(read).transpose()?;
-    compiled(&plan, bytes)
+    let mut files = files.into_iter();
+    let inputs = load.given.iter().map(|is_given| {
+        let file = is_given.then(|| files.next()).flatten();
+        file.map(contents).transpose()
+    });
+    let inputs = inputs.map(|bytes| bytes.map(|bytes| bytes.map(Arc::from)));
+    work.load(Order {
+        inputs: Inputs(inputs.collect::<io::Result<_>>()?),
+        instances: load.instances,
+        memory: load.memory,
+    })
 }
 
-fn read(file: OwnedFd) -> anyhow::Result<Arc<[u8]>> {
-    let mut bytes = Vec::new();
-    File::from(file)
-        .read_to_end(&mut bytes)
-        .context("cannot read what the supervisor has read")?;
-    Ok(bytes.into())
+impl Work for Plan {
+    fn load(&self, order: Order) -> anyhow::Result<(FromLoader, Vec<OwnedFd>)> {
+        // As in the processes that serve: whether there is address space for a pool depends on the size of the pool.
+        let limits = Limits {
+            max_connections: order.instances,
+            ..self.server.limits()
+        };
+        let host = Host::builder().limits(&limits).cache(self.cache.cache());
+        let (host, inputs) = order.begin(host.workers(NonZero::<usize>::MIN))?;
+        let code = self.component.open_again(inputs.bytes(0))?;
+        let service = code.load(&host)?;
+        compiled(
+            &host,
+            &service.serialize()?,
+            service.memories(),
+            &binary(&code)?,
+        )
+    }
 }
 
-fn compiled(plan: &Plan, bytes: Option<Arc<[u8]>>) -> anyhow::Result<(Loaded, Vec<OwnedFd>)> {
-    let code = plan.component.open_again(bytes)?;
-    // The number of instances is decided by each worker.
-    let limits = Limits {
-        max_connections: 1,
-        ..plan.server.limits()
-    };
-    let host = Host::builder().limits(&limits).cache(plan.cache.cache());
-    let host = host.workers(std::num::NonZero::<usize>::MIN).build()?;
-    let service = code.load(&host)?;
-    let mut files = vec![
-        memory::file("code", &service.serialize()?)?.into(),
+/// Returns compiled code as an outcome. `binary` is the component, for the source lines of its traps.
+pub fn compiled(
+    host: &Host,
+    code: &[u8],
+    memories: usize,
+    binary: &[u8],
+) -> anyhow::Result<(FromLoader, Vec<OwnedFd>)> {
+    let mut files: Vec<OwnedFd> = vec![
+        memory::file("code", code)?.into(),
         memory::file("listener", &host.listener_code()?)?.into(),
     ];
-    let binary = binary(&code)?;
+    let has_binary = binary.starts_with(MAGIC);
+    if has_binary {
+        files.push(memory::file("component", binary)?.into());
+    }
     let loaded = Loaded {
-        memories: service.memories(),
-        has_binary: binary.is_some(),
+        memories,
+        has_binary,
+        pooled: host.has_pool(),
     };
-    files.extend(binary);
-    Ok((loaded, files))
+    Ok((FromLoader::Loaded(loaded), files))
 }
 
-/// Returns the binary of a component, for the source lines of its traps.
-fn binary(code: &Code) -> anyhow::Result<Option<OwnedFd>> {
-    let bytes = match code.input() {
+/// Returns the binary of a component, if it is one.
+fn binary(code: &Code) -> anyhow::Result<Vec<u8>> {
+    Ok(match code.input() {
         Some(Input::Stdin(bytes) | Input::Read(_, bytes)) => bytes.to_vec(),
         // If the file is replaced at this moment, only the source lines of traps are wrong.
         Some(Input::File(path)) => {
             std::fs::read(path).with_context(|| format!("cannot read {} again", path.display()))?
         }
         None => Vec::new(),
-    };
-    match bytes.starts_with(MAGIC) {
-        true => Ok(Some(memory::file("component", &bytes)?.into())),
-        false => Ok(None),
-    }
+    })
 }

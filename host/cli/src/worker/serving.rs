@@ -4,7 +4,8 @@ use super::Started;
 use super::names::Names;
 use super::privileges::Privileges;
 use crate::control::{Channel, FromWorker, Receiver, Secret, Sender, ToWorker};
-use evconn::{Host, Ingress, Limits, Listener, Server, ServerHandle, Service, Shutdown};
+use crate::loading::{mapped_host, mapped_service};
+use evconn::{Host, Ingress, Limits, Listener, Server, ServerHandle, Shutdown};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -81,10 +82,10 @@ async fn server(
         .limits(&pool)
         .workers(plan.server.workers())
         .cpu_share(plan.server.cpu_share());
-    let host = mapped(host, listener).build()?;
+    let host = mapped_host(host, listener, start.pooled).build()?;
     let ingress = plan.ingress.ingress_with(start.certificate)?;
     set_ticket_keys(&ingress, start.ticket_keys.as_ref());
-    let service = service(&host, code, binary)?
+    let service = mapped_service(&host, code, binary)?
         .with_ingress(ingress.clone())
         .with_grants(plan.server.grants_with(Arc::clone(names) as _)?);
     let builder = Server::builder(&service)
@@ -95,22 +96,6 @@ async fn server(
         .into_iter()
         .fold(builder, evconn::ServerBuilder::listen_on);
     Ok((builder.bind().await?, ingress, privileges))
-}
-
-#[expect(unsafe_code, reason = "compiled code cannot be checked")]
-fn mapped(host: evconn::HostBuilder, listener: std::fs::File) -> evconn::HostBuilder {
-    // SAFETY: the supervisor's loader has compiled it, and the file is sealed, or has no name.
-    unsafe { host.listener_code(listener) }
-}
-
-#[expect(unsafe_code, reason = "compiled code cannot be checked")]
-fn service(
-    host: &Host,
-    code: std::fs::File,
-    binary: Option<std::fs::File>,
-) -> Result<Service, evconn::Error> {
-    // SAFETY: the supervisor's loader has compiled it, and the file is sealed, or has no name.
-    unsafe { Service::from_mapped(host, code, binary) }
 }
 
 /// Uses the keys of session tickets that all workers have.

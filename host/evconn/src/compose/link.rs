@@ -1,12 +1,13 @@
 //! One step of a composition: linking two components into one.
 
 use super::Composition;
-use crate::error::LoadProblem;
+use crate::error::{LoadProblem, shortened};
 use crate::guests;
 use crate::interfaces::LISTENER;
 use crate::service::component;
 use wac_graph::types::{Package, World};
 use wac_graph::{CompositionGraph, EncodeOptions, PackageId, PlugError, plug};
+use wasmparser::{Parser, Payload};
 
 /// The part that a component has in the composition.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -94,9 +95,17 @@ fn check(world: &World, app: &[u8], role: Role) -> Result<(), LoadProblem> {
     }
 }
 
-/// Returns whether `bytes` contains `part` and more. A composition contains its parts byte for byte.
+/// Returns whether a component contains this one. A composition contains its parts byte for byte.
 fn contains(bytes: &[u8], part: &[u8]) -> bool {
-    bytes.len() > part.len() && bytes.windows(part.len()).any(|window| window == part)
+    let payloads = Parser::new(0).parse_all(bytes).map_while(Result::ok);
+    payloads
+        .filter_map(|payload| match payload {
+            Payload::ComponentSection {
+                unchecked_range, ..
+            } => bytes.get(unchecked_range),
+            _ => None,
+        })
+        .any(|nested| nested == part)
 }
 
 fn not_composed(error: &anyhow::Error) -> LoadProblem {
@@ -104,10 +113,8 @@ fn not_composed(error: &anyhow::Error) -> LoadProblem {
 }
 
 fn one_line(error: &anyhow::Error) -> String {
-    format!("{error:#}")
-        .split_whitespace()
-        .collect::<Vec<_>>()
-        .join(" ")
+    let text = format!("{error:#}");
+    shortened(&text.split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
 #[cfg(test)]
@@ -116,10 +123,13 @@ mod tests {
 
     #[test]
     fn a_part_is_found_where_it_is() {
-        assert!(contains(b"abcdef", b"cde"));
-        assert!(!contains(b"abcdef", b"ced"));
-        assert!(!contains(b"ab", b"abc"));
-        assert!(!contains(b"abc", b"abc"));
+        let part = b"\0asm\x0d\0\x01\0";
+        let around = [&part[..], &[4, 8], part].concat();
+        let around_that = [&part[..], &[4, 18], &around].concat();
+        assert!(contains(&around, part) && contains(&around_that, part));
+        assert!(contains(&around_that, &around));
+        assert!(!contains(part, part) && !contains(&around, &around_that));
+        assert!(!contains(b"nonsense", part));
     }
 
     #[test]

@@ -117,7 +117,7 @@ pub enum LoadProblem {
     #[error("it has been composed already: the listener is in it")]
     Composed,
     /// The component imports or exports the listener of another version of evconn: the listener's name.
-    #[error("its listener is {0}, and this host composes {LISTENER}: build it for that version")]
+    #[error("its listener is {}, and this host composes {LISTENER}: build it for that version", shortened(.0))]
     OtherListener(String),
     /// The component's listener has other types than this interface.
     #[error(
@@ -139,7 +139,7 @@ pub enum LoadProblem {
     #[error("it cannot be composed: {0}")]
     NotComposed(String),
     /// The component exports the handler of another version of evconn: the handler's name.
-    #[error("it exports {0}, and this host calls {HANDLER}: build it for that version")]
+    #[error("it exports {}, and this host calls {HANDLER}: build it for that version", shortened(.0))]
     OtherHandler(String),
     /// The component's handler has another type than this interface: the difference.
     #[error("it exports {HANDLER}, but not as this interface is defined: {0}")]
@@ -187,17 +187,42 @@ pub enum LoadProblem {
     },
 }
 
-/// The most exports that are listed.
+/// The most names that are listed.
 const LISTED: usize = 10;
+
+/// The most characters of a text that may have come from a component, such as a name, in a message.
+const SHOWN: usize = 500;
+
+/// Returns a text that may have come from a component as one short line.
+pub(crate) fn shortened(text: &str) -> String {
+    let mut short = String::new();
+    let mut rest = text.trim().chars();
+    for c in rest.by_ref().take(SHOWN) {
+        match c {
+            '\n' | '\t' => short.push(' '),
+            c if c.is_control() => short.extend(c.escape_default()),
+            c => short.push(c),
+        }
+    }
+    if rest.next().is_some() {
+        short.push('…');
+    }
+    short
+}
 
 fn exported(exports: &[String]) -> String {
     match exports.split_at_checked(LISTED) {
         _ if exports.is_empty() => "it exports nothing".to_owned(),
         Some((first, more)) if !more.is_empty() => {
-            format!("it exports {} and {} more", first.join(", "), more.len())
+            format!("it exports {} and {} more", names(first), more.len())
         }
-        _ => format!("it exports {}", exports.join(", ")),
+        _ => format!("it exports {}", names(exports)),
     }
+}
+
+fn names(all: &[String]) -> String {
+    let all: Vec<_> = all.iter().map(|name| shortened(name)).collect();
+    all.join(", ")
 }
 
 fn no_listener(exports: &[String]) -> String {
@@ -241,8 +266,15 @@ fn no_handler(exports: &[String]) -> String {
 }
 
 fn list(missing: &[Missing]) -> String {
-    let names: Vec<String> = missing.iter().map(Missing::to_string).collect();
-    names.join("; ")
+    let (first, more) = missing.split_at_checked(LISTED).unwrap_or((missing, &[]));
+    let first: Vec<_> = first
+        .iter()
+        .map(|name| shortened(&name.to_string()))
+        .collect();
+    match more.len() {
+        0 => first.join("; "),
+        more => format!("{} and {more} more", first.join("; ")),
+    }
 }
 
 /// Formats an error and its causes as one line.
@@ -253,7 +285,7 @@ pub(crate) fn one_line(error: &wasmtime::Error) -> String {
         .map(str::trim)
         .filter(|line| !line.is_empty())
         .collect();
-    lines.join(" ")
+    shortened(&lines.join(" "))
 }
 
 #[cfg(test)]
@@ -265,6 +297,14 @@ mod tests {
     }
 
     #[test]
+    fn a_text_of_a_component_is_one_short_line_that_no_terminal_obeys() {
+        assert_eq!(shortened(" a\nb\u{1b}[31m\u{9b}"), r"a b\u{1b}[31m\u{9b}");
+        let long = shortened(&"ü".repeat(100_000));
+        assert_eq!(long.chars().count(), SHOWN + 1);
+        assert!(long.ends_with("ü…"));
+    }
+
+    #[test]
     fn what_it_exports_instead_says_what_it_is() {
         assert!(shown(&[]).ends_with("it exports nothing"));
         assert!(shown(&["greet"]).ends_with("it exports greet"));
@@ -273,6 +313,8 @@ mod tests {
                 .contains("greet, wasi:cli/run@0.2.3: that is a command")
         );
         assert!(shown(&["wasi:http/incoming-handler@0.2.0"]).contains("`wasmtime serve`"));
+        let long = "x".repeat(100_000);
+        assert!(shown(&[long.as_str(); 100]).len() < 10_000);
         assert!(shown(&["x"; LISTED]).ends_with("x, x"));
         assert!(shown(&["x"; LISTED + 2]).ends_with("x and 2 more"));
     }

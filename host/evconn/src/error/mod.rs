@@ -2,8 +2,8 @@
 
 mod load;
 
-pub(crate) use load::one_line;
 pub use load::{LoadError, LoadProblem};
+pub(crate) use load::{one_line, shortened};
 
 use crate::sockets::ErrorCode as SocketsErrorCode;
 use crate::{GuestTrap, ListenSource, SourceError};

@@ -42,6 +42,9 @@ const KEPT_RESIDENT: usize = 128 << 10;
 /// two stacks share a page of the kernel's page tables, rather than take one each.
 const STACK: usize = (1 << 20) - (4 << 10);
 
+/// The size of an element of a table, in bytes.
+const TABLE_ELEMENT: usize = size_of::<*const ()>();
+
 /// How far a memory that was allocated on demand can grow before it has to be moved.
 const GROWTH: u64 = 1 << 20;
 
@@ -60,13 +63,28 @@ pub(crate) struct Services {
 }
 
 impl Services {
-    /// Creates the engine, with a pool for `capacity.max_connections` instances within the limits `capacity`.
-    pub fn new(capacity: &Limits) -> wasmtime::Result<Self> {
+    /// Creates the engine, with a pool for `capacity.max_connections` instances within the limits `capacity`, or
+    /// without one.
+    pub fn new(capacity: &Limits, has_pool: bool) -> wasmtime::Result<Self> {
         let mut config = base_config();
         config.epoch_interruption(true);
+        let (engine, pooled_memories) = match has_pool {
+            true => Self::pooled(config, capacity)?,
+            false => (Engine::new(on_demand(&mut config))?, None),
+        };
+        let clock = Clock::start(engine.weak(), SLICE)?;
+        Ok(Self {
+            engine,
+            clock,
+            pooled_memories,
+        })
+    }
+
+    /// Creates an engine with a pool, or without one if there is not enough address space.
+    fn pooled(mut config: Config, capacity: &Limits) -> wasmtime::Result<(Engine, Option<u32>)> {
         config.memory_guard_size(MEMORY_GUARD as u64);
         config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(capacity)));
-        let (engine, pooled_memories) = match Engine::new(&config) {
+        Ok(match Engine::new(&config) {
             Ok(engine) => (engine, Some(pooled_memories(capacity))),
             Err(error) => {
                 let engine = Engine::new(on_demand(&mut config))?;
@@ -78,12 +96,6 @@ impl Services {
                 );
                 (engine, None)
             }
-        };
-        let clock = Clock::start(engine.weak(), SLICE)?;
-        Ok(Self {
-            engine,
-            clock,
-            pooled_memories,
         })
     }
 
@@ -164,6 +176,17 @@ fn pooled_memories(capacity: &Limits) -> u32 {
 /// Returns how many instances of `memories` memories the pool has space for.
 pub(crate) fn pooled_instances(capacity: &Limits, memories: usize) -> usize {
     (pooled_memories(capacity) / memories_taken(saturated(memories))) as usize
+}
+
+/// Returns how much writable memory the pool reserves, in bytes.
+pub(crate) fn writable_reservation(capacity: &Limits) -> u64 {
+    /// The size of a page on most machines. On one with larger pages, a little less is left for compiling.
+    const PAGE: usize = 4 << 10;
+    let table = capacity.max_table_elements.saturating_mul(TABLE_ELEMENT);
+    let pages = table.div_ceil(PAGE).saturating_mul(PAGE);
+    let of_instance = capacity.max_tables.saturating_mul(pages);
+    let of_instance = of_instance.saturating_add(STACK + PAGE);
+    capacity.max_connections.saturating_mul(of_instance) as u64
 }
 
 /// Returns how many of the pool's memories an instance with `own` memories takes. A garbage-collected

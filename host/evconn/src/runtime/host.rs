@@ -10,6 +10,7 @@ use super::clock::Ticking;
 use super::descriptors;
 use super::engine::{self, Services};
 use super::mapping::map;
+use super::shortage::Shortage;
 use super::workers::Workers;
 use crate::sockets::SharedDescriptors;
 use crate::{Error, Limits, guests, open_file};
@@ -39,6 +40,7 @@ struct Inner {
     background: Arc<Background>,
     workers: Workers,
     descriptors: SharedDescriptors,
+    shortage: Shortage,
     capacity: Limits,
 }
 
@@ -63,6 +65,7 @@ impl Host {
             workers: None,
             listener_code: None,
             cpu_share: CpuShare::default(),
+            has_pool: true,
         }
     }
 
@@ -131,8 +134,9 @@ impl Host {
             .min(self.max_connections())
     }
 
-    /// Returns whether instances come from a pool, rather than being allocated on demand.
-    pub(crate) fn has_pool(&self) -> bool {
+    /// Returns whether instances come from a pool, rather than being allocated on demand: see
+    /// [`HostBuilder::pooled`].
+    pub fn has_pool(&self) -> bool {
         self.0.services.has_pool()
     }
 
@@ -164,6 +168,11 @@ impl Host {
     /// for long.
     pub(crate) fn programs(&self) -> &Engine {
         self.0.listener.engine()
+    }
+
+    /// Returns what instances wait for that cannot be made.
+    pub(crate) fn shortage(&self) -> &Shortage {
+        &self.0.shortage
     }
 
     /// Returns the workers, which serve connections.
@@ -198,6 +207,7 @@ pub struct HostBuilder {
     workers: Option<NonZero<usize>>,
     listener_code: Option<Arc<File>>,
     cpu_share: CpuShare,
+    has_pool: bool,
 }
 
 impl HostBuilder {
@@ -259,12 +269,21 @@ impl HostBuilder {
         self
     }
 
+    /// Sets whether the instances of services come from a pool. Defaults to true; if there is not enough address
+    /// space for the pool, instances are allocated on demand nevertheless.
+    ///
+    /// Code that was compiled for a host with a pool requires a host with one, of any size, and vice versa:
+    /// [`Host::has_pool`] says which it was.
+    pub fn pooled(mut self, pooled: bool) -> Self {
+        self.has_pool = pooled;
+        self
+    }
+
     /// Sets a file with the listener component's compiled code, from [`Host::listener_code`] of another host.
     /// It is mapped, rather than compiled or read from the cache: processes that map the same file, such as a
     /// memfd, share one copy of it in memory.
     ///
-    /// Code from a host with a pool of instances requires a host with a pool, of any size (see
-    /// [`limits`](Self::limits)).
+    /// Code from a host with a pool of instances requires a host with a pool (see [`pooled`](Self::pooled)).
     ///
     /// # Safety
     /// As [`Service::from_mapped`](crate::Service::from_mapped).
@@ -281,6 +300,16 @@ impl HostBuilder {
         engine::pooled_instances(&self.capacity, memories).min(self.capacity.max_connections)
     }
 
+    /// Returns how much private writable memory the pool of such a host reserves, in bytes: the tables and the stacks of
+    /// instances. The kernel provides none of it until it is used, but counts it against a limit of private memory
+    /// (RLIMIT_DATA).
+    pub fn writable_reservation(&self) -> u64 {
+        match self.has_pool {
+            true => engine::writable_reservation(&self.capacity),
+            false => 0,
+        }
+    }
+
     /// Creates the engines, compiles the listener and reserves the pool.
     ///
     /// # Errors
@@ -291,7 +320,7 @@ impl HostBuilder {
         let cache = self.cache.open();
         let code = Code(cache);
         let inner = || {
-            let services = Services::new(&self.capacity)?;
+            let services = Services::new(&self.capacity, self.has_pool)?;
             let workers = Workers::start(self.workers)?;
             let acceptors = services.acceptors()?;
             Ok(Inner {
@@ -304,6 +333,7 @@ impl HostBuilder {
                 background: Arc::new(Background::new(workers.count(), self.cpu_share)?),
                 workers,
                 descriptors: descriptors::shared(self.capacity.max_connections),
+                shortage: Shortage::new(),
                 capacity: self.capacity,
             })
         };

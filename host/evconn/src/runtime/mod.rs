@@ -11,6 +11,8 @@ mod engine;
 mod host;
 mod mapping;
 mod meter;
+mod shortage;
+mod spare;
 mod sys;
 mod workers;
 
@@ -19,3 +21,4 @@ pub use cache::CodeCache;
 pub use host::{Host, HostBuilder};
 pub(crate) use mapping::map;
 pub(crate) use meter::{Meter, Payer, Tick};
+pub(crate) use shortage::{Counted, Shortage, is_shortage};

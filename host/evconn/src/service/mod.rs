@@ -17,7 +17,7 @@ pub(crate) use failure::{Failure, is_for_handles};
 pub use grants::{DirAccess, GrantError, Grants, GrantsBuilder, InvalidListenGrant, ListenGrant};
 pub(crate) use instances::Instances;
 pub use instances::Reuse;
-pub(crate) use loading::{UNNAMED, command, component, read};
+pub(crate) use loading::{UNNAMED, command, component, map_command, read};
 
 use crate::bindings::service::ServicePre;
 use crate::trap::SourceLines;

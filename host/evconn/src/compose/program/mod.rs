@@ -13,6 +13,7 @@ use crate::store::StoreState;
 use crate::trap::SourceLines;
 use crate::{Error, Grants, GuestTrap, Host, sockets};
 use denials::Denials;
+use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 use wasmtime::Store;
@@ -46,6 +47,8 @@ pub struct Program {
     pre: CommandPre<StoreState>,
     grants: Grants,
     lines: SourceLines,
+    /// The component that was compiled.
+    component: Option<Arc<[u8]>>,
     max_memory: Option<usize>,
     max_handles: Option<usize>,
 }
@@ -78,13 +81,63 @@ impl Program {
             true => Composer::new().link(&binary)?.into_binary(),
             false => binary.into_owned(),
         };
+        let program = Self::linked(service::command(host, name, &linked)?);
         Ok(Self {
-            pre: service::command(host, name, &linked)?,
-            grants: Grants::none(),
             lines: SourceLines::of(&linked),
+            component: Some(linked.into()),
+            ..program
+        })
+    }
+
+    fn linked(pre: CommandPre<StoreState>) -> Self {
+        Self {
+            pre,
+            grants: Grants::none(),
+            lines: SourceLines::default(),
+            component: None,
             max_memory: None,
             max_handles: None,
+        }
+    }
+
+    /// Maps compiled code, which [`serialize`](Self::serialize) has returned, from a file.
+    ///
+    /// `component` is the binary from which the code was compiled ([`component`](Self::component)), for the source
+    /// lines of traps. It is read when the first trap needs it. Without it, traps have offsets only.
+    ///
+    /// # Errors
+    /// [`LoadProblem::Incompatible`] if the code was compiled by another version, or for another processor or other
+    /// settings than this host's.
+    ///
+    /// # Safety
+    /// As [`Service::from_mapped`](crate::Service::from_mapped).
+    #[allow(unsafe_code, reason = "compiled code is loaded unchecked")]
+    pub unsafe fn from_mapped(
+        host: &Host,
+        code: File,
+        component: Option<File>,
+    ) -> Result<Self, Error> {
+        // SAFETY: the caller guarantees it.
+        let pre = unsafe { service::map_command(host, &code) }.map_err(LoadError::of_bytes)?;
+        Ok(Self {
+            lines: component.map_or_else(SourceLines::default, SourceLines::of_file),
+            ..Self::linked(pre)
         })
+    }
+
+    /// Returns the compiled code, for [`from_mapped`](Self::from_mapped).
+    ///
+    /// # Errors
+    /// [`Error::Engine`] if there is no memory for it.
+    pub fn serialize(&self) -> Result<Vec<u8>, Error> {
+        let code = self.pre.instance_pre().component().serialize();
+        code.map_err(|error| Error::Engine(error.into()))
+    }
+
+    /// Returns the component that was compiled: composed with the listener if it imports one. `None` if the program
+    /// was mapped.
+    pub fn component(&self) -> Option<&[u8]> {
+        self.component.as_deref()
     }
 
     /// Sets what the program is granted in addition to clocks, random numbers and this process's standard

@@ -1,7 +1,7 @@
 //! Recognizes what a file contains.
 
 use super::size::Size;
-use crate::error::LoadProblem;
+use crate::error::{LoadProblem, shortened};
 use std::borrow::Cow;
 use std::fs::{File, Metadata};
 use std::io::{self, Read};
@@ -104,7 +104,8 @@ fn is_parenthesized(text: &str) -> bool {
 }
 
 fn binary(text: &str) -> Result<Vec<u8>, LoadProblem> {
-    wat::parse_str(text).map_err(|error| LoadProblem::Text(position_first(&error.to_string())))
+    wat::parse_str(text)
+        .map_err(|error| LoadProblem::Text(shortened(&position_first(&error.to_string()))))
 }
 
 /// Returns the parser's message, which shows the source line with a mark below, as a single line.

@@ -142,13 +142,12 @@ pub(super) fn check_compiled(component: &Component, capacity: &Limits) -> Result
     check_size(&size, capacity)
 }
 
-/// Returns the problem with a valid component that the compiler refuses although its own parts are not
-/// too many: the compiler puts core instances between components, and they are counted only after it has
-/// made them.
+/// Returns the problem with a valid component that the compiler refuses. It has limits of its own, for the size of a
+/// function for example, and puts core instances between components, which are counted only after it has made them.
 pub(super) fn refused_by_compiler(error: &wasmtime::Error) -> LoadProblem {
     LoadProblem::TooLarge(format!(
-        "an instance of it takes too much: {} (the core instances that are put between its components count \
-         for --max-core-instances, too)",
+        "the compiler refuses it: {} (core instances that are put between components count for \
+         --max-core-instances, too)",
         one_line(error)
     ))
 }

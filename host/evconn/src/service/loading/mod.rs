@@ -15,7 +15,7 @@ pub(crate) use content::read;
 
 use super::ConnectionState;
 use super::random::add_random_to_linker;
-use crate::error::{LoadError, LoadProblem, one_line};
+use crate::error::{LoadError, LoadProblem, one_line, shortened};
 use crate::files::add_files_to_linker;
 use crate::store::StoreState;
 use crate::trap::SourceLines;
@@ -303,6 +303,25 @@ pub(crate) fn component(bytes: &[u8]) -> Result<Cow<'_, [u8]>, LoadProblem> {
     }
 }
 
+/// Loads the compiled code of a command by mapping it, or by reading it where it cannot be mapped, and links it.
+///
+/// # Safety
+/// As [`Service::from_mapped`].
+#[allow(unsafe_code, reason = "compiled code is loaded unchecked")]
+pub(crate) unsafe fn map_command(
+    host: &Host,
+    code: &File,
+) -> Result<CommandPre<StoreState>, LoadProblem> {
+    // SAFETY: the caller guarantees it.
+    let mapped = unsafe { runtime::map(host.programs(), code) }.transpose();
+    let component = mapped.unwrap_or_else(|| {
+        let bytes = open_file::read(code)?;
+        // SAFETY: likewise.
+        unsafe { Component::deserialize(host.programs(), bytes) }
+    });
+    link_command(&component.map_err(|error| incompatible(host, &error))?)
+}
+
 /// Compiles, checks and links a command.
 pub(crate) fn command(
     host: &Host,
@@ -311,18 +330,21 @@ pub(crate) fn command(
 ) -> Result<CommandPre<StoreState>, LoadProblem> {
     let engine = host.programs();
     check_interfaces(binary, contract::check_command)?;
-    let component = compile(host, engine, name, binary)?;
+    link_command(&compile(host, engine, name, binary)?)
+}
+
+fn link_command(component: &Component) -> Result<CommandPre<StoreState>, LoadProblem> {
     let unlinkable = |error| LoadProblem::Unlinkable(one_line(&error));
-    let mut linker = Linker::<StoreState>::new(engine);
+    let mut linker = Linker::<StoreState>::new(component.engine());
     sockets::p2::add_to_linker(&mut linker)
         .and_then(|()| sockets::p2::add_granted_to_linker(&mut linker))
         .and_then(|()| add_files_to_linker(&mut linker))
-        .and_then(|()| CommandPre::new(linker.instantiate_pre(&component)?))
+        .and_then(|()| CommandPre::new(linker.instantiate_pre(component)?))
         .map_err(unlinkable)
 }
 
 fn invalid(error: &wasmtime::Error) -> LoadProblem {
-    LoadProblem::Invalid(error.root_cause().to_string().replace('\n', " "))
+    LoadProblem::Invalid(shortened(&error.root_cause().to_string()))
 }
 
 fn incompatible(host: &Host, error: &wasmtime::Error) -> LoadProblem {

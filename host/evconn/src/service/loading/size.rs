@@ -7,11 +7,12 @@
 //! It does not check whether the component is valid, which the compiler does. The
 //! [`contract`](super::contract) defines how much is allowed.
 
+mod nesting;
 mod walk;
 
 use crate::error::LoadProblem;
-use walk::{Stop, Walk};
-use wasmparser::Parser;
+use walk::{MAX_DEPTH, Stop, Walk};
+use wasmparser::{Parser, Payload};
 
 /// The size of one instance, with everything that is instantiated in it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -36,11 +37,15 @@ impl Size {
     /// size.
     pub fn of(component: &[u8]) -> Result<Self, LoadProblem> {
         let mut walk = Walk::default();
+        let mut is_readable = true;
         for payload in Parser::new(0).parse_all(component).map_while(Result::ok) {
-            match walk.step(&payload) {
-                Ok(()) => {}
-                Err(Stop::Unreadable) => break,
-                Err(Stop::TooComplex(why)) => return Err(LoadProblem::TooComplex(why)),
+            check_nesting(component, &payload)?;
+            if is_readable {
+                match walk.step(&payload) {
+                    Ok(()) => {}
+                    Err(Stop::Unreadable) => is_readable = false,
+                    Err(Stop::TooComplex(why)) => return Err(LoadProblem::TooComplex(why)),
+                }
             }
         }
         Ok(walk.size())
@@ -61,6 +66,21 @@ impl Size {
         add(&mut self.memory, other.memory);
         add(&mut self.tables, other.tables);
         add(&mut self.table_elements, other.table_elements);
+    }
+}
+
+fn check_nesting(component: &[u8], payload: &Payload<'_>) -> Result<(), LoadProblem> {
+    let Payload::ComponentTypeSection(types) = payload else {
+        return Ok(());
+    };
+    match component
+        .get(types.range())
+        .is_some_and(nesting::is_too_deep)
+    {
+        true => Err(LoadProblem::TooComplex(format!(
+            "its types are nested more than {MAX_DEPTH} levels deep"
+        ))),
+        false => Ok(()),
     }
 }
 

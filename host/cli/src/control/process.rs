@@ -1,7 +1,8 @@
-//! A process that the supervisor has started: its control socket, and its log, which is passed on.
+//! A process that this one has started: its control socket, and its log, which is passed on.
 
-use crate::control::{Channel, Receiver, Sender};
-use crate::sys::child::{Bounds, Child};
+use super::{Channel, Receiver, Sender};
+use crate::sys::Importance;
+use crate::sys::child::Child;
 use evconn::Stderr;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -25,10 +26,11 @@ pub struct Process<M> {
 /// Starts this program with a hidden subcommand, in a tokio runtime on the main thread.
 pub fn start<M: Serialize, N: DeserializeOwned>(
     subcommand: &str,
-    bounds: Bounds,
+    importance: Importance,
+    memory: Option<u64>,
 ) -> io::Result<(Process<M>, Receiver<N>)> {
     let (here, there) = Channel::pair()?;
-    let (child, stderr) = Child::start(subcommand, there, bounds)?;
+    let (child, stderr) = Child::start(subcommand, there, importance, memory)?;
     let (control, messages) = here.split()?;
     let log = pass_on(stderr)?;
     let process = Process {
