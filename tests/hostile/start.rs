@@ -3,9 +3,9 @@
 
 use super::{Site, echoes};
 use crate::loading::echo_with;
-use crate::support::peer::connect;
+use crate::support::DEADLINE;
 use crate::support::scratch::Scratch;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 
 /// All but one of a million runs have both kinds among them.
@@ -38,24 +38,33 @@ fn tossing(definitions: &str, imports: &str, given: &str, body: &str) -> String 
 
 /// Returns how many of the connections are served. The others are reset.
 fn served(address: SocketAddr) -> usize {
-    let peers: Vec<_> = (0..CONNECTIONS).map(|_| connect(address)).collect();
-    peers.into_iter().filter_map(is_served).count()
+    let peers: Vec<_> = (0..CONNECTIONS)
+        .map(|_| TcpStream::connect(address))
+        .collect();
+    peers
+        .into_iter()
+        .map(is_served)
+        .filter(|is_served| *is_served)
+        .count()
 }
 
-fn is_served(mut peer: TcpStream) -> Option<()> {
-    use std::io::{Read, Write};
-    // It may have been reset already.
-    let asked = peer
-        .write_all(b"x")
-        .and_then(|()| peer.read_exact(&mut [0]));
+/// It may have been reset before it knew that it was connected.
+fn is_served(peer: io::Result<TcpStream>) -> bool {
+    let asked = peer.and_then(|mut peer| {
+        peer.set_read_timeout(Some(DEADLINE))?;
+        peer.write_all(b"x")?;
+        peer.read_exact(&mut [0])?;
+        Ok(peer)
+    });
     match asked {
-        Ok(()) => Some(echoes(&mut peer)),
+        Ok(mut peer) => echoes(&mut peer),
         Err(error) => {
             let reset = [ErrorKind::ConnectionReset, ErrorKind::BrokenPipe];
             assert!(reset.contains(&error.kind()), "{error}");
-            None
+            return false;
         }
     }
+    true
 }
 
 /// Some instances are polite, the others end, and the log says why.

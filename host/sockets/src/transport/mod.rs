@@ -1,6 +1,7 @@
 //! What a connection's bytes travel through: its socket, or a TLS session on top of it.
 
 mod plain;
+mod reported;
 #[cfg(feature = "tls")]
 mod tls;
 

@@ -1,5 +1,6 @@
 //! A stream socket of the operating system, TCP or Unix, that never blocks.
 
+use super::reported::Reported;
 use crate::sys::{self, PeerCredentials, Readiness, SHORT_MEANS_DONE, TELLS_OF_URGENT};
 use futures_util::FutureExt;
 use rustix::net::Shutdown;
@@ -19,6 +20,8 @@ pub struct Plain {
     /// not ready. Before that the socket itself is asked, which mostly has what is asked for.
     knows_input: AtomicBool,
     knows_output: AtomicBool,
+    /// What calls have said of the connection, and the event loop may not know.
+    reported: Reported,
     socket: Arc<Socket>,
     is_unix: bool,
     /// Who the peer of a Unix socket is, once somebody has asked.
@@ -38,10 +41,16 @@ impl Plain {
 
     fn new(socket: Socket, is_unix: bool) -> Self {
         sys::never_signal(&socket);
+        let reported = Reported::default();
+        if is_unix {
+            // Its peer may end its receiving direction alone.
+            reported.sending_may_end();
+        }
         Self {
             readiness: Readiness::default(),
             knows_input: AtomicBool::new(false),
             knows_output: AtomicBool::new(false),
+            reported,
             socket: Arc::new(socket),
             is_unix,
             credentials: OnceLock::new(),
@@ -64,7 +73,7 @@ impl Plain {
 
     /// The same, whatever the event loop knows.
     pub fn recv_now(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        sys::recv(&self.socket, buffer)
+        sys::recv(&self.socket, buffer).inspect_err(|error| self.reported.note(error))
     }
 
     /// Whether the event loop knows when a receive finds something.
@@ -141,6 +150,9 @@ impl Plain {
 
     /// Ends one or both directions. The peer of one that has ended already is gone, which is no error.
     pub fn shutdown(&self, how: Shutdown) {
+        if !matches!(how, Shutdown::Read) {
+            self.reported.sending_may_end();
+        }
         if let Err(error) = rustix::net::shutdown(&self.socket, how) {
             tracing::trace!("shutdown: {error}");
         }
@@ -178,7 +190,11 @@ impl Plain {
 
     /// Waits until the connection has failed: its peer has reset it, say, or is out of reach.
     pub async fn failed(&self) {
-        self.readiness.failed(&self.socket).await;
+        tokio::select! {
+            () = self.readiness.failed(&self.socket) => {}
+            // The kernel reports an error once, and whoever received or sent may have been first.
+            () = self.reported.failure() => {}
+        }
     }
 
     /// Whether it has failed by now, as far as the event loop knows.
@@ -211,6 +227,17 @@ impl Plain {
     /// Does something if the socket may be ready for it. If it would block, or comes to less than
     /// `possible` and this `is_done`, the socket counts as ready no more until the kernel says so.
     fn try_io(
+        &self,
+        interest: Interest,
+        possible: usize,
+        io: impl FnMut() -> io::Result<usize>,
+        is_done: impl Fn(&Self) -> bool,
+    ) -> io::Result<usize> {
+        let result = self.try_io_unnoted(interest, possible, io, is_done);
+        result.inspect_err(|error| self.reported.note(error))
+    }
+
+    fn try_io_unnoted(
         &self,
         interest: Interest,
         possible: usize,

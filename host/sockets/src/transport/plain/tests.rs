@@ -207,3 +207,37 @@ async fn after_a_send_that_was_short_more_is_taken_once_there_is_room() {
     let (plain, mut peer) = unix();
     goes_on(&plain, &mut peer).await;
 }
+
+/// The kernel reports a reset once: to the event loop, or to whoever receives or sends first.
+#[tokio::test]
+async fn a_reset_that_a_call_has_reported_is_a_failure_all_the_same() {
+    let calls: [fn(&Plain) -> io::Result<usize>; 4] = [
+        |plain| plain.try_send(b"x"),
+        |plain| plain.try_recv(&mut [0]),
+        |plain| plain.recv_now(&mut [0]),
+        |plain| plain.has_input().map(usize::from),
+    ];
+    for call in calls {
+        let (plain, peer) = tcp();
+        SockRef::from(&peer)
+            .set_linger(Some(Duration::ZERO))
+            .expect("linger set");
+        drop(peer);
+        // The event loop has not looked yet.
+        let error = call(&plain).expect_err("a reset");
+        assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+        let failed = tokio::time::timeout(Duration::from_secs(60), plain.failed()).await;
+        failed.expect("it has failed");
+        assert!(plain.has_failed());
+    }
+}
+
+/// It is the end of one direction, which this side has chosen.
+#[tokio::test]
+async fn a_direction_that_was_ended_here_is_no_failure() {
+    let (plain, _peer) = tcp();
+    plain.shutdown(Shutdown::Write);
+    let error = plain.try_send(b"x").expect_err("it has ended");
+    assert_eq!(error.kind(), ErrorKind::BrokenPipe);
+    assert!(!plain.has_failed());
+}
