@@ -120,8 +120,13 @@ impl Console {
 impl OnDenied for Console {
     fn denied(&self, denial: Denial<'_>) {
         let mut state = self.state();
-        state.denials = state.denials.saturating_add(1);
         let Origin { number, peer } = state.origin;
+        if denial.is_limit() {
+            // Each is reported once.
+            info!(number, %peer, "connection's service {denial}");
+            return;
+        }
+        state.denials = state.denials.saturating_add(1);
         match state.denials {
             ..DENIALS => info!(number, %peer, "connection's service {denial}"),
             DENIALS => {
