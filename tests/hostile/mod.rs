@@ -36,7 +36,9 @@ struct Site {
 impl Site {
     fn start(component: &str, flags: &[&str]) -> Self {
         let listen = ["serve", component, "--listen", "127.0.0.1:0"];
-        let evconn = Evconn::start(&[&listen[..], &["--processes", "1"], flags].concat());
+        // Without a log budget, what becomes of each connection is in the log.
+        let always = ["--processes", "1", "--log-budget", "none"];
+        let evconn = Evconn::start(&[&listen[..], &always, flags].concat());
         let address = evconn.address();
         let worker = wait_for_workers(&evconn, 1).remove(0);
         let descriptors = descriptors(&worker);

@@ -167,10 +167,7 @@ async fn one_that_keeps_too_many_handles_is_not_used_again() {
         }
         assert_eq!(count(&server).await, 1, "round {round}");
         // So that the next round begins with a fresh one, too.
-        server
-            .handle
-            .reload(&service())
-            .expect("there is room");
+        server.handle.reload(&service()).expect("there is room");
     }
     server.stop().await;
     assert!(
@@ -196,10 +193,7 @@ async fn none_is_kept_of_a_service_that_was_replaced() {
     let server = start(100, LONG).await;
     assert_eq!(count(&server).await, 1);
     assert_eq!(count(&server).await, 2);
-    server
-        .handle
-        .reload(&service())
-        .expect("there is room");
+    server.handle.reload(&service()).expect("there is room");
     assert_eq!(count(&server).await, 1);
     server.stop().await;
 }

@@ -36,6 +36,25 @@ pub enum Denial<'a> {
     LookUps(usize),
 }
 
+impl Denial<'_> {
+    /// Returns whether the guest has reached a limit, of which it is told once, rather than lacks a grant.
+    pub fn is_limit(&self) -> bool {
+        match self {
+            Self::Descriptors(_) | Self::NoDescriptors | Self::Unsent(_) | Self::LookUps(_) => true,
+            Self::AnySocket
+            | Self::Bind(_)
+            | Self::Listen(_)
+            | Self::Connect(_)
+            | Self::LookUp(_)
+            | Self::Accept(_)
+            | Self::LowPort(_)
+            | Self::AnyUdpSocket
+            | Self::UdpBind(_)
+            | Self::UdpSend(_) => false,
+        }
+    }
+}
+
 /// Receives the denials of a guest.
 pub trait OnDenied: fmt::Debug + Send + Sync {
     /// Reports a denial. The guest waits meanwhile: this must not block.

@@ -15,7 +15,7 @@ use crate::wasi::sockets::ip_name_lookup::resolve_addresses;
 const POLLABLES: usize = 500;
 
 /// As much as the host gives or takes at once.
-const LARGE: u64 = 1 << 20;
+const LARGE: u64 = 256 << 10;
 const LINE: usize = 4096;
 
 pub fn call(connection: &Connection, kind: &str) -> Result<(), String> {

@@ -123,8 +123,12 @@ impl Console {
 impl OnDenied for Console {
     fn denied(&self, denial: Denial<'_>) {
         let mut state = self.state();
-        state.denials = state.denials.saturating_add(1);
+        // A limit is reported once by its account.
+        if !denial.is_limit() {
+            state.denials = state.denials.saturating_add(1);
+        }
         let more = match state.denials {
+            _ if denial.is_limit() => "",
             ..DENIALS => "",
             DENIALS => "; further denials are not logged",
             _ => return,
