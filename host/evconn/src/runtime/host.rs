@@ -260,10 +260,10 @@ impl HostBuilder {
     /// whole core. Defaults to 5 percent. It has an effect on Linux only.
     ///
     /// Each connection has an account, which is charged with the time for which its guest, and the host for its
-    /// sake, really run; half of it is forgotten after each second. A connection that has used more than 3 ms, and
-    /// four times as much as the lightest one that ran lately, continues in the background: on threads with a lower
-    /// priority, which run the lightest first. It comes back when it is light again. A new connection starts with
-    /// what its peer has used, unless no other peer is active.
+    /// sake, really run, as far as that exceeds a hundredth of a core; half of it is forgotten after each second. A
+    /// connection whose account exceeds 3 ms, and four times that of the lightest one that ran lately, continues in
+    /// the background: on threads with a lower priority, which run the lightest first. It comes back when it is light
+    /// again. A new connection starts with what its peer has used, unless other peers have used as much.
     pub fn cpu_share(mut self, share: CpuShare) -> Self {
         self.cpu_share = share;
         self
