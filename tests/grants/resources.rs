@@ -216,7 +216,7 @@ impl Resolver for Slow {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_service_has_four_look_ups_at_a_time_even_if_it_has_gone() {
     let _open = unchanged();
-    let (calls, answers) = (Arc::default(), Arc::new(Semaphore::new(0)));
+    let (calls, answers) = (Arc::<AtomicUsize>::default(), Arc::new(Semaphore::new(0)));
     let slow = Slow {
         calls: Arc::clone(&calls),
         answers: Arc::clone(&answers),
@@ -234,12 +234,19 @@ async fn a_service_has_four_look_ups_at_a_time_even_if_it_has_gone() {
     // Those that it has given up are still in progress.
     let expected = "0 temporary-resolver-failure\n";
     assert_eq!(ask(&mut hoarder, "again\n").await, expected);
-    assert_eq!(calls.load(Ordering::Relaxed), 4);
+    let calls = || calls.load(Ordering::Relaxed);
+    within("they begin", async {
+        while calls() < 4 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
     answers.add_permits(64);
     assert_eq!(
         answer(&server, "resolve other.example").await,
         "127.0.0.1\n"
     );
+    assert_eq!(calls(), 5);
     drop(hoarder);
     server.stop().await;
 }
