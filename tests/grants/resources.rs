@@ -68,14 +68,9 @@ fn told(log: &Log, why: &str) -> usize {
 #[tokio::test]
 async fn max_descriptors_counts_sockets() {
     let _open = unchanged();
-    let log = Log::start();
     let server = start(Grants::builder().inherit_network(true), descriptors(16)).await;
     hoards(&server, "sockets", "15 new-socket-limit\n").await;
     server.stop().await;
-    let why = "may have no more than 16 descriptors (sockets, files and directories): raise the limit with \
-               --max-descriptors";
-    // Once for each connection.
-    assert_eq!(told(&log, why), 2, "{}", log.text());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -124,7 +119,6 @@ async fn max_unsent_counts_udp_sockets_and_what_is_read_ahead_of_files() {
 #[tokio::test]
 async fn max_unsent_counts_what_peers_do_not_read() {
     let _open = unchanged();
-    let log = Log::start();
     let upstream = std::net::TcpListener::bind((LOCALHOST, 0)).expect("bound");
     let port = upstream.local_addr().expect("its address").port();
     let limits = Limits {
@@ -142,7 +136,6 @@ async fn max_unsent_counts_what_peers_do_not_read() {
         panic!("{found:?}")
     };
     assert_eq!(least, 4096);
-    assert_eq!(told(&log, "--max-unsent"), 1, "{}", log.text());
     // All of it arrives.
     hoarder.write_all(b"again\n").await.expect("sent");
     let reading = tokio::task::spawn_blocking(move || {
@@ -216,7 +209,7 @@ impl Resolver for Slow {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_service_has_four_look_ups_at_a_time_even_if_it_has_gone() {
     let _open = unchanged();
-    let (calls, answers) = (Arc::default(), Arc::new(Semaphore::new(0)));
+    let (calls, answers) = (Arc::<AtomicUsize>::default(), Arc::new(Semaphore::new(0)));
     let slow = Slow {
         calls: Arc::clone(&calls),
         answers: Arc::clone(&answers),
@@ -234,12 +227,19 @@ async fn a_service_has_four_look_ups_at_a_time_even_if_it_has_gone() {
     // Those that it has given up are still in progress.
     let expected = "0 temporary-resolver-failure\n";
     assert_eq!(ask(&mut hoarder, "again\n").await, expected);
-    assert_eq!(calls.load(Ordering::Relaxed), 4);
+    let calls = || calls.load(Ordering::Relaxed);
+    within("they begin", async {
+        while calls() < 4 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
     answers.add_permits(64);
     assert_eq!(
         answer(&server, "resolve other.example").await,
         "127.0.0.1\n"
     );
+    assert_eq!(calls(), 5);
     drop(hoarder);
     server.stop().await;
 }

@@ -76,7 +76,10 @@ fn a_hoarder_has_no_more_than_its_limits_and_leaves_nothing() {
         descriptors(&worker) <= before.0
     });
     polite();
-    end(evconn);
+    let log = end(evconn);
+    for flag in ["--max-descriptors", "--max-unsent"] {
+        assert_eq!(log.matches(flag).count(), 1, "{flag}: {log}");
+    }
 }
 
 /// Services that hoard descriptors leave those that accepting requires, and one to each other service.
