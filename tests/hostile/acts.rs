@@ -115,8 +115,8 @@ fn guests_that_fail_with_long_errors() {
     end(&[], &["fail 1000000"], "the service gave up: \"xxx");
 }
 
-/// What is made of resources that the host has for them.
-const HOARDS: [&str; 16] = [
+/// Resources that only the number of handles limits.
+const HANDLES: [&str; 11] = [
     "clocks",
     "timers",
     "pollables",
@@ -126,37 +126,54 @@ const HOARDS: [&str; 16] = [
     "stdout",
     "stderr",
     "networks",
-    "lookups",
     "directories",
-    "files",
     "file-streams",
-    "listings",
-    "tcp",
-    "udp",
 ];
 
-fn hoard(count: u32) -> Vec<String> {
-    let act = |kind: &str| format!("hoard {kind} {count}");
-    HOARDS.into_iter().map(act).collect()
-}
+/// Resources that have a limit of their own, beyond which a guest gets none, and what the log says then.
+const LIMITED: [(&str, &str); 5] = [
+    ("lookups", "may look up no more than 4 names at a time"),
+    ("files", "may have no more than 64 descriptors"),
+    ("listings", "may have no more than 64 descriptors"),
+    ("tcp", "may have no more than 64 descriptors"),
+    ("udp", "has used up the 1048576 bytes that it may have"),
+];
 
-/// Limits that leave the handles as the one that is reached.
-const HANDLES_ALONE: [&str; 4] = ["--max-descriptors", "5000", "--max-unsent", "1G"];
+fn hoards(kinds: &[&str], count: u32) -> Vec<String> {
+    let act = |kind: &&str| format!("hoard {kind} {count}");
+    kinds.iter().map(act).collect()
+}
 
 #[test]
 fn guests_that_hoard_more_than_they_may() {
-    let (_scratch, mut flags) = granted();
-    flags.extend(HANDLES_ALONE.map(str::to_owned));
-    let acts = hoard(2_000);
+    let (_scratch, flags) = granted();
+    let acts = hoards(&HANDLES, 2_000);
     let why = "its service has more than 1024 handles";
     end(&borrowed(&flags), &borrowed(&acts), why);
 }
 
 #[test]
+fn guests_that_hoard_until_they_get_no_more() {
+    let (_scratch, flags) = granted();
+    let site = Site::start(HOSTILE, &borrowed(&flags));
+    for (kind, why) in LIMITED {
+        let before = site.told(why);
+        let hostile = site.act(&format!("hoard {kind} 2000"));
+        eventually(&format!("{kind}: {why}"), || {
+            (site.told(why) > before).then_some(())
+        });
+        site.is_polite();
+        hostile.into_iter().for_each(reset);
+        site.is_as_before();
+    }
+    let log = site.end();
+    assert!(log.contains(", 0 failed, "), "{log}");
+}
+
+#[test]
 fn guests_that_hoard_and_stay() {
-    let (_scratch, mut flags) = granted();
-    flags.extend(HANDLES_ALONE.map(str::to_owned));
-    let acts = hoard(100);
+    let (_scratch, flags) = granted();
+    let acts = hoards(&HANDLES, 100);
     stay(&borrowed(&flags), &borrowed(&acts));
 }
 

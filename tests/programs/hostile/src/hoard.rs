@@ -13,7 +13,7 @@ use crate::wasi::sockets::tcp_create_socket::create_tcp_socket;
 use crate::wasi::sockets::udp_create_socket::create_udp_socket;
 
 /// The kinds, and what makes one. What needs a grant is an error without it.
-pub fn hoard(connection: &Connection, kind: &str, count: u32) -> Result<(), String> {
+pub fn hoard(connection: &Connection, kind: &str, count: usize) -> Result<(), String> {
     match kind {
         "clocks" => keep(count, || Ok(subscribe_duration(u64::MAX))),
         // Ready at once, and never waited for.
@@ -46,8 +46,16 @@ pub fn hoard(connection: &Connection, kind: &str, count: u32) -> Result<(), Stri
     }
 }
 
-fn keep<T>(count: u32, make: impl Fn() -> Result<T, String>) -> Result<(), String> {
-    let _kept: Vec<T> = (0..count).map(|_| make()).collect::<Result<_, _>>()?;
+/// Keeps as many as it gets.
+fn keep<T>(count: usize, make: impl Fn() -> Result<T, String>) -> Result<(), String> {
+    let mut kept = Vec::new();
+    while kept.len() < count {
+        match make() {
+            Ok(resource) => kept.push(resource),
+            Err(error) if kept.is_empty() => return Err(error),
+            Err(_) => break,
+        }
+    }
     sleep()
 }
 
