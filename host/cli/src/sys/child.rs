@@ -29,11 +29,13 @@ impl Child {
         subcommand: &str,
         control: OwnedFd,
         importance: Importance,
+        environment: &[(&str, &str)],
     ) -> io::Result<(Self, ChildStderr)> {
         let mut command = Command::new(own_program()?);
         command
             .arg0("evconn")
             .arg(subcommand)
+            .envs(environment.iter().copied())
             .stdin(Stdio::from(control))
             .stdout(Stdio::null())
             .stderr(Stdio::piped());
@@ -205,8 +207,8 @@ pub fn set_name(name: &std::ffi::CStr) {
     let _ = name;
 }
 
-/// Prevents a core file, which would have the size of the memory.
-fn write_no_core() -> io::Result<()> {
+/// Prevents a core file of this process, which would be as large as its memory.
+pub fn write_no_core() -> io::Result<()> {
     let none = Rlimit {
         current: Some(0),
         maximum: Some(0),
@@ -214,28 +216,25 @@ fn write_no_core() -> io::Result<()> {
     Ok(setrlimit(Resource::Core, none)?)
 }
 
-/// Limits the memory that this process takes in addition to what it has, in bytes: its private writable memory. Only
-/// Linux knows how much that is. A crash leaves no core file, which would have the size of the memory.
+/// Limits the private writable memory that this process takes in addition to what it has, in bytes (RLIMIT_DATA). Only
+/// Linux knows how much that is. A lower limit that it has already stays.
+///
+/// # Errors
+/// The operating system's error; none is expected.
 pub fn limit_further_memory(bytes: u64) -> io::Result<()> {
-    write_no_core()?;
-    let limit = private_memory().map(|taken| taken.saturating_add(bytes));
-    let Some(limit) = limit.filter(|limit| exceeds(getrlimit(Resource::Data).maximum, *limit))
-    else {
+    let Some(taken) = private_memory() else {
         return Ok(());
     };
+    let (before, most) = (getrlimit(Resource::Data), taken.saturating_add(bytes));
+    let most = before.maximum.map_or(most, |maximum| maximum.min(most));
     let limit = Rlimit {
-        current: Some(limit),
-        maximum: Some(limit),
+        current: Some(most),
+        maximum: Some(most),
     };
     Ok(setrlimit(Resource::Data, limit)?)
 }
 
-/// Whether a limit, of which `None` is none, is higher than another.
-fn exceeds(limit: Option<u64>, other: u64) -> bool {
-    limit.is_none_or(|limit| limit > other)
-}
-
-/// Returns what counts against the limit of private writable memory (RLIMIT_DATA), in bytes.
+/// Returns what counts against the limit of private writable memory, in bytes.
 #[cfg(target_os = "linux")]
 fn private_memory() -> Option<u64> {
     const DATA: usize = 5;

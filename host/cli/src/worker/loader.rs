@@ -7,7 +7,7 @@ use crate::files::{Input, contents};
 use crate::log;
 use crate::server::{Code, Plan};
 use crate::sys::allocator::exit_when_out_of_memory;
-use crate::sys::child::{limit_further_memory, set_name, take_no_notice_of_faults};
+use crate::sys::child::{limit_further_memory, set_name, take_no_notice_of_faults, write_no_core};
 use crate::sys::memory;
 use anyhow::anyhow;
 use evconn::{Host, HostBuilder, Limits};
@@ -75,6 +75,8 @@ impl Inputs {
 pub fn run(parse: Parse) -> ExitCode {
     set_name(c"evconn-loader");
     exit_when_out_of_memory();
+    // Without that, a crash takes longer.
+    let _ = write_no_core();
     take_no_notice_of_faults();
     let Some((channel, (load, files))) = first_message::<Load>() else {
         return no_command();

@@ -111,8 +111,7 @@ mod tests {
     #[test]
     fn all_kinds_of_declarations_are_read() {
         let text = r#"(component (type (component
-            (core type (func (param i32)))
-            (core type (module (import "a" "b" (func)) (export "c" (memory 1))))
+            (core type $m (module (type $t (func)) (import "a" "b" (func (type $t))) (export "c" (memory 1))))
             (type $list (list (tuple string u8)))
             (import "a" (func (param "x" $list) (result (result $list))))
             (type $inner (instance
