@@ -42,7 +42,7 @@ fn flags_that_cannot_be_meant_say_what_would_be_right() {
     for (flag, value, hint) in [
         ("--listen", "nowhere", "nowhere:9876"),
         ("--max-connections", "0", "1.."),
-        ("--max-connections-per-peer", "0", "1.."),
+        ("--max-connections-per-peer", "0", "from 1 to"),
         ("--max-memory", "64MB", "64M"),
         ("--max-memory", "-1", "64M"),
         ("--max-handles", "2", "3.."),

@@ -1,6 +1,6 @@
 //! The flags for what a connection may use, and all of them together.
 
-use super::values::{TimeLimit, bytes, some_seconds, time_limit};
+use super::values::{CountLimit, TimeLimit, bytes, count_limit, some_seconds, time_limit};
 use clap::{Args, value_parser};
 use evconn::Limits;
 use std::time::Duration;
@@ -13,14 +13,16 @@ pub struct LimitArgs {
     /// Further ones wait in the accept queue until one ends.
     #[arg(long, value_name = "N", default_value_t = Limits::default().max_connections as u32, value_parser = value_parser!(u32).range(1..))]
     max_connections: u32,
-    /// Maximum number of open connections from one peer [default: no limit]
+    /// Maximum number of open connections from one peer; `none` is no limit
     ///
+    /// The default is half of --max-connections for a peer with a public address, and no limit for others.
     /// A peer is an IPv4 address, or an IPv6 network (see --peer-ipv6-prefix). Further connections are reset,
-    /// before a TLS handshake. Connections through Unix sockets are not counted.
-    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..))]
-    max_connections_per_peer: Option<u32>,
+    /// before a TLS handshake. Connections through Unix sockets are not counted. A number limits all peers; the
+    /// default spares those on loopback addresses and in private networks, which may be proxies.
+    #[arg(long, value_name = "N", value_parser = count_limit)]
+    max_connections_per_peer: Option<CountLimit>,
     /// Length of the IPv6 prefix that counts as one peer [default: 64]
-    #[arg(long, value_name = "BITS", value_parser = value_parser!(u8).range(1..=128), allow_negative_numbers = true, requires = "max_connections_per_peer")]
+    #[arg(long, value_name = "BITS", value_parser = value_parser!(u8).range(1..=128), allow_negative_numbers = true)]
     peer_ipv6_prefix: Option<u8>,
     /// Maximum memory of an instance, in bytes, or with K, M or G
     #[arg(long, value_name = "BYTES", default_value = "64M", value_parser = bytes, allow_negative_numbers = true)]
@@ -46,18 +48,19 @@ pub struct LimitArgs {
     /// Maximum time without a byte in either direction; `none` is no limit
     #[arg(long, value_name = "SECONDS", default_value = "600", value_parser = time_limit, allow_negative_numbers = true)]
     idle_timeout: TimeLimit,
-    /// Maximum CPU time of the service for one connection [default: no limit]
+    /// Maximum CPU time of the service for one connection; `none` is no limit
     ///
-    /// It is measured in time slices of about 1 ms. Waiting does not count.
-    #[arg(long, value_name = "SECONDS", value_parser = some_seconds, allow_negative_numbers = true)]
-    cpu_timeout: Option<Duration>,
+    /// It is measured in time slices of about 1 ms. Waiting does not count. The default is a day, which no
+    /// connection of a normal service computes.
+    #[arg(long, value_name = "SECONDS", default_value = "86400", value_parser = time_limit, allow_negative_numbers = true)]
+    cpu_timeout: TimeLimit,
 }
 
 impl LimitArgs {
     pub fn limits(&self) -> Limits {
         Limits {
             max_connections: self.max_connections as usize,
-            max_connections_per_peer: self.max_connections_per_peer.map(|most| most as usize),
+            max_connections_per_peer: self.max_connections_per_peer.map(|limit| limit.0),
             peer_ipv6_prefix: self
                 .peer_ipv6_prefix
                 .unwrap_or(Limits::default().peer_ipv6_prefix),
@@ -69,7 +72,7 @@ impl LimitArgs {
             max_handles: self.max_handles as usize,
             timeout: self.timeout,
             idle_timeout: self.idle_timeout.0,
-            cpu_timeout: self.cpu_timeout,
+            cpu_timeout: self.cpu_timeout.0,
         }
     }
 }

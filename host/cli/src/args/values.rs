@@ -40,6 +40,21 @@ pub fn time_limit(text: &str) -> Result<TimeLimit, String> {
     }
 }
 
+/// A limit of a number; `usize::MAX` is none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CountLimit(pub usize);
+
+/// A number from 1 on, or `none`.
+pub fn count_limit(text: &str) -> Result<CountLimit, String> {
+    if text == "none" {
+        return Ok(CountLimit(usize::MAX));
+    }
+    match count(text) {
+        Ok(limit) => Ok(CountLimit(limit.get() as usize)),
+        Err(error) => Err(format!("{error}, or none")),
+    }
+}
+
 /// A number of bytes, or of K, M or G (1024, 1024² and 1024³ bytes).
 pub fn bytes(text: &str) -> Result<usize, String> {
     let (digits, shift) = match text.as_bytes().last() {

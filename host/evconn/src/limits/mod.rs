@@ -6,6 +6,7 @@ mod bucket;
 pub(crate) use allowance::{Allowance, Exceeded};
 pub(crate) use bucket::Bucket;
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 /// The limits of a [`Server`](crate::Server) or of [`serve`](crate::serve).
@@ -19,7 +20,11 @@ pub struct Limits {
     /// whose length is the listener's backlog.
     pub max_connections: usize,
     /// Maximum number of open connections from one peer: an IPv4 address, or an IPv6 network of the
-    /// length [`peer_ipv6_prefix`](Self::peer_ipv6_prefix). Defaults to no limit.
+    /// length [`peer_ipv6_prefix`](Self::peer_ipv6_prefix). `None`, the default, is half of
+    /// [`max_connections`](Self::max_connections) for a peer with a public address: no stranger can take all of them,
+    /// and a NAT with that many users at a time is behind more than one address. Peers with other addresses are not
+    /// limited by default: loopback, private networks (RFC 1918, RFC 4193), shared ones (RFC 6598) and link-local
+    /// ones are often those of a proxy. `Some(usize::MAX)` is no limit.
     ///
     /// Further connections are reset before anything is read from them, including a TLS handshake. If a
     /// proxy announces the peers, the announced address counts, as soon as its header has been read.
@@ -72,9 +77,42 @@ pub struct Limits {
     /// This is checked sixteen times in that period, so a connection may last up to an eighth longer.
     pub idle_timeout: Option<Duration>,
     /// How long the guest may compute for a connection. Time slices of about 1 ms are counted, waiting
-    /// is not. Defaults to no limit, since a transfer may have any size; a guest that only computes is
-    /// ended by the idle timeout.
+    /// is not. Defaults to [`DEFAULT_CPU_TIMEOUT`](Self::DEFAULT_CPU_TIMEOUT); a guest that only computes is ended
+    /// by the idle timeout before.
     pub cpu_timeout: Option<Duration>,
+}
+
+impl Limits {
+    /// The default of [`cpu_timeout`](Self::cpu_timeout): a day. A connection of a normal service does not compute for
+    /// that long: a service that copies a gigabyte in a second copies 86 terabytes. It bounds what a guest costs whose
+    /// peer sends a byte now and then, so that the connection is never idle.
+    pub const DEFAULT_CPU_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
+
+    /// Returns how many connections the peer with this address may have, or None if it may have any number.
+    pub(crate) fn max_connections_of(&self, peer: IpAddr) -> Option<usize> {
+        let is_limited = self.max_connections_per_peer.is_some() || is_public(peer);
+        self.max_connections_of_limited().filter(|_| is_limited)
+    }
+
+    /// Returns the same for a peer that is limited if any is.
+    pub(crate) fn max_connections_of_limited(&self) -> Option<usize> {
+        match self.max_connections_per_peer {
+            None => Some(self.max_connections.div_ceil(2)),
+            Some(usize::MAX) => None,
+            most => most,
+        }
+    }
+}
+
+/// Returns whether this is an address of the internet, rather than of a network in which proxies are.
+fn is_public(address: IpAddr) -> bool {
+    let is_shared = |octets: [u8; 4]| octets[0] == 100 && octets[1] & 0xc0 == 64;
+    match address.to_canonical() {
+        IpAddr::V4(ip) => {
+            !(ip.is_loopback() || ip.is_private() || ip.is_link_local() || is_shared(ip.octets()))
+        }
+        IpAddr::V6(ip) => !(ip.is_loopback() || ip.is_unique_local() || ip.is_unicast_link_local()),
+    }
 }
 
 impl Default for Limits {
@@ -91,7 +129,61 @@ impl Default for Limits {
             max_handles: 1_024,
             timeout: None,
             idle_timeout: Some(Duration::from_secs(600)),
-            cpu_timeout: None,
+            cpu_timeout: Some(Self::DEFAULT_CPU_TIMEOUT),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn most(limits: &Limits, peer: &str) -> Option<usize> {
+        limits.max_connections_of(peer.parse().expect("an address"))
+    }
+
+    #[test]
+    fn by_default_a_stranger_gets_half_and_a_proxy_all() {
+        let limits = Limits::default();
+        for stranger in [
+            "8.8.8.8",
+            "::ffff:8.8.8.8",
+            "2606:4700::1",
+            "100.128.0.1",
+            "172.32.0.1",
+        ] {
+            assert_eq!(most(&limits, stranger), Some(500), "{stranger}");
+        }
+        for proxy in [
+            "127.0.0.1",
+            "::1",
+            "10.1.2.3",
+            "::ffff:10.1.2.3",
+            "172.16.0.1",
+            "192.168.1.1",
+            "100.64.0.1",
+            "169.254.1.1",
+            "fd00::1",
+            "fe80::1",
+        ] {
+            assert_eq!(most(&limits, proxy), None, "{proxy}");
+        }
+        let one = Limits {
+            max_connections: 1,
+            ..limits
+        };
+        assert_eq!(most(&one, "8.8.8.8"), Some(1));
+    }
+
+    #[test]
+    fn a_limit_that_is_set_is_that_of_all_peers() {
+        for (set, limit) in [(Some(3), Some(3)), (Some(usize::MAX), None)] {
+            let limits = Limits {
+                max_connections_per_peer: set,
+                ..Limits::default()
+            };
+            assert_eq!(most(&limits, "8.8.8.8"), limit);
+            assert_eq!(most(&limits, "127.0.0.1"), limit);
         }
     }
 }

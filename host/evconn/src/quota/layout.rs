@@ -27,6 +27,8 @@ mod setting {
     /// 0: no limit.
     pub const RATE: usize = 5;
     pub const HASH_KEYS: [usize; 2] = [6, 7];
+    /// 0: the limit is one of peers with a public address. Behind the state.
+    pub const LIMITS_ALL_PEERS: usize = 23;
 }
 
 /// Words of the state of the whole server.
@@ -98,6 +100,8 @@ pub(super) struct Layout {
     pub members: u16,
     pub connections: usize,
     pub per_peer: Option<usize>,
+    /// Whether that is a limit of all peers, rather than of those with a public address.
+    pub limits_all_peers: bool,
     pub ipv6_prefix: u8,
     pub rate: Option<NonZeroU32>,
     /// Random, so that no peer can choose its place among the peers.
@@ -120,7 +124,8 @@ impl Layout {
         Ok(Self {
             members,
             connections: limits.max_connections,
-            per_peer: limits.max_connections_per_peer,
+            per_peer: limits.max_connections_of_limited(),
+            limits_all_peers: limits.max_connections_per_peer.is_some(),
             ipv6_prefix: limits.peer_ipv6_prefix,
             rate,
             hash_keys: [0, 1].map(|index| random.hash_one(index)),
@@ -133,6 +138,7 @@ impl Layout {
         memory.set(setting::CONNECTIONS, self.connections as u64);
         let per_peer = |most: usize| (most as u64).saturating_add(1);
         memory.set(setting::PER_PEER, self.per_peer.map_or(0, per_peer));
+        memory.set(setting::LIMITS_ALL_PEERS, self.limits_all_peers.into());
         memory.set(setting::IPV6_PREFIX, self.ipv6_prefix.into());
         memory.set(setting::RATE, self.rate.map_or(0, |rate| rate.get().into()));
         for (word, key) in setting::HASH_KEYS.into_iter().zip(self.hash_keys) {
@@ -158,6 +164,7 @@ impl Layout {
             members: memory.get(setting::MEMBERS).try_into().ok()?,
             connections: memory.get(setting::CONNECTIONS).try_into().ok()?,
             per_peer: per_peer.map(|most| usize::try_from(most).unwrap_or(usize::MAX)),
+            limits_all_peers: memory.get(setting::LIMITS_ALL_PEERS) != 0,
             ipv6_prefix: memory.get(setting::IPV6_PREFIX).try_into().ok()?,
             rate: NonZeroU32::new(memory.get(setting::RATE).try_into().ok()?),
             hash_keys: setting::HASH_KEYS.map(|word| memory.get(word)),

@@ -45,10 +45,13 @@ impl Member {
         self.0.quota.0.table.layout.connections
     }
 
-    /// Returns how many connections a peer can have, and the length of the IPv6 networks that are one.
+    /// Returns how many connections a peer can have, as [`Limits`](crate::Limits) say it, and the length of the IPv6
+    /// networks that are one.
     pub(crate) fn per_peer(&self) -> (Option<usize>, u8) {
         let layout = &self.0.quota.0.table.layout;
-        (layout.per_peer, layout.ipv6_prefix)
+        let limit = layout.per_peer.or(Some(usize::MAX));
+        let limit = limit.filter(|_| layout.limits_all_peers);
+        (limit, layout.ipv6_prefix)
     }
 
     /// Returns how many connections all processes accept per second.

@@ -86,7 +86,7 @@ fn admit(
     if !server.peers.allows(peer) {
         return Err(End::NotAllowed);
     }
-    match server.limits().max_connections_per_peer {
+    match server.limits().max_connections_of(peer) {
         None => Ok(None),
         Some(most) => match server.per_peer.add(peer, most, slot) {
             None => Err(End::TooManyOfPeer(most)),
