@@ -7,7 +7,7 @@ use crate::support::process::{EVCONN, Ended, Evconn};
 use crate::support::scratch::Scratch;
 use evconn::guests;
 use std::io::{Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::Command;
 
@@ -32,7 +32,11 @@ fn serve(directory: &Scratch, arguments: &[&str]) -> Evconn {
 }
 
 pub(super) fn echoes(evconn: &Evconn) {
-    let mut peer = TcpStream::connect_timeout(&evconn.address(), DEADLINE).expect("connected");
+    echoes_at(evconn.address());
+}
+
+pub(super) fn echoes_at(address: SocketAddr) {
+    let mut peer = TcpStream::connect_timeout(&address, DEADLINE).expect("connected");
     peer.set_read_timeout(Some(DEADLINE)).expect("a timeout");
     peer.write_all(b"hello").expect("sent");
     peer.shutdown(Shutdown::Write).expect("ended");

@@ -5,12 +5,15 @@ mod cache;
 mod command;
 mod complex;
 mod features;
+mod hostile;
 #[cfg(target_os = "linux")]
 mod mapped;
 mod modules;
 mod precompiled;
 mod problems;
 mod room;
+#[cfg(target_os = "linux")]
+mod shortage;
 mod text;
 
 use crate::support::{DEADLINE, Server, exchange};

@@ -3,6 +3,7 @@
 use super::{AcceptError, Listener, Permit, PermitSource};
 use crate::Connection;
 use crate::connection::Parts;
+use crate::runtime::Shortage;
 use std::fmt;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -52,6 +53,8 @@ pub(crate) struct TaskCallback {
     start: Start,
     /// A permit is taken before each connection is accepted. None: there is no limit.
     pub permits: Option<PermitSource>,
+    /// No connection is accepted while instances wait to be made. None: connections have none.
+    pub shortage: Option<Shortage>,
 }
 
 impl ConnectionCallback {
@@ -74,17 +77,19 @@ impl ConnectionCallback {
                 tokio::spawn(async move { function(listener, connection).await });
             }),
             permits: None,
+            shortage: None,
         })
     }
 
     /// Returns a callback that calls `start` on the acceptor's task. It has to spawn a task and return.
-    pub fn limited_task<F>(permits: PermitSource, start: F) -> Self
+    pub fn limited_task<F>(permits: PermitSource, shortage: Shortage, start: F) -> Self
     where
         F: Fn(Listener, Parts, Option<Permit>) + Send + Sync + 'static,
     {
         Self::Task(TaskCallback {
             start: Arc::new(start),
             permits: Some(permits),
+            shortage: Some(shortage),
         })
     }
 }

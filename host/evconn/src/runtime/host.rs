@@ -9,6 +9,7 @@ use super::cache::{CodeCache, CodeStore};
 use super::clock::Ticking;
 use super::engine::{self, Services};
 use super::mapping::map;
+use super::shortage::Shortage;
 use super::workers::Workers;
 use crate::{Error, Limits, guests, open_file};
 use std::fs::File;
@@ -36,6 +37,7 @@ struct Inner {
     services: Services,
     background: Background,
     workers: Workers,
+    shortage: Shortage,
     capacity: Limits,
 }
 
@@ -157,6 +159,11 @@ impl Host {
     /// for long.
     pub(crate) fn programs(&self) -> &Engine {
         self.0.listener.engine()
+    }
+
+    /// Returns what instances wait for that cannot be made.
+    pub(crate) fn shortage(&self) -> &Shortage {
+        &self.0.shortage
     }
 
     /// Returns the workers, which serve connections.
@@ -292,6 +299,7 @@ impl HostBuilder {
                 services,
                 background: Background::new(workers.count())?,
                 workers,
+                shortage: Shortage::new(),
                 capacity: self.capacity,
             })
         };

@@ -10,6 +10,8 @@ mod engine;
 mod host;
 mod mapping;
 mod meter;
+mod shortage;
+mod spare;
 mod workers;
 
 pub(crate) use background::run;
@@ -17,3 +19,4 @@ pub use cache::CodeCache;
 pub use host::{Host, HostBuilder};
 pub(crate) use mapping::map;
 pub(crate) use meter::{Meter, Tick};
+pub(crate) use shortage::{Counted, Shortage, is_shortage};

@@ -59,7 +59,8 @@ impl Connections {
     pub fn callback(self: &Arc<Self>) -> ConnectionCallback {
         let connections = Arc::clone(self);
         let permits = self.permits.clone();
-        ConnectionCallback::limited_task(permits, move |_listener, parts, permit| {
+        let shortage = self.instances().service().host().shortage().clone();
+        ConnectionCallback::limited_task(permits, shortage, move |_listener, parts, permit| {
             let Parts {
                 endpoint,
                 on_release,

@@ -8,7 +8,7 @@ use crate::GuestTrap;
 use crate::bindings::service::Service as Exports;
 use crate::bindings::service::evconn::tcp::connection::Connection as WitConnection;
 use crate::limits::Limits;
-use crate::runtime::{Meter, Tick};
+use crate::runtime::{Counted, Meter, Tick, is_shortage};
 use crate::sockets::Endpoint;
 use std::sync::Arc;
 use wasmtime::{Store, UpdateDeadline};
@@ -21,15 +21,20 @@ pub(super) struct Instance {
     pub served: u32,
     /// The handles of the current connection: input, output, socket.
     given: [u32; 3],
+    /// Dropped after the store.
+    _counted: Counted,
 }
 
 impl Instance {
+    /// # Errors
+    /// If its guest fails at its start, or the process is short of memory for it.
     pub async fn new(
         service: &Service,
         limits: &Limits,
         origin: Origin,
         meter: Arc<Meter>,
-    ) -> Result<Self, Failure> {
+        counted: Counted,
+    ) -> Result<Self, Unmade> {
         let state = ConnectionState::new(limits, &service.grants, origin, meter);
         let mut store = Store::new(service.host.services(), state);
         store.limiter(|state| &mut state.allowance);
@@ -46,8 +51,10 @@ impl Instance {
                 exports,
                 served: 0,
                 given: [0; 3],
+                _counted: counted,
             }),
-            Err(error) => Err(explain(&mut store, limits, error)),
+            Err(error) if is_shortage(&error) => Err(Unmade::Shortage(error)),
+            Err(error) => Err(Unmade::Failed(explain(&mut store, limits, error))),
         }
     }
 
@@ -123,6 +130,25 @@ impl Instance {
         Outcome {
             result,
             spent: Some(spent),
+        }
+    }
+}
+
+/// Why there is no instance.
+pub(super) enum Unmade {
+    Failed(Failure),
+    /// The process is short of memory for it.
+    Shortage(wasmtime::Error),
+}
+
+impl From<Unmade> for Failure {
+    fn from(unmade: Unmade) -> Self {
+        match unmade {
+            Unmade::Failed(failure) => failure,
+            Unmade::Shortage(error) => Self::Trap {
+                trap: GuestTrap::new(error),
+                refused: None,
+            },
         }
     }
 }

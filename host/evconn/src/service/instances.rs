@@ -1,7 +1,7 @@
 //! The instances that serve connections: a fresh one for each connection, or one that has served others
 //! before.
 
-use super::instance::{Instance, Outcome, Spent};
+use super::instance::{Instance, Outcome, Spent, Unmade};
 use super::{Failure, Origin, Service};
 use crate::limits::Limits;
 use crate::runtime::Meter;
@@ -94,11 +94,8 @@ impl Instances {
         let origin = Origin { number, peer };
         let mut instance = match self.take_idle() {
             Some(instance) => instance,
-            None => {
-                let meter = Arc::clone(&meter);
-                // Boxed, so that its memory is not reserved while the connection is served.
-                Box::pin(Instance::new(&self.service, &self.limits, origin, meter)).await?
-            }
+            // Boxed, so that its memory is not reserved while the connection is served.
+            None => Box::pin(self.instance(origin, &meter)).await?,
         };
         let result = match instance.begin(&endpoint, origin, meter) {
             Ok(connection) => instance.handle(connection).await,
@@ -113,6 +110,26 @@ impl Instances {
             }
         }
         result
+    }
+
+    /// Makes an instance. While the process is short of memory for it, waits until another one has ended, or uses one
+    /// that has become idle.
+    async fn instance(&self, origin: Origin, meter: &Arc<Meter>) -> Result<Instance, Failure> {
+        let shortage = self.service.host.shortage();
+        loop {
+            let Some(counted) = shortage.count() else {
+                shortage.wait().await;
+                match self.take_idle() {
+                    Some(idle) => return Ok(idle),
+                    None => continue,
+                }
+            };
+            let meter = Arc::clone(meter);
+            match Instance::new(&self.service, &self.limits, origin, meter, counted).await {
+                Err(Unmade::Shortage(why)) if shortage.reached(&why) => {}
+                made => return Ok(made?),
+            }
+        }
     }
 
     /// Logs, once, that instances are not reused although that was requested.
@@ -170,6 +187,7 @@ impl Instances {
             return;
         }
         idle.instances.push_back((Instant::now(), instance));
+        self.service.host.shortage().one_is_free();
         if !std::mem::replace(&mut idle.has_janitor, true) {
             tokio::spawn(end_idle_ones(
                 Arc::downgrade(&self),

@@ -5,6 +5,7 @@ use crate::AcceptRate;
 use crate::listener::{Permit, PermitSource, TokenSource};
 #[cfg(unix)]
 use crate::quota::{Intake, Member, Share};
+use crate::runtime::Shortage;
 use std::future::pending;
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -34,6 +35,8 @@ impl Default for Pace {
 pub(super) enum Capacity {
     /// None, until something changes.
     None,
+    /// None, until there is memory for the instances that wait to be made.
+    WaitForInstances(Shortage),
     /// None, until a permit is free.
     WaitFor(PermitSource),
     /// None until this time, so that other processes take them first.
@@ -103,7 +106,7 @@ impl Permits {
         }
     }
 
-    /// Waits until there may be capacity, if there is none for want of a permit.
+    /// Waits until there may be capacity, if there is none for want of a permit or of memory.
     pub async fn wait(&mut self, capacity: &Capacity) {
         match capacity {
             Capacity::WaitFor(source) => {
@@ -126,6 +129,7 @@ impl Permits {
                     intake.pause(*until).await;
                 }
             }
+            Capacity::WaitForInstances(shortage) => shortage.over().await,
             Capacity::None | Capacity::WaitUntil(_) | Capacity::For(_) => pending().await,
         }
     }

@@ -203,6 +203,10 @@ impl Task {
             // Nothing is accepted: a permit, of which other processes may have all, is needed only for what
             // was accepted before, when that is dispatched.
             _ if self.drain.as_ref().is_some_and(|drain| drain.leaves_queue) => Capacity::For(1),
+            Some(ConnectionCallback::Task(TaskCallback {
+                shortage: Some(shortage),
+                ..
+            })) if !shortage.is_over() => Capacity::WaitForInstances(shortage.clone()),
             Some(ConnectionCallback::Task(TaskCallback { permits: None, .. })) => {
                 Capacity::For(self.per_turn.get())
             }
