@@ -118,6 +118,7 @@ fn flags_exist() {
     let (serve, run) = (flags("serve"), flags("run"));
     // Of all commands, of `evconn compose`, and of cargo.
     let others = [
+        "--example",
         "--help",
         "--locked",
         "--log-format",

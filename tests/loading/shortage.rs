@@ -43,13 +43,19 @@ impl Peers {
 
     /// Waits until no more are served although those that are have talked for a while.
     fn settle(&mut self) {
+        let mut unchanged = 0;
         eventually("as many are served as can be", || {
             let before = self.served.len();
             for _ in 0..20 {
                 self.served.iter_mut().for_each(talk);
             }
             self.look();
-            (before > 0 && self.served.len() == before).then_some(())
+            unchanged = match before > 0 && self.served.len() == before {
+                true => unchanged + 1,
+                false => 0,
+            };
+            // Several times, since the server may have had other things to do.
+            (unchanged == 5).then_some(())
         });
     }
 

@@ -106,8 +106,8 @@ fn a_component_that_takes_too_much_memory_to_compile_is_refused() {
     let _open = unchanged();
     let scratch = Scratch::new();
     let app = scratch.join("app.wat");
-    std::fs::write(&app, super::large_component(3000)).expect("written");
-    for memory in ["32M", "64M"] {
+    std::fs::write(&app, super::large_component(6000)).expect("written");
+    for memory in ["8M", "16M"] {
         let said = refused_in_a_line(uncached(&scratch, &app, &["--compile-memory", memory]));
         assert!(said.contains("--compile-memory"), "{memory}: {said}");
     }

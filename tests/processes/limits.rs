@@ -67,6 +67,34 @@ fn a_peer_has_no_more_connections_than_it_may() {
     assert!(log.contains("of which 1 were refused"), "{log}");
 }
 
+/// By default, a peer with a public address has at most half of the connections. One on a loopback address, such as a
+/// proxy, may have all.
+#[test]
+fn a_stranger_has_at_most_half_of_the_connections() {
+    let _open = unchanged();
+    let proxied = ["--proxy-protocol", "--proxy-from", "127.0.0.1"];
+    let few = ["--max-connections", "4"];
+    let evconn = start(2, &[&proxied[..], &few].concat());
+    let address = evconn.address();
+    let from = |peer: &str| {
+        let mut connection = connect(address);
+        let header = format!("PROXY TCP4 {peer} 127.0.0.1 1234 80\r\necho\n");
+        connection.write_all(header.as_bytes()).expect("sent");
+        connection
+    };
+    let mut open = vec![from("8.8.8.8"), from("8.8.8.8")];
+    open.iter_mut().for_each(goes_on);
+    is_refused(|| Ok(from("8.8.8.8")));
+    open.push(from("8.8.4.4"));
+    open.iter_mut().for_each(goes_on);
+    drop(open);
+    let mut open: Vec<_> = (0..4).map(|_| from("127.0.0.1")).collect();
+    open.iter_mut().for_each(goes_on);
+    drop(open);
+    let log = end(evconn);
+    assert!(log.contains("has 2 connections already"), "{log}");
+}
+
 fn from_another_address(address: SocketAddr) -> std::io::Result<TcpStream> {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
     let from: SocketAddr = "127.0.0.2:0".parse().expect("an address");

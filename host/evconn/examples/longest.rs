@@ -35,6 +35,7 @@ fn engine() -> Result<Engine> {
     pool.total_core_instances(10)
         .total_memories(10)
         .total_tables(10)
+        .max_tables_per_module(2)
         .max_memory_size(4 << 30)
         .table_elements(TABLE_ELEMENTS)
         .linear_memory_keep_resident(KEPT_RESIDENT)
@@ -45,6 +46,10 @@ fn engine() -> Result<Engine> {
         .epoch_interruption(true)
         .allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
     Engine::new(&config)
+}
+
+fn module(engine: &Engine, text: &str) -> Result<Module> {
+    Module::new(engine, wat::parse_str(text).map_err(std::io::Error::other)?)
 }
 
 struct Guest {
@@ -95,22 +100,22 @@ fn measure(
 fn memory(engine: &Engine, most: usize) -> Result<()> {
     for mib in [1, 8, most] {
         let (pages, bytes, half) = (mib * 16, mib * MIB, mib * MIB / 2);
-        let module = Module::new(
+        let guest_module = module(
             engine,
-            format!(
+            &format!(
                 r#"(module (memory {pages})
                 (func (export "fill") (memory.fill (i32.const 0) (i32.const 1) (i32.const {bytes})))
                 (func (export "copy") (memory.copy (i32.const 0) (i32.const {half}) (i32.const {half}))))"#
             ),
         )?;
-        let first = measure(engine, &module, None, "fill")?;
+        let first = measure(engine, &guest_module, None, "fill")?;
         row(
             &format!("`memory.fill` of {mib} MiB, touched for the first time"),
             first,
         );
-        let warm = measure(engine, &module, Some("fill"), "fill")?;
+        let warm = measure(engine, &guest_module, Some("fill"), "fill")?;
         row(&format!("`memory.fill` of {mib} MiB, touched before"), warm);
-        let copy = measure(engine, &module, Some("fill"), "copy")?;
+        let copy = measure(engine, &guest_module, Some("fill"), "copy")?;
         row(&format!("`memory.copy` of {} MiB", mib as f64 / 2.0), copy);
     }
     let segment = "x".repeat(8 * MIB);
@@ -119,13 +124,13 @@ fn memory(engine: &Engine, most: usize) -> Result<()> {
         (func (export "init") (memory.init $d (i32.const 0) (i32.const 0) (i32.const {}))))"#,
         8 * MIB
     );
-    let init = measure(engine, &Module::new(engine, init)?, None, "init")?;
+    let init = measure(engine, &module(engine, &init)?, None, "init")?;
     row("`memory.init` of 8 MiB", init);
     let pages = most * 16;
     let grow = format!(
         r#"(module (memory 0) (func (export "grow") (drop (memory.grow (i32.const {pages})))))"#
     );
-    let grow = measure(engine, &Module::new(engine, grow)?, None, "grow")?;
+    let grow = measure(engine, &module(engine, &grow)?, None, "grow")?;
     row(&format!("`memory.grow` by {most} MiB"), grow);
     Ok(())
 }
@@ -133,9 +138,9 @@ fn memory(engine: &Engine, most: usize) -> Result<()> {
 fn tables(engine: &Engine) -> Result<()> {
     let (most, half) = (TABLE_ELEMENTS, TABLE_ELEMENTS / 2);
     let functions = "$f ".repeat(most);
-    let module = Module::new(
+    let guest_module = module(
         engine,
-        format!(
+        &format!(
             r#"(module (table $t {most} funcref) (table $small 0 funcref) (elem $e func {functions}) (func $f)
             (func (export "grow") (drop (table.grow $small (ref.func $f) (i32.const {most}))))
             (func (export "fill") (table.fill $t (i32.const 0) (ref.func $f) (i32.const {most})))
@@ -144,7 +149,7 @@ fn tables(engine: &Engine) -> Result<()> {
         ),
     )?;
     for name in ["grow", "fill", "copy", "init"] {
-        let times = measure(engine, &module, None, name)?;
+        let times = measure(engine, &guest_module, None, name)?;
         row(&format!("`table.{name}` of {most} elements"), times);
     }
     Ok(())
@@ -152,24 +157,29 @@ fn tables(engine: &Engine) -> Result<()> {
 
 fn functions(engine: &Engine) -> Result<()> {
     const INSTRUCTIONS: usize = 1_000_000;
-    let add = "local.get 0 i32.const 3 i32.mul local.set 0 ".repeat(INSTRUCTIONS / 4);
-    let divide = "local.get 0 i64.const 3 i64.div_u local.set 0 ".repeat(INSTRUCTIONS / 4);
-    let vector =
-        "local.get 0 local.get 0 f64x2.sqrt f64x2.div local.set 0 ".repeat(INSTRUCTIONS / 5);
-    for (what, type_, code) in [
-        ("multiplications", "i32", add),
-        ("divisions", "i64", divide),
-        ("vector divisions and roots", "v128", vector),
+    // What is read from globals and written to them cannot be computed by the compiler.
+    for (what, type_, value, operation) in [
+        ("multiplications", "i32", "i32.const 3", "i32.mul"),
+        ("divisions", "i64", "i64.const 3", "i64.div_u"),
+        (
+            "vector divisions and roots",
+            "v128",
+            "v128.const f64x2 3 7",
+            "f64x2.div f64x2.sqrt",
+        ),
     ] {
-        let module = format!(r#"(module (func (export "f") (local {type_}) {code}))"#);
-        let times = measure(engine, &Module::new(engine, module)?, None, "f")?;
-        row(
-            &format!("a function of {INSTRUCTIONS} instructions without a loop: {what}"),
-            times,
+        let step = format!("local.get 0 local.get 1 {operation} local.set 0 ");
+        let code = step.repeat(INSTRUCTIONS / step.matches('.').count());
+        let text = format!(
+            r#"(module (global $g (mut {type_}) ({value})) (func (export "f") (local {type_} {type_})
+            (local.set 0 (global.get $g)) (local.set 1 (global.get $g)) {code} (global.set $g (local.get 0))))"#
         );
+        let times = measure(engine, &module(engine, &text)?, None, "f")?;
+        let what = format!("a function of {INSTRUCTIONS} instructions without a loop: {what}");
+        row(&what, times);
     }
     let recursion = r#"(module (func $f (export "f") (call $f)))"#;
-    let times = measure(engine, &Module::new(engine, recursion)?, None, "f")?;
+    let times = measure(engine, &module(engine, recursion)?, None, "f")?;
     row(
         "an endless recursion, with its trap (its calls can be interrupted)",
         times,
@@ -180,9 +190,9 @@ fn functions(engine: &Engine) -> Result<()> {
 fn life(engine: &Engine, most: usize) -> Result<()> {
     let image = "x".repeat(8 * MIB);
     let (pages, bytes) = (most * 16, most * MIB);
-    let module = Module::new(
+    let guest_module = module(
         engine,
-        format!(
+        &format!(
             r#"(module (memory {pages}) (data (i32.const 0) "{image}")
             (func (export "fill") (memory.fill (i32.const 0) (i32.const 1) (i32.const {bytes}))))"#
         ),
@@ -191,7 +201,7 @@ fn life(engine: &Engine, most: usize) -> Result<()> {
     let mut dropped = Vec::new();
     for _ in 0..TIMES {
         let begun = Instant::now();
-        let mut guest = Guest::new(engine, &module)?;
+        let mut guest = Guest::new(engine, &guest_module)?;
         made.push(begun.elapsed());
         guest.call("fill")?;
         let begun = Instant::now();

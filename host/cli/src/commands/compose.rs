@@ -103,7 +103,7 @@ impl Compose {
 #[cfg(unix)]
 impl Work for Compose {
     fn load(&self, order: Order) -> anyhow::Result<(FromLoader, Vec<OwnedFd>)> {
-        let given = order.begin_without_host();
+        let given = order.begin_without_host()?;
         let paths = iter::once(&self.app).chain(&self.through);
         let inputs = paths.enumerate().map(|(at, path)| given.get(at, path));
         let composition = compose(&inputs.collect::<Vec<_>>())?;

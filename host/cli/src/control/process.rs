@@ -27,10 +27,10 @@ pub struct Process<M> {
 pub fn start<M: Serialize, N: DeserializeOwned>(
     subcommand: &str,
     importance: Importance,
-    memory: Option<u64>,
+    environment: &[(&str, &str)],
 ) -> io::Result<(Process<M>, Receiver<N>)> {
     let (here, there) = Channel::pair()?;
-    let (child, stderr) = Child::start(subcommand, there, importance, memory)?;
+    let (child, stderr) = Child::start(subcommand, there, importance, environment)?;
     let (control, messages) = here.split()?;
     let log = pass_on(stderr)?;
     let process = Process {

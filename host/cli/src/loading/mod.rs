@@ -46,7 +46,7 @@ pub async fn load(request: Request<'_>) -> anyhow::Result<Outcome> {
         files.extend(file);
     }
     let (process, mut messages) =
-        process::start::<Load, FromLoader>("loader", request.importance, Some(limits.memory()))
+        process::start::<Load, FromLoader>("loader", request.importance, &ENVIRONMENT)
             .context("cannot start a loader")?;
     let load = Load {
         arguments: std::env::args_os().collect(),
@@ -74,6 +74,10 @@ pub async fn load(request: Request<'_>) -> anyhow::Result<Outcome> {
         Ok(None) | Err(_) => bail!("{}", died(child, limits).await),
     }
 }
+
+/// mimalloc, with that feature, reserves writable memory in steps of this size. Its default is 1 GiB, all of which would
+/// count against the limit of memory, or not at all.
+const ENVIRONMENT: [(&str, &str); 1] = [("MIMALLOC_ARENA_RESERVE", "16MiB")];
 
 /// How long to wait for the end of the log of a loader that has sent its outcome.
 const LOG_TIMEOUT: Duration = Duration::from_millis(500);

@@ -84,6 +84,8 @@ impl Plan {
         #[cfg(unix)]
         return Ready::load(self.request(code, importance)).await;
         #[cfg(not(unix))]
+        let _ = importance;
+        #[cfg(not(unix))]
         return Ok(Ready(code.clone()));
     }
 

@@ -172,7 +172,7 @@ impl Workers {
     pub fn start(&mut self, generation: &Arc<Generation>) -> io::Result<()> {
         let member = self.free_member()?;
         let files = self.files(generation)?;
-        let (process, messages) = process::start("worker", Importance::Normal, None)?;
+        let (process, messages) = process::start("worker", Importance::Normal, &[])?;
         self.started += 1;
         let number = self.started;
         let start = ToWorker::Start(Box::new(Start {

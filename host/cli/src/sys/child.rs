@@ -23,18 +23,19 @@ impl Child {
     /// Starts this program with a hidden subcommand. Its standard input is the control socket.
     ///
     /// A terminal or a service manager sends signals to all processes: a child ignores them and waits for the
-    /// supervisor's messages. `memory` limits its private writable memory, in bytes. It is killed if the thread that has started it ends (Linux).
+    /// supervisor's messages. It is killed if the thread that has started it ends (Linux).
     #[allow(unsafe_code, reason = "code between fork and exec")]
     pub fn start(
         subcommand: &str,
         control: OwnedFd,
         importance: Importance,
-        memory: Option<u64>,
+        environment: &[(&str, &str)],
     ) -> io::Result<(Self, ChildStderr)> {
         let mut command = Command::new(own_program()?);
         command
             .arg0("evconn")
             .arg(subcommand)
+            .envs(environment.iter().copied())
             .stdin(Stdio::from(control))
             .stdout(Stdio::null())
             .stderr(Stdio::piped());
@@ -42,10 +43,6 @@ impl Child {
             ignore_signals()?;
             die_with_parent()?;
             pass_on_nothing();
-            if let Some(bytes) = memory {
-                limit_memory(bytes)?;
-                write_no_core()?;
-            }
             if importance == Importance::Low {
                 // The work takes longer with it; without it, others are slower.
                 let _ = setpriority_process(None, LOWEST);
@@ -210,8 +207,8 @@ pub fn set_name(name: &std::ffi::CStr) {
     let _ = name;
 }
 
-/// Prevents a core file, which would be as large as the memory.
-fn write_no_core() -> io::Result<()> {
+/// Prevents a core file of this process, which would be as large as its memory.
+pub fn write_no_core() -> io::Result<()> {
     let none = Rlimit {
         current: Some(0),
         maximum: Some(0),
@@ -219,16 +216,34 @@ fn write_no_core() -> io::Result<()> {
     Ok(setrlimit(Resource::Core, none)?)
 }
 
-/// Limits the private writable memory of this process, in bytes (RLIMIT_DATA). A lower limit that it has already stays.
+/// Limits the private writable memory that this process takes in addition to what it has, in bytes (RLIMIT_DATA). Only
+/// Linux knows how much that is. A lower limit that it has already stays.
 ///
 /// # Errors
 /// The operating system's error; none is expected.
-pub fn limit_memory(bytes: u64) -> io::Result<()> {
-    let before = getrlimit(Resource::Data);
-    let most = before.maximum.map_or(bytes, |maximum| maximum.min(bytes));
+pub fn limit_further_memory(bytes: u64) -> io::Result<()> {
+    let Some(taken) = private_memory() else {
+        return Ok(());
+    };
+    let (before, most) = (getrlimit(Resource::Data), taken.saturating_add(bytes));
+    let most = before.maximum.map_or(most, |maximum| maximum.min(most));
     let limit = Rlimit {
         current: Some(most),
-        ..before
+        maximum: Some(most),
     };
     Ok(setrlimit(Resource::Data, limit)?)
+}
+
+/// Returns what counts against the limit of private writable memory, in bytes.
+#[cfg(target_os = "linux")]
+fn private_memory() -> Option<u64> {
+    const DATA: usize = 5;
+    let pages = std::fs::read_to_string("/proc/self/statm").ok()?;
+    let data: u64 = pages.split_whitespace().nth(DATA)?.parse().ok()?;
+    Some(data * rustix::param::page_size() as u64)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn private_memory() -> Option<u64> {
+    None
 }

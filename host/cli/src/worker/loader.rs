@@ -7,7 +7,7 @@ use crate::files::{Input, contents};
 use crate::log;
 use crate::server::{Code, Plan};
 use crate::sys::allocator::exit_when_out_of_memory;
-use crate::sys::child::{limit_memory, set_name, take_no_notice_of_faults};
+use crate::sys::child::{limit_further_memory, set_name, take_no_notice_of_faults, write_no_core};
 use crate::sys::memory;
 use anyhow::{Context, anyhow};
 use evconn::{Host, HostBuilder, Limits};
@@ -44,15 +44,16 @@ pub struct Order {
 }
 
 impl Order {
-    /// Builds the host. What it reserves for instances does not count against the limit of memory that this process
-    /// was started with.
+    /// Builds the host, and limits the memory of this process from then on: what the host reserves for instances does
+    /// not count.
     pub fn begin(self, host: HostBuilder) -> anyhow::Result<(Host, Inputs)> {
-        limit_memory(self.memory.saturating_add(host.writable_reservation()))?;
-        Ok((host.build()?, self.inputs))
+        Ok((host.build()?, self.begin_without_host()?))
     }
 
-    pub fn begin_without_host(self) -> Inputs {
-        self.inputs
+    /// Limits the memory of this process.
+    pub fn begin_without_host(self) -> anyhow::Result<Inputs> {
+        limit_further_memory(self.memory)?;
+        Ok(self.inputs)
     }
 }
 
@@ -74,6 +75,8 @@ impl Inputs {
 pub fn run(parse: Parse) -> ExitCode {
     set_name(c"evconn-loader");
     exit_when_out_of_memory();
+    // Without that, a crash takes longer.
+    let _ = write_no_core();
     take_no_notice_of_faults();
     let Some((channel, (load, files))) = first_message::<Load>() else {
         return no_command();

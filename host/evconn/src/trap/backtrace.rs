@@ -152,6 +152,21 @@ mod tests {
         );
     }
 
+    /// The file has no blocks: only reading it would take memory.
+    #[cfg(unix)]
+    #[test]
+    fn a_huge_file_is_not_read() {
+        let scratch = crate::scratch::Scratch::private();
+        let path = scratch.join("it.wasm");
+        let binary = with_dwarf("(module\n(func $f (export \"f\")\nunreachable))");
+        std::fs::write(&path, &binary).expect("written");
+        let file = std::fs::File::options().read(true).write(true).open(&path);
+        let file = file.expect("opened");
+        file.set_len(1 << 40).expect("a sparse file");
+        let shown = traps_within(&binary, &SourceLines::of_file(file));
+        assert!(shown.starts_with("0: f at 0x"), "{shown}");
+    }
+
     #[test]
     fn each_function_is_a_line_with_its_place() {
         let wat = "(module\n(func $inner\nunreachable)\n(func $outer (export \"f\")\ncall $inner))";

@@ -8,12 +8,17 @@ use gimli::{AttributeValue, DebugLine, DebugLineOffset, DebugLineStr, DebugStr, 
 use gimli::{IncompleteLineProgram, LineProgramHeader, LineRow, LineRows, LittleEndian};
 use std::fmt;
 use std::fs::File;
+use std::io;
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 use wasmparser::{Encoding, Parser, Payload};
 
 /// The most bytes of line tables that are kept: reading as many takes some 20 ms.
 const LARGEST: usize = 4 << 20;
+
+/// The largest component that is read for its line tables, in bytes, when a trap needs them: the connections of the same
+/// thread wait meanwhile, some 10 ms.
+const LARGEST_COMPONENT: u64 = 32 << 20;
 
 /// The most bytes of a path that are kept.
 const PATH: usize = 1 << 10;
@@ -120,7 +125,7 @@ impl Source {
         match self {
             Self::Modules(modules) => modules,
             Self::File { file, modules } => modules.get_or_init(|| {
-                open_file::read(file).map_or_else(
+                read(file).map_or_else(
                     |error| {
                         tracing::warn!(
                             "traps are logged without source lines: cannot read the component: {error}"
@@ -131,6 +136,16 @@ impl Source {
                 )
             }),
         }
+    }
+}
+
+/// Reads a component, unless it is too large.
+fn read(file: &File) -> io::Result<Vec<u8>> {
+    match file.metadata()?.len() {
+        ..=LARGEST_COMPONENT => open_file::read(file),
+        size => Err(io::Error::other(format!(
+            "it has {size} bytes, more than {LARGEST_COMPONENT}"
+        ))),
     }
 }
 
