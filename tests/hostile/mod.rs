@@ -92,10 +92,10 @@ impl Site {
     }
 }
 
-/// Returns how many descriptors a process has, but for the compiled code that wasmtime keeps for the next
-/// instance, and for what wakes threads, some of which is made when they first wait.
+/// Returns how many descriptors a process has that connections may leave behind: not compiled code, and not what
+/// wakes threads or measures memory, some of which is made when it is first needed.
 fn descriptors(process: &Process) -> usize {
-    const KEPT: [&str; 2] = ["/memfd:wasm-memory-image", "anon_inode:[eventfd]"];
+    const KEPT: [&str; 3] = ["/memfd:", "/proc/", "anon_inode:"];
     let is_kept = |it: &String| KEPT.iter().any(|kept| it.starts_with(kept));
     let all = process.descriptors();
     all.iter().filter(|it| !is_kept(it)).count()

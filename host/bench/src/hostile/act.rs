@@ -96,7 +96,7 @@ impl Act {
         guest(
             "random",
             "calls random-large",
-            "asks for 1 MiB of random bytes, for ever",
+            "asks for 256 KiB of random bytes, for ever",
         ),
         guest(
             "name",

@@ -14,8 +14,10 @@ use crate::wasi::sockets::ip_name_lookup::resolve_addresses;
 /// How many pollables are polled at once: fewer than the handles that an instance may have by default.
 const POLLABLES: usize = 500;
 
-/// As much as the host gives or takes at once.
-const LARGE: u64 = 256 << 10;
+/// As many random bytes as the host gives at once.
+const RANDOM: u64 = 256 << 10;
+
+const LARGE: u64 = 1 << 20;
 const LINE: usize = 4096;
 
 pub fn call(connection: &Connection, kind: &str) -> Result<(), String> {
@@ -23,8 +25,8 @@ pub fn call(connection: &Connection, kind: &str) -> Result<(), String> {
     match kind {
         "clock" => for_ever(now),
         "random" => for_ever(get_random_u64),
-        "random-large" => for_ever(|| get_random_bytes(LARGE)),
-        "insecure-large" => for_ever(|| get_insecure_random_bytes(LARGE)),
+        "random-large" => for_ever(|| get_random_bytes(RANDOM)),
+        "insecure-large" => for_ever(|| get_insecure_random_bytes(RANDOM)),
         "address" => for_ever(|| socket.remote_address()),
         "option" => for_ever(|| socket.set_receive_buffer_size(1 << 16)),
         "environment" => for_ever(|| (get_environment(), get_arguments())),
