@@ -37,6 +37,8 @@ async fn is_served(server: &Running) -> TcpStream {
 fn limits(max_connections: usize) -> Limits {
     Limits {
         max_connections,
+        // All of them are announced with one public address.
+        max_connections_per_peer: Some(usize::MAX),
         ..Limits::default()
     }
 }

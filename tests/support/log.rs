@@ -26,11 +26,21 @@ pub struct Log {
 
 impl Log {
     pub fn start() -> Self {
+        Self::from(tracing::Level::INFO)
+    }
+
+    /// The same, with what is logged for debugging.
+    pub fn with_details() -> Self {
+        Self::from(tracing::Level::DEBUG)
+    }
+
+    fn from(level: tracing::Level) -> Self {
         let buffer = Buffer::default();
         let writer = buffer.clone();
         let subscriber = tracing_subscriber::fmt()
             .with_writer(move || writer.clone())
             .with_ansi(false)
+            .with_max_level(level)
             .finish();
         Self {
             buffer,

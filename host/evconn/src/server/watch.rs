@@ -106,7 +106,6 @@ impl Watch {
             watch: self,
             key,
             watched,
-            registered: None,
         }
     }
 
@@ -216,8 +215,6 @@ pub(super) struct Watching<'a> {
     watch: &'a Watch,
     key: usize,
     watched: Arc<Watched>,
-    /// The task that waits.
-    registered: Option<Waker>,
 }
 
 impl Watching<'_> {
@@ -226,12 +223,7 @@ impl Watching<'_> {
         if let Some(cut) = self.watched.is_cut() {
             return Poll::Ready(cut);
         }
-        // This is polled whenever the guest is, usually by the same task.
-        let registered = self.registered.as_ref();
-        if registered.is_some_and(|task| task.will_wake(cx.waker())) {
-            return Poll::Pending;
-        }
-        self.registered = Some(cx.waker().clone());
+        // Each time: whoever wakes it, also for a peer that may be gone, takes the waker.
         self.watched.task.register(cx.waker());
         // It may have been ended in between.
         match self.watched.is_cut() {
@@ -318,6 +310,35 @@ mod tests {
         assert_eq!(watching.watched.is_cut(), None);
         watch.check_idle(LIMIT, begin + 4 * LIMIT, Duration::ZERO);
         assert_eq!(cut_short(&mut watching).await, Cut::Idle);
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_may_be_gone_takes_nothing_from_the_end() {
+        let watch = Watch::new(Some(LIMIT));
+        let (endpoint, _peer) = connection().await;
+        let mut watching = watch.add(&endpoint);
+        let watched = Arc::clone(&watching.watched);
+        let (woken, waker) = counting();
+        let mut cx = Context::from_waker(&waker);
+        assert!(watching.poll_cut_short(&mut cx).is_pending());
+        Arc::clone(&watched).wake();
+        assert!(watching.poll_cut_short(&mut cx).is_pending());
+        let before = woken.load(Ordering::Relaxed);
+        watched.cut(Cut::Idle);
+        assert_eq!(woken.load(Ordering::Relaxed), before + 1);
+    }
+
+    /// A waker that counts.
+    fn counting() -> (Arc<AtomicU8>, Waker) {
+        struct Counting(Arc<AtomicU8>);
+        impl Wake for Counting {
+            fn wake(self: Arc<Self>) {
+                self.0.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        let woken = Arc::<AtomicU8>::default();
+        let waker = Waker::from(Arc::new(Counting(Arc::clone(&woken))));
+        (woken, waker)
     }
 
     #[tokio::test]
