@@ -4,7 +4,6 @@ use super::wasmtime::WasmtimeArgs;
 use clap::Args;
 use evconn::sockets::{Destination, InvalidDestination};
 use evconn::{DirAccess, Grants, GrantsBuilder, ListenGrant};
-#[cfg(unix)]
 use std::path::Path;
 use std::path::PathBuf;
 
@@ -76,7 +75,6 @@ impl ServiceGrantArgs {
     }
 
     /// The directories that are granted, and whether they may be written to.
-    #[cfg(unix)]
     pub fn directories(&self) -> impl Iterator<Item = (&Path, bool)> {
         let directories = self.grants.dir.iter();
         directories.map(|dir| (dir.host.as_path(), dir.access == DirAccess::ReadWrite))
