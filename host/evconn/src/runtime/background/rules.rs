@@ -1,4 +1,4 @@
-//! Who has excess too much of the processors.
+//! Who has used too much of the processors.
 
 use crate::runtime::meter::Now;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// an interpreted language, which takes about 2 ms with its start.
 const ALLOWED: u32 = 3_000;
 
-/// A connection has excess more than others if its excess is this many times that of the lightest one.
+/// A connection has used more than others if its excess is this many times that of the lightest one.
 const MORE: u32 = 4;
 
 /// For how long a connection that has run is taken into account, in nanoseconds: one or two of these windows.
