@@ -18,6 +18,8 @@ use std::time::{Duration, Instant};
 /// The account of one connection, shared by the store in which its guest runs and the task that polls it. Only one
 /// thread uses it at a time.
 pub(crate) struct Meter {
+    /// When the connection began.
+    begin: Now,
     /// Since when something has been running without being charged, in nanoseconds of the clock of this poll.
     mark: AtomicU64,
     /// Which clock that is.
@@ -73,6 +75,9 @@ const MOST_SAVED: u64 = 100_000;
 /// From this many nanoseconds on, it is worth a system call to find out for how long a thread has really run.
 const LONG: u64 = 200_000;
 
+/// After this many nanoseconds, most services have set themselves up and answered.
+const SETTLING: u64 = 100_000_000;
+
 /// What a tick of the engine's clock means for the guest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Tick {
@@ -86,13 +91,15 @@ pub(crate) enum Tick {
 
 impl Meter {
     pub fn new(limit: Option<Duration>) -> Self {
+        let now = Now::read();
         Self {
+            begin: now,
             mark: AtomicU64::new(0),
             reads_thread_time: AtomicBool::new(false),
             used: AtomicU64::new(0),
             limit: limit.map_or(NO_LIMIT, nanoseconds),
             slice_over: AtomicBool::new(false),
-            excess: AtomicU64::new(Decaying::new(0, Now::read().milliseconds()).word()),
+            excess: AtomicU64::new(Decaying::new(0, now.milliseconds()).word()),
             saving_since: AtomicU64::new(0),
             untold: AtomicU64::new(0),
             unpaid: AtomicU64::new(0),
@@ -111,6 +118,11 @@ impl Meter {
     /// Returns the time charged so far.
     pub fn used(&self) -> Duration {
         Duration::from_nanos(self.used.load(Ordering::Relaxed))
+    }
+
+    /// Returns whether the connection has been there for a while: what it has used is typical of it.
+    pub(super) fn has_settled(&self, now: Now) -> bool {
+        now.0.saturating_sub(self.begin.0) >= SETTLING
     }
 
     /// Returns how many times the connection went to the background.

@@ -21,7 +21,7 @@ const ALLOWED: u32 = 10_000;
 /// three seconds.
 const MOST_DEBT: u32 = 12_000;
 
-/// How often the peer that has used least is looked for, in milliseconds.
+/// For how long it is taken as known what the peer has used that has used least, in milliseconds.
 const INTERVAL: u32 = 20;
 
 /// The accounts of the peers.
@@ -98,13 +98,24 @@ impl Table {
 }
 
 impl Inner {
-    /// Returns what the active peer has used that has used least.
-    fn least(&self, usage: UsageTable<'_>, now: u32) -> u32 {
+    /// Returns whether a peer that has used so much has used half as much again as another one that is active.
+    fn is_above(&self, used: u32, usage: UsageTable<'_>, now: u32) -> bool {
+        let is_above = |least| used / 3 * 2 > least;
+        // What is known may be what the peer itself had used a while ago.
+        is_above(self.known(usage, now)) && is_above(self.look(usage, now))
+    }
+
+    /// Returns what the active peer has used, or had a while ago, that has used least.
+    fn known(&self, usage: UsageTable<'_>, now: u32) -> u32 {
         let known = self.least.load(Ordering::Relaxed);
         let age = now.wrapping_sub((known >> 32) as u32);
-        if known != u64::MAX && age < INTERVAL {
-            return known as u32;
+        match known != u64::MAX && age < INTERVAL {
+            true => known as u32,
+            false => self.look(usage, now),
         }
+    }
+
+    fn look(&self, usage: UsageTable<'_>, now: u32) -> u32 {
         let least = usage.least(now).unwrap_or(0);
         let word = u64::from(now) << 32 | u64::from(least);
         self.least.store(word, Ordering::Relaxed);
@@ -143,7 +154,7 @@ impl Payer for PeerAccount {
             return Duration::ZERO;
         };
         let used = usage.used(self.peer, now);
-        if used <= ALLOWED || used / 3 * 2 <= self.accounts.0.least(usage, now) {
+        if used <= ALLOWED || !self.accounts.0.is_above(used, usage, now) {
             return Duration::ZERO;
         }
         Duration::from_micros(used.min(MOST_DEBT).into())
@@ -175,6 +186,16 @@ mod tests {
         other.charge(Duration::from_secs(2));
         accounts.0.least.store(u64::MAX, Ordering::Relaxed);
         assert_eq!(one.debt(), Duration::ZERO, "both use as much");
+    }
+
+    #[test]
+    fn a_peer_that_is_alone_is_not_in_debt_to_what_it_had_used_before() {
+        let accounts = Accounts::local();
+        let one = account(&accounts, 1);
+        one.charge(Duration::from_millis(11));
+        assert_eq!(one.debt(), Duration::ZERO);
+        one.charge(Duration::from_secs(1));
+        assert_eq!(one.debt(), Duration::ZERO);
     }
 
     #[cfg(unix)]

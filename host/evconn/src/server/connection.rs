@@ -69,6 +69,7 @@ pub(super) async fn serve(server: Arc<Connections>, accepted: Accepted) {
                 Arc::clone(&meter),
             );
             let handled = background.run(Box::pin(guest), &meter).await;
+            background.note_end(&meter);
             handled.map_err(|failure| End::of_failure(failure, &endpoint))
         });
         let end = match served.await {

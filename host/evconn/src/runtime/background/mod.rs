@@ -64,6 +64,12 @@ impl Background {
         }
     }
 
+    /// Notes what a connection has used that has ended.
+    pub fn note_end(&self, meter: &Meter) {
+        let now = Now::read();
+        self.lightest.note(meter.excess(now), now);
+    }
+
     /// Returns whether guests wait for their turn.
     fn has_queue(&self) -> bool {
         self.turns.available_permits() == 0
@@ -154,7 +160,9 @@ impl<T> Stretch<T> {
         self.turn = None;
         self.has_run = true;
         if self.place == Place::Foreground {
-            self.background.lightest.note(self.meter.excess(now), now);
+            if self.meter.has_settled(now) {
+                self.background.lightest.note(self.meter.excess(now), now);
+            }
             if slice_used {
                 self.wait_for_turn();
                 // Others see at once that there is a queue. It never ends here: the worker looks for others first.
@@ -169,7 +177,7 @@ impl<T> Future for Stretch<T> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Ended<T>> {
         let now = Now::read();
-        if self.place == Place::Foreground && !self.is_in_place(now) {
+        if !self.is_in_place(now) {
             return self.leave();
         }
         if self.place == Place::Foreground && !self.has_run && self.background.has_queue() {

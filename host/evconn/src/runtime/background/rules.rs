@@ -13,7 +13,8 @@ const MORE: u32 = 4;
 /// For how long a connection that has run is taken into account, in nanoseconds: one or two of these windows.
 const WINDOW: u64 = 500_000_000;
 
-/// The excess of the lightest connection that ran lately in the foreground.
+/// The excess of the lightest connection that ran lately in the foreground: of those that have ended, and of those that
+/// have [settled](super::super::meter::Meter::has_settled). One that has just begun may be about to use as much as the others.
 ///
 /// A connection is heavy if it has exceeded its share by a lot, and the lightest one by far less. If all of them use much the same, none
 /// is in the way of others, and all stay on the workers, where they are a little faster.
@@ -42,7 +43,8 @@ impl Lightest {
 
     /// Returns whether a connection with this excess leaves the background.
     pub fn is_light(&self, excess: u32, now: Now) -> bool {
-        excess < ALLOWED / 2 || self.least(now).is_none_or(|least| excess < least)
+        let back = |least| excess / (MORE / 2) < least;
+        excess < ALLOWED / 2 || self.least(now).is_none_or(back)
     }
 
     fn least(&self, now: Now) -> Option<u32> {
@@ -91,6 +93,14 @@ mod tests {
         lightest.note(0, NOW);
         assert!(lightest.is_heavy(ALLOWED + 1, Now(NOW.0 + WINDOW)));
         assert!(!lightest.is_heavy(ALLOWED + 1, Now(NOW.0 + 2 * WINDOW)));
+    }
+
+    #[test]
+    fn who_has_not_used_far_more_than_others_comes_back() {
+        let lightest = Lightest::default();
+        lightest.note(ALLOWED, NOW);
+        assert!(lightest.is_light(2 * ALLOWED - 1, NOW));
+        assert!(!lightest.is_light(2 * ALLOWED, NOW));
     }
 
     #[test]
