@@ -104,6 +104,32 @@ fn connections_wait_for_addresses() {
     assert!(log.contains(" 0 failed"), "{log}");
 }
 
+/// What an instance takes is more than what was assumed. It is measured before there are too many.
+#[test]
+fn connections_wait_for_what_is_measured() {
+    let _open = unchanged();
+    let scratch = Scratch::new();
+    let path = scratch.join("app.wat");
+    let large = echo_with("(core module $m (memory 320)) (core instance (instantiate $m))");
+    std::fs::write(&path, large).expect("written");
+    let evconn = serve_limited(&path, "ulimit -v 4194304", &["--processes", "1"]);
+    let address = evconn.address();
+    let mut peers = Peers::default();
+    peers.connect(address, 64);
+    peers.settle();
+    evconn.logged("maximum number of connections of this process lowered from 320 to 1");
+    peers.connect(address, 186);
+    peers.settle();
+    assert!(!peers.waiting.is_empty());
+    peers.are_served_in_turn();
+    evconn.signal(Signal::TERM);
+    let log = evconn.wait().stderr;
+    assert!(log.contains("KiB of address space, of 4096 MiB"), "{log}");
+    assert!(!log.contains("the system refuses"), "{log}");
+    assert!(log.contains("served 250 connections"), "{log}");
+    assert!(log.contains(" 0 failed"), "{log}");
+}
+
 /// Pages of which each second one is a mapping of its own, so that this process can have few others.
 struct Pages;
 

@@ -1,6 +1,6 @@
 //! How many connections this machine supports: descriptors, memory mappings and address space.
 //!
-//! This is an estimate, made before anything is accepted. What is too much all the same fails for one connection.
+//! This is an estimate, made before anything is accepted. What instances really take is measured when there are some.
 
 use crate::sys::resources;
 use evconn::Host;

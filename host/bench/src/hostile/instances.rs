@@ -22,7 +22,8 @@ pub fn measure(site: &Site, options: &Options) -> Result<Vec<Grid>> {
         server: server.address(),
         count: CONNECTIONS,
         addresses: bad::ADDRESSES,
-        line: "sleep".to_owned(),
+        // Its guest notices the end of the peer.
+        line: "echo".to_owned(),
         manner: Manner::Reads,
         mode: Mode::Staying,
     };

@@ -333,7 +333,7 @@ impl HostBuilder {
                 background: Arc::new(Background::new(workers.count(), self.cpu_share)?),
                 workers,
                 descriptors: descriptors::shared(self.capacity.max_connections),
-                shortage: Shortage::new(),
+                shortage: Shortage::new(self.capacity.max_connections),
                 capacity: self.capacity,
             })
         };

@@ -8,6 +8,7 @@ mod cache;
 mod clock;
 mod descriptors;
 mod engine;
+mod footprint;
 mod host;
 mod mapping;
 mod meter;

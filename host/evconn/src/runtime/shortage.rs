@@ -1,9 +1,10 @@
 //! Instances that cannot be made because the process is short of memory mappings, address space or memory. They wait
 //! until another instance has ended; meanwhile, no further connections are accepted.
 //!
-//! How many instances there can be at a time is estimated before. What each takes depends on its guest, and on what
-//! else the process has mapped: so the first one that cannot be made shows how many there can be.
+//! How many instances there can be at a time is measured as soon as there are some: see [`footprint`](super::footprint).
+//! What else the process maps is not known: the first instance that cannot be made shows how many there can be.
 
+use super::footprint::{Footprint, Room};
 use super::spare::Spare;
 use std::io;
 use std::pin::pin;
@@ -19,34 +20,45 @@ pub(crate) struct Shortage(Arc<Inner>);
 struct Inner {
     /// The number of instances that exist, or are being made.
     instances: AtomicUsize,
-    /// How many there can be at a time, as far as that is known.
-    most: AtomicUsize,
+    /// How many there may be at a time.
+    capacity: usize,
+    /// How many there can be at a time, as far as that was measured.
+    measured: AtomicUsize,
+    /// How many there can be at a time, since one more was refused.
+    refused: AtomicUsize,
+    footprint: Footprint,
     one_ended: Notify,
     /// How many wait to be made.
     waiting: watch::Sender<usize>,
     /// Given up when the process is short of memory, so that the process itself is not.
     spare: Mutex<Option<Spare>>,
     is_logged: AtomicBool,
+    has_logged_room: AtomicBool,
 }
 
 /// An instance that exists, or is being made. Drop it after what the instance has mapped.
 pub(crate) struct Counted(Shortage);
 
 impl Shortage {
-    pub fn new() -> Self {
+    /// Creates what at most `capacity` instances wait for.
+    pub fn new(capacity: usize) -> Self {
         Self(Arc::new(Inner {
             instances: AtomicUsize::new(0),
-            most: AtomicUsize::new(usize::MAX),
+            capacity,
+            measured: AtomicUsize::new(usize::MAX),
+            refused: AtomicUsize::new(usize::MAX),
+            footprint: Footprint::new(),
             one_ended: Notify::new(),
             waiting: watch::Sender::new(0),
             spare: Mutex::new(Spare::reserve()),
             is_logged: AtomicBool::new(false),
+            has_logged_room: AtomicBool::new(false),
         }))
     }
 
     /// Counts an instance that is about to be made. Returns `None` if there are as many as there can be.
     pub fn count(&self) -> Option<Counted> {
-        let most = self.0.most.load(Ordering::SeqCst);
+        let most = self.most();
         let add = |count| (count < most).then_some(count + 1);
         let counted = self
             .0
@@ -55,13 +67,58 @@ impl Shortage {
         counted.is_ok().then(|| Counted(self.clone()))
     }
 
+    /// How many there can be at a time, as far as that is known.
+    fn most(&self) -> usize {
+        let measured = self.0.measured.load(Ordering::SeqCst);
+        measured.min(self.0.refused.load(Ordering::SeqCst))
+    }
+
+    /// Notes that an instance has been made. Now and then, this has a thread measure what the instances take.
+    pub fn made(&self) {
+        let instances = self.0.instances.load(Ordering::SeqCst);
+        if !self.0.footprint.note(instances) {
+            return;
+        }
+        let shortage = self.clone();
+        let measure = move || {
+            if let Some(room) = shortage.0.footprint.measure() {
+                shortage.limit(&room);
+            }
+        };
+        let thread = std::thread::Builder::new().name("evconn-measure".to_owned());
+        if let Err(error) = thread.spawn(measure) {
+            tracing::debug!("what instances take is not measured: {error}");
+        }
+    }
+
+    /// Has no more instances made than there is room for.
+    fn limit(&self, room: &Room) {
+        tracing::debug!(
+            "there is room for {} instances: {}",
+            room.instances,
+            room.reason
+        );
+        let before = self.0.measured.swap(room.instances, Ordering::SeqCst);
+        if room.instances > before {
+            self.0.one_ended.notify_waiters();
+        }
+        let capacity = self.0.capacity;
+        if room.instances < capacity && !self.0.has_logged_room.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                "maximum number of connections of this process lowered from {capacity} to {}, those of the \
+                 instances that there is room for: {}",
+                room.instances,
+                room.reason
+            );
+        }
+    }
+
     /// Waits until another instance may be made, or one has become idle.
     pub async fn wait(&self) {
         let mut one_ended = pin!(self.0.one_ended.notified());
         // Whatever ends from now on is noticed.
         one_ended.as_mut().enable();
-        let most = self.0.most.load(Ordering::SeqCst);
-        if self.0.instances.load(Ordering::SeqCst) >= most {
+        if self.0.instances.load(Ordering::SeqCst) >= self.most() {
             let _waiting = Waiting::new(&self.0.waiting);
             one_ended.await;
         }
@@ -73,7 +130,7 @@ impl Shortage {
         // First of all, so that the process is not at its limit any more.
         *self.spare() = None;
         let count = self.0.instances.load(Ordering::SeqCst);
-        self.0.most.fetch_min(count.max(1), Ordering::SeqCst);
+        self.0.refused.fetch_min(count.max(1), Ordering::SeqCst);
         if count > 0 {
             self.log(count, why);
         }
@@ -99,12 +156,12 @@ impl Shortage {
 
     /// Forgets how many instances there can be if half of them have ended and what they took is free again.
     fn forget(&self, left: usize) {
-        let most = self.0.most.load(Ordering::SeqCst);
-        if most != usize::MAX && left == most / 2 {
+        let refused = self.0.refused.load(Ordering::SeqCst);
+        if refused != usize::MAX && left == refused / 2 {
             let spare = Spare::reserve();
             if spare.is_some() {
                 *self.spare() = spare;
-                self.0.most.store(usize::MAX, Ordering::SeqCst);
+                self.0.refused.store(usize::MAX, Ordering::SeqCst);
                 self.0.one_ended.notify_waiters();
             }
         }
@@ -189,7 +246,7 @@ mod tests {
 
     /// A shortage with this many instances, and no memory for more.
     fn with(count: usize) -> (Shortage, Vec<Counted>) {
-        let shortage = Shortage::new();
+        let shortage = Shortage::new(usize::MAX);
         let all = (0..count).map(|_| shortage.count().expect("no limit is known"));
         let all: Vec<_> = all.collect();
         assert_eq!(shortage.reached(&refused()), count > 0);
@@ -239,6 +296,25 @@ mod tests {
         all.pop();
         drop(first);
         assert!(second.now_or_never().is_some());
+    }
+
+    #[test]
+    fn no_more_are_made_than_there_is_room_for() {
+        let shortage = Shortage::new(100);
+        let room = |instances| Room {
+            instances,
+            reason: String::new(),
+        };
+        let _all: Vec<_> = (0..3)
+            .map(|_| shortage.count().expect("not known"))
+            .collect();
+        shortage.limit(&room(3));
+        assert!(shortage.count().is_none());
+        let mut waiting = Box::pin(shortage.wait());
+        assert!(waiting.as_mut().now_or_never().is_none());
+        shortage.limit(&room(4));
+        assert!(waiting.now_or_never().is_some());
+        assert!(shortage.count().is_some());
     }
 
     #[test]

@@ -133,7 +133,10 @@ impl Instances {
             let made = Instance::new(&self.service, &self.limits, log, origin, meter, counted);
             match made.await {
                 Err(Unmade::Shortage(why)) if shortage.reached(&why) => {}
-                made => return Ok(made?),
+                made => {
+                    shortage.made();
+                    return Ok(made?);
+                }
             }
         }
     }

@@ -21,13 +21,14 @@ const WRITE: BitFlags<AccessFs> = make_bitflags!(AccessFs::{
     WriteFile | Truncate | MakeReg | MakeDir | MakeSym | RemoveFile | RemoveDir | Refer
 });
 
-/// The files that the engine and the standard library read as they start: which pages were written, how many cores this
-/// process may use. They also work without these files.
+/// The files that the library, its engine and the standard library read: what the process has mapped, how many cores it
+/// may use. They also work without these files.
 const OF_THE_RUNTIME: &[&str] = &[
     "/proc/self/pagemap",
     "/proc/self/cgroup",
     "/proc/self/mountinfo",
     "/proc/self/maps",
+    "/proc/self/statm",
     "/proc/sys/vm",
     "/proc/sys/net/ipv4/tcp_fastopen",
     "/sys/devices/system/cpu",

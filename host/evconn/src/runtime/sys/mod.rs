@@ -1,5 +1,13 @@
 //! What depends on the operating system.
 
+#[cfg(target_os = "linux")]
+mod limited;
+#[cfg(not(target_os = "linux"))]
+#[path = "unlimited.rs"]
+mod limited;
+
+pub(super) use limited::Limited;
+
 use std::time::Duration;
 
 /// Lowers the priority of the calling thread by this many nice levels. Only Linux has a priority for each thread;
