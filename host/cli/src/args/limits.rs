@@ -30,7 +30,7 @@ pub struct LimitArgs {
     /// Maximum number of TLS handshakes and PROXY headers under way [default: half of --max-connections]
     ///
     /// A further one ends the oldest one of the peer with the most. While no connection is free, each may take only
-    /// 3 seconds. The worker processes have equal shares of this number.
+    /// 3 seconds.
     #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..))]
     max_handshakes: Option<u32>,
     /// Maximum number of them of one peer [default: half of --max-handshakes]

@@ -63,6 +63,34 @@ impl Member {
         (limit, layout.ipv6_prefix)
     }
 
+    /// Returns how many handshakes may be under way in all processes: in all, and of each peer.
+    pub(crate) fn max_handshakes(&self) -> (usize, usize) {
+        let [all, of_peer] = self.0.quota.0.table.layout.handshakes;
+        (all.max(1), of_peer.max(1))
+    }
+
+    /// Returns how many handshakes are under way in all processes.
+    pub(crate) fn handshakes(&self) -> usize {
+        self.0.quota.0.table.handshakes()
+    }
+
+    /// Returns how many of these are of this peer.
+    pub(crate) fn handshakes_of(&self, peer: IpAddr) -> usize {
+        let session = self.0.quota.0.table.lock(self.0.number);
+        session.handshakes_of(bits(peer))
+    }
+
+    /// Returns how many processes have connections, or accept them.
+    pub(crate) fn processes(&self) -> usize {
+        let table = &self.0.quota.0.table;
+        let serves = |member: &u16| {
+            let has = |word| table.of_slot(*member, word) != 0;
+            has(Slot::Open) || has(Slot::Accepting)
+        };
+        let serving = (0..table.layout.members).filter(serves);
+        serving.count().max(1)
+    }
+
     /// Returns how many connections all processes accept per second.
     pub(crate) fn accept_rate(&self) -> Option<NonZeroU32> {
         self.0.quota.0.table.layout.rate
@@ -180,6 +208,14 @@ impl fmt::Debug for Member {
     }
 }
 
+/// Returns an address as the quota has it.
+fn bits(peer: IpAddr) -> u128 {
+    match peer {
+        IpAddr::V4(address) => address.to_ipv6_mapped().to_bits(),
+        IpAddr::V6(address) => address.to_bits(),
+    }
+}
+
 /// A permit for a connection, or the connection that was accepted with it: one entry of the table. It is
 /// free again when this is dropped.
 pub(crate) struct Permit {
@@ -208,18 +244,28 @@ impl Permit {
     /// Counts the connection as one of this peer. Returns false if the peer has the maximum already.
     pub fn count_peer(&self, peer: IpAddr) -> bool {
         let Inner { quota, number, .. } = &*self.member.0;
-        let peer = match peer {
-            IpAddr::V4(address) => address.to_ipv6_mapped(),
-            IpAddr::V6(address) => address,
-        };
         let mut session = quota.0.table.lock(*number);
-        session.count_peer(*number, self.entry, peer.to_bits())
+        session.count_peer(*number, self.entry, bits(peer))
     }
 
     /// Removes the connection from its peer's count.
     pub fn forget_peer(&self) {
         let Inner { quota, number, .. } = &*self.member.0;
         quota.0.table.lock(*number).forget_peer(*number, self.entry);
+    }
+
+    /// Counts the connection's handshake: as one of this peer, if that is known.
+    pub fn begin_handshake(&self, peer: Option<IpAddr>) {
+        let Inner { quota, number, .. } = &*self.member.0;
+        let mut session = quota.0.table.lock(*number);
+        session.begin_handshake(*number, self.entry, peer.map(bits));
+    }
+
+    /// Removes the connection's handshake from the counts.
+    pub fn end_handshake(&self) {
+        let Inner { quota, number, .. } = &*self.member.0;
+        let mut session = quota.0.table.lock(*number);
+        session.end_handshake(*number, self.entry);
     }
 }
 

@@ -5,6 +5,7 @@ use super::cuts::Cuts;
 use super::end::End;
 use super::peers::PeerConnection;
 use crate::runtime::Meter;
+use crate::service::Instances;
 use crate::sockets::{Endpoint, Peer};
 use std::pin::pin;
 use std::sync::Arc;
@@ -41,24 +42,14 @@ pub(super) async fn serve(server: Arc<Connections>, accepted: Accepted) {
             endpoint.register().map_err(End::NoEventLoop)?;
             // Ingress: a proxy announces the peer, which is checked before it can start a TLS handshake.
             if ingress.has_proxy() {
-                server.handshake(None, ingress.identify(&endpoint)).await?;
+                let step = ingress.identify(&endpoint);
+                server.handshake(None, &slot, step).await?;
             }
             counted = admit(&server, &endpoint, &slot)?;
             // All that follows is charged to the connection and its peer, and continues in the background if they
             // have used a lot.
             charge_peer(&server, &endpoint, &meter);
-            let background = instances.service().host().background();
-            if let Some(handshake) = ingress.handshake(&endpoint) {
-                let peer = endpoint
-                    .has_peer_address()
-                    .then(|| endpoint.peer_address().ip());
-                let step = async {
-                    let session = background.run(handshake, &meter).await?;
-                    session.encrypt(&endpoint);
-                    Ok(())
-                };
-                server.handshake(peer, step).await?;
-            }
+            encrypt(&server, &instances, &endpoint, &slot, &meter).await?;
             // Instantiated and handled. The slot is held by the guest's task, which may be in the
             // background.
             let guest = Arc::clone(&instances).serve(
@@ -68,6 +59,7 @@ pub(super) async fn serve(server: Arc<Connections>, accepted: Accepted) {
                 number,
                 Arc::clone(&meter),
             );
+            let background = instances.service().host().background();
             let handled = background.run(Box::pin(guest), &meter).await;
             handled.map_err(|failure| End::of_failure(failure, &endpoint))
         });
@@ -101,6 +93,30 @@ fn charge_peer(server: &Connections, endpoint: &Endpoint, meter: &Meter) {
         let peer = endpoint.peer_address().ip();
         meter.set_payer(Box::new(server.account_of(peer)));
     }
+}
+
+/// Encrypts a connection, if the service has a certificate.
+async fn encrypt(
+    server: &Connections,
+    instances: &Instances,
+    endpoint: &Arc<Endpoint>,
+    slot: &Slot,
+    meter: &Arc<Meter>,
+) -> Result<(), End> {
+    let service = instances.service();
+    let Some(handshake) = service.ingress().handshake(endpoint) else {
+        return Ok(());
+    };
+    let peer = endpoint
+        .has_peer_address()
+        .then(|| endpoint.peer_address().ip());
+    let step = async {
+        let background = service.host().background();
+        let session = background.run(handshake, meter).await?;
+        session.encrypt(endpoint);
+        Ok(())
+    };
+    server.handshake(peer, slot, step).await
 }
 
 /// Checks whether the peer may be served, and counts its connection if it may.
