@@ -60,7 +60,7 @@ pub(super) async fn serve(server: Arc<Connections>, accepted: Accepted) {
             Err(cut) => end.or(cut),
         }
     };
-    record(&server, &accepted, &end, &meter);
+    record(&server, &accepted, &end, &meter).await;
     // In this order: the next connection is accepted after this one is closed.
     drop(accepted.endpoint);
     drop(accepted.slot);
@@ -135,11 +135,12 @@ async fn handle(
 }
 
 /// Counts and logs how a connection has ended.
-fn record(server: &Connections, accepted: &Accepted, end: &End, meter: &Meter) {
+async fn record(server: &Connections, accepted: &Accepted, end: &End, meter: &Meter) {
     let Accepted {
         number, endpoint, ..
     } = accepted;
     server.counters.end(end.kind());
+    end.prepare().await;
     end.log(*number, &Peer::of(endpoint), &server.log);
     tracing::debug!(
         number,
