@@ -87,7 +87,8 @@ pub struct LimitArgs {
     /// Maximum number of bytes per second that are logged about connections; `none` is no limit
     ///
     /// It limits what their services print, are denied, or fail with. One peer may have half of it. Further lines are
-    /// left out and counted. Refused connections are logged once per second, with their number.
+    /// left out and counted. Refused connections are logged once per second, with their number. What services print
+    /// with --inherit-stderr is not limited.
     #[arg(long, value_name = "BYTES", default_value = "64K", value_parser = byte_limit, allow_negative_numbers = true)]
     log_budget: ByteLimit,
 }
