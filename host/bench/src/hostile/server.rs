@@ -61,11 +61,11 @@ impl Site {
     pub fn start_behind(&self, front: Front) -> Result<Process> {
         let Certificate { certificate, key } = &self.certificate;
         let (certificate, key) = (certificate.to_string_lossy(), key.to_string_lossy());
-        self.start(match front {
-            Front::Nothing => &[],
-            Front::Tls => &["--tls-cert", &certificate, "--tls-key", &key],
-            Front::Proxy => &["--proxy-protocol", "--proxy-from", "127.0.0.0/8"],
-        })
+        match front {
+            Front::Nothing => self.start(&[]),
+            Front::Tls => self.start(&["--tls-cert", &certificate, "--tls-key", &key]),
+            Front::Proxy => self.start(&["--proxy-protocol", "--proxy-from", "127.0.0.0/8"]),
+        }
     }
 
     /// Starts a native server with TLS.
