@@ -11,7 +11,7 @@ pub(crate) use allowance::{Allowance, Exceeded};
 pub(crate) use bucket::Bucket;
 pub(crate) use decay::Decaying;
 pub(crate) use log_words::{LogWords, PEER_BUCKETS};
-pub(crate) use peer::counted_as;
+pub(crate) use peer::{counted_as, number_of};
 pub(crate) use usage::UsageTable;
 
 use std::net::IpAddr;

@@ -5,7 +5,7 @@ use super::layout::Slot;
 use super::peers::hash;
 use super::table::Table;
 use super::{Quota, balance, now};
-use crate::limits::{LogWords, UsageTable};
+use crate::limits::{LogWords, UsageTable, number_of};
 use crate::served::Count;
 use std::fmt;
 use std::net::IpAddr;
@@ -77,7 +77,7 @@ impl Member {
     /// Returns how many of these are of this peer.
     pub(crate) fn handshakes_of(&self, peer: IpAddr) -> usize {
         let session = self.0.quota.0.table.lock(self.0.number);
-        session.handshakes_of(bits(peer))
+        session.handshakes_of(number_of(peer))
     }
 
     /// Returns how many processes have connections, or accept them.
@@ -208,14 +208,6 @@ impl fmt::Debug for Member {
     }
 }
 
-/// Returns an address as the quota has it.
-fn bits(peer: IpAddr) -> u128 {
-    match peer {
-        IpAddr::V4(address) => address.to_ipv6_mapped().to_bits(),
-        IpAddr::V6(address) => address.to_bits(),
-    }
-}
-
 /// A permit for a connection, or the connection that was accepted with it: one entry of the table. It is
 /// free again when this is dropped.
 pub(crate) struct Permit {
@@ -245,7 +237,7 @@ impl Permit {
     pub fn count_peer(&self, peer: IpAddr) -> bool {
         let Inner { quota, number, .. } = &*self.member.0;
         let mut session = quota.0.table.lock(*number);
-        session.count_peer(*number, self.entry, bits(peer))
+        session.count_peer(*number, self.entry, number_of(peer))
     }
 
     /// Removes the connection from its peer's count.
@@ -258,7 +250,7 @@ impl Permit {
     pub fn begin_handshake(&self, peer: Option<IpAddr>) {
         let Inner { quota, number, .. } = &*self.member.0;
         let mut session = quota.0.table.lock(*number);
-        session.begin_handshake(*number, self.entry, peer.map(bits));
+        session.begin_handshake(*number, self.entry, peer.map(number_of));
     }
 
     /// Removes the connection's handshake from the counts.
