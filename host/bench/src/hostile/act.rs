@@ -10,6 +10,16 @@ pub struct Act {
     /// The line that begins an act of the test program `hostile`.
     pub line: &'static str,
     pub manner: Manner,
+    pub front: Front,
+}
+
+/// What is in front of the service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Front {
+    Nothing,
+    Tls,
+    /// A proxy that announces each peer.
+    Proxy,
 }
 
 /// What the peer itself does.
@@ -21,6 +31,8 @@ pub enum Manner {
     NeverReads,
     /// Sends nothing at all.
     Silent,
+    /// Sends the line without its end, and nothing after it.
+    Half,
     /// Sends a byte of the line each second.
     Slow,
     /// Sends the line, and resets the connection at once.
@@ -39,6 +51,15 @@ const fn peer(name: &'static str, line: &'static str, manner: Manner, about: &'s
         about,
         line,
         manner,
+        front: Front::Nothing,
+    }
+}
+
+/// A peer that begins what has to precede the service, and does not complete it.
+const fn half(name: &'static str, line: &'static str, front: Front, about: &'static str) -> Act {
+    Act {
+        front,
+        ..peer(name, line, Manner::Half, about)
     }
 }
 
@@ -134,6 +155,19 @@ impl Act {
             "sleep",
             Manner::Floods,
             "peers that connect and reset without a pause",
+        ),
+        half(
+            "half-tls",
+            // The record and the message that it begins are longer.
+            "\x16\x03\x01\0\x7f\x01\0\0\x7b\x03\x03",
+            Front::Tls,
+            "peers that never complete their TLS handshake",
+        ),
+        half(
+            "half-proxy",
+            "PROXY TCP4 192.0.2.7 ",
+            Front::Proxy,
+            "peers whose PROXY header never ends",
         ),
     ];
 }

@@ -158,6 +158,10 @@ impl Crowd {
                 false => true,
             },
             Manner::Silent => ends(stream).await,
+            Manner::Half => match stream.write_all(self.line.as_bytes()).await {
+                Ok(()) => ends(stream).await,
+                Err(_) => true,
+            },
             Manner::Slow => slowly(stream, &line).await,
             Manner::Resets => !begin(stream, &line, deeds).await,
             Manner::Floods => stream.write_all(line.as_bytes()).await.is_err(),

@@ -14,9 +14,9 @@ use std::time::Duration;
 
 /// Measures the good connections alone and beside hostile ones, on one server.
 pub fn measure(site: &Site, options: &Options, act: Act) -> Result<Measured> {
-    let server = site.start(&[])?;
+    let server = site.start_behind(act.front)?;
     let duration = options.duration();
-    let mut good = good::start(server.address(), false).context("good connections")?;
+    let mut good = good::start(server.address(), act.front).context("good connections")?;
     let alone = || Ok(None);
     let mut rows = vec![row("alone", &mut good, server.id(), duration, alone)?];
     for mode in [Mode::Staying, Mode::Returning] {

@@ -1,6 +1,7 @@
 //! Good connections, in a process of their own: each sends a message at fixed times, whether or not the last
 //! one has been answered, and checks every byte of the echo. One thread waits for all of them.
 
+use super::act::Front;
 use super::helper::{Helper, say};
 use super::line::Line;
 use super::window::Window;
@@ -33,28 +34,29 @@ const CLOCK: u64 = u64::MAX;
 const INPUT: u64 = u64::MAX - 1;
 
 /// Starts them, and waits until each has had an answer.
-pub fn start(server: SocketAddr, is_encrypted: bool) -> Result<Helper> {
-    let arguments = [server.to_string(), is_encrypted.to_string()];
+pub fn start(server: SocketAddr, front: Front) -> Result<Helper> {
+    let arguments = [server.to_string(), serde_json::to_string(&front)?];
     let mut helper = Helper::start(SUBCOMMAND, arguments)?;
     ensure!(helper.hear::<bool>()?, "not all connections are served");
     Ok(helper)
 }
 
-/// Runs the connections. The arguments are the server's address, and whether to use TLS. Each line of standard input is a number of
-/// milliseconds to measure, after which the result is reported.
+/// Runs the connections. The arguments are the server's address, and what is in front of its service. Each line of
+/// standard input is a number of milliseconds to measure, after which the result is reported.
 pub fn run(mut arguments: impl Iterator<Item = String>) -> Result<()> {
     let server = arguments.next().context("no server")?.parse()?;
-    let is_encrypted = arguments.next().context("no transport")?.parse()?;
+    let front = arguments.next().context("no front")?;
+    let front = serde_json::from_str(&front)?;
     // Otherwise a busy core would delay the client, and it would look like the server.
     super::priority::raise();
-    let mut good = Good::connect(server, is_encrypted)?;
+    let mut good = Good::connect(server, front)?;
     say(&true)?;
     good.run()
 }
 
 struct Good {
     server: SocketAddr,
-    is_encrypted: bool,
+    front: Front,
     lines: Vec<Line>,
     epoll: OwnedFd,
     clock: OwnedFd,
@@ -66,7 +68,7 @@ struct Good {
 }
 
 impl Good {
-    fn connect(server: SocketAddr, is_encrypted: bool) -> Result<Self> {
+    fn connect(server: SocketAddr, front: Front) -> Result<Self> {
         let epoll = epoll::create(CreateFlags::CLOEXEC)?;
         let flags = TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK;
         let clock = timerfd_create(TimerfdClockId::Monotonic, flags)?;
@@ -75,7 +77,7 @@ impl Good {
         epoll::add(&epoll, input, EventData::new_u64(INPUT), EventFlags::IN)?;
         let mut good = Self {
             server,
-            is_encrypted,
+            front,
             lines: Vec::new(),
             epoll,
             clock,
@@ -92,7 +94,7 @@ impl Good {
     }
 
     fn open(&self, number: u32) -> Result<Line> {
-        let line = Line::open(self.server, self.is_encrypted, number)?;
+        let line = Line::open(self.server, self.front, number)?;
         let data = EventData::new_u64(number.into());
         epoll::add(&self.epoll, line.socket(), data, EventFlags::IN)?;
         Ok(line)

@@ -1,5 +1,6 @@
 //! A load of TLS handshakes beside good TLS connections, on evconn and on a native server.
 
+use super::act::Front;
 use super::bad;
 use super::beside::window;
 use super::good;
@@ -32,13 +33,13 @@ struct Row {
 }
 
 pub fn measure(site: &Site, options: &Options) -> Result<Vec<Grid>> {
-    let mut rows = on("evconn", &site.start_tls()?, options)?;
+    let mut rows = on("evconn", &site.start_behind(Front::Tls)?, options)?;
     rows.extend(on("native", &site.start_native()?, options)?);
     Ok(vec![table(&rows), ratios(&rows)])
 }
 
 fn on(name: &'static str, server: &Process, options: &Options) -> Result<Vec<Row>> {
-    let mut good = good::start(server.address(), true).context("good connections")?;
+    let mut good = good::start(server.address(), Front::Tls).context("good connections")?;
     let mut rows = Vec::new();
     for hostile in ["alone", "beside"] {
         let load = match hostile {

@@ -1,6 +1,7 @@
 //! More connections than the machine has memory mappings for: those that do not fit wait in the accept queue,
 //! and none is accepted and reset.
 
+use super::act::Front;
 use super::act::Manner;
 use super::bad::{self, Crowd, Deeds, Mode};
 use super::good;
@@ -38,7 +39,7 @@ pub fn measure(site: &Site, options: &Options) -> Result<Vec<Grid>> {
         all.ended += deeds.ended;
     }
     let begin = Instant::now();
-    good::start(server.address(), false)?;
+    good::start(server.address(), Front::Nothing)?;
     let row = vec![
         all.opened.to_string(),
         all.begun.to_string(),

@@ -1,5 +1,6 @@
 //! One good connection.
 
+use super::act::Front;
 use super::wire::Wire;
 use anyhow::{Context, Result, ensure};
 use std::collections::VecDeque;
@@ -26,11 +27,11 @@ pub struct Line {
 
 impl Line {
     /// Connects, and waits until the server echoes.
-    pub fn open(server: SocketAddr, is_encrypted: bool, number: u32) -> Result<Self> {
+    pub fn open(server: SocketAddr, front: Front, number: u32) -> Result<Self> {
         let stream = TcpStream::connect_timeout(&server, DEADLINE).context("cannot connect")?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(DEADLINE))?;
-        let mut wire = Wire::new(stream, is_encrypted)?;
+        let mut wire = Wire::new(stream, front)?;
         wire.write_all(b"echo\n")?;
         let mut answer = [0; 3];
         wire.read_exact(&mut answer).context("not served")?;

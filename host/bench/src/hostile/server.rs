@@ -1,5 +1,6 @@
 //! The servers that are measured.
 
+use super::act::Front;
 use super::options::Options;
 use super::tls::{self, Certificate};
 use crate::kit;
@@ -56,11 +57,15 @@ impl Site {
         Process::start(command, Address::Said, self.log())
     }
 
-    /// Starts it with TLS.
-    pub fn start_tls(&self) -> Result<Process> {
+    /// Starts it behind this.
+    pub fn start_behind(&self, front: Front) -> Result<Process> {
         let Certificate { certificate, key } = &self.certificate;
         let (certificate, key) = (certificate.to_string_lossy(), key.to_string_lossy());
-        self.start(&["--tls-cert", &certificate, "--tls-key", &key])
+        match front {
+            Front::Nothing => self.start(&[]),
+            Front::Tls => self.start(&["--tls-cert", &certificate, "--tls-key", &key]),
+            Front::Proxy => self.start(&["--proxy-protocol", "--proxy-from", "127.0.0.0/8"]),
+        }
     }
 
     /// Starts a native server with TLS.

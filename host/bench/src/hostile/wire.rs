@@ -1,5 +1,6 @@
 //! What a good connection's bytes travel through.
 
+use super::act::Front;
 use super::tls;
 use anyhow::{Context, Result};
 use std::io::{self, Read, Write};
@@ -7,20 +8,27 @@ use std::net::TcpStream;
 use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_rustls::rustls::{ClientConnection, StreamOwned};
 
+/// What a proxy announces of a good connection.
+const HEADER: &[u8] = b"PROXY TCP4 192.0.2.1 192.0.2.2 1234 80\r\n";
+
 pub enum Wire {
     Plain(TcpStream),
     Tls(Box<StreamOwned<ClientConnection, TcpStream>>),
 }
 
 impl Wire {
-    /// The handshake is made with the first bytes.
-    pub fn new(stream: TcpStream, is_encrypted: bool) -> Result<Self> {
-        if !is_encrypted {
-            return Ok(Self::Plain(stream));
+    /// Sends the header of a proxy. A TLS handshake is made with the first bytes.
+    pub fn new(mut stream: TcpStream, front: Front) -> Result<Self> {
+        match front {
+            Front::Nothing => {}
+            Front::Proxy => stream.write_all(HEADER)?,
+            Front::Tls => {
+                let name = ServerName::try_from("localhost")?;
+                let session = ClientConnection::new(tls::config()?, name).context("a session")?;
+                return Ok(Self::Tls(Box::new(StreamOwned::new(session, stream))));
+            }
         }
-        let name = ServerName::try_from("localhost")?;
-        let session = ClientConnection::new(tls::config()?, name).context("a session")?;
-        Ok(Self::Tls(Box::new(StreamOwned::new(session, stream))))
+        Ok(Self::Plain(stream))
     }
 
     pub fn socket(&self) -> &TcpStream {

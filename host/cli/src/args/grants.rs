@@ -60,8 +60,9 @@ pub struct ServiceGrantArgs {
     arg: Vec<String>,
     /// Copy the service's stdout and stderr to standard error, unescaped
     ///
-    /// Each line begins with the connection's number. Without this flag the lines go to the log: escaped,
-    /// truncated, and up to 100 lines of a connection in 10 seconds, within --log-budget.
+    /// Each line begins with the connection's number. There is no limit: --log-budget does not apply. Without this
+    /// flag the lines go to the log: escaped, truncated, and up to 100 lines of a connection in 10 seconds, within
+    /// --log-budget.
     #[arg(long)]
     inherit_stderr: bool,
 }

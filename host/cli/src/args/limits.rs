@@ -30,7 +30,7 @@ pub struct LimitArgs {
     /// Maximum number of TLS handshakes and PROXY headers under way [default: half of --max-connections]
     ///
     /// A further one ends the oldest one of the peer with the most. While no connection is free, each may take only
-    /// 3 seconds. The worker processes have equal shares of this number.
+    /// 3 seconds.
     #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..))]
     max_handshakes: Option<u32>,
     /// Maximum number of them of one peer [default: half of --max-handshakes]
@@ -87,7 +87,8 @@ pub struct LimitArgs {
     /// Maximum number of bytes per second that are logged about connections; `none` is no limit
     ///
     /// It limits what their services print, are denied, or fail with. One peer may have half of it. Further lines are
-    /// left out and counted. Refused connections are logged once per second, with their number.
+    /// left out and counted. Refused connections are logged once per second, with their number. What services print
+    /// with --inherit-stderr is not limited.
     #[arg(long, value_name = "BYTES", default_value = "64K", value_parser = byte_limit, allow_negative_numbers = true)]
     log_budget: ByteLimit,
 }

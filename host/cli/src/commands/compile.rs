@@ -9,8 +9,6 @@ use crate::files::{Input, Output};
 #[cfg(unix)]
 use crate::loading::{Compiled, Request};
 #[cfg(unix)]
-use crate::sys::Importance;
-#[cfg(unix)]
 use crate::worker::{Order, Work, compiled};
 use clap::Args;
 use evconn::{Host, HostBuilder, Limits};
@@ -46,13 +44,7 @@ impl Compile {
     /// Has a loader compile the component.
     #[cfg(unix)]
     async fn code(&self, input: Input) -> anyhow::Result<Vec<u8>> {
-        let compiled = Compiled::load(Request {
-            inputs: &[input],
-            limits: &self.limits,
-            instances: 1,
-            importance: Importance::Normal,
-        })
-        .await?;
+        let compiled = Compiled::load(Request::of_command(&[input], &self.limits)).await?;
         Ok(files::contents(compiled.code)?)
     }
 

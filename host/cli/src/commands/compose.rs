@@ -9,7 +9,7 @@ use crate::files::{Input, Output};
 #[cfg(unix)]
 use crate::loading::{self, Request};
 #[cfg(unix)]
-use crate::sys::{Importance, memory};
+use crate::sys::memory;
 #[cfg(unix)]
 use crate::worker::{Order, Work};
 use clap::Args;
@@ -59,13 +59,7 @@ impl Compose {
     /// Has a loader compose the component. Returns the composition and a report about it.
     #[cfg(unix)]
     async fn composition(&self, inputs: &[Input]) -> anyhow::Result<(Vec<u8>, String)> {
-        let composed = loading::load(Request {
-            inputs,
-            limits: &self.limits,
-            instances: 1,
-            importance: Importance::Normal,
-        });
-        let (_, composed) = composed.await?;
+        let (_, composed) = loading::load(Request::of_command(inputs, &self.limits)).await?;
         let [binary, report] = <[OwnedFd; 2]>::try_from(composed)
             .map_err(|_| anyhow::anyhow!("the loader has not sent a composition"))?;
         let report = String::from_utf8(files::contents(report)?)?;

@@ -8,8 +8,6 @@ use crate::files::{Input, is_stdin};
 #[cfg(unix)]
 use crate::loading::{Compiled, Request};
 use crate::log;
-#[cfg(unix)]
-use crate::sys::Importance;
 use crate::sys::signals;
 #[cfg(unix)]
 use crate::worker::{Order, Work, compiled};
@@ -117,13 +115,7 @@ impl Run {
     /// Has a loader compile the program.
     #[cfg(unix)]
     async fn program(&self, input: Input) -> anyhow::Result<Program> {
-        let compiled = Compiled::load(Request {
-            inputs: &[input],
-            limits: &self.limits,
-            instances: 1,
-            importance: Importance::Normal,
-        })
-        .await?;
+        let compiled = Compiled::load(Request::of_command(&[input], &self.limits)).await?;
         compiled.program(self.host())
     }
 

@@ -32,6 +32,18 @@ pub struct Request<'a> {
     pub importance: Importance,
 }
 
+impl<'a> Request<'a> {
+    /// Asks for what a command needs that has one instance, or none.
+    pub fn of_command(inputs: &'a [Input], limits: &'a CompileArgs) -> Self {
+        Self {
+            inputs,
+            limits,
+            instances: 1,
+            importance: Importance::Normal,
+        }
+    }
+}
+
 /// Has a loader do what this process's command line says.
 ///
 /// # Errors

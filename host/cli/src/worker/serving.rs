@@ -73,7 +73,6 @@ async fn server(
         max_connections: start.max_connections,
         ..plan.server.limits()
     };
-    let limits = limits.shared_by(plan.server.processes_that_serve());
     let pool = Limits {
         max_connections: start.capacity,
         ..limits

@@ -11,7 +11,7 @@ pub(crate) use allowance::{Allowance, Exceeded};
 pub(crate) use bucket::Bucket;
 pub(crate) use decay::Decaying;
 pub(crate) use log_words::{LogWords, PEER_BUCKETS};
-pub(crate) use peer::counted_as;
+pub(crate) use peer::{counted_as, number_of};
 pub(crate) use usage::UsageTable;
 
 use std::net::IpAddr;
@@ -48,7 +48,8 @@ pub struct Limits {
     ///
     /// A further one takes the place of the oldest one of the peer with the most. So handshakes that are never
     /// completed can neither take all connections nor keep other peers out. While no connection is free, each
-    /// handshake may take only 3 seconds.
+    /// handshake may take only 3 seconds. If several processes share a [`Quota`](crate::Quota), there can be more for
+    /// as long, until the process that has more than its share ends some.
     pub max_handshakes: Option<usize>,
     /// Maximum number of such connections of one peer. Defaults to half of
     /// [`max_handshakes`](Self::max_handshakes), or 8 if that is more.
@@ -133,18 +134,6 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// Returns the limits of one of several processes that share the connections: each has its share of the
-    /// handshakes. All others are limits of each connection, or of the quota that they share.
-    pub fn shared_by(self, processes: usize) -> Self {
-        let (all, per_peer) = self.handshakes();
-        let share = |count: usize| Some(count.div_ceil(processes.max(1)));
-        Self {
-            max_handshakes: share(all),
-            max_handshakes_per_peer: share(per_peer),
-            ..self
-        }
-    }
-
     /// Returns how many handshakes may be under way: in all, and of each peer.
     pub(crate) fn handshakes(&self) -> (usize, usize) {
         let half = |of: usize, least: usize| of.div_ceil(2).max(least.min(of));
@@ -234,17 +223,6 @@ mod tests {
             ..limits(1_000)
         };
         assert_eq!(given.handshakes(), (100, 50));
-    }
-
-    #[test]
-    fn processes_share_the_handshakes() {
-        assert_eq!(limits(1_000).shared_by(3).handshakes(), (167, 84));
-        assert_eq!(limits(1_000).shared_by(0), limits(1_000).shared_by(1));
-        let given = Limits {
-            max_handshakes_per_peer: Some(1),
-            ..limits(1_000)
-        };
-        assert_eq!(given.shared_by(4).handshakes(), (125, 1));
     }
 
     fn most(limits: &Limits, peer: &str) -> Option<usize> {

@@ -2,6 +2,14 @@
 
 use std::net::IpAddr;
 
+/// Returns an address as a number: IPv4 as in an IPv4-mapped address.
+pub(crate) fn number_of(peer: IpAddr) -> u128 {
+    match peer {
+        IpAddr::V4(address) => address.to_ipv6_mapped().to_bits(),
+        IpAddr::V6(address) => address.to_bits(),
+    }
+}
+
 /// Returns the address that stands for the peer: that of its network, for IPv6.
 pub(crate) fn counted_as(peer: IpAddr, ipv6_prefix: u8) -> IpAddr {
     match peer.to_canonical() {

@@ -14,7 +14,7 @@ use std::num::NonZeroU32;
 use std::ops::Range;
 
 /// The first word: it identifies the memory of a quota, and the version of its layout.
-const MAGIC: u64 = u64::from_be_bytes(*b"evquota2");
+const MAGIC: u64 = u64::from_be_bytes(*b"evquota3");
 
 /// The largest number of connections: more than a machine has descriptors for.
 const MOST_CONNECTIONS: usize = 1 << 24;
@@ -29,7 +29,10 @@ mod setting {
     /// 0: no limit.
     pub const RATE: usize = 5;
     pub const HASH_KEYS: [usize; 2] = [6, 7];
-    /// 0: the limit is one of peers with a public address. Behind the state.
+    // Behind the state.
+    /// The limits of handshakes: in all, and of each peer.
+    pub const HANDSHAKES: [usize; 2] = [21, 22];
+    /// 0: the limit is one of peers with a public address.
     pub const LIMITS_ALL_PEERS: usize = 23;
 }
 
@@ -53,6 +56,8 @@ pub(super) mod state {
     pub const BUCKET: [usize; 2] = [15, 16];
     /// The member whose connection began last, and when: see [`table`](super::super::table).
     pub const LAST_BEGUN: usize = 17;
+    /// Number of handshakes under way.
+    pub const HANDSHAKES: usize = 18;
     /// The counts of past members: [`Count::ALL`](super::Count).
     pub const TOTALS: usize = 24;
 }
@@ -87,14 +92,16 @@ pub(super) enum Entry {
 pub(super) enum Peer {
     High = 0,
     Low = 1,
-    /// Number of its connections. 0: the place is free.
-    Count = 2,
+    /// Number of its connections that count against its limit.
+    Connections = 2,
+    /// Number of its handshakes under way. If both numbers are 0, the place is free.
+    Handshakes = 3,
 }
 
 const SLOTS: usize = 32;
 const SLOT: usize = 16;
 const ENTRY: usize = 3;
-const PEER: usize = 3;
+const PEER: usize = 4;
 
 /// The settings, as they were when they were checked: other processes cannot change this copy.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -104,6 +111,8 @@ pub(super) struct Layout {
     pub per_peer: Option<usize>,
     /// Whether that is a limit of all peers, rather than of those with a public address.
     pub limits_all_peers: bool,
+    /// How many handshakes may be under way: in all, and of each peer.
+    pub handshakes: [usize; 2],
     pub ipv6_prefix: u8,
     pub rate: Option<NonZeroU32>,
     /// Random, so that no peer can choose its place among the peers.
@@ -123,11 +132,13 @@ impl Layout {
             return invalid("a quota without members: at least 1 is required".to_owned());
         }
         let random = RandomState::new();
+        let handshakes = limits.handshakes();
         Ok(Self {
             members,
             connections: limits.max_connections,
             per_peer: limits.max_connections_of_limited(),
             limits_all_peers: limits.max_connections_per_peer.is_some(),
+            handshakes: [handshakes.0, handshakes.1],
             ipv6_prefix: limits.peer_ipv6_prefix,
             rate,
             hash_keys: [0, 1].map(|index| random.hash_one(index)),
@@ -141,6 +152,9 @@ impl Layout {
         let per_peer = |most: usize| (most as u64).saturating_add(1);
         memory.set(setting::PER_PEER, self.per_peer.map_or(0, per_peer));
         memory.set(setting::LIMITS_ALL_PEERS, self.limits_all_peers.into());
+        for (word, most) in setting::HANDSHAKES.into_iter().zip(self.handshakes) {
+            memory.set(word, most as u64);
+        }
         memory.set(setting::IPV6_PREFIX, self.ipv6_prefix.into());
         memory.set(setting::RATE, self.rate.map_or(0, |rate| rate.get().into()));
         for (word, key) in setting::HASH_KEYS.into_iter().zip(self.hash_keys) {
@@ -167,6 +181,8 @@ impl Layout {
             connections: memory.get(setting::CONNECTIONS).try_into().ok()?,
             per_peer: per_peer.map(|most| usize::try_from(most).unwrap_or(usize::MAX)),
             limits_all_peers: memory.get(setting::LIMITS_ALL_PEERS) != 0,
+            handshakes: setting::HANDSHAKES
+                .map(|word| usize::try_from(memory.get(word)).unwrap_or(usize::MAX)),
             ipv6_prefix: memory.get(setting::IPV6_PREFIX).try_into().ok()?,
             rate: NonZeroU32::new(memory.get(setting::RATE).try_into().ok()?),
             hash_keys: setting::HASH_KEYS.map(|word| memory.get(word)),
@@ -193,13 +209,9 @@ impl Layout {
         first..first + UsageTable::WORDS
     }
 
-    /// Returns the number of places for peers: a power of two, of which at most half is in use. None if
-    /// peers are not counted.
+    /// Returns the number of places for peers: a power of two, of which at most half is in use.
     pub fn peers(&self) -> usize {
-        match self.per_peer {
-            Some(_) => (2 * self.connections).next_power_of_two(),
-            None => 0,
-        }
+        (2 * self.connections).next_power_of_two()
     }
 
     pub fn slot(&self, member: u16, word: Slot) -> usize {

@@ -5,7 +5,7 @@ use super::layout::Slot;
 use super::peers::hash;
 use super::table::Table;
 use super::{Quota, balance, now};
-use crate::limits::{LogWords, UsageTable};
+use crate::limits::{LogWords, UsageTable, number_of};
 use crate::served::Count;
 use std::fmt;
 use std::net::IpAddr;
@@ -61,6 +61,34 @@ impl Member {
         let limit = layout.per_peer.or(Some(usize::MAX));
         let limit = limit.filter(|_| layout.limits_all_peers);
         (limit, layout.ipv6_prefix)
+    }
+
+    /// Returns how many handshakes may be under way in all processes: in all, and of each peer.
+    pub(crate) fn max_handshakes(&self) -> (usize, usize) {
+        let [all, of_peer] = self.0.quota.0.table.layout.handshakes;
+        (all.max(1), of_peer.max(1))
+    }
+
+    /// Returns how many handshakes are under way in all processes.
+    pub(crate) fn handshakes(&self) -> usize {
+        self.0.quota.0.table.handshakes()
+    }
+
+    /// Returns how many of these are of this peer.
+    pub(crate) fn handshakes_of(&self, peer: IpAddr) -> usize {
+        let session = self.0.quota.0.table.lock(self.0.number);
+        session.handshakes_of(number_of(peer))
+    }
+
+    /// Returns how many processes have connections, or accept them.
+    pub(crate) fn processes(&self) -> usize {
+        let table = &self.0.quota.0.table;
+        let serves = |member: &u16| {
+            let has = |word| table.of_slot(*member, word) != 0;
+            has(Slot::Open) || has(Slot::Accepting)
+        };
+        let serving = (0..table.layout.members).filter(serves);
+        serving.count().max(1)
     }
 
     /// Returns how many connections all processes accept per second.
@@ -208,18 +236,28 @@ impl Permit {
     /// Counts the connection as one of this peer. Returns false if the peer has the maximum already.
     pub fn count_peer(&self, peer: IpAddr) -> bool {
         let Inner { quota, number, .. } = &*self.member.0;
-        let peer = match peer {
-            IpAddr::V4(address) => address.to_ipv6_mapped(),
-            IpAddr::V6(address) => address,
-        };
         let mut session = quota.0.table.lock(*number);
-        session.count_peer(*number, self.entry, peer.to_bits())
+        session.count_peer(*number, self.entry, number_of(peer))
     }
 
     /// Removes the connection from its peer's count.
     pub fn forget_peer(&self) {
         let Inner { quota, number, .. } = &*self.member.0;
         quota.0.table.lock(*number).forget_peer(*number, self.entry);
+    }
+
+    /// Counts the connection's handshake: as one of this peer, if that is known.
+    pub fn begin_handshake(&self, peer: Option<IpAddr>) {
+        let Inner { quota, number, .. } = &*self.member.0;
+        let mut session = quota.0.table.lock(*number);
+        session.begin_handshake(*number, self.entry, peer.map(number_of));
+    }
+
+    /// Removes the connection's handshake from the counts.
+    pub fn end_handshake(&self) {
+        let Inner { quota, number, .. } = &*self.member.0;
+        let mut session = quota.0.table.lock(*number);
+        session.end_handshake(*number, self.entry);
     }
 }
 

@@ -1,4 +1,4 @@
-//! How many connections each peer has, over all members: a hash table with linear probing.
+//! How many connections and handshakes each peer has, over all members: a hash table with linear probing.
 //!
 //! It is derived from the entries of the [`table`](super::table), and used by the holder of the lock only.
 //! Whatever is in the memory, each call visits each place at most once.
@@ -8,6 +8,24 @@ use super::table::Table;
 
 pub(super) struct Peers<'a>(&'a Table);
 
+/// What is counted of a peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Counted {
+    Connections,
+    Handshakes,
+}
+
+impl Counted {
+    const ALL: [Self; 2] = [Self::Connections, Self::Handshakes];
+
+    fn word(self) -> Peer {
+        match self {
+            Self::Connections => Peer::Connections,
+            Self::Handshakes => Peer::Handshakes,
+        }
+    }
+}
+
 impl<'a> Peers<'a> {
     pub fn of(table: &'a Table) -> Self {
         Self(table)
@@ -15,53 +33,53 @@ impl<'a> Peers<'a> {
 
     pub fn clear(&self) {
         for place in 0..self.places() {
-            self.set_count(place, 0);
+            self.set_counts(place, [0; 2]);
         }
     }
 
-    /// Returns how many connections the peer has.
-    pub fn count(&self, peer: u128) -> u64 {
-        self.find(peer).map_or(0, |place| self.count_at(place))
+    /// Returns how many the peer has of these.
+    pub fn count(&self, peer: u128, what: Counted) -> u64 {
+        self.find(peer)
+            .map_or(0, |place| self.get(place, what.word()))
     }
 
-    /// Adds a connection of the peer. Returns false if no place is free, which only damaged memory causes: at
+    /// Adds one to a count of the peer. Returns false if no place is free, which only damaged memory causes: at
     /// most half of them are in use.
-    pub fn add(&self, peer: u128) -> bool {
+    pub fn add(&self, peer: u128, what: Counted) -> bool {
         let Some(place) = self.find(peer) else {
             return false;
         };
-        let count = self.count_at(place);
-        if count == 0 {
+        if self.is_free(place) {
             self.set_key(place, peer);
         }
-        self.set_count(place, count.saturating_add(1));
+        let count = self.get(place, what.word());
+        self.set(place, what.word(), count.saturating_add(1));
         true
     }
 
-    /// Removes a connection of the peer.
-    pub fn remove(&self, peer: u128) {
-        let Some(place) = self.find(peer) else {
+    /// Takes one off a count of the peer.
+    pub fn remove(&self, peer: u128, what: Counted) {
+        let Some(place) = self.find(peer).filter(|place| !self.is_free(*place)) else {
             return;
         };
-        match self.count_at(place) {
-            0 => {}
-            1 => self.close_gap(place),
-            count => self.set_count(place, count - 1),
+        let count = self.get(place, what.word());
+        self.set(place, what.word(), count.saturating_sub(1));
+        if self.is_free(place) {
+            self.close_gap(place);
         }
     }
 
     /// Returns the place of the peer, or the one that it would get.
     fn find(&self, peer: u128) -> Option<usize> {
         self.from(self.home(peer))
-            .find(|&place| self.count_at(place) == 0 || self.key(place) == peer)
+            .find(|&place| self.is_free(place) || self.key(place) == peer)
     }
 
     /// Frees a place, and moves the following peers forward as far as linear probing allows.
     fn close_gap(&self, mut gap: usize) {
         let last = self.places() - 1;
         for place in self.from(gap).skip(1) {
-            let count = self.count_at(place);
-            if count == 0 {
+            if self.is_free(place) {
                 break;
             }
             let key = self.key(place);
@@ -69,11 +87,11 @@ impl<'a> Peers<'a> {
             let from_gap = place.wrapping_sub(gap) & last;
             if from_home >= from_gap {
                 self.set_key(gap, key);
-                self.set_count(gap, count);
+                self.set_counts(gap, self.counts(place));
                 gap = place;
             }
         }
-        self.set_count(gap, 0);
+        self.set_counts(gap, [0; 2]);
     }
 
     /// Returns all places, beginning with this one.
@@ -91,12 +109,18 @@ impl<'a> Peers<'a> {
         self.0.layout.peers()
     }
 
-    fn count_at(&self, place: usize) -> u64 {
-        self.get(place, Peer::Count)
+    fn is_free(&self, place: usize) -> bool {
+        self.counts(place) == [0; 2]
     }
 
-    fn set_count(&self, place: usize, count: u64) {
-        self.set(place, Peer::Count, count);
+    fn counts(&self, place: usize) -> [u64; 2] {
+        Counted::ALL.map(|what| self.get(place, what.word()))
+    }
+
+    fn set_counts(&self, place: usize, counts: [u64; 2]) {
+        for (what, count) in Counted::ALL.into_iter().zip(counts) {
+            self.set(place, what.word(), count);
+        }
     }
 
     fn key(&self, place: usize) -> u128 {

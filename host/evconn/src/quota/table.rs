@@ -5,22 +5,23 @@
 //! are derived from the entries, and valid only while nobody holds the lock: they are rebuilt after the lock
 //! was taken away from its holder.
 
+mod counts;
+
 use super::layout::{Entry, Layout, Slot, state};
 use super::lock::{Holder, Locked, Subject, Terms, holder, lock};
 use super::memory::Memory;
 use super::peers::Peers;
 use crate::limits::Bucket;
 use crate::served::Count;
+use counts::{HANDSHAKE, counted};
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-/// The bits of an entry's owner: the number of the member plus 1, or 0 if it is free; and flags.
+/// The bits of an entry's owner: the number of the member plus 1, or 0 if it is free; and flags, more of which are in
+/// [`counts`].
 const MEMBER: u64 = (1 << 20) - 1;
 /// It is a connection, rather than a permit for one.
 const CONNECTION: u64 = 1 << 20;
-/// Its peer is known and counted.
-const COUNTED: u64 = 1 << 21;
-
 /// How long a member waits for another one that was stopped while it held the lock. The supervisor, which
 /// kills that one, is faster.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -146,6 +147,11 @@ impl Table {
         self.at_most_all(self.memory.get(self.layout.slot(member, word)))
     }
 
+    /// Returns how many handshakes are under way.
+    pub fn handshakes(&self) -> usize {
+        self.at_most_all(self.memory.get(state::HANDSHAKES))
+    }
+
     fn at_most_all(&self, count: u64) -> usize {
         usize::try_from(count).map_or(self.layout.connections, |count| {
             count.min(self.layout.connections)
@@ -201,37 +207,6 @@ impl Session<'_> {
         number
     }
 
-    /// Counts a connection of this peer. Returns false if the peer has the maximum already.
-    pub fn count_peer(&mut self, member: u16, entry: u32, peer: u128) -> bool {
-        let (table, entry) = (self.table, entry as usize);
-        let Some(most) = table.layout.per_peer else {
-            return true;
-        };
-        let peers = Peers::of(table);
-        if peers.count(peer) >= most as u64 {
-            return false;
-        }
-        let word = self.owner(entry);
-        if word & MEMBER == owner(member) && word & COUNTED == 0 {
-            self.set_peer(entry, peer);
-            self.set_owner(entry, word | COUNTED);
-            if !peers.add(peer) {
-                self.rebuild();
-            }
-        }
-        true
-    }
-
-    /// Removes the connection from its peer's count.
-    pub fn forget_peer(&mut self, member: u16, entry: u32) {
-        let entry = entry as usize;
-        let word = self.owner(entry);
-        if word & MEMBER == owner(member) && word & COUNTED != 0 {
-            self.set_owner(entry, word & !COUNTED);
-            self.take_off(entry);
-        }
-    }
-
     /// Frees entries of a member.
     pub fn free(&mut self, member: u16, entries: &[u32], now: u64) -> Ring {
         let mut ended = 0;
@@ -242,9 +217,7 @@ impl Session<'_> {
                 continue;
             }
             self.set_owner(entry, 0);
-            if word & COUNTED != 0 {
-                self.take_off(entry);
-            }
+            self.take_off(entry, word);
             ended += usize::from(word & CONNECTION != 0);
             freed += 1;
             self.push(entry);
@@ -349,7 +322,7 @@ impl Session<'_> {
         let peers = Peers::of(self.table);
         peers.clear();
         let mut of_members = vec![(0, 0); layout.members.into()];
-        let (mut free, mut open) = (0, 0);
+        let (mut free, mut open, mut handshakes) = (0, 0, 0);
         // In reverse order, so that the first one is taken first.
         for entry in (0..layout.connections).rev() {
             let word = self.owner(entry);
@@ -365,11 +338,13 @@ impl Session<'_> {
             *entries += 1;
             *connections += is_open;
             open += is_open;
-            if word & COUNTED != 0 && layout.per_peer.is_some() {
-                peers.add(self.peer(entry));
+            handshakes += u64::from(word & HANDSHAKE != 0);
+            for what in counted(word) {
+                peers.add(self.peer(entry), what);
             }
         }
         memory.set(state::FREE, free as u64);
+        memory.set(state::HANDSHAKES, handshakes);
         memory.set(state::OPEN, open as u64);
         for (member, (entries, connections)) in (0..).zip(of_members) {
             self.set_slot(member, Slot::Entries, entries);
@@ -407,13 +382,6 @@ impl Session<'_> {
                 memory.set(state::FREE, free as u64 + 1);
             }
             _ => self.rebuild(),
-        }
-    }
-
-    /// Removes a connection from the count of its peer.
-    fn take_off(&mut self, entry: usize) {
-        if self.table.layout.per_peer.is_some() {
-            Peers::of(self.table).remove(self.peer(entry));
         }
     }
 

@@ -3,7 +3,7 @@
 //! A connection that has used a lot goes to the background. Its peer could begin another one instead: so a new
 //! connection starts with what its peer has used.
 
-use crate::limits::UsageTable;
+use crate::limits::{UsageTable, number_of};
 #[cfg(unix)]
 use crate::quota::Member;
 use crate::runtime::Payer;
@@ -65,12 +65,8 @@ impl Accounts {
 
     /// Returns the account of a peer: of an address, or of the network that stands for it.
     pub fn of(&self, peer: IpAddr) -> PeerAccount {
-        let peer = match peer {
-            IpAddr::V4(address) => address.to_ipv6_mapped(),
-            IpAddr::V6(address) => address,
-        };
         PeerAccount {
-            peer: self.0.table.hash(peer.to_bits()),
+            peer: self.0.table.hash(number_of(peer)),
             accounts: self.clone(),
         }
     }

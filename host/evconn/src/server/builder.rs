@@ -132,6 +132,8 @@ impl ServerBuilder {
     /// Makes the server part of a [`Quota`](crate::Quota), which several processes share. These limits are
     /// the quota's then, for all processes together: [`max_connections`](Limits::max_connections),
     /// [`max_connections_per_peer`](Limits::max_connections_per_peer),
+    /// [`max_handshakes`](Limits::max_handshakes),
+    /// [`max_handshakes_per_peer`](Limits::max_handshakes_per_peer),
     /// [`peer_ipv6_prefix`](Limits::peer_ipv6_prefix), and the [`accept_rate`](Self::accept_rate) if the
     /// quota has one. The host requires capacity for the connections of this member only. In the log, the numbers of
     /// connections are unique in all processes. [`ServerHandle::served`] and [`ServerHandle::open`] return

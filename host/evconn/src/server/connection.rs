@@ -5,6 +5,7 @@ use super::cuts::Cuts;
 use super::end::End;
 use super::peers::PeerConnection;
 use crate::runtime::Meter;
+use crate::service::Instances;
 use crate::sockets::{Endpoint, Peer};
 use std::pin::pin;
 use std::sync::Arc;
@@ -23,54 +24,30 @@ pub(super) async fn serve(server: Arc<Connections>, accepted: Accepted) {
         number,
         endpoint,
         slot,
-    } = accepted;
-    tracing::debug!(number, peer = %Peer::of(&endpoint), "connection accepted");
+    } = &accepted;
+    tracing::debug!(number, peer = %Peer::of(endpoint), "connection accepted");
     let meter = Arc::new(Meter::new(server.limits().cpu_timeout));
     let end = {
         let limits = server.limits();
         let instances = server.instances();
-        let ingress = instances.service().ingress();
-        let mut guard = Guard::new(&endpoint);
+        let mut guard = Guard::new(endpoint);
         let peer_gone = pin!(endpoint.plain().failed());
-        let mut cuts = Cuts::new(&server.watch, &endpoint, peer_gone, &limits);
+        let mut cuts = Cuts::new(&server.watch, endpoint, peer_gone, &limits);
         // The connection counts against the limit of its peer until its last byte.
         let mut counted = None;
 
         let served = cuts.unless(async {
             // Registered: wherever its guest continues to run, it is woken on this worker.
             endpoint.register().map_err(End::NoEventLoop)?;
-            // Ingress: a proxy announces the peer, which is checked before it can start a TLS handshake.
-            if ingress.has_proxy() {
-                server.handshake(None, ingress.identify(&endpoint)).await?;
-            }
-            counted = admit(&server, &endpoint, &slot)?;
+            // Identified: a proxy announces the peer, which is checked before it can start a TLS handshake.
+            identify(&server, &instances, &accepted).await?;
+            counted = admit(&server, endpoint, slot)?;
             // All that follows is charged to the connection and its peer, and continues in the background if they
             // have used a lot.
-            charge_peer(&server, &endpoint, &meter);
-            let background = instances.service().host().background();
-            if let Some(handshake) = ingress.handshake(&endpoint) {
-                let peer = endpoint
-                    .has_peer_address()
-                    .then(|| endpoint.peer_address().ip());
-                let step = async {
-                    let session = background.run(handshake, &meter).await?;
-                    session.encrypt(&endpoint);
-                    Ok(())
-                };
-                server.handshake(peer, step).await?;
-            }
-            // Instantiated and handled. The slot is held by the guest's task, which may be in the
-            // background.
-            let guest = Arc::clone(&instances).serve(
-                Arc::clone(&slot),
-                slot.kept_permit(),
-                Arc::clone(&endpoint),
-                number,
-                Arc::clone(&meter),
-            );
-            let handled = background.run(Box::pin(guest), &meter).await;
-            background.note_end(&meter);
-            handled.map_err(|failure| End::of_failure(failure, &endpoint))
+            charge_peer(&server, endpoint, &meter);
+            encrypt(&server, &instances, &accepted, &meter).await?;
+            // Instantiated and handled.
+            handle(&instances, &accepted, &meter).await
         });
         let end = match served.await {
             Ok(Ok(())) => End::Done,
@@ -83,17 +60,24 @@ pub(super) async fn serve(server: Arc<Connections>, accepted: Accepted) {
             Err(cut) => end.or(cut),
         }
     };
-    server.counters.end(end.kind());
-    end.log(number, &Peer::of(&endpoint), &server.log);
-    tracing::debug!(
-        number,
-        cpu_time = ?meter.used(),
-        moved_to_background = meter.moves(),
-        "connection accounted for"
-    );
+    record(&server, &accepted, &end, &meter).await;
     // In this order: the next connection is accepted after this one is closed.
-    drop(endpoint);
-    drop(slot);
+    drop(accepted.endpoint);
+    drop(accepted.slot);
+}
+
+/// Waits until a proxy has announced the peer, if there is one.
+async fn identify(
+    server: &Connections,
+    instances: &Instances,
+    accepted: &Accepted,
+) -> Result<(), End> {
+    let ingress = instances.service().ingress();
+    if !ingress.has_proxy() {
+        return Ok(());
+    }
+    let step = ingress.identify(&accepted.endpoint);
+    server.handshake(None, &accepted.slot, step).await
 }
 
 /// Has the peer of a connection pay for it, now that the peer is known.
@@ -102,6 +86,69 @@ fn charge_peer(server: &Connections, endpoint: &Endpoint, meter: &Meter) {
         let peer = endpoint.peer_address().ip();
         meter.set_payer(Box::new(server.account_of(peer)));
     }
+}
+
+/// Encrypts a connection, if the service has a certificate.
+async fn encrypt(
+    server: &Connections,
+    instances: &Instances,
+    accepted: &Accepted,
+    meter: &Arc<Meter>,
+) -> Result<(), End> {
+    let (service, endpoint) = (instances.service(), &accepted.endpoint);
+    let Some(handshake) = service.ingress().handshake(endpoint) else {
+        return Ok(());
+    };
+    let peer = endpoint
+        .has_peer_address()
+        .then(|| endpoint.peer_address().ip());
+    let step = async {
+        let background = service.host().background();
+        let session = background.run(handshake, meter).await?;
+        session.encrypt(endpoint);
+        Ok(())
+    };
+    server.handshake(peer, &accepted.slot, step).await
+}
+
+/// Has an instance handle a connection. The slot is held by the guest's task, which may be in the background.
+async fn handle(
+    instances: &Arc<Instances>,
+    accepted: &Accepted,
+    meter: &Arc<Meter>,
+) -> Result<(), End> {
+    let Accepted {
+        number,
+        endpoint,
+        slot,
+    } = accepted;
+    let guest = Arc::clone(instances).serve(
+        Arc::clone(slot),
+        slot.kept_permit(),
+        Arc::clone(endpoint),
+        *number,
+        Arc::clone(meter),
+    );
+    let background = instances.service().host().background();
+    let handled = background.run(Box::pin(guest), meter).await;
+    background.note_end(meter);
+    handled.map_err(|failure| End::of_failure(failure, endpoint))
+}
+
+/// Counts and logs how a connection has ended.
+async fn record(server: &Connections, accepted: &Accepted, end: &End, meter: &Meter) {
+    let Accepted {
+        number, endpoint, ..
+    } = accepted;
+    server.counters.end(end.kind());
+    end.prepare().await;
+    end.log(*number, &Peer::of(endpoint), &server.log);
+    tracing::debug!(
+        number,
+        cpu_time = ?meter.used(),
+        moved_to_background = meter.moves(),
+        "connection accounted for"
+    );
 }
 
 /// Checks whether the peer may be served, and counts its connection if it may.

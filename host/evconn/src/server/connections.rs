@@ -53,7 +53,7 @@ impl Connections {
         counters: Arc<Counters>,
         log: Arc<LogBudget>,
     ) -> Self {
-        let handshakes = Handshakes::new(&limits, capacity(&permits, &limits));
+        let handshakes = Handshakes::new(&limits, &permits);
         Self {
             limits,
             peers,
@@ -139,10 +139,12 @@ impl Connections {
     pub async fn handshake(
         &self,
         peer: Option<IpAddr>,
+        slot: &Slot,
         step: impl Future<Output = Result<(), Refused>>,
     ) -> Result<(), End> {
         let peer = peer.map(|peer| counted_as(peer, self.limits.peer_ipv6_prefix));
-        let limited = self.handshakes.run(peer, || self.is_full(), step);
+        let permit = slot.permit.clone();
+        let limited = self.handshakes.run(peer, permit, || self.is_full(), step);
         // Boxed, since what it consists of is not needed later.
         Box::pin(limited).await
     }

@@ -79,6 +79,15 @@ impl End {
         }
     }
 
+    /// Prepares what takes long to make for the log, on another thread.
+    pub async fn prepare(&self) {
+        if let Self::Failed(failure) = self
+            && let Some(trap) = failure.trap()
+        {
+            trap.prepare_backtrace().await;
+        }
+    }
+
     /// Logs the end, as far as the log budget allows it. What peers and guests regularly do is information; what a
     /// guest should not do is a warning.
     pub fn log(&self, number: u64, peer: &Peer, budget: &LogBudget) {

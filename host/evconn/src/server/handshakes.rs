@@ -6,32 +6,38 @@
 //! rate at which it begins new ones; an honest client, even one behind the same address, loses its handshake only if
 //! it takes longer than that. (nginx ends its oldest idle connections likewise. Refusing new connections at random,
 //! as sshd does, or letting them wait would keep honest clients out for as long as the flood lasts.)
+//!
+//! If several processes share a quota, the limits are those of all of them, and each ends handshakes of its own:
+//! as long as it has more than its share of the limit, so that no process has to end the only ones that it has
+//! because of those in others. A process that gets no further handshakes does the same for those that last.
 
 use super::end::End;
 use crate::ingress::Refused;
 use crate::limits::Limits;
+use crate::listener::{Permit, PermitSource};
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::future::{Future, pending};
 use std::net::IpAddr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::sleep;
 
-/// How long a handshake may take while no permit is free for others: more than an honest one takes, even over a
-/// satellite or after a lost packet.
+/// How long a handshake may take while no permit is free for others, or while other processes have begun too many:
+/// more than an honest one takes, even over a satellite or after a lost packet.
 const SCARCE: Duration = Duration::from_secs(3);
 
 /// Whose handshake it is: a peer's address or network. None: of peers without an address, or whose proxy has not
 /// announced them yet, which are not limited one by one.
 type Peer = Option<IpAddr>;
 
-/// The handshakes of a server that are under way.
+/// The handshakes of a process that are under way.
 pub(super) struct Handshakes {
     max: usize,
     per_peer: usize,
+    permits: PermitSource,
     state: Mutex<State>,
 }
 
@@ -49,6 +55,28 @@ struct State {
 struct Handshake {
     peer: Peer,
     cut: oneshot::Sender<Crowded>,
+    /// Dropped when it ends, or is ended.
+    _counted: Counted,
+}
+
+/// A handshake that counts in the quota, if there is one, until this is dropped.
+struct Counted(Option<Arc<Permit>>);
+
+impl Counted {
+    fn new(peer: Peer, permit: Option<Arc<Permit>>) -> Self {
+        if let Some(permit) = &permit {
+            permit.begin_handshake(peer);
+        }
+        Self(permit)
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        if let Some(permit) = &self.0 {
+            permit.end_handshake();
+        }
+    }
 }
 
 /// Why a handshake was ended for the sake of others.
@@ -67,12 +95,12 @@ impl fmt::Display for Crowded {
         match self {
             Self::OfPeer(most) => write!(
                 f,
-                "its peer has begun another handshake, and may have {most} under way in a process \
+                "its peer has begun another handshake, and may have {most} under way \
                  (--max-handshakes-per-peer; in the library, Limits::max_handshakes_per_peer)"
             ),
             Self::InAll(most) => write!(
                 f,
-                "another handshake has begun, and {most} may be under way in a process, of which its peer has the most \
+                "another handshake has begun, and {most} may be under way, of which its peer has the most \
                  (--max-handshakes; in the library, Limits::max_handshakes)"
             ),
             Self::NoPermits => write!(
@@ -85,16 +113,13 @@ impl fmt::Display for Crowded {
 }
 
 impl Handshakes {
-    /// Limits handshakes for a process that can have `capacity` connections.
-    pub fn new(limits: &Limits, capacity: usize) -> Self {
-        let of_process = Limits {
-            max_connections: capacity,
-            ..*limits
-        };
-        let (max, per_peer) = of_process.handshakes();
+    /// Limits the handshakes of this process, or of all that share its quota.
+    pub fn new(limits: &Limits, permits: &PermitSource) -> Self {
+        let (max, per_peer) = permits.max_handshakes(limits);
         Self {
             max,
             per_peer,
+            permits: permits.clone(),
             state: Mutex::default(),
         }
     }
@@ -103,10 +128,11 @@ impl Handshakes {
     pub async fn run(
         &self,
         peer: Peer,
+        permit: Option<Arc<Permit>>,
         is_full: impl Fn() -> bool,
         step: impl Future<Output = Result<(), Refused>>,
     ) -> Result<(), End> {
-        let (_under_way, cut) = self.begin(peer);
+        let (_under_way, cut) = self.begin(peer, permit);
         tokio::select! {
             biased;
             done = step => Ok(done?),
@@ -115,25 +141,24 @@ impl Handshakes {
                 // It is kept for as long as this runs.
                 Err(_) => pending().await,
             }),
-            () = scarcity(is_full) => Err(End::Crowded(Crowded::NoPermits)),
+            () = self.scarcity(peer, is_full) => Err(End::Crowded(Crowded::NoPermits)),
         }
     }
 
     /// Counts a handshake, and ends those that are too many with it.
-    fn begin(&self, peer: Peer) -> (UnderWay<'_>, oneshot::Receiver<Crowded>) {
+    fn begin(
+        &self,
+        peer: Peer,
+        permit: Option<Arc<Permit>>,
+    ) -> (UnderWay<'_>, oneshot::Receiver<Crowded>) {
         let (cut, is_cut) = oneshot::channel();
         let mut state = self.state();
-        if peer.is_some() {
-            while state.count(peer) >= self.per_peer {
-                state.end_oldest(peer, Crowded::OfPeer(self.per_peer));
-            }
-        }
-        while state.all.len() >= self.max
-            && let Some((_, _, greediest)) = state.ranking.last().copied()
-        {
-            state.end_oldest(greediest, Crowded::InAll(self.max));
-        }
-        let number = state.insert(Handshake { peer, cut });
+        let number = state.insert(Handshake {
+            peer,
+            cut,
+            _counted: Counted::new(peer, permit),
+        });
+        self.end_excess(&mut state, peer, 1);
         let under_way = UnderWay {
             handshakes: self,
             number,
@@ -141,19 +166,43 @@ impl Handshakes {
         (under_way, is_cut)
     }
 
+    /// Waits until a handshake has taken too long for a server without free permits.
+    async fn scarcity(&self, peer: Peer, is_full: impl Fn() -> bool) {
+        loop {
+            sleep(SCARCE).await;
+            if is_full() {
+                return;
+            }
+            // Others may have begun in processes that had less than their share.
+            self.end_excess(&mut self.state(), peer, 0);
+        }
+    }
+
+    /// Ends the oldest ones of this peer, and of the one with the most, while there are too many and this process has
+    /// more than its share of them, and more than `least`.
+    fn end_excess(&self, state: &mut State, peer: Peer, least: usize) {
+        while peer.is_some() && self.is_excess(self.per_peer, state.count(peer), peer, least) {
+            state.end_oldest(peer, Crowded::OfPeer(self.per_peer));
+        }
+        while self.is_excess(self.max, state.all.len(), None, least)
+            && let Some((_, _, greediest)) = state.ranking.last().copied()
+        {
+            state.end_oldest(greediest, Crowded::InAll(self.max));
+        }
+    }
+
+    /// Returns whether handshakes are too many, of a peer or in all, and this process, which has `own` of them, is to
+    /// end one.
+    fn is_excess(&self, most: usize, own: usize, peer: Peer, least: usize) -> bool {
+        match self.permits.handshakes(peer) {
+            None => own > most,
+            Some(all) => all > most && own > least.max(most / self.permits.processes()),
+        }
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         // Nothing in there panics halfway.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Waits until a handshake has taken too long for a server without free permits.
-async fn scarcity(is_full: impl Fn() -> bool) {
-    loop {
-        sleep(SCARCE).await;
-        if is_full() {
-            return;
-        }
     }
 }
 
@@ -221,24 +270,29 @@ impl Drop for UnderWay<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tokio::sync::Semaphore;
 
     const ALL: usize = 6;
     const PER_PEER: usize = 4;
 
-    fn handshakes() -> Handshakes {
-        let limits = Limits {
+    fn limits() -> Limits {
+        Limits {
             max_handshakes: Some(ALL),
             max_handshakes_per_peer: Some(PER_PEER),
             ..Limits::default()
-        };
-        Handshakes::new(&limits, 1_000)
+        }
+    }
+
+    fn handshakes() -> Handshakes {
+        let permits = PermitSource::Local(Arc::new(Semaphore::new(0)));
+        Handshakes::new(&limits(), &permits)
     }
 
     type Begun<'a> = (UnderWay<'a>, oneshot::Receiver<Crowded>);
 
     fn begin(handshakes: &Handshakes, peer: u8, count: usize) -> Vec<Begun<'_>> {
         let peer = Some(IpAddr::from([192, 0, 2, peer]));
-        (0..count).map(|_| handshakes.begin(peer)).collect()
+        (0..count).map(|_| handshakes.begin(peer, None)).collect()
     }
 
     /// Why each of them was ended, in the order in which they began.
@@ -289,7 +343,7 @@ mod tests {
     #[test]
     fn peers_without_an_address_are_limited_in_all() {
         let handshakes = handshakes();
-        let mut begun: Vec<_> = (0..ALL).map(|_| handshakes.begin(None)).collect();
+        let mut begun: Vec<_> = (0..ALL).map(|_| handshakes.begin(None, None)).collect();
         assert_eq!(ends(&mut begun), [None; ALL]);
         let mut known = begin(&handshakes, 1, 1);
         assert_eq!(ends(&mut begun)[0], Some(Crowded::InAll(ALL)));
@@ -305,8 +359,8 @@ mod tests {
         };
         let never = pending();
         let (slow, ended) = tokio::join!(
-            handshakes.run(None, || false, slow),
-            handshakes.run(None, || true, never),
+            handshakes.run(None, None, || false, slow),
+            handshakes.run(None, None, || true, never),
         );
         assert!(slow.is_ok());
         assert!(matches!(ended, Err(End::Crowded(Crowded::NoPermits))));
@@ -316,11 +370,15 @@ mod tests {
     #[tokio::test]
     async fn one_that_is_ended_stops() {
         let handshakes = handshakes();
-        let never = handshakes.run(None, || false, pending());
+        let never = handshakes.run(None, None, || false, pending());
         let later = async {
-            let _more: Vec<_> = (0..ALL).map(|_| handshakes.begin(None)).collect();
+            let _more: Vec<_> = (0..ALL).map(|_| handshakes.begin(None, None)).collect();
         };
         let (ended, ()) = tokio::join!(never, later);
         assert!(matches!(ended, Err(End::Crowded(Crowded::InAll(ALL)))));
     }
 }
+
+/// Several processes with one quota.
+#[cfg(all(test, unix))]
+mod shared;

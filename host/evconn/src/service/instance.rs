@@ -17,8 +17,10 @@ use wasmtime::{Store, UpdateDeadline};
 use wasmtime_wasi::I32Exit;
 
 /// The most bytes that a guest may pass to the host in a call, as lists and texts: for as long as these are
-/// copied, it is not interrupted. A list of UDP datagrams may have as many. What is written to a stream is not
-/// copied at once, so it is not limited.
+/// copied, it is not interrupted.
+///
+/// wasmtime 48 counts them before a function of the host is called, and the type of its error is private: a trap
+/// for this reason cannot be told from others, so the limit and the remedy are in the documentation only.
 const MOST_PASSED: usize = 1 << 20;
 
 /// The most handles of an instance's own resources, which components pass to each other, beside those of the

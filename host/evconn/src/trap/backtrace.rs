@@ -9,6 +9,9 @@ use wasmtime::{FrameInfo, WasmBacktrace};
 /// The most characters that are shown of a name.
 const NAME: usize = 200;
 
+/// The longest name that is demangled, in bytes: a guest's name can have 100,000.
+const MANGLED: usize = 4 << 10;
+
 /// A guest's stack at the trap: a line for each function, the innermost first. The engine's settings
 /// limit their number.
 pub(super) struct Backtrace<'a> {
@@ -49,10 +52,14 @@ fn write_function(f: &mut fmt::Formatter<'_>, frame: &FrameInfo) -> fmt::Result 
     let Some(name) = frame.func_name() else {
         return write!(f, "function {}", frame.func_index());
     };
-    match rustc_demangle::try_demangle(name) {
+    let demangled = match name.len() {
+        ..=MANGLED => rustc_demangle::try_demangle(name).ok(),
+        _ => None,
+    };
+    match demangled {
         // Without the hash.
-        Ok(name) => write!(f, "{}", Shown(format_args!("{name:#}"))),
-        Err(_) => write!(f, "{}", Shown(name)),
+        Some(name) => write!(f, "{}", Shown(format_args!("{name:#}"))),
+        None => write!(f, "{}", Shown(name)),
     }
 }
 

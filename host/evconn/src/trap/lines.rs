@@ -1,65 +1,39 @@
 //! Finds the source line of an instruction in DWARF's line tables, for all modules of a component.
 //!
-//! The guest's tables are not trusted. So they are read as a stream when a trap needs them, without
-//! recursion, and only what was requested is kept.
+//! The guest's tables are not trusted. So they are read as a stream, without recursion, and what is kept of them is
+//! bounded. They are read once, when the first trap needs them: into an [`Index`], in which each trap is looked up.
+
+mod index;
+mod tables;
 
 use crate::open_file;
-use gimli::{AttributeValue, DebugLine, DebugLineOffset, DebugLineStr, DebugStr, EndianSlice};
-use gimli::{IncompleteLineProgram, LineProgramHeader, LineRow, LineRows, LittleEndian};
+use index::Index;
 use std::fmt;
 use std::fs::File;
 use std::io;
-use std::ops::Range;
-use std::sync::{Arc, OnceLock};
-use wasmparser::{Encoding, Parser, Payload};
+use std::sync::Arc;
+use tables::{Module, with_tables};
+use tokio::sync::OnceCell;
+use tokio::task::spawn_blocking;
 
-/// The most bytes of line tables that are kept: reading as many takes some 20 ms.
-const LARGEST: usize = 4 << 20;
-
-/// The largest component that is read for its line tables, in bytes, when a trap needs them: the connections of the same
-/// thread wait meanwhile, some 10 ms.
+/// The largest component that is read for its line tables, in bytes.
 const LARGEST_COMPONENT: u64 = 32 << 20;
-
-/// The most bytes of a path that are kept.
-const PATH: usize = 1 << 10;
-
-/// The size of an address, in bytes: WebAssembly has 32-bit addresses here.
-const ADDRESS_SIZE: u8 = 4;
-
-type Slice<'a> = EndianSlice<'a, LittleEndian>;
 
 /// The line tables of a component. Cloning is cheap. By default, and for a component without debug
 /// information, there are none.
 #[derive(Clone, Default)]
 pub(crate) struct SourceLines(Option<Arc<Source>>);
 
+struct Source {
+    tables: Tables,
+    index: OnceCell<Index>,
+}
+
 /// Where the line tables come from.
-enum Source {
+enum Tables {
     Modules(Box<[Module]>),
-    /// A component, which is read when the first trap needs it.
-    File {
-        file: File,
-        modules: OnceLock<Box<[Module]>>,
-    },
-}
-
-/// The line tables of a module.
-#[derive(Default)]
-struct Module {
-    /// The range of its code section in the component.
-    code: Range<usize>,
-    /// The section `.debug_line`.
-    tables: Box<[u8]>,
-    /// `.debug_line_str` and `.debug_str`, with the paths of DWARF 5.
-    line_strings: Box<[u8]>,
-    strings: Box<[u8]>,
-}
-
-/// The sections with strings.
-#[derive(Clone, Copy)]
-struct Strings<'a> {
-    of_lines: DebugLineStr<Slice<'a>>,
-    of_all: DebugStr<Slice<'a>>,
+    /// A component.
+    File(File),
 }
 
 /// A position in the source.
@@ -72,69 +46,97 @@ pub(super) struct Place {
 }
 
 impl SourceLines {
-    /// Reads the line tables of a component's binary. If it is invalid there are none: compiling it
+    /// Takes the line tables of a component's binary. If it is invalid there are none: compiling it
     /// reports the error.
     pub fn of(component: &[u8]) -> Self {
         let modules = with_tables(component);
         match modules.is_empty() {
             true => Self::default(),
-            false => Self(Some(Arc::new(Source::Modules(modules)))),
+            false => Self::new(Tables::Modules(modules)),
         }
     }
 
     /// Returns the line tables of a component's binary, which is read when the first trap needs them.
     pub fn of_file(component: File) -> Self {
-        Self(Some(Arc::new(Source::File {
-            file: component,
-            modules: OnceLock::new(),
+        Self::new(Tables::File(component))
+    }
+
+    fn new(tables: Tables) -> Self {
+        Self(Some(Arc::new(Source {
+            tables,
+            index: OnceCell::new(),
         })))
     }
 
-    /// Returns the source positions of the instructions at these offsets in the component.
-    pub(super) fn places(&self, offsets: &[Option<usize>]) -> Vec<Option<Place>> {
-        let mut places = vec![None; offsets.len()];
-        for module in self.0.iter().flat_map(|source| source.modules()) {
-            let address = |offset: &Option<usize>| {
-                let offset = offset.filter(|offset| module.code.contains(offset))?;
-                Some((offset - module.code.start) as u64)
-            };
-            let mut search = Search::new(offsets.iter().map(address).collect(), &mut places);
-            if search.is_unfinished() {
-                // Errors are in the guest's tables: what was found before them is kept.
-                let _ = search.read(module);
+    /// Reads the line tables on a thread for blocking calls, unless they have been read: it takes up to some 100 ms.
+    pub async fn prepare(&self) {
+        let Some(source) = &self.0 else {
+            return;
+        };
+        let read = || {
+            let source = Arc::clone(source);
+            let read = spawn_blocking(move || source.tables.read());
+            async {
+                read.await.unwrap_or_else(|error| {
+                    tracing::warn!("traps are logged without source lines: {error}");
+                    Index::default()
+                })
             }
-        }
-        places
+        };
+        source.index.get_or_init(read).await;
+    }
+
+    /// Returns the source positions of the instructions at these offsets in the component. Reads the line tables,
+    /// unless they have been read.
+    pub(super) fn places(&self, offsets: &[Option<usize>]) -> Vec<Option<Place>> {
+        let index = self.0.as_ref().and_then(|source| source.index());
+        let place = |offset: &Option<usize>| index?.place((*offset)?);
+        offsets.iter().map(place).collect()
+    }
+
+    #[cfg(test)]
+    fn are_read(&self) -> bool {
+        let source = self.0.as_ref();
+        source.is_some_and(|source| source.index.initialized())
     }
 }
 
 impl fmt::Debug for SourceLines {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0.as_deref() {
+        match self.0.as_deref().map(|source| &source.tables) {
             None => f.write_str("SourceLines(none)"),
-            Some(Source::Modules(modules)) => {
+            Some(Tables::Modules(modules)) => {
                 write!(f, "SourceLines(of {} modules)", modules.len())
             }
-            Some(Source::File { .. }) => f.write_str("SourceLines(of a file)"),
+            Some(Tables::File(_)) => f.write_str("SourceLines(of a file)"),
         }
     }
 }
 
 impl Source {
-    fn modules(&self) -> &[Module] {
+    /// Returns the index, or None while another thread makes it.
+    fn index(&self) -> Option<&Index> {
+        if !self.index.initialized() {
+            // Another thread may have been faster.
+            let _ = self.index.set(self.tables.read());
+        }
+        self.index.get()
+    }
+}
+
+impl Tables {
+    fn read(&self) -> Index {
         match self {
-            Self::Modules(modules) => modules,
-            Self::File { file, modules } => modules.get_or_init(|| {
-                read(file).map_or_else(
-                    |error| {
-                        tracing::warn!(
-                            "traps are logged without source lines: cannot read the component: {error}"
-                        );
-                        Box::default()
-                    },
-                    |component| with_tables(&component),
-                )
-            }),
+            Self::Modules(modules) => Index::of(modules),
+            Self::File(file) => match read(file) {
+                Ok(component) => Index::of(&with_tables(&component)),
+                Err(error) => {
+                    tracing::warn!(
+                        "traps are logged without source lines: cannot read the component: {error}"
+                    );
+                    Index::default()
+                }
+            },
         }
     }
 }
@@ -149,183 +151,5 @@ fn read(file: &File) -> io::Result<Vec<u8>> {
     }
 }
 
-/// Returns the modules that have line tables, unless these are too large to be kept.
-fn with_tables(component: &[u8]) -> Box<[Module]> {
-    let mut modules = modules(component);
-    modules.retain(|module| !module.tables.is_empty());
-    let size: usize = modules.iter().map(|module| module.tables.len()).sum();
-    if size > LARGEST {
-        tracing::debug!(
-            "traps are logged without source lines: {size} bytes of line tables are too many"
-        );
-        return Box::default();
-    }
-    modules.into()
-}
-
-fn modules(component: &[u8]) -> Vec<Module> {
-    let mut modules = Vec::new();
-    let payloads = Parser::new(0).parse_all(component);
-    for payload in payloads.map_while(Result::ok) {
-        match (payload, modules.last_mut()) {
-            (
-                Payload::Version {
-                    encoding: Encoding::Module,
-                    ..
-                },
-                _,
-            ) => {
-                modules.push(Module::default());
-            }
-            (Payload::CodeSectionStart { range, .. }, Some(module)) => module.code = range,
-            (Payload::CustomSection(section), Some(module)) => match section.name() {
-                ".debug_line" => module.tables = section.data().into(),
-                ".debug_line_str" => module.line_strings = limited(section.data()),
-                ".debug_str" => module.strings = limited(section.data()),
-                _ => {}
-            },
-            _ => {}
-        }
-    }
-    modules
-}
-
-/// Returns a copy of a section, unless it is too large to be kept.
-fn limited(section: &[u8]) -> Box<[u8]> {
-    match section.len() {
-        0..=LARGEST => section.into(),
-        _ => Box::default(),
-    }
-}
-
-/// A search for the rows of some addresses.
-struct Search<'a> {
-    addresses: Vec<Option<u64>>,
-    /// The lowest and the highest of them.
-    bounds: Option<(u64, u64)>,
-    places: &'a mut [Option<Place>],
-}
-
-/// A row applies to the addresses from its own up to the next row's.
-struct Row {
-    address: u64,
-    file: u64,
-    line: u64,
-    column: u64,
-}
-
-impl<'a> Search<'a> {
-    fn new(addresses: Vec<Option<u64>>, places: &'a mut [Option<Place>]) -> Self {
-        let known = || addresses.iter().flatten().copied();
-        Self {
-            bounds: known().min().zip(known().max()),
-            addresses,
-            places,
-        }
-    }
-
-    fn is_unfinished(&self) -> bool {
-        self.bounds.is_some()
-    }
-
-    /// Reads the line tables of a module, one after the other.
-    fn read(&mut self, module: &Module) -> gimli::Result<()> {
-        let tables = DebugLine::new(&module.tables, LittleEndian);
-        let strings = Strings {
-            of_lines: DebugLineStr::new(&module.line_strings, LittleEndian),
-            of_all: DebugStr::new(&module.strings, LittleEndian),
-        };
-        let mut offset = 0;
-        while offset < module.tables.len() {
-            let program = tables.program(DebugLineOffset(offset), ADDRESS_SIZE, None, None)?;
-            let header = program.header();
-            let length = header.unit_length() + usize::from(header.format().initial_length_size());
-            self.read_table(program.rows(), strings)?;
-            offset += length.max(1);
-        }
-        Ok(())
-    }
-
-    fn read_table<'s>(
-        &mut self,
-        mut rows: LineRows<Slice<'s>, IncompleteLineProgram<Slice<'s>>>,
-        strings: Strings<'s>,
-    ) -> gimli::Result<()> {
-        let mut last: Option<Row> = None;
-        while let Some((header, row)) = rows.next_row()? {
-            if let Some(last) = last {
-                self.record(&last, row.address(), header, strings);
-            }
-            last = (!row.end_sequence()).then(|| Row::of(row));
-        }
-        Ok(())
-    }
-
-    /// Records the position of each address within this row.
-    fn record<'s>(
-        &mut self,
-        row: &Row,
-        end: u64,
-        header: &LineProgramHeader<Slice<'s>>,
-        strings: Strings<'s>,
-    ) {
-        let Some((first, last)) = self.bounds else {
-            return;
-        };
-        if end <= first || last < row.address {
-            return;
-        }
-        for (address, place) in self.addresses.iter().zip(self.places.iter_mut()) {
-            if address.is_some_and(|address| (row.address..end).contains(&address))
-                && place.is_none()
-            {
-                *place = row.place(header, strings);
-            }
-        }
-    }
-}
-
-impl Row {
-    fn of(row: &LineRow) -> Self {
-        Self {
-            address: row.address(),
-            file: row.file_index(),
-            line: row.line().map_or(0, Into::into),
-            column: match row.column() {
-                gimli::ColumnType::LeftEdge => 0,
-                gimli::ColumnType::Column(column) => column.into(),
-            },
-        }
-    }
-
-    /// Returns the position, or None if the row belongs to no line.
-    fn place<'s>(
-        &self,
-        header: &LineProgramHeader<Slice<'s>>,
-        strings: Strings<'s>,
-    ) -> Option<Place> {
-        let file = header.file(self.file).filter(|_| self.line > 0)?;
-        let mut path = String::new();
-        let directory = file.directory(header).and_then(|it| text(it, strings));
-        let name = text(file.path_name(), strings)?;
-        if let Some(directory) = directory.filter(|it| !it.is_empty() && !name.starts_with('/')) {
-            path = directory + "/";
-        }
-        Some(Place {
-            file: path + &name,
-            line: self.line,
-            column: self.column,
-        })
-    }
-}
-
-fn text<'s>(value: AttributeValue<Slice<'s>>, strings: Strings<'s>) -> Option<String> {
-    let text = match value {
-        AttributeValue::String(text) => text,
-        AttributeValue::DebugLineStrRef(offset) => strings.of_lines.get_str(offset).ok()?,
-        AttributeValue::DebugStrRef(offset) => strings.of_all.get_str(offset).ok()?,
-        _ => return None,
-    };
-    let start = text.slice().get(..PATH).unwrap_or(text.slice());
-    Some(String::from_utf8_lossy(start).into_owned())
-}
+#[cfg(test)]
+mod tests;

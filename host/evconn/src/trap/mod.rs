@@ -58,6 +58,13 @@ impl GuestTrap {
         Some(Backtrace::new(trace, &self.lines).to_string())
     }
 
+    /// Reads the source lines for the backtrace on another thread, unless that has been done.
+    pub(crate) async fn prepare_backtrace(&self) {
+        if self.error.is::<WasmBacktrace>() {
+            self.lines.prepare().await;
+        }
+    }
+
     /// Returns wasmtime's error.
     pub fn error(&self) -> &wasmtime::Error {
         &self.error

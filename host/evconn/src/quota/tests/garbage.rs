@@ -18,7 +18,7 @@ fn scramble(quota: &Quota, random: &mut Random) {
         let value = match random.below(4) {
             0 => random.next(),
             1 => random.below(2 * CONNECTIONS as u64),
-            2 => 1 + random.below(u64::from(MEMBERS)) + (random.below(4) << 20),
+            2 => 1 + random.below(u64::from(MEMBERS)) + (random.below(16) << 20),
             _ => continue,
         };
         memory.set(word, value);
@@ -38,12 +38,17 @@ fn use_it(quota: &Quota) {
         for last in 0..4 {
             permit.count_peer(IpAddr::V4(Ipv4Addr::new(192, 0, 2, last)));
         }
+        permit.begin_handshake(Some(IpAddr::V4(Ipv4Addr::LOCALHOST)));
         permit.forget_peer();
+        permit.end_handshake();
+        permit.begin_handshake(None);
     }
     for entry in [0, CONNECTIONS as u32 - 1] {
         drop(Permit::new(&member, entry));
     }
     drop(intake);
+    let _ = (member.handshakes(), member.processes());
+    let _ = member.handshakes_of(IpAddr::V4(Ipv4Addr::LOCALHOST));
     let tokens = Tokens::of(member);
     tokens.give_back(tokens.take(7).unwrap_or(1));
     let _ = (quota.open_connections(), quota.connections_of(1));

@@ -36,16 +36,22 @@ fn opened(quota: &Quota) -> Quota {
     Quota::open(copy(memory), copy(bell)).expect("the same quota")
 }
 
-/// What the entries say: whose each is, whether it is a connection, and of which peer.
-fn entries(table: &Table) -> Vec<Option<(u16, bool, Option<u128>)>> {
+/// What an entry says: whose it is, whether it is a connection, of which peer, and whether its handshake is under way,
+/// and of which peer that is.
+type Known = (u16, bool, Option<u128>, Option<Option<u128>>);
+
+/// What the entries say.
+fn entries(table: &Table) -> Vec<Option<Known>> {
     let Table { memory, layout } = table;
     let entry = |entry| {
         let word = |word| memory.get(layout.entry(entry, word));
         let owner = word(Entry::Owner);
         let member = u16::try_from((owner & 0xf_ffff).checked_sub(1)?).expect("a member");
         let peer = u128::from(word(Entry::PeerHigh)) << 64 | u128::from(word(Entry::PeerLow));
-        let (is_connection, is_counted) = (owner & 1 << 20 != 0, owner & 1 << 21 != 0);
-        Some((member, is_connection, is_counted.then_some(peer)))
+        let [is_connection, is_counted, is_handshake, is_of_peer] =
+            [20, 21, 22, 23].map(|bit| owner & 1 << bit != 0);
+        let handshake = is_handshake.then_some(is_of_peer.then_some(peer));
+        Some((member, is_connection, is_counted.then_some(peer), handshake))
     };
     (0..layout.connections).map(entry).collect()
 }
@@ -74,20 +80,30 @@ fn check(table: &Table) {
     }
     let open = entries.iter().flatten().filter(|entry| entry.1).count();
     assert_eq!(memory.get(state::OPEN), open as u64);
-    let mut expected = BTreeMap::new();
+    let handshakes = entries.iter().flatten().filter_map(|entry| entry.3);
+    assert_eq!(
+        memory.get(state::HANDSHAKES),
+        handshakes.clone().count() as u64
+    );
+    let mut expected = BTreeMap::<u128, (u64, u64)>::new();
     for peer in entries.iter().flatten().filter_map(|entry| entry.2) {
-        *expected.entry(peer).or_insert(0) += 1;
+        expected.entry(peer).or_default().0 += 1;
+    }
+    for peer in handshakes.flatten() {
+        expected.entry(peer).or_default().1 += 1;
     }
     let places = (0..layout.peers()).map(|place| {
         let word = |word| memory.get(layout.peer(place, word));
         let key = u128::from(word(Peer::High)) << 64 | u128::from(word(Peer::Low));
-        (key, word(Peer::Count))
+        (key, (word(Peer::Connections), word(Peer::Handshakes)))
     });
-    let counted: BTreeMap<_, _> = places.filter(|(_, count)| *count > 0).collect();
+    let counted: BTreeMap<_, _> = places.filter(|(_, counts)| *counts != (0, 0)).collect();
     assert_eq!(counted, expected, "the peers");
-    for (peer, count) in expected {
-        assert_eq!(peers::Peers::of(table).count(peer), count);
-        assert!(count <= PER_PEER as u64, "{peer} has {count}");
+    for (peer, (connections, handshakes)) in expected {
+        let count = |what| peers::Peers::of(table).count(peer, what);
+        assert_eq!(count(peers::Counted::Connections), connections);
+        assert_eq!(count(peers::Counted::Handshakes), handshakes);
+        assert!(connections <= PER_PEER as u64, "{peer} has {connections}");
     }
 }
 
@@ -119,6 +135,7 @@ fn the_settings_are_those_of_the_quota() {
     let member = same.join(2, 40);
     assert_eq!((member.capacity(), member.max_connections()), (40, 100));
     assert_eq!(member.per_peer(), (Some(PER_PEER), 48));
+    assert_eq!(member.max_handshakes(), (50, 25));
     assert_eq!(member.accept_rate(), rate);
     assert_eq!(quota.join(0, usize::MAX).capacity(), 100);
 }

@@ -15,6 +15,8 @@ enum Operation {
     Begin(usize),
     Count(usize, u8),
     Forget(usize),
+    BeginHandshake(usize, Option<u8>),
+    EndHandshake(usize),
     Free(Vec<usize>),
     Release,
 }
@@ -25,6 +27,15 @@ struct Held {
     entry: u32,
     is_connection: bool,
     peer: Option<u128>,
+    handshake: Option<Option<u128>>,
+}
+
+impl Held {
+    /// A connection has one peer.
+    fn peer_or(&self, peer: u8) -> u128 {
+        let known = self.peer.or(self.handshake.flatten());
+        known.unwrap_or(peer.into())
+    }
 }
 
 /// What each member has.
@@ -36,6 +47,9 @@ fn operation() -> impl Strategy<Value = Operation> {
         any::<usize>().prop_map(Operation::Begin),
         (any::<usize>(), 0..3_u8).prop_map(|(index, peer)| Operation::Count(index, peer)),
         any::<usize>().prop_map(Operation::Forget),
+        (any::<usize>(), weighted(0.8, 0..3_u8))
+            .prop_map(|(index, peer)| Operation::BeginHandshake(index, peer)),
+        any::<usize>().prop_map(Operation::EndHandshake),
         vec(any::<usize>(), 1..4).prop_map(Operation::Free),
         Just(Operation::Release),
     ]
@@ -69,7 +83,7 @@ fn run(quota: &Quota, model: &mut Model, member: u16, operation: &Operation) {
                 && held[index].peer.is_none()
             {
                 let entry = held[index].entry;
-                let peer = u128::from(*peer);
+                let peer = held[index].peer_or(*peer);
                 if table.lock(member).count_peer(member, entry, peer) {
                     held[index].peer = Some(peer);
                 }
@@ -79,6 +93,22 @@ fn run(quota: &Quota, model: &mut Model, member: u16, operation: &Operation) {
             if let Some(index) = at(*index, held.len()) {
                 table.lock(member).forget_peer(member, held[index].entry);
                 held[index].peer = None;
+            }
+        }
+        Operation::BeginHandshake(index, peer) => {
+            if let Some(index) = at(*index, held.len())
+                && held[index].handshake.is_none()
+            {
+                let peer = peer.map(|peer| held[index].peer_or(peer));
+                let mut session = table.lock(member);
+                session.begin_handshake(member, held[index].entry, peer);
+                held[index].handshake = Some(peer);
+            }
+        }
+        Operation::EndHandshake(index) => {
+            if let Some(index) = at(*index, held.len()) {
+                table.lock(member).end_handshake(member, held[index].entry);
+                held[index].handshake = None;
             }
         }
         Operation::Free(indexes) => {
@@ -109,7 +139,7 @@ fn compare(quota: &Quota, model: &Model) {
         for held in held {
             let place = &mut expected[held.entry as usize];
             assert_eq!(*place, None, "an entry of two members");
-            *place = Some((member, held.is_connection, held.peer));
+            *place = Some((member, held.is_connection, held.peer, held.handshake));
         }
     }
     assert_eq!(entries(table), expected);

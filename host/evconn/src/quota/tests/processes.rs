@@ -98,7 +98,12 @@ fn hammering() {
         for &entry in &had[before..] {
             let mut session = table.lock(number);
             session.begin(number, entry, 0);
-            session.count_peer(number, entry, u128::from(random.below(20)));
+            let peer = u128::from(random.below(20));
+            session.begin_handshake(number, entry, Some(peer));
+            session.count_peer(number, entry, peer);
+            if random.below(2) == 0 {
+                session.end_handshake(number, entry);
+            }
         }
         assert!(had.len() <= CONNECTIONS * 2 / 3);
         {
@@ -107,7 +112,7 @@ fn hammering() {
             for &entry in &had {
                 let found = entries[entry as usize];
                 assert!(
-                    matches!(found, Some((owner, true, _)) if owner == number),
+                    matches!(found, Some((owner, true, ..)) if owner == number),
                     "{found:?}"
                 );
             }

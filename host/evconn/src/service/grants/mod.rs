@@ -272,8 +272,9 @@ impl GrantsBuilder {
     /// If false, the default, they go to the log, line by line, with the number and the peer of the
     /// connection. Lines are escaped and cut off, and limited to 100 for each connection in 10 seconds.
     /// If true, they go to the host's standard error completely, each line after the connection's number:
-    /// `[N] `. The text is not escaped, so it may contain control sequences of the terminal, and a guest
-    /// that prints waits until this process's standard error is read.
+    /// `[N] `. The text is not escaped, so it may contain control sequences of the terminal, and
+    /// [`Limits::log_budget`](crate::Limits::log_budget) does not apply. A guest that prints waits until this process's
+    /// standard error is read.
     pub fn inherit_stderr(mut self, inherit: bool) -> Self {
         self.inherit_stderr = inherit;
         self
