@@ -62,12 +62,16 @@ impl Footprint {
         }
     }
 
-    /// Notes that there are so many instances. Returns whether to measure what they take.
-    pub fn note(&self, instances: usize) -> bool {
+    /// Notes that there are so many instances.
+    pub fn note(&self, instances: usize) {
         self.most.fetch_max(instances, Ordering::Relaxed);
+    }
+
+    /// Returns, to one caller, whether there are so many that what they take is to be measured.
+    pub fn is_due(&self) -> bool {
         let next = self.next.load(Ordering::Relaxed);
         let after = next.saturating_mul(FACTOR);
-        instances >= next
+        self.most.load(Ordering::Relaxed) >= next
             && self
                 .next
                 .compare_exchange(next, after, Ordering::Relaxed, Ordering::Relaxed)
@@ -212,8 +216,13 @@ mod tests {
     #[test]
     fn it_is_measured_at_each_power() {
         let footprint = Footprint::new();
-        let due: Vec<_> = (1..=1_000).filter(|count| footprint.note(*count)).collect();
+        let due = |count: &usize| {
+            footprint.note(*count);
+            footprint.is_due()
+        };
+        let due: Vec<_> = (1..=1_000).filter(due).collect();
         assert_eq!(due, [16, 64, 256]);
-        assert!(!footprint.note(256));
+        footprint.note(100);
+        assert!(!footprint.is_due());
     }
 }

@@ -6,6 +6,7 @@
 
 use super::footprint::{Footprint, Room};
 use super::spare::Spare;
+use super::sys;
 use std::io;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -75,8 +76,10 @@ impl Shortage {
 
     /// Notes that an instance has been made. Now and then, this has a thread measure what the instances take.
     pub fn made(&self) {
-        let instances = self.0.instances.load(Ordering::SeqCst);
-        if !self.0.footprint.note(instances) {
+        let footprint = &self.0.footprint;
+        footprint.note(self.0.instances.load(Ordering::SeqCst));
+        // While the mappings are read, nobody can change them: no thread does this that others keep from running.
+        if sys::has_low_priority() || !footprint.is_due() {
             return;
         }
         let shortage = self.clone();

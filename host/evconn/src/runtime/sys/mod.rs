@@ -8,11 +8,22 @@ mod limited;
 
 pub(super) use limited::Limited;
 
+use std::cell::Cell;
 use std::time::Duration;
+
+thread_local! {
+    static HAS_LOW_PRIORITY: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Returns whether the calling thread has lowered its priority. The threads that it starts would have the same.
+pub(super) fn has_low_priority() -> bool {
+    HAS_LOW_PRIORITY.get()
+}
 
 /// Lowers the priority of the calling thread by this many nice levels. Only Linux has a priority for each thread;
 /// elsewhere this would change the whole process.
 pub(super) fn lower_priority(levels: i32) {
+    HAS_LOW_PRIORITY.set(true);
     #[cfg(target_os = "linux")]
     {
         use rustix::process::{getpriority_process, setpriority_process};
