@@ -1,5 +1,6 @@
 //! A connection, as those who have it see it.
 
+use super::decision::Decision;
 use super::link::Link;
 use crate::policy::{Account, Charge, IpAddressFamily};
 use crate::sys::{self, PeerCredentials};
@@ -24,8 +25,8 @@ pub struct Endpoint {
     peer_address: SocketAddr,
     /// The peer's address as a proxy has announced it.
     announced_peer: OnceLock<SocketAddr>,
-    /// How it ends is decided by [`finish`](Self::finish) or [`abort`](Self::abort).
-    pub(super) is_held: AtomicBool,
+    /// Who decides how it ends.
+    pub(super) decision: Decision,
     /// Its input was ready once. From then on the event loop is reliable.
     pub(super) was_ready: AtomicBool,
     /// What went wrong while nobody read: the next read reports it.
@@ -44,7 +45,7 @@ impl Endpoint {
             link: Arc::new(Link::new(Transport::new(plain))),
             peer_address,
             announced_peer: OnceLock::new(),
-            is_held: AtomicBool::new(false),
+            decision: Decision::default(),
             was_ready: AtomicBool::new(false),
             receive_failure: Mutex::default(),
             has_failed: AtomicBool::new(false),
@@ -148,7 +149,7 @@ impl Endpoint {
 
 impl Drop for Endpoint {
     fn drop(&mut self) {
-        match *self.is_held.get_mut() {
+        match self.decision.is_left_open() {
             // Whoever was to decide how it ends is gone.
             true => self.link.reset(),
             false => self.link.finish(),

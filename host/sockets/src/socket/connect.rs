@@ -4,6 +4,7 @@
 //! reported by `finish-connect` and closes the socket.
 
 use super::tcp::{Result, SocketState, TcpSocket};
+use super::unconnected::Unconnected;
 use crate::connection::Endpoint;
 use crate::error::ErrorCode;
 use crate::policy::{TcpCtx, Verdict, check_remote};
@@ -23,12 +24,33 @@ impl TcpSocket {
         check_remote(remote, self.family)?;
         let ctx = self.ctx.clone();
         let verdict = ctx.check_connect(remote);
+        if let Verdict::Refused = verdict {
+            self.set_state(SocketState::ConnectFailed(ErrorCode::AccessDenied));
+            return Ok(());
+        }
+        self.leave_virtual()?;
         self.advance(|state| match state {
-            SocketState::Unbound(socket) | SocketState::Bound(socket) => {
+            SocketState::Unbound(Unconnected::System(socket))
+            | SocketState::Bound(Unconnected::System(socket)) => {
                 start(&ctx, socket, remote, verdict)
             }
             other => other,
         });
+        Ok(())
+    }
+
+    /// Replaces a virtual socket by one of the operating system.
+    fn leave_virtual(&mut self) -> Result<()> {
+        let (SocketState::Unbound(Unconnected::Virtual(socket))
+        | SocketState::Bound(Unconnected::Virtual(socket))) = &self.state
+        else {
+            return Ok(());
+        };
+        let kept = self.kept.as_deref().cloned().unwrap_or_default();
+        let (socket, charge) = socket.open(&self.ctx, self.family, kept)?;
+        self.charge = charge;
+        self.kept = None;
+        self.state = SocketState::Unbound(Unconnected::System(socket));
         Ok(())
     }
 

@@ -5,6 +5,7 @@ mod open;
 pub(crate) mod option;
 mod ready;
 mod tcp;
+mod unconnected;
 
 pub use open::listen;
 pub use tcp::TcpSocket;

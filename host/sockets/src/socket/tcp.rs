@@ -4,10 +4,12 @@
 //! A call that its state does not allow fails and changes nothing. Binding and listening are complete when
 //! they are started; their `finish` functions only change the state.
 
-use super::{open, option};
+use super::open;
+use super::option::{self, Kept, SocketOption};
+use super::unconnected::{Unconnected, Virtual};
 use crate::connection::Endpoint;
 use crate::error::ErrorCode;
-use crate::listen::{Listener, Listening};
+use crate::listen::{Accepted, AnyListener, Incoming, Listener, Listening};
 use crate::policy::{Charge, Check, Claim, IpAddressFamily, TcpCtx, check_local};
 use crate::sys::{self, code_of_bind};
 use crate::transport::Plain;
@@ -16,7 +18,6 @@ use socket2::{SockRef, Socket};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
 
 pub(super) type Result<T> = std::result::Result<T, ErrorCode>;
 
@@ -34,15 +35,19 @@ pub struct TcpSocket {
     _chosen: Option<Claim>,
     /// What is charged for its descriptor, until a listener or a connection has it.
     pub(super) charge: Option<Charge>,
+    /// The options of a virtual socket, until it connects.
+    pub(super) kept: Option<Box<Kept>>,
+    /// How a connection came from a virtual socket.
+    accepted: Option<Accepted>,
 }
 
 #[derive(Debug)]
 pub(super) enum SocketState {
-    Unbound(Socket),
-    BindInProgress(Socket),
-    Bound(Socket),
-    ListenInProgress(Arc<Listener>),
-    Listening(Arc<Listener>),
+    Unbound(Unconnected),
+    BindInProgress(Unconnected),
+    Bound(Unconnected),
+    ListenInProgress(AnyListener),
+    Listening(AnyListener),
     /// Connect requested; the check of the address is in progress.
     ConnectChecked(Socket, SocketAddr, Check),
     ConnectInProgress(Plain, SocketAddr),
@@ -55,16 +60,28 @@ pub(super) enum SocketState {
 }
 
 impl TcpSocket {
-    /// Creates an unbound socket.
-    pub(crate) fn new(ctx: &TcpCtx, family: IpAddressFamily) -> Result<Self> {
+    /// Creates an unbound socket: a virtual one, if the guest's connections come from the host.
+    pub(crate) fn new(
+        ctx: &TcpCtx,
+        family: IpAddressFamily,
+        incoming: Option<&Incoming>,
+    ) -> Result<Self> {
+        if let Some(incoming) = incoming {
+            let state = SocketState::Unbound(Unconnected::Virtual(Virtual::new(incoming)));
+            return Ok(Self {
+                kept: Some(Box::default()),
+                ..Self::with(ctx, family, state)
+            });
+        }
         if !ctx.allows_sockets() {
             return Err(ErrorCode::AccessDenied);
         }
         let charge = ctx.charge_descriptor()?;
         let socket = open::create(ctx.tcp_options(), family)?;
+        let state = SocketState::Unbound(Unconnected::System(socket));
         Ok(Self {
             charge,
-            ..Self::with(ctx, family, SocketState::Unbound(socket))
+            ..Self::with(ctx, family, state)
         })
     }
 
@@ -92,7 +109,8 @@ impl TcpSocket {
 
     fn adopt(ctx: &TcpCtx, listening: Listening) -> io::Result<Self> {
         let family = IpAddressFamily::of(listening.local_address()?);
-        let state = SocketState::Listening(Arc::new(Listener::new(listening, ctx, None)));
+        let listener = Arc::new(Listener::new(listening, ctx, None));
+        let state = SocketState::Listening(AnyListener::System(listener));
         Ok(Self::with(ctx, family, state))
     }
 
@@ -113,6 +131,8 @@ impl TcpSocket {
             ctx: ctx.clone(),
             _chosen: None,
             charge: None,
+            kept: None,
+            accepted: None,
         }
     }
 
@@ -131,18 +151,14 @@ impl TcpSocket {
     }
 
     pub(crate) fn start_bind(&mut self, local: SocketAddr) -> Result<()> {
-        let SocketState::Unbound(socket) = &self.state else {
+        let SocketState::Unbound(socket) = &mut self.state else {
             return Err(self.cannot_start());
         };
         check_local(local, self.family)?;
-        if !self.ctx.allows_bind(local) {
-            return Err(ErrorCode::AccessDenied);
+        match socket {
+            Unconnected::Virtual(socket) => socket.bind(local)?,
+            Unconnected::System(socket) => self._chosen = bind(&self.ctx, socket, local)?,
         }
-        open::bind(socket, self.ctx.tcp_options(), local)
-            .inspect_err(|error| self.ctx.bind_failed(local, error))
-            .map_err(|error| code_of_bind(&error))?;
-        let bound = || sys::local_address(&SockRef::from(socket));
-        self._chosen = self.ctx.bound(local, bound);
         self.advance(|state| match state {
             SocketState::Unbound(socket) => SocketState::BindInProgress(socket),
             other => other,
@@ -169,20 +185,28 @@ impl TcpSocket {
         let SocketState::Bound(socket) = self.take() else {
             return Err(ErrorCode::InvalidState);
         };
-        let listening = self.listen(socket).map_err(|code| self.close(code))?;
-        let listener = Listener::new(listening, &self.ctx, self.charge.take());
-        self.state = SocketState::ListenInProgress(Arc::new(listener));
+        let listener = self.listen(socket).map_err(|code| self.close(code))?;
+        self.state = SocketState::ListenInProgress(listener);
         Ok(())
     }
 
-    fn listen(&self, socket: Socket) -> Result<Listening> {
+    fn listen(&mut self, socket: Unconnected) -> Result<AnyListener> {
+        let socket = match socket {
+            Unconnected::System(socket) => socket,
+            Unconnected::Virtual(socket) => {
+                let port = socket.into_port().ok_or(ErrorCode::InvalidState)?;
+                return Ok(AnyListener::Virtual(Arc::new(port.listen())));
+            }
+        };
         let options = SockRef::from(&socket);
         if !self.ctx.allows_listen(sys::local_address(&options)?) {
             return Err(ErrorCode::AccessDenied);
         }
         let backlog = self.ctx.backlog(self.backlog);
         open::start_listening(&socket, self.ctx.tcp_options(), backlog)?;
-        Ok(Listening::tcp(socket, &self.ctx)?)
+        let listening = Listening::tcp(socket, &self.ctx)?;
+        let listener = Listener::new(listening, &self.ctx, self.charge.take());
+        Ok(AnyListener::System(Arc::new(listener)))
     }
 
     pub(crate) fn finish_listen(&mut self) -> Result<()> {
@@ -199,23 +223,49 @@ impl TcpSocket {
     /// Accepts a connection. Fails with `WouldBlock` if none waits.
     pub(crate) fn accept(&self) -> Result<(Self, Arc<Endpoint>)> {
         let listener = self.listener().ok_or(ErrorCode::InvalidState)?;
-        let mut nobody = Context::from_waker(Waker::noop());
-        let endpoint = match listener.poll_accept(&mut nobody) {
-            Poll::Pending => return Err(ErrorCode::WouldBlock),
-            Poll::Ready(result) => Arc::new(result?),
-        };
-        let listening = listener.listening();
-        if !listening.is_unix() {
-            option::inherit(&listening.options(), &endpoint.options(), self.family)?;
+        let (endpoint, accepted) = listener.accept().ok_or(ErrorCode::WouldBlock)??;
+        match &self.kept {
+            Some(kept) => self.accept_from_host(&endpoint, kept),
+            None => self.let_inherit(listener, &endpoint)?,
         }
-        let accepted = SocketState::Connected(Arc::clone(&endpoint));
-        Ok((Self::with(&self.ctx, self.family, accepted), endpoint))
+        let state = SocketState::Connected(Arc::clone(&endpoint));
+        let socket = Self {
+            accepted,
+            ..Self::with(&self.ctx, self.family, state)
+        };
+        Ok((socket, endpoint))
+    }
+
+    fn let_inherit(&self, listener: &AnyListener, endpoint: &Endpoint) -> Result<()> {
+        match listener.system().map(Listener::listening) {
+            Some(listening) if !listening.is_unix() => {
+                option::inherit(&listening.options(), &endpoint.options(), self.family)
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// Makes a connection that the host has accepted the guest's.
+    fn accept_from_host(&self, endpoint: &Endpoint, kept: &Kept) {
+        if let Some(account) = self.ctx.account() {
+            endpoint.charge_to(account);
+        }
+        endpoint.leave_end_to_guest();
+        if !endpoint.plain().is_unix() {
+            let applied = kept.clone().apply(&endpoint.options(), endpoint.family());
+            // The peer may be gone, which the guest finds out otherwise.
+            if let Err(error) = applied {
+                tracing::debug!(
+                    "options of a listening socket are not those of a connection: {error}"
+                );
+            }
+        }
     }
 
     /// Keeps connections that arrive at a listening socket from waking the event loop, until the socket is polled
     /// again: other processes accept them meanwhile.
     pub fn deregister(&self) {
-        if let Some(listener) = self.listener() {
+        if let Some(listener) = self.system_listener() {
             listener.deregister();
         }
     }
@@ -224,7 +274,7 @@ impl TcpSocket {
     /// default, a check for readiness accepts one ahead. This is for sockets that other processes accept from,
     /// too: its pollables may be ready although another process was faster.
     pub fn accept_on_demand(&self) {
-        if let Some(listener) = self.listener() {
+        if let Some(listener) = self.system_listener() {
             listener.accept_on_demand();
         }
     }
@@ -232,7 +282,7 @@ impl TcpSocket {
     /// Stops new connections to a listening socket, and leaves the queue to the other processes if it is
     /// `shared` with them. Connections in the queue can still be accepted.
     pub fn end_listening(&self, shared: bool) {
-        if let Some(listener) = self.listener() {
+        if let Some(listener) = self.system_listener() {
             listener.end(shared);
         }
     }
@@ -240,14 +290,13 @@ impl TcpSocket {
     /// Returns whether a listener that [ends](Self::end_listening) has a handshake in progress that began
     /// before.
     pub fn expects_more(&self) -> bool {
-        self.listener()
-            .is_some_and(|listener| listener.expects_more())
+        self.system_listener().is_some_and(Listener::expects_more)
     }
 
     /// Returns, for a listener that [ends](Self::end_listening), whether the last attempt to accept found the
     /// queue empty, and resets that.
     pub fn found_nothing(&self) -> Option<bool> {
-        self.listener()?.found_nothing()
+        self.system_listener()?.found_nothing()
     }
 
     /// Handles the drop of the socket by its guest.
@@ -274,23 +323,41 @@ impl TcpSocket {
                 return Err(ErrorCode::InvalidState);
             }
             SocketState::ConnectFailed(code) | SocketState::Closed(code) => return Err(*code),
-            SocketState::Bound(socket) | SocketState::ConnectChecked(socket, ..) => {
-                sys::local_address(&SockRef::from(socket))
-            }
+            SocketState::Bound(socket) => return socket.local_address(),
+            SocketState::ConnectChecked(socket, ..) => sys::local_address(&SockRef::from(socket)),
             SocketState::ListenInProgress(listener) | SocketState::Listening(listener) => {
-                listener.listening().local_address()
+                listener.local_address()
             }
             SocketState::ConnectInProgress(stream, _) => sys::local_address(&stream.options()),
-            SocketState::Connected(endpoint) => endpoint.local_address(),
+            SocketState::Connected(endpoint) => {
+                let address = endpoint.local_address();
+                return Ok(self.as_told(address?, |accepted, address| {
+                    accepted.local(address, endpoint.plain().is_unix())
+                }));
+            }
         }
         .map_err(ErrorCode::from)
     }
 
     pub(crate) fn remote_address(&self) -> Result<SocketAddr> {
         match &self.state {
-            SocketState::Connected(endpoint) => Ok(endpoint.peer_address()),
+            SocketState::Connected(endpoint) => {
+                Ok(self.as_told(endpoint.peer_address(), Accepted::remote))
+            }
             SocketState::ConnectFailed(code) | SocketState::Closed(code) => Err(*code),
             _ => Err(ErrorCode::InvalidState),
+        }
+    }
+
+    /// Returns an address as its guest is told.
+    fn as_told(
+        &self,
+        address: SocketAddr,
+        tell: impl FnOnce(&Accepted, SocketAddr) -> SocketAddr,
+    ) -> SocketAddr {
+        match &self.accepted {
+            Some(accepted) => tell(accepted, address),
+            None => address,
         }
     }
 
@@ -299,11 +366,28 @@ impl TcpSocket {
     }
 
     /// Returns the listener of a listening socket.
-    pub(crate) fn listener(&self) -> Option<&Arc<Listener>> {
+    pub(crate) fn listener(&self) -> Option<&AnyListener> {
         match &self.state {
             SocketState::Listening(listener) => Some(listener),
             _ => None,
         }
+    }
+
+    /// Returns whether it is no socket of the operating system.
+    pub(crate) fn is_virtual(&self) -> bool {
+        self.kept.is_some()
+    }
+
+    /// Returns whether a connect is in progress.
+    pub(crate) fn is_connecting(&self) -> bool {
+        matches!(
+            self.state,
+            SocketState::ConnectChecked(..) | SocketState::ConnectInProgress(..)
+        )
+    }
+
+    fn system_listener(&self) -> Option<&Listener> {
+        self.listener()?.system()
     }
 
     pub(crate) fn family(&self) -> IpAddressFamily {
@@ -317,12 +401,14 @@ impl TcpSocket {
         let backlog = i32::try_from(value).unwrap_or(i32::MAX);
         match &self.state {
             SocketState::Unbound(_) | SocketState::BindInProgress(_) | SocketState::Bound(_) => {}
-            // Listening again changes only the backlog.
-            SocketState::ListenInProgress(listener) | SocketState::Listening(listener) => listener
-                .listening()
-                .options()
-                .listen(self.ctx.backlog(backlog))
-                .map_err(|_| ErrorCode::NotSupported)?,
+            SocketState::ListenInProgress(listener) | SocketState::Listening(listener) => {
+                if let Some(listener) = listener.system() {
+                    // Listening again changes only the backlog.
+                    let options = listener.listening().options();
+                    let listened = options.listen(self.ctx.backlog(backlog));
+                    listened.map_err(|_| ErrorCode::NotSupported)?;
+                }
+            }
             SocketState::ConnectFailed(code) | SocketState::Closed(code) => return Err(*code),
             SocketState::ConnectChecked(..)
             | SocketState::ConnectInProgress(..)
@@ -334,14 +420,45 @@ impl TcpSocket {
         Ok(())
     }
 
+    pub(crate) fn get<T: Copy>(&mut self, option: &SocketOption<T>) -> Result<T> {
+        match self.kept()? {
+            Some(kept) => Ok(option.kept(kept)),
+            None => option.get(&*self.options()?, self.family_of_options()),
+        }
+    }
+
+    pub(crate) fn set<T: Copy>(&mut self, option: &SocketOption<T>, value: T) -> Result<()> {
+        match self.kept()? {
+            Some(kept) => option.keep(kept, value),
+            None => option.set(&*self.options()?, self.family_of_options(), value),
+        }
+    }
+
+    /// Returns the options of a virtual socket, or the failure that closed the socket.
+    fn kept(&mut self) -> Result<Option<&mut Kept>> {
+        match &self.state {
+            SocketState::ConnectFailed(code) | SocketState::Closed(code) => Err(*code),
+            _ => Ok(self.kept.as_deref_mut()),
+        }
+    }
+
+    /// A connection from the host may be of another family than the guest is told.
+    fn family_of_options(&self) -> IpAddressFamily {
+        self.endpoint()
+            .map_or(self.family, |endpoint| endpoint.family())
+    }
+
     /// Returns the socket for its options, or the failure that closed it.
-    pub(crate) fn options(&self) -> Result<SockRef<'_>> {
+    fn options(&self) -> Result<SockRef<'_>> {
         Ok(match &self.state {
             SocketState::Unbound(socket)
             | SocketState::BindInProgress(socket)
-            | SocketState::Bound(socket)
-            | SocketState::ConnectChecked(socket, ..) => SockRef::from(socket),
+            | SocketState::Bound(socket) => {
+                SockRef::from(socket.system().ok_or(ErrorCode::NotSupported)?)
+            }
+            SocketState::ConnectChecked(socket, ..) => SockRef::from(socket),
             SocketState::ListenInProgress(listener) | SocketState::Listening(listener) => {
+                let listener = listener.system().ok_or(ErrorCode::NotSupported)?;
                 listener.listening().options()
             }
             SocketState::ConnectInProgress(stream, _) => stream.options(),
@@ -387,4 +504,15 @@ impl TcpSocket {
             self.charge = None;
         }
     }
+}
+
+/// Binds a socket of the operating system, if the guest may. Returns a record of a port that the system has chosen.
+fn bind(ctx: &TcpCtx, socket: &Socket, local: SocketAddr) -> Result<Option<Claim>> {
+    if !ctx.allows_bind(local) {
+        return Err(ErrorCode::AccessDenied);
+    }
+    open::bind(socket, ctx.tcp_options(), local)
+        .inspect_err(|error| ctx.bind_failed(local, error))
+        .map_err(|error| code_of_bind(&error))?;
+    Ok(ctx.bound(local, || sys::local_address(&SockRef::from(socket))))
 }
