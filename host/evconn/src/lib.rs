@@ -68,6 +68,7 @@ pub mod guests;
 mod ingress;
 mod interfaces;
 mod limits;
+mod link;
 mod listener;
 mod log;
 mod networks;
@@ -96,7 +97,7 @@ pub use evconn_sockets as sockets;
 pub use ingress::{Ingress, ProxyProtocol, TrustedProxies};
 #[cfg(feature = "tls")]
 pub use ingress::{PemSource, TicketKeys, TlsConfig, TlsError};
-pub use interfaces::Missing;
+pub use interfaces::{EntryPoint, Missing};
 pub use limits::Limits;
 pub use listener::{
     AcceptError, AcceptRate, Listener, ListenerBuilder, Listening, Recovery, State, Stats,

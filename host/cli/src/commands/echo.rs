@@ -74,6 +74,7 @@ impl Echo {
         server.processes = self.processes;
         Plan {
             component: Component::Echo,
+            entry_point: None,
             listen,
             cache: self.cache,
             ingress: self.ingress,

@@ -5,7 +5,7 @@ use super::{first_message, no_command};
 use crate::control::{FromLoader, Load, Loaded};
 use crate::files::{Input, contents};
 use crate::log;
-use crate::server::{Code, Plan};
+use crate::server::{Code, Plan, entered};
 use crate::sys::allocator::exit_when_out_of_memory;
 use crate::sys::child::{limit_further_memory, set_name, take_no_notice_of_faults, write_no_core};
 use crate::sys::memory;
@@ -154,12 +154,18 @@ impl Work for Plan {
         let (host, inputs) = order.begin(host.workers(NonZero::<usize>::MIN))?;
         let code = self.component.open_again(inputs.bytes(0))?;
         let service = code.load(&host)?;
-        compiled(
-            &host,
-            &service.serialize()?,
-            service.memories(),
-            &binary(&code)?,
-        )
+        if self.entry_point.is_none() && service.entry_points().len() > 1 {
+            tracing::info!(
+                "the component exports a handler, which is called, and wasi:cli/run: --entry-point run has it served \
+                 as a program"
+            );
+        }
+        let service = entered(service, self.entry_point)?;
+        let binary = match service.composition() {
+            Some(composition) => composition.to_vec(),
+            None => binary(&code)?,
+        };
+        compiled(&host, &service.serialize()?, service.memories(), &binary)
     }
 }
 

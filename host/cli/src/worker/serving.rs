@@ -5,6 +5,7 @@ use super::names::Names;
 use super::privileges::Privileges;
 use crate::control::{Channel, FromWorker, Receiver, Secret, Sender, ToWorker};
 use crate::loading::{mapped_host, mapped_service};
+use crate::server::entered;
 use evconn::{Host, Ingress, Limits, Listener, Server, ServerHandle, Shutdown};
 use std::io;
 use std::sync::Arc;
@@ -85,7 +86,7 @@ async fn server(
     let host = mapped_host(host, listener, start.pooled).build()?;
     let ingress = plan.ingress.ingress_with(start.certificate)?;
     set_ticket_keys(&ingress, start.ticket_keys.as_ref());
-    let service = mapped_service(&host, code, binary)?
+    let service = entered(mapped_service(&host, code, binary)?, plan.entry_point)?
         .with_ingress(ingress.clone())
         .with_grants(plan.server.grants_with(Arc::clone(names) as _)?);
     let builder = Server::builder(&service)

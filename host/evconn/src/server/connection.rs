@@ -74,6 +74,11 @@ pub(super) async fn serve(server: Arc<Connections>, accepted: Accepted) {
         let end = match served.await {
             Ok(Ok(())) => End::Done,
             Ok(Err(end)) => end,
+            // Its program has closed it, and is not waited for any longer.
+            Err(_) if endpoint.was_closed_by_guest() => End::Done,
+            Err(End::Idle(limit)) if instances.service().is_waited_for(&endpoint) => {
+                End::NotAccepted(limit)
+            }
             Err(cut) => cut,
         };
         // The instance is gone; the last bytes may not have been sent yet.
@@ -146,6 +151,8 @@ impl Guard {
         match end {
             // The ingress has already sent a refused peer an alert, if possible.
             End::Done | End::Refused(_) => self.endpoint.finish().await,
+            // What its program has done since is no matter of the peer.
+            _ if self.endpoint.was_closed_by_guest() => self.endpoint.finish().await,
             End::Failed(_) | End::HungUp(_) => self.endpoint.abort().await,
             _ => self.endpoint.reset(),
         }

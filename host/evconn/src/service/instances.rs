@@ -1,6 +1,7 @@
 //! The instances that serve connections: a fresh one for each connection, or one that has served others
 //! before.
 
+use super::backoff::Backoff;
 use super::instance::{Instance, KeptPermit, Outcome, Spent, Unmade};
 use super::{Failure, Origin, Service};
 use crate::limits::Limits;
@@ -53,6 +54,8 @@ pub(crate) struct Instances {
     log: Arc<LogBudget>,
     reuse: Reuse,
     idle: Mutex<Idle>,
+    /// Of a program that ends before it accepts.
+    backoff: Backoff,
     /// Whether it was logged that instances are not reused.
     logged_spent: AtomicBool,
 }
@@ -75,6 +78,7 @@ impl Instances {
             log,
             reuse,
             idle: Mutex::default(),
+            backoff: Backoff::default(),
             logged_spent: AtomicBool::new(false),
         }
     }
@@ -94,19 +98,30 @@ impl Instances {
         meter: Arc<Meter>,
     ) -> Result<(), Failure> {
         let _ticking = self.service.host.ticking();
+        let attempt = self.begin_attempt()?;
         let peer = Peer::of(&endpoint);
         let origin = Origin { number, peer };
         let mut instance = match self.take_idle() {
             Some(instance) => instance,
             // Boxed, so that its memory is not reserved while the connection is served.
-            None => Box::pin(self.instance(origin, &meter)).await?,
+            None => match Box::pin(self.instance(origin, &meter)).await {
+                Ok(instance) => instance,
+                Err(failure) => return self.count_failure(attempt, Err(failure)),
+            },
         };
-        let result = match instance.begin(&endpoint, origin, meter, permit) {
-            Ok(connection) => instance.handle(connection).await,
+        let result = match instance.serve(&endpoint, origin, meter, permit, &self.backoff) {
+            Ok(served) => served.await,
             Err(error) => Err(error),
         };
-        let Outcome { result, spent } = instance.end(&endpoint, result, &self.limits);
+        let Outcome {
+            result,
+            spent,
+            is_accepted,
+        } = instance.end(&endpoint, result, &self.limits);
         let result = result.map_err(|failure| failure.within(&self.service.lines));
+        if !is_accepted {
+            return self.count_failure(attempt, result);
+        }
         if instance.served < self.reuse.connections.get() {
             match spent {
                 None => self.keep(instance),
@@ -114,6 +129,33 @@ impl Instances {
             }
         }
         result
+    }
+
+    /// Begins to start a program, unless it has ended before it accepted.
+    fn begin_attempt(&self) -> Result<Option<Instant>, Failure> {
+        if !self.service.is_program() {
+            return Ok(None);
+        }
+        let now = Instant::now();
+        self.backoff.begin(now).map_err(Failure::NotStarted)?;
+        Ok(Some(now))
+    }
+
+    /// Counts that a program has ended before it has accepted its connection, and has it not started for a while.
+    fn count_failure(
+        &self,
+        attempt: Option<Instant>,
+        result: Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        let Some(begun) = attempt else {
+            return result;
+        };
+        let counted = self.backoff.failed(begun, Instant::now());
+        Err(match result {
+            Ok(()) => Failure::of_program(0, counted),
+            Err(Failure::Exited(status)) => Failure::of_program(status, counted),
+            Err(failure) => failure,
+        })
     }
 
     /// Makes an instance. While the process is short of memory for it, waits until another one has ended, or uses one
@@ -150,6 +192,9 @@ impl Instances {
                 tracing::warn!(
                     "instances are not used again, since the service ends them (wasi:cli/exit)"
                 );
+            }
+            Spent::Program => {
+                tracing::warn!("instances are not used again, since the service is a program");
             }
             Spent::Handles(handles) => tracing::warn!(
                 handles,
