@@ -1,7 +1,8 @@
 //! A listening socket of a guest: one of the operating system, or a virtual one.
 
-use super::incoming::{Accepted, VirtualListener};
+use super::incoming::VirtualListener;
 use super::listener::Listener;
+use super::told::Told;
 use crate::connection::Endpoint;
 use crate::error::ErrorCode;
 use std::io;
@@ -18,7 +19,7 @@ pub(crate) enum AnyListener {
 
 impl AnyListener {
     /// Accepts a connection, if one waits.
-    pub fn accept(&self) -> Option<Result<(Arc<Endpoint>, Option<Accepted>), ErrorCode>> {
+    pub fn accept(&self) -> Option<Result<(Arc<Endpoint>, Option<Told>), ErrorCode>> {
         match self {
             Self::System(listener) => {
                 let mut nobody = Context::from_waker(Waker::noop());
@@ -28,8 +29,8 @@ impl AnyListener {
                 }
             }
             Self::Virtual(listener) => {
-                let (endpoint, accepted) = listener.accept()?;
-                Some(Ok((endpoint, Some(accepted))))
+                let (endpoint, told) = listener.accept()?;
+                Some(Ok((endpoint, Some(told))))
             }
         }
     }

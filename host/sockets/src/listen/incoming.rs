@@ -1,8 +1,12 @@
 //! Listening without the operating system: a guest's listening sockets are virtual, and get connections that the
 //! host has accepted.
 //!
+//! A guest may also connect to its own listening sockets on loopback addresses, as a program may that makes a pair of
+//! sockets in this way.
+//!
 //! Where it ends: which connections these are, and when the guest is given one, is up to the host.
 
+use super::told::{Accepted, OwnConnection, Told};
 use crate::connection::Endpoint;
 use crate::error::ErrorCode;
 use crate::policy::IpAddressFamily;
@@ -16,6 +20,9 @@ use std::task::{Context, Poll};
 
 /// The ports that a guest gets when it binds port 0: those that IANA leaves to such uses.
 const EPHEMERAL: RangeInclusive<u16> = 49152..=65535;
+
+/// How many connections to itself a guest may have that it has not accepted, for each listening socket.
+const MOST_OWN: usize = 128;
 
 /// The connections for a guest whose listening sockets are virtual: all of its sockets, until they connect.
 ///
@@ -47,12 +54,14 @@ struct Queue {
     bound: HashMap<(IpAddressFamily, u16), Vec<(PortId, IpAddr)>>,
     /// Those that listen, in the order in which they began.
     listening: Vec<PortId>,
+    /// The guest's connections to its own listening sockets that are not accepted yet.
+    own: HashMap<PortId, VecDeque<OwnConnection>>,
     ids: u64,
     /// How many ephemeral ports were given out.
     chosen: u16,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct PortId(u64);
 
 impl Incoming {
@@ -70,6 +79,15 @@ impl Incoming {
     /// Takes the connections back that the guest has not accepted.
     pub fn take(&self) -> Vec<Arc<Endpoint>> {
         self.queue().connections.drain(..).collect()
+    }
+
+    pub(super) fn count_accepted(&self) {
+        self.0.accepted.fetch_add(1, Ordering::Relaxed);
+        self.0.open.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn count_dropped(&self) {
+        self.0.open.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// Returns how many connections the guest has accepted.
@@ -116,6 +134,31 @@ impl Incoming {
         })
     }
 
+    /// Returns whether the guest listens on this loopback address.
+    pub(crate) fn listens_at(&self, remote: SocketAddr) -> bool {
+        self.queue().listener_at(remote).is_some()
+    }
+
+    /// Adds a connection of the guest to its own listening socket at this address.
+    ///
+    /// # Errors
+    /// If it does not listen there, or that has many connections that are not accepted.
+    pub(crate) fn connect(
+        &self,
+        remote: SocketAddr,
+        connection: OwnConnection,
+    ) -> Result<(), ErrorCode> {
+        let mut queue = self.queue();
+        let listener = queue.listener_at(remote);
+        let listener = listener.ok_or(ErrorCode::ConnectionRefused)?;
+        let connections = queue.own.entry(listener).or_default();
+        if connections.len() >= MOST_OWN {
+            return Err(ErrorCode::ConnectionRefused);
+        }
+        connections.push_back(connection);
+        Ok(())
+    }
+
     /// Records that the guest waits for connections and for nothing else, until this is dropped.
     pub(crate) fn wait(&self) -> Waits<'_> {
         self.0.waits.store(true, Ordering::Relaxed);
@@ -150,7 +193,8 @@ impl Queue {
         holders.is_some_and(|holders| holders.iter().any(conflicts))
     }
 
-    fn release(&mut self, id: PortId, address: SocketAddr) {
+    /// Returns the connections that are refused for that.
+    fn release(&mut self, id: PortId, address: SocketAddr) -> Option<VecDeque<OwnConnection>> {
         if let Some(holders) = self.bound.get_mut(&key(address)) {
             holders.retain(|(holder, _)| *holder != id);
             if holders.is_empty() {
@@ -158,14 +202,42 @@ impl Queue {
             }
         }
         self.listening.retain(|listening| *listening != id);
+        self.own.remove(&id)
     }
 
-    fn take(&mut self, id: PortId) -> Option<Arc<Endpoint>> {
+    /// Returns the listening socket that this loopback address leads to.
+    fn listener_at(&self, remote: SocketAddr) -> Option<PortId> {
+        let ip = remote.ip();
+        let reaches = |(id, local): &&(PortId, IpAddr)| {
+            (*local == ip || local.is_unspecified()) && self.listening.contains(id)
+        };
+        let holders = self.bound.get(&key(remote));
+        let holder = holders.filter(|_| ip.is_loopback())?.iter().find(reaches);
+        holder.map(|(id, _)| *id)
+    }
+
+    /// Takes the next connection for a listening socket: its guest's own ones come first.
+    fn take(&mut self, id: PortId) -> Option<Taken> {
+        if let Some(own) = self.own.get_mut(&id).and_then(VecDeque::pop_front) {
+            return Some(Taken::Own(own));
+        }
         match self.listening.first() == Some(&id) {
-            true => self.connections.pop_front(),
+            true => self.connections.pop_front().map(Taken::OfHost),
             false => None,
         }
     }
+
+    fn has(&self, id: PortId) -> bool {
+        let is_first = self.listening.first() == Some(&id);
+        let own = self.own.get(&id);
+        own.is_some_and(|own| !own.is_empty()) || is_first && !self.connections.is_empty()
+    }
+}
+
+/// A connection out of the queue.
+enum Taken {
+    OfHost(Arc<Endpoint>),
+    Own(OwnConnection),
 }
 
 fn key(address: SocketAddr) -> (IpAddressFamily, u16) {
@@ -202,7 +274,9 @@ impl Port {
 
 impl Drop for Port {
     fn drop(&mut self) {
-        self.incoming.queue().release(self.id, self.address);
+        let refused = self.incoming.queue().release(self.id, self.address);
+        // Not under the lock: a connection may have a port, too.
+        drop(refused);
     }
 }
 
@@ -222,10 +296,16 @@ impl VirtualListener {
     }
 
     /// Accepts a connection, if there is one for this socket.
-    pub fn accept(&self) -> Option<(Arc<Endpoint>, Accepted)> {
+    pub fn accept(&self) -> Option<(Arc<Endpoint>, Told)> {
         let incoming = self.incoming();
-        let connection = incoming.queue().take(self.port.id)?;
-        Some((connection, Accepted::new(self.address(), incoming)))
+        let taken = incoming.queue().take(self.port.id)?;
+        Some(match taken {
+            Taken::OfHost(endpoint) => {
+                let accepted = Accepted::new(self.address(), incoming);
+                (endpoint, Told::OfHost(accepted))
+            }
+            Taken::Own(own) => (own.endpoint, Told::Own(own.addresses)),
+        })
     }
 
     /// Waits until there is a connection for this socket.
@@ -233,59 +313,10 @@ impl VirtualListener {
         let incoming = self.incoming();
         // Registered first: a connection may be pushed in between.
         incoming.0.guest.register(cx.waker());
-        let queue = incoming.queue();
-        let is_first = queue.listening.first() == Some(&self.port.id);
-        match is_first && !queue.connections.is_empty() {
+        match incoming.queue().has(self.port.id) {
             true => Poll::Ready(()),
             false => Poll::Pending,
         }
-    }
-}
-
-/// What a connection is to a guest that has accepted it from a virtual socket, until the guest drops it.
-#[derive(Debug)]
-pub(crate) struct Accepted {
-    /// Where the guest listens.
-    listener: SocketAddr,
-    incoming: Incoming,
-}
-
-impl Accepted {
-    fn new(listener: SocketAddr, incoming: &Incoming) -> Self {
-        incoming.0.accepted.fetch_add(1, Ordering::Relaxed);
-        incoming.0.open.fetch_add(1, Ordering::Relaxed);
-        Self {
-            listener,
-            incoming: incoming.clone(),
-        }
-    }
-
-    pub fn family(&self) -> IpAddressFamily {
-        IpAddressFamily::of(self.listener)
-    }
-
-    /// Returns the address on this side as the guest is told: where the connection came in, or, if that is of
-    /// another family than the listening socket, the port of that on loopback.
-    pub fn local(&self, address: SocketAddr, is_unix: bool) -> SocketAddr {
-        match IpAddressFamily::of(address) == self.family() && !is_unix {
-            true => address,
-            false => self.family().loopback(self.listener.port()),
-        }
-    }
-
-    /// Returns the peer's address as the guest is told: if it is of another family than the listening socket, its
-    /// port on loopback.
-    pub fn remote(&self, address: SocketAddr) -> SocketAddr {
-        match IpAddressFamily::of(address) == self.family() {
-            true => address,
-            false => self.family().loopback(address.port()),
-        }
-    }
-}
-
-impl Drop for Accepted {
-    fn drop(&mut self) {
-        self.incoming.0.open.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -301,6 +332,9 @@ impl Drop for Waits<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::listen::OwnAddresses;
+    use crate::transport::Plain;
+    use std::task::Waker;
 
     fn address(text: &str) -> SocketAddr {
         text.parse().expect("an address")
@@ -341,22 +375,88 @@ mod tests {
         assert_eq!(again.port(), EPHEMERAL.start() + 1);
     }
 
-    #[test]
-    fn an_address_that_cannot_be_told_is_one_of_loopback() {
+    /// A connection from nowhere.
+    fn connection() -> Arc<Endpoint> {
+        let (socket, _peer) = crate::sys::pair().expect("a pair");
+        Arc::new(Endpoint::new(Plain::unix(socket), address("127.0.0.1:1")))
+    }
+
+    fn is_ready(listener: &VirtualListener) -> bool {
+        let mut cx = Context::from_waker(Waker::noop());
+        listener.poll_ready(&mut cx).is_ready()
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn the_first_that_listens_gets_the_connections() {
         let incoming = Incoming::new();
-        let v4 = Accepted::new(address("0.0.0.0:80"), &incoming);
-        let v6 = Accepted::new(address("[::]:80"), &incoming);
-        let (here, there) = (address("192.0.2.1:9876"), address("[2001:db8::1]:9876"));
-        assert_eq!(v4.local(here, false), here);
-        assert_eq!(v4.local(here, true), address("127.0.0.1:80"));
-        assert_eq!(v4.local(there, false), address("127.0.0.1:80"));
-        assert_eq!(v6.local(there, false), there);
-        assert_eq!(v6.local(here, false), address("[::1]:80"));
-        assert_eq!(v4.remote(here), here);
-        assert_eq!(v4.remote(there), address("127.0.0.1:9876"));
-        assert_eq!(v6.remote(here), address("[::1]:9876"));
-        assert_eq!(incoming.open(), 2);
-        drop((v4, v6));
+        let bind = |text| incoming.bind(address(text)).expect("a port");
+        let (later, first) = (bind("0.0.0.0:80"), bind("0.0.0.0:81"));
+        let first = first.listen();
+        let later = later.listen();
+        for _ in 0..2 {
+            incoming.push(connection());
+        }
+        assert!(is_ready(&first) && !is_ready(&later));
+        assert!(later.accept().is_none());
+        let accepted = first.accept().expect("a connection");
+        drop(first);
+        assert!(is_ready(&later));
+        let other = later.accept().expect("the next one gets the rest");
+        assert!(!is_ready(&later) && later.accept().is_none());
+        assert_eq!((incoming.open(), incoming.accepted()), (2, 2));
+        drop((accepted, other));
         assert_eq!((incoming.open(), incoming.accepted()), (0, 2));
+        let waits = incoming.wait();
+        assert!(incoming.is_done());
+        incoming.push(connection());
+        assert!(!incoming.is_done() && !incoming.is_awaited());
+        drop(waits);
+        assert_eq!(incoming.take().len(), 1);
+        assert!(!incoming.is_awaited());
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn a_guests_own_connections_come_first_and_go_where_they_are_meant_to() {
+        let incoming = Incoming::new();
+        let listen = |text| incoming.bind(address(text)).expect("a port").listen();
+        let (for_all, private) = (listen("0.0.0.0:80"), listen("127.0.0.1:0"));
+        let own = || OwnConnection {
+            endpoint: connection(),
+            addresses: OwnAddresses {
+                local: private.address(),
+                remote: address("127.0.0.1:50000"),
+                _port: None,
+            },
+        };
+        incoming.push(connection());
+        assert!(incoming.listens_at(address("127.0.0.1:80")));
+        assert!(!incoming.listens_at(address("192.0.2.1:80")));
+        assert!(!incoming.listens_at(address("[::1]:80")));
+        incoming
+            .connect(private.address(), own())
+            .expect("it listens");
+        let (_, told) = private.accept().expect("its own");
+        assert!(told.is_own() && private.accept().is_none());
+        incoming
+            .connect(address("127.0.0.1:80"), own())
+            .expect("it listens");
+        let (_, told) = for_all.accept().expect("its own");
+        assert!(told.is_own());
+        let (_, told) = for_all.accept().expect("the host's");
+        assert!(!told.is_own());
+        for _ in 0..MOST_OWN {
+            incoming
+                .connect(private.address(), own())
+                .expect("it is queued");
+        }
+        let refused = incoming.connect(private.address(), own());
+        assert_eq!(refused, Err(ErrorCode::ConnectionRefused));
+        let nobody = address("127.0.0.1:81");
+        assert_eq!(
+            incoming.connect(nobody, own()),
+            Err(ErrorCode::ConnectionRefused)
+        );
     }
 }

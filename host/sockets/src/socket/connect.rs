@@ -4,9 +4,10 @@
 //! reported by `finish-connect` and closes the socket.
 
 use super::tcp::{Result, SocketState, TcpSocket};
-use super::unconnected::Unconnected;
+use super::unconnected::{Unconnected, Virtual};
 use crate::connection::Endpoint;
 use crate::error::ErrorCode;
+use crate::listen::{OwnAddresses, OwnConnection, Told};
 use crate::policy::{TcpCtx, Verdict, check_remote};
 use crate::sys::{self, code_of_connect};
 use crate::transport::Plain;
@@ -22,6 +23,9 @@ impl TcpSocket {
             return Err(self.cannot_start());
         }
         check_remote(remote, self.family)?;
+        if self.is_own(remote) {
+            return self.connect_to_own(remote);
+        }
         let ctx = self.ctx.clone();
         let verdict = ctx.check_connect(remote);
         if let Verdict::Refused = verdict {
@@ -35,6 +39,59 @@ impl TcpSocket {
                 start(&ctx, socket, remote, verdict)
             }
             other => other,
+        });
+        Ok(())
+    }
+
+    fn unconnected(&mut self) -> Option<&mut Virtual> {
+        match &mut self.state {
+            SocketState::Unbound(Unconnected::Virtual(socket))
+            | SocketState::Bound(Unconnected::Virtual(socket)) => Some(socket),
+            _ => None,
+        }
+    }
+
+    /// Returns whether this is an address on which the guest listens with a virtual socket.
+    fn is_own(&mut self, remote: SocketAddr) -> bool {
+        self.unconnected()
+            .is_some_and(|socket| socket.incoming().listens_at(remote))
+    }
+
+    /// Connects a virtual socket to one that its guest listens on.
+    fn connect_to_own(&mut self, remote: SocketAddr) -> Result<()> {
+        let ctx = self.ctx.clone();
+        let socket = self.unconnected().ok_or(ErrorCode::InvalidState)?;
+        let charge = ctx.charge_descriptor()?;
+        let charge_of_other = ctx.charge_descriptor()?;
+        let (own, other) = sys::pair()?;
+        let stream = Plain::unix(own);
+        stream.register()?;
+        let port = socket.port_towards(remote)?;
+        let ip = match port.address().ip() {
+            ip if ip.is_unspecified() => remote.ip(),
+            ip => ip,
+        };
+        let local = SocketAddr::new(ip, port.address().port());
+        let endpoint = Endpoint::new(Plain::unix(other), local);
+        let accepted = OwnConnection {
+            endpoint: Arc::new(endpoint.charged(ctx.account(), charge_of_other)),
+            addresses: OwnAddresses {
+                local: remote,
+                remote: local,
+                _port: None,
+            },
+        };
+        let connected = socket.incoming().connect(remote, accepted);
+        self.charge = charge;
+        self.kept = None;
+        self.told = Some(Told::Own(OwnAddresses {
+            local,
+            remote,
+            _port: Some(port),
+        }));
+        self.set_state(match connected {
+            Ok(()) => SocketState::ConnectInProgress(stream, remote),
+            Err(code) => SocketState::ConnectFailed(code),
         });
         Ok(())
     }

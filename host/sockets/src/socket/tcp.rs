@@ -5,11 +5,11 @@
 //! they are started; their `finish` functions only change the state.
 
 use super::open;
-use super::option::{self, Kept, SocketOption};
+use super::option::Kept;
 use super::unconnected::{Unconnected, Virtual};
 use crate::connection::Endpoint;
 use crate::error::ErrorCode;
-use crate::listen::{Accepted, AnyListener, Incoming, Listener, Listening};
+use crate::listen::{AnyListener, Incoming, Listener, Listening, Told};
 use crate::policy::{Charge, Check, Claim, IpAddressFamily, TcpCtx, check_local};
 use crate::sys::{self, code_of_bind};
 use crate::transport::Plain;
@@ -29,16 +29,16 @@ const DEFAULT_BACKLOG: i32 = 4096;
 pub struct TcpSocket {
     pub(super) state: SocketState,
     pub(super) family: IpAddressFamily,
-    backlog: i32,
+    pub(super) backlog: i32,
     pub(super) ctx: TcpCtx,
     /// Records, until it is dropped, that the system has chosen the port.
-    _chosen: Option<Claim>,
+    pub(super) _chosen: Option<Claim>,
     /// What is charged for its descriptor, until a listener or a connection has it.
     pub(super) charge: Option<Charge>,
     /// The options of a virtual socket, until it connects.
     pub(super) kept: Option<Box<Kept>>,
-    /// How a connection came from a virtual socket.
-    accepted: Option<Accepted>,
+    /// What the guest is told of a connection of a virtual socket.
+    pub(super) told: Option<Told>,
 }
 
 #[derive(Debug)]
@@ -123,7 +123,7 @@ impl TcpSocket {
         Self::with(ctx, family, SocketState::Connected(endpoint))
     }
 
-    fn with(ctx: &TcpCtx, family: IpAddressFamily, state: SocketState) -> Self {
+    pub(super) fn with(ctx: &TcpCtx, family: IpAddressFamily, state: SocketState) -> Self {
         Self {
             state,
             family,
@@ -132,7 +132,7 @@ impl TcpSocket {
             _chosen: None,
             charge: None,
             kept: None,
-            accepted: None,
+            told: None,
         }
     }
 
@@ -220,48 +220,6 @@ impl TcpSocket {
         Ok(())
     }
 
-    /// Accepts a connection. Fails with `WouldBlock` if none waits.
-    pub(crate) fn accept(&self) -> Result<(Self, Arc<Endpoint>)> {
-        let listener = self.listener().ok_or(ErrorCode::InvalidState)?;
-        let (endpoint, accepted) = listener.accept().ok_or(ErrorCode::WouldBlock)??;
-        match &self.kept {
-            Some(kept) => self.accept_from_host(&endpoint, kept),
-            None => self.let_inherit(listener, &endpoint)?,
-        }
-        let state = SocketState::Connected(Arc::clone(&endpoint));
-        let socket = Self {
-            accepted,
-            ..Self::with(&self.ctx, self.family, state)
-        };
-        Ok((socket, endpoint))
-    }
-
-    fn let_inherit(&self, listener: &AnyListener, endpoint: &Endpoint) -> Result<()> {
-        match listener.system().map(Listener::listening) {
-            Some(listening) if !listening.is_unix() => {
-                option::inherit(&listening.options(), &endpoint.options(), self.family)
-            }
-            Some(_) | None => Ok(()),
-        }
-    }
-
-    /// Makes a connection that the host has accepted the guest's.
-    fn accept_from_host(&self, endpoint: &Endpoint, kept: &Kept) {
-        if let Some(account) = self.ctx.account() {
-            endpoint.charge_to(account);
-        }
-        endpoint.leave_end_to_guest();
-        if !endpoint.plain().is_unix() {
-            let applied = kept.clone().apply(&endpoint.options(), endpoint.family());
-            // The peer may be gone, which the guest finds out otherwise.
-            if let Err(error) = applied {
-                tracing::debug!(
-                    "options of a listening socket are not those of a connection: {error}"
-                );
-            }
-        }
-    }
-
     /// Keeps connections that arrive at a listening socket from waking the event loop, until the socket is polled
     /// again: other processes accept them meanwhile.
     pub fn deregister(&self) {
@@ -328,36 +286,26 @@ impl TcpSocket {
             SocketState::ListenInProgress(listener) | SocketState::Listening(listener) => {
                 listener.local_address()
             }
-            SocketState::ConnectInProgress(stream, _) => sys::local_address(&stream.options()),
-            SocketState::Connected(endpoint) => {
-                let address = endpoint.local_address();
-                return Ok(self.as_told(address?, |accepted, address| {
-                    accepted.local(address, endpoint.plain().is_unix())
-                }));
-            }
+            SocketState::ConnectInProgress(stream, _) => match &self.told {
+                Some(Told::Own(addresses)) => Ok(addresses.local),
+                Some(Told::OfHost(_)) | None => sys::local_address(&stream.options()),
+            },
+            SocketState::Connected(endpoint) => match &self.told {
+                Some(told) => told.local(endpoint),
+                None => endpoint.local_address(),
+            },
         }
         .map_err(ErrorCode::from)
     }
 
     pub(crate) fn remote_address(&self) -> Result<SocketAddr> {
         match &self.state {
-            SocketState::Connected(endpoint) => {
-                Ok(self.as_told(endpoint.peer_address(), Accepted::remote))
-            }
+            SocketState::Connected(endpoint) => Ok(match &self.told {
+                Some(told) => told.remote(endpoint),
+                None => endpoint.peer_address(),
+            }),
             SocketState::ConnectFailed(code) | SocketState::Closed(code) => Err(*code),
             _ => Err(ErrorCode::InvalidState),
-        }
-    }
-
-    /// Returns an address as its guest is told.
-    fn as_told(
-        &self,
-        address: SocketAddr,
-        tell: impl FnOnce(&Accepted, SocketAddr) -> SocketAddr,
-    ) -> SocketAddr {
-        match &self.accepted {
-            Some(accepted) => tell(accepted, address),
-            None => address,
         }
     }
 
@@ -386,7 +334,7 @@ impl TcpSocket {
         )
     }
 
-    fn system_listener(&self) -> Option<&Listener> {
+    pub(super) fn system_listener(&self) -> Option<&Listener> {
         self.listener()?.system()
     }
 
@@ -418,53 +366,6 @@ impl TcpSocket {
         }
         self.backlog = backlog;
         Ok(())
-    }
-
-    pub(crate) fn get<T: Copy>(&mut self, option: &SocketOption<T>) -> Result<T> {
-        match self.kept()? {
-            Some(kept) => Ok(option.kept(kept)),
-            None => option.get(&*self.options()?, self.family_of_options()),
-        }
-    }
-
-    pub(crate) fn set<T: Copy>(&mut self, option: &SocketOption<T>, value: T) -> Result<()> {
-        match self.kept()? {
-            Some(kept) => option.keep(kept, value),
-            None => option.set(&*self.options()?, self.family_of_options(), value),
-        }
-    }
-
-    /// Returns the options of a virtual socket, or the failure that closed the socket.
-    fn kept(&mut self) -> Result<Option<&mut Kept>> {
-        match &self.state {
-            SocketState::ConnectFailed(code) | SocketState::Closed(code) => Err(*code),
-            _ => Ok(self.kept.as_deref_mut()),
-        }
-    }
-
-    /// A connection from the host may be of another family than the guest is told.
-    fn family_of_options(&self) -> IpAddressFamily {
-        self.endpoint()
-            .map_or(self.family, |endpoint| endpoint.family())
-    }
-
-    /// Returns the socket for its options, or the failure that closed it.
-    fn options(&self) -> Result<SockRef<'_>> {
-        Ok(match &self.state {
-            SocketState::Unbound(socket)
-            | SocketState::BindInProgress(socket)
-            | SocketState::Bound(socket) => {
-                SockRef::from(socket.system().ok_or(ErrorCode::NotSupported)?)
-            }
-            SocketState::ConnectChecked(socket, ..) => SockRef::from(socket),
-            SocketState::ListenInProgress(listener) | SocketState::Listening(listener) => {
-                let listener = listener.system().ok_or(ErrorCode::NotSupported)?;
-                listener.listening().options()
-            }
-            SocketState::ConnectInProgress(stream, _) => stream.options(),
-            SocketState::Connected(endpoint) => endpoint.options(),
-            SocketState::ConnectFailed(code) | SocketState::Closed(code) => return Err(*code),
-        })
     }
 
     /// Returns the error for starting an operation in this state.

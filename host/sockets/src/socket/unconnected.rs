@@ -40,6 +40,19 @@ impl Virtual {
         self.port
     }
 
+    pub fn incoming(&self) -> &Incoming {
+        &self.incoming
+    }
+
+    /// Returns the port that a connection to this loopback address comes from: the one that the socket is bound to, or
+    /// any.
+    pub fn port_towards(&mut self, remote: SocketAddr) -> Result<Port, ErrorCode> {
+        match self.port.take() {
+            Some(port) => Ok(port),
+            None => self.incoming.bind(SocketAddr::new(remote.ip(), 0)),
+        }
+    }
+
     fn address(&self) -> Result<SocketAddr, ErrorCode> {
         let port = self.port.as_ref().ok_or(ErrorCode::InvalidState)?;
         Ok(port.address())

@@ -9,6 +9,9 @@ use std::time::Duration;
 /// Longer than any test.
 const FOR_EVER: Duration = Duration::from_secs(1 << 20);
 
+/// What its listening socket has for the hops of a packet, and so its connections.
+const TTL: u32 = 33;
+
 fn main() -> io::Result<()> {
     let arguments: Vec<_> = std::env::args().skip(1).collect();
     let mut arguments = arguments.iter().map(String::as_str);
@@ -45,6 +48,11 @@ fn main() -> io::Result<()> {
             let second = TcpListener::bind("0.0.0.0:7001")?;
             serve(&second)
         }
+        // Before it listens for others, while its connection waits.
+        "itself" => {
+            println!("{}", talks_to_itself()?);
+            serve(&TcpListener::bind(address)?)
+        }
         "serve" => serve(&TcpListener::bind(address)?),
         other => panic!("what is {other}?"),
     }
@@ -57,6 +65,9 @@ fn spin() -> ! {
 }
 
 fn serve(listener: &TcpListener) -> io::Result<()> {
+    if listener.local_addr()?.is_ipv4() {
+        listener.set_ttl(TTL)?;
+    }
     let mut served = 0;
     loop {
         let (stream, peer) = listener.accept()?;
@@ -84,6 +95,25 @@ fn serve(listener: &TcpListener) -> io::Result<()> {
             "close-and-panic" => panic!("it panics after the end"),
             _ => {}
         }
+    }
+}
+
+/// Makes a pair of sockets, as languages do whose system has no other, and returns what it is told of them.
+fn talks_to_itself() -> io::Result<&'static str> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let mut one = TcpStream::connect(listener.local_addr()?)?;
+    let (mut other, peer) = listener.accept()?;
+    drop(listener);
+    if peer != one.local_addr()? || other.local_addr()? != one.peer_addr()? {
+        return Ok("somebody else");
+    }
+    one.write_all(b"to itself")?;
+    drop(one);
+    let mut text = String::new();
+    other.read_to_string(&mut text)?;
+    match text.as_str() {
+        "to itself" => Ok("itself"),
+        _ => Ok("something else"),
     }
 }
 
@@ -116,10 +146,8 @@ impl Client<'_> {
                 }
                 Err(error) => writeln!(stream, "{:?}", error.kind())?,
             },
-            "ttl" => {
-                self.stream.set_ttl(argument.parse().expect("a number"))?;
-                writeln!(stream, "{}", self.stream.ttl()?)?;
-            }
+            "ttl" => writeln!(stream, "{}", self.stream.ttl()?)?,
+            "itself" => writeln!(stream, "{}", talks_to_itself()?)?,
             "env" => writeln!(stream, "{}", std::env::var(argument).unwrap_or_default())?,
             "write" => stream.write_all(&vec![b'x'; argument.parse().expect("a number")])?,
             "read" => {
@@ -127,6 +155,7 @@ impl Client<'_> {
                 input.read_to_end(&mut all)?;
                 writeln!(stream, "{}", all.len())?;
             }
+            "leave" => return Err(io::Error::other("it leaves")),
             "half-close" => self.stream.shutdown(std::net::Shutdown::Write)?,
             "panic" => panic!("it panics"),
             "exit" => exit(argument.parse().expect("a status")),

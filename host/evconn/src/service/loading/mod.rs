@@ -191,7 +191,7 @@ fn load(
     let mut composition = None;
     let component = match Content::of(bytes)? {
         Content::Component(binary) => {
-            composition = compose(&binary)?;
+            composition = checked(&binary)?;
             let binary = composition.as_deref().unwrap_or(&binary);
             lines = SourceLines::of(binary);
             compile_service(host, name, binary)?
@@ -246,7 +246,7 @@ fn precompile(host: &Host, name: &str, bytes: &[u8]) -> Result<Vec<u8>, LoadProb
     let Content::Component(binary) = Content::of(bytes)? else {
         return Err(LoadProblem::Precompiled);
     };
-    let composition = compose(&binary)?;
+    let composition = checked(&binary)?;
     let binary = composition.as_deref().unwrap_or(&binary);
     let component = compile_service(host, name, binary)?;
     prepare(host, &component)?;
@@ -255,16 +255,19 @@ fn precompile(host: &Host, name: &str, bytes: &[u8]) -> Result<Vec<u8>, LoadProb
         .map_err(|error| LoadProblem::Invalid(one_line(&error)))
 }
 
-/// Composes a program that imports the listener with it. Returns nothing for any other component.
-fn compose(binary: &[u8]) -> Result<Option<Vec<u8>>, LoadProblem> {
+/// Checks what a component imports and exports. A program that imports the listener is composed with it first, and the
+/// composition is returned.
+fn checked(binary: &[u8]) -> Result<Option<Vec<u8>>, LoadProblem> {
+    features::check_is_sync(binary)?;
     let Some(outline) = Outline::of_binary(binary) else {
+        // It is invalid: the compiler reports where.
         return Ok(None);
     };
     if !contract::is_for_listener(&outline) {
-        return Ok(None);
+        return contract::check(&outline).map(|()| None);
     }
-    features::check_is_sync(binary)?;
     let linked = link::link(guests::LISTENER, binary, Role::Application)?;
+    check_interfaces(&linked.binary, contract::check)?;
     Ok(Some(linked.binary))
 }
 
@@ -273,9 +276,8 @@ pub(super) fn exports(component: &Component) -> Vec<String> {
     Outline::of_compiled(component).exports
 }
 
-/// Checks as much as possible before compiling.
+/// Compiles a component that was checked, as much as possible before compiling.
 fn compile_service(host: &Host, name: &str, binary: &[u8]) -> Result<Component, LoadProblem> {
-    check_interfaces(binary, contract::check)?;
     contract::check_size(&Size::of(binary)?, host.capacity())?;
     compile(host, host.services(), name, binary)
 }
