@@ -38,7 +38,7 @@ pub struct Serve {
     #[command(flatten)]
     listen: ListenArgs,
     /// Entry point of a component that has both [default: handler]
-    #[arg(long, value_enum, value_name = "NAME")]
+    #[arg(long, value_enum, value_name = "NAME", help_heading = "Code")]
     entry_point: Option<EntryPointArg>,
     /// Accept compiled code as APP
     ///
