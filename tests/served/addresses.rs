@@ -154,3 +154,32 @@ fn it_may_connect_to_itself() {
     let log = end(evconn);
     assert!(log.contains("connection's stdout: \"itself\""), "{log}");
 }
+
+/// A program that listens on two ports gets the connections of a source on the one that the source names.
+#[test]
+fn a_source_may_be_for_a_port() {
+    let _open = unchanged();
+    let Some(path) = program("std-acts") else {
+        return;
+    };
+    let path = path.to_str().expect("text");
+    let act = ["--arg", "program", "--arg", "second"];
+    for processes in ["0", "1"] {
+        let sources = ["--listen", "7001=127.0.0.1:0", "--processes", processes];
+        let evconn = Evconn::start(&[&["serve", path], &act[..], &sources].concat());
+        let answers = lines(evconn.address(), "listener\nserved\n");
+        assert_eq!(answers.expect("an end"), ["0.0.0.0:7001", "1"]);
+        end(evconn);
+    }
+}
+
+#[test]
+fn a_port_is_nothing_to_a_handler() {
+    let _open = unchanged();
+    let greet = evconn_artifacts::GREET_PATH;
+    let evconn = Evconn::start(&["serve", greet, "--listen", "80=127.0.0.1:0"]);
+    assert_eq!(lines(evconn.address(), "you\n").expect("an end").len(), 2);
+    let log = end(evconn);
+    let said = "a port in front of a listen source has no effect";
+    assert!(log.contains(said), "{log}");
+}

@@ -10,7 +10,7 @@ use crate::sys::allocator::exit_when_out_of_memory;
 use crate::sys::child::{limit_further_memory, set_name, take_no_notice_of_faults, write_no_core};
 use crate::sys::memory;
 use anyhow::{Context, anyhow};
-use evconn::{Host, HostBuilder, Limits};
+use evconn::{EntryPoint, Host, HostBuilder, Limits};
 use std::ffi::OsString;
 use std::io;
 use std::num::NonZero;
@@ -161,6 +161,11 @@ impl Work for Plan {
             );
         }
         let service = entered(service, self.entry_point)?;
+        if self.listen.names_ports() && service.entry_point() != EntryPoint::Run {
+            tracing::warn!(
+                "a port in front of a listen source has no effect: the component is no program, which would bind it"
+            );
+        }
         let binary = match service.composition() {
             Some(composition) => composition.to_vec(),
             None => binary(&code)?,

@@ -95,7 +95,10 @@ async fn server(
     let builder = plan.server.configure(builder)?;
     let builder = sockets
         .into_iter()
-        .fold(builder, evconn::ServerBuilder::listen_on);
+        .fold(builder, |builder, (port, opened)| match port {
+            Some(port) => builder.listen_on_for(port, opened),
+            None => builder.listen_on(opened),
+        });
     Ok((builder.bind().await?, ingress, privileges))
 }
 

@@ -13,6 +13,8 @@ use std::sync::Arc;
 pub(super) struct Accepted {
     /// Its number in the log.
     pub number: u64,
+    /// The port of a program's socket that it is for, if its listen source names one.
+    pub port: Option<u16>,
     pub endpoint: Arc<Endpoint>,
     pub slot: Arc<Slot>,
 }
@@ -21,6 +23,7 @@ pub(super) struct Accepted {
 pub(super) async fn serve(server: Arc<Connections>, accepted: Accepted) {
     let Accepted {
         number,
+        port,
         endpoint,
         slot,
     } = accepted;
@@ -65,7 +68,7 @@ pub(super) async fn serve(server: Arc<Connections>, accepted: Accepted) {
                 Arc::clone(&slot),
                 slot.kept_permit(),
                 Arc::clone(&endpoint),
-                number,
+                (number, port),
                 Arc::clone(&meter),
             );
             let handled = background.run(Box::pin(guest), &meter).await;

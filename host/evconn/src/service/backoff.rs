@@ -1,6 +1,7 @@
 //! How often a program is started that ends before it accepts its connection: another attempt would most likely end
 //! in the same way, and its connections do not wait for it.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -31,34 +32,53 @@ pub(super) struct Counted {
     pub pause: Duration,
 }
 
+/// A start of a program. Until it is known whether that accepts, and the program has failed before, there is no other.
+#[derive(Debug)]
+pub(super) struct Attempt<'a> {
+    backoff: &'a Backoff,
+    begun: Instant,
+    is_over: AtomicBool,
+}
+
 impl Backoff {
     /// Begins an attempt. While the program fails, there is one at a time: the next one may begin when its pause is over.
     ///
     /// # Errors
     /// How long no program is started, if that is the case.
-    pub fn begin(&self, now: Instant) -> Result<(), Duration> {
+    pub fn begin(&self, now: Instant) -> Result<Attempt<'_>, Duration> {
         match &mut *self.failing() {
-            None => Ok(()),
-            Some(failing) if now < failing.next => Err(failing.next - now),
-            Some(failing) => {
-                failing.next = now + pause(failing.failures);
-                Ok(())
-            }
+            None => {}
+            Some(failing) if now < failing.next => return Err(failing.next - now),
+            Some(failing) => failing.next = now + pause(failing.failures),
         }
+        Ok(Attempt {
+            backoff: self,
+            begun: now,
+            is_over: AtomicBool::new(false),
+        })
     }
 
-    /// The program has accepted a connection. Returns whether it had failed before.
+    fn failing(&self) -> MutexGuard<'_, Option<Failing>> {
+        // No code panics while it holds this lock.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Attempt<'_> {
+    /// The program has accepted its connection. Returns whether it had failed before.
     pub fn accepted(&self) -> bool {
-        self.failing().take().is_some()
+        let was_over = self.is_over.swap(true, Ordering::Relaxed);
+        !was_over && self.backoff.failing().take().is_some()
     }
 
-    /// The program, which was started at `begun`, has ended before it accepted.
-    pub fn failed(&self, begun: Instant, now: Instant) -> Counted {
-        let mut state = self.failing();
+    /// The program has ended before it accepted.
+    pub fn failed(self, now: Instant) -> Counted {
+        self.is_over.store(true, Ordering::Relaxed);
+        let mut state = self.backoff.failing();
         let failures = match &*state {
             None => 1,
             // One that was started at the same time has failed before.
-            Some(failing) if begun < failing.last => {
+            Some(failing) if self.begun < failing.last => {
                 return Counted {
                     is_first: false,
                     pause: failing.next.saturating_duration_since(now),
@@ -77,10 +97,18 @@ impl Backoff {
             pause,
         }
     }
+}
 
-    fn failing(&self) -> MutexGuard<'_, Option<Failing>> {
-        // No code panics while it holds this lock.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+impl Drop for Attempt<'_> {
+    /// Lets the next one begin if this one was given up, by its peer, for example: who connects and resets must not keep
+    /// the program from being started for others.
+    fn drop(&mut self) {
+        if !*self.is_over.get_mut()
+            && let Some(failing) = &mut *self.backoff.failing()
+            && failing.last <= self.begun
+        {
+            failing.next = self.begun;
+        }
     }
 }
 
@@ -100,34 +128,56 @@ mod tests {
         assert_eq!(pauses, [250, 500, 1_000, 8_000, 10_000, 10_000, 10_000]);
     }
 
+    fn begun(backoff: &Backoff, now: Instant) -> Attempt<'_> {
+        backoff.begin(now).expect("it may begin")
+    }
+
     #[test]
     fn a_program_that_fails_is_started_once_in_each_pause() {
         let backoff = Backoff::default();
         let start = Instant::now();
-        for _ in 0..3 {
-            assert_eq!(backoff.begin(start), Ok(()));
-        }
-        let counted = backoff.failed(start, start + FIRST);
+        let [one, other] = [(); 2].map(|()| begun(&backoff, start));
+        let counted = one.failed(start + FIRST);
         assert!(counted.is_first);
-        // The two others were started at the same time.
-        assert!(!backoff.failed(start, start + FIRST).is_first);
+        // It was started at the same time.
+        assert!(!other.failed(start + FIRST).is_first);
         let next = start + FIRST + counted.pause;
-        assert_eq!(backoff.begin(start + FIRST), Err(FIRST));
-        assert_eq!(backoff.begin(next), Ok(()));
-        assert_eq!(backoff.begin(next), Err(FIRST));
-        let again = backoff.failed(next, next);
+        assert_eq!(backoff.begin(start + FIRST).err(), Some(FIRST));
+        let attempt = begun(&backoff, next);
+        assert_eq!(backoff.begin(next).err(), Some(FIRST));
+        let again = attempt.failed(next);
         assert_eq!((again.is_first, again.pause), (false, 2 * FIRST));
     }
 
     #[test]
     fn a_program_that_accepts_is_started_at_any_time() {
         let backoff = Backoff::default();
-        assert!(!backoff.accepted());
         let now = Instant::now();
-        backoff.failed(now, now);
+        assert!(!begun(&backoff, now).accepted());
+        let other = begun(&backoff, now);
+        begun(&backoff, now).failed(now);
         assert!(backoff.begin(now).is_err());
-        assert!(backoff.accepted());
-        assert_eq!(backoff.begin(now), Ok(()));
-        assert!(backoff.failed(now, now).is_first);
+        assert!(other.accepted() && !other.accepted());
+        drop(other);
+        assert!(begun(&backoff, now).failed(now).is_first);
+    }
+
+    #[test]
+    fn an_attempt_that_is_given_up_makes_way_for_the_next() {
+        let backoff = Backoff::default();
+        let now = Instant::now();
+        begun(&backoff, now).failed(now);
+        let next = now + FIRST;
+        for _ in 0..3 {
+            let attempt = begun(&backoff, next);
+            assert!(backoff.begin(next).is_err());
+            drop(attempt);
+        }
+        // One that was begun before the failure changes nothing.
+        let early = Backoff::default();
+        let attempt = begun(&early, now);
+        begun(&early, now).failed(next);
+        drop(attempt);
+        assert!(early.begin(next).is_err());
     }
 }

@@ -1,7 +1,7 @@
 //! One instance of a service, in a store of its own.
 
 use super::Service;
-use super::backoff::Backoff;
+use super::backoff::Attempt;
 use super::console::Origin;
 use super::entry::Instantiated;
 use super::failure::{self, Failure, OutOfTime};
@@ -85,7 +85,7 @@ impl Instance {
         origin: Origin,
         meter: Arc<Meter>,
         permit: Option<KeptPermit>,
-        backoff: &Backoff,
+        attempt: Option<&Attempt<'_>>,
     ) -> wasmtime::Result<impl Future<Output = wasmtime::Result<Result<(), String>>>> {
         self.served += 1;
         let state = self.store.data_mut();
@@ -106,8 +106,11 @@ impl Instance {
                 Either::Left(handler.call_handle(&mut self.store, connection))
             }
             Instantiated::Run(program, incoming) => {
-                incoming.push(Arc::clone(endpoint));
-                let run = program::run(&mut self.store, program, incoming, backoff);
+                match origin.port {
+                    Some(port) => incoming.push_for(port, Arc::clone(endpoint)),
+                    None => incoming.push(Arc::clone(endpoint)),
+                }
+                let run = program::run(&mut self.store, program, incoming, attempt);
                 // Boxed, so that a handler's future is no larger.
                 Either::Right(Box::pin(run))
             }

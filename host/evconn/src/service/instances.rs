@@ -1,7 +1,7 @@
 //! The instances that serve connections: a fresh one for each connection, or one that has served others
 //! before.
 
-use super::backoff::Backoff;
+use super::backoff::{Attempt, Backoff};
 use super::instance::{Instance, KeptPermit, Outcome, Spent, Unmade};
 use super::{Failure, Origin, Service};
 use crate::limits::Limits;
@@ -88,28 +88,29 @@ impl Instances {
     }
 
     /// Serves a connection, whose end is up to the caller, with an instance. The connection's slot,
-    /// `_place`, is kept until this is done, and its `permit` until the last socket of its guest is closed.
+    /// `_place`, is kept until this is done, and its `permit` until the last socket of its guest is closed. It has a
+    /// number, and may be for a `port` of a program.
     pub async fn serve(
         self: Arc<Self>,
         _place: impl Send,
         permit: Option<KeptPermit>,
         endpoint: Arc<Endpoint>,
-        number: u64,
+        (number, port): (u64, Option<u16>),
         meter: Arc<Meter>,
     ) -> Result<(), Failure> {
         let _ticking = self.service.host.ticking();
         let attempt = self.begin_attempt()?;
         let peer = Peer::of(&endpoint);
-        let origin = Origin { number, peer };
+        let origin = Origin { number, peer, port };
         let mut instance = match self.take_idle() {
             Some(instance) => instance,
             // Boxed, so that its memory is not reserved while the connection is served.
             None => match Box::pin(self.instance(origin, &meter)).await {
                 Ok(instance) => instance,
-                Err(failure) => return self.count_failure(attempt, Err(failure)),
+                Err(failure) => return count_failure(attempt, Err(failure)),
             },
         };
-        let result = match instance.serve(&endpoint, origin, meter, permit, &self.backoff) {
+        let result = match instance.serve(&endpoint, origin, meter, permit, attempt.as_ref()) {
             Ok(served) => served.await,
             Err(error) => Err(error),
         };
@@ -120,8 +121,9 @@ impl Instances {
         } = instance.end(&endpoint, result, &self.limits);
         let result = result.map_err(|failure| failure.within(&self.service.lines));
         if !is_accepted {
-            return self.count_failure(attempt, result);
+            return count_failure(attempt, result);
         }
+        drop(attempt);
         if instance.served < self.reuse.connections.get() {
             match spent {
                 None => self.keep(instance),
@@ -131,31 +133,13 @@ impl Instances {
         result
     }
 
-    /// Begins to start a program, unless it has ended before it accepted.
-    fn begin_attempt(&self) -> Result<Option<Instant>, Failure> {
+    /// Begins to start a program, unless it ends before it accepts.
+    fn begin_attempt(&self) -> Result<Option<Attempt<'_>>, Failure> {
         if !self.service.is_program() {
             return Ok(None);
         }
-        let now = Instant::now();
-        self.backoff.begin(now).map_err(Failure::NotStarted)?;
-        Ok(Some(now))
-    }
-
-    /// Counts that a program has ended before it has accepted its connection, and has it not started for a while.
-    fn count_failure(
-        &self,
-        attempt: Option<Instant>,
-        result: Result<(), Failure>,
-    ) -> Result<(), Failure> {
-        let Some(begun) = attempt else {
-            return result;
-        };
-        let counted = self.backoff.failed(begun, Instant::now());
-        Err(match result {
-            Ok(()) => Failure::of_program(0, counted),
-            Err(Failure::Exited(status)) => Failure::of_program(status, counted),
-            Err(failure) => failure,
-        })
+        let attempt = self.backoff.begin(Instant::now());
+        attempt.map(Some).map_err(Failure::NotStarted)
     }
 
     /// Makes an instance. While the process is short of memory for it, waits until another one has ended, or uses one
@@ -260,6 +244,19 @@ impl Instances {
         drop(idle);
         next
     }
+}
+
+/// Counts that a program has ended before it has accepted its connection, so that it is not started for a while.
+fn count_failure(attempt: Option<Attempt<'_>>, result: Result<(), Failure>) -> Result<(), Failure> {
+    let Some(attempt) = attempt else {
+        return result;
+    };
+    let counted = attempt.failed(Instant::now());
+    Err(match result {
+        Ok(()) => Failure::of_program(0, counted),
+        Err(Failure::Exited(status)) => Failure::of_program(status, counted),
+        Err(failure) => failure,
+    })
 }
 
 async fn end_idle_ones(instances: Weak<Instances>, timeout: Duration) {

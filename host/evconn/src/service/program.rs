@@ -1,7 +1,7 @@
 //! A program that serves a connection: it listens and accepts by itself, and gets the connection from its virtual
 //! listening socket.
 
-use super::backoff::Backoff;
+use super::backoff::Attempt;
 use super::state::ConnectionState;
 use crate::sockets::Incoming;
 use std::future::poll_fn;
@@ -16,7 +16,7 @@ pub(super) async fn run(
     store: &mut Store<ConnectionState>,
     program: &Command,
     incoming: &Incoming,
-    backoff: &Backoff,
+    attempt: Option<&Attempt<'_>>,
 ) -> wasmtime::Result<Result<(), String>> {
     let mut run = pin!(program.wasi_cli_run().call_run(store));
     let mut has_accepted = false;
@@ -24,7 +24,7 @@ pub(super) async fn run(
         let ended = run.as_mut().poll(cx);
         if !has_accepted && incoming.accepted() > 0 {
             has_accepted = true;
-            if backoff.accepted() {
+            if attempt.is_some_and(Attempt::accepted) {
                 tracing::info!("the program accepts connections again");
             }
         }

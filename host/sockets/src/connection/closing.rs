@@ -77,8 +77,10 @@ impl Endpoint {
 
     /// Ends it regularly: sends what was written, for up to 10 seconds, and then the end.
     pub async fn finish(&self) {
-        self.decision.make_by_host();
-        self.end_regularly();
+        if !self.was_closed_by_guest() {
+            self.decision.make_by_host();
+            self.end_regularly();
+        }
         self.link.is_sent().await;
     }
 

@@ -53,11 +53,8 @@ impl Decision {
         self.change(OF_GUEST, CLOSED)
     }
 
-    /// Makes it, if it is the host's.
     pub fn make_by_host(&self) {
-        if !self.is_closed() {
-            self.0.store(OF_OWNERS, Ordering::Relaxed);
-        }
+        self.0.store(OF_OWNERS, Ordering::Relaxed);
     }
 
     fn get(&self) -> u8 {

@@ -25,6 +25,8 @@ pub struct Endpoint {
     peer_address: SocketAddr,
     /// The peer's address as a proxy has announced it.
     announced_peer: OnceLock<SocketAddr>,
+    /// Both of its sides are the same guest's.
+    is_own: bool,
     /// Who decides how it ends.
     pub(super) decision: Decision,
     /// Its input was ready once. From then on the event loop is reliable.
@@ -45,11 +47,24 @@ impl Endpoint {
             link: Arc::new(Link::new(Transport::new(plain))),
             peer_address,
             announced_peer: OnceLock::new(),
+            is_own: false,
             decision: Decision::default(),
             was_ready: AtomicBool::new(false),
             receive_failure: Mutex::default(),
             has_failed: AtomicBool::new(false),
         }
+    }
+
+    /// A connection of which a guest has both sides.
+    pub(crate) fn own(plain: Plain, peer_address: SocketAddr) -> Self {
+        let mut endpoint = Self::new(plain, peer_address);
+        endpoint.is_own = true;
+        endpoint
+    }
+
+    /// Whether a guest has both of its sides.
+    pub(crate) fn is_own(&self) -> bool {
+        self.is_own
     }
 
     /// Charges the connection to this account, rather than to another one, until its socket is closed: its

@@ -27,7 +27,8 @@ const MOST_OWN: usize = 128;
 /// The connections for a guest whose listening sockets are virtual: all of its sockets, until they connect.
 ///
 /// The guest binds any address, which takes no system call and reserves nothing outside of it. Its first listening
-/// socket gets the connections that the host [pushes](Self::push). If that one is dropped, the next one does.
+/// socket gets the connections that the host [pushes](Self::push), but for those that are [for a
+/// port](Self::push_for). If that one is dropped, the next one does.
 ///
 /// A store has them in its [`TcpCtxView`](crate::TcpCtxView). Cheap to clone; the clones are the same queue.
 #[derive(Clone, Debug, Default)]
@@ -48,7 +49,8 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct Queue {
-    connections: VecDeque<Arc<Endpoint>>,
+    /// Each with the port of the socket that it is for, unless it is for the first one.
+    connections: VecDeque<(Option<u16>, Arc<Endpoint>)>,
     /// Who has bound a port of a family, listening or not: one socket for each address. A guest may have many, so
     /// they are not searched one by one.
     bound: HashMap<(IpAddressFamily, u16), Vec<(PortId, IpAddr)>>,
@@ -70,15 +72,26 @@ impl Incoming {
         Self::default()
     }
 
-    /// Adds a connection for the guest to accept.
+    /// Adds a connection for the guest to accept on its first listening socket.
     pub fn push(&self, connection: Arc<Endpoint>) {
-        self.queue().connections.push_back(connection);
+        self.add(None, connection);
+    }
+
+    /// Adds a connection for the guest to accept on a listening socket with this port.
+    pub fn push_for(&self, port: u16, connection: Arc<Endpoint>) {
+        self.add(Some(port), connection);
+    }
+
+    fn add(&self, port: Option<u16>, connection: Arc<Endpoint>) {
+        self.queue().connections.push_back((port, connection));
         self.0.guest.wake();
     }
 
     /// Takes the connections back that the guest has not accepted.
     pub fn take(&self) -> Vec<Arc<Endpoint>> {
-        self.queue().connections.drain(..).collect()
+        let mut queue = self.queue();
+        let connections = queue.connections.drain(..);
+        connections.map(|(_, connection)| connection).collect()
     }
 
     pub(super) fn count_accepted(&self) {
@@ -217,20 +230,24 @@ impl Queue {
     }
 
     /// Takes the next connection for a listening socket: its guest's own ones come first.
-    fn take(&mut self, id: PortId) -> Option<Taken> {
+    fn take(&mut self, id: PortId, port: u16) -> Option<Taken> {
         if let Some(own) = self.own.get_mut(&id).and_then(VecDeque::pop_front) {
             return Some(Taken::Own(own));
         }
-        match self.listening.first() == Some(&id) {
-            true => self.connections.pop_front().map(Taken::OfHost),
-            false => None,
-        }
+        let (_, connection) = self.connections.remove(self.next_for(id, port)?)?;
+        Some(Taken::OfHost(connection))
     }
 
-    fn has(&self, id: PortId) -> bool {
-        let is_first = self.listening.first() == Some(&id);
+    fn has(&self, id: PortId, port: u16) -> bool {
         let own = self.own.get(&id);
-        own.is_some_and(|own| !own.is_empty()) || is_first && !self.connections.is_empty()
+        own.is_some_and(|own| !own.is_empty()) || self.next_for(id, port).is_some()
+    }
+
+    /// Returns the place of the host's next connection for a listening socket.
+    fn next_for(&self, id: PortId, port: u16) -> Option<usize> {
+        let is_first = self.listening.first() == Some(&id);
+        let is_for_it = |(wanted, _): &(Option<u16>, _)| wanted.map_or(is_first, |it| it == port);
+        self.connections.iter().position(is_for_it)
     }
 }
 
@@ -298,7 +315,7 @@ impl VirtualListener {
     /// Accepts a connection, if there is one for this socket.
     pub fn accept(&self) -> Option<(Arc<Endpoint>, Told)> {
         let incoming = self.incoming();
-        let taken = incoming.queue().take(self.port.id)?;
+        let taken = incoming.queue().take(self.port.id, self.address().port())?;
         Some(match taken {
             Taken::OfHost(endpoint) => {
                 let accepted = Accepted::new(self.address(), incoming);
@@ -313,7 +330,7 @@ impl VirtualListener {
         let incoming = self.incoming();
         // Registered first: a connection may be pushed in between.
         incoming.0.guest.register(cx.waker());
-        match incoming.queue().has(self.port.id) {
+        match incoming.queue().has(self.port.id, self.address().port()) {
             true => Poll::Ready(()),
             false => Poll::Pending,
         }
@@ -414,6 +431,22 @@ mod tests {
         drop(waits);
         assert_eq!(incoming.take().len(), 1);
         assert!(!incoming.is_awaited());
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn a_connection_may_be_for_a_port() {
+        let incoming = Incoming::new();
+        let listen = |text| incoming.bind(address(text)).expect("a port").listen();
+        let (first, second) = (listen("0.0.0.0:80"), listen("0.0.0.0:81"));
+        incoming.push_for(82, connection());
+        assert!(!is_ready(&first) && !is_ready(&second));
+        incoming.push_for(81, connection());
+        assert!(!is_ready(&first) && is_ready(&second));
+        assert!(second.accept().is_some() && second.accept().is_none());
+        incoming.push(connection());
+        assert!(first.accept().is_some() && !is_ready(&second));
+        assert!(listen("0.0.0.0:82").accept().is_some());
     }
 
     #[cfg(unix)]

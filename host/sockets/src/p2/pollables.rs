@@ -53,6 +53,14 @@ impl SocketPollable {
         }
     }
 
+    /// Whether it waits for what the guest itself would have to send, and has not sent.
+    fn is_for_itself(&self) -> bool {
+        match self {
+            Self::Input(endpoint) => endpoint.is_own() && endpoint.plain().has_no_input(),
+            _ => false,
+        }
+    }
+
     /// What the host gives connections to that it waits for.
     fn incoming(&self) -> Option<&Incoming> {
         match self {
@@ -183,13 +191,17 @@ impl PollList {
     }
 }
 
-/// Records, if what is waited for is connections from the host and nothing else, that this is so.
+/// Records, if what is waited for is connections from the host and nothing else, that this is so. What a guest has to
+/// say to itself does not count: nobody says it while the guest waits.
 fn waits_for_connections<'a>(
     mut pollables: impl Iterator<Item = &'a SocketPollable>,
 ) -> Option<Waits<'a>> {
-    let incoming = pollables.next()?.incoming()?;
-    let only = pollables.all(|pollable| pollable.incoming().is_some());
-    only.then(|| incoming.wait())
+    let mut incoming = None;
+    let only = pollables.all(|pollable| {
+        incoming = incoming.or(pollable.incoming());
+        pollable.incoming().is_some() || pollable.is_for_itself()
+    });
+    incoming.filter(|_| only).map(Incoming::wait)
 }
 
 /// Waits until it is ready.
@@ -322,4 +334,57 @@ pub(crate) fn add_to_linker<T: TcpView + 'static>(linker: &mut Linker<T>) -> was
             })
         },
     )
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+    use crate::sys;
+    use crate::transport::Plain;
+    use std::net::{Ipv4Addr, SocketAddr};
+
+    const ADDRESS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 80);
+
+    #[tokio::test]
+    async fn a_guest_waits_for_connections_and_for_nothing_else() {
+        let incoming = Incoming::new();
+        let listener = incoming.bind(ADDRESS).expect("a port").listen();
+        let listener = SocketPollable::Virtual(Arc::new(listener));
+        let (one, other) = sys::pair().expect("a pair");
+        let own = Arc::new(Endpoint::own(Plain::unix(one), ADDRESS));
+        let (input, output) = (
+            SocketPollable::Input(Arc::clone(&own)),
+            SocketPollable::Output(own),
+        );
+        let waits = |list: &[&SocketPollable]| {
+            let waits = waits_for_connections(list.iter().copied());
+            assert_eq!(waits.is_some(), incoming.is_awaited());
+            waits.is_some()
+        };
+        assert!(waits(&[&listener]) && waits(&[&listener, &listener]));
+        // Nobody else sends to itself.
+        assert!(waits(&[&input, &listener]));
+        assert!(!waits(&[]) && !waits(&[&input]) && !waits(&[&listener, &output]));
+        assert!(!waits(&[&listener, &SocketPollable::Revoked]));
+        sys::send(&other, b"x").expect("sent");
+        assert!(!waits(&[&input, &listener]));
+        let (stranger, _peer) = sys::pair().expect("a pair");
+        let stranger = Endpoint::new(Plain::unix(stranger), ADDRESS);
+        assert!(!waits(&[
+            &listener,
+            &SocketPollable::Input(Arc::new(stranger))
+        ]));
+    }
+
+    #[tokio::test]
+    async fn the_end_of_what_a_guest_has_said_to_itself_is_something() {
+        let incoming = Incoming::new();
+        let listener = incoming.bind(ADDRESS).expect("a port").listen();
+        let listener = SocketPollable::Virtual(Arc::new(listener));
+        let (one, other) = sys::pair().expect("a pair");
+        let own = Arc::new(Endpoint::own(Plain::unix(one), ADDRESS));
+        drop(other);
+        let list = [SocketPollable::Input(own), listener];
+        assert!(waits_for_connections(list.iter()).is_none());
+    }
 }

@@ -7,7 +7,7 @@ use super::tcp::{Result, SocketState, TcpSocket};
 use super::unconnected::{Unconnected, Virtual};
 use crate::connection::Endpoint;
 use crate::error::ErrorCode;
-use crate::listen::{OwnAddresses, OwnConnection, Told};
+use crate::listen::{OwnAddresses, OwnConnection, Port, Told};
 use crate::policy::{TcpCtx, Verdict, check_remote};
 use crate::sys::{self, code_of_connect};
 use crate::transport::Plain;
@@ -61,27 +61,23 @@ impl TcpSocket {
     fn connect_to_own(&mut self, remote: SocketAddr) -> Result<()> {
         let ctx = self.ctx.clone();
         let socket = self.unconnected().ok_or(ErrorCode::InvalidState)?;
-        let charge = ctx.charge_descriptor()?;
-        let charge_of_other = ctx.charge_descriptor()?;
+        let charges = [ctx.charge_descriptor()?, ctx.charge_descriptor()?];
         let (own, other) = sys::pair()?;
         let stream = Plain::unix(own);
         stream.register()?;
         let port = socket.port_towards(remote)?;
-        let ip = match port.address().ip() {
-            ip if ip.is_unspecified() => remote.ip(),
-            ip => ip,
-        };
-        let local = SocketAddr::new(ip, port.address().port());
-        let endpoint = Endpoint::new(Plain::unix(other), local);
-        let accepted = OwnConnection {
-            endpoint: Arc::new(endpoint.charged(ctx.account(), charge_of_other)),
+        let local = own_address(&port, remote);
+        let [charge, charge_of_other] = charges;
+        let other = Endpoint::own(Plain::unix(other), local);
+        let connection = OwnConnection {
+            endpoint: Arc::new(other.charged(ctx.account(), charge_of_other)),
             addresses: OwnAddresses {
                 local: remote,
                 remote: local,
                 _port: None,
             },
         };
-        let connected = socket.incoming().connect(remote, accepted);
+        let connected = socket.incoming().connect(remote, connection);
         self.charge = charge;
         self.kept = None;
         self.told = Some(Told::Own(OwnAddresses {
@@ -135,7 +131,10 @@ impl TcpSocket {
         let is_over = self.fail_if_failed();
         match self.take() {
             SocketState::ConnectInProgress(stream, remote) if is_over => {
-                let endpoint = Endpoint::new(stream, remote);
+                let endpoint = match self.told.as_ref().is_some_and(Told::is_own) {
+                    true => Endpoint::own(stream, remote),
+                    false => Endpoint::new(stream, remote),
+                };
                 let endpoint = Arc::new(endpoint.charged(self.ctx.account(), self.charge.take()));
                 self.state = SocketState::Connected(Arc::clone(&endpoint));
                 Ok(endpoint)
@@ -170,6 +169,15 @@ impl TcpSocket {
             self.set_state(SocketState::ConnectFailed(code_of_connect(&error)));
         }
         true
+    }
+}
+
+/// Returns the address from which a socket with this port connects to a loopback address.
+fn own_address(port: &Port, remote: SocketAddr) -> SocketAddr {
+    let address = port.address();
+    match address.ip().is_unspecified() {
+        true => SocketAddr::new(remote.ip(), address.port()),
+        false => address,
     }
 }
 
