@@ -48,6 +48,7 @@ mod proxy;
 mod readme;
 mod security;
 mod serve;
+mod served;
 mod server;
 mod sockets;
 mod sources;

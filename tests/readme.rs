@@ -9,6 +9,7 @@ use std::process::Command;
 const README: &str = include_str!("../README.md");
 const WRITING: &str = include_str!("../docs/writing-a-service.md");
 const COMPOSING: &str = include_str!("../docs/composing.md");
+const PROGRAMS: &str = include_str!("../docs/programs.md");
 const EMBEDDING: &str = include_str!("../docs/embedding.md");
 const BENCHMARKS: &str = include_str!("../docs/benchmarks.md");
 
@@ -54,6 +55,11 @@ fn the_program_is_that_of_the_guide() {
     let start = COMPOSING.find("use evconn_guest::{").expect("a program");
     let program = COMPOSING[start..].split("```").next().expect("its end");
     assert!(guide.contains(program));
+}
+
+#[test]
+fn the_program_that_is_served_is_that_of_the_tests() {
+    assert!(PROGRAMS.contains(include_str!("programs/std-echo/src/main.rs")));
 }
 
 #[test]

@@ -80,7 +80,7 @@ fn what_cannot_be_served_ends_the_start() {
         ),
         (
             "listener.wasm",
-            "listener.wasm: it exports no evconn:tcp/handler@0.1.0",
+            "listener.wasm: it exports neither evconn:tcp/handler@0.1.0",
         ),
     ] {
         for command in ["serve", "compile"] {

@@ -1,18 +1,14 @@
 //! The same matrix of states and calls through wasi-libc: what C, Rust's standard library and Python call.
 //!
 //! wasi-libc keeps a state of its own for each socket, and aborts the program if the host says that a
-//! call it makes is `invalid-state` or `not-in-progress`. [tests/libc-guest](../libc-guest) makes one
+//! call it makes is `invalid-state` or `not-in-progress`. [tests/programs/libc](../programs/libc) makes one
 //! call in one state; it runs on both implementations, and wasmtime-wasi says what is right.
 
 use super::linked::{Compiled, Grant, Implementation};
-use crate::support::{has_ipv6, skip, within};
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use crate::support::{has_ipv6, wasip2, within};
 use std::sync::OnceLock;
 use tokio::io::AsyncReadExt;
 use wasmtime_wasi::cli::{AsyncStdinStream, AsyncStdoutStream};
-
-const TARGET: &str = "wasm32-wasip2";
 
 /// What is said for the program if wasi-libc ends it.
 const ABORTS: &str = "aborts";
@@ -34,52 +30,14 @@ fn difference(state: &str, call: &str) -> Option<(&'static str, &'static str)> {
     }
 }
 
-/// Built once; or why it cannot be here.
+/// Built once; or nothing, if it cannot be here.
 fn program() -> Option<&'static Compiled> {
     static PROGRAM: OnceLock<Option<Compiled>> = OnceLock::new();
     let program = PROGRAM.get_or_init(|| {
-        is_installed().then(|| Compiled::of(&std::fs::read(build()).expect("the program")))
+        let path = wasip2::program("libc")?;
+        Some(Compiled::of(&std::fs::read(path).expect("the program")))
     });
-    if program.is_none() {
-        skip(&format!(
-            "there is no target {TARGET}: `rustup target add {TARGET}` installs it"
-        ));
-    }
     program.as_ref()
-}
-
-fn workspace() -> &'static Path {
-    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
-    package.ancestors().nth(2).expect("the workspace")
-}
-
-fn is_installed() -> bool {
-    let mut rustc = Command::new("rustc");
-    rustc.args(["--print", "target-libdir", "--target", TARGET]);
-    let output = rustc.current_dir(workspace()).output();
-    output.is_ok_and(|output| {
-        let folder = String::from_utf8_lossy(&output.stdout).into_owned();
-        output.status.success() && Path::new(folder.trim()).is_dir()
-    })
-}
-
-fn build() -> PathBuf {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("libc-guest");
-    let mut cargo = Command::new(env!("CARGO"));
-    cargo
-        .args(["build", "--quiet", "--locked", "--release"])
-        .args(["--package", "evconn-test-libc", "--target", TARGET])
-        .arg("--target-dir")
-        .arg(&folder)
-        .current_dir(workspace())
-        // What cargo was told for the host does not hold for the program.
-        .env("CARGO_ENCODED_RUSTFLAGS", "")
-        .env_remove("RUSTC_WORKSPACE_WRAPPER")
-        .env_remove("CARGO_BUILD_TARGET");
-    let output = cargo.output().expect("cargo runs");
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{errors}");
-    folder.join(TARGET).join("release/evconn-test-libc.wasm")
 }
 
 /// What it prints with these arguments.

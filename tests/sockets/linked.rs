@@ -72,6 +72,7 @@ impl TcpView for Ctx {
         TcpCtxView {
             ctx: &mut self.tcp,
             table: &mut self.table,
+            incoming: None,
         }
     }
 }

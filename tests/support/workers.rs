@@ -149,6 +149,15 @@ impl Process {
         self.descriptors().contains(&format!("socket:[{inode}]"))
     }
 
+    /// How many sockets it has.
+    pub fn sockets(&self) -> usize {
+        let descriptors = self.descriptors();
+        let sockets = descriptors
+            .iter()
+            .filter(|name| name.starts_with("socket:"));
+        sockets.count()
+    }
+
     /// Whether it has the other end of this connection over IPv4.
     pub fn serves(&self, peer: &TcpStream) -> bool {
         inode(peer).is_some_and(|inode| self.has(&inode))

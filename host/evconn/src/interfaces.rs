@@ -11,6 +11,28 @@ pub(crate) const LISTENER: &str = "evconn:tcp/listener@0.1.0";
 /// The world of a service.
 pub(crate) const WORLD: &str = "evconn:tcp/service@0.1.0";
 
+/// The interface that a program exports, with the beginning of its version.
+pub(crate) const RUN: &str = "wasi:cli/run@0.2";
+
+/// What a service exports for connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EntryPoint {
+    /// The function `handle` of `evconn:tcp/handler`, which gets the connection.
+    Handler,
+    /// The function `run` of `wasi:cli/run`, which listens and accepts the connection: a program.
+    Run,
+}
+
+impl EntryPoint {
+    /// Returns the interface that contains it.
+    pub(crate) fn interface(self) -> &'static str {
+        match self {
+            Self::Handler => HANDLER,
+            Self::Run => RUN,
+        }
+    }
+}
+
 /// Versions with the same beginning are compatible, by the rules of the linker.
 pub(crate) const OURS: &str = "0.1";
 pub(crate) const WASI: &str = "0.2";

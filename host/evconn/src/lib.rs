@@ -8,9 +8,9 @@
 //!
 //! | you have | you call |
 //! | --- | --- |
-//! | a component that exports `evconn:tcp/handler` (a [`Service`]) | [`Service::from_file`], [`Server::builder`] or [`serve`] |
+//! | a component that exports `evconn:tcp/handler`, or a program that listens by itself (a [`Service`]) | [`Service::from_file`], [`Server::builder`] or [`serve`] |
 //! | closures or async functions | [`Listener::bind`], [`Listener::set_callback`], [`Listener::set_async_callback`] |
-//! | a component that exports `wasi:cli/run` and listens itself (a [`Program`]) | [`Program::from_file`], [`Program::run`] |
+//! | a program, to have all of its connections in one instance (a [`Program`]) | [`Program::from_file`], [`Program::run`] |
 //! | a component that imports `evconn:tcp/listener`, to be run elsewhere | [`Composer::compose_file`] |
 //! | a wasmtime host that needs `wasi:sockets` only | the crate `evconn-sockets`, re-exported as [`sockets`] |
 //!
@@ -68,6 +68,7 @@ pub mod guests;
 mod ingress;
 mod interfaces;
 mod limits;
+mod link;
 mod listener;
 mod log;
 mod networks;
@@ -96,7 +97,7 @@ pub use evconn_sockets as sockets;
 pub use ingress::{Ingress, ProxyProtocol, TrustedProxies};
 #[cfg(feature = "tls")]
 pub use ingress::{PemSource, TicketKeys, TlsConfig, TlsError};
-pub use interfaces::Missing;
+pub use interfaces::{EntryPoint, Missing};
 pub use limits::Limits;
 pub use listener::{
     AcceptError, AcceptRate, Listener, ListenerBuilder, Listening, Recovery, State, Stats,

@@ -51,6 +51,7 @@ impl TcpView for StoreState {
         TcpCtxView {
             ctx: &mut self.tcp,
             table: &mut self.table,
+            incoming: None,
         }
     }
 }

@@ -28,6 +28,7 @@ impl TcpView for State {
         TcpCtxView {
             ctx: &mut self.tcp,
             table: &mut self.table,
+            incoming: None,
         }
     }
 }

@@ -25,7 +25,7 @@
 //!
 //! impl TcpView for State {
 //!     fn tcp(&mut self) -> TcpCtxView<'_> {
-//!         TcpCtxView { ctx: &mut self.tcp, table: &mut self.table }
+//!         TcpCtxView { ctx: &mut self.tcp, table: &mut self.table, incoming: None }
 //!     }
 //! }
 //!
@@ -44,6 +44,7 @@
 //! | rules besides a policy | [`Destinations`], [`Place`], [`UdpRules`], [`OnDenied`], [`Resolver`] |
 //! | what a guest may use | [`Account`], [`AccountLimits`], [`SharedDescriptors`] |
 //! | sockets that the host opens | [`listen()`], [`refuse_connections`], [`TcpSocket::from_tcp_listener`], [`TcpSocket::from_unix_listener`] |
+//! | guests that listen without a socket of the system | [`Incoming`] |
 //! | connections that move between stores | [`p2::take`], [`p2::give`], [`Endpoint`], [`Plain`], [`Peer`] |
 //!
 //! Where it ends: UDP sockets, name look-up without [`p2::add_granted_to_linker`], and all the rest of WASI are
@@ -65,6 +66,7 @@ mod transport;
 
 pub use connection::{Endpoint, Peer};
 pub use error::ErrorCode;
+pub use listen::Incoming;
 #[cfg(unix)]
 pub use listen::refuse_connections;
 pub use p2::{TcpCtxView, TcpView};

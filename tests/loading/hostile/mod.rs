@@ -232,7 +232,7 @@ fn a_library_refuses_nested_types_by_itself() {
         let allowed = Service::new(host, &binaries::nested_types(kind, 90)).err();
         let problem = allowed.expect("it exports nothing").to_string();
         assert!(
-            problem.contains("it exports no evconn:tcp/handler"),
+            problem.contains("it exports neither evconn:tcp/handler"),
             "{problem}"
         );
     }

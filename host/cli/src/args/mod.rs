@@ -17,7 +17,7 @@ pub use cache::CacheArgs;
 pub use compile::CompileArgs;
 pub use grants::GrantArgs;
 pub use ingress::IngressArgs;
-pub use listen::ListenArgs;
+pub use listen::{ListenArgs, NamedListening};
 pub use processes::ProcessArgs;
 pub use server::ServerArgs;
 pub use values::{bytes, count, seconds};

@@ -49,7 +49,7 @@ impl Echo {
             return Ok(ExitCode::FAILURE);
         };
         let plan = self.plan(port);
-        let sources = plan.listen.sources.clone();
+        let sources = plan.listen.all();
         super::serve(plan).await.map_err(|error| match error {
             ServeError::Prepare(error) | ServeError::Run(error) => error.into(),
             ServeError::Listen(error) => not_listening(&error, &sources),
@@ -67,13 +67,14 @@ impl Echo {
         let mut listen = self.listen;
         if listen.sources.is_empty() {
             let address = SocketAddr::new(self.address, port);
-            listen.sources.push(ListenSource::Address(address));
+            listen.sources.push(ListenSource::Address(address).into());
         }
         let mut server: ServerArgs = args::defaults();
         server.life.grace = self.grace;
         server.processes = self.processes;
         Plan {
             component: Component::Echo,
+            entry_point: None,
             listen,
             cache: self.cache,
             ingress: self.ingress,

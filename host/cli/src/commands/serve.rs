@@ -1,13 +1,18 @@
-//! `evconn serve`: serves a component that exports `evconn:tcp/handler`.
+//! `evconn serve`: serves a component that exports `evconn:tcp/handler`, or a program that listens by itself.
 
 use crate::args::{CacheArgs, IngressArgs, ListenArgs, ServerArgs};
 use crate::failure::Failure;
 use crate::server::{Component, Plan, ServeError};
-use clap::Args;
+use clap::{Args, ValueEnum};
+use evconn::EntryPoint;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// Serve a component as a TCP server: an instance for each connection
+///
+/// The component exports a handler (evconn:tcp/handler), or is a program that listens and accepts by itself
+/// (wasi:cli/run). A program runs unchanged, once for each connection: whatever address it listens on, it accepts
+/// that connection. --listen says where peers connect.
 ///
 /// An instance can use its connection, clocks and random numbers, and nothing else unless a flag grants it.
 ///
@@ -32,6 +37,9 @@ pub struct Serve {
     app: PathBuf,
     #[command(flatten)]
     listen: ListenArgs,
+    /// Entry point of a component that has both [default: handler]
+    #[arg(long, value_enum, value_name = "NAME", help_heading = "Code")]
+    entry_point: Option<EntryPointArg>,
     /// Accept compiled code as APP
     ///
     /// Compiled code is not checked, and can do all that this process may do: it must be the output of
@@ -44,6 +52,24 @@ pub struct Serve {
     ingress: IngressArgs,
     #[command(flatten)]
     server: ServerArgs,
+}
+
+/// What is called for a connection.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum EntryPointArg {
+    /// The function `handle` of evconn:tcp/handler
+    Handler,
+    /// The function `run` of wasi:cli/run
+    Run,
+}
+
+impl From<EntryPointArg> for EntryPoint {
+    fn from(arg: EntryPointArg) -> Self {
+        match arg {
+            EntryPointArg::Handler => Self::Handler,
+            EntryPointArg::Run => Self::Run,
+        }
+    }
 }
 
 impl Serve {
@@ -68,6 +94,7 @@ impl Serve {
                 path: self.app,
                 allow_precompiled: self.allow_precompiled,
             },
+            entry_point: self.entry_point.map(EntryPoint::from),
             listen: self.listen,
             cache: self.cache,
             ingress: self.ingress,

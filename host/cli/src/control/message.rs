@@ -124,10 +124,19 @@ pub enum ToWorker {
     },
 }
 
-/// Listening sockets, which are the descriptors: whether the supervisor inherited each.
+/// Listening sockets, which are the descriptors: what is to be known of each.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Sockets {
-    pub inherited: Vec<bool>,
+    pub about: Vec<AboutSocket>,
+}
+
+/// What is to be known of a listening socket.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct AboutSocket {
+    /// Whether the supervisor inherited it.
+    pub inherited: bool,
+    /// The port of a program's socket that its connections are for.
+    pub port: Option<u16>,
 }
 
 /// A message from a worker.

@@ -9,5 +9,6 @@ pub mod process;
 
 pub use channel::{Channel, Receiver, Sender};
 pub use message::{
-    FromLoader, FromWorker, Load, Loaded, Pem, Secret, Sockets, Start, StartFiles, ToWorker,
+    AboutSocket, FromLoader, FromWorker, Load, Loaded, Pem, Secret, Sockets, Start, StartFiles,
+    ToWorker,
 };

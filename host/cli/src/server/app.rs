@@ -1,15 +1,16 @@
 //! A component with what it is loaded with, which a reload uses again.
 
-use super::component::Code;
+use super::component::{Code, entered};
 #[cfg(unix)]
 use crate::loading::{Compiled, Request, mapped_host};
-use evconn::{Grants, Host, HostBuilder, Ingress, Service};
+use evconn::{EntryPoint, Grants, Host, HostBuilder, Ingress, Service};
 
 /// A component that can be loaded again.
 #[derive(Clone)]
 pub struct App {
     pub host: Host,
     pub code: Code,
+    pub entry_point: Option<EntryPoint>,
     pub ingress: Ingress,
     pub grants: Grants,
 }
@@ -17,7 +18,7 @@ pub struct App {
 impl App {
     /// Makes a service of the component. Blocks.
     pub fn service(&self, ready: &Ready) -> anyhow::Result<Service> {
-        let service = ready.service(&self.host)?;
+        let service = entered(ready.service(&self.host)?, self.entry_point)?;
         Ok(service
             .with_ingress(self.ingress.clone())
             .with_grants(self.grants.clone()))

@@ -1,7 +1,7 @@
 //! The component that is served.
 
 use crate::files::Input;
-use evconn::{Host, Service, guests};
+use evconn::{EntryPoint, Error, Host, Service, guests};
 use std::path::{Path, PathBuf};
 #[cfg(unix)]
 use std::sync::Arc;
@@ -92,6 +92,17 @@ impl Code {
                 anyhow::bail!("standard input can be read only once: serve a file to reload it")
             }
         }
+    }
+}
+
+/// Sets the entry point that was chosen, if one was.
+///
+/// # Errors
+/// If the component does not have it.
+pub fn entered(service: Service, entry_point: Option<EntryPoint>) -> Result<Service, Error> {
+    match entry_point {
+        Some(entry_point) => service.with_entry_point(entry_point),
+        None => Ok(service),
     }
 }
 

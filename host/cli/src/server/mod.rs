@@ -13,8 +13,10 @@ use crate::sys::signals::Signals;
 use crate::sys::{Importance, systemd, threads};
 use anyhow::Context;
 use app::{App, Ready};
-pub use component::{Code, Component};
-use evconn::{AcceptRate, Error, Limits, Listener, Served, Server, ServerBuilder, Service};
+pub use component::{Code, Component, entered};
+use evconn::{
+    AcceptRate, EntryPoint, Error, Limits, Listener, Served, Server, ServerBuilder, Service,
+};
 pub use reload::reload_certificate;
 use std::io::Write;
 use std::sync::Arc;
@@ -24,6 +26,8 @@ const CANNOT_WRITE: &str = "cannot write to standard output";
 /// What is served, where, and how.
 pub struct Plan {
     pub component: Component,
+    /// What is called for a connection, if that was chosen.
+    pub entry_point: Option<EntryPoint>,
     pub listen: ListenArgs,
     pub cache: CacheArgs,
     pub ingress: IngressArgs,
@@ -101,6 +105,7 @@ impl Plan {
         let app = App {
             host: ready.host(host)?.build()?,
             code,
+            entry_point: self.entry_point,
             ingress: self.ingress.ingress()?,
             grants: self.server.grants()?,
         };

@@ -5,15 +5,17 @@ use super::life::Life;
 use super::source::Source;
 use super::tickets::Tickets;
 use super::workers::{Common, Happened, Workers};
+use crate::args::NamedListening;
+use crate::control::AboutSocket;
 use crate::loading::Compiled;
 use crate::server::{Plan, ServeError, capacity};
 use crate::sys::Importance;
 use crate::sys::signals::Signals;
 use crate::sys::threads;
 use anyhow::{Context, anyhow};
-use evconn::{Limits, Listening, Quota};
+use evconn::{Limits, Quota};
 use std::num::NonZero;
-use std::os::fd::OwnedFd;
+use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 
 /// How many workers there may be for each process that serves: those of before a reload go on until their
@@ -45,6 +47,7 @@ pub async fn start(
     };
     let listening = listening?;
     let workers = workers(&plan, processes, &listening, shares).map_err(ServeError::Prepare)?;
+    let listening = listening.into_iter().map(|named| named.listening).collect();
     let generation = Generation::new(Arc::new(compiled), source.certificate());
     let life = Life::new(plan, source, listening, workers, generation, processes);
     let Some(started) = signals.unless_stopped(all_ready(life)).await else {
@@ -90,7 +93,7 @@ fn shares(plan: &Plan, processes: NonZero<u16>, compiled: &Compiled) -> Shares {
     Shares { limits, each }
 }
 
-async fn listen(plan: &Arc<Plan>) -> Result<Vec<Listening>, ServeError> {
+async fn listen(plan: &Arc<Plan>) -> Result<Vec<NamedListening>, ServeError> {
     let plan = Arc::clone(plan);
     // It may look up names, and wait for another process that creates the same Unix socket.
     let listening = threads::run(move || plan.listen.listen(plan.server.backlog()));
@@ -103,17 +106,17 @@ async fn listen(plan: &Arc<Plan>) -> Result<Vec<Listening>, ServeError> {
 fn workers(
     plan: &Plan,
     processes: NonZero<u16>,
-    listening: &[Listening],
+    listening: &[NamedListening],
     shares: Shares,
 ) -> anyhow::Result<Workers> {
     let members = processes.get().saturating_mul(GENERATIONS);
     let quota = Quota::create(&shares.limits, plan.server.accept_rate(), members)
         .context("cannot create the memory that workers share")?;
-    let opened = listening.iter().flat_map(|listening| &listening.sockets);
-    let sockets = opened
-        .filter_map(|opened| Some((opened.socket()?.try_clone_to_owned(), opened.is_shared())))
-        .map(|(socket, inherited)| Ok((socket?, inherited)))
-        .collect::<std::io::Result<Vec<(OwnedFd, bool)>>>()
+    let sockets = listening
+        .iter()
+        .flat_map(passed)
+        .map(|(socket, about)| Ok((socket.try_clone_to_owned()?, about)))
+        .collect::<std::io::Result<Vec<_>>>()
         .context("cannot pass the listening sockets on to workers")?;
     let workers = Workers::new(Common {
         quota,
@@ -124,6 +127,17 @@ fn workers(
         tickets: Tickets::new(plan)?,
     });
     workers.context("cannot watch workers")
+}
+
+/// Returns the sockets of a source, with what workers are to know of them.
+fn passed(named: &NamedListening) -> impl Iterator<Item = (BorrowedFd<'_>, AboutSocket)> {
+    named.listening.sockets.iter().filter_map(|opened| {
+        let about = AboutSocket {
+            inherited: opened.is_shared(),
+            port: named.port,
+        };
+        Some((opened.socket()?, about))
+    })
 }
 
 /// Starts the workers, and waits until all of them accept connections.

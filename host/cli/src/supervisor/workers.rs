@@ -4,7 +4,7 @@ use super::Generation;
 use super::names::Names;
 use super::tickets::Tickets;
 use crate::control::process::{self, Process};
-use crate::control::{FromWorker, Pem, Receiver, Sockets, Start, ToWorker};
+use crate::control::{AboutSocket, FromWorker, Pem, Receiver, Sockets, Start, ToWorker};
 use crate::log;
 use crate::sys::Importance;
 use crate::sys::child::describe;
@@ -30,8 +30,8 @@ pub struct Common {
     pub quota: Quota,
     /// Maximum number of workers at a time.
     pub members: u16,
-    /// The listening sockets, each with whether the supervisor inherited it.
-    pub sockets: Vec<(OwnedFd, bool)>,
+    /// The listening sockets.
+    pub sockets: Vec<(OwnedFd, AboutSocket)>,
     /// Maximum number of connections of the server.
     pub max_connections: usize,
     /// Maximum number of connections of a worker.
@@ -236,8 +236,8 @@ impl Workers {
 
     fn send_sockets(&self, process: &Process<ToWorker>) -> io::Result<()> {
         for sockets in self.common.sockets.chunks(MAX_DESCRIPTORS) {
-            let inherited = sockets.iter().map(|(_, inherited)| *inherited).collect();
-            let message = ToWorker::Sockets(Sockets { inherited });
+            let about = sockets.iter().map(|(_, about)| *about).collect();
+            let message = ToWorker::Sockets(Sockets { about });
             let descriptors = sockets.iter().map(|(socket, _)| socket.try_clone());
             let _ = process
                 .control

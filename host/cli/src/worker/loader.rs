@@ -5,12 +5,12 @@ use super::{first_message, no_command};
 use crate::control::{FromLoader, Load, Loaded};
 use crate::files::{Input, contents};
 use crate::log;
-use crate::server::{Code, Plan};
+use crate::server::{Code, Plan, entered};
 use crate::sys::allocator::exit_when_out_of_memory;
 use crate::sys::child::{limit_further_memory, set_name, take_no_notice_of_faults, write_no_core};
 use crate::sys::memory;
 use anyhow::{Context, anyhow};
-use evconn::{Host, HostBuilder, Limits};
+use evconn::{EntryPoint, Host, HostBuilder, Limits};
 use std::ffi::OsString;
 use std::io;
 use std::num::NonZero;
@@ -154,12 +154,23 @@ impl Work for Plan {
         let (host, inputs) = order.begin(host.workers(NonZero::<usize>::MIN))?;
         let code = self.component.open_again(inputs.bytes(0))?;
         let service = code.load(&host)?;
-        compiled(
-            &host,
-            &service.serialize()?,
-            service.memories(),
-            &binary(&code)?,
-        )
+        if self.entry_point.is_none() && service.entry_points().len() > 1 {
+            tracing::info!(
+                "the component exports a handler, which is called, and wasi:cli/run: --entry-point run has it served \
+                 as a program"
+            );
+        }
+        let service = entered(service, self.entry_point)?;
+        if self.listen.names_ports() && service.entry_point() != EntryPoint::Run {
+            tracing::warn!(
+                "a port in front of a listen source has no effect: the component is no program, which would bind it"
+            );
+        }
+        let binary = match service.composition() {
+            Some(composition) => composition.to_vec(),
+            None => binary(&code)?,
+        };
+        compiled(&host, &service.serialize()?, service.memories(), &binary)
     }
 }
 

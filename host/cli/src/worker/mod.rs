@@ -75,8 +75,11 @@ struct Started {
     code: File,
     listener: File,
     binary: Option<File>,
-    sockets: Vec<Opened>,
+    sockets: Vec<ForPort>,
 }
+
+/// A listening socket, and the port of a program's socket that its connections are for, if one was named.
+type ForPort = (Option<u16>, Opened);
 
 fn start(
     parse: Parse,
@@ -110,14 +113,15 @@ fn start(
 }
 
 /// Receives the listening sockets.
-fn sockets(channel: &mut Channel, count: usize) -> anyhow::Result<Vec<Opened>> {
+fn sockets(channel: &mut Channel, count: usize) -> anyhow::Result<Vec<ForPort>> {
     let mut sockets = Vec::new();
     while sockets.len() < count {
         let Some((ToWorker::Sockets(message), descriptors)) = channel.receive()? else {
             bail!("the supervisor sent no listening sockets");
         };
-        for (descriptor, inherited) in descriptors.into_iter().zip(message.inherited) {
-            sockets.push(Opened::from_fd(descriptor)?.shared(inherited));
+        for (descriptor, about) in descriptors.into_iter().zip(message.about) {
+            let opened = Opened::from_fd(descriptor)?.shared(about.inherited);
+            sockets.push((about.port, opened));
         }
     }
     Ok(sockets)

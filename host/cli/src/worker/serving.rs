@@ -5,6 +5,7 @@ use super::names::Names;
 use super::privileges::Privileges;
 use crate::control::{Channel, FromWorker, Receiver, Secret, Sender, ToWorker};
 use crate::loading::{mapped_host, mapped_service};
+use crate::server::entered;
 use evconn::{Host, Ingress, Limits, Listener, Server, ServerHandle, Shutdown};
 use std::io;
 use std::sync::Arc;
@@ -84,7 +85,7 @@ async fn server(
     let host = mapped_host(host, listener, start.pooled).build()?;
     let ingress = plan.ingress.ingress_with(start.certificate)?;
     set_ticket_keys(&ingress, start.ticket_keys.as_ref());
-    let service = mapped_service(&host, code, binary)?
+    let service = entered(mapped_service(&host, code, binary)?, plan.entry_point)?
         .with_ingress(ingress.clone())
         .with_grants(plan.server.grants_with(Arc::clone(names) as _)?);
     let builder = Server::builder(&service)
@@ -93,7 +94,10 @@ async fn server(
     let builder = plan.server.configure(builder)?;
     let builder = sockets
         .into_iter()
-        .fold(builder, evconn::ServerBuilder::listen_on);
+        .fold(builder, |builder, (port, opened)| match port {
+            Some(port) => builder.listen_on_for(port, opened),
+            None => builder.listen_on(opened),
+        });
     Ok((builder.bind().await?, ingress, privileges))
 }
 

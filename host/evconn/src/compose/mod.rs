@@ -5,13 +5,14 @@
 //! Spin refuses every bind, and wasmCloud replaces addresses by loopback ones.
 //! [`program`](crate::compose::program) runs a composition in this host.
 
-mod link;
 mod program;
 
 pub use program::Program;
 
 use crate::error::{LoadError, LoadProblem};
-use crate::service::read;
+use crate::interfaces::LISTENER;
+use crate::link::{self, Role};
+use crate::service::{component, read};
 use crate::{Error, guests};
 use std::path::Path;
 
@@ -99,14 +100,19 @@ impl Composer {
     }
 
     fn put(self, middleware: &[u8]) -> Result<Self, LoadProblem> {
-        let linked = link::link(&self.provider, middleware, link::Role::Middleware)?;
+        let linked = link::link(&self.provider, &component(middleware)?, Role::Middleware)?;
         Ok(Self {
             provider: linked.binary,
         })
     }
 
     pub(crate) fn link(&self, app: &[u8]) -> Result<Composition, LoadProblem> {
-        link::link(&self.provider, app, link::Role::Application)
+        let linked = link::link(&self.provider, &component(app)?, Role::Application)?;
+        Ok(Composition {
+            binary: linked.binary,
+            linked: LISTENER.to_owned(),
+            imports: linked.imports,
+        })
     }
 }
 
@@ -137,10 +143,4 @@ impl Composition {
     pub fn imports(&self) -> &[String] {
         &self.imports
     }
-}
-
-/// Returns whether a component imports a listener, so that it has to be composed. The version may be
-/// wrong: composing reports that.
-pub(crate) fn wants_listener(component: &[u8]) -> bool {
-    link::wants_listener(component)
 }

@@ -1,6 +1,6 @@
 //! The errors of loading and composing components, for those who write or build them.
 
-use crate::interfaces::{HANDLER, LISTENER, Missing, WORLD};
+use crate::interfaces::{EntryPoint, HANDLER, LISTENER, Missing, WORLD};
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -104,9 +104,23 @@ pub enum LoadProblem {
          with `wasm-tools component new`"
     )]
     CoreModule,
-    /// The component does not export the handler. Its exports.
+    /// The component exports neither the handler nor `wasi:cli/run`. Its exports.
     #[error("{}", no_handler(.0))]
     NoHandler(Vec<String>),
+    /// The component exports `wasi:cli/run`, and imports nothing with which it could accept a connection.
+    #[error(
+        "it is a program that cannot listen, since it imports neither wasi:sockets/tcp@0.2 nor {LISTENER}: it is not a \
+         server, and runs with `evconn run`"
+    )]
+    NeverListens,
+    /// The component does not have the entry point that was chosen.
+    #[error("it does not export {}; {}", entry_point.interface(), exported(exports))]
+    NoEntryPoint {
+        /// The entry point.
+        entry_point: EntryPoint,
+        /// What it exports.
+        exports: Vec<String>,
+    },
     /// The component does not export `wasi:cli/run`. Its exports.
     #[error("{}", no_command(.0))]
     NoCommand(Vec<String>),
@@ -253,14 +267,14 @@ fn no_command(exports: &[String]) -> String {
 fn no_handler(exports: &[String]) -> String {
     let has = |name: &str| exports.iter().any(|export| export.starts_with(name));
     let instead = if has("wasi:cli/run@") {
-        ": that is a command, for `evconn run`"
+        ": that is a program of another version of WASI, and this host has 0.2"
     } else if has("wasi:http/incoming-handler@") || has("wasi:http/handler@") {
         ": that is an HTTP service, for `wasmtime serve`"
     } else {
         ""
     };
     format!(
-        "it exports no {HANDLER}, as the world {WORLD} does; {}{instead}",
+        "it exports neither {HANDLER}, as the world {WORLD} does, nor wasi:cli/run@0.2, as a program does; {}{instead}",
         exported(exports)
     )
 }
@@ -309,8 +323,8 @@ mod tests {
         assert!(shown(&[]).ends_with("it exports nothing"));
         assert!(shown(&["greet"]).ends_with("it exports greet"));
         assert!(
-            shown(&["greet", "wasi:cli/run@0.2.3"])
-                .contains("greet, wasi:cli/run@0.2.3: that is a command")
+            shown(&["greet", "wasi:cli/run@0.3.0"])
+                .contains("greet, wasi:cli/run@0.3.0: that is a program of another version")
         );
         assert!(shown(&["wasi:http/incoming-handler@0.2.0"]).contains("`wasmtime serve`"));
         let long = "x".repeat(100_000);

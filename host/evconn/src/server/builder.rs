@@ -20,9 +20,10 @@ use tokio::sync::Semaphore;
 /// Configures a [`Server`].
 pub struct ServerBuilder {
     service: Service,
-    sources: Vec<ListenSource>,
-    opened: Vec<Opened>,
-    listeners: Vec<Listener>,
+    /// Each with the port of a program's socket whose connections it has, if that was named.
+    sources: Vec<(Option<u16>, ListenSource)>,
+    opened: Vec<(Option<u16>, Opened)>,
+    listeners: Vec<(Option<u16>, Listener)>,
     limits: Limits,
     peers: PeerFilter,
     reuse: Reuse,
@@ -57,14 +58,28 @@ impl ServerBuilder {
 
     /// Adds a source to listen on.
     pub fn listen(mut self, source: ListenSource) -> Self {
-        self.sources.push(source);
+        self.sources.push((None, source));
+        self
+    }
+
+    /// Adds a source to listen on for one socket of a program: the one that the program binds to this port. Other
+    /// connections of the program go to the first socket on which it listens. Has no effect for a handler.
+    pub fn listen_for(mut self, port: u16, source: ListenSource) -> Self {
+        self.sources.push((Some(port), source));
         self
     }
 
     /// Adds a socket that is listening already: from [`ListenSource::listen`], in this process or in another
     /// one, or from [`Opened::from_fd`]. All settings of this builder apply to it except [`backlog`](Self::backlog).
     pub fn listen_on(mut self, opened: Opened) -> Self {
-        self.opened.push(opened);
+        self.opened.push((None, opened));
+        self
+    }
+
+    /// Adds a socket as [`listen_on`](Self::listen_on) does, for one socket of a program as
+    /// [`listen_for`](Self::listen_for) does.
+    pub fn listen_on_for(mut self, port: u16, opened: Opened) -> Self {
+        self.opened.push((Some(port), opened));
         self
     }
 
@@ -72,7 +87,7 @@ impl ServerBuilder {
     /// serving ends. The socket settings of this builder ([`tcp_options`](Self::tcp_options),
     /// [`backlog`](Self::backlog)) do not apply to it.
     pub fn listener(mut self, listener: Listener) -> Self {
-        self.listeners.push(listener);
+        self.listeners.push((None, listener));
         self
     }
 
@@ -180,15 +195,18 @@ impl ServerBuilder {
             log: Arc::clone(&log),
         };
         if let Err(error) = self.open(&mut listeners, &refusals).await {
+            let (_, listeners): (Vec<_>, Vec<_>) = listeners.into_iter().unzip();
             super::close(&listeners).await;
             return Err(error);
         }
         let instances = Instances::new(self.service, self.limits, Arc::clone(&log), self.reuse);
         let connections =
             Connections::new(self.limits, self.peers, instances, permits, counters, log);
+        let (ports, listeners) = listeners.into_iter().unzip();
         Ok(Server {
             handle: ServerHandle::new(Arc::new(connections), self.reuse),
             listeners,
+            ports,
             shutdown_after_idle: self.shutdown_after_idle,
         })
     }
@@ -214,22 +232,22 @@ impl ServerBuilder {
     /// Listens on the sockets and on the sources.
     async fn open(
         &mut self,
-        listeners: &mut Vec<Listener>,
+        listeners: &mut Vec<(Option<u16>, Listener)>,
         refusals: &Refusals,
     ) -> Result<(), Error> {
         let host = self.service.host().clone();
         // The task fails only when the host ends, which this function keeps alive.
         let closed = || Error::Closed;
-        for opened in std::mem::take(&mut self.opened) {
+        for (port, opened) in std::mem::take(&mut self.opened) {
             let listening = self.listener_builder(refusals).listen(opened);
             let listener = host
                 .workers()
                 .on_first(listening)
                 .await
                 .ok_or_else(closed)?;
-            listeners.push(listener?);
+            listeners.push((port, listener?));
         }
-        for source in &self.sources {
+        for (port, source) in &self.sources {
             let (builder, place) = (self.listener_builder(refusals), source.clone());
             let listening = async move { builder.listen_on(&place).await };
             let opened = host
@@ -237,7 +255,8 @@ impl ServerBuilder {
                 .on_first(listening)
                 .await
                 .ok_or_else(closed)?;
-            listeners.extend(opened.map_err(|error| error.at(source))?);
+            let opened = opened.map_err(|error| error.at(source))?;
+            listeners.extend(opened.into_iter().map(|listener| (*port, listener)));
         }
         Ok(())
     }

@@ -14,6 +14,8 @@ use std::sync::Arc;
 pub(super) struct Accepted {
     /// Its number in the log.
     pub number: u64,
+    /// The port of a program's socket that it is for, if its listen source names one.
+    pub port: Option<u16>,
     pub endpoint: Arc<Endpoint>,
     pub slot: Arc<Slot>,
 }
@@ -24,6 +26,7 @@ pub(super) async fn serve(server: Arc<Connections>, accepted: Accepted) {
         number,
         endpoint,
         slot,
+        ..
     } = &accepted;
     tracing::debug!(number, peer = %Peer::of(endpoint), "connection accepted");
     let meter = Arc::new(Meter::new(server.limits().cpu_timeout));
@@ -52,6 +55,11 @@ pub(super) async fn serve(server: Arc<Connections>, accepted: Accepted) {
         let end = match served.await {
             Ok(Ok(())) => End::Done,
             Ok(Err(end)) => end,
+            // Its program has closed it, and is not waited for any longer.
+            Err(_) if endpoint.was_closed_by_guest() => End::Done,
+            Err(End::Idle(limit)) if instances.service().is_waited_for(&endpoint) => {
+                End::NotAccepted(limit)
+            }
             Err(cut) => cut,
         };
         // The instance is gone; the last bytes may not have been sent yet.
@@ -119,6 +127,7 @@ async fn handle(
 ) -> Result<(), End> {
     let Accepted {
         number,
+        port,
         endpoint,
         slot,
     } = accepted;
@@ -126,7 +135,7 @@ async fn handle(
         Arc::clone(slot),
         slot.kept_permit(),
         Arc::clone(endpoint),
-        *number,
+        (*number, *port),
         Arc::clone(meter),
     );
     let background = instances.service().host().background();
@@ -194,6 +203,8 @@ impl Guard {
         match end {
             // The ingress has already sent a refused peer an alert, if possible.
             End::Done | End::Refused(_) => self.endpoint.finish().await,
+            // What its program has done since is no matter of the peer.
+            _ if self.endpoint.was_closed_by_guest() => self.endpoint.finish().await,
             End::Failed(_) | End::HungUp(_) => self.endpoint.abort().await,
             _ => self.endpoint.reset(),
         }

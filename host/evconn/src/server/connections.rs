@@ -74,8 +74,8 @@ impl Connections {
         }
     }
 
-    /// Returns the callback that makes a worker serve a connection.
-    pub fn callback(self: &Arc<Self>) -> ConnectionCallback {
+    /// Returns the callback that makes a worker serve a connection, which may be for a port of a program.
+    pub fn callback(self: &Arc<Self>, port: Option<u16>) -> ConnectionCallback {
         let connections = Arc::clone(self);
         let permits = self.permits.clone();
         let shortage = self.instances().service().host().shortage().clone();
@@ -89,6 +89,7 @@ impl Connections {
             let accepted = Accepted {
                 number: connections.counters.begin(permit.as_ref()),
                 slot: Arc::new(Slot::new(&connections, permit, on_release)),
+                port,
                 endpoint,
             };
             let host = connections.instances().service().host().clone();

@@ -37,6 +37,8 @@ pub(super) enum End {
     Timeout(Duration),
     /// No byte was sent in either direction for as long as is allowed.
     Idle(Duration),
+    /// Its program has not accepted it for as long as that.
+    NotAccepted(Duration),
     /// The shutdown has reset it, after the grace period or at a second signal.
     Shutdown,
 }
@@ -46,9 +48,11 @@ impl End {
     pub fn of_failure(failure: Failure, endpoint: &Endpoint) -> Self {
         match failure {
             // This is common among clients; the service has been told that its input may be incomplete.
-            Failure::Handler(_) if endpoint.was_cut() => Self::HungUp(failure),
-            // The handler's error says no more than that.
-            Failure::Handler(_) if endpoint.plain().has_failed() => Self::PeerGone,
+            Failure::Handler(_) | Failure::Exited(_) if endpoint.was_cut() => Self::HungUp(failure),
+            // The service's error says no more than that.
+            Failure::Handler(_) | Failure::Exited(_) if endpoint.plain().has_failed() => {
+                Self::PeerGone
+            }
             _ => Self::Failed(failure),
         }
     }
@@ -63,7 +67,7 @@ impl End {
             | Self::Crowded(_) => Kind::Refused,
             Self::Failed(_) => Kind::Failed,
             Self::PeerGone | Self::HungUp(_) => Kind::PeerGone,
-            Self::Timeout(_) | Self::Idle(_) => Kind::TimedOut,
+            Self::Timeout(_) | Self::Idle(_) | Self::NotAccepted(_) => Kind::TimedOut,
             Self::Shutdown => Kind::Killed,
         }
     }
@@ -98,6 +102,9 @@ impl End {
             // Many health checks look like this.
             Self::Refused(Refused::Closed) => debug!(number, %peer, "connection {self}"),
             _ if self.kind() == Kind::Refused => self.log_refusal(number, peer, budget),
+            Self::Failed(failure) if failure.is_known() => {
+                debug!(number, %peer, "connection {self}");
+            }
             // Its backtrace takes time to make.
             Self::Failed(failure) if let Some(trap) = failure.trap() => {
                 if let Some(reserved) = budget.reserve(peer) {
@@ -173,6 +180,10 @@ impl fmt::Display for End {
             ),
             Self::Timeout(limit) => write!(f, "ended: it has lasted for {limit:?}"),
             Self::Idle(limit) => write!(f, "ended: no byte either way for {limit:?}"),
+            Self::NotAccepted(limit) => write!(
+                f,
+                "ended: its program has not accepted it for {limit:?}, on the first socket on which it listens"
+            ),
             Self::Shutdown => write!(f, "ended by the shutdown"),
         }
     }

@@ -69,6 +69,8 @@ use tokio::time::sleep;
 pub struct Server {
     handle: ServerHandle,
     listeners: Vec<Listener>,
+    /// For each listener the port of a program's socket whose connections it has, if one was named.
+    ports: Vec<Option<u16>>,
     shutdown_after_idle: Option<Duration>,
 }
 
@@ -109,8 +111,8 @@ impl Server {
     async fn live(self, shutdown: Shutdown) -> Result<Served, Error> {
         let connections = self.handle.connections();
         let _killed_on_drop = KillOnDrop(&self.handle);
-        for listener in &self.listeners {
-            listener.set_connection_callback(Some(connections.callback()));
+        for (listener, port) in self.listeners.iter().zip(&self.ports) {
+            listener.set_connection_callback(Some(connections.callback(*port)));
         }
         let Shutdown {
             begin,

@@ -1,5 +1,6 @@
 //! Why a service failed to serve a connection, in one line for the log.
 
+use super::backoff::Counted;
 use crate::GuestTrap;
 use crate::limits::Exceeded;
 use crate::trap::SourceLines;
@@ -15,6 +16,22 @@ pub(crate) enum Failure {
     /// The guest exited with a status other than 0.
     #[error("the service exited with status {0}")]
     Exited(i32),
+    /// The program has ended before it accepted the connection. Whether that is known from others, and for how long
+    /// the program is not started.
+    #[error(
+        "the program has exited with status {status} before it accepted the connection, and is not started again for \
+         {pause:?}: a service has to listen and to accept; what it prints says why it does not"
+    )]
+    NeverAccepted {
+        status: i32,
+        pause: Duration,
+        is_known: bool,
+    },
+    /// The program ends before it accepts, and is not started for this time.
+    #[error(
+        "the program is not started for another {0:?}, since it ends before it accepts connections"
+    )]
+    NotStarted(Duration),
     /// The guest has used all of its computing time.
     #[error(
         "its service has computed for more than {limit:?}: raise the limit with --cpu-timeout (in the \
@@ -36,6 +53,24 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
+    /// Returns the failure of a program that has ended with this status before it accepted its connection.
+    pub(super) fn of_program(status: i32, counted: Counted) -> Self {
+        Self::NeverAccepted {
+            status,
+            pause: counted.pause,
+            is_known: !counted.is_first,
+        }
+    }
+
+    /// Returns whether the same was told before.
+    pub fn is_known(&self) -> bool {
+        match self {
+            Self::NotStarted(_) => true,
+            Self::NeverAccepted { is_known, .. } => *is_known,
+            _ => false,
+        }
+    }
+
     /// Adds the source lines of the component in which it happened.
     pub fn within(mut self, lines: &SourceLines) -> Self {
         if let Self::CpuTimeout { trap, .. }
@@ -50,7 +85,10 @@ impl Failure {
     /// Returns the trap that ended the instance, if there was one.
     pub fn trap(&self) -> Option<&GuestTrap> {
         match self {
-            Self::Handler(_) | Self::Exited(_) => None,
+            Self::Handler(_)
+            | Self::Exited(_)
+            | Self::NeverAccepted { .. }
+            | Self::NotStarted(_) => None,
             Self::CpuTimeout { trap, .. }
             | Self::TooManyHandles { trap, .. }
             | Self::Trap { trap, .. } => Some(trap),

@@ -1,16 +1,18 @@
 //! One instance of a service, in a store of its own.
 
 use super::Service;
+use super::backoff::Attempt;
 use super::console::Origin;
+use super::entry::Instantiated;
 use super::failure::{self, Failure, OutOfTime};
+use super::program;
 use super::state::ConnectionState;
 use crate::GuestTrap;
-use crate::bindings::service::Service as Exports;
-use crate::bindings::service::evconn::tcp::connection::Connection as WitConnection;
 use crate::limits::Limits;
 use crate::log::LogBudget;
 use crate::runtime::{Counted, Meter, Tick, is_shortage};
 use crate::sockets::Endpoint;
+use futures_util::future::Either;
 use std::any::Any;
 use std::sync::Arc;
 use wasmtime::{Store, UpdateDeadline};
@@ -32,10 +34,10 @@ pub(crate) type KeptPermit = Arc<dyn Any + Send + Sync>;
 
 pub(super) struct Instance {
     store: Store<ConnectionState>,
-    exports: Exports,
+    exports: Instantiated,
     /// How many connections it has served.
     pub served: u32,
-    /// The handles of the current connection: input, output, socket.
+    /// The handles of a handler's connection: input, output, socket.
     given: [u32; 3],
     /// Dropped after the store.
     _counted: Counted,
@@ -64,7 +66,7 @@ impl Instance {
             Tick::SliceOver => Ok(UpdateDeadline::Yield(1)),
             Tick::LimitReached => Err(OutOfTime.into()),
         });
-        match service.pre.instantiate_async(&mut store).await {
+        match service.entry.instantiate(&mut store).await {
             Ok(exports) => Ok(Self {
                 store,
                 exports,
@@ -78,14 +80,15 @@ impl Instance {
     }
 
     /// Begins to serve a connection: makes it the guest's. Until the guest's last socket is closed, its permit
-    /// is kept.
-    pub fn begin(
+    /// is kept. The returned future is the call itself: every layer around it is polled whenever the guest is.
+    pub fn serve(
         &mut self,
         endpoint: &Arc<Endpoint>,
         origin: Origin,
         meter: Arc<Meter>,
         permit: Option<KeptPermit>,
-    ) -> wasmtime::Result<WitConnection> {
+        attempt: Option<&Attempt<'_>>,
+    ) -> wasmtime::Result<impl Future<Output = wasmtime::Result<Result<(), String>>>> {
         self.served += 1;
         let state = self.store.data_mut();
         state.meter = meter;
@@ -93,23 +96,27 @@ impl Instance {
         state.account.report_again();
         state.account.keep(permit);
         state.is_settled = false;
-        let connection = state.connection(endpoint)?;
-        self.given = [
-            connection.input.rep(),
-            connection.output.rep(),
-            connection.socket.rep(),
-        ];
-        Ok(connection)
-    }
-
-    /// Serves a connection. The returned future is the call itself: every layer around it is polled
-    /// whenever the guest is.
-    pub fn handle(
-        &mut self,
-        connection: WitConnection,
-    ) -> impl Future<Output = wasmtime::Result<Result<(), String>>> {
-        let handler = self.exports.evconn_tcp_handler();
-        handler.call_handle(&mut self.store, connection)
+        Ok(match &self.exports {
+            Instantiated::Handler(exports) => {
+                let connection = state.connection(endpoint)?;
+                self.given = [
+                    connection.input.rep(),
+                    connection.output.rep(),
+                    connection.socket.rep(),
+                ];
+                let handler = exports.evconn_tcp_handler();
+                Either::Left(handler.call_handle(&mut self.store, connection))
+            }
+            Instantiated::Run(program, incoming) => {
+                match origin.port {
+                    Some(port) => incoming.push_for(port, Arc::clone(endpoint)),
+                    None => incoming.push(Arc::clone(endpoint)),
+                }
+                let run = program::run(&mut self.store, program, incoming, attempt);
+                // Boxed, so that a handler's future is no larger.
+                Either::Right(Box::pin(run))
+            }
+        })
     }
 
     /// Ends the connection. Takes away whatever the guest has not dropped of it.
@@ -121,18 +128,29 @@ impl Instance {
     ) -> Outcome {
         let state = self.store.data_mut();
         state.console.end();
-        let handles = state.revoke(self.given, endpoint);
-        let outcome = match result {
-            Ok(result) => Outcome {
-                result: result.map_err(Failure::Handler),
-                spent: (handles > limits.max_handles / 2).then_some(Spent::Handles(handles)),
-            },
+        let (is_accepted, spent) = match &self.exports {
+            Instantiated::Handler(_) => {
+                let handles = state.revoke(self.given, endpoint);
+                let too_many = handles > limits.max_handles / 2;
+                (true, too_many.then_some(Spent::Handles(handles)))
+            }
+            Instantiated::Run(_, incoming) => {
+                endpoint.take_end_from_guest();
+                (incoming.take().is_empty(), Some(Spent::Program))
+            }
+        };
+        let (result, of_end) = match result {
+            Ok(result) => (result.map_err(Failure::Handler), None),
             Err(error) => self.end_of_instance(error, limits),
         };
-        if outcome.result.is_ok() {
+        if result.is_ok() {
             self.settle();
         }
-        outcome
+        Outcome {
+            result,
+            spent: of_end.or(spent),
+            is_accepted,
+        }
     }
 
     /// Makes it ready for another connection: what it has open belongs to none.
@@ -146,19 +164,19 @@ impl Instance {
         self.store.data_mut().is_settled = true;
     }
 
-    /// Explains why the handler did not return.
-    fn end_of_instance(&mut self, error: wasmtime::Error, limits: &Limits) -> Outcome {
-        let (result, spent) = match error.downcast_ref() {
-            Some(I32Exit(0)) => (Ok(()), Spent::Exited),
-            Some(I32Exit(status)) => (Err(Failure::Exited(*status)), Spent::Exited),
+    /// Explains why the guest did not return.
+    fn end_of_instance(
+        &mut self,
+        error: wasmtime::Error,
+        limits: &Limits,
+    ) -> (Result<(), Failure>, Option<Spent>) {
+        match error.downcast_ref() {
+            Some(I32Exit(0)) => (Ok(()), Some(Spent::Exited)),
+            Some(I32Exit(status)) => (Err(Failure::Exited(*status)), Some(Spent::Exited)),
             None => {
                 let failure = explain(&mut self.store, limits, error);
-                (Err(failure), Spent::Failed)
+                (Err(failure), Some(Spent::Failed))
             }
-        };
-        Outcome {
-            result,
-            spent: Some(spent),
         }
     }
 }
@@ -187,6 +205,8 @@ pub(super) struct Outcome {
     pub result: Result<(), Failure>,
     /// Why its instance cannot be reused, if it cannot.
     pub spent: Option<Spent>,
+    /// Whether the guest has had the connection: a program that has not listened, or not accepted, has not.
+    pub is_accepted: bool,
 }
 
 /// Why an instance cannot be reused.
@@ -196,6 +216,8 @@ pub(super) enum Spent {
     Failed,
     /// It called `wasi:cli/exit`.
     Exited,
+    /// It is a program, which has ended or waits for another connection.
+    Program,
     /// It has this many handles that were never dropped.
     Handles(usize),
 }

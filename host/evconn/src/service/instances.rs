@@ -1,6 +1,7 @@
 //! The instances that serve connections: a fresh one for each connection, or one that has served others
 //! before.
 
+use super::backoff::{Attempt, Backoff};
 use super::instance::{Instance, KeptPermit, Outcome, Spent, Unmade};
 use super::{Failure, Origin, Service};
 use crate::limits::Limits;
@@ -53,6 +54,8 @@ pub(crate) struct Instances {
     log: Arc<LogBudget>,
     reuse: Reuse,
     idle: Mutex<Idle>,
+    /// Of a program that ends before it accepts.
+    backoff: Backoff,
     /// Whether it was logged that instances are not reused.
     logged_spent: AtomicBool,
 }
@@ -75,6 +78,7 @@ impl Instances {
             log,
             reuse,
             idle: Mutex::default(),
+            backoff: Backoff::default(),
             logged_spent: AtomicBool::new(false),
         }
     }
@@ -84,29 +88,42 @@ impl Instances {
     }
 
     /// Serves a connection, whose end is up to the caller, with an instance. The connection's slot,
-    /// `_place`, is kept until this is done, and its `permit` until the last socket of its guest is closed.
+    /// `_place`, is kept until this is done, and its `permit` until the last socket of its guest is closed. It has a
+    /// number, and may be for a `port` of a program.
     pub async fn serve(
         self: Arc<Self>,
         _place: impl Send,
         permit: Option<KeptPermit>,
         endpoint: Arc<Endpoint>,
-        number: u64,
+        (number, port): (u64, Option<u16>),
         meter: Arc<Meter>,
     ) -> Result<(), Failure> {
         let _ticking = self.service.host.ticking();
+        let attempt = self.begin_attempt()?;
         let peer = Peer::of(&endpoint);
-        let origin = Origin { number, peer };
+        let origin = Origin { number, peer, port };
         let mut instance = match self.take_idle() {
             Some(instance) => instance,
             // Boxed, so that its memory is not reserved while the connection is served.
-            None => Box::pin(self.instance(origin, &meter)).await?,
+            None => match Box::pin(self.instance(origin, &meter)).await {
+                Ok(instance) => instance,
+                Err(failure) => return count_failure(attempt, Err(failure)),
+            },
         };
-        let result = match instance.begin(&endpoint, origin, meter, permit) {
-            Ok(connection) => instance.handle(connection).await,
+        let result = match instance.serve(&endpoint, origin, meter, permit, attempt.as_ref()) {
+            Ok(served) => served.await,
             Err(error) => Err(error),
         };
-        let Outcome { result, spent } = instance.end(&endpoint, result, &self.limits);
+        let Outcome {
+            result,
+            spent,
+            is_accepted,
+        } = instance.end(&endpoint, result, &self.limits);
         let result = result.map_err(|failure| failure.within(&self.service.lines));
+        if !is_accepted {
+            return count_failure(attempt, result);
+        }
+        drop(attempt);
         if instance.served < self.reuse.connections.get() {
             match spent {
                 None => self.keep(instance),
@@ -114,6 +131,15 @@ impl Instances {
             }
         }
         result
+    }
+
+    /// Begins to start a program, unless it ends before it accepts.
+    fn begin_attempt(&self) -> Result<Option<Attempt<'_>>, Failure> {
+        if !self.service.is_program() {
+            return Ok(None);
+        }
+        let attempt = self.backoff.begin(Instant::now());
+        attempt.map(Some).map_err(Failure::NotStarted)
     }
 
     /// Makes an instance. While the process is short of memory for it, waits until another one has ended, or uses one
@@ -153,6 +179,9 @@ impl Instances {
                 tracing::warn!(
                     "instances are not used again, since the service ends them (wasi:cli/exit)"
                 );
+            }
+            Spent::Program => {
+                tracing::warn!("instances are not used again, since the service is a program");
             }
             Spent::Handles(handles) => tracing::warn!(
                 handles,
@@ -218,6 +247,19 @@ impl Instances {
         drop(idle);
         next
     }
+}
+
+/// Counts that a program has ended before it has accepted its connection, so that it is not started for a while.
+fn count_failure(attempt: Option<Attempt<'_>>, result: Result<(), Failure>) -> Result<(), Failure> {
+    let Some(attempt) = attempt else {
+        return result;
+    };
+    let counted = attempt.failed(Instant::now());
+    Err(match result {
+        Ok(()) => Failure::of_program(0, counted),
+        Err(Failure::Exited(status)) => Failure::of_program(status, counted),
+        Err(failure) => failure,
+    })
 }
 
 async fn end_idle_ones(instances: Weak<Instances>, timeout: Duration) {

@@ -3,40 +3,54 @@
 //!
 //! A [`server`](crate::server) decides which connections are served, and how many at a time.
 
+mod backoff;
 mod console;
+mod entry;
 mod failure;
 mod grants;
 mod instance;
 mod instances;
 mod loading;
+mod program;
 mod random;
 mod state;
 
 use console::Origin;
+use entry::Entry;
 pub(crate) use failure::{Failure, is_for_handles};
 pub use grants::{DirAccess, GrantError, Grants, GrantsBuilder, InvalidListenGrant, ListenGrant};
 pub(crate) use instances::Instances;
 pub use instances::Reuse;
 pub(crate) use loading::{UNNAMED, command, component, map_command, read};
 
-use crate::bindings::service::ServicePre;
+use crate::error::{LoadError, LoadProblem, one_line};
+use crate::interfaces::EntryPoint;
+use crate::sockets::Endpoint;
 use crate::trap::SourceLines;
 use crate::{Error, Host, Ingress};
 pub(crate) use state::ConnectionState;
+use std::sync::Arc;
 use wasmtime::component::{Component, InstancePre};
 
-/// A compiled component that exports `evconn:tcp/handler`, ready to be instantiated.
+/// A compiled component that serves connections, ready to be instantiated: one that exports `evconn:tcp/handler`, or
+/// a program, which exports `wasi:cli/run` and listens by itself.
+///
+/// A program runs unchanged, once for each connection. Its sockets are virtual: whatever address it listens on, it
+/// accepts that one connection. Once it has closed it, and waits for nothing but another one, its instance ends. If
+/// it imports `evconn:tcp/listener`, it is composed with the listener first ([`Composer`](crate::Composer)).
 ///
 /// Cloning is cheap, and all clones are the same service.
 #[derive(Clone)]
 pub struct Service {
     host: Host,
-    pre: ServicePre<ConnectionState>,
+    entry: Entry,
     ingress: Ingress,
     grants: Grants,
     /// How many memories an instance has.
     memories: u32,
     lines: SourceLines,
+    /// The component that was compiled, if it was composed.
+    composition: Option<Arc<[u8]>>,
 }
 
 impl Service {
@@ -44,16 +58,18 @@ impl Service {
     pub(crate) fn from_component(
         host: &Host,
         pre: InstancePre<ConnectionState>,
+        entry_point: EntryPoint,
     ) -> wasmtime::Result<Self> {
         // None: it imports core modules, which this host does not provide.
         let resources = pre.component().resources_required();
         Ok(Self {
             host: host.clone(),
             memories: resources.map_or(0, |resources| resources.num_memories),
-            pre: ServicePre::new(pre)?,
+            entry: Entry::new(entry_point, pre)?,
             ingress: Ingress::new(),
             grants: Grants::none(),
             lines: SourceLines::default(),
+            composition: None,
         })
     }
 
@@ -61,6 +77,63 @@ impl Service {
     pub(crate) fn with_lines(mut self, lines: SourceLines) -> Self {
         self.lines = lines;
         self
+    }
+
+    /// Adds the component that was compiled, if that was composed.
+    pub(crate) fn with_composition(mut self, composition: Option<Vec<u8>>) -> Self {
+        self.composition = composition.map(Arc::from);
+        self
+    }
+
+    /// Sets which of a component's entry points is called for a connection. Defaults to the handler if there is one.
+    ///
+    /// # Errors
+    /// [`Error::Load`] if the component does not have this entry point.
+    pub fn with_entry_point(mut self, entry_point: EntryPoint) -> Result<Self, Error> {
+        let problem = match loading::exports(self.component()) {
+            exports if loading::entry_points(&exports).contains(&entry_point) => {
+                match Entry::new(entry_point, self.entry.pre().clone()) {
+                    Ok(entry) => {
+                        self.entry = entry;
+                        return Ok(self);
+                    }
+                    Err(error) => LoadProblem::Unlinkable(one_line(&error)),
+                }
+            }
+            exports => LoadProblem::NoEntryPoint {
+                entry_point,
+                exports,
+            },
+        };
+        Err(LoadError::of_bytes(problem).into())
+    }
+
+    /// Returns the entry points that the component has: one or both.
+    pub fn entry_points(&self) -> Vec<EntryPoint> {
+        loading::entry_points(&loading::exports(self.component()))
+    }
+
+    /// Returns the entry point that is called for a connection.
+    pub fn entry_point(&self) -> EntryPoint {
+        match self.entry {
+            Entry::Handler(_) => EntryPoint::Handler,
+            Entry::Run(_) => EntryPoint::Run,
+        }
+    }
+
+    /// Returns whether it is a program that has not accepted this connection.
+    pub(crate) fn is_waited_for(&self, endpoint: &Endpoint) -> bool {
+        self.is_program() && !endpoint.was_accepted_by_guest()
+    }
+
+    fn is_program(&self) -> bool {
+        self.entry_point() == EntryPoint::Run
+    }
+
+    /// Returns the component that was compiled, if it was composed with the listener for that. `None` if it was loaded
+    /// as it is, or from compiled code.
+    pub fn composition(&self) -> Option<&[u8]> {
+        self.composition.as_deref()
     }
 
     /// Sets the ingress that each connection goes through before an instance gets it. Defaults to an
@@ -103,7 +176,7 @@ impl Service {
     }
 
     fn component(&self) -> &Component {
-        self.pre.instance_pre().component()
+        self.entry.pre().component()
     }
 
     pub(crate) fn ingress(&self) -> &Ingress {

@@ -8,7 +8,7 @@ use crate::files::{FilesView, Operations};
 use crate::limits::{Allowance, Limits};
 use crate::log::LogBudget;
 use crate::runtime::Meter;
-use crate::sockets::{Account, AccountLimits, Endpoint, TcpCtx, TcpCtxView, TcpView, p2};
+use crate::sockets::{Account, AccountLimits, Endpoint, Incoming, TcpCtx, TcpCtxView, TcpView, p2};
 use std::sync::Arc;
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
@@ -28,6 +28,8 @@ pub(crate) struct ConnectionState {
     /// services: it has a random number generator of its own.
     wasi: Option<Box<WasiCtx>>,
     tcp: TcpCtx,
+    /// What a program's listening sockets accept. None: it is no program, and its sockets are the system's.
+    pub(super) incoming: Option<Incoming>,
     /// What the guest uses.
     pub(super) account: Account,
     /// What it does on files.
@@ -67,6 +69,7 @@ impl ConnectionState {
             grants: grants.clone(),
             wasi: None,
             tcp: sockets.with_account(account.clone()),
+            incoming: None,
             account,
             operations: Operations::default(),
             table,
@@ -113,6 +116,7 @@ impl TcpView for ConnectionState {
         TcpCtxView {
             ctx: &mut self.tcp,
             table: &mut self.table,
+            incoming: self.incoming.as_ref(),
         }
     }
 }

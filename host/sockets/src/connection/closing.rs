@@ -3,11 +3,11 @@
 //!
 //! A connection ends with its sending direction, when that is closed and everything that was written is
 //! sent. Where its end is [held](Endpoint::hold_end), closing leaves open which end it is, until
-//! [`finish`](Endpoint::finish) or [`abort`](Endpoint::abort) decides it.
+//! [`finish`](Endpoint::finish) or [`abort`](Endpoint::abort) decides it, unless that is
+//! [left to its guest](Endpoint::leave_end_to_guest).
 
 use super::endpoint::Endpoint;
 use super::link::LINGER;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::time::{sleep, timeout};
 
@@ -24,7 +24,7 @@ impl Endpoint {
 
     /// The output stream was dropped by its guest.
     pub(crate) fn output_dropped(&self) {
-        match self.is_held() {
+        match self.decision.is_of_host() {
             true => self.link.close_sending(),
             false => self.link.end_sending(),
         }
@@ -32,29 +32,62 @@ impl Endpoint {
 
     /// The socket was dropped by its guest, after its streams.
     pub(crate) fn socket_dropped(&self) {
-        if !self.is_held() {
+        if self.decision.make_by_guest() {
+            self.end_regularly();
+        } else if !self.decision.is_of_host() {
             self.link.release();
         }
-    }
-
-    fn is_held(&self) -> bool {
-        self.is_held.load(Ordering::Relaxed)
     }
 
     /// From here on, dropping its streams and its socket does not decide how it ends:
     /// [`finish`](Self::finish) ends it regularly; anything else is a reset, including the end of this process.
     pub fn hold_end(&self) {
-        self.is_held.store(true, Ordering::Relaxed);
+        self.decision.give_to_host();
         self.plain().reset_on_close();
+    }
+
+    /// From here on, a guest ends a connection whose end is [held](Self::hold_end): dropping the output stream
+    /// ends the stream to the peer, and dropping the socket is a regular end. If it does not drop the socket,
+    /// the end remains held.
+    pub fn leave_end_to_guest(&self) {
+        self.decision.give_to_guest();
+    }
+
+    /// From here on, what a guest drops decides nothing again.
+    pub fn take_end_from_guest(&self) {
+        self.decision.take_from_guest();
+    }
+
+    /// Returns whether a guest has accepted the connection, so that its end was [left to
+    /// it](Self::leave_end_to_guest).
+    pub fn was_accepted_by_guest(&self) -> bool {
+        self.decision.has_guest()
+    }
+
+    /// Returns whether the guest has dropped a connection whose end was [left to
+    /// it](Self::leave_end_to_guest).
+    pub fn was_closed_by_guest(&self) -> bool {
+        self.decision.is_closed()
+    }
+
+    /// Returns whether the end of the connection is the host's to decide, or was decided by its guest.
+    pub(crate) fn is_for_others(&self) -> bool {
+        self.decision.is_of_host() || self.decision.is_closed()
     }
 
     /// Ends it regularly: sends what was written, for up to 10 seconds, and then the end.
     pub async fn finish(&self) {
-        self.is_held.store(false, Ordering::Relaxed);
+        if !self.was_closed_by_guest() {
+            self.decision.make_by_host();
+            self.end_regularly();
+        }
+        self.link.is_sent().await;
+    }
+
+    fn end_regularly(&self) {
         self.link.end_on_close();
         self.link.end_sending();
         self.link.release();
-        self.link.is_sent().await;
     }
 
     /// Ends it with a reset, once the peer has acknowledged what was written, or after 10 seconds. (A Unix

@@ -1,5 +1,6 @@
 //! A connection, as those who have it see it.
 
+use super::decision::Decision;
 use super::link::Link;
 use crate::policy::{Account, Charge, IpAddressFamily};
 use crate::sys::{self, PeerCredentials};
@@ -24,8 +25,10 @@ pub struct Endpoint {
     peer_address: SocketAddr,
     /// The peer's address as a proxy has announced it.
     announced_peer: OnceLock<SocketAddr>,
-    /// How it ends is decided by [`finish`](Self::finish) or [`abort`](Self::abort).
-    pub(super) is_held: AtomicBool,
+    /// Both of its sides are the same guest's.
+    is_own: bool,
+    /// Who decides how it ends.
+    pub(super) decision: Decision,
     /// Its input was ready once. From then on the event loop is reliable.
     pub(super) was_ready: AtomicBool,
     /// What went wrong while nobody read: the next read reports it.
@@ -44,11 +47,24 @@ impl Endpoint {
             link: Arc::new(Link::new(Transport::new(plain))),
             peer_address,
             announced_peer: OnceLock::new(),
-            is_held: AtomicBool::new(false),
+            is_own: false,
+            decision: Decision::default(),
             was_ready: AtomicBool::new(false),
             receive_failure: Mutex::default(),
             has_failed: AtomicBool::new(false),
         }
+    }
+
+    /// A connection of which a guest has both sides.
+    pub(crate) fn own(plain: Plain, peer_address: SocketAddr) -> Self {
+        let mut endpoint = Self::new(plain, peer_address);
+        endpoint.is_own = true;
+        endpoint
+    }
+
+    /// Whether a guest has both of its sides.
+    pub(crate) fn is_own(&self) -> bool {
+        self.is_own
     }
 
     /// Charges the connection to this account, rather than to another one, until its socket is closed: its
@@ -148,7 +164,7 @@ impl Endpoint {
 
 impl Drop for Endpoint {
     fn drop(&mut self) {
-        match *self.is_held.get_mut() {
+        match self.decision.is_left_open() {
             // Whoever was to decide how it ends is gone.
             true => self.link.reset(),
             false => self.link.finish(),

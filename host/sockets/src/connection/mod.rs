@@ -6,6 +6,7 @@
 mod budget;
 mod buffers;
 mod closing;
+mod decision;
 mod endpoint;
 mod link;
 mod peer;

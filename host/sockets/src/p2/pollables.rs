@@ -6,7 +6,8 @@
 
 use super::view::TcpView;
 use crate::connection::Endpoint;
-use crate::listen::Listener;
+use crate::listen::{AnyListener, Incoming, Listener, VirtualListener, Waits};
+use crate::socket::TcpSocket;
 use futures_util::future::OptionFuture;
 use std::future::poll_fn;
 use std::pin::pin;
@@ -15,8 +16,8 @@ use std::task::{Context, Poll};
 use tokio::task::coop;
 use wasmtime::StoreContextMut;
 use wasmtime::component::{Linker, Resource, ResourceTable, ResourceTableError, ResourceType};
-use wasmtime_wasi::p2::DynPollable;
 use wasmtime_wasi::p2::bindings::io::poll::{Host as _, HostPollable as _};
+use wasmtime_wasi::p2::{DynPollable, subscribe};
 
 /// What is ready when something can be read, written or accepted.
 #[derive(Clone)]
@@ -24,6 +25,11 @@ pub(crate) enum SocketPollable {
     Input(Arc<Endpoint>),
     Output(Arc<Endpoint>),
     Listener(Arc<Listener>),
+    /// A listening socket that gets its connections from the host.
+    Virtual(Arc<VirtualListener>),
+    /// A socket in the table that was virtual when its guest subscribed to it: what it waits for depends on its
+    /// state by the time it is asked. See [`Found`].
+    Socket(u32),
     /// The stream that it waited for was taken away.
     Revoked,
 }
@@ -34,7 +40,8 @@ impl SocketPollable {
             Self::Input(endpoint) => endpoint.poll_input_ready(cx),
             Self::Output(endpoint) => endpoint.poll_output_ready(cx),
             Self::Listener(listener) => listener.poll_ready(cx),
-            Self::Revoked => Poll::Ready(()),
+            Self::Virtual(listener) => listener.poll_ready(cx),
+            Self::Socket(_) | Self::Revoked => Poll::Ready(()),
         }
     }
 
@@ -42,7 +49,23 @@ impl SocketPollable {
     pub fn endpoint(&self) -> Option<&Arc<Endpoint>> {
         match self {
             Self::Input(endpoint) | Self::Output(endpoint) => Some(endpoint),
-            Self::Listener(_) | Self::Revoked => None,
+            Self::Listener(_) | Self::Virtual(_) | Self::Socket(_) | Self::Revoked => None,
+        }
+    }
+
+    /// Whether it waits for what the guest itself would have to send, and has not sent.
+    fn is_for_itself(&self) -> bool {
+        match self {
+            Self::Input(endpoint) => endpoint.is_own() && endpoint.plain().has_no_input(),
+            _ => false,
+        }
+    }
+
+    /// What the host gives connections to that it waits for.
+    fn incoming(&self) -> Option<&Incoming> {
+        match self {
+            Self::Virtual(listener) => Some(listener.incoming()),
+            _ => None,
         }
     }
 }
@@ -82,38 +105,103 @@ pub async fn poll(
     }
     // However often it asks, other tasks get their time slice; but within one look all are asked.
     coop::consume_budget().await;
-    let mut sockets = Vec::with_capacity(pollables.len());
-    let (mut others, mut places) = (Vec::new(), Vec::new());
-    for (place, pollable) in (0..).zip(pollables) {
-        match socket_pollable(table, &pollable)? {
-            Some(pollable) => sockets.push((place, pollable)),
-            None => {
-                others.push(pollable);
-                places.push(place);
-            }
-        }
+    let mut list = PollList::of(table, pollables)?;
+    let ready = coop::unconstrained(list.poll(table)).await;
+    for pollable in list.lent {
+        table.drop(pollable)?;
     }
-    let others = (!others.is_empty()).then(|| table.poll(others));
-    let mut others = pin!(OptionFuture::from(others));
-    let any_ready = poll_fn(|cx| {
-        let is_ready = |(place, pollable): &(u32, SocketPollable)| {
-            pollable.poll_ready(cx).is_ready().then_some(*place)
+    ready
+}
+
+/// The pollables of a list, with their places in it.
+struct PollList {
+    sockets: Vec<(u32, SocketPollable)>,
+    others: Vec<Resource<DynPollable>>,
+    /// The places of the others.
+    places: Vec<u32>,
+    /// Those of the others that are in the table for this list only.
+    lent: Vec<Resource<DynPollable>>,
+}
+
+impl PollList {
+    fn of(
+        table: &mut ResourceTable,
+        pollables: Vec<Resource<DynPollable>>,
+    ) -> wasmtime::Result<Self> {
+        let mut list = Self {
+            sockets: Vec::with_capacity(pollables.len()),
+            others: Vec::new(),
+            places: Vec::new(),
+            lent: Vec::new(),
         };
-        let mut ready: Vec<u32> = sockets.iter().filter_map(is_ready).collect();
-        if !places.is_empty()
-            && let Poll::Ready(Some(result)) = others.as_mut().poll(cx)
-        {
-            match result {
-                Ok(indices) => ready.extend(indices.iter().map(|index| places[*index as usize])),
-                Err(error) => return Poll::Ready(Err(error)),
+        for (place, pollable) in (0..).zip(pollables) {
+            let other = match find(table, pollable)? {
+                Found::Socket(pollable) => {
+                    list.sockets.push((place, pollable));
+                    continue;
+                }
+                Found::Other(pollable) => pollable,
+                Found::Connect(pollable) => {
+                    list.lent.push(Resource::new_own(pollable.rep()));
+                    pollable
+                }
+            };
+            list.others.push(other);
+            list.places.push(place);
+        }
+        Ok(list)
+    }
+
+    /// Returns the places of those that are ready, once there are some.
+    async fn poll(&mut self, table: &mut ResourceTable) -> wasmtime::Result<Vec<u32>> {
+        let Self {
+            sockets,
+            others,
+            places,
+            ..
+        } = self;
+        let _waits = match others.is_empty() {
+            true => waits_for_connections(sockets.iter().map(|(_, pollable)| pollable)),
+            false => None,
+        };
+        let others = std::mem::take(others);
+        let others = (!others.is_empty()).then(|| table.poll(others));
+        let mut others = pin!(OptionFuture::from(others));
+        poll_fn(|cx| {
+            let is_ready = |(place, pollable): &(u32, SocketPollable)| {
+                pollable.poll_ready(cx).is_ready().then_some(*place)
+            };
+            let mut ready: Vec<u32> = sockets.iter().filter_map(is_ready).collect();
+            if !places.is_empty()
+                && let Poll::Ready(Some(result)) = others.as_mut().poll(cx)
+            {
+                match result {
+                    Ok(indices) => {
+                        ready.extend(indices.iter().map(|index| places[*index as usize]));
+                    }
+                    Err(error) => return Poll::Ready(Err(error)),
+                }
             }
-        }
-        match ready.is_empty() {
-            true => Poll::Pending,
-            false => Poll::Ready(Ok(ready)),
-        }
+            match ready.is_empty() {
+                true => Poll::Pending,
+                false => Poll::Ready(Ok(ready)),
+            }
+        })
+        .await
+    }
+}
+
+/// Records, if what is waited for is connections from the host and nothing else, that this is so. What a guest has to
+/// say to itself does not count: nobody says it while the guest waits.
+fn waits_for_connections<'a>(
+    mut pollables: impl Iterator<Item = &'a SocketPollable>,
+) -> Option<Waits<'a>> {
+    let mut incoming = None;
+    let only = pollables.all(|pollable| {
+        incoming = incoming.or(pollable.incoming());
+        pollable.incoming().is_some() || pollable.is_for_itself()
     });
-    coop::unconstrained(any_ready).await
+    incoming.filter(|_| only).map(Incoming::wait)
 }
 
 /// Waits until it is ready.
@@ -122,12 +210,18 @@ pub async fn block(
     pollable: Resource<DynPollable>,
 ) -> wasmtime::Result<()> {
     coop::consume_budget().await;
-    match socket_pollable(table, &pollable)? {
-        Some(pollable) => {
+    match find(table, pollable)? {
+        Found::Socket(pollable) => {
+            let _waits = waits_for_connections(std::iter::once(&pollable));
             poll_fn(|cx| pollable.poll_ready(cx)).await;
             Ok(())
         }
-        None => table.block(pollable).await,
+        Found::Other(pollable) => table.block(pollable).await,
+        Found::Connect(pollable) => {
+            let lent = Resource::new_own(pollable.rep());
+            table.block(pollable).await?;
+            table.drop(lent)
+        }
     }
 }
 
@@ -136,13 +230,19 @@ pub async fn ready(
     table: &mut ResourceTable,
     pollable: Resource<DynPollable>,
 ) -> wasmtime::Result<bool> {
-    match socket_pollable(table, &pollable)? {
-        Some(pollable) => {
+    match find(table, pollable)? {
+        Found::Socket(pollable) => {
             coop::consume_budget().await;
             let look = poll_fn(|cx| Poll::Ready(pollable.poll_ready(cx).is_ready()));
             Ok(coop::unconstrained(look).await)
         }
-        None => table.ready(pollable).await,
+        Found::Other(pollable) => table.ready(pollable).await,
+        Found::Connect(pollable) => {
+            let lent = Resource::new_own(pollable.rep());
+            let is_ready = table.ready(pollable).await;
+            table.drop(lent)?;
+            is_ready
+        }
     }
 }
 
@@ -161,6 +261,32 @@ pub fn delete_pollable(
         }
         None => table.drop(pollable),
     }
+}
+
+/// What a pollable in the table is.
+enum Found {
+    Socket(SocketPollable),
+    /// One of wasmtime-wasi's.
+    Other(Resource<DynPollable>),
+    /// One of wasmtime-wasi's for a socket that connects, to be dropped after use.
+    Connect(Resource<DynPollable>),
+}
+
+fn find(table: &mut ResourceTable, pollable: Resource<DynPollable>) -> wasmtime::Result<Found> {
+    let socket = match socket_pollable(table, &pollable)? {
+        Some(SocketPollable::Socket(index)) => Resource::<TcpSocket>::new_borrow(index),
+        Some(pollable) => return Ok(Found::Socket(pollable)),
+        None => return Ok(Found::Other(pollable)),
+    };
+    Ok(match table.get(&socket)? {
+        connecting if connecting.is_connecting() => Found::Connect(subscribe(table, socket)?),
+        other => Found::Socket(match other.listener() {
+            Some(AnyListener::Virtual(listener)) => SocketPollable::Virtual(Arc::clone(listener)),
+            Some(AnyListener::System(listener)) => SocketPollable::Listener(Arc::clone(listener)),
+            // It is ready, as the WIT documents have it.
+            None => SocketPollable::Revoked,
+        }),
+    })
 }
 
 fn socket_pollable(
@@ -208,4 +334,57 @@ pub(crate) fn add_to_linker<T: TcpView + 'static>(linker: &mut Linker<T>) -> was
             })
         },
     )
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+    use crate::sys;
+    use crate::transport::Plain;
+    use std::net::{Ipv4Addr, SocketAddr};
+
+    const ADDRESS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 80);
+
+    #[tokio::test]
+    async fn a_guest_waits_for_connections_and_for_nothing_else() {
+        let incoming = Incoming::new();
+        let listener = incoming.bind(ADDRESS).expect("a port").listen();
+        let listener = SocketPollable::Virtual(Arc::new(listener));
+        let (one, other) = sys::pair().expect("a pair");
+        let own = Arc::new(Endpoint::own(Plain::unix(one), ADDRESS));
+        let (input, output) = (
+            SocketPollable::Input(Arc::clone(&own)),
+            SocketPollable::Output(own),
+        );
+        let waits = |list: &[&SocketPollable]| {
+            let waits = waits_for_connections(list.iter().copied());
+            assert_eq!(waits.is_some(), incoming.is_awaited());
+            waits.is_some()
+        };
+        assert!(waits(&[&listener]) && waits(&[&listener, &listener]));
+        // Nobody else sends to itself.
+        assert!(waits(&[&input, &listener]));
+        assert!(!waits(&[]) && !waits(&[&input]) && !waits(&[&listener, &output]));
+        assert!(!waits(&[&listener, &SocketPollable::Revoked]));
+        sys::send(&other, b"x").expect("sent");
+        assert!(!waits(&[&input, &listener]));
+        let (stranger, _peer) = sys::pair().expect("a pair");
+        let stranger = Endpoint::new(Plain::unix(stranger), ADDRESS);
+        assert!(!waits(&[
+            &listener,
+            &SocketPollable::Input(Arc::new(stranger))
+        ]));
+    }
+
+    #[tokio::test]
+    async fn the_end_of_what_a_guest_has_said_to_itself_is_something() {
+        let incoming = Incoming::new();
+        let listener = incoming.bind(ADDRESS).expect("a port").listen();
+        let listener = SocketPollable::Virtual(Arc::new(listener));
+        let (one, other) = sys::pair().expect("a pair");
+        let own = Arc::new(Endpoint::own(Plain::unix(one), ADDRESS));
+        drop(other);
+        let list = [SocketPollable::Input(own), listener];
+        assert!(waits_for_connections(list.iter()).is_none());
+    }
 }

@@ -7,9 +7,10 @@ use super::table;
 use super::view::TcpCtxView;
 use crate::connection::Endpoint;
 use crate::error;
-use crate::socket::{TcpSocket, option};
+use crate::listen::AnyListener;
+use crate::socket::TcpSocket;
+use crate::socket::option::{self, SocketOption};
 use rustix::net::Shutdown;
-use socket2::Socket;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -60,7 +61,7 @@ impl instance_network::Host for TcpCtxView<'_> {
 
 impl tcp_create_socket::Host for TcpCtxView<'_> {
     fn create_tcp_socket(&mut self, family: IpAddressFamily) -> SocketResult<Resource<TcpSocket>> {
-        let socket = TcpSocket::new(self.ctx, family.into())?;
+        let socket = TcpSocket::new(self.ctx, family.into(), self.incoming)?;
         Ok(self.table.push(socket)?)
     }
 }
@@ -70,14 +71,21 @@ impl TcpCtxView<'_> {
         Ok(self.table.get_mut(socket)?)
     }
 
-    fn get<T>(
+    fn get<T: Copy>(
         &mut self,
         socket: &Resource<TcpSocket>,
-        get: impl FnOnce(&Socket) -> Result<T, error::ErrorCode>,
+        option: &SocketOption<T>,
     ) -> SocketResult<T> {
-        let socket = self.socket(socket)?;
-        let options = socket.options()?;
-        Ok(get(&options)?)
+        Ok(self.socket(socket)?.get(option)?)
+    }
+
+    fn set<T: Copy>(
+        &mut self,
+        socket: &Resource<TcpSocket>,
+        option: &SocketOption<T>,
+        value: T,
+    ) -> SocketResult<()> {
+        Ok(self.socket(socket)?.set(option, value)?)
     }
 
     fn push_streams(
@@ -175,7 +183,7 @@ impl tcp::HostTcpSocket for TcpCtxView<'_> {
     }
 
     fn keep_alive_enabled(&mut self, socket: Resource<TcpSocket>) -> SocketResult<bool> {
-        self.get(&socket, option::keep_alive_enabled)
+        self.get(&socket, &option::KEEP_ALIVE_ENABLED)
     }
 
     fn set_keep_alive_enabled(
@@ -183,11 +191,11 @@ impl tcp::HostTcpSocket for TcpCtxView<'_> {
         socket: Resource<TcpSocket>,
         value: bool,
     ) -> SocketResult<()> {
-        self.get(&socket, |s| option::set_keep_alive_enabled(s, value))
+        self.set(&socket, &option::KEEP_ALIVE_ENABLED, value)
     }
 
     fn keep_alive_idle_time(&mut self, socket: Resource<TcpSocket>) -> SocketResult<u64> {
-        self.get(&socket, option::keep_alive_idle_time)
+        self.get(&socket, &option::KEEP_ALIVE_IDLE_TIME)
     }
 
     fn set_keep_alive_idle_time(
@@ -195,11 +203,11 @@ impl tcp::HostTcpSocket for TcpCtxView<'_> {
         socket: Resource<TcpSocket>,
         value: u64,
     ) -> SocketResult<()> {
-        self.get(&socket, |s| option::set_keep_alive_idle_time(s, value))
+        self.set(&socket, &option::KEEP_ALIVE_IDLE_TIME, value)
     }
 
     fn keep_alive_interval(&mut self, socket: Resource<TcpSocket>) -> SocketResult<u64> {
-        self.get(&socket, option::keep_alive_interval)
+        self.get(&socket, &option::KEEP_ALIVE_INTERVAL)
     }
 
     fn set_keep_alive_interval(
@@ -207,11 +215,11 @@ impl tcp::HostTcpSocket for TcpCtxView<'_> {
         socket: Resource<TcpSocket>,
         value: u64,
     ) -> SocketResult<()> {
-        self.get(&socket, |s| option::set_keep_alive_interval(s, value))
+        self.set(&socket, &option::KEEP_ALIVE_INTERVAL, value)
     }
 
     fn keep_alive_count(&mut self, socket: Resource<TcpSocket>) -> SocketResult<u32> {
-        self.get(&socket, option::keep_alive_count)
+        self.get(&socket, &option::KEEP_ALIVE_COUNT)
     }
 
     fn set_keep_alive_count(
@@ -219,21 +227,19 @@ impl tcp::HostTcpSocket for TcpCtxView<'_> {
         socket: Resource<TcpSocket>,
         value: u32,
     ) -> SocketResult<()> {
-        self.get(&socket, |s| option::set_keep_alive_count(s, value))
+        self.set(&socket, &option::KEEP_ALIVE_COUNT, value)
     }
 
     fn hop_limit(&mut self, socket: Resource<TcpSocket>) -> SocketResult<u8> {
-        let family = self.socket(&socket)?.family();
-        self.get(&socket, |s| option::hop_limit(s, family))
+        self.get(&socket, &option::HOP_LIMIT)
     }
 
     fn set_hop_limit(&mut self, socket: Resource<TcpSocket>, value: u8) -> SocketResult<()> {
-        let family = self.socket(&socket)?.family();
-        self.get(&socket, |s| option::set_hop_limit(s, family, value))
+        self.set(&socket, &option::HOP_LIMIT, value)
     }
 
     fn receive_buffer_size(&mut self, socket: Resource<TcpSocket>) -> SocketResult<u64> {
-        self.get(&socket, option::receive_buffer_size)
+        self.get(&socket, &option::RECEIVE_BUFFER_SIZE)
     }
 
     fn set_receive_buffer_size(
@@ -241,11 +247,11 @@ impl tcp::HostTcpSocket for TcpCtxView<'_> {
         socket: Resource<TcpSocket>,
         value: u64,
     ) -> SocketResult<()> {
-        self.get(&socket, |s| option::set_receive_buffer_size(s, value))
+        self.set(&socket, &option::RECEIVE_BUFFER_SIZE, value)
     }
 
     fn send_buffer_size(&mut self, socket: Resource<TcpSocket>) -> SocketResult<u64> {
-        self.get(&socket, option::send_buffer_size)
+        self.get(&socket, &option::SEND_BUFFER_SIZE)
     }
 
     fn set_send_buffer_size(
@@ -253,15 +259,26 @@ impl tcp::HostTcpSocket for TcpCtxView<'_> {
         socket: Resource<TcpSocket>,
         value: u64,
     ) -> SocketResult<()> {
-        self.get(&socket, |s| option::set_send_buffer_size(s, value))
+        self.set(&socket, &option::SEND_BUFFER_SIZE, value)
     }
 
     fn subscribe(
         &mut self,
         socket: Resource<TcpSocket>,
     ) -> wasmtime::Result<Resource<DynPollable>> {
-        let listener = self.table.get(&socket)?.listener().cloned();
-        match listener.map(SocketPollable::Listener) {
+        let found = self.table.get(&socket)?;
+        let pollable = match found.listener() {
+            Some(AnyListener::System(listener)) => {
+                Some(SocketPollable::Listener(Arc::clone(listener)))
+            }
+            Some(AnyListener::Virtual(listener)) => {
+                Some(SocketPollable::Virtual(Arc::clone(listener)))
+            }
+            None => found
+                .is_virtual()
+                .then(|| SocketPollable::Socket(socket.rep())),
+        };
+        match pollable {
             Some(pollable) => Ok(pollables::push(self.table, &socket, pollable)?),
             None => wasmtime_wasi::p2::subscribe(self.table, socket),
         }

@@ -133,7 +133,7 @@ pub fn add_to_linker<T: TcpView + 'static>(linker: &mut Linker<T>) -> wasmtime::
         "udp-socket",
         ResourceType::host::<UdpSocket>(),
         |mut store: StoreContextMut<'_, T>, index| {
-            let TcpCtxView { ctx, table } = store.data_mut().tcp();
+            let TcpCtxView { ctx, table, .. } = store.data_mut().tcp();
             table.delete(Resource::<UdpSocket>::new_own(index))?;
             ctx.datagram_charges().remove(index);
             Ok(())

@@ -1,5 +1,6 @@
 //! A store's view of its sockets.
 
+use crate::listen::Incoming;
 use crate::policy::TcpCtx;
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::WasiView;
@@ -10,6 +11,9 @@ pub struct TcpCtxView<'a> {
     pub ctx: &'a mut TcpCtx,
     /// Where the sockets and their streams are: the table of all of the store's WASI resources.
     pub table: &'a mut ResourceTable,
+    /// The connections that the store's listening sockets get, if these are to be virtual. None: they are the
+    /// operating system's.
+    pub incoming: Option<&'a Incoming>,
 }
 
 /// Gives access to a store's sockets. Implemented for the store's data.

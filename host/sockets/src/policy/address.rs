@@ -4,7 +4,7 @@ use crate::error::ErrorCode;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// The family of an address or of a socket.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum IpAddressFamily {
     /// IPv4.
     Ipv4,
@@ -19,6 +19,15 @@ impl IpAddressFamily {
             SocketAddr::V4(_) => Self::Ipv4,
             SocketAddr::V6(_) => Self::Ipv6,
         }
+    }
+
+    /// Returns this port of the family's loopback address.
+    pub(crate) fn loopback(self, port: u16) -> SocketAddr {
+        let ip = match self {
+            Self::Ipv4 => IpAddr::V4(Ipv4Addr::LOCALHOST),
+            Self::Ipv6 => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        };
+        SocketAddr::new(ip, port)
     }
 }
 

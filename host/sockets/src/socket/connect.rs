@@ -4,8 +4,10 @@
 //! reported by `finish-connect` and closes the socket.
 
 use super::tcp::{Result, SocketState, TcpSocket};
+use super::unconnected::{Unconnected, Virtual};
 use crate::connection::Endpoint;
 use crate::error::ErrorCode;
+use crate::listen::{OwnAddresses, OwnConnection, Port, Told};
 use crate::policy::{TcpCtx, Verdict, check_remote};
 use crate::sys::{self, code_of_connect};
 use crate::transport::Plain;
@@ -21,14 +23,87 @@ impl TcpSocket {
             return Err(self.cannot_start());
         }
         check_remote(remote, self.family)?;
+        if self.is_own(remote) {
+            return self.connect_to_own(remote);
+        }
         let ctx = self.ctx.clone();
         let verdict = ctx.check_connect(remote);
+        if let Verdict::Refused = verdict {
+            self.set_state(SocketState::ConnectFailed(ErrorCode::AccessDenied));
+            return Ok(());
+        }
+        self.leave_virtual()?;
         self.advance(|state| match state {
-            SocketState::Unbound(socket) | SocketState::Bound(socket) => {
+            SocketState::Unbound(Unconnected::System(socket))
+            | SocketState::Bound(Unconnected::System(socket)) => {
                 start(&ctx, socket, remote, verdict)
             }
             other => other,
         });
+        Ok(())
+    }
+
+    fn unconnected(&mut self) -> Option<&mut Virtual> {
+        match &mut self.state {
+            SocketState::Unbound(Unconnected::Virtual(socket))
+            | SocketState::Bound(Unconnected::Virtual(socket)) => Some(socket),
+            _ => None,
+        }
+    }
+
+    /// Returns whether this is an address on which the guest listens with a virtual socket.
+    fn is_own(&mut self, remote: SocketAddr) -> bool {
+        self.unconnected()
+            .is_some_and(|socket| socket.incoming().listens_at(remote))
+    }
+
+    /// Connects a virtual socket to one that its guest listens on.
+    fn connect_to_own(&mut self, remote: SocketAddr) -> Result<()> {
+        let ctx = self.ctx.clone();
+        let socket = self.unconnected().ok_or(ErrorCode::InvalidState)?;
+        let charges = [ctx.charge_descriptor()?, ctx.charge_descriptor()?];
+        let (own, other) = sys::pair()?;
+        let stream = Plain::unix(own);
+        stream.register()?;
+        let port = socket.port_towards(remote)?;
+        let local = own_address(&port, remote);
+        let [charge, charge_of_other] = charges;
+        let other = Endpoint::own(Plain::unix(other), local);
+        let connection = OwnConnection {
+            endpoint: Arc::new(other.charged(ctx.account(), charge_of_other)),
+            addresses: OwnAddresses {
+                local: remote,
+                remote: local,
+                _port: None,
+            },
+        };
+        let connected = socket.incoming().connect(remote, connection);
+        self.charge = charge;
+        self.kept = None;
+        self.told = Some(Told::Own(OwnAddresses {
+            local,
+            remote,
+            _port: Some(port),
+        }));
+        self.set_state(match connected {
+            Ok(()) => SocketState::ConnectInProgress(stream, remote),
+            Err(code) => SocketState::ConnectFailed(code),
+        });
+        Ok(())
+    }
+
+    /// Replaces a virtual socket by one of the operating system.
+    fn leave_virtual(&mut self) -> Result<()> {
+        let (SocketState::Unbound(Unconnected::Virtual(socket))
+        | SocketState::Bound(Unconnected::Virtual(socket))) = &self.state
+        else {
+            return Ok(());
+        };
+        let kept = self.kept.as_deref().cloned().unwrap_or_default();
+        let (socket, charge) = socket.open(&self.ctx, self.family, kept)?;
+        self.charge = charge;
+        self.kept = None;
+        self.state = SocketState::Unbound(Unconnected::System(socket));
         Ok(())
     }
 
@@ -56,7 +131,10 @@ impl TcpSocket {
         let is_over = self.fail_if_failed();
         match self.take() {
             SocketState::ConnectInProgress(stream, remote) if is_over => {
-                let endpoint = Endpoint::new(stream, remote);
+                let endpoint = match self.told.as_ref().is_some_and(Told::is_own) {
+                    true => Endpoint::own(stream, remote),
+                    false => Endpoint::new(stream, remote),
+                };
                 let endpoint = Arc::new(endpoint.charged(self.ctx.account(), self.charge.take()));
                 self.state = SocketState::Connected(Arc::clone(&endpoint));
                 Ok(endpoint)
@@ -91,6 +169,15 @@ impl TcpSocket {
             self.set_state(SocketState::ConnectFailed(code_of_connect(&error)));
         }
         true
+    }
+}
+
+/// Returns the address from which a socket with this port connects to a loopback address.
+fn own_address(port: &Port, remote: SocketAddr) -> SocketAddr {
+    let address = port.address();
+    match address.ip().is_unspecified() {
+        true => SocketAddr::new(remote.ip(), address.port()),
+        false => address,
     }
 }
 

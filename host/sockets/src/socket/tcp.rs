@@ -4,10 +4,12 @@
 //! A call that its state does not allow fails and changes nothing. Binding and listening are complete when
 //! they are started; their `finish` functions only change the state.
 
-use super::{open, option};
+use super::open;
+use super::option::Kept;
+use super::unconnected::{Unconnected, Virtual};
 use crate::connection::Endpoint;
 use crate::error::ErrorCode;
-use crate::listen::{Listener, Listening};
+use crate::listen::{AnyListener, Incoming, Listener, Listening, Told};
 use crate::policy::{Charge, Check, Claim, IpAddressFamily, TcpCtx, check_local};
 use crate::sys::{self, code_of_bind};
 use crate::transport::Plain;
@@ -16,7 +18,6 @@ use socket2::{SockRef, Socket};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
 
 pub(super) type Result<T> = std::result::Result<T, ErrorCode>;
 
@@ -28,21 +29,25 @@ const DEFAULT_BACKLOG: i32 = 4096;
 pub struct TcpSocket {
     pub(super) state: SocketState,
     pub(super) family: IpAddressFamily,
-    backlog: i32,
+    pub(super) backlog: i32,
     pub(super) ctx: TcpCtx,
     /// Records, until it is dropped, that the system has chosen the port.
-    _chosen: Option<Claim>,
+    pub(super) _chosen: Option<Claim>,
     /// What is charged for its descriptor, until a listener or a connection has it.
     pub(super) charge: Option<Charge>,
+    /// The options of a virtual socket, until it connects.
+    pub(super) kept: Option<Box<Kept>>,
+    /// What the guest is told of a connection of a virtual socket.
+    pub(super) told: Option<Told>,
 }
 
 #[derive(Debug)]
 pub(super) enum SocketState {
-    Unbound(Socket),
-    BindInProgress(Socket),
-    Bound(Socket),
-    ListenInProgress(Arc<Listener>),
-    Listening(Arc<Listener>),
+    Unbound(Unconnected),
+    BindInProgress(Unconnected),
+    Bound(Unconnected),
+    ListenInProgress(AnyListener),
+    Listening(AnyListener),
     /// Connect requested; the check of the address is in progress.
     ConnectChecked(Socket, SocketAddr, Check),
     ConnectInProgress(Plain, SocketAddr),
@@ -55,16 +60,28 @@ pub(super) enum SocketState {
 }
 
 impl TcpSocket {
-    /// Creates an unbound socket.
-    pub(crate) fn new(ctx: &TcpCtx, family: IpAddressFamily) -> Result<Self> {
+    /// Creates an unbound socket: a virtual one, if the guest's connections come from the host.
+    pub(crate) fn new(
+        ctx: &TcpCtx,
+        family: IpAddressFamily,
+        incoming: Option<&Incoming>,
+    ) -> Result<Self> {
+        if let Some(incoming) = incoming {
+            let state = SocketState::Unbound(Unconnected::Virtual(Virtual::new(incoming)));
+            return Ok(Self {
+                kept: Some(Box::default()),
+                ..Self::with(ctx, family, state)
+            });
+        }
         if !ctx.allows_sockets() {
             return Err(ErrorCode::AccessDenied);
         }
         let charge = ctx.charge_descriptor()?;
         let socket = open::create(ctx.tcp_options(), family)?;
+        let state = SocketState::Unbound(Unconnected::System(socket));
         Ok(Self {
             charge,
-            ..Self::with(ctx, family, SocketState::Unbound(socket))
+            ..Self::with(ctx, family, state)
         })
     }
 
@@ -92,7 +109,8 @@ impl TcpSocket {
 
     fn adopt(ctx: &TcpCtx, listening: Listening) -> io::Result<Self> {
         let family = IpAddressFamily::of(listening.local_address()?);
-        let state = SocketState::Listening(Arc::new(Listener::new(listening, ctx, None)));
+        let listener = Arc::new(Listener::new(listening, ctx, None));
+        let state = SocketState::Listening(AnyListener::System(listener));
         Ok(Self::with(ctx, family, state))
     }
 
@@ -105,7 +123,7 @@ impl TcpSocket {
         Self::with(ctx, family, SocketState::Connected(endpoint))
     }
 
-    fn with(ctx: &TcpCtx, family: IpAddressFamily, state: SocketState) -> Self {
+    pub(super) fn with(ctx: &TcpCtx, family: IpAddressFamily, state: SocketState) -> Self {
         Self {
             state,
             family,
@@ -113,6 +131,8 @@ impl TcpSocket {
             ctx: ctx.clone(),
             _chosen: None,
             charge: None,
+            kept: None,
+            told: None,
         }
     }
 
@@ -131,18 +151,14 @@ impl TcpSocket {
     }
 
     pub(crate) fn start_bind(&mut self, local: SocketAddr) -> Result<()> {
-        let SocketState::Unbound(socket) = &self.state else {
+        let SocketState::Unbound(socket) = &mut self.state else {
             return Err(self.cannot_start());
         };
         check_local(local, self.family)?;
-        if !self.ctx.allows_bind(local) {
-            return Err(ErrorCode::AccessDenied);
+        match socket {
+            Unconnected::Virtual(socket) => socket.bind(local)?,
+            Unconnected::System(socket) => self._chosen = bind(&self.ctx, socket, local)?,
         }
-        open::bind(socket, self.ctx.tcp_options(), local)
-            .inspect_err(|error| self.ctx.bind_failed(local, error))
-            .map_err(|error| code_of_bind(&error))?;
-        let bound = || sys::local_address(&SockRef::from(socket));
-        self._chosen = self.ctx.bound(local, bound);
         self.advance(|state| match state {
             SocketState::Unbound(socket) => SocketState::BindInProgress(socket),
             other => other,
@@ -169,20 +185,28 @@ impl TcpSocket {
         let SocketState::Bound(socket) = self.take() else {
             return Err(ErrorCode::InvalidState);
         };
-        let listening = self.listen(socket).map_err(|code| self.close(code))?;
-        let listener = Listener::new(listening, &self.ctx, self.charge.take());
-        self.state = SocketState::ListenInProgress(Arc::new(listener));
+        let listener = self.listen(socket).map_err(|code| self.close(code))?;
+        self.state = SocketState::ListenInProgress(listener);
         Ok(())
     }
 
-    fn listen(&self, socket: Socket) -> Result<Listening> {
+    fn listen(&mut self, socket: Unconnected) -> Result<AnyListener> {
+        let socket = match socket {
+            Unconnected::System(socket) => socket,
+            Unconnected::Virtual(socket) => {
+                let port = socket.into_port().ok_or(ErrorCode::InvalidState)?;
+                return Ok(AnyListener::Virtual(Arc::new(port.listen())));
+            }
+        };
         let options = SockRef::from(&socket);
         if !self.ctx.allows_listen(sys::local_address(&options)?) {
             return Err(ErrorCode::AccessDenied);
         }
         let backlog = self.ctx.backlog(self.backlog);
         open::start_listening(&socket, self.ctx.tcp_options(), backlog)?;
-        Ok(Listening::tcp(socket, &self.ctx)?)
+        let listening = Listening::tcp(socket, &self.ctx)?;
+        let listener = Listener::new(listening, &self.ctx, self.charge.take());
+        Ok(AnyListener::System(Arc::new(listener)))
     }
 
     pub(crate) fn finish_listen(&mut self) -> Result<()> {
@@ -196,26 +220,10 @@ impl TcpSocket {
         Ok(())
     }
 
-    /// Accepts a connection. Fails with `WouldBlock` if none waits.
-    pub(crate) fn accept(&self) -> Result<(Self, Arc<Endpoint>)> {
-        let listener = self.listener().ok_or(ErrorCode::InvalidState)?;
-        let mut nobody = Context::from_waker(Waker::noop());
-        let endpoint = match listener.poll_accept(&mut nobody) {
-            Poll::Pending => return Err(ErrorCode::WouldBlock),
-            Poll::Ready(result) => Arc::new(result?),
-        };
-        let listening = listener.listening();
-        if !listening.is_unix() {
-            option::inherit(&listening.options(), &endpoint.options(), self.family)?;
-        }
-        let accepted = SocketState::Connected(Arc::clone(&endpoint));
-        Ok((Self::with(&self.ctx, self.family, accepted), endpoint))
-    }
-
     /// Keeps connections that arrive at a listening socket from waking the event loop, until the socket is polled
     /// again: other processes accept them meanwhile.
     pub fn deregister(&self) {
-        if let Some(listener) = self.listener() {
+        if let Some(listener) = self.system_listener() {
             listener.deregister();
         }
     }
@@ -224,7 +232,7 @@ impl TcpSocket {
     /// default, a check for readiness accepts one ahead. This is for sockets that other processes accept from,
     /// too: its pollables may be ready although another process was faster.
     pub fn accept_on_demand(&self) {
-        if let Some(listener) = self.listener() {
+        if let Some(listener) = self.system_listener() {
             listener.accept_on_demand();
         }
     }
@@ -232,7 +240,7 @@ impl TcpSocket {
     /// Stops new connections to a listening socket, and leaves the queue to the other processes if it is
     /// `shared` with them. Connections in the queue can still be accepted.
     pub fn end_listening(&self, shared: bool) {
-        if let Some(listener) = self.listener() {
+        if let Some(listener) = self.system_listener() {
             listener.end(shared);
         }
     }
@@ -240,14 +248,13 @@ impl TcpSocket {
     /// Returns whether a listener that [ends](Self::end_listening) has a handshake in progress that began
     /// before.
     pub fn expects_more(&self) -> bool {
-        self.listener()
-            .is_some_and(|listener| listener.expects_more())
+        self.system_listener().is_some_and(Listener::expects_more)
     }
 
     /// Returns, for a listener that [ends](Self::end_listening), whether the last attempt to accept found the
     /// queue empty, and resets that.
     pub fn found_nothing(&self) -> Option<bool> {
-        self.listener()?.found_nothing()
+        self.system_listener()?.found_nothing()
     }
 
     /// Handles the drop of the socket by its guest.
@@ -274,21 +281,29 @@ impl TcpSocket {
                 return Err(ErrorCode::InvalidState);
             }
             SocketState::ConnectFailed(code) | SocketState::Closed(code) => return Err(*code),
-            SocketState::Bound(socket) | SocketState::ConnectChecked(socket, ..) => {
-                sys::local_address(&SockRef::from(socket))
-            }
+            SocketState::Bound(socket) => return socket.local_address(),
+            SocketState::ConnectChecked(socket, ..) => sys::local_address(&SockRef::from(socket)),
             SocketState::ListenInProgress(listener) | SocketState::Listening(listener) => {
-                listener.listening().local_address()
+                listener.local_address()
             }
-            SocketState::ConnectInProgress(stream, _) => sys::local_address(&stream.options()),
-            SocketState::Connected(endpoint) => endpoint.local_address(),
+            SocketState::ConnectInProgress(stream, _) => match &self.told {
+                Some(Told::Own(addresses)) => Ok(addresses.local),
+                Some(Told::OfHost(_)) | None => sys::local_address(&stream.options()),
+            },
+            SocketState::Connected(endpoint) => match &self.told {
+                Some(told) => told.local(endpoint),
+                None => endpoint.local_address(),
+            },
         }
         .map_err(ErrorCode::from)
     }
 
     pub(crate) fn remote_address(&self) -> Result<SocketAddr> {
         match &self.state {
-            SocketState::Connected(endpoint) => Ok(endpoint.peer_address()),
+            SocketState::Connected(endpoint) => Ok(match &self.told {
+                Some(told) => told.remote(endpoint),
+                None => endpoint.peer_address(),
+            }),
             SocketState::ConnectFailed(code) | SocketState::Closed(code) => Err(*code),
             _ => Err(ErrorCode::InvalidState),
         }
@@ -299,11 +314,28 @@ impl TcpSocket {
     }
 
     /// Returns the listener of a listening socket.
-    pub(crate) fn listener(&self) -> Option<&Arc<Listener>> {
+    pub(crate) fn listener(&self) -> Option<&AnyListener> {
         match &self.state {
             SocketState::Listening(listener) => Some(listener),
             _ => None,
         }
+    }
+
+    /// Returns whether it is no socket of the operating system.
+    pub(crate) fn is_virtual(&self) -> bool {
+        self.kept.is_some()
+    }
+
+    /// Returns whether a connect is in progress.
+    pub(crate) fn is_connecting(&self) -> bool {
+        matches!(
+            self.state,
+            SocketState::ConnectChecked(..) | SocketState::ConnectInProgress(..)
+        )
+    }
+
+    pub(super) fn system_listener(&self) -> Option<&Listener> {
+        self.listener()?.system()
     }
 
     pub(crate) fn family(&self) -> IpAddressFamily {
@@ -317,12 +349,14 @@ impl TcpSocket {
         let backlog = i32::try_from(value).unwrap_or(i32::MAX);
         match &self.state {
             SocketState::Unbound(_) | SocketState::BindInProgress(_) | SocketState::Bound(_) => {}
-            // Listening again changes only the backlog.
-            SocketState::ListenInProgress(listener) | SocketState::Listening(listener) => listener
-                .listening()
-                .options()
-                .listen(self.ctx.backlog(backlog))
-                .map_err(|_| ErrorCode::NotSupported)?,
+            SocketState::ListenInProgress(listener) | SocketState::Listening(listener) => {
+                if let Some(listener) = listener.system() {
+                    // Listening again changes only the backlog.
+                    let options = listener.listening().options();
+                    let listened = options.listen(self.ctx.backlog(backlog));
+                    listened.map_err(|_| ErrorCode::NotSupported)?;
+                }
+            }
             SocketState::ConnectFailed(code) | SocketState::Closed(code) => return Err(*code),
             SocketState::ConnectChecked(..)
             | SocketState::ConnectInProgress(..)
@@ -332,22 +366,6 @@ impl TcpSocket {
         }
         self.backlog = backlog;
         Ok(())
-    }
-
-    /// Returns the socket for its options, or the failure that closed it.
-    pub(crate) fn options(&self) -> Result<SockRef<'_>> {
-        Ok(match &self.state {
-            SocketState::Unbound(socket)
-            | SocketState::BindInProgress(socket)
-            | SocketState::Bound(socket)
-            | SocketState::ConnectChecked(socket, ..) => SockRef::from(socket),
-            SocketState::ListenInProgress(listener) | SocketState::Listening(listener) => {
-                listener.listening().options()
-            }
-            SocketState::ConnectInProgress(stream, _) => stream.options(),
-            SocketState::Connected(endpoint) => endpoint.options(),
-            SocketState::ConnectFailed(code) | SocketState::Closed(code) => return Err(*code),
-        })
     }
 
     /// Returns the error for starting an operation in this state.
@@ -387,4 +405,15 @@ impl TcpSocket {
             self.charge = None;
         }
     }
+}
+
+/// Binds a socket of the operating system, if the guest may. Returns a record of a port that the system has chosen.
+fn bind(ctx: &TcpCtx, socket: &Socket, local: SocketAddr) -> Result<Option<Claim>> {
+    if !ctx.allows_bind(local) {
+        return Err(ErrorCode::AccessDenied);
+    }
+    open::bind(socket, ctx.tcp_options(), local)
+        .inspect_err(|error| ctx.bind_failed(local, error))
+        .map_err(|error| code_of_bind(&error))?;
+    Ok(ctx.bound(local, || sys::local_address(&SockRef::from(socket))))
 }

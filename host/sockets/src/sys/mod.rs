@@ -18,5 +18,5 @@ pub use setup::{KeepAlive, TcpOptions};
 pub(crate) use stream::send_vectored;
 pub(crate) use stream::{
     BUFFER_OVERHEAD, INHERITS_OPTIONS, SHORT_MEANS_DONE, bytes_to_read, has_unacknowledged,
-    is_connecting, local_address, never_signal, peek, recv, send,
+    is_connecting, local_address, never_signal, pair, peek, recv, send,
 };

@@ -95,3 +95,18 @@ pub fn has_unacknowledged(socket: &Socket) -> bool {
         false
     }
 }
+
+/// Returns two sockets that are connected to each other, and never block.
+#[cfg(unix)]
+pub fn pair() -> io::Result<(Socket, Socket)> {
+    let (one, other) = Socket::pair(socket2::Domain::UNIX, socket2::Type::STREAM, None)?;
+    one.set_nonblocking(true)?;
+    other.set_nonblocking(true)?;
+    Ok((one, other))
+}
+
+/// Unix sockets alone come in pairs.
+#[cfg(not(unix))]
+pub fn pair() -> io::Result<(Socket, Socket)> {
+    Err(io::ErrorKind::Unsupported.into())
+}

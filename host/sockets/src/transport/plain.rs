@@ -92,6 +92,12 @@ impl Plain {
         }
     }
 
+    /// Whether a receive would find nothing by now, whatever the event loop knows: neither bytes, nor an end.
+    pub fn has_no_input(&self) -> bool {
+        let found = sys::peek(&self.socket, &mut [0]);
+        found.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+    }
+
     /// Whether the peer has sent urgent data, or may have: the event loop says so before it is
     /// received. It is left out of what is received, and each receive ends where it was, although more
     /// is there (tcp(7)). Where the event loop counts the socket as readable, there may be nothing else.

@@ -5,9 +5,10 @@
 
 mod denials;
 
-use super::{Composer, wants_listener};
+use super::Composer;
 use crate::error::{LoadError, LoadProblem};
 use crate::limits::Allowance;
+use crate::link::wants_listener;
 use crate::service::{self, is_for_handles};
 use crate::store::StoreState;
 use crate::trap::SourceLines;

@@ -25,6 +25,8 @@ use tracing::info;
 pub(crate) struct Origin {
     pub number: u64,
     pub peer: Peer,
+    /// The port of a program's socket that it is for, if a listen source names one.
+    pub port: Option<u16>,
 }
 
 /// How many denials are logged for each connection.
@@ -181,7 +183,7 @@ fn print(number: u64, line: Line<'_>) {
 }
 
 /// Logs a line about a connection, as far as the log budget allows it.
-fn log(log: &LogBudget, Origin { number, peer }: Origin, text: &str) {
+fn log(log: &LogBudget, Origin { number, peer, .. }: Origin, text: &str) {
     if log.take(&peer, text) {
         info!(number, %peer, "connection's {text}");
     }

@@ -2,12 +2,12 @@
 //!
 //! The linker would detect this, too, but one problem at a time, and with less helpful messages.
 
-use super::outline::Outline;
+use super::outline::{Import, Outline};
 use super::size::Size;
 use crate::Limits;
 use crate::bindings::service::evconn::tcp::connection::Connection;
 use crate::error::{LoadProblem, one_line};
-use crate::interfaces::{HANDLER, Missing, Name, OURS, WASI, is_provided};
+use crate::interfaces::{EntryPoint, HANDLER, LISTENER, Missing, Name, OURS, WASI, is_provided};
 use wasmtime::Engine;
 use wasmtime::component::Component;
 use wasmtime::component::types::{self, ComponentItem};
@@ -17,8 +17,30 @@ const PAGE: u64 = 64 << 10;
 
 /// Checks what a service exports and imports.
 pub(super) fn check(outline: &Outline) -> Result<(), LoadProblem> {
-    check_exports(&outline.exports)?;
+    match *entry_points(&outline.exports) {
+        [] => return Err(no_entry_point(&outline.exports)),
+        // It could never accept a connection.
+        [EntryPoint::Run] if !outline.imports.iter().any(|import| is_tcp(&import.name)) => {
+            return Err(LoadProblem::NeverListens);
+        }
+        _ => {}
+    }
     check_imports(outline)
+}
+
+/// Returns the entry points for connections among these exports.
+pub(in crate::service) fn entry_points(exports: &[String]) -> Vec<EntryPoint> {
+    let has = |is_it: fn(&str) -> bool| exports.iter().any(|export| is_it(export));
+    let handler = has(is_handler).then_some(EntryPoint::Handler);
+    let run = has(is_run).then_some(EntryPoint::Run);
+    handler.into_iter().chain(run).collect()
+}
+
+/// Returns whether this is a program that has to be composed with the listener. The version of that may be wrong:
+/// composing reports it.
+pub(super) fn is_for_listener(outline: &Outline) -> bool {
+    let imports = |import: &Import| import.name.split('@').next() == LISTENER.split('@').next();
+    entry_points(&outline.exports).contains(&EntryPoint::Run) && outline.imports.iter().any(imports)
 }
 
 /// Checks what a command exports and imports.
@@ -41,14 +63,11 @@ fn check_imports(outline: &Outline) -> Result<(), LoadProblem> {
     }
 }
 
-fn check_exports(exports: &[String]) -> Result<(), LoadProblem> {
-    if exports.iter().any(|export| is_handler(export)) {
-        return Ok(());
-    }
+fn no_entry_point(exports: &[String]) -> LoadProblem {
     let is_other = |name: &&String| name.split('@').next() == HANDLER.split('@').next();
     match exports.iter().find(is_other) {
-        Some(other) => Err(LoadProblem::OtherHandler(other.clone())),
-        None => Err(LoadProblem::NoHandler(exports.to_vec())),
+        Some(other) => LoadProblem::OtherHandler(other.clone()),
+        None => LoadProblem::NoHandler(exports.to_vec()),
     }
 }
 
@@ -62,6 +81,12 @@ fn is_handler(export: &str) -> bool {
 fn is_run(export: &str) -> bool {
     Name::parse(export).is_some_and(|name| {
         (name.package, name.interface) == ("wasi:cli", "run") && name.is_version(WASI)
+    })
+}
+
+fn is_tcp(import: &str) -> bool {
+    Name::parse(import).is_some_and(|name| {
+        (name.package, name.interface) == ("wasi:sockets", "tcp") && name.is_version(WASI)
     })
 }
 
@@ -156,25 +181,48 @@ pub(super) fn refused_by_compiler(error: &wasmtime::Error) -> LoadProblem {
 mod tests {
     use super::*;
 
+    fn exports(names: &[&str]) -> Vec<String> {
+        names.iter().map(|&name| name.to_owned()).collect()
+    }
+
     #[test]
     fn a_handler_of_another_version_is_told_apart() {
-        let check = |names: &[&str]| {
-            check_exports(
-                &names
-                    .iter()
-                    .map(|&name| name.to_owned())
-                    .collect::<Vec<_>>(),
-            )
-        };
-        assert!(check(&[HANDLER]).is_ok());
-        assert!(check(&["evconn:tcp/handler@0.1.7"]).is_ok());
-        for name in ["evconn:tcp/handler@0.2.0", "evconn:tcp/handler"] {
-            let problem = check(&[name]);
-            assert!(matches!(&problem, Err(LoadProblem::OtherHandler(other)) if other == name));
+        for name in [HANDLER, "evconn:tcp/handler@0.1.7"] {
+            assert_eq!(entry_points(&exports(&[name])), [EntryPoint::Handler]);
         }
-        assert!(matches!(
-            check(&["handler"]),
-            Err(LoadProblem::NoHandler(_))
-        ));
+        for name in ["evconn:tcp/handler@0.2.0", "evconn:tcp/handler"] {
+            let names = exports(&[name]);
+            assert!(entry_points(&names).is_empty());
+            let problem = no_entry_point(&names);
+            assert!(matches!(&problem, LoadProblem::OtherHandler(other) if other == name));
+        }
+        let problem = no_entry_point(&exports(&["handler"]));
+        assert!(matches!(problem, LoadProblem::NoHandler(_)));
+    }
+
+    #[test]
+    fn a_handler_comes_before_a_program() {
+        let both = exports(&["wasi:cli/run@0.2.3", HANDLER]);
+        assert_eq!(entry_points(&both), [EntryPoint::Handler, EntryPoint::Run]);
+        assert!(entry_points(&exports(&["wasi:cli/run@0.3.0"])).is_empty());
+    }
+
+    #[test]
+    fn a_program_without_sockets_is_refused() {
+        let of = |imports: &[&str]| Outline {
+            imports: imports
+                .iter()
+                .map(|&name| Import {
+                    name: name.to_owned(),
+                    has_functions: true,
+                })
+                .collect(),
+            exports: exports(&["wasi:cli/run@0.2.3"]),
+        };
+        assert!(check(&of(&["wasi:sockets/tcp@0.2.0"])).is_ok());
+        let refused = check(&of(&["wasi:sockets/udp@0.2.0", "wasi:cli/exit@0.2.0"]));
+        assert!(matches!(refused, Err(LoadProblem::NeverListens)));
+        assert!(is_for_listener(&of(&["evconn:tcp/listener@0.9.0"])));
+        assert!(!is_for_listener(&of(&["wasi:sockets/tcp@0.2.0"])));
     }
 }

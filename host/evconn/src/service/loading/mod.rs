@@ -12,11 +12,15 @@ mod progress;
 mod size;
 
 pub(crate) use content::read;
+pub(super) use contract::entry_points;
 
 use super::ConnectionState;
 use super::random::add_random_to_linker;
 use crate::error::{LoadError, LoadProblem, one_line, shortened};
 use crate::files::add_files_to_linker;
+use crate::guests;
+use crate::interfaces::EntryPoint;
+use crate::link::{self, Role};
 use crate::store::StoreState;
 use crate::trap::SourceLines;
 use crate::{Error, Host, Service, open_file, privacy, runtime, sockets};
@@ -50,8 +54,8 @@ impl Service {
     /// [`inherit_stderr`](crate::GrantsBuilder::inherit_stderr).
     ///
     /// # Errors
-    /// [`Error::Load`] if the bytes are not a component, if it does not export
-    /// `evconn:tcp/handler@0.1.0`, if it imports what this host does not provide, or if it exceeds the
+    /// [`Error::Load`] if the bytes are not a component, if it exports neither
+    /// `evconn:tcp/handler@0.1.0` nor `wasi:cli/run` of WASI 0.2, if it imports what this host does not provide, or if it exceeds the
     /// limits for which the host was configured.
     pub fn new(host: &Host, component: &[u8]) -> Result<Self, Error> {
         Ok(load(host, UNNAMED, component, Precompiled::Refused).map_err(LoadError::of_bytes)?)
@@ -184,10 +188,13 @@ fn load(
     precompiled: Precompiled,
 ) -> Result<Service, LoadProblem> {
     let mut lines = SourceLines::default();
+    let mut composition = None;
     let component = match Content::of(bytes)? {
         Content::Component(binary) => {
-            lines = SourceLines::of(&binary);
-            compile_service(host, name, &binary)?
+            composition = checked(&binary)?;
+            let binary = composition.as_deref().unwrap_or(&binary);
+            lines = SourceLines::of(binary);
+            compile_service(host, name, binary)?
         }
         Content::Compiled if precompiled == Precompiled::Trusted => {
             // SAFETY: the caller of `from_precompiled` or `from_precompiled_file` has guaranteed that
@@ -200,7 +207,8 @@ fn load(
         }
         Content::Compiled => return Err(LoadProblem::Precompiled),
     };
-    Ok(with_image(host, &component)?.with_lines(lines))
+    let service = with_image(host, &component)?;
+    Ok(service.with_lines(lines).with_composition(composition))
 }
 
 /// Loads compiled code by mapping it, or what else is in the file by reading it.
@@ -238,16 +246,38 @@ fn precompile(host: &Host, name: &str, bytes: &[u8]) -> Result<Vec<u8>, LoadProb
     let Content::Component(binary) = Content::of(bytes)? else {
         return Err(LoadProblem::Precompiled);
     };
-    let component = compile_service(host, name, &binary)?;
+    let composition = checked(&binary)?;
+    let binary = composition.as_deref().unwrap_or(&binary);
+    let component = compile_service(host, name, binary)?;
     prepare(host, &component)?;
     component
         .serialize()
         .map_err(|error| LoadProblem::Invalid(one_line(&error)))
 }
 
-/// Checks as much as possible before compiling.
+/// Checks what a component imports and exports. A program that imports the listener is composed with it first, and the
+/// composition is returned.
+fn checked(binary: &[u8]) -> Result<Option<Vec<u8>>, LoadProblem> {
+    features::check_is_sync(binary)?;
+    let Some(outline) = Outline::of_binary(binary) else {
+        // It is invalid: the compiler reports where.
+        return Ok(None);
+    };
+    if !contract::is_for_listener(&outline) {
+        return contract::check(&outline).map(|()| None);
+    }
+    let linked = link::link(guests::LISTENER, binary, Role::Application)?;
+    check_interfaces(&linked.binary, contract::check)?;
+    Ok(Some(linked.binary))
+}
+
+/// Returns the names of what a compiled component exports.
+pub(super) fn exports(component: &Component) -> Vec<String> {
+    Outline::of_compiled(component).exports
+}
+
+/// Compiles a component that was checked, as much as possible before compiling.
 fn compile_service(host: &Host, name: &str, binary: &[u8]) -> Result<Component, LoadProblem> {
-    check_interfaces(binary, contract::check)?;
     contract::check_size(&Size::of(binary)?, host.capacity())?;
     compile(host, host.services(), name, binary)
 }
@@ -290,9 +320,16 @@ fn prepare(host: &Host, component: &Component) -> Result<Service, LoadProblem> {
     let of_component = linker
         .substituted_component_type(component)
         .map_err(unlinkable)?;
-    contract::check_handler(host.services(), &of_component)?;
-    Service::from_component(host, linked)
-        .map_err(|error| LoadProblem::WrongHandler(one_line(&error)))
+    let entry_points = entry_points(&exports(component));
+    let entry_point = match entry_points.contains(&EntryPoint::Handler) {
+        true => {
+            contract::check_handler(host.services(), &of_component)?;
+            EntryPoint::Handler
+        }
+        false => EntryPoint::Run,
+    };
+    Service::from_component(host, linked, entry_point)
+        .map_err(|error| LoadProblem::Unlinkable(one_line(&error)))
 }
 
 /// Returns a component's binary, from a binary or its text.

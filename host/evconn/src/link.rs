@@ -1,30 +1,34 @@
-//! One step of a composition: linking two components into one.
+//! Linking two components into one: the listener, or a middleware in front of it, and what imports it.
 
-use super::Composition;
 use crate::error::{LoadProblem, shortened};
 use crate::guests;
 use crate::interfaces::LISTENER;
-use crate::service::component;
 use wac_graph::types::{Package, World};
 use wac_graph::{CompositionGraph, EncodeOptions, PackageId, PlugError, plug};
 use wasmparser::{Parser, Payload};
 
 /// The part that a component has in the composition.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Role {
+pub(crate) enum Role {
     /// It uses the listener, and no other component uses one of it.
     Application,
     /// It uses the listener in order to provide one.
     Middleware,
 }
 
-/// Links a component that exports a listener to one that imports it.
-pub(super) fn link(provider: &[u8], bytes: &[u8], role: Role) -> Result<Composition, LoadProblem> {
-    let app = component(bytes)?;
+/// Two components in one.
+pub(crate) struct Linked {
+    pub binary: Vec<u8>,
+    /// What it imports, in alphabetical order.
+    pub imports: Vec<String>,
+}
+
+/// Links a component that exports a listener to the binary of one that imports it.
+pub(crate) fn link(provider: &[u8], app: &[u8], role: Role) -> Result<Linked, LoadProblem> {
     let mut graph = CompositionGraph::new();
     let provider = register(&mut graph, "evconn:provider", provider)?;
-    let socket = register(&mut graph, "evconn:composed", &app)?;
-    check(world(&graph, socket), &app, role)?;
+    let socket = register(&mut graph, "evconn:composed", app)?;
+    check(world(&graph, socket), app, role)?;
     plug(&mut graph, vec![provider], socket).map_err(|error| match error {
         // The interface has this name, but other types.
         PlugError::NoPlugHappened => LoadProblem::WrongListener,
@@ -33,15 +37,14 @@ pub(super) fn link(provider: &[u8], bytes: &[u8], role: Role) -> Result<Composit
     let binary = graph
         .encode(EncodeOptions::default())
         .map_err(|error| not_composed(&error.into()))?;
-    Ok(Composition {
+    Ok(Linked {
         imports: imports(&binary)?,
         binary,
-        linked: LISTENER.to_owned(),
     })
 }
 
 /// Returns whether a component imports a listener of any version. Anything but a component does not.
-pub(super) fn wants_listener(bytes: &[u8]) -> bool {
+pub(crate) fn wants_listener(bytes: &[u8]) -> bool {
     imports(bytes).is_ok_and(|imports| imports.iter().any(|name| is_listener(name)))
 }
 

@@ -1,0 +1,59 @@
+//! A listening socket of a guest: one of the operating system, or a virtual one.
+
+use super::incoming::VirtualListener;
+use super::listener::Listener;
+use super::told::Told;
+use crate::connection::Endpoint;
+use crate::error::ErrorCode;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+/// A listening socket.
+#[derive(Clone, Debug)]
+pub(crate) enum AnyListener {
+    System(Arc<Listener>),
+    Virtual(Arc<VirtualListener>),
+}
+
+impl AnyListener {
+    /// Accepts a connection, if one waits.
+    pub fn accept(&self) -> Option<Result<(Arc<Endpoint>, Option<Told>), ErrorCode>> {
+        match self {
+            Self::System(listener) => {
+                let mut nobody = Context::from_waker(Waker::noop());
+                match listener.poll_accept(&mut nobody) {
+                    Poll::Ready(result) => Some(result.map(|endpoint| (Arc::new(endpoint), None))),
+                    Poll::Pending => None,
+                }
+            }
+            Self::Virtual(listener) => {
+                let (endpoint, told) = listener.accept()?;
+                Some(Ok((endpoint, Some(told))))
+            }
+        }
+    }
+
+    pub fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<()> {
+        match self {
+            Self::System(listener) => listener.poll_ready(cx),
+            Self::Virtual(listener) => listener.poll_ready(cx),
+        }
+    }
+
+    pub fn local_address(&self) -> io::Result<SocketAddr> {
+        match self {
+            Self::System(listener) => listener.listening().local_address(),
+            Self::Virtual(listener) => Ok(listener.address()),
+        }
+    }
+
+    /// Returns the one of the operating system.
+    pub fn system(&self) -> Option<&Listener> {
+        match self {
+            Self::System(listener) => Some(listener),
+            Self::Virtual(_) => None,
+        }
+    }
+}

@@ -1,0 +1,495 @@
+//! Listening without the operating system: a guest's listening sockets are virtual, and get connections that the
+//! host has accepted.
+//!
+//! A guest may also connect to its own listening sockets on loopback addresses, as a program may that makes a pair of
+//! sockets in this way.
+//!
+//! Where it ends: which connections these are, and when the guest is given one, is up to the host.
+
+use super::told::{Accepted, OwnConnection, Told};
+use crate::connection::Endpoint;
+use crate::error::ErrorCode;
+use crate::policy::IpAddressFamily;
+use futures_util::task::AtomicWaker;
+use std::collections::{HashMap, VecDeque};
+use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+
+/// The ports that a guest gets when it binds port 0: those that IANA leaves to such uses.
+const EPHEMERAL: RangeInclusive<u16> = 49152..=65535;
+
+/// How many connections to itself a guest may have that it has not accepted, for each listening socket.
+const MOST_OWN: usize = 128;
+
+/// The connections for a guest whose listening sockets are virtual: all of its sockets, until they connect.
+///
+/// The guest binds any address, which takes no system call and reserves nothing outside of it. Its first listening
+/// socket gets the connections that the host [pushes](Self::push), but for those that are [for a
+/// port](Self::push_for). If that one is dropped, the next one does.
+///
+/// A store has them in its [`TcpCtxView`](crate::TcpCtxView). Cheap to clone; the clones are the same queue.
+#[derive(Clone, Debug, Default)]
+pub struct Incoming(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    queue: Mutex<Queue>,
+    /// Woken when the queue gets a connection.
+    guest: AtomicWaker,
+    /// Whether the guest waits for connections, and for nothing else.
+    waits: AtomicBool,
+    /// How many connections the guest has accepted.
+    accepted: AtomicUsize,
+    /// How many of these it has not dropped.
+    open: AtomicUsize,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    /// Each with the port of the socket that it is for, unless it is for the first one.
+    connections: VecDeque<(Option<u16>, Arc<Endpoint>)>,
+    /// Who has bound a port of a family, listening or not: one socket for each address. A guest may have many, so
+    /// they are not searched one by one.
+    bound: HashMap<(IpAddressFamily, u16), Vec<(PortId, IpAddr)>>,
+    /// Those that listen, in the order in which they began.
+    listening: Vec<PortId>,
+    /// The guest's connections to its own listening sockets that are not accepted yet.
+    own: HashMap<PortId, VecDeque<OwnConnection>>,
+    ids: u64,
+    /// How many ephemeral ports were given out.
+    chosen: u16,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct PortId(u64);
+
+impl Incoming {
+    /// Returns an empty queue.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a connection for the guest to accept on its first listening socket.
+    pub fn push(&self, connection: Arc<Endpoint>) {
+        self.add(None, connection);
+    }
+
+    /// Adds a connection for the guest to accept on a listening socket with this port.
+    pub fn push_for(&self, port: u16, connection: Arc<Endpoint>) {
+        self.add(Some(port), connection);
+    }
+
+    fn add(&self, port: Option<u16>, connection: Arc<Endpoint>) {
+        self.queue().connections.push_back((port, connection));
+        self.0.guest.wake();
+    }
+
+    /// Takes the connections back that the guest has not accepted.
+    pub fn take(&self) -> Vec<Arc<Endpoint>> {
+        let mut queue = self.queue();
+        let connections = queue.connections.drain(..);
+        connections.map(|(_, connection)| connection).collect()
+    }
+
+    pub(super) fn count_accepted(&self) {
+        self.0.accepted.fetch_add(1, Ordering::Relaxed);
+        self.0.open.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn count_dropped(&self) {
+        self.0.open.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Returns how many connections the guest has accepted.
+    pub fn accepted(&self) -> usize {
+        self.0.accepted.load(Ordering::Relaxed)
+    }
+
+    /// Returns how many of the connections that the guest has accepted it has not dropped.
+    pub fn open(&self) -> usize {
+        self.0.open.load(Ordering::Relaxed)
+    }
+
+    /// Returns whether the guest waits for a connection and for nothing else, and there is none in the queue.
+    ///
+    /// A guest that is waiting is not running: this is for whoever runs it, between two polls of its future.
+    pub fn is_awaited(&self) -> bool {
+        self.0.waits.load(Ordering::Relaxed) && self.queue().connections.is_empty()
+    }
+
+    /// Returns whether the guest has nothing left to do: it has dropped all of its connections, and
+    /// [waits](Self::is_awaited) for the next one.
+    pub fn is_done(&self) -> bool {
+        self.open() == 0 && self.is_awaited()
+    }
+
+    /// Binds a virtual socket.
+    pub(crate) fn bind(&self, address: SocketAddr) -> Result<Port, ErrorCode> {
+        let asked = address;
+        let mut queue = self.queue();
+        let address = match asked.port() {
+            0 => queue.choose_port(asked)?,
+            _ if queue.is_in_use(asked) => return Err(ErrorCode::AddressInUse),
+            _ => asked,
+        };
+        let id = PortId(queue.ids);
+        queue.ids += 1;
+        let holders = queue.bound.entry(key(address)).or_default();
+        holders.push((id, address.ip()));
+        Ok(Port {
+            incoming: self.clone(),
+            id,
+            asked,
+            address,
+        })
+    }
+
+    /// Returns whether the guest listens on this loopback address.
+    pub(crate) fn listens_at(&self, remote: SocketAddr) -> bool {
+        self.queue().listener_at(remote).is_some()
+    }
+
+    /// Adds a connection of the guest to its own listening socket at this address.
+    ///
+    /// # Errors
+    /// If it does not listen there, or that has many connections that are not accepted.
+    pub(crate) fn connect(
+        &self,
+        remote: SocketAddr,
+        connection: OwnConnection,
+    ) -> Result<(), ErrorCode> {
+        let mut queue = self.queue();
+        let listener = queue.listener_at(remote);
+        let listener = listener.ok_or(ErrorCode::ConnectionRefused)?;
+        let connections = queue.own.entry(listener).or_default();
+        if connections.len() >= MOST_OWN {
+            return Err(ErrorCode::ConnectionRefused);
+        }
+        connections.push_back(connection);
+        Ok(())
+    }
+
+    /// Records that the guest waits for connections and for nothing else, until this is dropped.
+    pub(crate) fn wait(&self) -> Waits<'_> {
+        self.0.waits.store(true, Ordering::Relaxed);
+        Waits(&self.0.waits)
+    }
+
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        // No code panics while it holds this lock.
+        self.0.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Queue {
+    fn choose_port(&mut self, address: SocketAddr) -> Result<SocketAddr, ErrorCode> {
+        for _ in EPHEMERAL {
+            let port = EPHEMERAL.start() + self.chosen;
+            self.chosen = (self.chosen + 1) % (EPHEMERAL.end() - EPHEMERAL.start() + 1);
+            let chosen = SocketAddr::new(address.ip(), port);
+            if !self.is_in_use(chosen) {
+                return Ok(chosen);
+            }
+        }
+        Err(ErrorCode::AddressInUse)
+    }
+
+    fn is_in_use(&self, address: SocketAddr) -> bool {
+        let ip = address.ip();
+        let conflicts = |(_, other): &(PortId, IpAddr)| {
+            *other == ip || other.is_unspecified() || ip.is_unspecified()
+        };
+        let holders = self.bound.get(&key(address));
+        holders.is_some_and(|holders| holders.iter().any(conflicts))
+    }
+
+    /// Returns the connections that are refused for that.
+    fn release(&mut self, id: PortId, address: SocketAddr) -> Option<VecDeque<OwnConnection>> {
+        if let Some(holders) = self.bound.get_mut(&key(address)) {
+            holders.retain(|(holder, _)| *holder != id);
+            if holders.is_empty() {
+                self.bound.remove(&key(address));
+            }
+        }
+        self.listening.retain(|listening| *listening != id);
+        self.own.remove(&id)
+    }
+
+    /// Returns the listening socket that this loopback address leads to.
+    fn listener_at(&self, remote: SocketAddr) -> Option<PortId> {
+        let ip = remote.ip();
+        let reaches = |(id, local): &&(PortId, IpAddr)| {
+            (*local == ip || local.is_unspecified()) && self.listening.contains(id)
+        };
+        let holders = self.bound.get(&key(remote));
+        let holder = holders.filter(|_| ip.is_loopback())?.iter().find(reaches);
+        holder.map(|(id, _)| *id)
+    }
+
+    /// Takes the next connection for a listening socket: its guest's own ones come first.
+    fn take(&mut self, id: PortId, port: u16) -> Option<Taken> {
+        if let Some(own) = self.own.get_mut(&id).and_then(VecDeque::pop_front) {
+            return Some(Taken::Own(own));
+        }
+        let (_, connection) = self.connections.remove(self.next_for(id, port)?)?;
+        Some(Taken::OfHost(connection))
+    }
+
+    fn has(&self, id: PortId, port: u16) -> bool {
+        let own = self.own.get(&id);
+        own.is_some_and(|own| !own.is_empty()) || self.next_for(id, port).is_some()
+    }
+
+    /// Returns the place of the host's next connection for a listening socket.
+    fn next_for(&self, id: PortId, port: u16) -> Option<usize> {
+        let is_first = self.listening.first() == Some(&id);
+        let is_for_it = |(wanted, _): &(Option<u16>, _)| wanted.map_or(is_first, |it| it == port);
+        self.connections.iter().position(is_for_it)
+    }
+}
+
+/// A connection out of the queue.
+enum Taken {
+    OfHost(Arc<Endpoint>),
+    Own(OwnConnection),
+}
+
+fn key(address: SocketAddr) -> (IpAddressFamily, u16) {
+    (IpAddressFamily::of(address), address.port())
+}
+
+/// The address of a bound socket, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Port {
+    incoming: Incoming,
+    id: PortId,
+    /// What the guest has asked for.
+    asked: SocketAddr,
+    address: SocketAddr,
+}
+
+impl Port {
+    /// Returns the address that the guest has asked for, unless any was right.
+    pub fn asked(&self) -> Option<SocketAddr> {
+        let is_any = self.asked.ip().is_unspecified() && self.asked.port() == 0;
+        (!is_any).then_some(self.asked)
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Starts to listen on it.
+    pub fn listen(self) -> VirtualListener {
+        self.incoming.queue().listening.push(self.id);
+        VirtualListener { port: self }
+    }
+}
+
+impl Drop for Port {
+    fn drop(&mut self) {
+        let refused = self.incoming.queue().release(self.id, self.address);
+        // Not under the lock: a connection may have a port, too.
+        drop(refused);
+    }
+}
+
+/// A listening socket that gets its connections from the host.
+#[derive(Debug)]
+pub(crate) struct VirtualListener {
+    port: Port,
+}
+
+impl VirtualListener {
+    pub fn address(&self) -> SocketAddr {
+        self.port.address
+    }
+
+    pub fn incoming(&self) -> &Incoming {
+        &self.port.incoming
+    }
+
+    /// Accepts a connection, if there is one for this socket.
+    pub fn accept(&self) -> Option<(Arc<Endpoint>, Told)> {
+        let incoming = self.incoming();
+        let taken = incoming.queue().take(self.port.id, self.address().port())?;
+        Some(match taken {
+            Taken::OfHost(endpoint) => {
+                let accepted = Accepted::new(self.address(), incoming);
+                (endpoint, Told::OfHost(accepted))
+            }
+            Taken::Own(own) => (own.endpoint, Told::Own(own.addresses)),
+        })
+    }
+
+    /// Waits until there is a connection for this socket.
+    pub fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let incoming = self.incoming();
+        // Registered first: a connection may be pushed in between.
+        incoming.0.guest.register(cx.waker());
+        match incoming.queue().has(self.port.id, self.address().port()) {
+            true => Poll::Ready(()),
+            false => Poll::Pending,
+        }
+    }
+}
+
+/// Records that a guest waits for connections and for nothing else.
+pub(crate) struct Waits<'a>(&'a AtomicBool);
+
+impl Drop for Waits<'_> {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::listen::OwnAddresses;
+    use crate::transport::Plain;
+    use std::task::Waker;
+
+    fn address(text: &str) -> SocketAddr {
+        text.parse().expect("an address")
+    }
+
+    #[test]
+    fn a_port_is_in_use_until_its_socket_is_dropped() {
+        let incoming = Incoming::new();
+        let bind = |text| incoming.bind(address(text));
+        let held = [bind("0.0.0.0:80"), bind("[::]:80"), bind("127.0.0.1:81")];
+        let held = held.map(|port| port.expect("it is free"));
+        for used in ["0.0.0.0:80", "127.0.0.1:80", "[::1]:80", "0.0.0.0:81"] {
+            assert_eq!(bind(used).err(), Some(ErrorCode::AddressInUse), "{used}");
+        }
+        bind("127.0.0.2:81").expect("another address");
+        drop(held);
+        bind("127.0.0.1:80").expect("it is free again");
+    }
+
+    #[test]
+    fn ephemeral_ports_differ() {
+        let incoming = Incoming::new();
+        let any = || incoming.bind(address("127.0.0.1:0")).expect("a port");
+        let (one, other) = (any(), any());
+        assert_ne!(one.address(), other.address());
+        assert!(EPHEMERAL.contains(&one.address().port()));
+        assert_eq!(one.address().ip(), other.address().ip());
+    }
+
+    #[test]
+    fn ephemeral_ports_are_used_up_and_given_again() {
+        let incoming = Incoming::new();
+        let any = || incoming.bind(address("0.0.0.0:0"));
+        let mut held: Vec<_> = std::iter::from_fn(|| any().ok()).take(3).collect();
+        held.remove(1);
+        incoming.queue().chosen = 0;
+        let again = any().expect("the second one is free").address();
+        assert_eq!(again.port(), EPHEMERAL.start() + 1);
+    }
+
+    /// A connection from nowhere.
+    fn connection() -> Arc<Endpoint> {
+        let (socket, _peer) = crate::sys::pair().expect("a pair");
+        Arc::new(Endpoint::new(Plain::unix(socket), address("127.0.0.1:1")))
+    }
+
+    fn is_ready(listener: &VirtualListener) -> bool {
+        let mut cx = Context::from_waker(Waker::noop());
+        listener.poll_ready(&mut cx).is_ready()
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn the_first_that_listens_gets_the_connections() {
+        let incoming = Incoming::new();
+        let bind = |text| incoming.bind(address(text)).expect("a port");
+        let (later, first) = (bind("0.0.0.0:80"), bind("0.0.0.0:81"));
+        let first = first.listen();
+        let later = later.listen();
+        for _ in 0..2 {
+            incoming.push(connection());
+        }
+        assert!(is_ready(&first) && !is_ready(&later));
+        assert!(later.accept().is_none());
+        let accepted = first.accept().expect("a connection");
+        drop(first);
+        assert!(is_ready(&later));
+        let other = later.accept().expect("the next one gets the rest");
+        assert!(!is_ready(&later) && later.accept().is_none());
+        assert_eq!((incoming.open(), incoming.accepted()), (2, 2));
+        drop((accepted, other));
+        assert_eq!((incoming.open(), incoming.accepted()), (0, 2));
+        let waits = incoming.wait();
+        assert!(incoming.is_done());
+        incoming.push(connection());
+        assert!(!incoming.is_done() && !incoming.is_awaited());
+        drop(waits);
+        assert_eq!(incoming.take().len(), 1);
+        assert!(!incoming.is_awaited());
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn a_connection_may_be_for_a_port() {
+        let incoming = Incoming::new();
+        let listen = |text| incoming.bind(address(text)).expect("a port").listen();
+        let (first, second) = (listen("0.0.0.0:80"), listen("0.0.0.0:81"));
+        incoming.push_for(82, connection());
+        assert!(!is_ready(&first) && !is_ready(&second));
+        incoming.push_for(81, connection());
+        assert!(!is_ready(&first) && is_ready(&second));
+        assert!(second.accept().is_some() && second.accept().is_none());
+        incoming.push(connection());
+        assert!(first.accept().is_some() && !is_ready(&second));
+        assert!(listen("0.0.0.0:82").accept().is_some());
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn a_guests_own_connections_come_first_and_go_where_they_are_meant_to() {
+        let incoming = Incoming::new();
+        let listen = |text| incoming.bind(address(text)).expect("a port").listen();
+        let (for_all, private) = (listen("0.0.0.0:80"), listen("127.0.0.1:0"));
+        let own = || OwnConnection {
+            endpoint: connection(),
+            addresses: OwnAddresses {
+                local: private.address(),
+                remote: address("127.0.0.1:50000"),
+                _port: None,
+            },
+        };
+        incoming.push(connection());
+        assert!(incoming.listens_at(address("127.0.0.1:80")));
+        assert!(!incoming.listens_at(address("192.0.2.1:80")));
+        assert!(!incoming.listens_at(address("[::1]:80")));
+        incoming
+            .connect(private.address(), own())
+            .expect("it listens");
+        let (_, told) = private.accept().expect("its own");
+        assert!(told.is_own() && private.accept().is_none());
+        incoming
+            .connect(address("127.0.0.1:80"), own())
+            .expect("it listens");
+        let (_, told) = for_all.accept().expect("its own");
+        assert!(told.is_own());
+        let (_, told) = for_all.accept().expect("the host's");
+        assert!(!told.is_own());
+        for _ in 0..MOST_OWN {
+            incoming
+                .connect(private.address(), own())
+                .expect("it is queued");
+        }
+        let refused = incoming.connect(private.address(), own());
+        assert_eq!(refused, Err(ErrorCode::ConnectionRefused));
+        let nobody = address("127.0.0.1:81");
+        assert_eq!(
+            incoming.connect(nobody, own()),
+            Err(ErrorCode::ConnectionRefused)
+        );
+    }
+}

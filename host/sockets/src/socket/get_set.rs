@@ -1,0 +1,56 @@
+//! Reading and setting the options of a socket, whatever its state.
+
+use super::option::{Kept, SocketOption};
+use super::tcp::{Result, SocketState, TcpSocket};
+use crate::error::ErrorCode;
+use crate::policy::IpAddressFamily;
+use socket2::SockRef;
+
+impl TcpSocket {
+    pub(crate) fn get<T: Copy>(&mut self, option: &SocketOption<T>) -> Result<T> {
+        match self.kept()? {
+            Some(kept) => Ok(option.kept(kept)),
+            None => option.get(&*self.options()?, self.family_of_options()),
+        }
+    }
+
+    pub(crate) fn set<T: Copy>(&mut self, option: &SocketOption<T>, value: T) -> Result<()> {
+        match self.kept()? {
+            Some(kept) => option.keep(kept, value),
+            None => option.set(&*self.options()?, self.family_of_options(), value),
+        }
+    }
+
+    /// Returns the options of a virtual socket, or the failure that closed the socket.
+    fn kept(&mut self) -> Result<Option<&mut Kept>> {
+        match &self.state {
+            SocketState::ConnectFailed(code) | SocketState::Closed(code) => Err(*code),
+            _ => Ok(self.kept.as_deref_mut()),
+        }
+    }
+
+    /// A connection from the host may be of another family than the guest is told.
+    fn family_of_options(&self) -> IpAddressFamily {
+        self.endpoint()
+            .map_or(self.family, |endpoint| endpoint.family())
+    }
+
+    /// Returns the socket for its options, or the failure that closed it.
+    fn options(&self) -> Result<SockRef<'_>> {
+        Ok(match &self.state {
+            SocketState::Unbound(socket)
+            | SocketState::BindInProgress(socket)
+            | SocketState::Bound(socket) => {
+                SockRef::from(socket.system().ok_or(ErrorCode::NotSupported)?)
+            }
+            SocketState::ConnectChecked(socket, ..) => SockRef::from(socket),
+            SocketState::ListenInProgress(listener) | SocketState::Listening(listener) => {
+                let listener = listener.system().ok_or(ErrorCode::NotSupported)?;
+                listener.listening().options()
+            }
+            SocketState::ConnectInProgress(stream, _) => stream.options(),
+            SocketState::Connected(endpoint) => endpoint.options(),
+            SocketState::ConnectFailed(code) | SocketState::Closed(code) => return Err(*code),
+        })
+    }
+}

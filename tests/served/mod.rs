@@ -1,0 +1,59 @@
+//! Programs as services: they listen and accept by themselves, and each of their connections is served by an instance
+//! of its own. None of them was written for that.
+
+mod addresses;
+mod early;
+mod echo;
+mod ends;
+mod entry_point;
+mod operation;
+
+use crate::support::DEADLINE;
+use crate::support::process::Evconn;
+use crate::support::wasip2::program;
+use rustix::process::Signal;
+use std::io::{BufRead, BufReader, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+
+/// How long a connection may be idle where a test waits for the end of that, in seconds.
+const IDLE: &str = "0.3";
+
+/// The first argument of a program: its name, by convention.
+const NAME: [&str; 2] = ["--arg", "program"];
+
+/// Serves a program on a free port. Nothing, if it cannot be built here.
+fn serve(name: &str, flags: &[&str]) -> Option<Evconn> {
+    let path = program(name)?;
+    Some(serve_file(path.to_str().expect("text"), flags))
+}
+
+fn serve_file(path: &str, flags: &[&str]) -> Evconn {
+    let address = ["--listen", "127.0.0.1:0"];
+    Evconn::start(&[&["serve", path], &address[..], &NAME, flags].concat())
+}
+
+/// Serves the program that does what its arguments say.
+fn acting(arguments: &[&str], flags: &[&str]) -> Option<Evconn> {
+    let arguments = arguments.iter().flat_map(|argument| ["--arg", argument]);
+    serve(
+        "std-acts",
+        &[&arguments.collect::<Vec<_>>(), flags].concat(),
+    )
+}
+
+/// Sends all of it, and returns the lines that come back until the end.
+fn lines(address: SocketAddr, request: &str) -> std::io::Result<Vec<String>> {
+    let mut stream = TcpStream::connect_timeout(&address, DEADLINE)?;
+    stream.set_read_timeout(Some(DEADLINE))?;
+    stream.write_all(request.as_bytes())?;
+    stream.shutdown(Shutdown::Write)?;
+    BufReader::new(stream).lines().collect()
+}
+
+/// Ends a server, and returns what it has logged. All of its connections are over, or end in time.
+fn end(evconn: Evconn) -> String {
+    evconn.signal(Signal::TERM);
+    let ended = evconn.wait();
+    assert_eq!(ended.status.code(), Some(0), "{}", ended.stderr);
+    ended.stderr
+}

@@ -1,0 +1,96 @@
+//! Programs that are built for wasm32-wasip2, as anybody would build them: they know nothing of evconn.
+
+use super::skip;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+const TARGET: &str = "wasm32-wasip2";
+
+/// Those in `tests/programs` that are packages of the workspace.
+const PACKAGES: [&str; 4] = ["libc", "std-acts", "std-echo", "std-poll"];
+
+/// The one that is not: its dependencies are none of evconn's.
+const WSTD: &str = "wstd-echo";
+
+/// Returns the path of a program in `tests/programs`, built once; or nothing if that is not possible here.
+pub fn program(name: &str) -> Option<PathBuf> {
+    static WORKSPACE: OnceLock<bool> = OnceLock::new();
+    static OTHER: OnceLock<bool> = OnceLock::new();
+    let is_built = match name {
+        WSTD => *OTHER.get_or_init(|| is_fetched() && build(cargo(WSTD).arg("build"))),
+        _ => *WORKSPACE.get_or_init(|| is_installed() && build(&mut packages())),
+    };
+    if !is_built {
+        skip(&format!(
+            "{name} cannot be built: `rustup target add {TARGET}` installs its target, and `cargo fetch` what it \
+             depends on"
+        ));
+        return None;
+    }
+    Some(
+        folder()
+            .join(TARGET)
+            .join(format!("release/evconn-test-{name}.wasm")),
+    )
+}
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join("wasip2")
+}
+
+fn workspace() -> &'static Path {
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    package.ancestors().nth(2).expect("the workspace")
+}
+
+fn is_installed() -> bool {
+    let mut rustc = Command::new("rustc");
+    rustc.args(["--print", "target-libdir", "--target", TARGET]);
+    let output = rustc.current_dir(workspace()).output();
+    output.is_ok_and(|output| {
+        let folder = String::from_utf8_lossy(&output.stdout).into_owned();
+        output.status.success() && Path::new(folder.trim()).is_dir()
+    })
+}
+
+/// Whether everything that it depends on is here, or can be had.
+fn is_fetched() -> bool {
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo
+        .args(["fetch", "--quiet", "--locked", "--target", TARGET])
+        .current_dir(workspace().join("tests/programs").join(WSTD));
+    is_installed() && cargo.output().is_ok_and(|output| output.status.success())
+}
+
+fn packages() -> Command {
+    let mut cargo = cargo("..");
+    cargo.arg("build");
+    for name in PACKAGES {
+        cargo.args(["--package", &format!("evconn-test-{name}")]);
+    }
+    cargo
+}
+
+/// Cargo in a folder of `tests/programs`.
+fn cargo(folder: &str) -> Command {
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo
+        .current_dir(workspace().join("tests/programs").join(folder))
+        // What cargo was told for the host does not hold for the programs.
+        .env("CARGO_ENCODED_RUSTFLAGS", "")
+        .env_remove("RUSTC_WORKSPACE_WRAPPER")
+        .env_remove("CARGO_BUILD_TARGET");
+    cargo
+}
+
+fn build(cargo: &mut Command) -> bool {
+    cargo
+        .args(["--quiet", "--locked", "--release", "--target", TARGET])
+        .arg("--target-dir")
+        .arg(folder());
+    let output = cargo.output().expect("cargo runs");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{errors}");
+    true
+}
