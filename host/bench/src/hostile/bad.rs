@@ -159,7 +159,10 @@ impl Crowd {
             },
             Manner::Silent => ends(stream).await,
             Manner::Half => match stream.write_all(self.line.as_bytes()).await {
-                Ok(()) => ends(stream).await,
+                Ok(()) => {
+                    count(deeds, |deeds| deeds.begun += 1);
+                    ends(stream).await
+                }
                 Err(_) => true,
             },
             Manner::Slow => slowly(stream, &line).await,

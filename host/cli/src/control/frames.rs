@@ -1,5 +1,6 @@
 //! The encoding of messages: a header with the length of the text and the number of descriptors, then JSON.
 
+use crate::sys::descriptors::MAX_DESCRIPTORS;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::collections::VecDeque;
@@ -11,6 +12,10 @@ const HEADER: usize = 8;
 
 /// Maximum length of a text, which is more than any message has: a command line can have 2 MiB and more.
 const MAX_TEXT: usize = 16 << 20;
+
+/// Maximum number of descriptors that wait for the rest of a message: its own, and those that came with the bytes
+/// behind it. Otherwise a process could use up the descriptors of the other one.
+const MOST_WAITING: usize = 2 * MAX_DESCRIPTORS;
 
 /// An encoded message.
 pub struct Frame {
@@ -43,6 +48,9 @@ impl Inbox {
     /// # Errors
     /// If it is not a valid message.
     pub fn next<M: DeserializeOwned>(&mut self) -> io::Result<Option<(M, Vec<OwnedFd>)>> {
+        if self.descriptors.len() > MOST_WAITING {
+            return Err(invalid("it has too many descriptors"));
+        }
         let Some((header, rest)) = self.bytes.split_first_chunk::<HEADER>() else {
             return Ok(None);
         };
@@ -106,5 +114,22 @@ mod tests {
             inbox.bytes.extend_from_slice(bytes);
             assert!(inbox.next::<u32>().is_err(), "{bytes:?}");
         }
+    }
+
+    #[test]
+    fn descriptors_that_belong_to_no_message_do_not_pile_up() {
+        let mut inbox = Inbox::default();
+        let one = std::fs::File::open("/dev/null").expect("opened");
+        for _ in 0..MOST_WAITING {
+            let copy = one.try_clone().expect("a copy");
+            inbox.descriptors.push_back(copy.into());
+            assert!(matches!(inbox.next::<u32>(), Ok(None)));
+        }
+        inbox.descriptors.push_back(one.into());
+        let error = inbox.next::<u32>().expect_err("too many");
+        assert!(
+            error.to_string().contains("too many descriptors"),
+            "{error}"
+        );
     }
 }
