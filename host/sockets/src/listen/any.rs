@@ -18,19 +18,19 @@ pub(crate) enum AnyListener {
 }
 
 impl AnyListener {
-    /// Accepts a connection, if one waits.
-    pub fn accept(&self) -> Option<Result<(Arc<Endpoint>, Option<Told>), ErrorCode>> {
+    /// Accepts a connection. Fails with `WouldBlock` if none waits.
+    pub fn accept(&self) -> Result<(Arc<Endpoint>, Option<Told>), ErrorCode> {
         match self {
             Self::System(listener) => {
                 let mut nobody = Context::from_waker(Waker::noop());
                 match listener.poll_accept(&mut nobody) {
-                    Poll::Ready(result) => Some(result.map(|endpoint| (Arc::new(endpoint), None))),
-                    Poll::Pending => None,
+                    Poll::Ready(result) => Ok((Arc::new(result?), None)),
+                    Poll::Pending => Err(ErrorCode::WouldBlock),
                 }
             }
             Self::Virtual(listener) => {
-                let (endpoint, told) = listener.accept()?;
-                Some(Ok((endpoint, Some(told))))
+                let (endpoint, told) = listener.accept().ok_or(ErrorCode::WouldBlock)?;
+                Ok((endpoint, Some(told)))
             }
         }
     }

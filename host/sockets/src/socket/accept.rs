@@ -11,7 +11,7 @@ impl TcpSocket {
     /// Accepts a connection. Fails with `WouldBlock` if none waits.
     pub(crate) fn accept(&self) -> Result<(Self, Arc<Endpoint>)> {
         let listener = self.listener().ok_or(ErrorCode::InvalidState)?;
-        let (endpoint, told) = listener.accept().ok_or(ErrorCode::WouldBlock)??;
+        let (endpoint, told) = listener.accept()?;
         match &self.kept {
             Some(_) if told.as_ref().is_some_and(Told::is_own) => {}
             Some(kept) => self.accept_from_host(&endpoint, kept),
