@@ -21,6 +21,9 @@ pub(super) struct Footprint {
 const FIRST: usize = 16;
 const FACTOR: usize = 4;
 
+/// One part in so many of what is limited is left for what else the process maps.
+const LEFT: u64 = 64;
+
 /// What is limited. `None` is not, or nobody knows.
 struct Process {
     mappings: Option<Limited>,
@@ -120,7 +123,8 @@ impl Sample {
                 .taken
                 .saturating_sub(then.taken)
                 .div_ceil(more.max(1) as u64);
-            let left = now.limit.saturating_sub(now.taken).checked_div(each)?;
+            let usable = now.limit - now.limit / LEFT;
+            let left = usable.saturating_sub(now.taken).checked_div(each)?;
             Some((
                 self.instances.saturating_add(left as usize),
                 each,
@@ -178,7 +182,7 @@ mod tests {
         let room = process
             .add(sample(64, 2_000 + 48 * 10))
             .expect("it is limited");
-        assert_eq!(room.instances, 64 + (65_530 - 2_480) / 10);
+        assert_eq!(room.instances, 64 + (65_530 - 1_023 - 2_480) / 10);
         assert!(
             room.reason.contains("10 memory mappings, of 65530"),
             "{room:?}"
@@ -197,7 +201,7 @@ mod tests {
         let mut process = nothing();
         process.add(with(16, 16 << 20));
         let room = process.add(with(64, 64 << 20)).expect("it is limited");
-        assert_eq!(room.instances, 1_024);
+        assert_eq!(room.instances, 1_024 - 16);
         assert!(
             room.reason
                 .contains("1024 KiB of address space, of 1024 MiB"),
