@@ -57,7 +57,7 @@ pub(super) async fn serve(server: Arc<Connections>, accepted: Accepted) {
             Ok(Err(end)) => end,
             // Its program has closed it, and is not waited for any longer.
             Err(_) if endpoint.was_closed_by_guest() => End::Done,
-            Err(End::Idle(limit)) if instances.service().is_waited_for(&endpoint) => {
+            Err(End::Idle(limit)) if instances.service().is_waited_for(endpoint) => {
                 End::NotAccepted(limit)
             }
             Err(cut) => cut,
