@@ -70,6 +70,10 @@ impl Permit {
 
     /// Counts the connection's handshake, as one of this peer if that is known, if that is done for several
     /// processes together.
+    #[cfg_attr(
+        not(unix),
+        expect(unused_variables, reason = "each process counts its own")
+    )]
     pub fn begin_handshake(&self, peer: Option<IpAddr>) {
         match self {
             Self::Local(_) => {}
