@@ -138,13 +138,19 @@ fn workers_that_die_in_a_row_are_replaced_less_and_less_often() {
     let _open = unchanged();
     let evconn = start(1, &[]);
     let address = evconn.address();
-    for _ in 0..4 {
+    for _ in 0..6 {
         let worker = eventually("there is a worker", || workers(&evconn).pop());
         worker.kill();
     }
-    for delay in ["100ms", "200ms", "400ms"] {
-        evconn.logged(&format!("another worker is started in {delay}"));
-    }
+    // One that was ready before it was killed is replaced sooner.
+    eventually("some have waited for longer and longer", || {
+        let log = evconn.log_so_far();
+        let waited = |delay| log.contains(&format!("another worker is started in {delay}\n"));
+        ["400ms", "800ms", "1.6s"]
+            .into_iter()
+            .any(waited)
+            .then_some(())
+    });
     drop(echoing(address));
     end(evconn);
 }

@@ -5,8 +5,9 @@
 //! call in one state; it runs on both implementations, and wasmtime-wasi says what is right.
 
 use super::linked::{Compiled, Grant, Implementation};
-use crate::support::{has_ipv6, wasip2, within};
+use crate::support::{DEADLINE, has_ipv6, wasip2, within};
 use std::sync::OnceLock;
+use std::time::Instant;
 use tokio::io::AsyncReadExt;
 use wasmtime_wasi::cli::{AsyncStdinStream, AsyncStdoutStream};
 
@@ -67,19 +68,15 @@ async fn run(program: &Compiled, on: Implementation, arguments: &[&str]) -> Stri
 /// A call may say that it would block although it would not, where the event loop has yet to tell.
 const WOULD_BLOCK: &str = "Resource temporarily unavailable";
 
-/// How often it may.
-const TRIES: u32 = 100;
-
 /// What it prints on the host and on wasmtime-wasi. Where only one of them says that it would block, both
 /// are asked again.
 async fn on_both(program: &Compiled, arguments: &[&str]) -> (String, String) {
-    let mut tries = 0;
+    let end = Instant::now() + DEADLINE;
     loop {
         let own = run(program, Implementation::Own, arguments).await;
         let wasmtime = run(program, Implementation::Wasmtime, arguments).await;
-        tries += 1;
         let one_would_block = own.contains(WOULD_BLOCK) != wasmtime.contains(WOULD_BLOCK);
-        if !one_would_block || tries == TRIES {
+        if !one_would_block || Instant::now() > end {
             return (own, wasmtime);
         }
     }
