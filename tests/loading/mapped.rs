@@ -184,7 +184,7 @@ impl Usage {
                 _ if !first.ends_with(':') => is_it = line.contains(&format!("/memfd:{name} ")),
                 "Rss:" if is_it => usage.resident += size,
                 "Shared_Clean:" | "Shared_Dirty:" if is_it => usage.shared += size,
-                "Private_Dirty:" if is_it => usage.dirty += size,
+                "Anonymous:" if is_it => usage.dirty += size,
                 _ => {}
             }
         }
