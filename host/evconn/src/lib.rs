@@ -110,7 +110,8 @@ pub use runtime::{CodeCache, CpuShare, Host, HostBuilder};
 pub use served::Served;
 pub use server::{PeerFilter, Server, ServerBuilder, ServerHandle, serve, serve_all};
 pub use service::{
-    DirAccess, GrantError, Grants, GrantsBuilder, InvalidListenGrant, ListenGrant, Reuse, Service,
+    DirAccess, GrantError, Grants, GrantsBuilder, InstancePolicy, InvalidListenGrant, ListenGrant,
+    Service,
 };
 pub use shutdown::Shutdown;
 pub use sockets::PeerCredentials;

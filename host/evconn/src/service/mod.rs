@@ -11,6 +11,7 @@ mod grants;
 mod instance;
 mod instances;
 mod loading;
+mod policy;
 mod program;
 mod random;
 mod state;
@@ -20,8 +21,8 @@ use entry::Entry;
 pub(crate) use failure::{Failure, is_for_handles};
 pub use grants::{DirAccess, GrantError, Grants, GrantsBuilder, InvalidListenGrant, ListenGrant};
 pub(crate) use instances::Instances;
-pub use instances::Reuse;
 pub(crate) use loading::{UNNAMED, command, component, map_command, read};
+pub use policy::InstancePolicy;
 
 use crate::error::{LoadError, LoadProblem, one_line};
 use crate::interfaces::EntryPoint;
