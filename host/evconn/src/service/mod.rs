@@ -14,6 +14,7 @@ mod loading;
 mod policy;
 mod program;
 mod random;
+mod shared;
 mod state;
 
 use console::Origin;
@@ -23,6 +24,7 @@ pub use grants::{DirAccess, GrantError, Grants, GrantsBuilder, InvalidListenGran
 pub(crate) use instances::Instances;
 pub(crate) use loading::{UNNAMED, command, component, map_command, read};
 pub use policy::InstancePolicy;
+pub(crate) use shared::InstanceTasks;
 
 use crate::error::{LoadError, LoadProblem, one_line};
 use crate::interfaces::EntryPoint;
