@@ -108,9 +108,10 @@ impl Connections {
             .instances
             .write()
             .unwrap_or_else(PoisonError::into_inner);
-        let old = std::mem::replace(&mut *current, new);
+        let old = std::mem::replace(&mut *current, Arc::clone(&new));
         drop(current);
         old.retire();
+        new.begin_warming();
     }
 
     pub fn instances(&self) -> Arc<Instances> {

@@ -91,6 +91,16 @@ impl Server {
         self.handle.clone()
     }
 
+    /// Waits until the first of the instances is ready that are made ahead of the connections that they are for:
+    /// a handler's has been instantiated, and a program waits for its first connection. Returns at once if none are
+    /// ([`InstancePolicy::warm`](crate::InstancePolicy::warm)). [`run`](Self::run) makes them, too, but waits for none.
+    ///
+    /// # Errors
+    /// [`Error::NotWarm`] if it fails or ends before, or is not ready within 60 seconds.
+    pub async fn warmed_up(&self) -> Result<(), Error> {
+        self.handle.connections().instances().warmed_up().await
+    }
+
     /// Serves connections until `shutdown` begins, no connection has been open for the idle time, or no
     /// listener is left. Then the listeners are closed, and open connections get the grace period to
     /// finish.
@@ -111,6 +121,7 @@ impl Server {
 
     async fn live(self, shutdown: Shutdown) -> Result<Served, Error> {
         let connections = self.handle.connections();
+        connections.instances().begin_warming();
         for (listener, port) in self.listeners.iter().zip(&self.ports) {
             listener.set_connection_callback(Some(connections.callback(*port)));
         }

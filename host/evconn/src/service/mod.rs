@@ -12,10 +12,12 @@ mod instance;
 mod instances;
 mod loading;
 mod policy;
+mod population;
 mod program;
 mod random;
 mod shared;
 mod state;
+mod warm;
 
 use console::Origin;
 use entry::Entry;

@@ -4,6 +4,7 @@
 //! and the task of each connection waits until the guest has dropped it, or until the instance has ended. Which
 //! instance a connection goes to is decided in [`roster`].
 
+mod ahead;
 mod life;
 mod roster;
 mod running;
@@ -17,7 +18,7 @@ use super::state::ConnectionState;
 use super::{Failure, InstancePolicy, Origin, Service};
 use crate::limits::Limits;
 use crate::log::LogBudget;
-use crate::runtime::{Meter, Ticking};
+use crate::runtime::{Ahead, Meter, Payer, Run, Ticking};
 use crate::sockets::Endpoint;
 use roster::{Choice, Roster};
 use running::{Ended, Given, Running};
@@ -65,9 +66,15 @@ impl SharedInstances {
         self: &Arc<Self>,
         endpoint: &Arc<Endpoint>,
         origin: Origin,
+        payer: &impl Fn() -> Option<Box<dyn Payer>>,
     ) -> Result<(), Failure> {
         loop {
             let lease = self.lease(endpoint, origin).await?;
+            if !self.policy.allows_another(1)
+                && let Some(payer) = payer()
+            {
+                lease.running.meter.set_payer(payer);
+            }
             if let Some(result) = lease.result().await {
                 return result;
             }
@@ -99,7 +106,11 @@ impl SharedInstances {
         let mut roster = self.roster();
         let key = match roster.choose() {
             Choice::Existing(key) => key,
-            Choice::New => self.start(&mut roster)?,
+            Choice::New => {
+                let attempt = self.backoff.begin(Instant::now());
+                let attempt = attempt.map_err(Failure::NotStarted)?;
+                self.start(&mut roster, attempt, Start::Now)
+            }
             Choice::Wait => return Ok(None),
         };
         let given = Arc::new(Given::new(endpoint));
@@ -116,6 +127,10 @@ impl SharedInstances {
             running.console.begin(origin);
         }
         running.push(endpoint, origin.port);
+        if self.policy.warm > 0 {
+            // It may have been made ahead.
+            self.changed.notify_waiters();
+        }
         Ok(Some(Lease {
             instances: Arc::clone(self),
             running,
@@ -130,19 +145,19 @@ impl SharedInstances {
     fn start(
         self: &Arc<Self>,
         roster: &mut Roster<Arc<Running>, Arc<Given>>,
-    ) -> Result<usize, Failure> {
-        let attempt = self.backoff.begin(Instant::now());
-        let attempt = attempt.map_err(Failure::NotStarted)?;
+        attempt: Attempt,
+        start: Start,
+    ) -> usize {
         let inherits = self.service.grants.inherits_stderr();
         let meter = Meter::new(self.limits.cpu_timeout);
         let running = Arc::new(Running::new(meter, inherits, &self.log));
         let key = roster.add(Arc::clone(&running));
         running.update(0, roster.is_last(key));
-        self.spawn(running, key, attempt);
-        Ok(key)
+        self.spawn(running, key, attempt, start);
+        key
     }
 
-    fn spawn(self: &Arc<Self>, running: Arc<Running>, key: usize, attempt: Attempt) {
+    fn spawn(self: &Arc<Self>, running: Arc<Running>, key: usize, attempt: Attempt, start: Start) {
         let announced = Announced {
             instances: Arc::clone(self),
             running: Arc::clone(&running),
@@ -151,21 +166,34 @@ impl SharedInstances {
         };
         let host = self.service.host.clone();
         let meter = Arc::clone(&running.meter);
-        let guest = Box::pin(life::live(Arc::clone(self), running, key, attempt));
+        let guest = life::live(Arc::clone(self), Arc::clone(&running), key, attempt);
+        let mut guest: Run<_> = Box::pin(guest);
         let background = Arc::clone(host.background());
         let task = async move {
             let mut announced = announced;
+            if start == Start::Ahead {
+                let is_over = move || running.is_started();
+                guest = match background.run_ahead(guest, &meter, is_over).await {
+                    Ahead::Left(guest) => guest,
+                    Ahead::Done(ended) => {
+                        announced.ended = Some(ended);
+                        return;
+                    }
+                };
+            }
             announced.ended = Some(background.run(guest, &meter).await);
             background.note_end(&meter);
         };
         host.workers().spawn(self.tasks.track(task));
     }
 
-    /// Makes the instance itself. While the process is short of memory for it, waits until another one has ended.
+    /// Makes the instance itself. While the process is short of memory for it, waits until another one has ended, if it
+    /// has a connection.
     async fn make(&self, running: &Running) -> Result<Instance, Failure> {
         let shortage = self.service.host.shortage();
         loop {
             let Some(counted) = shortage.count() else {
+                running.check_needed()?;
                 shortage.wait().await;
                 continue;
             };
@@ -176,7 +204,7 @@ impl SharedInstances {
                 ConnectionState::new(&self.service, &self.limits, console, concurrency, meter);
             state.incoming = Some(running.incoming.clone());
             match Instance::new(&self.service, &self.limits, state, counted).await {
-                Err(Unmade::Shortage(why)) if shortage.reached(&why) => {}
+                Err(Unmade::Shortage(why)) if shortage.reached(&why) => running.check_needed()?,
                 made => {
                     shortage.made();
                     return Ok(made?);
@@ -210,6 +238,7 @@ impl SharedInstances {
         let mut roster = self.roster();
         let running: Vec<_> = roster.retire().map(Arc::clone).collect();
         drop(roster);
+        self.changed.notify_waiters();
         for running in running {
             running.retire();
         }
@@ -219,6 +248,13 @@ impl SharedInstances {
         // No code panics while it holds this lock.
         self.roster.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// When an instance is needed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Start {
+    Now,
+    Ahead,
 }
 
 /// A connection that an instance has, until this is dropped.
