@@ -3,6 +3,7 @@
 
 mod gone;
 mod handshakes;
+mod imports;
 mod life;
 mod limits;
 mod peers;

@@ -110,9 +110,12 @@ pub use runtime::{CodeCache, CpuShare, Host, HostBuilder};
 pub use served::Served;
 pub use server::{PeerFilter, Server, ServerBuilder, ServerHandle, serve, serve_all};
 pub use service::{
-    DirAccess, GrantError, Grants, GrantsBuilder, InvalidListenGrant, ListenGrant, Reuse, Service,
+    ConnectionState as InstanceState, DirAccess, GrantError, Grants, GrantsBuilder,
+    InvalidListenGrant, ListenGrant, Reuse, Service, ServiceBuilder,
 };
 pub use shutdown::Shutdown;
 pub use sockets::PeerCredentials;
 pub use stderr::Stderr;
 pub use trap::GuestTrap;
+/// The version of wasmtime that evconn uses, for [`ServiceBuilder::link`].
+pub use wasmtime;

@@ -5,8 +5,10 @@ use super::cuts::Cuts;
 use super::end::End;
 use super::peers::PeerConnection;
 use crate::runtime::Meter;
-use crate::service::Instances;
+use crate::service::{Failure, Instances};
 use crate::sockets::{Endpoint, Peer};
+use futures_util::FutureExt;
+use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::Arc;
 
@@ -138,9 +140,13 @@ async fn handle(
         (*number, *port),
         Arc::clone(meter),
     );
+    // A function of the host may panic: an embedder's, for example. What it has left halfway is the instance's, which
+    // is gone then.
+    let guest = AssertUnwindSafe(guest).catch_unwind();
     let background = instances.service().host().background();
     let handled = background.run(Box::pin(guest), meter).await;
     background.note_end(meter);
+    let handled = handled.unwrap_or_else(|panic| Err(Failure::of_panic(&*panic)));
     handled.map_err(|failure| End::of_failure(failure, endpoint))
 }
 

@@ -4,6 +4,7 @@ use super::backoff::Counted;
 use crate::GuestTrap;
 use crate::limits::Exceeded;
 use crate::trap::SourceLines;
+use std::any::Any;
 use std::time::Duration;
 use wasmtime::component::ResourceTableError;
 
@@ -44,6 +45,9 @@ pub(crate) enum Failure {
          with --max-handles (in the library, Limits::max_handles)"
     )]
     TooManyHandles { limit: usize, trap: GuestTrap },
+    /// A function of the host panicked, with this message: the embedder's, most likely.
+    #[error("the host panicked while it served it, which is a bug of the host: {0}")]
+    Panicked(String),
     /// The guest trapped, or could not be instantiated.
     #[error("{trap}{}", after(.refused))]
     Trap {
@@ -60,6 +64,13 @@ impl Failure {
             pause: counted.pause,
             is_known: !counted.is_first,
         }
+    }
+
+    /// Returns the failure of a connection for which the host has panicked.
+    pub fn of_panic(panic: &(dyn Any + Send)) -> Self {
+        let text = panic.downcast_ref::<&str>().copied();
+        let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+        Self::Panicked(escaped(text.unwrap_or("(no message)")))
     }
 
     /// Returns whether the same was told before.
@@ -88,7 +99,8 @@ impl Failure {
             Self::Handler(_)
             | Self::Exited(_)
             | Self::NeverAccepted { .. }
-            | Self::NotStarted(_) => None,
+            | Self::NotStarted(_)
+            | Self::Panicked(_) => None,
             Self::CpuTimeout { trap, .. }
             | Self::TooManyHandles { trap, .. }
             | Self::Trap { trap, .. } => Some(trap),

@@ -8,6 +8,7 @@ mod console;
 mod entry;
 mod failure;
 mod grants;
+mod imports;
 mod instance;
 mod instances;
 mod loading;
@@ -19,8 +20,10 @@ use console::Origin;
 use entry::Entry;
 pub(crate) use failure::{Failure, is_for_handles};
 pub use grants::{DirAccess, GrantError, Grants, GrantsBuilder, InvalidListenGrant, ListenGrant};
+use imports::MakeState;
 pub(crate) use instances::Instances;
 pub use instances::Reuse;
+pub use loading::ServiceBuilder;
 pub(crate) use loading::{UNNAMED, command, component, map_command, read};
 
 use crate::error::{LoadError, LoadProblem, one_line};
@@ -28,7 +31,7 @@ use crate::interfaces::EntryPoint;
 use crate::sockets::Endpoint;
 use crate::trap::SourceLines;
 use crate::{Error, Host, Ingress};
-pub(crate) use state::ConnectionState;
+pub use state::ConnectionState;
 use std::sync::Arc;
 use wasmtime::component::{Component, InstancePre};
 
@@ -48,6 +51,8 @@ pub struct Service {
     grants: Grants,
     /// How many memories an instance has.
     memories: u32,
+    /// Makes the embedder's state of an instance.
+    make_state: MakeState,
     lines: SourceLines,
     /// The component that was compiled, if it was composed.
     composition: Option<Arc<[u8]>>,
@@ -68,9 +73,16 @@ impl Service {
             entry: Entry::new(entry_point, pre)?,
             ingress: Ingress::new(),
             grants: Grants::none(),
+            make_state: MakeState::default(),
             lines: SourceLines::default(),
             composition: None,
         })
+    }
+
+    /// Sets what makes the embedder's state of an instance.
+    fn with_make_state(mut self, make_state: MakeState) -> Self {
+        self.make_state = make_state;
+        self
     }
 
     /// Adds the source lines, which are shown with its traps.
