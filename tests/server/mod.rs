@@ -3,6 +3,7 @@
 
 mod gone;
 mod handshakes;
+mod hooks;
 mod imports;
 mod life;
 mod limits;

@@ -70,16 +70,13 @@ async fn server(
         binary,
         sockets,
     } = started;
+    // Those of all processes together are in the quota.
     let limits = Limits {
-        max_connections: start.max_connections,
+        max_connections: start.capacity,
         ..plan.server.limits()
     };
-    let pool = Limits {
-        max_connections: start.capacity,
-        ..limits
-    };
     let host = Host::builder()
-        .limits(&pool)
+        .limits(&limits)
         .workers(plan.server.workers())
         .cpu_share(plan.server.cpu_share());
     let host = mapped_host(host, listener, start.pooled).build()?;
@@ -88,9 +85,7 @@ async fn server(
     let service = entered(mapped_service(&host, code, binary)?, plan.entry_point)?
         .with_ingress(ingress.clone())
         .with_grants(plan.server.grants_with(Arc::clone(names) as _)?);
-    let builder = Server::builder(&service)
-        .limits(limits)
-        .member(quota.join(start.member, start.capacity));
+    let builder = Server::builder(&service).member(quota.join(start.member, start.capacity));
     let builder = plan.server.configure(builder)?;
     let builder = sockets
         .into_iter()

@@ -69,19 +69,19 @@ impl Host {
         }
     }
 
+    /// Returns the limits that it was built with: its capacity, and the default of its servers.
+    pub fn limits(&self) -> &Limits {
+        &self.0.capacity
+    }
+
     /// Returns how many connections services can serve at a time.
     pub fn max_connections(&self) -> usize {
         self.0.capacity.max_connections
     }
 
-    /// Returns the limits for which its engines were configured.
-    pub(crate) fn capacity(&self) -> &Limits {
-        &self.0.capacity
-    }
-
     /// Checks that the host was configured for at least these limits.
     pub(crate) fn check_capacity(&self, limits: &Limits) -> Result<(), Error> {
-        let capacity = self.capacity();
+        let capacity = self.limits();
         if limits.max_connections > capacity.max_connections {
             return Err(Error::TooManyConnections {
                 asked: limits.max_connections,
@@ -211,7 +211,8 @@ pub struct HostBuilder {
 }
 
 impl HostBuilder {
-    /// Sets the capacity that servers on this host can use. These limits count:
+    /// Sets the limits of the servers on this host, unless [`ServerBuilder::limits`](crate::ServerBuilder::limits)
+    /// sets others. A server's must not exceed these, since the host reserves what they need:
     /// [`max_connections`](Limits::max_connections), [`max_memory`](Limits::max_memory),
     /// [`max_table_elements`](Limits::max_table_elements), [`max_memories`](Limits::max_memories),
     /// [`max_tables`](Limits::max_tables) and [`max_core_instances`](Limits::max_core_instances).
@@ -232,7 +233,7 @@ impl HostBuilder {
     }
 
     /// Sets [`max_connections`](Limits::max_connections) of [`limits`](Self::limits) alone: the maximum
-    /// number of service instances at a time. Defaults to 1,000.
+    /// number of service instances at a time, and of the connections of a server. Defaults to 1,000.
     pub fn max_connections(mut self, count: usize) -> Self {
         self.capacity.max_connections = count;
         self

@@ -3,7 +3,8 @@
 use super::connections::Connections;
 use super::counters::Counters;
 use super::end::{End, Others};
-use super::{PeerFilter, Server, ServerHandle};
+use super::hooks::Hooks;
+use super::{ConnectionEnd, ConnectionInfo, PeerFilter, Server, ServerHandle};
 use crate::listener::PermitSource;
 use crate::log::LogBudget;
 #[cfg(unix)]
@@ -32,6 +33,7 @@ pub struct ServerBuilder {
     accept_rate: Option<AcceptRate>,
     max_accepts_per_turn: Option<NonZeroU32>,
     shutdown_after_idle: Option<Duration>,
+    hooks: Hooks,
     #[cfg(unix)]
     member: Option<Member>,
 }
@@ -43,7 +45,7 @@ impl ServerBuilder {
             sources: Vec::new(),
             opened: Vec::new(),
             listeners: Vec::new(),
-            limits: Limits::default(),
+            limits: *service.host().limits(),
             peers: PeerFilter::default(),
             reuse: Reuse::default(),
             tcp: TcpOptions::default(),
@@ -51,6 +53,7 @@ impl ServerBuilder {
             accept_rate: None,
             max_accepts_per_turn: None,
             shutdown_after_idle: None,
+            hooks: Hooks::default(),
             #[cfg(unix)]
             member: None,
         }
@@ -91,7 +94,9 @@ impl ServerBuilder {
         self
     }
 
-    /// Sets the limits of each connection, and of all of them together. Defaults to [`Limits::default`].
+    /// Sets the limits of each connection, and of all of them together. Defaults to those of the host
+    /// ([`HostBuilder::limits`](crate::HostBuilder::limits)): say them there if the process has one server. Otherwise
+    /// begin with these: `Limits { timeout, ..*host.limits() }`.
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
         self
@@ -141,6 +146,45 @@ impl ServerBuilder {
     /// Shuts down when no connection has been open for this time. Defaults to never.
     pub fn shutdown_after_idle(mut self, time: Duration) -> Self {
         self.shutdown_after_idle = Some(time);
+        self
+    }
+
+    /// Sets what is called when a connection begins: it was accepted, and nothing was read from it.
+    ///
+    /// `hook` is called on the worker thread that serves the connection, before that is served. The other connections
+    /// of the thread wait until it returns: it must not block, and should take microseconds. It may update counters,
+    /// send to a channel that is not full, or spawn a task. A panic in it is logged, and ends nothing.
+    ///
+    /// There is neither a begin nor an end for a peer that the [`PeerFilter`] refuses while it is being accepted:
+    /// these count in [`Served::refused`](crate::Served::refused) only.
+    pub fn on_begin(mut self, hook: impl Fn(&ConnectionInfo) + Send + Sync + 'static) -> Self {
+        self.hooks.on_begin = Some(Arc::new(hook));
+        self
+    }
+
+    /// Sets what is called when a connection has ended, with its figures. It is called once for each connection that
+    /// [has begun](Self::on_begin), and before [`Server::run`] returns, unless the future of that is dropped. The same
+    /// rules apply as for [`on_begin`](Self::on_begin).
+    ///
+    /// ```
+    /// # use evconn::{EndCause, Host, Server, Service, guests};
+    /// # fn main() -> Result<(), evconn::Error> {
+    /// # let host = Host::new()?;
+    /// # let service = Service::new(&host, guests::ECHO)?;
+    /// let builder = Server::builder(&service).on_end(|connection, end| {
+    ///     if end.cause != EndCause::Done {
+    ///         println!("{} of {}: {:?}", connection.number, connection.peer, end.cause);
+    ///     }
+    ///     println!("{} bytes in, {} out, {:?}", end.received, end.sent, end.cpu_time);
+    /// });
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn on_end(
+        mut self,
+        hook: impl Fn(&ConnectionInfo, &ConnectionEnd) + Send + Sync + 'static,
+    ) -> Self {
+        self.hooks.on_end = Some(Arc::new(hook));
         self
     }
 
@@ -200,8 +244,15 @@ impl ServerBuilder {
             return Err(error);
         }
         let instances = Instances::new(self.service, self.limits, Arc::clone(&log), self.reuse);
-        let connections =
-            Connections::new(self.limits, self.peers, instances, permits, counters, log);
+        let connections = Connections::new(
+            self.limits,
+            self.peers,
+            instances,
+            permits,
+            counters,
+            log,
+            self.hooks,
+        );
         let (ports, listeners) = listeners.into_iter().unzip();
         Ok(Server {
             handle: ServerHandle::new(Arc::new(connections), self.reuse),

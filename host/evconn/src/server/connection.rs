@@ -18,6 +18,8 @@ pub(super) struct Accepted {
     pub number: u64,
     /// The port of a program's socket that it is for, if its listen source names one.
     pub port: Option<u16>,
+    /// The name of its listener.
+    pub listener: Arc<str>,
     pub endpoint: Arc<Endpoint>,
     pub slot: Arc<Slot>,
 }
@@ -26,12 +28,14 @@ pub(super) struct Accepted {
 pub(super) async fn serve(server: Arc<Connections>, accepted: Accepted) {
     let Accepted {
         number,
+        listener,
         endpoint,
         slot,
         ..
     } = &accepted;
     tracing::debug!(number, peer = %Peer::of(endpoint), "connection accepted");
     let meter = Arc::new(Meter::new(server.limits().cpu_timeout));
+    let hooked = server.hooks.begin(*number, endpoint, listener, &meter);
     let end = {
         let limits = server.limits();
         let instances = server.instances();
@@ -71,6 +75,9 @@ pub(super) async fn serve(server: Arc<Connections>, accepted: Accepted) {
         }
     };
     record(&server, &accepted, &end, &meter).await;
+    if let Some(hooked) = hooked {
+        hooked.end(&end);
+    }
     // In this order: the next connection is accepted after this one is closed.
     drop(accepted.endpoint);
     drop(accepted.slot);
@@ -132,6 +139,7 @@ async fn handle(
         port,
         endpoint,
         slot,
+        ..
     } = accepted;
     let guest = Arc::clone(instances).serve(
         Arc::clone(slot),

@@ -12,12 +12,14 @@ mod cuts;
 mod end;
 mod handle;
 mod handshakes;
+mod hooks;
 mod peers;
 mod serve;
 mod watch;
 
 pub use builder::ServerBuilder;
 pub use handle::ServerHandle;
+pub use hooks::{ConnectionEnd, ConnectionInfo, EndCause};
 pub use peers::PeerFilter;
 pub use serve::{serve, serve_all};
 
@@ -112,7 +114,7 @@ impl Server {
         let connections = self.handle.connections();
         let _killed_on_drop = KillOnDrop(&self.handle);
         for (listener, port) in self.listeners.iter().zip(&self.ports) {
-            listener.set_connection_callback(Some(connections.callback(*port)));
+            listener.set_connection_callback(Some(connections.callback(listener, *port)));
         }
         let Shutdown {
             begin,

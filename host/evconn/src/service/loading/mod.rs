@@ -194,7 +194,7 @@ pub(super) fn exports(component: &Component) -> Vec<String> {
 
 /// Compiles a component that was checked, as much as possible before compiling.
 fn compile_service(host: &Host, name: &str, binary: &[u8]) -> Result<Component, LoadProblem> {
-    contract::check_size(&Size::of(binary)?, host.capacity())?;
+    contract::check_size(&Size::of(binary)?, host.limits())?;
     compile(host, host.services(), name, binary)
 }
 
@@ -224,7 +224,7 @@ fn compile(
 
 /// Checks and links a compiled component.
 fn prepare(host: &Host, imports: &Imports, component: &Component) -> Result<Service, LoadProblem> {
-    contract::check_compiled(component, host.capacity())?;
+    contract::check_compiled(component, host.limits())?;
     let mut linker = Linker::<ConnectionState>::new(host.services());
     let unlinkable = |error| LoadProblem::Unlinkable(one_line(&error));
     sockets::p2::add_to_linker(&mut linker)
