@@ -5,7 +5,8 @@ use crate::support::descriptors::unchanged;
 use crate::support::log::Log;
 use crate::support::{DEADLINE, exchange, host, until_reset};
 use evconn::{
-    EntryPoint, Error, InstanceState, LoadProblem, Reuse, Server, Service, ServiceBuilder, guests,
+    EntryPoint, Error, InstancePolicy, InstanceState, LoadProblem, Server, Service, ServiceBuilder,
+    guests,
 };
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -120,13 +121,14 @@ fn service(instances: &Instances) -> Service {
 }
 
 async fn start(service: &Service, connections: u32) -> Running {
-    let reuse = Reuse {
-        connections: NonZeroU32::new(connections).expect("some"),
+    let policy = InstancePolicy {
+        reuse: NonZeroU32::new(connections),
         idle_timeout: DEADLINE * 10,
+        ..InstancePolicy::default()
     };
     let builder = Server::builder(service)
         .listen("127.0.0.1:0".parse().expect("a source"))
-        .reuse(reuse);
+        .instances(policy);
     Running::run(builder, |shutdown| shutdown.grace(DEADLINE)).await
 }
 

@@ -113,8 +113,8 @@ pub use server::{
     serve, serve_all,
 };
 pub use service::{
-    ConnectionState as InstanceState, DirAccess, GrantError, Grants, GrantsBuilder,
-    InvalidListenGrant, ListenGrant, Reuse, Service, ServiceBuilder,
+    ConnectionState as InstanceState, DirAccess, GrantError, Grants, GrantsBuilder, InstancePolicy,
+    InvalidListenGrant, ListenGrant, Service, ServiceBuilder,
 };
 pub use shutdown::Shutdown;
 pub use sockets::{Peer, PeerCredentials};

@@ -11,7 +11,7 @@ use crate::sys::sandbox;
 use clap::Args;
 #[cfg(unix)]
 use evconn::sockets::Resolver;
-use evconn::{CpuShare, GrantError, Grants, Limits, Reuse, ServerBuilder, Shutdown};
+use evconn::{CpuShare, GrantError, Grants, InstancePolicy, Limits, ServerBuilder, Shutdown};
 use std::num::{NonZero, NonZeroU32};
 #[cfg(unix)]
 use std::sync::Arc;
@@ -131,7 +131,7 @@ impl ServerArgs {
         let builder = self.accept.apply(builder);
         Ok(builder
             .peers(self.peers.filter()?)
-            .reuse(self.instances.reuse()))
+            .instances(self.instances.policy()))
     }
 }
 
@@ -179,12 +179,13 @@ struct InstanceArgs {
 }
 
 impl InstanceArgs {
-    fn reuse(&self) -> Reuse {
-        Reuse {
-            connections: self.reuse,
+    fn policy(&self) -> InstancePolicy {
+        InstancePolicy {
+            reuse: Some(self.reuse),
             idle_timeout: self
                 .idle_instance_timeout
-                .unwrap_or(Reuse::DEFAULT_IDLE_TIMEOUT),
+                .unwrap_or(InstancePolicy::DEFAULT_IDLE_TIMEOUT),
+            ..InstancePolicy::default()
         }
     }
 }

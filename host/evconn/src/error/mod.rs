@@ -76,6 +76,15 @@ pub enum Error {
         /// `Service::memories`.
         memories: usize,
     },
+    /// Several connections at a time were requested for each instance of a service that serves one.
+    #[error(
+        "an instance of this service serves one connection at a time, not {asked}: its handler is a synchronous \
+         function of WASI 0.2; serve a program (wasi:cli/run), or use more instances (max_instances)"
+    )]
+    NotConcurrent {
+        /// `InstancePolicy::concurrency`.
+        asked: u32,
+    },
     /// A higher limit was requested than the host was built for.
     #[error(
         "the host was built for a {limit} of {capacity}, but {asked} was requested: build it with these \

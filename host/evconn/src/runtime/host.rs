@@ -42,6 +42,8 @@ struct Inner {
     descriptors: SharedDescriptors,
     shortage: Shortage,
     capacity: Limits,
+    /// How many instances are made ahead, besides.
+    warm: usize,
 }
 
 impl Host {
@@ -66,6 +68,7 @@ impl Host {
             listener_code: None,
             cpu_share: CpuShare::default(),
             has_pool: true,
+            warm: 0,
         }
     }
 
@@ -128,10 +131,8 @@ impl Host {
     /// Returns how many instances of `memories` memories can exist at a time, at most
     /// [`max_connections`](Self::max_connections).
     pub(crate) fn instances(&self, memories: u32) -> usize {
-        self.0
-            .services
-            .instances(memories)
-            .min(self.max_connections())
+        let pooled = self.0.services.instances(memories);
+        of_connections(pooled, self.0.warm).min(self.max_connections())
     }
 
     /// Returns whether instances come from a pool, rather than being allocated on demand: see
@@ -208,6 +209,7 @@ pub struct HostBuilder {
     listener_code: Option<Arc<File>>,
     cpu_share: CpuShare,
     has_pool: bool,
+    warm: usize,
 }
 
 impl HostBuilder {
@@ -236,6 +238,14 @@ impl HostBuilder {
     /// number of service instances at a time, and of the connections of a server. Defaults to 1,000.
     pub fn max_connections(mut self, count: usize) -> Self {
         self.capacity.max_connections = count;
+        self
+    }
+
+    /// Sets how many instances are made ahead of the connections that they are for, beside those of
+    /// [`max_connections`](Self::max_connections): see [`InstancePolicy::warm`](crate::InstancePolicy::warm). Defaults
+    /// to 0.
+    pub fn warm(mut self, count: usize) -> Self {
+        self.warm = count;
         self
     }
 
@@ -298,7 +308,8 @@ impl HostBuilder {
     /// [`max_connections`](Self::max_connections): what
     /// [`Service::max_connections`](crate::Service::max_connections) returns once the host is built.
     pub fn max_connections_with(&self, memories: usize) -> usize {
-        engine::pooled_instances(&self.capacity, memories).min(self.capacity.max_connections)
+        let pooled = engine::pooled_instances(&self.instances(), memories);
+        of_connections(pooled, self.warm).min(self.capacity.max_connections)
     }
 
     /// Returns how much private writable memory the pool of such a host reserves, in bytes: the tables and the stacks of
@@ -306,7 +317,7 @@ impl HostBuilder {
     /// (RLIMIT_DATA).
     pub fn writable_reservation(&self) -> u64 {
         match self.has_pool {
-            true => engine::writable_reservation(&self.capacity),
+            true => engine::writable_reservation(&self.instances()),
             false => 0,
         }
     }
@@ -321,7 +332,7 @@ impl HostBuilder {
         let cache = self.cache.open();
         let code = Code(cache);
         let inner = || {
-            let services = Services::new(&self.capacity, self.has_pool)?;
+            let services = Services::new(&self.instances(), self.has_pool)?;
             let workers = Workers::start(self.workers)?;
             let acceptors = services.acceptors()?;
             Ok(Inner {
@@ -334,13 +345,30 @@ impl HostBuilder {
                 background: Arc::new(Background::new(workers.count(), self.cpu_share)?),
                 workers,
                 descriptors: descriptors::shared(self.capacity.max_connections),
-                shortage: Shortage::new(self.capacity.max_connections),
+                shortage: Shortage::new(self.instances().max_connections),
                 capacity: self.capacity,
+                warm: self.warm,
             })
         };
         let inner = inner().map_err(|error: wasmtime::Error| Error::Engine(error.into()))?;
         Ok(Host(Arc::new(inner)))
     }
+}
+
+impl HostBuilder {
+    /// Returns the limits of the pool, which has an instance for each connection and those that are made ahead.
+    fn instances(&self) -> Limits {
+        Limits {
+            max_connections: self.capacity.max_connections.saturating_add(self.warm),
+            ..self.capacity
+        }
+    }
+}
+
+/// Returns how many of these instances are for connections.
+fn of_connections(instances: usize, warm: usize) -> usize {
+    // If there are too few for all, the connections come first.
+    instances.saturating_sub(warm).max(instances.min(1))
 }
 
 #[allow(unsafe_code, reason = "compiled code is loaded unchecked")]

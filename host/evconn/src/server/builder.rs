@@ -9,7 +9,7 @@ use crate::listener::PermitSource;
 use crate::log::LogBudget;
 #[cfg(unix)]
 use crate::quota::Member;
-use crate::service::{Instances, Reuse};
+use crate::service::{InstancePolicy, Instances};
 use crate::sockets::{Policy, TcpOptions, Use};
 use crate::{AcceptRate, Error, Limits, ListenSource, Listener, ListenerBuilder, Opened, Service};
 use std::net::SocketAddr;
@@ -27,7 +27,7 @@ pub struct ServerBuilder {
     listeners: Vec<(Option<u16>, Listener)>,
     limits: Limits,
     peers: PeerFilter,
-    reuse: Reuse,
+    policy: InstancePolicy,
     tcp: TcpOptions,
     backlog: Option<u32>,
     accept_rate: Option<AcceptRate>,
@@ -47,7 +47,7 @@ impl ServerBuilder {
             listeners: Vec::new(),
             limits: *service.host().limits(),
             peers: PeerFilter::default(),
-            reuse: Reuse::default(),
+            policy: InstancePolicy::default(),
             tcp: TcpOptions::default(),
             backlog: None,
             accept_rate: None,
@@ -110,9 +110,13 @@ impl ServerBuilder {
         self
     }
 
-    /// Sets how often an instance is reused. Defaults to [`Reuse::NEVER`].
-    pub fn reuse(mut self, reuse: Reuse) -> Self {
-        self.reuse = reuse;
+    /// Sets which connections share an instance, and how many instances there are. Defaults to
+    /// [`InstancePolicy::FRESH`]. If there are fewer instances than connections could have,
+    /// [`Limits::max_connections`] is lowered.
+    ///
+    /// If several processes share a [`Quota`](crate::Quota), this is for the instances of this one.
+    pub fn instances(mut self, policy: InstancePolicy) -> Self {
+        self.policy = policy;
         self
     }
 
@@ -210,12 +214,17 @@ impl ServerBuilder {
     ///
     /// # Errors
     /// [`Error::TooManyConnections`], [`Error::TooManyMemories`] or [`Error::LimitTooHigh`] if the host
-    /// was not configured for these limits; [`Error::Source`] or [`Error::Listen`] if a source cannot be
+    /// was not configured for these limits; [`Error::NotConcurrent`] if an instance of the service cannot have as many
+    /// connections as its [policy](Self::instances) says; [`Error::Source`] or [`Error::Listen`] if a source cannot be
     /// opened or bound; otherwise as [`Listener::bind`]. Nothing is left open then.
     ///
     /// # Panics
     /// Outside a tokio runtime with I/O and time.
     pub async fn bind(mut self) -> Result<Server, Error> {
+        self.policy.check(self.service.entry_point())?;
+        if let Some(most) = self.policy.max_connections() {
+            self.limits.max_connections = self.limits.max_connections.min(most);
+        }
         let host = self.service.host().clone();
         let (permits, counters) = self.permits();
         let capacity = match &permits {
@@ -243,7 +252,7 @@ impl ServerBuilder {
             super::close(&listeners).await;
             return Err(error);
         }
-        let instances = Instances::new(self.service, self.limits, Arc::clone(&log), self.reuse);
+        let instances = Instances::new(self.service, self.limits, Arc::clone(&log), self.policy);
         let connections = Connections::new(
             self.limits,
             self.peers,
@@ -255,7 +264,7 @@ impl ServerBuilder {
         );
         let (ports, listeners) = listeners.into_iter().unzip();
         Ok(Server {
-            handle: ServerHandle::new(Arc::new(connections), self.reuse),
+            handle: ServerHandle::new(Arc::new(connections), self.policy),
             listeners,
             ports,
             shutdown_after_idle: self.shutdown_after_idle,
@@ -269,6 +278,10 @@ impl ServerBuilder {
     fn permits(&mut self) -> (PermitSource, Arc<Counters>) {
         #[cfg(unix)]
         if let Some(member) = self.member.take() {
+            let member = match self.policy.max_connections() {
+                Some(most) => member.with_capacity_of(most),
+                None => member,
+            };
             let limits = &mut self.limits;
             limits.max_connections = member.max_connections();
             (limits.max_connections_per_peer, limits.peer_ipv6_prefix) = member.per_peer();

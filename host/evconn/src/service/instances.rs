@@ -3,7 +3,7 @@
 
 use super::backoff::{Attempt, Backoff};
 use super::instance::{Instance, KeptPermit, Outcome, Spent, Unmade};
-use super::{Failure, Origin, Service};
+use super::{Failure, InstancePolicy, Origin, Service};
 use crate::limits::Limits;
 use crate::log::LogBudget;
 use crate::runtime::Meter;
@@ -15,44 +15,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-/// How many connections an instance serves.
-///
-/// An instance that is reused serves its next connection faster, but the content of its memory passes
-/// from one peer to the next. When its handler returns, whatever it has not dropped of its connection is
-/// taken away. An instance that trapped or exited is never reused, nor is one that then has more handles
-/// than half of [`Limits::max_handles`](crate::Limits::max_handles).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Reuse {
-    /// How many connections an instance serves, one after the other. With 1, each connection gets a fresh
-    /// instance.
-    pub connections: NonZeroU32,
-    /// How long an idle instance is kept.
-    pub idle_timeout: Duration,
-}
-
-impl Reuse {
-    /// The default time for which an idle instance is kept: 10 seconds.
-    pub const DEFAULT_IDLE_TIMEOUT: Duration = Duration::from_secs(10);
-
-    /// A fresh instance for each connection.
-    pub const NEVER: Self = Self {
-        connections: NonZeroU32::MIN,
-        idle_timeout: Self::DEFAULT_IDLE_TIMEOUT,
-    };
-}
-
-impl Default for Reuse {
-    fn default() -> Self {
-        Self::NEVER
-    }
-}
-
 /// The instances of a service.
 pub(crate) struct Instances {
     service: Service,
     limits: Limits,
     log: Arc<LogBudget>,
-    reuse: Reuse,
+    policy: InstancePolicy,
     idle: Mutex<Idle>,
     /// Of a program that ends before it accepts.
     backoff: Backoff,
@@ -71,12 +39,17 @@ struct Idle {
 }
 
 impl Instances {
-    pub fn new(service: Service, limits: Limits, log: Arc<LogBudget>, reuse: Reuse) -> Self {
+    pub fn new(
+        service: Service,
+        limits: Limits,
+        log: Arc<LogBudget>,
+        policy: InstancePolicy,
+    ) -> Self {
         Self {
             service,
             limits,
             log,
-            reuse,
+            policy,
             idle: Mutex::default(),
             backoff: Backoff::default(),
             logged_spent: AtomicBool::new(false),
@@ -124,7 +97,7 @@ impl Instances {
             return count_failure(attempt, result);
         }
         drop(attempt);
-        if instance.served < self.reuse.connections.get() {
+        if self.policy.allows_another(instance.served) {
             match spent {
                 None => self.keep(instance),
                 Some(spent) => self.log_spent(spent),
@@ -208,14 +181,11 @@ impl Instances {
     /// Takes the instance that was used last: its memory is most likely cached, and the others may not be
     /// needed.
     fn take_idle(&self) -> Option<Instance> {
-        match self.reuse.connections.get() {
-            1 => None,
-            _ => self
-                .idle()
-                .instances
-                .pop_back()
-                .map(|(_, instance)| instance),
+        if self.policy.reuse == Some(NonZeroU32::MIN) {
+            return None;
         }
+        let taken = self.idle().instances.pop_back();
+        taken.map(|(_, instance)| instance)
     }
 
     fn keep(self: Arc<Self>, mut instance: Instance) {
@@ -229,7 +199,7 @@ impl Instances {
         if !std::mem::replace(&mut idle.has_janitor, true) {
             tokio::spawn(end_idle_ones(
                 Arc::downgrade(&self),
-                self.reuse.idle_timeout,
+                self.policy.idle_timeout,
             ));
         }
     }

@@ -12,6 +12,7 @@ mod imports;
 mod instance;
 mod instances;
 mod loading;
+mod policy;
 mod program;
 mod random;
 mod state;
@@ -22,9 +23,9 @@ pub(crate) use failure::{Failure, is_for_handles};
 pub use grants::{DirAccess, GrantError, Grants, GrantsBuilder, InvalidListenGrant, ListenGrant};
 use imports::MakeState;
 pub(crate) use instances::Instances;
-pub use instances::Reuse;
 pub use loading::ServiceBuilder;
 pub(crate) use loading::{UNNAMED, command, component, map_command, read};
+pub use policy::InstancePolicy;
 
 use crate::error::{LoadError, LoadProblem, one_line};
 use crate::interfaces::EntryPoint;

@@ -66,7 +66,7 @@ impl ServiceBuilder {
     /// Defaults to `()`.
     ///
     /// `make` is called on a worker thread whenever an instance is made: for each connection, unless instances are
-    /// [shared or reused](crate::ServerBuilder::reuse). The state lives as long as its instance: a connection that gets
+    /// [shared or reused](crate::InstancePolicy). The state lives as long as its instance: a connection that gets
     /// an instance which has served others finds the state as they left it. It is dropped with its instance.
     pub fn state<T: Send + 'static>(
         mut self,
