@@ -97,7 +97,7 @@ async fn the_cause_of_the_end_has_a_type() {
         ("error why\n", EndCause::HandlerError),
         ("trap\n", EndCause::Trap),
         ("spin\n", EndCause::CpuTimeout),
-        ("poll-often 1000 1\n", EndCause::HandleLimit),
+        ("hold 100\n", EndCause::HandleLimit),
         ("echo\n", EndCause::IdleTimeout),
     ] {
         let mut peer = server.connect().await;
@@ -121,7 +121,7 @@ async fn peers_that_are_gone_or_too_many_and_the_shutdown_are_causes() {
     let configure = |builder: ServerBuilder| hook(builder.limits(limits));
     let server = Running::start_with(configure, |shutdown| shutdown).await;
     let mut peer = server.connect().await;
-    assert_eq!(ask(&mut peer, "echo\nhello\n").await, "hello\n");
+    assert_eq!(ask(&mut peer, "ignore\n").await, "ignoring\n");
     told.begin().await;
     let mut second = server.connect().await;
     wait_for_close(&mut second).await;

@@ -174,7 +174,7 @@ async fn the_state_of_a_reused_instance_stays() {
     eventually("the idle one ends", async || instances.count() == 0).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test]
 async fn a_failure_or_a_panic_of_the_host_ends_one_connection() {
     let _open = unchanged();
     let log = Log::start();

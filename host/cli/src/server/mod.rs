@@ -5,7 +5,7 @@ pub mod capacity;
 mod component;
 mod reload;
 
-use crate::args::{CacheArgs, IngressArgs, ListenArgs, ServerArgs};
+use crate::args::{CacheArgs, IngressArgs, ListenArgs, Part, ServerArgs};
 #[cfg(unix)]
 use crate::loading;
 use crate::machine::{self, Needs};
@@ -99,6 +99,7 @@ impl Plan {
         let limits = self.fit(self.server.limits(), 1);
         let host = evconn::Host::builder()
             .limits(&limits)
+            .warm(self.server.policy(Part::ALL).warm)
             .cache(self.cache.cache())
             .workers(self.server.workers())
             .cpu_share(self.server.cpu_share());
@@ -117,7 +118,7 @@ impl Plan {
         if let Some(time) = self.server.life.shutdown_after_idle {
             builder = builder.shutdown_after_idle(time);
         }
-        Ok((app, self.server.configure(builder)?))
+        Ok((app, self.server.configure(builder, Part::ALL)?))
     }
 
     /// Lowers the number of connections further if each instance has several memories.

@@ -3,6 +3,7 @@
 use super::Started;
 use super::names::Names;
 use super::privileges::Privileges;
+use crate::args::Part;
 use crate::control::{Channel, FromWorker, Receiver, Secret, Sender, ToWorker};
 use crate::loading::{mapped_host, mapped_service};
 use crate::server::entered;
@@ -71,12 +72,20 @@ async fn server(
         sockets,
     } = started;
     // Those of all processes together are in the quota.
+    let part = Part {
+        number: start.part,
+        of: start.parts,
+    };
+    let policy = plan.server.policy(part);
+    let of_instances = policy.max_connections().unwrap_or(usize::MAX);
+    let capacity = start.capacity.min(of_instances);
     let limits = Limits {
-        max_connections: start.capacity,
+        max_connections: capacity,
         ..plan.server.limits()
     };
     let host = Host::builder()
         .limits(&limits)
+        .warm(policy.warm)
         .workers(plan.server.workers())
         .cpu_share(plan.server.cpu_share());
     let host = mapped_host(host, listener, start.pooled).build()?;
@@ -85,8 +94,8 @@ async fn server(
     let service = entered(mapped_service(&host, code, binary)?, plan.entry_point)?
         .with_ingress(ingress.clone())
         .with_grants(plan.server.grants_with(Arc::clone(names) as _)?);
-    let builder = Server::builder(&service).member(quota.join(start.member, start.capacity));
-    let builder = plan.server.configure(builder)?;
+    let builder = Server::builder(&service).member(quota.join(start.member, capacity));
+    let builder = plan.server.configure(builder, part)?;
     let builder = sockets
         .into_iter()
         .fold(builder, |builder, (port, opened)| match port {

@@ -13,29 +13,42 @@ use wasmtime::component::Linker;
 /// Loads a [`Service`] that imports interfaces of your own, which the host implements in Rust.
 ///
 /// ```
-/// use evconn::wasmtime::StoreContextMut;
+/// use acme::app::visits;
 /// use evconn::{Host, InstanceState, Service, guests};
+/// use wasmtime::component::HasSelf;
+///
+/// wasmtime::component::bindgen!({
+///     inline: "
+///         package acme:app@1.0.0;
+///         interface visits {
+///             /// Counts a visit. Returns how many there were.
+///             count: func() -> u32;
+///         }
+///         world imports {
+///             import visits;
+///         }
+///     ",
+/// });
 ///
 /// /// What is kept for each instance.
 /// struct Visits(u32);
 ///
+/// impl visits::Host for Visits {
+///     fn count(&mut self) -> u32 {
+///         self.0 += 1;
+///         self.0
+///     }
+/// }
+///
+/// # fn main() -> Result<(), evconn::Error> {
 /// let host = Host::new()?;
 /// let service = Service::builder(&host)
 ///     .state(|| Visits(0))
-///     .link(|linker| {
-///         // Usually `add_to_linker` of what `wasmtime::component::bindgen!` makes of a WIT interface.
-///         let mut visits = linker.instance("acme:app/visits")?;
-///         visits.func_wrap(
-///             "count",
-///             |mut store: StoreContextMut<'_, InstanceState>, (): ()| {
-///                 let visits = store.data_mut().get_mut::<Visits>();
-///                 visits.0 += 1;
-///                 Ok((visits.0,))
-///             },
-///         )
-///     })
+///     .link(|linker| visits::add_to_linker::<_, HasSelf<Visits>>(linker, InstanceState::get_mut))
+///     // Usually a component that imports acme:app/visits.
 ///     .load(guests::ECHO)?;
-/// # Ok::<(), evconn::Error>(())
+/// # Ok(())
+/// # }
 /// ```
 #[must_use]
 pub struct ServiceBuilder {
