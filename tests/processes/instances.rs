@@ -26,8 +26,9 @@ fn there_are_no_more_workers_than_instances() {
 fn instances_are_divided_exactly() {
     let _open = unchanged();
     let evconn = start(2, &["--instances", "3"]);
+    let address = evconn.address();
     for _ in 0..3 {
-        let mut crowd = Crowd::connect(evconn.address(), 5);
+        let mut crowd = Crowd::connect(address, 5);
         crowd.is_served(3);
         let mut parts = spread(&evconn, &crowd.served);
         parts.sort_unstable();

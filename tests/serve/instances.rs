@@ -73,6 +73,7 @@ fn connections_are_no_more_than_instances_have() {
             let flags = ["--instances", "3", "--processes", processes];
             let listen = ["--listen", "127.0.0.1:0"];
             let evconn = Evconn::start(&[&["serve", GREET], &listen[..], &flags, given].concat());
+            evconn.address();
             evconn.signal(Signal::TERM);
             let ended = evconn.wait();
             assert_eq!(ended.stderr.contains(LOWERED), is_said, "{}", ended.stderr);
@@ -92,6 +93,7 @@ fn a_program_may_have_several_connections() {
     let listen = ["--listen", "127.0.0.1:0"];
     let flags = ["--instances", "1", "--concurrency", "1000"];
     let evconn = Evconn::start(&[&["serve", path], &listen[..], &flags].concat());
+    evconn.address();
     evconn.signal(Signal::TERM);
     assert_eq!(evconn.wait().status.code(), Some(0));
 }

@@ -34,7 +34,12 @@ pub struct InstanceArgs {
     ///
     /// The instance of a handler is made, and a program is run until it accepts its first connection. They take the
     /// memory of as many connections.
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 0,
+        allow_negative_numbers = true
+    )]
     warm: u32,
     /// Time that an idle instance is kept for the next connection [default: 10]
     #[arg(long, value_name = "SECONDS", value_parser = seconds, allow_negative_numbers = true)]

@@ -12,7 +12,10 @@ use crate::sys::sandbox;
 #[cfg(unix)]
 use anyhow::bail;
 use clap::Args;
-use evconn::{CpuShare, GrantError, Grants, InstancePolicy, Limits, ServerBuilder, Shutdown};
+use evconn::{
+    CpuShare, GrantError, Grants, Host, HostBuilder, InstancePolicy, Limits, ServerBuilder,
+    Shutdown,
+};
 #[cfg(unix)]
 use evconn::{EntryPoint, sockets::Resolver};
 use std::num::{NonZero, NonZeroU32};
@@ -76,6 +79,16 @@ impl ServerArgs {
     /// Returns the limits of the server, whose defaults depend on how many connections an instance has.
     pub fn limits(&self) -> Limits {
         self.limits.limits(&self.instances)
+    }
+
+    /// Returns the host of a process, which reserves what its instances require.
+    pub fn host(&self, limits: &Limits, part: Part) -> HostBuilder {
+        let policy = self.policy(part);
+        let host = Host::builder().limits(limits).warm(policy.warm);
+        match policy.max_instances {
+            Some(most) => host.max_instances(most),
+            None => host,
+        }
     }
 
     /// Returns which connections share an instance of a process, and how many instances it has.
@@ -158,6 +171,7 @@ impl ServerArgs {
         Needs {
             processes: self.processes_that_serve(),
             max_connections: limits.max_connections,
+            max_instances: self.instances.most().map(|most| most.get() as usize),
             descriptors_each: match self.opens_descriptors() {
                 true => limits.max_descriptors.min(2),
                 false => 1,

@@ -7,7 +7,7 @@ use crate::args::Part;
 use crate::control::{Channel, FromWorker, Receiver, Secret, Sender, ToWorker};
 use crate::loading::{mapped_host, mapped_service};
 use crate::server::entered;
-use evconn::{Host, Ingress, Limits, Listener, Server, ServerHandle, Shutdown};
+use evconn::{Ingress, Limits, Listener, Server, ServerHandle, Shutdown};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -71,7 +71,6 @@ async fn server(
         binary,
         sockets,
     } = started;
-    // Those of all processes together are in the quota.
     let part = Part {
         number: start.part,
         of: start.parts,
@@ -79,13 +78,14 @@ async fn server(
     let policy = plan.server.policy(part);
     let of_instances = policy.max_connections().unwrap_or(usize::MAX);
     let capacity = start.capacity.min(of_instances);
+    // Those of all processes together are in the quota.
     let limits = Limits {
         max_connections: capacity,
         ..plan.server.limits()
     };
-    let host = Host::builder()
-        .limits(&limits)
-        .warm(policy.warm)
+    let host = plan
+        .server
+        .host(&limits, part)
         .workers(plan.server.workers())
         .cpu_share(plan.server.cpu_share());
     let host = mapped_host(host, listener, start.pooled).build()?;

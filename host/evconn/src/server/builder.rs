@@ -236,7 +236,8 @@ impl ServerBuilder {
             max_connections: capacity,
             ..self.limits
         })?;
-        self.service.check_capacity(capacity)?;
+        self.service
+            .check_capacity(self.policy.instances_for(capacity))?;
         let log = Arc::new(match &permits {
             PermitSource::Local(_) => LogBudget::local(&self.limits),
             #[cfg(unix)]

@@ -42,7 +42,7 @@ impl ServerHandle {
         let limits = self.connections.limits();
         let log = Arc::clone(&self.connections.log);
         self.policy.check(service.entry_point())?;
-        service.check_capacity(self.connections.capacity())?;
+        service.check_capacity(self.policy.instances_for(self.connections.capacity()))?;
         let instances = Instances::new(service.clone(), limits, log, self.policy);
         self.connections.replace(instances);
         Ok(())

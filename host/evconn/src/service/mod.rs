@@ -168,16 +168,16 @@ impl Service {
         self.memories as usize
     }
 
-    /// Returns how many connections the service can serve at a time: as many as the host was configured
+    /// Returns how many instances of the service can exist at a time: as many as the host was configured
     /// for, or fewer if an instance has several memories (see
     /// [`Limits::max_memories`](crate::Limits::max_memories)).
-    pub fn max_connections(&self) -> usize {
+    pub fn max_instances(&self) -> usize {
         self.host.instances(self.memories)
     }
 
     /// Checks that this many instances can exist at a time.
     pub(crate) fn check_capacity(&self, asked: usize) -> Result<(), Error> {
-        let capacity = self.max_connections();
+        let capacity = self.max_instances();
         match asked > capacity {
             true => Err(Error::TooManyMemories {
                 asked,
