@@ -8,7 +8,7 @@ use evconn::{
     EntryPoint, Error, InstancePolicy, InstanceState, LoadProblem, Server, Service, ServiceBuilder,
     guests,
 };
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use test::host::visits::{self, HostTill};
@@ -126,6 +126,10 @@ async fn start(service: &Service, connections: u32) -> Running {
         idle_timeout: DEADLINE * 10,
         ..InstancePolicy::default()
     };
+    start_with(service, policy).await
+}
+
+async fn start_with(service: &Service, policy: InstancePolicy) -> Running {
     let builder = Server::builder(service)
         .listen("127.0.0.1:0".parse().expect("a source"))
         .instances(policy);
@@ -172,6 +176,33 @@ async fn the_state_of_a_reused_instance_stays() {
     assert_eq!(instances.count(), 1);
     server.stop().await;
     eventually("the idle one ends", async || instances.count() == 0).await;
+}
+
+/// Those that share an instance share its state, and its end.
+#[tokio::test]
+async fn connections_of_one_instance_have_one_state() {
+    let _open = unchanged();
+    let log = Log::start();
+    let instances = Instances::default();
+    let service = service(&instances).with_entry_point(EntryPoint::Run);
+    let policy = InstancePolicy {
+        reuse: None,
+        concurrency: NonZeroU32::new(10).expect("some"),
+        max_instances: NonZeroUsize::new(1),
+        ..InstancePolicy::default()
+    };
+    let server = start_with(&service.expect("it has both"), policy).await;
+    for expected in ["1\n", "2\n", "3\n"] {
+        assert_eq!(answer(&server, "count\n").await, expected);
+    }
+    assert_eq!(instances.count(), 1);
+    until_reset(server.address, b"panic\n").await;
+    assert_eq!(answer(&server, "count\n").await, "1\n");
+    let served = server.stop().await;
+    assert_eq!((served.connections, served.failed), (5, 1));
+    assert_eq!(instances.count(), 0);
+    let text = log.text();
+    assert!(text.contains("which is a bug of the host"), "{text}");
 }
 
 #[tokio::test]

@@ -4,12 +4,12 @@ use super::connections::Connections;
 use super::counters::Counters;
 use super::end::{End, Others};
 use super::hooks::Hooks;
-use super::{ConnectionEnd, ConnectionInfo, PeerFilter, Server, ServerHandle};
+use super::{ConnectionEnd, ConnectionInfo, KillOnDrop, PeerFilter, Server, ServerHandle};
 use crate::listener::PermitSource;
 use crate::log::LogBudget;
 #[cfg(unix)]
 use crate::quota::Member;
-use crate::service::{InstancePolicy, Instances};
+use crate::service::{InstancePolicy, InstanceTasks, Instances};
 use crate::sockets::{Policy, TcpOptions, Use};
 use crate::{AcceptRate, Error, Limits, ListenSource, Listener, ListenerBuilder, Opened, Service};
 use std::net::SocketAddr;
@@ -253,19 +253,17 @@ impl ServerBuilder {
             super::close(&listeners).await;
             return Err(error);
         }
-        let instances = Instances::new(self.service, self.limits, Arc::clone(&log), self.policy);
-        let connections = Connections::new(
-            self.limits,
-            self.peers,
-            instances,
-            permits,
-            counters,
-            log,
-            self.hooks,
-        );
+        let tasks = InstanceTasks::default();
+        let (service, limits, policy) = (self.service, self.limits, self.policy);
+        let instances = Instances::new(service, limits, Arc::clone(&log), policy, &tasks);
+        let instances = (instances, tasks);
+        let (peers, hooks) = (self.peers, self.hooks);
+        let connections = Connections::new(limits, peers, instances, permits, counters, log, hooks);
+        let handle = ServerHandle::new(Arc::new(connections), policy);
         let (ports, listeners) = listeners.into_iter().unzip();
         Ok(Server {
-            handle: ServerHandle::new(Arc::new(connections), self.policy),
+            _killed_on_drop: KillOnDrop(handle.clone()),
+            handle,
             listeners,
             ports,
             shutdown_after_idle: self.shutdown_after_idle,

@@ -128,7 +128,8 @@ async fn encrypt(
     server.handshake(peer, &accepted.slot, step).await
 }
 
-/// Has an instance handle a connection. The slot is held by the guest's task, which may be in the background.
+/// Has an instance handle a connection: one that others have, too, or one of its own. Then the slot is held by the
+/// guest's task, which may be in the background.
 async fn handle(
     instances: &Arc<Instances>,
     accepted: &Accepted,
@@ -141,6 +142,9 @@ async fn handle(
         slot,
         ..
     } = accepted;
+    if let Some(result) = instances.share(endpoint, (*number, *port)).await {
+        return result.map_err(|failure| End::of_failure(failure, endpoint));
+    }
     let guest = Arc::clone(instances).serve(
         Arc::clone(slot),
         slot.kept_permit(),

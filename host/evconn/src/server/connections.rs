@@ -17,7 +17,7 @@ use crate::ingress::Refused;
 use crate::limits::{Limits, counted_as};
 use crate::listener::{ConnectionCallback, Permit, PermitSource};
 use crate::log::LogBudget;
-use crate::service::Instances;
+use crate::service::{InstanceTasks, Instances};
 use std::any::Any;
 use std::convert::Infallible;
 use std::net::IpAddr;
@@ -39,6 +39,8 @@ pub(super) struct Connections {
     /// The instances that serve the next connection.
     instances: RwLock<Arc<Instances>>,
     tasks: TaskTracker,
+    /// Those of instances that have several connections.
+    pub instance_tasks: InstanceTasks,
     pub watch: Watch,
     pub counters: Arc<Counters>,
     pub log: Arc<LogBudget>,
@@ -51,7 +53,7 @@ impl Connections {
     pub fn new(
         limits: Limits,
         peers: PeerFilter,
-        instances: Instances,
+        (instances, instance_tasks): (Instances, InstanceTasks),
         permits: PermitSource,
         counters: Arc<Counters>,
         log: Arc<LogBudget>,
@@ -71,6 +73,7 @@ impl Connections {
             per_peer: PeerCounts::new(limits.peer_ipv6_prefix),
             instances: RwLock::new(Arc::new(instances)),
             tasks: TaskTracker::new(),
+            instance_tasks,
             watch: Watch::new(limits.idle_timeout),
             counters,
             log,
@@ -188,9 +191,16 @@ impl Connections {
         }
     }
 
-    /// Resets the open connections.
+    /// Resets the open connections, and ends the instances.
     pub fn kill(&self) {
         self.watch.kill();
+        self.instance_tasks.kill();
+    }
+
+    /// Waits until the instances have ended. Call this when no connection is open, and none will be.
+    pub async fn instances_ended(&self) {
+        self.instances().retire();
+        self.instance_tasks.ended().await;
     }
 
     /// Waits until no connection has been open for `time`.

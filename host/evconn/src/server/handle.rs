@@ -41,9 +41,10 @@ impl ServerHandle {
     pub fn reload(&self, service: &Service) -> Result<(), Error> {
         let limits = self.connections.limits();
         let log = Arc::clone(&self.connections.log);
+        let tasks = &self.connections.instance_tasks;
         self.policy.check(service.entry_point())?;
         service.check_capacity(self.policy.instances_for(self.connections.capacity()))?;
-        let instances = Instances::new(service.clone(), limits, log, self.policy);
+        let instances = Instances::new(service.clone(), limits, log, self.policy, tasks);
         self.connections.replace(instances);
         Ok(())
     }

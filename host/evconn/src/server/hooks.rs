@@ -36,7 +36,8 @@ pub struct ConnectionEnd {
     pub sent: u64,
     /// The time from its begin to its end: its socket is about to be closed.
     pub duration: Duration,
-    /// The CPU time of its guest, its handshake, and of the host for its sake.
+    /// The CPU time of its guest, its handshake, and of the host for its sake. The time of a guest that may have
+    /// several connections is not theirs.
     pub cpu_time: Duration,
     /// Why it has ended.
     pub cause: EndCause,
@@ -115,6 +116,9 @@ impl EndCause {
             Failure::TooManyHandles { .. } => Self::HandleLimit,
             Failure::Panicked(_) => Self::HostPanic,
             Failure::Trap { .. } => Self::Trap,
+            Failure::Instance { failure, .. } => Self::of_failure(failure),
+            // With the host.
+            Failure::InstanceGone => Self::Shutdown,
         }
     }
 }

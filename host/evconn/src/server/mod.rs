@@ -74,6 +74,7 @@ pub struct Server {
     /// For each listener the port of a program's socket whose connections it has, if one was named.
     ports: Vec<Option<u16>>,
     shutdown_after_idle: Option<Duration>,
+    _killed_on_drop: KillOnDrop,
 }
 
 impl Server {
@@ -112,7 +113,6 @@ impl Server {
 
     async fn live(self, shutdown: Shutdown) -> Result<Served, Error> {
         let connections = self.handle.connections();
-        let _killed_on_drop = KillOnDrop(&self.handle);
         for (listener, port) in self.listeners.iter().zip(&self.ports) {
             listener.set_connection_callback(Some(connections.callback(listener, *port)));
         }
@@ -140,6 +140,7 @@ impl Server {
         close(&self.listeners).await;
         connections.kill();
         connections.done().await;
+        connections.instances_ended().await;
         connections.log.report_rest();
         stderr::flush().await;
         outcome.map(|()| self.handle.served())
@@ -171,6 +172,7 @@ impl Server {
                 listener.closed().await;
             }
             self.handle.connections().done().await;
+            self.handle.connections().instances_ended().await;
         };
         match grace {
             Duration::MAX => done.await,
@@ -203,9 +205,10 @@ async fn close(listeners: &[Listener]) {
     }
 }
 
-struct KillOnDrop<'a>(&'a ServerHandle);
+/// Resets what is open when the server is dropped, even if it never ran: instances may.
+struct KillOnDrop(ServerHandle);
 
-impl Drop for KillOnDrop<'_> {
+impl Drop for KillOnDrop {
     fn drop(&mut self) {
         self.0.connections().kill();
     }

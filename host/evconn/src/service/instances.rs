@@ -2,7 +2,10 @@
 //! before.
 
 use super::backoff::{Attempt, Backoff};
+use super::console::Console;
 use super::instance::{Instance, KeptPermit, Outcome, Spent, Unmade};
+use super::shared::{InstanceTasks, SharedInstances};
+use super::state::ConnectionState;
 use super::{Failure, InstancePolicy, Origin, Service};
 use crate::limits::Limits;
 use crate::log::LogBudget;
@@ -21,9 +24,11 @@ pub(crate) struct Instances {
     limits: Limits,
     log: Arc<LogBudget>,
     policy: InstancePolicy,
+    /// Those that have several connections, if that is what the policy says.
+    shared: Option<Arc<SharedInstances>>,
     idle: Mutex<Idle>,
     /// Of a program that ends before it accepts.
-    backoff: Backoff,
+    backoff: Arc<Backoff>,
     /// Whether it was logged that instances are not reused.
     logged_spent: AtomicBool,
 }
@@ -44,20 +49,40 @@ impl Instances {
         limits: Limits,
         log: Arc<LogBudget>,
         policy: InstancePolicy,
+        tasks: &InstanceTasks,
     ) -> Self {
+        let are_shared = service.is_program() && policy.allows_another(1);
+        let shared = are_shared.then(|| {
+            let (service, log) = (service.clone(), Arc::clone(&log));
+            SharedInstances::new(service, limits, log, policy, tasks.clone())
+        });
         Self {
+            shared: shared.map(Arc::new),
             service,
             limits,
             log,
             policy,
             idle: Mutex::default(),
-            backoff: Backoff::default(),
+            backoff: Arc::default(),
             logged_spent: AtomicBool::new(false),
         }
     }
 
     pub fn service(&self) -> &Service {
         &self.service
+    }
+
+    /// Serves a connection, whose end is up to the caller, with an instance that others may have, too. Returns `None` if
+    /// each connection has one of its own.
+    pub async fn share(
+        &self,
+        endpoint: &Arc<Endpoint>,
+        (number, port): (u64, Option<u16>),
+    ) -> Option<Result<(), Failure>> {
+        let peer = Peer::of(endpoint);
+        let origin = Origin { number, peer, port };
+        let shared = self.shared.as_ref()?;
+        Some(shared.serve(endpoint, origin).await)
     }
 
     /// Serves a connection, whose end is up to the caller, with an instance. The connection's slot,
@@ -107,7 +132,7 @@ impl Instances {
     }
 
     /// Begins to start a program, unless it ends before it accepts.
-    fn begin_attempt(&self) -> Result<Option<Attempt<'_>>, Failure> {
+    fn begin_attempt(&self) -> Result<Option<Attempt>, Failure> {
         if !self.service.is_program() {
             return Ok(None);
         }
@@ -127,9 +152,8 @@ impl Instances {
                     None => continue,
                 }
             };
-            let meter = Arc::clone(meter);
-            let log = &self.log;
-            let made = Instance::new(&self.service, &self.limits, log, origin, meter, counted);
+            let state = self.state(origin, meter);
+            let made = Instance::new(&self.service, &self.limits, state, counted);
             match made.await {
                 Err(Unmade::Shortage(why)) if shortage.reached(&why) => {}
                 made => {
@@ -140,21 +164,27 @@ impl Instances {
         }
     }
 
+    fn state(&self, origin: Origin, meter: &Arc<Meter>) -> ConnectionState {
+        let inherits = self.service.grants.inherits_stderr();
+        let console = Arc::new(Console::new(origin, inherits, &self.log));
+        let meter = Arc::clone(meter);
+        ConnectionState::new(&self.service, &self.limits, console, NonZeroU32::MIN, meter)
+    }
+
     /// Logs, once, that instances are not reused although that was requested.
     fn log_spent(&self, spent: Spent) {
-        if spent == Spent::Failed || self.logged_spent.swap(true, Ordering::Relaxed) {
+        if matches!(spent, Spent::Failed | Spent::Program)
+            || self.logged_spent.swap(true, Ordering::Relaxed)
+        {
             return;
         }
         match spent {
-            // The connection's end reports this.
-            Spent::Failed => {}
+            // The connection's end reports this; a program has one connection.
+            Spent::Failed | Spent::Program => {}
             Spent::Exited => {
                 tracing::warn!(
                     "instances are not used again, since the service ends them (wasi:cli/exit)"
                 );
-            }
-            Spent::Program => {
-                tracing::warn!("instances are not used again, since the service is a program");
             }
             Spent::Handles(handles) => tracing::warn!(
                 handles,
@@ -163,8 +193,11 @@ impl Instances {
         }
     }
 
-    /// Drops the idle instances, and keeps none from now on.
+    /// Drops the idle instances, and keeps none from now on. Those that have connections end when these have.
     pub fn retire(&self) {
+        if let Some(shared) = &self.shared {
+            shared.retire();
+        }
         let kept = {
             let mut idle = self.idle();
             idle.retired = true;
@@ -220,16 +253,11 @@ impl Instances {
 }
 
 /// Counts that a program has ended before it has accepted its connection, so that it is not started for a while.
-fn count_failure(attempt: Option<Attempt<'_>>, result: Result<(), Failure>) -> Result<(), Failure> {
-    let Some(attempt) = attempt else {
-        return result;
-    };
-    let counted = attempt.failed(Instant::now());
-    Err(match result {
-        Ok(()) => Failure::of_program(0, counted),
-        Err(Failure::Exited(status)) => Failure::of_program(status, counted),
-        Err(failure) => failure,
-    })
+fn count_failure(attempt: Option<Attempt>, result: Result<(), Failure>) -> Result<(), Failure> {
+    match attempt {
+        None => result,
+        Some(attempt) => Err(Failure::before_accept(attempt, result, Instant::now())),
+    }
 }
 
 async fn end_idle_ones(instances: Weak<Instances>, timeout: Duration) {

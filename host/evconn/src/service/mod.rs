@@ -15,6 +15,7 @@ mod loading;
 mod policy;
 mod program;
 mod random;
+mod shared;
 mod state;
 
 use console::Origin;
@@ -26,6 +27,7 @@ pub(crate) use instances::Instances;
 pub use loading::ServiceBuilder;
 pub(crate) use loading::{UNNAMED, command, component, map_command, read};
 pub use policy::InstancePolicy;
+pub(crate) use shared::InstanceTasks;
 
 use crate::error::{LoadError, LoadProblem, one_line};
 use crate::interfaces::EntryPoint;

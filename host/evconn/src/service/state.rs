@@ -1,15 +1,15 @@
 //! What the store of an instance contains.
 
-use super::console::{Console, Origin, Output as ConsoleOutput};
+use super::console::{Console, Output as ConsoleOutput};
 use super::{Service, random};
 use crate::Grants;
 use crate::bindings::service::evconn::tcp::connection::Connection as WitConnection;
 use crate::files::{FilesView, Operations};
 use crate::limits::{Allowance, Limits};
-use crate::log::LogBudget;
 use crate::runtime::Meter;
 use crate::sockets::{Account, AccountLimits, Endpoint, Incoming, TcpCtx, TcpCtxView, TcpView, p2};
 use std::any::{Any, type_name};
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
@@ -21,6 +21,10 @@ const RESOURCES: usize = 8;
 /// The most names that an instance looks up at a time, unless they were granted one by one: of the 64 for all
 /// instances of a process, so that it takes many to keep others from theirs.
 const LOOK_UPS: usize = 4;
+
+/// How many descriptors an instance may have in any case, for each connection that it may have at a time: the connection,
+/// and one more.
+const GUARANTEED: usize = 2;
 
 /// What the store of an instance contains: the state of its sockets, streams and files, and that of the
 /// [embedder](crate::ServiceBuilder::state).
@@ -79,20 +83,20 @@ impl ConnectionState {
     pub(super) fn new(
         service: &Service,
         limits: &Limits,
-        log: &Arc<LogBudget>,
-        origin: Origin,
+        console: Arc<Console>,
+        concurrency: NonZeroU32,
         meter: Arc<Meter>,
     ) -> Self {
         let grants = &service.grants;
         let mut table = ResourceTable::with_capacity(RESOURCES);
         table.set_max_capacity(limits.max_handles);
-        let console = Arc::new(Console::new(origin, grants.inherits_stderr(), log));
         let account = Account::new(
             AccountLimits {
                 descriptors: limits.max_descriptors,
                 unsent: limits.max_unsent,
                 look_ups: LOOK_UPS,
                 shared: Some(service.host.descriptors().clone()),
+                guaranteed: GUARANTEED.saturating_mul(concurrency.get() as usize),
             },
             Some(console.clone()),
         );
