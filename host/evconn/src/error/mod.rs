@@ -63,15 +63,15 @@ pub enum Error {
         /// `HostBuilder::max_connections`.
         capacity: usize,
     },
-    /// More connections at a time were requested than there are pooled memories for.
+    /// More instances at a time were requested than there are pooled memories for.
     #[error(
-        "an instance of the service has {memories} memories, which allows {capacity} connections at a \
-         time, but {asked} were requested: lower max_connections"
+        "an instance of the service has {memories} memories, which allows {capacity} instances at a \
+         time, but {asked} were requested: lower max_connections, or max_instances if connections share them"
     )]
     TooManyMemories {
-        /// `Limits::max_connections`.
+        /// `Limits::max_connections`, or `InstancePolicy::max_instances`.
         asked: usize,
-        /// `Service::max_connections`.
+        /// `Service::max_instances`.
         capacity: usize,
         /// `Service::memories`.
         memories: usize,

@@ -97,7 +97,7 @@ pub struct Limits {
     /// A host reserves address space for one more memory than this for each connection, up to 20,000 in
     /// all. So 10,000 connections at a time can have one memory each, and one for the objects of a
     /// garbage-collected language. A service with more memories can serve fewer connections at a time:
-    /// see [`Service::max_connections`](crate::Service::max_connections).
+    /// see [`Service::max_instances`](crate::Service::max_instances).
     pub max_memories: usize,
     /// Maximum number of tables of a connection's instance. Defaults to 32.
     ///

@@ -3,7 +3,8 @@
 use super::connections::Connections;
 use super::counters::Counters;
 use super::end::{End, Others};
-use super::{KillOnDrop, PeerFilter, Server, ServerHandle};
+use super::hooks::Hooks;
+use super::{ConnectionEnd, ConnectionInfo, KillOnDrop, PeerFilter, Server, ServerHandle};
 use crate::listener::PermitSource;
 use crate::log::LogBudget;
 #[cfg(unix)]
@@ -32,6 +33,7 @@ pub struct ServerBuilder {
     accept_rate: Option<AcceptRate>,
     max_accepts_per_turn: Option<NonZeroU32>,
     shutdown_after_idle: Option<Duration>,
+    hooks: Hooks,
     #[cfg(unix)]
     member: Option<Member>,
 }
@@ -43,7 +45,7 @@ impl ServerBuilder {
             sources: Vec::new(),
             opened: Vec::new(),
             listeners: Vec::new(),
-            limits: Limits::default(),
+            limits: *service.host().limits(),
             peers: PeerFilter::default(),
             policy: InstancePolicy::default(),
             tcp: TcpOptions::default(),
@@ -51,6 +53,7 @@ impl ServerBuilder {
             accept_rate: None,
             max_accepts_per_turn: None,
             shutdown_after_idle: None,
+            hooks: Hooks::default(),
             #[cfg(unix)]
             member: None,
         }
@@ -91,7 +94,9 @@ impl ServerBuilder {
         self
     }
 
-    /// Sets the limits of each connection, and of all of them together. Defaults to [`Limits::default`].
+    /// Sets the limits of each connection, and of all of them together. Defaults to those of the host
+    /// ([`HostBuilder::limits`](crate::HostBuilder::limits)): say them there if the process has one server. Otherwise
+    /// begin with these: `Limits { timeout, ..*host.limits() }`.
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
         self
@@ -148,6 +153,45 @@ impl ServerBuilder {
         self
     }
 
+    /// Sets what is called when a connection begins: it was accepted, and nothing was read from it.
+    ///
+    /// `hook` is called on the worker thread that serves the connection, before that is served. The other connections
+    /// of the thread wait until it returns: it must not block, and should take microseconds. It may update counters,
+    /// send to a channel that is not full, or spawn a task. A panic in it is logged, and ends nothing.
+    ///
+    /// There is neither a begin nor an end for a peer that the [`PeerFilter`] refuses while it is being accepted:
+    /// these count in [`Served::refused`](crate::Served::refused) only.
+    pub fn on_begin(mut self, hook: impl Fn(&ConnectionInfo) + Send + Sync + 'static) -> Self {
+        self.hooks.on_begin = Some(Arc::new(hook));
+        self
+    }
+
+    /// Sets what is called when a connection has ended, with its figures. It is called once for each connection that
+    /// [has begun](Self::on_begin), and before [`Server::run`] returns, unless the future of that is dropped. The same
+    /// rules apply as for [`on_begin`](Self::on_begin).
+    ///
+    /// ```
+    /// # use evconn::{EndCause, Host, Server, Service, guests};
+    /// # fn main() -> Result<(), evconn::Error> {
+    /// # let host = Host::new()?;
+    /// # let service = Service::new(&host, guests::ECHO)?;
+    /// let builder = Server::builder(&service).on_end(|connection, end| {
+    ///     if end.cause != EndCause::Done {
+    ///         println!("{} of {}: {:?}", connection.number, connection.peer, end.cause);
+    ///     }
+    ///     println!("{} bytes in, {} out, {:?}", end.received, end.sent, end.cpu_time);
+    /// });
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn on_end(
+        mut self,
+        hook: impl Fn(&ConnectionInfo, &ConnectionEnd) + Send + Sync + 'static,
+    ) -> Self {
+        self.hooks.on_end = Some(Arc::new(hook));
+        self
+    }
+
     /// Makes the server part of a [`Quota`](crate::Quota), which several processes share. These limits are
     /// the quota's then, for all processes together: [`max_connections`](Limits::max_connections),
     /// [`max_connections_per_peer`](Limits::max_connections_per_peer),
@@ -192,7 +236,8 @@ impl ServerBuilder {
             max_connections: capacity,
             ..self.limits
         })?;
-        self.service.check_capacity(capacity)?;
+        self.service
+            .check_capacity(self.policy.instances_for(capacity))?;
         let log = Arc::new(match &permits {
             PermitSource::Local(_) => LogBudget::local(&self.limits),
             #[cfg(unix)]
@@ -212,7 +257,8 @@ impl ServerBuilder {
         let (service, limits, policy) = (self.service, self.limits, self.policy);
         let instances = Instances::new(service, limits, Arc::clone(&log), policy, &tasks);
         let instances = (instances, tasks);
-        let connections = Connections::new(limits, self.peers, instances, permits, counters, log);
+        let (peers, hooks) = (self.peers, self.hooks);
+        let connections = Connections::new(limits, peers, instances, permits, counters, log, hooks);
         let handle = ServerHandle::new(Arc::new(connections), policy);
         let (ports, listeners) = listeners.into_iter().unzip();
         Ok(Server {

@@ -8,8 +8,10 @@ use super::connection::{Accepted, serve};
 use super::counters::Counters;
 use super::end::End;
 use super::handshakes::Handshakes;
+use super::hooks::Hooks;
 use super::peers::{PeerCounts, PeerFilter};
 use super::watch::Watch;
+use crate::Listener;
 use crate::connection::{OnRelease, Parts};
 use crate::ingress::Refused;
 use crate::limits::{Limits, counted_as};
@@ -42,6 +44,7 @@ pub(super) struct Connections {
     pub watch: Watch,
     pub counters: Arc<Counters>,
     pub log: Arc<LogBudget>,
+    pub hooks: Hooks,
     /// Notified when the last open connection ends.
     none_open: Notify,
 }
@@ -54,6 +57,7 @@ impl Connections {
         permits: PermitSource,
         counters: Arc<Counters>,
         log: Arc<LogBudget>,
+        hooks: Hooks,
     ) -> Self {
         let handshakes = Handshakes::new(&limits, &permits);
         Self {
@@ -73,12 +77,19 @@ impl Connections {
             watch: Watch::new(limits.idle_timeout),
             counters,
             log,
+            hooks,
             none_open: Notify::new(),
         }
     }
 
-    /// Returns the callback that makes a worker serve a connection, which may be for a port of a program.
-    pub fn callback(self: &Arc<Self>, port: Option<u16>) -> ConnectionCallback {
+    /// Returns the callback that makes a worker serve a connection of a listener, which may be for a port of a
+    /// program.
+    pub fn callback(
+        self: &Arc<Self>,
+        listener: &Listener,
+        port: Option<u16>,
+    ) -> ConnectionCallback {
+        let name: Arc<str> = Arc::from(listener.name());
         let connections = Arc::clone(self);
         let permits = self.permits.clone();
         let shortage = self.instances().service().host().shortage().clone();
@@ -93,6 +104,7 @@ impl Connections {
                 number: connections.counters.begin(permit.as_ref()),
                 slot: Arc::new(Slot::new(&connections, permit, on_release)),
                 port,
+                listener: Arc::clone(&name),
                 endpoint,
             };
             let host = connections.instances().service().host().clone();
@@ -180,10 +192,9 @@ impl Connections {
         }
     }
 
-    /// Resets the open connections, and ends the instances.
+    /// Resets the open connections.
     pub fn kill(&self) {
         self.watch.kill();
-        self.instance_tasks.kill();
     }
 
     /// Waits until the instances have ended. Call this when no connection is open, and none will be.

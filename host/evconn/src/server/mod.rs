@@ -12,12 +12,14 @@ mod cuts;
 mod end;
 mod handle;
 mod handshakes;
+mod hooks;
 mod peers;
 mod serve;
 mod watch;
 
 pub use builder::ServerBuilder;
 pub use handle::ServerHandle;
+pub use hooks::{ConnectionEnd, ConnectionInfo, EndCause};
 pub use peers::PeerFilter;
 pub use serve::{serve, serve_all};
 
@@ -123,7 +125,7 @@ impl Server {
         let connections = self.handle.connections();
         connections.instances().begin_warming();
         for (listener, port) in self.listeners.iter().zip(&self.ports) {
-            listener.set_connection_callback(Some(connections.callback(*port)));
+            listener.set_connection_callback(Some(connections.callback(listener, *port)));
         }
         let Shutdown {
             begin,
@@ -149,6 +151,8 @@ impl Server {
         close(&self.listeners).await;
         connections.kill();
         connections.done().await;
+        // Only now: their connections were ended by the shutdown, not by theirs.
+        connections.instance_tasks.kill();
         connections.instances_ended().await;
         connections.log.report_rest();
         stderr::flush().await;
@@ -219,7 +223,9 @@ struct KillOnDrop(ServerHandle);
 
 impl Drop for KillOnDrop {
     fn drop(&mut self) {
-        self.0.connections().kill();
+        let connections = self.0.connections();
+        connections.kill();
+        connections.instance_tasks.kill();
     }
 }
 

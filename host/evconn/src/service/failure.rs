@@ -4,6 +4,7 @@ use super::backoff::{Attempt, Counted};
 use crate::GuestTrap;
 use crate::limits::Exceeded;
 use crate::trap::SourceLines;
+use std::any::Any;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use wasmtime::component::ResourceTableError;
@@ -57,6 +58,9 @@ pub(crate) enum Failure {
          with --max-handles (in the library, Limits::max_handles)"
     )]
     TooManyHandles { limit: usize, trap: GuestTrap },
+    /// A function of the host panicked, with this message: the embedder's, most likely.
+    #[error("the host panicked while it served it, which is a bug of the host: {0}")]
+    Panicked(String),
     /// The guest trapped, or could not be instantiated.
     #[error("{trap}{}", after(.refused))]
     Trap {
@@ -98,6 +102,13 @@ impl Failure {
         }
     }
 
+    /// Returns the failure of a connection for which the host has panicked.
+    pub fn of_panic(panic: &(dyn Any + Send)) -> Self {
+        let text = panic.downcast_ref::<&str>().copied();
+        let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+        Self::Panicked(escaped(text.unwrap_or("(no message)")))
+    }
+
     /// Returns whether the same was told before.
     pub fn is_known(&self) -> bool {
         match self {
@@ -127,7 +138,8 @@ impl Failure {
             | Self::NeverAccepted { .. }
             | Self::NotStarted(_)
             | Self::NoRoom
-            | Self::InstanceGone => None,
+            | Self::InstanceGone
+            | Self::Panicked(_) => None,
             Self::Instance { failure, .. } => failure.trap(),
             Self::CpuTimeout { trap, .. }
             | Self::TooManyHandles { trap, .. }

@@ -2,16 +2,16 @@
 //! before.
 
 use super::backoff::{Attempt, Backoff};
-use super::console::{Console, InstanceNumber};
+use super::console::Console;
 use super::instance::{Instance, KeptPermit, Outcome, Spent, Unmade};
-use super::population::{Alive, Population};
+use super::population::Population;
 use super::shared::{InstanceTasks, SharedInstances};
 use super::state::ConnectionState;
 use super::warm::WarmUp;
 use super::{Failure, InstancePolicy, Origin, Service};
 use crate::limits::Limits;
 use crate::log::LogBudget;
-use crate::runtime::{Ahead, Meter, Payer};
+use crate::runtime::{Meter, Payer};
 use crate::sockets::Endpoint;
 use crate::sockets::Peer;
 use std::collections::VecDeque;
@@ -23,15 +23,15 @@ use std::time::{Duration, Instant};
 /// The instances of a service.
 pub(crate) struct Instances {
     pub(super) service: Service,
-    limits: Limits,
-    log: Arc<LogBudget>,
+    pub(super) limits: Limits,
+    pub(super) log: Arc<LogBudget>,
     pub(super) policy: InstancePolicy,
     /// Those that have several connections, if that is what the policy says.
-    shared: Option<Arc<SharedInstances>>,
+    pub(super) shared: Option<Arc<SharedInstances>>,
     /// The others.
-    population: Arc<Population>,
+    pub(super) population: Arc<Population>,
     /// How many connections wait for one.
-    waiting: Arc<AtomicUsize>,
+    pub(super) waiting: Arc<AtomicUsize>,
     pub(super) warm_up: WarmUp,
     pub(super) tasks: InstanceTasks,
     idle: Mutex<Idle>,
@@ -42,15 +42,15 @@ pub(crate) struct Instances {
 }
 
 #[derive(Default)]
-struct Idle {
+pub(super) struct Idle {
     /// The idle instances, in the order in which they became idle.
-    instances: VecDeque<(Instant, Instance)>,
+    pub instances: VecDeque<(Instant, Instance)>,
     /// Those that were made ahead.
-    ready: Vec<Instance>,
+    pub ready: Vec<Instance>,
     /// Whether a task is running that ends those that have been idle for too long.
     has_janitor: bool,
     /// Whether the service was replaced: nothing is kept then.
-    retired: bool,
+    pub retired: bool,
 }
 
 impl Instances {
@@ -191,104 +191,6 @@ impl Instances {
         }
     }
 
-    /// Counts another instance. If there are as many as there may be, since some were made ahead, waits until that
-    /// changes, and returns `None`.
-    async fn add(&self) -> Option<Alive> {
-        let changed = self.population.changed();
-        if let Some(alive) = self.population.add(self.most()) {
-            return Some(alive);
-        }
-        let has_none = {
-            let idle = self.idle();
-            idle.ready.is_empty() && idle.instances.is_empty()
-        };
-        if has_none {
-            let _waiting = Waiting::new(&self.waiting);
-            changed.await;
-        }
-        None
-    }
-
-    /// Returns how many instances there may be. Without those that are made ahead, there are no more than connections.
-    fn most(&self) -> usize {
-        match (self.policy.warm, self.policy.max_instances) {
-            (0, _) | (_, None) => usize::MAX,
-            (_, Some(most)) => most.get(),
-        }
-    }
-
-    /// Waits until another instance is to be made ahead. Returns whether there will be any.
-    pub(super) async fn one_is_missing(&self) -> bool {
-        if let Some(shared) = &self.shared {
-            return shared.one_is_missing().await;
-        }
-        loop {
-            let changed = self.population.changed();
-            {
-                let idle = self.idle();
-                if idle.retired {
-                    return false;
-                }
-                if idle.ready.len() < self.policy.warm && self.population.is_below(self.most()) {
-                    return true;
-                }
-            }
-            changed.await;
-        }
-    }
-
-    /// Makes an instance ahead.
-    ///
-    /// # Errors
-    /// If it fails at its start, or the process is short of memory for it.
-    pub(super) async fn make_ahead(&self) -> Result<(), Failure> {
-        if let Some(shared) = &self.shared {
-            return shared.make_ahead().await;
-        }
-        let host = &self.service.host;
-        let counted = host.shortage().count();
-        let alive = self.population.add(self.most());
-        let (Some(counted), Some(alive)) = (counted, alive) else {
-            return Err(Failure::NoRoom);
-        };
-        let meter = Arc::new(Meter::new(self.limits.cpu_timeout));
-        let _ticking = host.ticking();
-        let (service, limits, state) =
-            (self.service.clone(), self.limits, self.unused_state(&meter));
-        let make = async move { Instance::new(&service, &limits, state, counted).await };
-        let waiting = Arc::clone(&self.waiting);
-        let is_over = move || waiting.load(Ordering::Relaxed) > 0;
-        let background = host.background();
-        let made = match background.run_ahead(Box::pin(make), &meter, is_over).await {
-            Ahead::Done(made) => made,
-            Ahead::Left(make) => background.run(make, &meter).await,
-        };
-        let mut instance =
-            made.map_err(|unmade| Failure::from(unmade).within(&self.service.lines))?;
-        host.shortage().made();
-        instance.alive = Some(alive);
-        self.keep_ready(instance);
-        Ok(())
-    }
-
-    /// Keeps an instance for the next connection that finds no idle one.
-    fn keep_ready(&self, instance: Instance) {
-        let mut idle = self.idle();
-        if !idle.retired {
-            idle.ready.push(instance);
-        }
-        drop(idle);
-        self.population.tell();
-    }
-
-    fn unused_state(&self, meter: &Arc<Meter>) -> ConnectionState {
-        let inherits = self.service.grants.inherits_stderr();
-        let number = InstanceNumber::next();
-        let console = Arc::new(Console::of_instance(number, inherits, &self.log));
-        let meter = Arc::clone(meter);
-        ConnectionState::new(&self.service, &self.limits, console, NonZeroU32::MIN, meter)
-    }
-
     fn state(&self, origin: Origin, meter: &Arc<Meter>) -> ConnectionState {
         let inherits = self.service.grants.inherits_stderr();
         let console = Arc::new(Console::new(origin, inherits, &self.log));
@@ -334,7 +236,7 @@ impl Instances {
         self.population.tell();
     }
 
-    fn idle(&self) -> MutexGuard<'_, Idle> {
+    pub(super) fn idle(&self) -> MutexGuard<'_, Idle> {
         // Nothing in there panics halfway.
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -387,22 +289,6 @@ impl Instances {
         idle.has_janitor = next.is_some();
         drop(idle);
         next
-    }
-}
-
-/// A connection that waits for an instance.
-struct Waiting<'a>(&'a AtomicUsize);
-
-impl<'a> Waiting<'a> {
-    fn new(count: &'a AtomicUsize) -> Self {
-        count.fetch_add(1, Ordering::Relaxed);
-        Self(count)
-    }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

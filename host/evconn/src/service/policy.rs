@@ -83,6 +83,12 @@ impl InstancePolicy {
         Some(instances.get().saturating_mul(each))
     }
 
+    /// Returns how many instances there are at most for so many connections.
+    pub(crate) fn instances_for(&self, connections: usize) -> usize {
+        let most = self.max_instances.map_or(usize::MAX, NonZeroUsize::get);
+        connections.min(most)
+    }
+
     /// Returns how many connections an instance may have at a time: no more than in all.
     pub(crate) fn connections_each(&self) -> u32 {
         let reuse = self.reuse.unwrap_or(NonZeroU32::MAX);

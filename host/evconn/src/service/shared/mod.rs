@@ -20,8 +20,11 @@ use crate::limits::Limits;
 use crate::log::LogBudget;
 use crate::runtime::{Ahead, Meter, Payer, Run, Ticking};
 use crate::sockets::Endpoint;
+use futures_util::FutureExt;
 use roster::{Choice, Roster};
 use running::{Ended, Given, Running};
+use std::any::Any;
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 use tokio::sync::Notify;
@@ -166,8 +169,9 @@ impl SharedInstances {
         };
         let host = self.service.host.clone();
         let meter = Arc::clone(&running.meter);
+        // A function of the host may panic, as for an instance of one connection.
         let guest = life::live(Arc::clone(self), Arc::clone(&running), key, attempt);
-        let mut guest: Run<_> = Box::pin(guest);
+        let mut guest: Run<_> = Box::pin(AssertUnwindSafe(guest).catch_unwind());
         let background = Arc::clone(host.background());
         let task = async move {
             let mut announced = announced;
@@ -175,13 +179,10 @@ impl SharedInstances {
                 let is_over = move || running.is_started();
                 guest = match background.run_ahead(guest, &meter, is_over).await {
                     Ahead::Left(guest) => guest,
-                    Ahead::Done(ended) => {
-                        announced.ended = Some(ended);
-                        return;
-                    }
+                    Ahead::Done(ended) => return announced.set(ended),
                 };
             }
-            announced.ended = Some(background.run(guest, &meter).await);
+            announced.set(background.run(guest, &meter).await);
             background.note_end(&meter);
         };
         host.workers().spawn(self.tasks.track(task));
@@ -282,6 +283,7 @@ impl Lease {
             _ if self.given.endpoint.was_closed_by_guest() => Some(Ok(())),
             // One that never accepts fails for all who wait for it.
             Some(_) if is_left && ended.has_accepted => None,
+            Some(failure) if is_left && matches!(**failure, Failure::NoRoom) => None,
             None if is_left => None,
             Some(failure) => Some(Err(Failure::Instance {
                 failure: Arc::clone(failure),
@@ -323,12 +325,20 @@ struct Announced {
     ended: Option<life::Outcome>,
 }
 
+impl Announced {
+    fn set(&mut self, ended: std::thread::Result<life::Outcome>) {
+        let panicked = |panic: Box<dyn Any + Send>| Err(Failure::of_panic(&*panic));
+        self.ended = Some(ended.unwrap_or_else(panicked));
+    }
+}
+
 impl Drop for Announced {
     fn drop(&mut self) {
         let connections = self.instances.roster().remove(self.key);
         let outcome = self.ended.take().unwrap_or(Err(Failure::InstanceGone));
         let has_accepted = self.running.incoming.accepted() > 0;
-        if let (Err(failure), 0) = (&outcome, connections) {
+        let is_gone = matches!(outcome, Err(Failure::InstanceGone));
+        if let (Err(failure), 0, false) = (&outcome, connections, is_gone) {
             tracing::info!(instance = %self.running.number, "an instance without connections has failed: {failure}");
         }
         self.running.end(Ended {
