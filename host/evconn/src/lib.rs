@@ -106,7 +106,7 @@ pub use listener::{
 pub use networks::InvalidNetwork;
 #[cfg(unix)]
 pub use quota::{Member, Quota};
-pub use runtime::{CodeCache, CpuShare, Host, HostBuilder};
+pub use runtime::{CodeCache, CpuShare, Host, HostBuilder, reserve_descriptors};
 pub use served::Served;
 pub use server::{PeerFilter, Server, ServerBuilder, ServerHandle, serve, serve_all};
 pub use service::{
