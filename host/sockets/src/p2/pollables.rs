@@ -90,6 +90,19 @@ pub async fn poll(
     table: &mut ResourceTable,
     pollables: Vec<Resource<DynPollable>>,
 ) -> wasmtime::Result<Vec<u32>> {
+    check(table, &pollables)?;
+    // However often it asks, other tasks get their time slice; but within one look all are asked.
+    coop::consume_budget().await;
+    let mut list = PollList::of(table, pollables)?;
+    let ready = coop::unconstrained(list.poll(table)).await;
+    for pollable in list.lent {
+        table.drop(pollable)?;
+    }
+    ready
+}
+
+/// Checks that a list is neither empty nor longer than the table may be.
+fn check(table: &ResourceTable, pollables: &[Resource<DynPollable>]) -> wasmtime::Result<()> {
     if pollables.is_empty() {
         wasmtime::bail!(
             "empty poll list: poll takes one pollable at least, and a program that has nothing to wait for does \
@@ -103,14 +116,7 @@ pub async fn poll(
             pollables.len()
         );
     }
-    // However often it asks, other tasks get their time slice; but within one look all are asked.
-    coop::consume_budget().await;
-    let mut list = PollList::of(table, pollables)?;
-    let ready = coop::unconstrained(list.poll(table)).await;
-    for pollable in list.lent {
-        table.drop(pollable)?;
-    }
-    ready
+    Ok(())
 }
 
 /// The pollables of a list, with their places in it.
