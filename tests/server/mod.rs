@@ -3,6 +3,8 @@
 
 mod gone;
 mod handshakes;
+mod hooks;
+mod imports;
 mod life;
 mod limits;
 mod peers;

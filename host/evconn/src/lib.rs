@@ -108,11 +108,17 @@ pub use networks::InvalidNetwork;
 pub use quota::{Member, Quota};
 pub use runtime::{CodeCache, CpuShare, Host, HostBuilder, reserve_descriptors};
 pub use served::Served;
-pub use server::{PeerFilter, Server, ServerBuilder, ServerHandle, serve, serve_all};
+pub use server::{
+    ConnectionEnd, ConnectionInfo, EndCause, PeerFilter, Server, ServerBuilder, ServerHandle,
+    serve, serve_all,
+};
 pub use service::{
-    DirAccess, GrantError, Grants, GrantsBuilder, InvalidListenGrant, ListenGrant, Reuse, Service,
+    ConnectionState as InstanceState, DirAccess, GrantError, Grants, GrantsBuilder, InstancePolicy,
+    InvalidListenGrant, ListenGrant, Service, ServiceBuilder,
 };
 pub use shutdown::Shutdown;
-pub use sockets::PeerCredentials;
+pub use sockets::{Peer, PeerCredentials};
 pub use stderr::Stderr;
 pub use trap::GuestTrap;
+/// The version of wasmtime that evconn uses, for [`ServiceBuilder::link`].
+pub use wasmtime;

@@ -19,6 +19,7 @@ mod workers;
 
 pub use background::CpuShare;
 pub use cache::CodeCache;
+pub(crate) use clock::Ticking;
 pub use descriptors::reserve_descriptors;
 pub use host::{Host, HostBuilder};
 pub(crate) use mapping::map;

@@ -5,8 +5,10 @@ use super::cuts::Cuts;
 use super::end::End;
 use super::peers::PeerConnection;
 use crate::runtime::Meter;
-use crate::service::Instances;
+use crate::service::{Failure, Instances};
 use crate::sockets::{Endpoint, Peer};
+use futures_util::FutureExt;
+use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::Arc;
 
@@ -16,6 +18,8 @@ pub(super) struct Accepted {
     pub number: u64,
     /// The port of a program's socket that it is for, if its listen source names one.
     pub port: Option<u16>,
+    /// The name of its listener.
+    pub listener: Arc<str>,
     pub endpoint: Arc<Endpoint>,
     pub slot: Arc<Slot>,
 }
@@ -24,12 +28,14 @@ pub(super) struct Accepted {
 pub(super) async fn serve(server: Arc<Connections>, accepted: Accepted) {
     let Accepted {
         number,
+        listener,
         endpoint,
         slot,
         ..
     } = &accepted;
     tracing::debug!(number, peer = %Peer::of(endpoint), "connection accepted");
     let meter = Arc::new(Meter::new(server.limits().cpu_timeout));
+    let hooked = server.hooks.begin(*number, endpoint, listener, &meter);
     let end = {
         let limits = server.limits();
         let instances = server.instances();
@@ -69,6 +75,9 @@ pub(super) async fn serve(server: Arc<Connections>, accepted: Accepted) {
         }
     };
     record(&server, &accepted, &end, &meter).await;
+    if let Some(hooked) = hooked {
+        hooked.end(&end);
+    }
     // In this order: the next connection is accepted after this one is closed.
     drop(accepted.endpoint);
     drop(accepted.slot);
@@ -120,7 +129,8 @@ async fn encrypt(
     server.handshake(peer, &accepted.slot, step).await
 }
 
-/// Has an instance handle a connection. The slot is held by the guest's task, which may be in the background.
+/// Has an instance handle a connection: one that others have, too, or one of its own. Then the slot is held by the
+/// guest's task, which may be in the background.
 async fn handle(
     instances: &Arc<Instances>,
     accepted: &Accepted,
@@ -131,7 +141,11 @@ async fn handle(
         port,
         endpoint,
         slot,
+        ..
     } = accepted;
+    if let Some(result) = instances.share(endpoint, (*number, *port)).await {
+        return result.map_err(|failure| End::of_failure(failure, endpoint));
+    }
     let guest = Arc::clone(instances).serve(
         Arc::clone(slot),
         slot.kept_permit(),
@@ -139,9 +153,13 @@ async fn handle(
         (*number, *port),
         Arc::clone(meter),
     );
+    // A function of the host may panic: an embedder's, for example. What it has left halfway is the instance's, which
+    // is gone then.
+    let guest = AssertUnwindSafe(guest).catch_unwind();
     let background = instances.service().host().background();
     let handled = background.run(Box::pin(guest), meter).await;
     background.note_end(meter);
+    let handled = handled.unwrap_or_else(|panic| Err(Failure::of_panic(&*panic)));
     handled.map_err(|failure| End::of_failure(failure, endpoint))
 }
 

@@ -12,12 +12,14 @@ mod cuts;
 mod end;
 mod handle;
 mod handshakes;
+mod hooks;
 mod peers;
 mod serve;
 mod watch;
 
 pub use builder::ServerBuilder;
 pub use handle::ServerHandle;
+pub use hooks::{ConnectionEnd, ConnectionInfo, EndCause};
 pub use peers::PeerFilter;
 pub use serve::{serve, serve_all};
 
@@ -72,6 +74,7 @@ pub struct Server {
     /// For each listener the port of a program's socket whose connections it has, if one was named.
     ports: Vec<Option<u16>>,
     shutdown_after_idle: Option<Duration>,
+    _killed_on_drop: KillOnDrop,
 }
 
 impl Server {
@@ -110,9 +113,8 @@ impl Server {
 
     async fn live(self, shutdown: Shutdown) -> Result<Served, Error> {
         let connections = self.handle.connections();
-        let _killed_on_drop = KillOnDrop(&self.handle);
         for (listener, port) in self.listeners.iter().zip(&self.ports) {
-            listener.set_connection_callback(Some(connections.callback(*port)));
+            listener.set_connection_callback(Some(connections.callback(listener, *port)));
         }
         let Shutdown {
             begin,
@@ -138,6 +140,7 @@ impl Server {
         close(&self.listeners).await;
         connections.kill();
         connections.done().await;
+        connections.instances_ended().await;
         connections.log.report_rest();
         stderr::flush().await;
         outcome.map(|()| self.handle.served())
@@ -169,6 +172,7 @@ impl Server {
                 listener.closed().await;
             }
             self.handle.connections().done().await;
+            self.handle.connections().instances_ended().await;
         };
         match grace {
             Duration::MAX => done.await,
@@ -201,9 +205,10 @@ async fn close(listeners: &[Listener]) {
     }
 }
 
-struct KillOnDrop<'a>(&'a ServerHandle);
+/// Resets what is open when the server is dropped, even if it never ran: instances may.
+struct KillOnDrop(ServerHandle);
 
-impl Drop for KillOnDrop<'_> {
+impl Drop for KillOnDrop {
     fn drop(&mut self) {
         self.0.connections().kill();
     }

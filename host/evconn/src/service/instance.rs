@@ -9,12 +9,12 @@ use super::program;
 use super::state::ConnectionState;
 use crate::GuestTrap;
 use crate::limits::Limits;
-use crate::log::LogBudget;
 use crate::runtime::{Counted, Meter, Tick, is_shortage};
 use crate::sockets::Endpoint;
 use futures_util::future::Either;
 use std::any::Any;
 use std::sync::Arc;
+use std::task::Context;
 use wasmtime::{Store, UpdateDeadline};
 use wasmtime_wasi::I32Exit;
 
@@ -49,12 +49,9 @@ impl Instance {
     pub async fn new(
         service: &Service,
         limits: &Limits,
-        log: &Arc<LogBudget>,
-        origin: Origin,
-        meter: Arc<Meter>,
+        state: ConnectionState,
         counted: Counted,
     ) -> Result<Self, Unmade> {
-        let state = ConnectionState::new(service, limits, log, origin, meter);
         let mut store = Store::new(service.host.services(), state);
         store.limiter(|state| &mut state.allowance);
         store.set_hostcall_fuel(MOST_PASSED);
@@ -87,7 +84,7 @@ impl Instance {
         origin: Origin,
         meter: Arc<Meter>,
         permit: Option<KeptPermit>,
-        attempt: Option<&Attempt<'_>>,
+        attempt: Option<&Attempt>,
     ) -> wasmtime::Result<impl Future<Output = wasmtime::Result<Result<(), String>>>> {
         self.served += 1;
         let state = self.store.data_mut();
@@ -112,11 +109,47 @@ impl Instance {
                     Some(port) => incoming.push_for(port, Arc::clone(endpoint)),
                     None => incoming.push(Arc::clone(endpoint)),
                 }
-                let run = program::run(&mut self.store, program, incoming, attempt);
+                let mut has_accepted = false;
+                let is_over = move |_: &mut Context<'_>, is_pending| {
+                    if !has_accepted && incoming.accepted() > 0 {
+                        has_accepted = true;
+                        note_accepted(attempt);
+                    }
+                    is_pending && incoming.is_done()
+                };
+                let run = program::run(&mut self.store, program, is_over);
                 // Boxed, so that a handler's future is no larger.
                 Either::Right(Box::pin(run))
             }
         })
+    }
+
+    /// Runs a program that gets its connections from others, until it ends or `is_over` says so: see [`program::run`].
+    pub async fn run(
+        &mut self,
+        is_over: impl FnMut(&mut Context<'_>, bool) -> bool,
+    ) -> wasmtime::Result<Result<(), String>> {
+        match &self.exports {
+            Instantiated::Run(program, _) => program::run(&mut self.store, program, is_over).await,
+            Instantiated::Handler(_) => wasmtime::bail!("a handler is called for each connection"),
+        }
+    }
+
+    /// Ends the instance of a program that [has run](Self::run).
+    pub fn end_of_program(
+        mut self,
+        result: wasmtime::Result<Result<(), String>>,
+        limits: &Limits,
+    ) -> Result<(), Failure> {
+        self.store.data().console.end();
+        let result = match result {
+            Ok(result) => result.map_err(Failure::Handler),
+            Err(error) => self.end_of_instance(error, limits).0,
+        };
+        if result.is_ok() {
+            self.settle();
+        }
+        result
     }
 
     /// Ends the connection. Takes away whatever the guest has not dropped of it.
@@ -178,6 +211,13 @@ impl Instance {
                 (Err(failure), Some(Spent::Failed))
             }
         }
+    }
+}
+
+/// Notes that a program has accepted its connection.
+pub(super) fn note_accepted(attempt: Option<&Attempt>) {
+    if attempt.is_some_and(Attempt::accepted) {
+        tracing::info!("the program accepts connections again");
     }
 }
 

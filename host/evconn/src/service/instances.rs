@@ -2,8 +2,11 @@
 //! before.
 
 use super::backoff::{Attempt, Backoff};
+use super::console::Console;
 use super::instance::{Instance, KeptPermit, Outcome, Spent, Unmade};
-use super::{Failure, Origin, Service};
+use super::shared::{InstanceTasks, SharedInstances};
+use super::state::ConnectionState;
+use super::{Failure, InstancePolicy, Origin, Service};
 use crate::limits::Limits;
 use crate::log::LogBudget;
 use crate::runtime::Meter;
@@ -15,47 +18,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-/// How many connections an instance serves.
-///
-/// An instance that is reused serves its next connection faster, but the content of its memory passes
-/// from one peer to the next. When its handler returns, whatever it has not dropped of its connection is
-/// taken away. An instance that trapped or exited is never reused, nor is one that then has more handles
-/// than half of [`Limits::max_handles`](crate::Limits::max_handles).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Reuse {
-    /// How many connections an instance serves, one after the other. With 1, each connection gets a fresh
-    /// instance.
-    pub connections: NonZeroU32,
-    /// How long an idle instance is kept.
-    pub idle_timeout: Duration,
-}
-
-impl Reuse {
-    /// The default time for which an idle instance is kept: 10 seconds.
-    pub const DEFAULT_IDLE_TIMEOUT: Duration = Duration::from_secs(10);
-
-    /// A fresh instance for each connection.
-    pub const NEVER: Self = Self {
-        connections: NonZeroU32::MIN,
-        idle_timeout: Self::DEFAULT_IDLE_TIMEOUT,
-    };
-}
-
-impl Default for Reuse {
-    fn default() -> Self {
-        Self::NEVER
-    }
-}
-
 /// The instances of a service.
 pub(crate) struct Instances {
     service: Service,
     limits: Limits,
     log: Arc<LogBudget>,
-    reuse: Reuse,
+    policy: InstancePolicy,
+    /// Those that have several connections, if that is what the policy says.
+    shared: Option<Arc<SharedInstances>>,
     idle: Mutex<Idle>,
     /// Of a program that ends before it accepts.
-    backoff: Backoff,
+    backoff: Arc<Backoff>,
     /// Whether it was logged that instances are not reused.
     logged_spent: AtomicBool,
 }
@@ -71,20 +44,45 @@ struct Idle {
 }
 
 impl Instances {
-    pub fn new(service: Service, limits: Limits, log: Arc<LogBudget>, reuse: Reuse) -> Self {
+    pub fn new(
+        service: Service,
+        limits: Limits,
+        log: Arc<LogBudget>,
+        policy: InstancePolicy,
+        tasks: &InstanceTasks,
+    ) -> Self {
+        let are_shared = service.is_program() && policy.allows_another(1);
+        let shared = are_shared.then(|| {
+            let (service, log) = (service.clone(), Arc::clone(&log));
+            SharedInstances::new(service, limits, log, policy, tasks.clone())
+        });
         Self {
+            shared: shared.map(Arc::new),
             service,
             limits,
             log,
-            reuse,
+            policy,
             idle: Mutex::default(),
-            backoff: Backoff::default(),
+            backoff: Arc::default(),
             logged_spent: AtomicBool::new(false),
         }
     }
 
     pub fn service(&self) -> &Service {
         &self.service
+    }
+
+    /// Serves a connection, whose end is up to the caller, with an instance that others may have, too. Returns `None` if
+    /// each connection has one of its own.
+    pub async fn share(
+        &self,
+        endpoint: &Arc<Endpoint>,
+        (number, port): (u64, Option<u16>),
+    ) -> Option<Result<(), Failure>> {
+        let peer = Peer::of(endpoint);
+        let origin = Origin { number, peer, port };
+        let shared = self.shared.as_ref()?;
+        Some(shared.serve(endpoint, origin).await)
     }
 
     /// Serves a connection, whose end is up to the caller, with an instance. The connection's slot,
@@ -124,7 +122,7 @@ impl Instances {
             return count_failure(attempt, result);
         }
         drop(attempt);
-        if instance.served < self.reuse.connections.get() {
+        if self.policy.allows_another(instance.served) {
             match spent {
                 None => self.keep(instance),
                 Some(spent) => self.log_spent(spent),
@@ -134,7 +132,7 @@ impl Instances {
     }
 
     /// Begins to start a program, unless it ends before it accepts.
-    fn begin_attempt(&self) -> Result<Option<Attempt<'_>>, Failure> {
+    fn begin_attempt(&self) -> Result<Option<Attempt>, Failure> {
         if !self.service.is_program() {
             return Ok(None);
         }
@@ -154,9 +152,8 @@ impl Instances {
                     None => continue,
                 }
             };
-            let meter = Arc::clone(meter);
-            let log = &self.log;
-            let made = Instance::new(&self.service, &self.limits, log, origin, meter, counted);
+            let state = self.state(origin, meter);
+            let made = Instance::new(&self.service, &self.limits, state, counted);
             match made.await {
                 Err(Unmade::Shortage(why)) if shortage.reached(&why) => {}
                 made => {
@@ -167,21 +164,27 @@ impl Instances {
         }
     }
 
+    fn state(&self, origin: Origin, meter: &Arc<Meter>) -> ConnectionState {
+        let inherits = self.service.grants.inherits_stderr();
+        let console = Arc::new(Console::new(origin, inherits, &self.log));
+        let meter = Arc::clone(meter);
+        ConnectionState::new(&self.service, &self.limits, console, NonZeroU32::MIN, meter)
+    }
+
     /// Logs, once, that instances are not reused although that was requested.
     fn log_spent(&self, spent: Spent) {
-        if spent == Spent::Failed || self.logged_spent.swap(true, Ordering::Relaxed) {
+        if matches!(spent, Spent::Failed | Spent::Program)
+            || self.logged_spent.swap(true, Ordering::Relaxed)
+        {
             return;
         }
         match spent {
-            // The connection's end reports this.
-            Spent::Failed => {}
+            // The connection's end reports this; a program has one connection.
+            Spent::Failed | Spent::Program => {}
             Spent::Exited => {
                 tracing::warn!(
                     "instances are not used again, since the service ends them (wasi:cli/exit)"
                 );
-            }
-            Spent::Program => {
-                tracing::warn!("instances are not used again, since the service is a program");
             }
             Spent::Handles(handles) => tracing::warn!(
                 handles,
@@ -190,8 +193,11 @@ impl Instances {
         }
     }
 
-    /// Drops the idle instances, and keeps none from now on.
+    /// Drops the idle instances, and keeps none from now on. Those that have connections end when these have.
     pub fn retire(&self) {
+        if let Some(shared) = &self.shared {
+            shared.retire();
+        }
         let kept = {
             let mut idle = self.idle();
             idle.retired = true;
@@ -208,14 +214,11 @@ impl Instances {
     /// Takes the instance that was used last: its memory is most likely cached, and the others may not be
     /// needed.
     fn take_idle(&self) -> Option<Instance> {
-        match self.reuse.connections.get() {
-            1 => None,
-            _ => self
-                .idle()
-                .instances
-                .pop_back()
-                .map(|(_, instance)| instance),
+        if self.policy.reuse == Some(NonZeroU32::MIN) {
+            return None;
         }
+        let taken = self.idle().instances.pop_back();
+        taken.map(|(_, instance)| instance)
     }
 
     fn keep(self: Arc<Self>, mut instance: Instance) {
@@ -229,7 +232,7 @@ impl Instances {
         if !std::mem::replace(&mut idle.has_janitor, true) {
             tokio::spawn(end_idle_ones(
                 Arc::downgrade(&self),
-                self.reuse.idle_timeout,
+                self.policy.idle_timeout,
             ));
         }
     }
@@ -250,16 +253,11 @@ impl Instances {
 }
 
 /// Counts that a program has ended before it has accepted its connection, so that it is not started for a while.
-fn count_failure(attempt: Option<Attempt<'_>>, result: Result<(), Failure>) -> Result<(), Failure> {
-    let Some(attempt) = attempt else {
-        return result;
-    };
-    let counted = attempt.failed(Instant::now());
-    Err(match result {
-        Ok(()) => Failure::of_program(0, counted),
-        Err(Failure::Exited(status)) => Failure::of_program(status, counted),
-        Err(failure) => failure,
-    })
+fn count_failure(attempt: Option<Attempt>, result: Result<(), Failure>) -> Result<(), Failure> {
+    match attempt {
+        None => result,
+        Some(attempt) => Err(Failure::before_accept(attempt, result, Instant::now())),
+    }
 }
 
 async fn end_idle_ones(instances: Weak<Instances>, timeout: Duration) {
