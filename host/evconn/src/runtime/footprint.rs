@@ -22,7 +22,7 @@ const FIRST: usize = 16;
 const FACTOR: usize = 4;
 
 /// One part in so many of what is limited is left for what else the process maps.
-const LEFT: u64 = 64;
+const LEFT: u64 = 32;
 
 /// What is limited. `None` is not, or nobody knows.
 struct Process {
@@ -182,7 +182,7 @@ mod tests {
         let maximum = process
             .add(sample(64, 2_000 + 48 * 10))
             .expect("it is limited");
-        assert_eq!(maximum.instances, 64 + (65_530 - 1_023 - 2_480) / 10);
+        assert_eq!(maximum.instances, 64 + (65_530 - 2_047 - 2_480) / 10);
         assert!(
             maximum.reason.contains("10 memory mappings, of 65530"),
             "{maximum:?}"
@@ -201,7 +201,7 @@ mod tests {
         let mut process = nothing();
         process.add(with(16, 16 << 20));
         let maximum = process.add(with(64, 64 << 20)).expect("it is limited");
-        assert_eq!(maximum.instances, 1_024 - 16);
+        assert_eq!(maximum.instances, 1_024 - 32);
         assert!(
             maximum
                 .reason
