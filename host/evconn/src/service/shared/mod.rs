@@ -153,7 +153,7 @@ impl SharedInstances {
         };
         let host = self.service.host.clone();
         let meter = Arc::clone(&running.meter);
-        // A function of the host may panic, as for an instance of one connection.
+        // What makes the state of an instance may panic, for example.
         let guest = AssertUnwindSafe(life::live(Arc::clone(self), running, key, attempt));
         let guest = Box::pin(guest.catch_unwind());
         let background = Arc::clone(host.background());
