@@ -7,6 +7,7 @@ mod echo;
 mod ends;
 mod entry_point;
 mod operation;
+mod shared;
 
 use crate::support::DEADLINE;
 use crate::support::process::Evconn;

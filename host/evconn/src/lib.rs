@@ -9,6 +9,7 @@
 //! | you have | you call |
 //! | --- | --- |
 //! | a component that exports `evconn:tcp/handler`, or a program that listens by itself (a [`Service`]) | [`Service::from_file`], [`Server::builder`] or [`serve`] |
+//! | a component that imports interfaces which you implement | [`Service::builder`] |
 //! | closures or async functions | [`Listener::bind`], [`Listener::set_callback`], [`Listener::set_async_callback`] |
 //! | a program, to have all of its connections in one instance (a [`Program`]) | [`Program::from_file`], [`Program::run`] |
 //! | a component that imports `evconn:tcp/listener`, to be run elsewhere | [`Composer::compose_file`] |

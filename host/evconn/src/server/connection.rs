@@ -153,8 +153,7 @@ async fn handle(
         (*number, *port),
         Arc::clone(meter),
     );
-    // A function of the host may panic: an embedder's, for example. What it has left halfway is the instance's, which
-    // is gone then.
+    // What makes the state of an instance may panic, for example.
     let guest = AssertUnwindSafe(guest).catch_unwind();
     let background = instances.service().host().background();
     let handled = background.run(Box::pin(guest), meter).await;

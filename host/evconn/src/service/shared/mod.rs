@@ -153,7 +153,7 @@ impl SharedInstances {
         };
         let host = self.service.host.clone();
         let meter = Arc::clone(&running.meter);
-        // A function of the host may panic, as for an instance of one connection.
+        // What makes the state of an instance may panic, for example.
         let guest = AssertUnwindSafe(life::live(Arc::clone(self), running, key, attempt));
         let guest = Box::pin(guest.catch_unwind());
         let background = Arc::clone(host.background());
@@ -297,7 +297,8 @@ impl Drop for Announced {
         let connections = self.instances.roster().remove(self.key);
         let outcome = self.ended.take().unwrap_or(Err(Failure::InstanceGone));
         let has_accepted = self.running.incoming.accepted() > 0;
-        if let (Err(failure), 0) = (&outcome, connections) {
+        let is_gone = matches!(outcome, Err(Failure::InstanceGone));
+        if let (Err(failure), 0, false) = (&outcome, connections, is_gone) {
             tracing::info!(instance = %self.running.number, "an instance without connections has failed: {failure}");
         }
         self.running.end(Ended {
