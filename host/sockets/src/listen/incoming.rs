@@ -41,6 +41,8 @@ struct Shared {
     guest: AtomicWaker,
     /// Whether the guest waits for connections, and for nothing else.
     waits: AtomicBool,
+    /// Whether it has waited for connections up to a time, since it has accepted the last one.
+    has_paused: AtomicBool,
     /// How many connections the guest has accepted.
     accepted: AtomicUsize,
     /// How many of these it has not dropped.
@@ -95,6 +97,7 @@ impl Incoming {
     }
 
     pub(super) fn count_accepted(&self) {
+        self.0.has_paused.store(false, Ordering::Relaxed);
         self.0.accepted.fetch_add(1, Ordering::Relaxed);
         self.0.open.fetch_add(1, Ordering::Relaxed);
     }
@@ -114,6 +117,9 @@ impl Incoming {
     }
 
     /// Returns whether the guest waits for a connection and for nothing else, and there is none in the queue.
+    ///
+    /// If it waits up to a time, it may have something to do by then; so that is true from the second time on that it
+    /// does so without accepting any in between.
     ///
     /// A guest that is waiting is not running: this is for whoever runs it, between two polls of its future.
     pub fn is_awaited(&self) -> bool {
@@ -175,6 +181,13 @@ impl Incoming {
     /// Records that the guest waits for connections and for nothing else, until this is dropped.
     pub(crate) fn wait(&self) -> Waits<'_> {
         self.0.waits.store(true, Ordering::Relaxed);
+        Waits(&self.0.waits)
+    }
+
+    /// Records the same of a guest that waits up to a time.
+    pub(crate) fn wait_for_a_time(&self) -> Waits<'_> {
+        let has_paused = self.0.has_paused.swap(true, Ordering::Relaxed);
+        self.0.waits.store(has_paused, Ordering::Relaxed);
         Waits(&self.0.waits)
     }
 
