@@ -75,7 +75,7 @@ async fn a_chain_of_eight_is_served_by_default() {
     let _open = unchanged();
     let service = Service::new(host(), chain().as_bytes()).expect("a service");
     assert_eq!(service.memories(), 9);
-    assert_eq!(service.max_connections(), host().max_connections());
+    assert_eq!(service.max_instances(), host().max_connections());
     super::echoes(service).await;
 }
 
@@ -111,9 +111,9 @@ fn a_service_with_many_memories_has_fewer_connections() {
             .build()
             .expect("a host");
         let simple = Service::new(&host, guests::ECHO).expect("a service");
-        assert_eq!(simple.max_connections(), 4_000);
+        assert_eq!(simple.max_instances(), 4_000);
         let chain = Service::new(&host, chain().as_bytes()).expect("a service");
-        assert_eq!(chain.max_connections(), 2_000);
+        assert_eq!(chain.max_instances(), 2_000);
         let runtime = tokio::runtime::Runtime::new().expect("a runtime");
         runtime.block_on(async {
             let bound = evconn::Server::builder(&chain).limits(limits).bind().await;

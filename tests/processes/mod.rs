@@ -7,6 +7,7 @@ mod deaths;
 #[cfg(feature = "tls")]
 mod handshakes;
 mod hoarder;
+mod instances;
 mod limits;
 mod log;
 mod log_budget;

@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod flags;
+mod instances;
 mod life;
 mod reload;
 mod start;

@@ -9,6 +9,7 @@ mod ends;
 mod entry_point;
 mod operation;
 mod python;
+mod shared;
 mod tokio_based;
 
 use crate::support::DEADLINE;

@@ -4,7 +4,7 @@ use super::{Running, eventually};
 use crate::support::descriptors::unchanged;
 use crate::support::log::Log;
 use crate::support::{ask, exchange, read_line, reset, within};
-use evconn::Reuse;
+use evconn::InstancePolicy;
 use std::num::NonZeroU32;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -32,11 +32,12 @@ async fn a_reset_ends_what_its_guest_does() {
 #[tokio::test]
 async fn a_reset_ends_an_instance_that_was_used_before() {
     let _open = unchanged();
-    let reuse = Reuse {
-        connections: NonZeroU32::new(100).expect("some"),
+    let reuse = InstancePolicy {
+        reuse: NonZeroU32::new(100),
         idle_timeout: Duration::from_secs(600),
+        ..InstancePolicy::default()
     };
-    let server = Running::start(|builder| builder.reuse(reuse)).await;
+    let server = Running::start(|builder| builder.instances(reuse)).await;
     assert_eq!(exchange(server.connect().await, b"count\n").await, b"1\n");
     none_is_open(&server).await;
     let mut peer = server.connect().await;

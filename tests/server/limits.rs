@@ -4,8 +4,8 @@
 use super::Running;
 use crate::support::descriptors::unchanged;
 use crate::support::log::Log;
-use crate::support::{ask, exchange, read_line, wait_for_close, within};
-use evconn::{Limits, Served};
+use crate::support::{TEST_GUEST, ask, exchange, read_line, wait_for_close, within};
+use evconn::{Host, Limits, Served, Server, Service};
 use std::io::ErrorKind;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -374,4 +374,27 @@ async fn ten_at_a_time_of_fifty_that_come_at_once() {
     }
     let served = server.stop().await;
     assert_eq!((served.connections, served.is_clean()), (50, true));
+}
+
+/// An embedder says them once.
+#[tokio::test]
+async fn those_of_the_host_are_those_of_its_servers() {
+    let _open = unchanged();
+    let limits = Limits {
+        max_connections: 1,
+        timeout: Some(Duration::from_millis(50)),
+        ..Limits::default()
+    };
+    let host = Host::builder().limits(&limits).build().expect("a host");
+    assert_eq!(*host.limits(), limits);
+    let service = Service::new(&host, TEST_GUEST).expect("a service");
+    let builder = Server::builder(&service).listen("127.0.0.1:0".parse().expect("a source"));
+    let server = Running::run(builder, |shutdown| shutdown).await;
+    let mut first = server.connect().await;
+    let mut second = server.connect().await;
+    second.write_all(b"echo\nhello\n").await.expect("sent");
+    is_reset(&mut first).await;
+    assert_eq!(read_line(&mut second).await, "hello\n");
+    is_reset(&mut second).await;
+    assert_eq!(server.stop().await.timed_out, 2);
 }

@@ -67,7 +67,7 @@ async fn peers_that_a_proxy_announces_are_reset() {
     assert_eq!((served.connections, served.refused), (3, 2));
 }
 
-fn behind_a_proxy() -> Ingress {
+pub fn behind_a_proxy() -> Ingress {
     let trusted = TrustedProxies::none().network("127.0.0.1");
     Ingress::new().proxy_protocol(ProxyProtocol::new(trusted.expect("a network")))
 }
@@ -83,7 +83,7 @@ pub async fn start_at(
 }
 
 /// A connection that a proxy has made for this peer.
-async fn announced(server: &Running, peer: &str, port: u16) -> TcpStream {
+pub async fn announced(server: &Running, peer: &str, port: u16) -> TcpStream {
     let mut stream = server.connect().await;
     let (kind, own) = match peer.contains(':') {
         true => ("TCP6", "2001:db8::"),

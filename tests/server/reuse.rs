@@ -4,17 +4,18 @@ use super::{Running, eventually, service};
 use crate::support::descriptors::unchanged;
 use crate::support::log::Log;
 use crate::support::{DEADLINE, ask, exchange, wait_for_close};
-use evconn::{Grants, Limits, Reuse, Server};
+use evconn::{Grants, InstancePolicy, Limits, Server};
 use std::num::NonZeroU32;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 
 async fn start(connections: u32, idle_timeout: Duration) -> Running {
-    let reuse = Reuse {
-        connections: NonZeroU32::new(connections).expect("some"),
+    let reuse = InstancePolicy {
+        reuse: NonZeroU32::new(connections),
         idle_timeout,
+        ..InstancePolicy::default()
     };
-    Running::start(|builder| builder.reuse(reuse)).await
+    Running::start(|builder| builder.instances(reuse)).await
 }
 
 const LONG: Duration = Duration::from_secs(600);
@@ -68,9 +69,10 @@ async fn what_it_keeps_open_counts_for_its_next_connection() {
     let builder = Server::builder(&service)
         .listen("127.0.0.1:0".parse().expect("a source"))
         .limits(limits)
-        .reuse(Reuse {
-            connections: NonZeroU32::new(3).expect("some"),
+        .instances(InstancePolicy {
+            reuse: NonZeroU32::new(3),
             idle_timeout: LONG,
+            ..InstancePolicy::default()
         });
     let server = Running::run(builder, |shutdown| shutdown.grace(DEADLINE)).await;
     assert_eq!(
@@ -154,11 +156,12 @@ async fn one_that_keeps_too_many_handles_is_not_used_again() {
         max_handles: 20,
         ..Limits::default()
     };
-    let reuse = Reuse {
-        connections: NonZeroU32::new(100).expect("some"),
+    let reuse = InstancePolicy {
+        reuse: NonZeroU32::new(100),
         idle_timeout: LONG,
+        ..InstancePolicy::default()
     };
-    let server = Running::start(|builder| builder.reuse(reuse).limits(limits)).await;
+    let server = Running::start(|builder| builder.instances(reuse).limits(limits)).await;
     for round in 0..2 {
         for _ in 0..4 {
             let answer = exchange(server.connect().await, b"leak last words\n").await;

@@ -10,6 +10,8 @@ use evconn::Host;
 pub struct Needs {
     /// Maximum number of open connections.
     pub max_connections: usize,
+    /// Maximum number of instances, if connections share them.
+    pub max_instances: Option<usize>,
     /// Descriptors of a connection: 1, or 2 if its service can open others. More of them come from what the
     /// connections leave, if they leave any.
     pub descriptors_each: usize,
@@ -82,18 +84,21 @@ impl Machine {
 
     fn fit(&self, needs: Needs) -> Fit {
         let wanted = needs.max_connections;
+        let instances = needs.max_instances.unwrap_or(usize::MAX).min(wanted);
         let bounds = [
-            self.by_descriptors(needs),
-            self.by_mappings(needs),
-            self.by_address_space(),
-            self.by_pool(),
+            (wanted, self.by_descriptors(needs)),
+            (instances, self.by_mappings(needs)),
+            (instances, self.by_address_space()),
+            (instances, self.by_pool()),
         ];
         let processes = needs.processes.max(1) as u64;
         let short: Vec<_> = bounds
             .into_iter()
-            .flatten()
-            .map(|(count, reason)| (count.saturating_mul(processes), reason))
-            .filter(|(count, _)| *count < wanted as u64)
+            .filter_map(|(wanted, bound)| {
+                let (count, reason) = bound?;
+                let count = count.saturating_mul(processes);
+                (count < wanted as u64).then_some((count, reason))
+            })
             .collect();
         let least = short.iter().map(|(count, _)| *count as usize).min();
         Fit {
@@ -147,6 +152,7 @@ mod tests {
 
     const NEEDS: Needs = Needs {
         max_connections: 50_000,
+        max_instances: None,
         descriptors_each: 1,
         memories_each: 1,
         listeners: 1,
@@ -211,6 +217,22 @@ mod tests {
         let fit = machine.fit(NEEDS);
         assert_eq!(fit.max_connections, 10_033);
         assert!(fit.reasons[0].contains("79 TiB"), "{fit:?}");
+    }
+
+    #[test]
+    fn connections_that_share_instances_require_descriptors_only() {
+        let machine = Machine {
+            descriptors: Some(40_052),
+            mappings: Some(65_530),
+            contiguous: Some(CONTIGUOUS),
+            ..Machine::default()
+        };
+        let shared = |max_instances| Needs {
+            max_instances: Some(max_instances),
+            ..NEEDS
+        };
+        assert_eq!(machine.fit(shared(1)).max_connections, 40_000);
+        assert_eq!(machine.fit(shared(20_000)).max_connections, 10_033);
     }
 
     #[test]

@@ -9,6 +9,7 @@
 //! | you have | you call |
 //! | --- | --- |
 //! | a component that exports `evconn:tcp/handler`, or a program that listens by itself (a [`Service`]) | [`Service::from_file`], [`Server::builder`] or [`serve`] |
+//! | a component that imports interfaces which you implement | [`Service::builder`] |
 //! | closures or async functions | [`Listener::bind`], [`Listener::set_callback`], [`Listener::set_async_callback`] |
 //! | a program, to have all of its connections in one instance (a [`Program`]) | [`Program::from_file`], [`Program::run`] |
 //! | a component that imports `evconn:tcp/listener`, to be run elsewhere | [`Composer::compose_file`] |
@@ -108,11 +109,17 @@ pub use networks::InvalidNetwork;
 pub use quota::{Member, Quota};
 pub use runtime::{CodeCache, CpuShare, Host, HostBuilder};
 pub use served::Served;
-pub use server::{PeerFilter, Server, ServerBuilder, ServerHandle, serve, serve_all};
+pub use server::{
+    ConnectionEnd, ConnectionInfo, EndCause, PeerFilter, Server, ServerBuilder, ServerHandle,
+    serve, serve_all,
+};
 pub use service::{
-    DirAccess, GrantError, Grants, GrantsBuilder, InvalidListenGrant, ListenGrant, Reuse, Service,
+    ConnectionState as InstanceState, DirAccess, GrantError, Grants, GrantsBuilder, InstancePolicy,
+    InvalidListenGrant, ListenGrant, Service, ServiceBuilder,
 };
 pub use shutdown::Shutdown;
-pub use sockets::PeerCredentials;
+pub use sockets::{Peer, PeerCredentials};
 pub use stderr::Stderr;
 pub use trap::GuestTrap;
+/// The version of wasmtime that evconn uses, for [`ServiceBuilder::link`].
+pub use wasmtime;

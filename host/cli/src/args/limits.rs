@@ -1,5 +1,6 @@
 //! The flags for what a connection may use, and all of them together.
 
+use super::instances::InstanceArgs;
 use super::values::{
     ByteLimit, CountLimit, TimeLimit, byte_limit, bytes, count_limit, cpu_share, some_seconds,
     time_limit,
@@ -11,11 +12,12 @@ use std::time::Duration;
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Limits")]
 pub struct LimitArgs {
-    /// Maximum number of open connections
+    /// Maximum number of open connections [default: 1000]
     ///
-    /// Further ones wait in the accept queue until one ends.
-    #[arg(long, value_name = "N", default_value_t = Limits::default().max_connections as u32, value_parser = value_parser!(u32).range(1..))]
-    max_connections: u32,
+    /// Further ones wait in the accept queue until one ends. With --instances, the default is as many as these have
+    /// (--concurrency).
+    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..))]
+    max_connections: Option<u32>,
     /// Maximum number of open connections from one peer; `none` is no limit
     ///
     /// The default is half of --max-connections for a peer with a public address, and no limit for others.
@@ -38,9 +40,11 @@ pub struct LimitArgs {
     /// A further one ends the peer's oldest one.
     #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..))]
     max_handshakes_per_peer: Option<u32>,
-    /// Maximum memory of an instance, in bytes, or with K, M or G
-    #[arg(long, value_name = "BYTES", default_value = "64M", value_parser = bytes, allow_negative_numbers = true)]
-    max_memory: usize,
+    /// Maximum memory of an instance, in bytes, or with K, M or G [default: 64M]
+    ///
+    /// The default grows by 1M for each further connection of --concurrency, up to 4G.
+    #[arg(long, value_name = "BYTES", value_parser = bytes, allow_negative_numbers = true)]
+    max_memory: Option<usize>,
     /// Maximum number of table elements of an instance
     #[arg(long, value_name = "N", default_value_t = Limits::default().max_table_elements as u32)]
     max_table_elements: u32,
@@ -53,20 +57,24 @@ pub struct LimitArgs {
     /// Maximum number of core instances in an instance
     #[arg(long, value_name = "N", default_value_t = Limits::default().max_core_instances as u32, value_parser = value_parser!(u32).range(1..))]
     max_core_instances: u32,
-    /// Maximum number of handles of an instance: sockets, streams, pollables, errors, open files
-    #[arg(long, value_name = "N", default_value_t = Limits::default().max_handles as u32, value_parser = value_parser!(u32).range(3..))]
-    max_handles: u32,
-    /// Maximum number of descriptors of an instance: its connection, sockets, files and directories
+    /// Maximum number of handles of an instance: sockets, streams, pollables, errors, open files [default: 1024]
     ///
+    /// The default grows by 32 for each further connection of --concurrency.
+    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(3..))]
+    max_handles: Option<u32>,
+    /// Maximum number of descriptors of an instance: its connection, sockets, files and directories [default: 64]
+    ///
+    /// The default grows by 4 for each further connection of --concurrency.
     /// Opening more fails in the service. The services of a process together have what its limit of open files
     /// (ulimit -n) leaves, beyond what accepting connections requires.
-    #[arg(long, value_name = "N", default_value_t = Limits::default().max_descriptors as u32, value_parser = value_parser!(u32).range(1..))]
-    max_descriptors: u32,
-    /// Maximum number of unsent bytes of an instance, or with K, M or G: what its peers do not read
+    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..))]
+    max_descriptors: Option<u32>,
+    /// Maximum number of unsent bytes of an instance, or with K, M or G: what its peers do not read [default: 1M]
     ///
-    /// An instance that has more can write 4 KiB at a time to each socket.
-    #[arg(long, value_name = "BYTES", default_value = "1M", value_parser = bytes, allow_negative_numbers = true)]
-    max_unsent: usize,
+    /// An instance that has more can write 4 KiB at a time to each socket. The default grows by 64K for each further
+    /// connection of --concurrency.
+    #[arg(long, value_name = "BYTES", value_parser = bytes, allow_negative_numbers = true)]
+    max_unsent: Option<usize>,
     /// Maximum duration of a connection [default: no limit]
     #[arg(long, value_name = "SECONDS", value_parser = some_seconds, allow_negative_numbers = true)]
     timeout: Option<Duration>,
@@ -98,23 +106,29 @@ impl LimitArgs {
         self.cpu_share
     }
 
-    pub fn limits(&self) -> Limits {
+    /// Returns the maximum number of connections, if it was given.
+    pub fn max_connections(&self) -> Option<u32> {
+        self.max_connections
+    }
+
+    /// Returns the limits of a server with these instances.
+    pub fn limits(&self, instances: &InstanceArgs) -> Limits {
+        let default = Limits::for_concurrency(instances.concurrency());
+        let or = |given: Option<u32>, default| given.map_or(default, |given| given as usize);
         Limits {
-            max_connections: self.max_connections as usize,
+            max_connections: instances.max_connections(self.max_connections),
             max_connections_per_peer: self.max_connections_per_peer.map(|limit| limit.0),
-            peer_ipv6_prefix: self
-                .peer_ipv6_prefix
-                .unwrap_or(Limits::default().peer_ipv6_prefix),
+            peer_ipv6_prefix: self.peer_ipv6_prefix.unwrap_or(default.peer_ipv6_prefix),
             max_handshakes: self.max_handshakes.map(|most| most as usize),
             max_handshakes_per_peer: self.max_handshakes_per_peer.map(|most| most as usize),
-            max_memory: self.max_memory,
+            max_memory: self.max_memory.unwrap_or(default.max_memory),
             max_table_elements: self.max_table_elements as usize,
             max_memories: self.max_memories as usize,
             max_tables: self.max_tables as usize,
             max_core_instances: self.max_core_instances as usize,
-            max_handles: self.max_handles as usize,
-            max_descriptors: self.max_descriptors as usize,
-            max_unsent: self.max_unsent,
+            max_handles: or(self.max_handles, default.max_handles),
+            max_descriptors: or(self.max_descriptors, default.max_descriptors),
+            max_unsent: self.max_unsent.unwrap_or(default.max_unsent),
             timeout: self.timeout,
             idle_timeout: self.idle_timeout.0,
             cpu_timeout: self.cpu_timeout.0,

@@ -2,16 +2,22 @@
 
 use super::accepting::{AcceptArgs, PeerArgs};
 use super::grants::ServiceGrantArgs;
+use super::instances::{InstanceArgs, Part};
 use super::limits::LimitArgs;
 use super::processes::ProcessArgs;
-use super::values::{count, seconds, some_seconds};
+use super::values::{seconds, some_seconds};
 use crate::machine::Needs;
 #[cfg(unix)]
 use crate::sys::sandbox;
-use clap::Args;
 #[cfg(unix)]
-use evconn::sockets::Resolver;
-use evconn::{CpuShare, GrantError, Grants, Limits, Reuse, ServerBuilder, Shutdown};
+use anyhow::bail;
+use clap::Args;
+use evconn::{
+    CpuShare, GrantError, Grants, Host, HostBuilder, InstancePolicy, Limits, ServerBuilder,
+    Shutdown,
+};
+#[cfg(unix)]
+use evconn::{EntryPoint, sockets::Resolver};
 use std::num::{NonZero, NonZeroU32};
 #[cfg(unix)]
 use std::sync::Arc;
@@ -36,8 +42,66 @@ pub struct ServerArgs {
 }
 
 impl ServerArgs {
+    /// Checks that the flags do not contradict each other, and says which of them has no effect.
+    ///
+    /// # Errors
+    /// Why they cannot be used together, in one line.
+    pub fn check(&self) -> Result<(), String> {
+        let given = self.limits.max_connections();
+        self.instances.check(given)?;
+        let most = self.instances.max_connections(given);
+        if let Some(given) = given
+            && most < given as usize
+        {
+            tracing::warn!(
+                "maximum number of connections lowered from {given} to {most}: --instances and --concurrency allow no more"
+            );
+        }
+        Ok(())
+    }
+
+    /// Checks that a service with this entry point can be served as the flags say.
+    ///
+    /// # Errors
+    /// If its instances cannot have as many connections at a time.
+    #[cfg(unix)]
+    pub fn check_for(&self, entry_point: EntryPoint) -> anyhow::Result<()> {
+        let asked = self.instances.concurrency();
+        if entry_point == EntryPoint::Handler && asked.get() > 1 {
+            bail!(
+                "--concurrency {asked} requires a program (wasi:cli/run): an instance runs the handler of WASI 0.2 for \
+                 one connection at a time; leave it out, and use --instances for more instances"
+            );
+        }
+        Ok(())
+    }
+
+    /// Returns the limits of the server, whose defaults depend on how many connections an instance has.
     pub fn limits(&self) -> Limits {
-        self.limits.limits()
+        self.limits.limits(&self.instances)
+    }
+
+    /// Returns the host of a process, which reserves what its instances require.
+    pub fn host(&self, limits: &Limits, part: Part) -> HostBuilder {
+        let policy = self.policy(part);
+        let host = Host::builder().limits(limits).warm(policy.warm);
+        match policy.max_instances {
+            Some(most) => host.max_instances(most),
+            None => host,
+        }
+    }
+
+    /// Returns which connections share an instance of a process, and how many instances it has.
+    pub fn policy(&self, part: Part) -> InstancePolicy {
+        self.instances.policy(part)
+    }
+
+    /// Returns the number of worker processes, or `None` if this process serves itself. Each has an instance at least.
+    pub fn processes(&self) -> Option<NonZero<u16>> {
+        let given = self.processes.count()?;
+        let most = self.instances.most().map(|most| most.get());
+        let most = most.and_then(|most| NonZero::new(u16::try_from(most).unwrap_or(u16::MAX)));
+        Some(most.map_or(given, |most| given.min(most)))
     }
 
     /// Returns the number of threads of each process that serve connections.
@@ -45,9 +109,9 @@ impl ServerArgs {
         let cores = || std::thread::available_parallelism().unwrap_or(NonZero::<usize>::MIN);
         let given = self
             .instances
-            .workers
+            .workers()
             .and_then(|count| NonZero::new(count.into()));
-        given.unwrap_or_else(|| match self.processes.count() {
+        given.unwrap_or_else(|| match self.processes() {
             None => cores(),
             Some(_) => NonZero::<usize>::MIN,
         })
@@ -60,7 +124,7 @@ impl ServerArgs {
 
     /// Returns the number of processes that serve connections.
     pub fn processes_that_serve(&self) -> usize {
-        self.processes.count().map_or(1, |count| count.get().into())
+        self.processes().map_or(1, |count| count.get().into())
     }
 
     /// The length of the accept queue of each listening socket.
@@ -107,6 +171,7 @@ impl ServerArgs {
         Needs {
             processes: self.processes_that_serve(),
             max_connections: limits.max_connections,
+            max_instances: self.instances.most().map(|most| most.get() as usize),
             descriptors_each: match self.opens_descriptors() {
                 true => limits.max_descriptors.min(2),
                 false => 1,
@@ -122,16 +187,16 @@ impl ServerArgs {
         self.grants.has_network() || self.grants.directories().next().is_some()
     }
 
-    /// Sets what concerns each process that serves: limits of the whole server, such as the accept rate, and when
+    /// Sets what concerns a process that serves: limits of the whole server, such as the accept rate, and when
     /// it ends, are not among it.
     ///
     /// # Errors
     /// If a network of peers is not one.
-    pub fn configure(&self, builder: ServerBuilder) -> anyhow::Result<ServerBuilder> {
+    pub fn configure(&self, builder: ServerBuilder, part: Part) -> anyhow::Result<ServerBuilder> {
         let builder = self.accept.apply(builder);
         Ok(builder
             .peers(self.peers.filter()?)
-            .reuse(self.instances.reuse()))
+            .instances(self.policy(part)))
     }
 }
 
@@ -153,39 +218,6 @@ pub struct LifeArgs {
 impl LifeArgs {
     pub fn apply(&self, shutdown: Shutdown) -> Shutdown {
         shutdown.grace(self.grace).drain_delay(self.drain_delay)
-    }
-}
-
-/// The flags for instances, and the threads that run them.
-#[derive(Args)]
-#[command(next_help_heading = "Instances")]
-struct InstanceArgs {
-    /// Maximum number of connections that an instance serves, one after the other
-    ///
-    /// More than 1 is faster. What is in the guest's memory then passes from one peer to the next: use it
-    /// only for services that you trust to keep peers apart. An instance that traps or exits is not used
-    /// again.
-    #[arg(long, value_name = "N", default_value = "1", value_parser = count, allow_negative_numbers = true)]
-    reuse: NonZeroU32,
-    /// Time that an idle instance is kept for the next connection [default: 10]
-    #[arg(long, value_name = "SECONDS", value_parser = seconds, allow_negative_numbers = true, requires = "reuse")]
-    idle_instance_timeout: Option<Duration>,
-    /// Number of threads of each process that serve connections [default: 1, or one per core with
-    /// --processes 0]
-    ///
-    /// A connection stays with one thread.
-    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..=1024))]
-    workers: Option<u16>,
-}
-
-impl InstanceArgs {
-    fn reuse(&self) -> Reuse {
-        Reuse {
-            connections: self.reuse,
-            idle_timeout: self
-                .idle_instance_timeout
-                .unwrap_or(Reuse::DEFAULT_IDLE_TIMEOUT),
-        }
     }
 }
 

@@ -13,7 +13,7 @@ use crate::failure::Failure;
 use crate::log::Writer;
 use crate::server::{Plan, ServeError};
 use crate::sys::threads;
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use clap::Subcommand;
 use evconn::Served;
 use std::process::ExitCode;
@@ -86,7 +86,10 @@ impl Command {
 /// Serves until a signal stops it, with the number of processes that the flags set. Returns `None` if that was before
 /// it served.
 async fn serve(plan: Plan) -> Result<Option<Served>, ServeError> {
-    match plan.server.processes.count() {
+    plan.server
+        .check()
+        .map_err(|why| ServeError::Prepare(anyhow!(why)))?;
+    match plan.server.processes() {
         #[cfg(unix)]
         Some(processes) => crate::supervisor::serve(plan, processes).await,
         _ => plan.serve().await,

@@ -26,6 +26,10 @@ use std::process::ExitCode;
 ///
 /// If it imports evconn:tcp/listener, the listener is linked in first, as `evconn compose` does.
 ///
+/// The program has one instance with a loop of its own, and this command ends when it ends. To have a program's
+/// connections meet in one instance and use what a server has, take `evconn serve --instances 1 --concurrency N`: TLS,
+/// the PROXY protocol, Unix and inherited sockets, timeouts, a grace period, filters of peers, reloads.
+///
 /// The program has the standard streams of this command. Its network access is what the flags grant: a
 /// program that listens on port 9876 of every interface requires `--listen :9876`. It may always connect to
 /// a loopback address that it listens on, and listen on a free port of 127.0.0.1 or ::1 for itself alone

@@ -14,6 +14,10 @@ use std::process::ExitCode;
 /// (wasi:cli/run). A program runs unchanged, once for each connection: whatever address it listens on, it accepts
 /// that connection. --listen says where peers connect.
 ///
+/// --reuse, --concurrency and --instances let connections share instances. With `--instances 1 --concurrency 1000`,
+/// up to 1000 meet in one instance, as in a chat server. `evconn run` runs a program as it is, without the listen
+/// sources, TLS, limits, timeouts and reloads of this command.
+///
 /// An instance can use its connection, clocks and random numbers, and nothing else unless a flag grants it.
 ///
 /// SIGTERM or Ctrl-C stops accepting and lets open connections finish; a second one resets them. SIGHUP

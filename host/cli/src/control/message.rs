@@ -51,8 +51,9 @@ pub struct Start {
     pub is_terminal: bool,
     /// The worker's number in the shared memory.
     pub member: u16,
-    /// Maximum number of connections of the server.
-    pub max_connections: usize,
+    /// Which part of the server's instances it has, of how many.
+    pub part: usize,
+    pub parts: usize,
     /// Maximum number of connections of this worker.
     pub capacity: usize,
     /// Whether the compiled code is for instances from a pool.

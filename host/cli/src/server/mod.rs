@@ -5,7 +5,7 @@ pub mod capacity;
 mod component;
 mod reload;
 
-use crate::args::{CacheArgs, IngressArgs, ListenArgs, ServerArgs};
+use crate::args::{CacheArgs, IngressArgs, ListenArgs, Part, ServerArgs};
 #[cfg(unix)]
 use crate::loading;
 use crate::machine::{self, Needs};
@@ -19,6 +19,7 @@ use evconn::{
 };
 pub use reload::reload_certificate;
 use std::io::Write;
+use std::num::NonZero;
 use std::sync::Arc;
 
 const CANNOT_WRITE: &str = "cannot write to standard output";
@@ -77,9 +78,13 @@ impl Plan {
         let (app, builder) = prepared.map_err(ServeError::Prepare)?;
         let binding = plan.listen.bind(builder);
         let bound = signals.unless_stopped_for_long(binding).await.transpose();
-        Ok(bound
-            .map_err(ServeError::Listen)?
-            .map(|server| (app, server)))
+        let Some(server) = bound.map_err(ServeError::Listen)? else {
+            return Ok(None);
+        };
+        let warmed_up = signals.unless_stopped(server.warmed_up()).await;
+        let warmed_up = warmed_up.transpose();
+        let is_warm = warmed_up.map_err(|error| ServeError::Prepare(error.into()))?;
+        Ok(is_warm.map(|()| (app, server)))
     }
 
     /// Has the component compiled, if that is done elsewhere.
@@ -97,8 +102,9 @@ impl Plan {
     /// input is found here, before anything is bound.
     fn prepare(&self, code: Code, ready: &Ready) -> anyhow::Result<(App, ServerBuilder)> {
         let limits = self.fit(self.server.limits(), 1);
-        let host = evconn::Host::builder()
-            .limits(&limits)
+        let host = self
+            .server
+            .host(&limits, Part::ALL)
             .cache(self.cache.cache())
             .workers(self.server.workers())
             .cpu_share(self.server.cpu_share());
@@ -117,13 +123,38 @@ impl Plan {
         if let Some(time) = self.server.life.shutdown_after_idle {
             builder = builder.shutdown_after_idle(time);
         }
-        Ok((app, self.server.configure(builder)?))
+        Ok((app, self.server.configure(builder, Part::ALL)?))
     }
 
     /// Lowers the number of connections further if each instance has several memories.
     fn fit_service(&self, limits: Limits, service: &Service) -> Limits {
         let limits = self.fit(limits, service.memories());
-        capacity::fit_pools(limits, service.max_connections(), service.memories())
+        let pooled = self.connections_of(limits, service.max_instances());
+        capacity::fit_pools(limits, pooled, service.memories())
+    }
+
+    /// Returns how many connections a process supports whose pool has so many instances.
+    fn connections_of(&self, limits: Limits, pooled: usize) -> usize {
+        let most = self.instances_of(limits);
+        match pooled < most {
+            true => pooled,
+            false => limits.max_connections,
+        }
+    }
+
+    /// Returns how many instances a process has at most for these connections.
+    fn instances_of(&self, limits: Limits) -> usize {
+        let policy = self.server.policy(self.largest_part());
+        let most = policy.max_instances.map_or(usize::MAX, NonZero::get);
+        most.min(limits.max_connections)
+    }
+
+    /// The part of the instances that no process exceeds.
+    fn largest_part(&self) -> Part {
+        Part {
+            number: 0,
+            of: self.server.processes_that_serve(),
+        }
     }
 
     /// Lowers the number of connections to what this machine supports.
@@ -137,8 +168,8 @@ impl Plan {
             processes: 1,
             ..self.needs(&limits, memories_each)
         };
-        let host = evconn::Host::builder().limits(&limits);
-        let pooled = host.max_connections_with(memories_each);
+        let host = self.server.host(&limits, self.largest_part());
+        let pooled = self.connections_of(limits, host.max_instances_with(memories_each));
         machine::fit(needs).max_connections.min(pooled)
     }
 
@@ -169,6 +200,7 @@ impl Plan {
             ..limits
         };
         self.possible_of_one(limits, 1)
+            .min(self.instances_of(limits))
     }
 
     fn needs(&self, limits: &Limits, memories_each: usize) -> Needs {

@@ -122,8 +122,8 @@ fn workers(
         quota,
         members,
         sockets,
-        max_connections: shares.limits.max_connections,
         capacity: shares.each,
+        parts: processes.get().into(),
         tickets: Tickets::new(plan)?,
     });
     workers.context("cannot watch workers")

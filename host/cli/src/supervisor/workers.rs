@@ -32,8 +32,8 @@ pub struct Common {
     pub members: u16,
     /// The listening sockets.
     pub sockets: Vec<(OwnedFd, AboutSocket)>,
-    /// Maximum number of connections of the server.
-    pub max_connections: usize,
+    /// Into how many parts the server's instances are divided: each worker of a generation has one.
+    pub parts: usize,
     /// Maximum number of connections of a worker.
     pub capacity: usize,
     pub tickets: Tickets,
@@ -58,6 +58,8 @@ struct Worker {
     /// Its number in the log, from 1 on.
     number: u64,
     member: u16,
+    /// Which part of the server's instances it has.
+    part: usize,
     process: Process<ToWorker>,
     generation: Arc<Generation>,
     since: Instant,
@@ -171,6 +173,7 @@ impl Workers {
     /// Starts a worker. [`next`](Self::next) returns [`Happened::Ready`] when it accepts connections.
     pub fn start(&mut self, generation: &Arc<Generation>) -> io::Result<()> {
         let member = self.free_member()?;
+        let part = self.free_part(generation);
         let files = self.files(generation)?;
         let (process, messages) = process::start("worker", Importance::Normal, &[])?;
         self.started += 1;
@@ -179,7 +182,8 @@ impl Workers {
             arguments: std::env::args_os().collect(),
             is_terminal: log::is_terminal(),
             member,
-            max_connections: self.common.max_connections,
+            part,
+            parts: self.common.parts,
             capacity: self.common.capacity,
             pooled: generation.compiled.pooled,
             certificate: generation.certificate.clone(),
@@ -195,6 +199,7 @@ impl Workers {
         self.all.push(Worker {
             number,
             member,
+            part,
             process,
             generation: Arc::clone(generation),
             since: Instant::now(),
@@ -216,6 +221,16 @@ impl Workers {
                 "{members} workers are running already, most of which finish the connections of earlier reloads"
             ))
         })
+    }
+
+    /// Returns a part of the instances that no worker of this generation has: that of one that has ended.
+    fn free_part(&self, generation: &Arc<Generation>) -> usize {
+        let is_taken = |part: &usize| {
+            let mut of = self.of(generation);
+            of.any(|worker| worker.stage < Stage::Stopping && worker.part == *part)
+        };
+        let mut all = 0..self.common.parts;
+        all.find(|part| !is_taken(part)).unwrap_or_default()
     }
 
     /// Returns the descriptors of a start message, in order.

@@ -161,6 +161,7 @@ impl Work for Plan {
             );
         }
         let service = entered(service, self.entry_point)?;
+        self.server.check_for(service.entry_point())?;
         if self.listen.names_ports() && service.entry_point() != EntryPoint::Run {
             tracing::warn!(
                 "a port in front of a listen source has no effect: the component is no program, which would bind it"

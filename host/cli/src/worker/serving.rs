@@ -3,10 +3,11 @@
 use super::Started;
 use super::names::Names;
 use super::privileges::Privileges;
+use crate::args::Part;
 use crate::control::{Channel, FromWorker, Receiver, Secret, Sender, ToWorker};
 use crate::loading::{mapped_host, mapped_service};
 use crate::server::entered;
-use evconn::{Host, Ingress, Limits, Listener, Server, ServerHandle, Shutdown};
+use evconn::{Ingress, Limits, Listener, Server, ServerHandle, Shutdown};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -50,6 +51,8 @@ async fn run(
         supervisor.clone(),
     ));
     privileges.confine_calls()?;
+    // Its first connections find an instance that is ready.
+    server.warmed_up().await?;
     // The supervisor notices by itself if this worker is gone.
     let _ = supervisor.send(&FromWorker::Ready, Vec::new());
     server.run(shutdown).await?;
@@ -70,16 +73,21 @@ async fn server(
         binary,
         sockets,
     } = started;
+    let part = Part {
+        number: start.part,
+        of: start.parts,
+    };
+    let policy = plan.server.policy(part);
+    let of_instances = policy.max_connections().unwrap_or(usize::MAX);
+    let capacity = start.capacity.min(of_instances);
+    // Those of all processes together are in the quota.
     let limits = Limits {
-        max_connections: start.max_connections,
+        max_connections: capacity,
         ..plan.server.limits()
     };
-    let pool = Limits {
-        max_connections: start.capacity,
-        ..limits
-    };
-    let host = Host::builder()
-        .limits(&pool)
+    let host = plan
+        .server
+        .host(&limits, part)
         .workers(plan.server.workers())
         .cpu_share(plan.server.cpu_share());
     let host = mapped_host(host, listener, start.pooled).build()?;
@@ -88,10 +96,8 @@ async fn server(
     let service = entered(mapped_service(&host, code, binary)?, plan.entry_point)?
         .with_ingress(ingress.clone())
         .with_grants(plan.server.grants_with(Arc::clone(names) as _)?);
-    let builder = Server::builder(&service)
-        .limits(limits)
-        .member(quota.join(start.member, start.capacity));
-    let builder = plan.server.configure(builder)?;
+    let builder = Server::builder(&service).member(quota.join(start.member, capacity));
+    let builder = plan.server.configure(builder, part)?;
     let builder = sockets
         .into_iter()
         .fold(builder, |builder, (port, opened)| match port {

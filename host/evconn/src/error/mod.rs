@@ -63,18 +63,33 @@ pub enum Error {
         /// `HostBuilder::max_connections`.
         capacity: usize,
     },
-    /// More connections at a time were requested than there are pooled memories for.
+    /// More instances at a time were requested than there are pooled memories for.
     #[error(
-        "an instance of the service has {memories} memories, which allows {capacity} connections at a \
-         time, but {asked} were requested: lower max_connections"
+        "an instance of the service has {memories} memories, which allows {capacity} instances at a \
+         time, but {asked} were requested: lower max_connections, or max_instances if connections share them"
     )]
     TooManyMemories {
-        /// `Limits::max_connections`.
+        /// `Limits::max_connections`, or `InstancePolicy::max_instances`.
         asked: usize,
-        /// `Service::max_connections`.
+        /// `Service::max_instances`.
         capacity: usize,
         /// `Service::memories`.
         memories: usize,
+    },
+    /// No instance could be made ahead of the connections that it is for.
+    #[error("cannot make an instance ahead of connections (warm): {reason}")]
+    NotWarm {
+        /// Why, and what to do about it.
+        reason: String,
+    },
+    /// Several connections at a time were requested for each instance of a service that serves one.
+    #[error(
+        "an instance of this service serves one connection at a time, not {asked}: its handler is a synchronous \
+         function of WASI 0.2; serve a program (wasi:cli/run), or use more instances (max_instances)"
+    )]
+    NotConcurrent {
+        /// `InstancePolicy::concurrency`.
+        asked: u32,
     },
     /// A higher limit was requested than the host was built for.
     #[error(

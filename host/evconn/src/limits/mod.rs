@@ -18,9 +18,26 @@ use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+/// What an instance may have more of for each further connection that it has at a time.
+///
+/// Handles: its socket and streams, a pollable for each of these, and as many for a connection that it makes to an
+/// upstream, twice over. Descriptors: its own, one of an upstream, and two files.
+const HANDLES_OF_FURTHER: usize = 32;
+const DESCRIPTORS_OF_FURTHER: usize = 4;
+const UNSENT_OF_FURTHER: usize = 64 << 10;
+const MEMORY_OF_FURTHER: usize = 1 << 20;
+
+/// The most that a memory with addresses of 32 bits has.
+#[cfg(target_pointer_width = "64")]
+const LARGEST_MEMORY: usize = 4 << 30;
+#[cfg(not(target_pointer_width = "64"))]
+const LARGEST_MEMORY: usize = usize::MAX;
+
 /// The limits of a [`Server`](crate::Server) or of [`serve`](crate::serve).
 ///
-/// A connection that exceeds one of them is reset, no other is affected, and the log says why.
+/// A connection that exceeds one of them is reset, no other is affected, and the log says why. Limits of an instance are
+/// for all of its connections together; if that exceeds one of them, all of these may be reset:
+/// [`for_concurrency`](Self::for_concurrency) returns defaults for such instances.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Maximum number of open connections. Defaults to 1,000.
@@ -80,7 +97,7 @@ pub struct Limits {
     /// A host reserves address space for one more memory than this for each connection, up to 20,000 in
     /// all. So 10,000 connections at a time can have one memory each, and one for the objects of a
     /// garbage-collected language. A service with more memories can serve fewer connections at a time:
-    /// see [`Service::max_connections`](crate::Service::max_connections).
+    /// see [`Service::max_instances`](crate::Service::max_instances).
     pub max_memories: usize,
     /// Maximum number of tables of a connection's instance. Defaults to 32.
     ///
@@ -120,7 +137,8 @@ pub struct Limits {
     pub idle_timeout: Option<Duration>,
     /// How long the guest may compute for a connection. Time slices of about 1 ms are counted, waiting
     /// is not. Defaults to [`DEFAULT_CPU_TIMEOUT`](Self::DEFAULT_CPU_TIMEOUT); a guest that only computes is ended
-    /// by the idle timeout before.
+    /// by the idle timeout before. An instance that has several connections may compute as long again with each that it
+    /// accepts.
     pub cpu_timeout: Option<Duration>,
     /// How many bytes per second are logged about connections: what their services print, are denied, or fail with.
     /// Defaults to 64 KiB; None is no limit.
@@ -134,6 +152,33 @@ pub struct Limits {
 }
 
 impl Limits {
+    /// Returns the defaults for instances that have this many connections at a time: see
+    /// [`InstancePolicy::concurrency`](crate::InstancePolicy::concurrency). With 1, they are [`Limits::default`].
+    ///
+    /// For each further connection, an instance may have 32 handles, 4 descriptors, 64 KiB of unsent data and 1 MiB
+    /// of memory more, up to the 4 GiB that a memory has at most.
+    ///
+    /// ```
+    /// use evconn::Limits;
+    /// use std::num::NonZeroU32;
+    ///
+    /// assert_eq!(Limits::for_concurrency(NonZeroU32::MIN), Limits::default());
+    /// let limits = Limits::for_concurrency(NonZeroU32::new(101).expect("not 0"));
+    /// assert_eq!(limits.max_handles, 1_024 + 3_200);
+    /// ```
+    pub fn for_concurrency(connections: NonZeroU32) -> Self {
+        let one = Self::default();
+        let further = usize::try_from(connections.get() - 1).unwrap_or(usize::MAX);
+        let plus = |limit: usize, each: usize| limit.saturating_add(further.saturating_mul(each));
+        Self {
+            max_memory: plus(one.max_memory, MEMORY_OF_FURTHER).min(LARGEST_MEMORY),
+            max_handles: plus(one.max_handles, HANDLES_OF_FURTHER),
+            max_descriptors: plus(one.max_descriptors, DESCRIPTORS_OF_FURTHER),
+            max_unsent: plus(one.max_unsent, UNSENT_OF_FURTHER),
+            ..one
+        }
+    }
+
     /// Returns how many handshakes may be under way: in all, and of each peer.
     pub(crate) fn handshakes(&self) -> (usize, usize) {
         let half = |of: usize, least: usize| of.div_ceil(2).max(least.min(of));

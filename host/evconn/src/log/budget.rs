@@ -91,6 +91,11 @@ impl LogBudget {
         self.take_bytes(self.counted_as(peer), OVERHEAD + length(text))
     }
 
+    /// Returns whether a line may be logged that is about no peer, or about several.
+    pub fn take_for_all(&self, text: &str) -> bool {
+        self.take_bytes(None, OVERHEAD + length(text))
+    }
+
     /// Takes what a line may cost whose text takes time to make. Returns None if it may not be logged.
     pub fn reserve(&self, peer: &Peer) -> Option<Reserved<'_>> {
         let reserved = Reserved {

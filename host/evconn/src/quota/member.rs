@@ -38,6 +38,17 @@ impl Member {
         }))
     }
 
+    /// Returns the same member for a process that can have no more than this many connections.
+    pub(crate) fn with_capacity_of(self, connections: usize) -> Self {
+        let Inner {
+            quota,
+            number,
+            capacity,
+            ..
+        } = &*self.0;
+        Self::new(quota.clone(), *number, (*capacity).min(connections))
+    }
+
     /// Returns how many connections this process can have.
     pub(crate) fn capacity(&self) -> usize {
         self.0.capacity.min(self.max_connections())

@@ -42,6 +42,10 @@ struct Inner {
     descriptors: SharedDescriptors,
     shortage: Shortage,
     capacity: Limits,
+    /// How many instances there may be for these connections, if they are fewer.
+    max_instances: Option<usize>,
+    /// How many instances are made ahead, besides.
+    warm: usize,
 }
 
 impl Host {
@@ -66,7 +70,14 @@ impl Host {
             listener_code: None,
             cpu_share: CpuShare::default(),
             has_pool: true,
+            max_instances: None,
+            warm: 0,
         }
+    }
+
+    /// Returns the limits that it was built with: its capacity, and the default of its servers.
+    pub fn limits(&self) -> &Limits {
+        &self.0.capacity
     }
 
     /// Returns how many connections services can serve at a time.
@@ -74,14 +85,9 @@ impl Host {
         self.0.capacity.max_connections
     }
 
-    /// Returns the limits for which its engines were configured.
-    pub(crate) fn capacity(&self) -> &Limits {
-        &self.0.capacity
-    }
-
     /// Checks that the host was configured for at least these limits.
     pub(crate) fn check_capacity(&self, limits: &Limits) -> Result<(), Error> {
-        let capacity = self.capacity();
+        let capacity = self.limits();
         if limits.max_connections > capacity.max_connections {
             return Err(Error::TooManyConnections {
                 asked: limits.max_connections,
@@ -126,12 +132,13 @@ impl Host {
     }
 
     /// Returns how many instances of `memories` memories can exist at a time, at most
-    /// [`max_connections`](Self::max_connections).
+    /// [`max_instances`](HostBuilder::max_instances).
     pub(crate) fn instances(&self, memories: u32) -> usize {
-        self.0
-            .services
-            .instances(memories)
+        let most = self.0.max_instances.unwrap_or(usize::MAX);
+        let pooled = self.0.services.instances(memories);
+        of_connections(pooled, self.0.warm)
             .min(self.max_connections())
+            .min(most)
     }
 
     /// Returns whether instances come from a pool, rather than being allocated on demand: see
@@ -208,10 +215,13 @@ pub struct HostBuilder {
     listener_code: Option<Arc<File>>,
     cpu_share: CpuShare,
     has_pool: bool,
+    max_instances: Option<usize>,
+    warm: usize,
 }
 
 impl HostBuilder {
-    /// Sets the capacity that servers on this host can use. These limits count:
+    /// Sets the limits of the servers on this host, unless [`ServerBuilder::limits`](crate::ServerBuilder::limits)
+    /// sets others. A server's must not exceed these, since the host reserves what they need:
     /// [`max_connections`](Limits::max_connections), [`max_memory`](Limits::max_memory),
     /// [`max_table_elements`](Limits::max_table_elements), [`max_memories`](Limits::max_memories),
     /// [`max_tables`](Limits::max_tables) and [`max_core_instances`](Limits::max_core_instances).
@@ -232,9 +242,25 @@ impl HostBuilder {
     }
 
     /// Sets [`max_connections`](Limits::max_connections) of [`limits`](Self::limits) alone: the maximum
-    /// number of service instances at a time. Defaults to 1,000.
+    /// number of connections of a server, and of service instances at a time. Defaults to 1,000.
     pub fn max_connections(mut self, count: usize) -> Self {
         self.capacity.max_connections = count;
+        self
+    }
+
+    /// Sets the maximum number of service instances at a time, if the connections share so many: see
+    /// [`InstancePolicy::max_instances`](crate::InstancePolicy::max_instances). The host then reserves no more than
+    /// these require. Defaults to one for each connection.
+    pub fn max_instances(mut self, count: NonZero<usize>) -> Self {
+        self.max_instances = Some(count.get());
+        self
+    }
+
+    /// Sets how many instances are made ahead of the connections that they are for, beside those of
+    /// [`max_connections`](Self::max_connections): see [`InstancePolicy::warm`](crate::InstancePolicy::warm). Defaults
+    /// to 0.
+    pub fn warm(mut self, count: usize) -> Self {
+        self.warm = count;
         self
     }
 
@@ -294,10 +320,11 @@ impl HostBuilder {
     }
 
     /// Returns how many instances of `memories` memories the pool of such a host has space for, at most its
-    /// [`max_connections`](Self::max_connections): what
-    /// [`Service::max_connections`](crate::Service::max_connections) returns once the host is built.
-    pub fn max_connections_with(&self, memories: usize) -> usize {
-        engine::pooled_instances(&self.capacity, memories).min(self.capacity.max_connections)
+    /// [`max_connections`](Self::max_connections) or its [`max_instances`](Self::max_instances): what
+    /// [`Service::max_instances`](crate::Service::max_instances) returns once the host is built.
+    pub fn max_instances_with(&self, memories: usize) -> usize {
+        let pooled = engine::pooled_instances(&self.instances(), memories);
+        of_connections(pooled, self.warm).min(self.for_connections())
     }
 
     /// Returns how much private writable memory the pool of such a host reserves, in bytes: the tables and the stacks of
@@ -305,7 +332,7 @@ impl HostBuilder {
     /// (RLIMIT_DATA).
     pub fn writable_reservation(&self) -> u64 {
         match self.has_pool {
-            true => engine::writable_reservation(&self.capacity),
+            true => engine::writable_reservation(&self.instances()),
             false => 0,
         }
     }
@@ -320,7 +347,7 @@ impl HostBuilder {
         let cache = self.cache.open();
         let code = Code(cache);
         let inner = || {
-            let services = Services::new(&self.capacity, self.has_pool)?;
+            let services = Services::new(&self.instances(), self.has_pool)?;
             let workers = Workers::start(self.workers)?;
             let acceptors = services.acceptors()?;
             Ok(Inner {
@@ -333,13 +360,44 @@ impl HostBuilder {
                 background: Arc::new(Background::new(workers.count(), self.cpu_share)?),
                 workers,
                 descriptors: descriptors::shared(self.capacity.max_connections),
-                shortage: Shortage::new(self.capacity.max_connections),
+                shortage: Shortage::new(self.instances().max_connections),
                 capacity: self.capacity,
+                max_instances: self.max_instances,
+                warm: self.warm,
             })
         };
         let inner = inner().map_err(|error: wasmtime::Error| Error::Engine(error.into()))?;
         Ok(Host(Arc::new(inner)))
     }
+}
+
+impl HostBuilder {
+    /// Returns how many instances there may be that have connections.
+    fn for_connections(&self) -> usize {
+        let most = self.max_instances.unwrap_or(usize::MAX);
+        self.capacity.max_connections.min(most)
+    }
+
+    /// Returns the limits of the pool, which has the instances for connections and those that are made ahead. If
+    /// connections share instances, it has as many again: those of a service that was replaced last as long as their
+    /// connections, and the new ones must not wait for them.
+    fn instances(&self) -> Limits {
+        let replaced = match self.max_instances {
+            Some(most) => most.min(self.capacity.max_connections - self.for_connections()),
+            None => 0,
+        };
+        let all = self.for_connections().saturating_add(replaced);
+        Limits {
+            max_connections: all.saturating_add(self.warm),
+            ..self.capacity
+        }
+    }
+}
+
+/// Returns how many of these instances are for connections.
+fn of_connections(instances: usize, warm: usize) -> usize {
+    // If there are too few for all, the connections come first.
+    instances.saturating_sub(warm).max(instances.min(1))
 }
 
 #[allow(unsafe_code, reason = "compiled code is loaded unchecked")]
@@ -370,11 +428,14 @@ mod tests {
         let host = builder.clone().build().expect("a host");
         let capacities = [(0, 10), (1, 10), (3, 5), (9, 2), (19, 1), (20, 0)];
         for (memories, capacity) in capacities {
-            assert_eq!(builder.max_connections_with(memories), capacity);
+            assert_eq!(builder.max_instances_with(memories), capacity);
             assert_eq!(host.instances(memories as u32), capacity);
         }
         let many = Host::builder().max_connections(15_000);
-        assert_eq!(many.max_connections_with(1), 15_000);
-        assert_eq!(many.max_connections_with(9), 3_000);
+        assert_eq!(many.max_instances_with(1), 15_000);
+        assert_eq!(many.max_instances_with(9), 3_000);
+        let shared = many.max_instances(NonZero::<usize>::MIN);
+        assert_eq!(shared.max_instances_with(9), 1);
+        assert_eq!(shared.instances().max_connections, 2);
     }
 }

@@ -27,6 +27,8 @@ pub(crate) struct Meter {
     /// The time charged so far, in nanoseconds.
     used: AtomicU64,
     /// The most that may be charged, in nanoseconds.
+    end: AtomicU64,
+    /// The most that may be charged from a renewal on.
     limit: u64,
     /// Whether the guest has used up a slice in this poll.
     slice_over: AtomicBool,
@@ -97,6 +99,7 @@ impl Meter {
             mark: AtomicU64::new(0),
             reads_thread_time: AtomicBool::new(false),
             used: AtomicU64::new(0),
+            end: AtomicU64::new(limit.map_or(NO_LIMIT, nanoseconds)),
             limit: limit.map_or(NO_LIMIT, nanoseconds),
             slice_over: AtomicBool::new(false),
             excess: AtomicU64::new(Decaying::new(0, now.milliseconds()).word()),
@@ -113,6 +116,17 @@ impl Meter {
         self.add_excess(nanoseconds(payer.debt()), Now::read());
         // It is set once.
         let _ = self.payer.set(payer);
+    }
+
+    /// Lets as much be charged from now on as from the beginning: for the next connection of the same guest.
+    pub fn renew(&self) {
+        let used = self.used.load(Ordering::Relaxed);
+        self.end
+            .store(used.saturating_add(self.limit), Ordering::Relaxed);
+    }
+
+    fn has_ended(&self, used: u64) -> bool {
+        used > self.end.load(Ordering::Relaxed)
     }
 
     /// Returns the time charged so far.
@@ -169,13 +183,13 @@ impl Meter {
             .saturating_sub(self.mark.load(Ordering::Relaxed));
         if ran < nanoseconds(SLICE) / 2 {
             // Many short polls count as much as a long one.
-            return match self.used.load(Ordering::Relaxed).saturating_add(ran) > self.limit {
+            return match self.has_ended(self.used.load(Ordering::Relaxed).saturating_add(ran)) {
                 true => Tick::LimitReached,
                 false => Tick::TooSoon,
             };
         }
         let ran = self.charge(now);
-        if self.used.load(Ordering::Relaxed) > self.limit {
+        if self.has_ended(self.used.load(Ordering::Relaxed)) {
             return Tick::LimitReached;
         }
         if ran < nanoseconds(SLICE) / 2 {
@@ -355,6 +369,19 @@ mod tests {
             meter.end_poll(Now::read());
         }
         meter.begin_poll(Clock::Thread, Now::read());
+        run_for(SLICE);
+        assert_eq!(meter.tick(), Tick::LimitReached);
+    }
+
+    #[test]
+    fn a_renewed_limit_is_that_of_what_follows() {
+        let meter = meter(Some(10 * SLICE));
+        meter.add(nanoseconds(10 * SLICE), Now::read());
+        meter.renew();
+        meter.begin_poll(Clock::Thread, Now::read());
+        run_for(SLICE);
+        assert_eq!(meter.tick(), Tick::SliceOver);
+        meter.add(nanoseconds(10 * SLICE), Now::read());
         run_for(SLICE);
         assert_eq!(meter.tick(), Tick::LimitReached);
     }

@@ -18,7 +18,9 @@ mod sys;
 mod workers;
 
 pub use background::CpuShare;
+pub(crate) use background::{Ahead, Run};
 pub use cache::CodeCache;
+pub(crate) use clock::Ticking;
 pub use host::{Host, HostBuilder};
 pub(crate) use mapping::map;
 pub(crate) use meter::{Meter, Payer, Tick};

@@ -3,12 +3,13 @@
 use super::connections::Connections;
 use super::counters::Counters;
 use super::end::{End, Others};
-use super::{PeerFilter, Server, ServerHandle};
+use super::hooks::Hooks;
+use super::{ConnectionEnd, ConnectionInfo, KillOnDrop, PeerFilter, Server, ServerHandle};
 use crate::listener::PermitSource;
 use crate::log::LogBudget;
 #[cfg(unix)]
 use crate::quota::Member;
-use crate::service::{Instances, Reuse};
+use crate::service::{InstancePolicy, InstanceTasks, Instances};
 use crate::sockets::{Policy, TcpOptions, Use};
 use crate::{AcceptRate, Error, Limits, ListenSource, Listener, ListenerBuilder, Opened, Service};
 use std::net::SocketAddr;
@@ -26,12 +27,13 @@ pub struct ServerBuilder {
     listeners: Vec<(Option<u16>, Listener)>,
     limits: Limits,
     peers: PeerFilter,
-    reuse: Reuse,
+    policy: InstancePolicy,
     tcp: TcpOptions,
     backlog: Option<u32>,
     accept_rate: Option<AcceptRate>,
     max_accepts_per_turn: Option<NonZeroU32>,
     shutdown_after_idle: Option<Duration>,
+    hooks: Hooks,
     #[cfg(unix)]
     member: Option<Member>,
 }
@@ -43,14 +45,15 @@ impl ServerBuilder {
             sources: Vec::new(),
             opened: Vec::new(),
             listeners: Vec::new(),
-            limits: Limits::default(),
+            limits: *service.host().limits(),
             peers: PeerFilter::default(),
-            reuse: Reuse::default(),
+            policy: InstancePolicy::default(),
             tcp: TcpOptions::default(),
             backlog: None,
             accept_rate: None,
             max_accepts_per_turn: None,
             shutdown_after_idle: None,
+            hooks: Hooks::default(),
             #[cfg(unix)]
             member: None,
         }
@@ -91,7 +94,9 @@ impl ServerBuilder {
         self
     }
 
-    /// Sets the limits of each connection, and of all of them together. Defaults to [`Limits::default`].
+    /// Sets the limits of each connection, and of all of them together. Defaults to those of the host
+    /// ([`HostBuilder::limits`](crate::HostBuilder::limits)): say them there if the process has one server. Otherwise
+    /// begin with these: `Limits { timeout, ..*host.limits() }`.
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
         self
@@ -105,9 +110,13 @@ impl ServerBuilder {
         self
     }
 
-    /// Sets how often an instance is reused. Defaults to [`Reuse::NEVER`].
-    pub fn reuse(mut self, reuse: Reuse) -> Self {
-        self.reuse = reuse;
+    /// Sets which connections share an instance, and how many instances there are. Defaults to
+    /// [`InstancePolicy::FRESH`]. If there are fewer instances than connections could have,
+    /// [`Limits::max_connections`] is lowered.
+    ///
+    /// If several processes share a [`Quota`](crate::Quota), this is for the instances of this one.
+    pub fn instances(mut self, policy: InstancePolicy) -> Self {
+        self.policy = policy;
         self
     }
 
@@ -144,6 +153,45 @@ impl ServerBuilder {
         self
     }
 
+    /// Sets what is called when a connection begins: it was accepted, and nothing was read from it.
+    ///
+    /// `hook` is called on the worker thread that serves the connection, before that is served. The other connections
+    /// of the thread wait until it returns: it must not block, and should take microseconds. It may update counters,
+    /// send to a channel that is not full, or spawn a task. A panic in it is logged, and ends nothing.
+    ///
+    /// There is neither a begin nor an end for a peer that the [`PeerFilter`] refuses while it is being accepted:
+    /// these count in [`Served::refused`](crate::Served::refused) only.
+    pub fn on_begin(mut self, hook: impl Fn(&ConnectionInfo) + Send + Sync + 'static) -> Self {
+        self.hooks.on_begin = Some(Arc::new(hook));
+        self
+    }
+
+    /// Sets what is called when a connection has ended, with its figures. It is called once for each connection that
+    /// [has begun](Self::on_begin), and before [`Server::run`] returns, unless the future of that is dropped. The same
+    /// rules apply as for [`on_begin`](Self::on_begin).
+    ///
+    /// ```
+    /// # use evconn::{EndCause, Host, Server, Service, guests};
+    /// # fn main() -> Result<(), evconn::Error> {
+    /// # let host = Host::new()?;
+    /// # let service = Service::new(&host, guests::ECHO)?;
+    /// let builder = Server::builder(&service).on_end(|connection, end| {
+    ///     if end.cause != EndCause::Done {
+    ///         println!("{} of {}: {:?}", connection.number, connection.peer, end.cause);
+    ///     }
+    ///     println!("{} bytes in, {} out, {:?}", end.received, end.sent, end.cpu_time);
+    /// });
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn on_end(
+        mut self,
+        hook: impl Fn(&ConnectionInfo, &ConnectionEnd) + Send + Sync + 'static,
+    ) -> Self {
+        self.hooks.on_end = Some(Arc::new(hook));
+        self
+    }
+
     /// Makes the server part of a [`Quota`](crate::Quota), which several processes share. These limits are
     /// the quota's then, for all processes together: [`max_connections`](Limits::max_connections),
     /// [`max_connections_per_peer`](Limits::max_connections_per_peer),
@@ -166,12 +214,17 @@ impl ServerBuilder {
     ///
     /// # Errors
     /// [`Error::TooManyConnections`], [`Error::TooManyMemories`] or [`Error::LimitTooHigh`] if the host
-    /// was not configured for these limits; [`Error::Source`] or [`Error::Listen`] if a source cannot be
+    /// was not configured for these limits; [`Error::NotConcurrent`] if an instance of the service cannot have as many
+    /// connections as its [policy](Self::instances) says; [`Error::Source`] or [`Error::Listen`] if a source cannot be
     /// opened or bound; otherwise as [`Listener::bind`]. Nothing is left open then.
     ///
     /// # Panics
     /// Outside a tokio runtime with I/O and time.
     pub async fn bind(mut self) -> Result<Server, Error> {
+        self.policy.check(self.service.entry_point())?;
+        if let Some(most) = self.policy.max_connections() {
+            self.limits.max_connections = self.limits.max_connections.min(most);
+        }
         let host = self.service.host().clone();
         let (permits, counters) = self.permits();
         let capacity = match &permits {
@@ -183,7 +236,8 @@ impl ServerBuilder {
             max_connections: capacity,
             ..self.limits
         })?;
-        self.service.check_capacity(capacity)?;
+        self.service
+            .check_capacity(self.policy.instances_for(capacity))?;
         let log = Arc::new(match &permits {
             PermitSource::Local(_) => LogBudget::local(&self.limits),
             #[cfg(unix)]
@@ -199,12 +253,17 @@ impl ServerBuilder {
             super::close(&listeners).await;
             return Err(error);
         }
-        let instances = Instances::new(self.service, self.limits, Arc::clone(&log), self.reuse);
-        let connections =
-            Connections::new(self.limits, self.peers, instances, permits, counters, log);
+        let tasks = InstanceTasks::default();
+        let (service, limits, policy) = (self.service, self.limits, self.policy);
+        let instances = Instances::new(service, limits, Arc::clone(&log), policy, &tasks);
+        let instances = (instances, tasks);
+        let (peers, hooks) = (self.peers, self.hooks);
+        let connections = Connections::new(limits, peers, instances, permits, counters, log, hooks);
+        let handle = ServerHandle::new(Arc::new(connections), policy);
         let (ports, listeners) = listeners.into_iter().unzip();
         Ok(Server {
-            handle: ServerHandle::new(Arc::new(connections), self.reuse),
+            _killed_on_drop: KillOnDrop(handle.clone()),
+            handle,
             listeners,
             ports,
             shutdown_after_idle: self.shutdown_after_idle,
@@ -218,6 +277,10 @@ impl ServerBuilder {
     fn permits(&mut self) -> (PermitSource, Arc<Counters>) {
         #[cfg(unix)]
         if let Some(member) = self.member.take() {
+            let member = match self.policy.max_connections() {
+                Some(most) => member.with_capacity_of(most),
+                None => member,
+            };
             let limits = &mut self.limits;
             limits.max_connections = member.max_connections();
             (limits.max_connections_per_peer, limits.peer_ipv6_prefix) = member.per_peer();

@@ -4,9 +4,11 @@ use super::connections::{Connections, Slot};
 use super::cuts::Cuts;
 use super::end::End;
 use super::peers::PeerConnection;
-use crate::runtime::Meter;
-use crate::service::Instances;
+use crate::runtime::{Meter, Payer};
+use crate::service::{Failure, Instances};
 use crate::sockets::{Endpoint, Peer};
+use futures_util::FutureExt;
+use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::Arc;
 
@@ -16,6 +18,8 @@ pub(super) struct Accepted {
     pub number: u64,
     /// The port of a program's socket that it is for, if its listen source names one.
     pub port: Option<u16>,
+    /// The name of its listener.
+    pub listener: Arc<str>,
     pub endpoint: Arc<Endpoint>,
     pub slot: Arc<Slot>,
 }
@@ -24,12 +28,14 @@ pub(super) struct Accepted {
 pub(super) async fn serve(server: Arc<Connections>, accepted: Accepted) {
     let Accepted {
         number,
+        listener,
         endpoint,
         slot,
         ..
     } = &accepted;
     tracing::debug!(number, peer = %Peer::of(endpoint), "connection accepted");
     let meter = Arc::new(Meter::new(server.limits().cpu_timeout));
+    let hooked = server.hooks.begin(*number, endpoint, listener, &meter);
     let end = {
         let limits = server.limits();
         let instances = server.instances();
@@ -50,7 +56,7 @@ pub(super) async fn serve(server: Arc<Connections>, accepted: Accepted) {
             charge_peer(&server, endpoint, &meter);
             encrypt(&server, &instances, &accepted, &meter).await?;
             // Instantiated and handled.
-            handle(&instances, &accepted, &meter).await
+            handle(&server, &instances, &accepted, &meter).await
         });
         let end = match served.await {
             Ok(Ok(())) => End::Done,
@@ -69,6 +75,9 @@ pub(super) async fn serve(server: Arc<Connections>, accepted: Accepted) {
         }
     };
     record(&server, &accepted, &end, &meter).await;
+    if let Some(hooked) = hooked {
+        hooked.end(&end);
+    }
     // In this order: the next connection is accepted after this one is closed.
     drop(accepted.endpoint);
     drop(accepted.slot);
@@ -90,10 +99,15 @@ async fn identify(
 
 /// Has the peer of a connection pay for it, now that the peer is known.
 fn charge_peer(server: &Connections, endpoint: &Endpoint, meter: &Meter) {
-    if endpoint.has_peer_address() {
-        let peer = endpoint.peer_address().ip();
-        meter.set_payer(Box::new(server.account_of(peer)));
+    if let Some(payer) = payer(server, endpoint) {
+        meter.set_payer(payer);
     }
+}
+
+/// Returns the account of the peer of a connection, if that is known.
+fn payer(server: &Connections, endpoint: &Endpoint) -> Option<Box<dyn Payer>> {
+    let account = || Box::new(server.account_of(endpoint.peer_address().ip())) as _;
+    endpoint.has_peer_address().then(account)
 }
 
 /// Encrypts a connection, if the service has a certificate.
@@ -119,8 +133,10 @@ async fn encrypt(
     server.handshake(peer, &accepted.slot, step).await
 }
 
-/// Has an instance handle a connection. The slot is held by the guest's task, which may be in the background.
+/// Has an instance handle a connection: one that others have, too, or one of its own. Then the slot is held by the
+/// guest's task, which may be in the background.
 async fn handle(
+    server: &Connections,
     instances: &Arc<Instances>,
     accepted: &Accepted,
     meter: &Arc<Meter>,
@@ -130,7 +146,13 @@ async fn handle(
         port,
         endpoint,
         slot,
+        ..
     } = accepted;
+    let payer = || payer(server, endpoint);
+    let shared = instances.share(endpoint, (*number, *port), payer);
+    if let Some(result) = shared.await {
+        return result.map_err(|failure| End::of_failure(failure, endpoint));
+    }
     let guest = Arc::clone(instances).serve(
         Arc::clone(slot),
         slot.kept_permit(),
@@ -138,9 +160,12 @@ async fn handle(
         (*number, *port),
         Arc::clone(meter),
     );
+    // What makes the state of an instance may panic, for example.
+    let guest = AssertUnwindSafe(guest).catch_unwind();
     let background = instances.service().host().background();
     let handled = background.run(Box::pin(guest), meter).await;
     background.note_end(meter);
+    let handled = handled.unwrap_or_else(|panic| Err(Failure::of_panic(&*panic)));
     handled.map_err(|failure| End::of_failure(failure, endpoint))
 }
 

@@ -8,14 +8,16 @@ use super::connection::{Accepted, serve};
 use super::counters::Counters;
 use super::end::End;
 use super::handshakes::Handshakes;
+use super::hooks::Hooks;
 use super::peers::{PeerCounts, PeerFilter};
 use super::watch::Watch;
+use crate::Listener;
 use crate::connection::{OnRelease, Parts};
 use crate::ingress::Refused;
 use crate::limits::{Limits, counted_as};
 use crate::listener::{ConnectionCallback, Permit, PermitSource};
 use crate::log::LogBudget;
-use crate::service::Instances;
+use crate::service::{InstanceTasks, Instances};
 use std::any::Any;
 use std::convert::Infallible;
 use std::net::IpAddr;
@@ -37,9 +39,12 @@ pub(super) struct Connections {
     /// The instances that serve the next connection.
     instances: RwLock<Arc<Instances>>,
     tasks: TaskTracker,
+    /// Those of instances that have several connections.
+    pub instance_tasks: InstanceTasks,
     pub watch: Watch,
     pub counters: Arc<Counters>,
     pub log: Arc<LogBudget>,
+    pub hooks: Hooks,
     /// Notified when the last open connection ends.
     none_open: Notify,
 }
@@ -48,10 +53,11 @@ impl Connections {
     pub fn new(
         limits: Limits,
         peers: PeerFilter,
-        instances: Instances,
+        (instances, instance_tasks): (Instances, InstanceTasks),
         permits: PermitSource,
         counters: Arc<Counters>,
         log: Arc<LogBudget>,
+        hooks: Hooks,
     ) -> Self {
         let handshakes = Handshakes::new(&limits, &permits);
         Self {
@@ -67,15 +73,23 @@ impl Connections {
             per_peer: PeerCounts::new(limits.peer_ipv6_prefix),
             instances: RwLock::new(Arc::new(instances)),
             tasks: TaskTracker::new(),
+            instance_tasks,
             watch: Watch::new(limits.idle_timeout),
             counters,
             log,
+            hooks,
             none_open: Notify::new(),
         }
     }
 
-    /// Returns the callback that makes a worker serve a connection, which may be for a port of a program.
-    pub fn callback(self: &Arc<Self>, port: Option<u16>) -> ConnectionCallback {
+    /// Returns the callback that makes a worker serve a connection of a listener, which may be for a port of a
+    /// program.
+    pub fn callback(
+        self: &Arc<Self>,
+        listener: &Listener,
+        port: Option<u16>,
+    ) -> ConnectionCallback {
+        let name: Arc<str> = Arc::from(listener.name());
         let connections = Arc::clone(self);
         let permits = self.permits.clone();
         let shortage = self.instances().service().host().shortage().clone();
@@ -90,6 +104,7 @@ impl Connections {
                 number: connections.counters.begin(permit.as_ref()),
                 slot: Arc::new(Slot::new(&connections, permit, on_release)),
                 port,
+                listener: Arc::clone(&name),
                 endpoint,
             };
             let host = connections.instances().service().host().clone();
@@ -105,9 +120,10 @@ impl Connections {
             .instances
             .write()
             .unwrap_or_else(PoisonError::into_inner);
-        let old = std::mem::replace(&mut *current, new);
+        let old = std::mem::replace(&mut *current, Arc::clone(&new));
         drop(current);
         old.retire();
+        new.begin_warming();
     }
 
     pub fn instances(&self) -> Arc<Instances> {
@@ -179,6 +195,12 @@ impl Connections {
     /// Resets the open connections.
     pub fn kill(&self) {
         self.watch.kill();
+    }
+
+    /// Waits until the instances have ended. Call this when no connection is open, and none will be.
+    pub async fn instances_ended(&self) {
+        self.instances().retire();
+        self.instance_tasks.ended().await;
     }
 
     /// Waits until no connection has been open for `time`.

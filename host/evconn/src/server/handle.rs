@@ -1,7 +1,7 @@
 //! The handle to a running server.
 
 use super::connections::Connections;
-use crate::service::{Instances, Reuse};
+use crate::service::{InstancePolicy, Instances};
 use crate::{Error, Served, Service};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -13,35 +13,38 @@ use tokio_util::sync::CancellationToken;
 #[derive(Clone)]
 pub struct ServerHandle {
     connections: Arc<Connections>,
-    reuse: Reuse,
+    policy: InstancePolicy,
     stopping: CancellationToken,
     leaves_queues: Arc<AtomicBool>,
 }
 
 impl ServerHandle {
-    pub(super) fn new(connections: Arc<Connections>, reuse: Reuse) -> Self {
+    pub(super) fn new(connections: Arc<Connections>, policy: InstancePolicy) -> Self {
         Self {
             connections,
-            reuse,
+            policy,
             stopping: CancellationToken::new(),
             leaves_queues: Arc::default(),
         }
     }
 
     /// Replaces the service, with its ingress, for new connections. Open connections keep the service
-    /// that they have.
+    /// that they have: its instances get no further connections, and end when theirs have.
     ///
     /// The new service has to belong to the same [`Host`](crate::Host), which provides the capacity for
     /// its instances.
     ///
     /// # Errors
-    /// [`Error::TooManyMemories`] if fewer instances of it can exist than the server's limits allow. The
-    /// old service stays in use then.
+    /// [`Error::TooManyMemories`] if fewer instances of it can exist than the server's limits allow;
+    /// [`Error::NotConcurrent`] if it cannot have as many connections for each instance as the server's
+    /// [`InstancePolicy`] says. The old service stays in use then.
     pub fn reload(&self, service: &Service) -> Result<(), Error> {
         let limits = self.connections.limits();
         let log = Arc::clone(&self.connections.log);
-        service.check_capacity(self.connections.capacity())?;
-        let instances = Instances::new(service.clone(), limits, log, self.reuse);
+        let tasks = &self.connections.instance_tasks;
+        self.policy.check(service.entry_point())?;
+        service.check_capacity(self.policy.instances_for(self.connections.capacity()))?;
+        let instances = Instances::new(service.clone(), limits, log, self.policy, tasks);
         self.connections.replace(instances);
         Ok(())
     }

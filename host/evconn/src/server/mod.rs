@@ -12,12 +12,14 @@ mod cuts;
 mod end;
 mod handle;
 mod handshakes;
+mod hooks;
 mod peers;
 mod serve;
 mod watch;
 
 pub use builder::ServerBuilder;
 pub use handle::ServerHandle;
+pub use hooks::{ConnectionEnd, ConnectionInfo, EndCause};
 pub use peers::PeerFilter;
 pub use serve::{serve, serve_all};
 
@@ -72,6 +74,7 @@ pub struct Server {
     /// For each listener the port of a program's socket whose connections it has, if one was named.
     ports: Vec<Option<u16>>,
     shutdown_after_idle: Option<Duration>,
+    _killed_on_drop: KillOnDrop,
 }
 
 impl Server {
@@ -88,6 +91,16 @@ impl Server {
     /// Returns a handle, with which the service can be replaced and the server observed while it runs.
     pub fn handle(&self) -> ServerHandle {
         self.handle.clone()
+    }
+
+    /// Waits until the first of the instances is ready that are made ahead of the connections that they are for:
+    /// a handler's has been instantiated, and a program waits for its first connection. Returns at once if none are
+    /// ([`InstancePolicy::warm`](crate::InstancePolicy::warm)). [`run`](Self::run) makes them, too, but waits for none.
+    ///
+    /// # Errors
+    /// [`Error::NotWarm`] if it fails or ends before, or is not ready within 60 seconds.
+    pub async fn warmed_up(&self) -> Result<(), Error> {
+        self.handle.connections().instances().warmed_up().await
     }
 
     /// Serves connections until `shutdown` begins, no connection has been open for the idle time, or no
@@ -110,9 +123,9 @@ impl Server {
 
     async fn live(self, shutdown: Shutdown) -> Result<Served, Error> {
         let connections = self.handle.connections();
-        let _killed_on_drop = KillOnDrop(&self.handle);
+        connections.instances().begin_warming();
         for (listener, port) in self.listeners.iter().zip(&self.ports) {
-            listener.set_connection_callback(Some(connections.callback(*port)));
+            listener.set_connection_callback(Some(connections.callback(listener, *port)));
         }
         let Shutdown {
             begin,
@@ -138,6 +151,9 @@ impl Server {
         close(&self.listeners).await;
         connections.kill();
         connections.done().await;
+        // Only now: their connections were ended by the shutdown, not by theirs.
+        connections.instance_tasks.kill();
+        connections.instances_ended().await;
         connections.log.report_rest();
         stderr::flush().await;
         outcome.map(|()| self.handle.served())
@@ -169,6 +185,7 @@ impl Server {
                 listener.closed().await;
             }
             self.handle.connections().done().await;
+            self.handle.connections().instances_ended().await;
         };
         match grace {
             Duration::MAX => done.await,
@@ -201,11 +218,14 @@ async fn close(listeners: &[Listener]) {
     }
 }
 
-struct KillOnDrop<'a>(&'a ServerHandle);
+/// Resets what is open when the server is dropped, even if it never ran: instances may.
+struct KillOnDrop(ServerHandle);
 
-impl Drop for KillOnDrop<'_> {
+impl Drop for KillOnDrop {
     fn drop(&mut self) {
-        self.0.connections().kill();
+        let connections = self.0.connections();
+        connections.kill();
+        connections.instance_tasks.kill();
     }
 }
 

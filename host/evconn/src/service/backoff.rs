@@ -2,7 +2,7 @@
 //! in the same way, and its connections do not wait for it.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How long to wait after the first failure. Each further one doubles it.
@@ -34,8 +34,8 @@ pub(super) struct Counted {
 
 /// A start of a program. Until it is known whether that accepts, and the program has failed before, there is no other.
 #[derive(Debug)]
-pub(super) struct Attempt<'a> {
-    backoff: &'a Backoff,
+pub(super) struct Attempt {
+    backoff: Arc<Backoff>,
     begun: Instant,
     is_over: AtomicBool,
 }
@@ -45,14 +45,14 @@ impl Backoff {
     ///
     /// # Errors
     /// How long no program is started, if that is the case.
-    pub fn begin(&self, now: Instant) -> Result<Attempt<'_>, Duration> {
+    pub fn begin(self: &Arc<Self>, now: Instant) -> Result<Attempt, Duration> {
         match &mut *self.failing() {
             None => {}
             Some(failing) if now < failing.next => return Err(failing.next - now),
             Some(failing) => failing.next = now + pause(failing.failures),
         }
         Ok(Attempt {
-            backoff: self,
+            backoff: Arc::clone(self),
             begun: now,
             is_over: AtomicBool::new(false),
         })
@@ -64,7 +64,7 @@ impl Backoff {
     }
 }
 
-impl Attempt<'_> {
+impl Attempt {
     /// The program has accepted its connection. Returns whether it had failed before.
     pub fn accepted(&self) -> bool {
         let was_over = self.is_over.swap(true, Ordering::Relaxed);
@@ -99,7 +99,7 @@ impl Attempt<'_> {
     }
 }
 
-impl Drop for Attempt<'_> {
+impl Drop for Attempt {
     /// Lets the next one begin if this one was given up, by its peer, for example: who connects and resets must not keep
     /// the program from being started for others.
     fn drop(&mut self) {
@@ -113,7 +113,7 @@ impl Drop for Attempt<'_> {
 }
 
 /// Returns how long to wait after this many failures in a row.
-fn pause(failures: u32) -> Duration {
+pub(super) fn pause(failures: u32) -> Duration {
     let doubled = 1_u32.checked_shl(failures.saturating_sub(1));
     FIRST.saturating_mul(doubled.unwrap_or(u32::MAX)).min(LAST)
 }
@@ -128,13 +128,13 @@ mod tests {
         assert_eq!(pauses, [250, 500, 1_000, 8_000, 10_000, 10_000, 10_000]);
     }
 
-    fn begun(backoff: &Backoff, now: Instant) -> Attempt<'_> {
+    fn begun(backoff: &Arc<Backoff>, now: Instant) -> Attempt {
         backoff.begin(now).expect("it may begin")
     }
 
     #[test]
     fn a_program_that_fails_is_started_once_in_each_pause() {
-        let backoff = Backoff::default();
+        let backoff = Arc::<Backoff>::default();
         let start = Instant::now();
         let [one, other] = [(); 2].map(|()| begun(&backoff, start));
         let counted = one.failed(start + FIRST);
@@ -151,7 +151,7 @@ mod tests {
 
     #[test]
     fn a_program_that_accepts_is_started_at_any_time() {
-        let backoff = Backoff::default();
+        let backoff = Arc::<Backoff>::default();
         let now = Instant::now();
         assert!(!begun(&backoff, now).accepted());
         let other = begun(&backoff, now);
@@ -164,7 +164,7 @@ mod tests {
 
     #[test]
     fn an_attempt_that_is_given_up_makes_way_for_the_next() {
-        let backoff = Backoff::default();
+        let backoff = Arc::<Backoff>::default();
         let now = Instant::now();
         begun(&backoff, now).failed(now);
         let next = now + FIRST;
@@ -174,7 +174,7 @@ mod tests {
             drop(attempt);
         }
         // One that was begun before the failure changes nothing.
-        let early = Backoff::default();
+        let early = Arc::<Backoff>::default();
         let attempt = begun(&early, now);
         begun(&early, now).failed(next);
         drop(attempt);

@@ -47,8 +47,7 @@ impl Entry {
         Ok(match self {
             Self::Handler(pre) => Instantiated::Handler(pre.instantiate_async(store).await?),
             Self::Run(pre) => {
-                let incoming = Incoming::new();
-                store.data_mut().incoming = Some(incoming.clone());
+                let incoming = store.data_mut().incoming.get_or_insert_default().clone();
                 Instantiated::Run(pre.instantiate_async(store).await?, incoming)
             }
         })

@@ -1,10 +1,14 @@
 //! Why a service failed to serve a connection, in one line for the log.
 
-use super::backoff::Counted;
+use super::backoff::{Attempt, Counted};
 use crate::GuestTrap;
 use crate::limits::Exceeded;
 use crate::trap::SourceLines;
-use std::time::Duration;
+use futures_util::FutureExt;
+use std::any::Any;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 use wasmtime::component::ResourceTableError;
 
 /// Why a connection ended before its service was done with it.
@@ -32,6 +36,18 @@ pub(crate) enum Failure {
         "the program is not started for another {0:?}, since it ends before it accepts connections"
     )]
     NotStarted(Duration),
+    /// The instance that served it together with others has failed.
+    #[error("{failure}{}", with_others(*.connections))]
+    Instance {
+        failure: Arc<Failure>,
+        connections: usize,
+    },
+    /// An instance was not made ahead, since there is no memory for more than those that there are.
+    #[error("there is no memory for another instance")]
+    NoRoom,
+    /// The task of its instance has ended, with the host or because of a fault of the host.
+    #[error("its instance is gone")]
+    InstanceGone,
     /// The guest has used all of its computing time.
     #[error(
         "its service has computed for more than {limit:?}: raise the limit with --cpu-timeout (in the \
@@ -44,6 +60,9 @@ pub(crate) enum Failure {
          with --max-handles (in the library, Limits::max_handles)"
     )]
     TooManyHandles { limit: usize, trap: GuestTrap },
+    /// A function of the host panicked, with this message: the embedder's, most likely.
+    #[error("the host panicked while it served it, which is a bug of the host: {0}")]
+    Panicked(String),
     /// The guest trapped, or could not be instantiated.
     #[error("{trap}{}", after(.refused))]
     Trap {
@@ -53,8 +72,19 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
+    /// Counts that a program has ended before it accepted a connection, so that it is not started for a while. Returns
+    /// what its connection fails with.
+    pub(super) fn before_accept(attempt: Attempt, result: Result<(), Self>, now: Instant) -> Self {
+        let counted = attempt.failed(now);
+        match result {
+            Ok(()) => Self::of_program(0, counted),
+            Err(Self::Exited(status)) => Self::of_program(status, counted),
+            Err(failure) => failure,
+        }
+    }
+
     /// Returns the failure of a program that has ended with this status before it accepted its connection.
-    pub(super) fn of_program(status: i32, counted: Counted) -> Self {
+    fn of_program(status: i32, counted: Counted) -> Self {
         Self::NeverAccepted {
             status,
             pause: counted.pause,
@@ -62,11 +92,29 @@ impl Failure {
         }
     }
 
+    /// Returns why an instance has ended that has never had a connection.
+    pub(super) fn of_unused(&self) -> String {
+        match self {
+            Self::Instance { failure, .. } => failure.of_unused(),
+            Self::NeverAccepted { status, .. } => format!(
+                "the program has exited with status {status} before it waited for a connection: a service has to \
+                 listen and to accept; what it prints says why it does not"
+            ),
+            other => other.to_string(),
+        }
+    }
+
+    /// Returns the failure of a connection for which the host has panicked.
+    pub fn of_panic(panic: &(dyn Any + Send)) -> Self {
+        Self::Panicked(HostPanic::new(panic).0)
+    }
+
     /// Returns whether the same was told before.
     pub fn is_known(&self) -> bool {
         match self {
             Self::NotStarted(_) => true,
             Self::NeverAccepted { is_known, .. } => *is_known,
+            Self::Instance { failure, .. } => failure.is_known(),
             _ => false,
         }
     }
@@ -88,7 +136,11 @@ impl Failure {
             Self::Handler(_)
             | Self::Exited(_)
             | Self::NeverAccepted { .. }
-            | Self::NotStarted(_) => None,
+            | Self::NotStarted(_)
+            | Self::NoRoom
+            | Self::InstanceGone
+            | Self::Panicked(_) => None,
+            Self::Instance { failure, .. } => failure.trap(),
             Self::CpuTimeout { trap, .. }
             | Self::TooManyHandles { trap, .. }
             | Self::Trap { trap, .. } => Some(trap),
@@ -101,6 +153,29 @@ impl Failure {
 #[error("the guest has computed for too long")]
 pub(super) struct OutOfTime;
 
+/// A panic of the host, while it ran a guest: of an embedder's function, for example. It has this message, as one
+/// short line.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("the host has panicked: {0}")]
+pub(super) struct HostPanic(pub String);
+
+impl HostPanic {
+    fn new(panic: &(dyn Any + Send)) -> Self {
+        let text = panic.downcast_ref::<&str>().copied();
+        let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+        Self(escaped(text.unwrap_or("(no message)")))
+    }
+}
+
+/// Makes an error of a panic, so that its instance is ended in the same way as by a trap.
+pub(super) fn caught<T>(
+    guest: impl Future<Output = wasmtime::Result<T>>,
+) -> impl Future<Output = wasmtime::Result<T>> {
+    // What the panic has left halfway is the instance's, which is not used again.
+    let guest = AssertUnwindSafe(guest).catch_unwind();
+    guest.map(|outcome| outcome.unwrap_or_else(|panic| Err(HostPanic::new(&*panic).into())))
+}
+
 /// The most bytes that are shown of a guest's text.
 const SHOWN: usize = 1 << 10;
 
@@ -109,6 +184,13 @@ fn escaped(text: &str) -> String {
     match text.get(..text.floor_char_boundary(SHOWN)) {
         Some(start) if start.len() < text.len() => format!("{}…", start.escape_debug()),
         _ => text.escape_debug().to_string(),
+    }
+}
+
+fn with_others(connections: usize) -> String {
+    match connections {
+        0 | 1 => String::new(),
+        count => format!("; its instance had {count} connections"),
     }
 }
 

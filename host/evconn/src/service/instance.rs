@@ -4,17 +4,18 @@ use super::Service;
 use super::backoff::Attempt;
 use super::console::Origin;
 use super::entry::Instantiated;
-use super::failure::{self, Failure, OutOfTime};
+use super::failure::{self, Failure, HostPanic, OutOfTime};
+use super::population::Alive;
 use super::program;
 use super::state::ConnectionState;
 use crate::GuestTrap;
 use crate::limits::Limits;
-use crate::log::LogBudget;
 use crate::runtime::{Counted, Meter, Tick, is_shortage};
 use crate::sockets::Endpoint;
 use futures_util::future::Either;
 use std::any::Any;
 use std::sync::Arc;
+use std::task::Context;
 use wasmtime::{Store, UpdateDeadline};
 use wasmtime_wasi::I32Exit;
 
@@ -41,6 +42,8 @@ pub(super) struct Instance {
     given: [u32; 3],
     /// Dropped after the store.
     _counted: Counted,
+    /// Likewise, if its service counts them.
+    pub alive: Option<Alive>,
 }
 
 impl Instance {
@@ -49,12 +52,9 @@ impl Instance {
     pub async fn new(
         service: &Service,
         limits: &Limits,
-        log: &Arc<LogBudget>,
-        origin: Origin,
-        meter: Arc<Meter>,
+        state: ConnectionState,
         counted: Counted,
     ) -> Result<Self, Unmade> {
-        let state = ConnectionState::new(service, limits, log, origin, meter);
         let mut store = Store::new(service.host.services(), state);
         store.limiter(|state| &mut state.allowance);
         store.set_hostcall_fuel(MOST_PASSED);
@@ -73,6 +73,7 @@ impl Instance {
                 served: 0,
                 given: [0; 3],
                 _counted: counted,
+                alive: None,
             }),
             Err(error) if is_shortage(&error) => Err(Unmade::Shortage(error)),
             Err(error) => Err(Unmade::Failed(explain(&mut store, limits, error))),
@@ -87,7 +88,7 @@ impl Instance {
         origin: Origin,
         meter: Arc<Meter>,
         permit: Option<KeptPermit>,
-        attempt: Option<&Attempt<'_>>,
+        attempt: Option<&Attempt>,
     ) -> wasmtime::Result<impl Future<Output = wasmtime::Result<Result<(), String>>>> {
         self.served += 1;
         let state = self.store.data_mut();
@@ -112,11 +113,47 @@ impl Instance {
                     Some(port) => incoming.push_for(port, Arc::clone(endpoint)),
                     None => incoming.push(Arc::clone(endpoint)),
                 }
-                let run = program::run(&mut self.store, program, incoming, attempt);
+                let mut has_accepted = false;
+                let is_over = move |_: &mut Context<'_>, is_pending| {
+                    if !has_accepted && incoming.accepted() > 0 {
+                        has_accepted = true;
+                        note_accepted(attempt);
+                    }
+                    is_pending && incoming.is_done()
+                };
+                let run = program::run(&mut self.store, program, is_over);
                 // Boxed, so that a handler's future is no larger.
                 Either::Right(Box::pin(run))
             }
         })
+    }
+
+    /// Runs a program that gets its connections from others, until it ends or `is_over` says so: see [`program::run`].
+    pub async fn run(
+        &mut self,
+        is_over: impl FnMut(&mut Context<'_>, bool) -> bool,
+    ) -> wasmtime::Result<Result<(), String>> {
+        match &self.exports {
+            Instantiated::Run(program, _) => program::run(&mut self.store, program, is_over).await,
+            Instantiated::Handler(_) => wasmtime::bail!("a handler is called for each connection"),
+        }
+    }
+
+    /// Ends the instance of a program that [has run](Self::run).
+    pub fn end_of_program(
+        mut self,
+        result: wasmtime::Result<Result<(), String>>,
+        limits: &Limits,
+    ) -> Result<(), Failure> {
+        self.store.data().console.end();
+        let result = match result {
+            Ok(result) => result.map_err(Failure::Handler),
+            Err(error) => self.end_of_instance(error, limits).0,
+        };
+        if result.is_ok() {
+            self.settle();
+        }
+        result
     }
 
     /// Ends the connection. Takes away whatever the guest has not dropped of it.
@@ -181,6 +218,13 @@ impl Instance {
     }
 }
 
+/// Notes that a program has accepted its connection.
+pub(super) fn note_accepted(attempt: Option<&Attempt>) {
+    if attempt.is_some_and(Attempt::accepted) {
+        tracing::info!("the program accepts connections again");
+    }
+}
+
 /// Why there is no instance.
 pub(super) enum Unmade {
     Failed(Failure),
@@ -223,6 +267,9 @@ pub(super) enum Spent {
 }
 
 fn explain(store: &mut Store<ConnectionState>, limits: &Limits, error: wasmtime::Error) -> Failure {
+    if let Some(HostPanic(text)) = error.downcast_ref() {
+        return Failure::Panicked(text.clone());
+    }
     let is_out_of_time = error.is::<OutOfTime>();
     let is_for_handles = failure::is_for_handles(&error);
     let trap = GuestTrap::new(error);

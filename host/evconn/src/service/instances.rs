@@ -2,89 +2,103 @@
 //! before.
 
 use super::backoff::{Attempt, Backoff};
+use super::console::Console;
+use super::failure::caught;
 use super::instance::{Instance, KeptPermit, Outcome, Spent, Unmade};
-use super::{Failure, Origin, Service};
+use super::population::Population;
+use super::shared::{InstanceTasks, SharedInstances};
+use super::state::ConnectionState;
+use super::warm::WarmUp;
+use super::{Failure, InstancePolicy, Origin, Service};
 use crate::limits::Limits;
 use crate::log::LogBudget;
-use crate::runtime::Meter;
+use crate::runtime::{Meter, Payer};
 use crate::sockets::Endpoint;
 use crate::sockets::Peer;
 use std::collections::VecDeque;
 use std::num::NonZeroU32;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-/// How many connections an instance serves.
-///
-/// An instance that is reused serves its next connection faster, but the content of its memory passes
-/// from one peer to the next. When its handler returns, whatever it has not dropped of its connection is
-/// taken away. An instance that trapped or exited is never reused, nor is one that then has more handles
-/// than half of [`Limits::max_handles`](crate::Limits::max_handles).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Reuse {
-    /// How many connections an instance serves, one after the other. With 1, each connection gets a fresh
-    /// instance.
-    pub connections: NonZeroU32,
-    /// How long an idle instance is kept.
-    pub idle_timeout: Duration,
-}
-
-impl Reuse {
-    /// The default time for which an idle instance is kept: 10 seconds.
-    pub const DEFAULT_IDLE_TIMEOUT: Duration = Duration::from_secs(10);
-
-    /// A fresh instance for each connection.
-    pub const NEVER: Self = Self {
-        connections: NonZeroU32::MIN,
-        idle_timeout: Self::DEFAULT_IDLE_TIMEOUT,
-    };
-}
-
-impl Default for Reuse {
-    fn default() -> Self {
-        Self::NEVER
-    }
-}
-
 /// The instances of a service.
 pub(crate) struct Instances {
-    service: Service,
-    limits: Limits,
-    log: Arc<LogBudget>,
-    reuse: Reuse,
+    pub(super) service: Service,
+    pub(super) limits: Limits,
+    pub(super) log: Arc<LogBudget>,
+    pub(super) policy: InstancePolicy,
+    /// Those that have several connections, if that is what the policy says.
+    pub(super) shared: Option<Arc<SharedInstances>>,
+    /// The others.
+    pub(super) population: Arc<Population>,
+    /// How many connections wait for one.
+    pub(super) waiting: Arc<AtomicUsize>,
+    pub(super) warm_up: WarmUp,
+    pub(super) tasks: InstanceTasks,
     idle: Mutex<Idle>,
     /// Of a program that ends before it accepts.
-    backoff: Backoff,
+    backoff: Arc<Backoff>,
     /// Whether it was logged that instances are not reused.
     logged_spent: AtomicBool,
 }
 
 #[derive(Default)]
-struct Idle {
+pub(super) struct Idle {
     /// The idle instances, in the order in which they became idle.
-    instances: VecDeque<(Instant, Instance)>,
+    pub instances: VecDeque<(Instant, Instance)>,
+    /// Those that were made ahead.
+    pub ready: Vec<Instance>,
     /// Whether a task is running that ends those that have been idle for too long.
     has_janitor: bool,
     /// Whether the service was replaced: nothing is kept then.
-    retired: bool,
+    pub retired: bool,
 }
 
 impl Instances {
-    pub fn new(service: Service, limits: Limits, log: Arc<LogBudget>, reuse: Reuse) -> Self {
+    pub fn new(
+        service: Service,
+        limits: Limits,
+        log: Arc<LogBudget>,
+        policy: InstancePolicy,
+        tasks: &InstanceTasks,
+    ) -> Self {
+        let are_shared = service.is_program() && (policy.allows_another(1) || policy.warm > 0);
+        let shared = are_shared.then(|| {
+            let (service, log) = (service.clone(), Arc::clone(&log));
+            SharedInstances::new(service, limits, log, policy, tasks.clone())
+        });
         Self {
+            shared: shared.map(Arc::new),
+            population: Arc::default(),
+            waiting: Arc::default(),
+            warm_up: WarmUp::default(),
+            tasks: tasks.clone(),
             service,
             limits,
             log,
-            reuse,
+            policy,
             idle: Mutex::default(),
-            backoff: Backoff::default(),
+            backoff: Arc::default(),
             logged_spent: AtomicBool::new(false),
         }
     }
 
     pub fn service(&self) -> &Service {
         &self.service
+    }
+
+    /// Serves a connection, whose end is up to the caller, with an instance that others may have, too. Returns `None` if
+    /// each connection has one of its own. An instance that gets no other connection is charged to the `payer`.
+    pub async fn share(
+        &self,
+        endpoint: &Arc<Endpoint>,
+        (number, port): (u64, Option<u16>),
+        payer: impl Fn() -> Option<Box<dyn Payer>>,
+    ) -> Option<Result<(), Failure>> {
+        let shared = self.shared.as_ref()?;
+        let peer = Peer::of(endpoint);
+        let origin = Origin { number, peer, port };
+        Some(shared.serve(endpoint, origin, &payer).await)
     }
 
     /// Serves a connection, whose end is up to the caller, with an instance. The connection's slot,
@@ -111,7 +125,7 @@ impl Instances {
             },
         };
         let result = match instance.serve(&endpoint, origin, meter, permit, attempt.as_ref()) {
-            Ok(served) => served.await,
+            Ok(served) => caught(served).await,
             Err(error) => Err(error),
         };
         let Outcome {
@@ -124,7 +138,7 @@ impl Instances {
             return count_failure(attempt, result);
         }
         drop(attempt);
-        if instance.served < self.reuse.connections.get() {
+        if self.policy.allows_another(instance.served) {
             match spent {
                 None => self.keep(instance),
                 Some(spent) => self.log_spent(spent),
@@ -134,7 +148,7 @@ impl Instances {
     }
 
     /// Begins to start a program, unless it ends before it accepts.
-    fn begin_attempt(&self) -> Result<Option<Attempt<'_>>, Failure> {
+    fn begin_attempt(&self) -> Result<Option<Attempt>, Failure> {
         if !self.service.is_program() {
             return Ok(None);
         }
@@ -147,6 +161,16 @@ impl Instances {
     async fn instance(&self, origin: Origin, meter: &Arc<Meter>) -> Result<Instance, Failure> {
         let shortage = self.service.host.shortage();
         loop {
+            let alive = match self.policy.warm {
+                0 => None,
+                _ => self.add().await,
+            };
+            if self.policy.warm > 0 && alive.is_none() {
+                match self.take_idle() {
+                    Some(idle) => return Ok(idle),
+                    None => continue,
+                }
+            }
             let Some(counted) = shortage.count() else {
                 shortage.wait().await;
                 match self.take_idle() {
@@ -154,34 +178,41 @@ impl Instances {
                     None => continue,
                 }
             };
-            let meter = Arc::clone(meter);
-            let log = &self.log;
-            let made = Instance::new(&self.service, &self.limits, log, origin, meter, counted);
+            let state = self.state(origin, meter);
+            let made = Instance::new(&self.service, &self.limits, state, counted);
             match made.await {
                 Err(Unmade::Shortage(why)) if shortage.reached(&why) => {}
                 made => {
                     shortage.made();
-                    return Ok(made?);
+                    let mut instance = made?;
+                    instance.alive = alive;
+                    return Ok(instance);
                 }
             }
         }
     }
 
+    fn state(&self, origin: Origin, meter: &Arc<Meter>) -> ConnectionState {
+        let inherits = self.service.grants.inherits_stderr();
+        let console = Arc::new(Console::new(origin, inherits, &self.log));
+        let meter = Arc::clone(meter);
+        ConnectionState::new(&self.service, &self.limits, console, NonZeroU32::MIN, meter)
+    }
+
     /// Logs, once, that instances are not reused although that was requested.
     fn log_spent(&self, spent: Spent) {
-        if spent == Spent::Failed || self.logged_spent.swap(true, Ordering::Relaxed) {
+        if matches!(spent, Spent::Failed | Spent::Program)
+            || self.logged_spent.swap(true, Ordering::Relaxed)
+        {
             return;
         }
         match spent {
-            // The connection's end reports this.
-            Spent::Failed => {}
+            // The connection's end reports this; a program has one connection.
+            Spent::Failed | Spent::Program => {}
             Spent::Exited => {
                 tracing::warn!(
                     "instances are not used again, since the service ends them (wasi:cli/exit)"
                 );
-            }
-            Spent::Program => {
-                tracing::warn!("instances are not used again, since the service is a program");
             }
             Spent::Handles(handles) => tracing::warn!(
                 handles,
@@ -190,32 +221,42 @@ impl Instances {
         }
     }
 
-    /// Drops the idle instances, and keeps none from now on.
+    /// Drops the idle instances, and keeps none from now on. Those that have connections end when these have.
     pub fn retire(&self) {
+        self.warm_up.end();
+        if let Some(shared) = &self.shared {
+            shared.retire();
+        }
         let kept = {
             let mut idle = self.idle();
             idle.retired = true;
-            std::mem::take(&mut idle.instances)
+            let ready = std::mem::take(&mut idle.ready);
+            (std::mem::take(&mut idle.instances), ready)
         };
         drop(kept);
+        self.population.tell();
     }
 
-    fn idle(&self) -> MutexGuard<'_, Idle> {
+    pub(super) fn idle(&self) -> MutexGuard<'_, Idle> {
         // Nothing in there panics halfway.
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes the instance that was used last: its memory is most likely cached, and the others may not be
+    /// Takes the instance that was used last, or one that was made ahead: the memory of the first is most likely cached, and the others may not be
     /// needed.
     fn take_idle(&self) -> Option<Instance> {
-        match self.reuse.connections.get() {
-            1 => None,
-            _ => self
-                .idle()
-                .instances
-                .pop_back()
-                .map(|(_, instance)| instance),
+        if !self.policy.allows_another(1) && self.policy.warm == 0 {
+            return None;
         }
+        let mut idle = self.idle();
+        let kept = idle.instances.pop_back().map(|(_, instance)| instance);
+        let taken = kept.or_else(|| idle.ready.pop());
+        drop(idle);
+        if self.policy.warm > 0 {
+            // Another one is to be made.
+            self.population.tell();
+        }
+        taken
     }
 
     fn keep(self: Arc<Self>, mut instance: Instance) {
@@ -226,10 +267,13 @@ impl Instances {
         }
         idle.instances.push_back((Instant::now(), instance));
         self.service.host.shortage().one_is_free();
+        if self.policy.warm > 0 {
+            self.population.tell();
+        }
         if !std::mem::replace(&mut idle.has_janitor, true) {
             tokio::spawn(end_idle_ones(
                 Arc::downgrade(&self),
-                self.reuse.idle_timeout,
+                self.policy.idle_timeout,
             ));
         }
     }
@@ -250,16 +294,11 @@ impl Instances {
 }
 
 /// Counts that a program has ended before it has accepted its connection, so that it is not started for a while.
-fn count_failure(attempt: Option<Attempt<'_>>, result: Result<(), Failure>) -> Result<(), Failure> {
-    let Some(attempt) = attempt else {
-        return result;
-    };
-    let counted = attempt.failed(Instant::now());
-    Err(match result {
-        Ok(()) => Failure::of_program(0, counted),
-        Err(Failure::Exited(status)) => Failure::of_program(status, counted),
-        Err(failure) => failure,
-    })
+fn count_failure(attempt: Option<Attempt>, result: Result<(), Failure>) -> Result<(), Failure> {
+    match attempt {
+        None => result,
+        Some(attempt) => Err(Failure::before_accept(attempt, result, Instant::now())),
+    }
 }
 
 async fn end_idle_ones(instances: Weak<Instances>, timeout: Duration) {

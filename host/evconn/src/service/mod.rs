@@ -3,32 +3,41 @@
 //!
 //! A [`server`](crate::server) decides which connections are served, and how many at a time.
 
+mod ahead;
 mod backoff;
 mod console;
 mod entry;
 mod failure;
 mod grants;
+mod imports;
 mod instance;
 mod instances;
 mod loading;
+mod policy;
+mod population;
 mod program;
 mod random;
+mod shared;
 mod state;
+mod warm;
 
 use console::Origin;
 use entry::Entry;
 pub(crate) use failure::{Failure, is_for_handles};
 pub use grants::{DirAccess, GrantError, Grants, GrantsBuilder, InvalidListenGrant, ListenGrant};
+use imports::MakeState;
 pub(crate) use instances::Instances;
-pub use instances::Reuse;
+pub use loading::ServiceBuilder;
 pub(crate) use loading::{UNNAMED, command, component, map_command, read};
+pub use policy::InstancePolicy;
+pub(crate) use shared::InstanceTasks;
 
 use crate::error::{LoadError, LoadProblem, one_line};
 use crate::interfaces::EntryPoint;
 use crate::sockets::Endpoint;
 use crate::trap::SourceLines;
 use crate::{Error, Host, Ingress};
-pub(crate) use state::ConnectionState;
+pub use state::ConnectionState;
 use std::sync::Arc;
 use wasmtime::component::{Component, InstancePre};
 
@@ -48,6 +57,8 @@ pub struct Service {
     grants: Grants,
     /// How many memories an instance has.
     memories: u32,
+    /// Makes the embedder's state of an instance.
+    make_state: MakeState,
     lines: SourceLines,
     /// The component that was compiled, if it was composed.
     composition: Option<Arc<[u8]>>,
@@ -68,9 +79,16 @@ impl Service {
             entry: Entry::new(entry_point, pre)?,
             ingress: Ingress::new(),
             grants: Grants::none(),
+            make_state: MakeState::default(),
             lines: SourceLines::default(),
             composition: None,
         })
+    }
+
+    /// Sets what makes the embedder's state of an instance.
+    fn with_make_state(mut self, make_state: MakeState) -> Self {
+        self.make_state = make_state;
+        self
     }
 
     /// Adds the source lines, which are shown with its traps.
@@ -155,16 +173,16 @@ impl Service {
         self.memories as usize
     }
 
-    /// Returns how many connections the service can serve at a time: as many as the host was configured
+    /// Returns how many instances of the service can exist at a time: as many as the host was configured
     /// for, or fewer if an instance has several memories (see
     /// [`Limits::max_memories`](crate::Limits::max_memories)).
-    pub fn max_connections(&self) -> usize {
+    pub fn max_instances(&self) -> usize {
         self.host.instances(self.memories)
     }
 
     /// Checks that this many instances can exist at a time.
     pub(crate) fn check_capacity(&self, asked: usize) -> Result<(), Error> {
-        let capacity = self.max_connections();
+        let capacity = self.max_instances();
         match asked > capacity {
             true => Err(Error::TooManyMemories {
                 asked,

@@ -1,14 +1,15 @@
 //! What the store of an instance contains.
 
-use super::console::{Console, Origin, Output as ConsoleOutput};
+use super::console::{Console, Output as ConsoleOutput};
 use super::{Service, random};
 use crate::Grants;
 use crate::bindings::service::evconn::tcp::connection::Connection as WitConnection;
 use crate::files::{FilesView, Operations};
 use crate::limits::{Allowance, Limits};
-use crate::log::LogBudget;
 use crate::runtime::Meter;
 use crate::sockets::{Account, AccountLimits, Endpoint, Incoming, TcpCtx, TcpCtxView, TcpView, p2};
+use std::any::{Any, type_name};
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
@@ -21,8 +22,18 @@ const RESOURCES: usize = 8;
 /// instances of a process, so that it takes many to keep others from theirs.
 const LOOK_UPS: usize = 4;
 
-/// What the store of an instance contains.
-pub(crate) struct ConnectionState {
+/// How many descriptors an instance may have in any case, for each connection that it may have at a time: the connection,
+/// and one more.
+const GUARANTEED: usize = 2;
+
+/// What the store of an instance contains: the state of its sockets, streams and files, and that of the
+/// [embedder](crate::ServiceBuilder::state).
+///
+/// It is the type parameter of the [`Linker`](wasmtime::component::Linker) to which
+/// [`ServiceBuilder::link`](crate::ServiceBuilder::link) adds imports.
+pub struct ConnectionState {
+    /// The embedder's.
+    own: Box<dyn Any + Send>,
     grants: Grants,
     /// The granted files, environment and the like. Created on first use, which never happens in many
     /// services: it has a random number generator of its own.
@@ -35,37 +46,63 @@ pub(crate) struct ConnectionState {
     /// What it does on files.
     operations: Operations,
     table: ResourceTable,
-    pub(crate) allowance: Allowance,
+    pub(super) allowance: Allowance,
     pub(super) console: Arc<Console>,
     /// The meter of the current connection.
-    pub meter: Arc<Meter>,
+    pub(super) meter: Arc<Meter>,
     /// Whether the last connection ended regularly.
     pub(super) is_settled: bool,
 }
 
 impl ConnectionState {
-    pub fn new(
+    /// Returns the state of the instance that [`ServiceBuilder::state`](crate::ServiceBuilder::state) has made.
+    ///
+    /// # Panics
+    /// If that makes another type. The connection ends then, and the log says which types they are.
+    pub fn get_mut<T: Send + 'static>(&mut self) -> &mut T {
+        self.split_mut().0
+    }
+
+    /// Returns the same, with the table of the instance's resources, to which resources of your own can be added.
+    /// [`Limits::max_handles`] applies to all of them together.
+    ///
+    /// # Panics
+    /// As [`get_mut`](Self::get_mut).
+    pub fn split_mut<T: Send + 'static>(&mut self) -> (&mut T, &mut ResourceTable) {
+        let Some(own) = self.own.downcast_mut() else {
+            panic!(
+                "the state of instances is no {}: ServiceBuilder::state has to make one",
+                type_name::<T>()
+            );
+        };
+        (own, &mut self.table)
+    }
+}
+
+impl ConnectionState {
+    pub(super) fn new(
         service: &Service,
         limits: &Limits,
-        log: &Arc<LogBudget>,
-        origin: Origin,
+        console: Arc<Console>,
+        concurrency: NonZeroU32,
         meter: Arc<Meter>,
     ) -> Self {
         let grants = &service.grants;
         let mut table = ResourceTable::with_capacity(RESOURCES);
         table.set_max_capacity(limits.max_handles);
-        let console = Arc::new(Console::new(origin, grants.inherits_stderr(), log));
         let account = Account::new(
             AccountLimits {
                 descriptors: limits.max_descriptors,
                 unsent: limits.max_unsent,
                 look_ups: LOOK_UPS,
                 shared: Some(service.host.descriptors().clone()),
+                guaranteed: GUARANTEED.saturating_mul(concurrency.get() as usize),
             },
             Some(console.clone()),
         );
         let sockets = grants.sockets().clone().for_guest(console.clone());
         Self {
+            own: service.make_state.make(),
             grants: grants.clone(),
             wasi: None,
             tcp: sockets.with_account(account.clone()),
@@ -82,7 +119,7 @@ impl ConnectionState {
 
     /// Takes away what the guest has not dropped of a connection, whose handles are `given`. Returns how
     /// many handles the guest has, if it has not dropped all of these.
-    pub fn revoke(&mut self, given: [u32; 3], endpoint: &Arc<Endpoint>) -> usize {
+    pub(super) fn revoke(&mut self, given: [u32; 3], endpoint: &Arc<Endpoint>) -> usize {
         match p2::revoke(&mut self.table, given, endpoint) {
             true => self.table.iter_mut().count(),
             false => 0,
@@ -90,7 +127,10 @@ impl ConnectionState {
     }
 
     /// Adds a connection to the table.
-    pub fn connection(&mut self, endpoint: &Arc<Endpoint>) -> wasmtime::Result<WitConnection> {
+    pub(super) fn connection(
+        &mut self,
+        endpoint: &Arc<Endpoint>,
+    ) -> wasmtime::Result<WitConnection> {
         let (socket, input, output) = p2::give(&mut self.table, &self.tcp, endpoint)?;
         Ok(WitConnection {
             input,

@@ -70,6 +70,19 @@ impl Endpoint {
         self.decision.is_closed()
     }
 
+    /// Waits until the guest has dropped a connection whose end was [left to it](Self::leave_end_to_guest).
+    pub async fn closed_by_guest(&self) {
+        self.link.until(|| self.decision.is_closed()).await;
+    }
+
+    /// Takes the connection away from a guest, which may be running and keeps what it has of it: its peer sees a reset,
+    /// and the guest a connection that has failed.
+    pub fn disconnect(&self) {
+        self.take_end_from_guest();
+        self.reset();
+        self.plain().disconnect();
+    }
+
     /// Returns whether the end of the connection is the host's to decide, or was decided by its guest.
     pub(crate) fn is_for_others(&self) -> bool {
         self.decision.is_of_host() || self.decision.is_closed()
@@ -114,5 +127,64 @@ impl Endpoint {
     /// Drops what is unsent. As soon as the connection is dropped, its peer sees a reset.
     pub fn reset(&self) {
         self.link.reset();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::transport::Plain;
+    use futures_util::FutureExt;
+    use std::future::poll_fn;
+    use std::io::{ErrorKind, Read};
+    use std::net::TcpStream;
+    use tokio::net::TcpListener;
+
+    /// A connection, and its peer.
+    async fn connection() -> (Endpoint, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a listener");
+        let address = listener.local_addr().expect("its address");
+        let peer = TcpStream::connect(address).expect("connected");
+        let timeout = Some(Duration::from_secs(60));
+        peer.set_read_timeout(timeout).expect("set");
+        let (stream, address) = listener.accept().await.expect("accepted");
+        let plain = Plain::tcp(stream.into_std().expect("a socket"));
+        (Endpoint::new(plain, address), peer)
+    }
+
+    #[tokio::test]
+    async fn one_that_is_taken_away_is_closed_for_who_waits_for_it() {
+        let (endpoint, mut peer) = connection().await;
+        endpoint.register().expect("registered");
+        endpoint.hold_end();
+        endpoint.leave_end_to_guest();
+        let mut readable = Box::pin(poll_fn(|cx| endpoint.poll_input_ready(cx)));
+        assert!(readable.as_mut().now_or_never().is_none());
+        endpoint.disconnect();
+        let woken = timeout(Duration::from_secs(60), readable).await;
+        woken.expect("the guest is told");
+        let received = endpoint.try_recv(&mut [0; 8]);
+        assert!(matches!(received, Ok(0) | Err(_)), "{received:?}");
+        endpoint.write(b"more").expect_err("it is closed");
+        assert!(!endpoint.was_accepted_by_guest());
+        // The socket is still there.
+        let end = peer.read(&mut [0; 8]);
+        match cfg!(target_os = "linux") {
+            true => assert_eq!(end.expect_err("a reset").kind(), ErrorKind::ConnectionReset),
+            false => assert!(matches!(end, Ok(0) | Err(_))),
+        }
+    }
+
+    #[tokio::test]
+    async fn the_guest_s_end_is_waited_for() {
+        let (endpoint, _peer) = connection().await;
+        endpoint.hold_end();
+        endpoint.leave_end_to_guest();
+        let mut closed = Box::pin(endpoint.closed_by_guest());
+        assert!(closed.as_mut().now_or_never().is_none());
+        endpoint.socket_dropped();
+        timeout(Duration::from_secs(60), closed)
+            .await
+            .expect("it has dropped it");
     }
 }

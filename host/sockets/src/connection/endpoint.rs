@@ -153,7 +153,17 @@ impl Endpoint {
 
     /// A number that changes with each byte that is sent or received.
     pub fn activity(&self) -> u64 {
-        self.link.transport.activity()
+        self.received().wrapping_add(self.sent())
+    }
+
+    /// How many bytes its owners have received. Those of a TLS session count, not what they are sent as.
+    pub fn received(&self) -> u64 {
+        self.link.transport.received()
+    }
+
+    /// How many bytes of its owners the kernel has taken, or the TLS session.
+    pub fn sent(&self) -> u64 {
+        self.link.transport.sent()
     }
 
     /// Whether something was received that nobody has read.

@@ -190,7 +190,9 @@ impl Link {
         }
     }
 
-    async fn until(&self, condition: impl Fn() -> bool) {
+    /// Waits until this holds, which is looked at when somebody [releases](Self::release) or [resets](Self::reset) it,
+    /// or nothing is sent in the background any more.
+    pub async fn until(&self, condition: impl Fn() -> bool) {
         while !condition() {
             let changed = self.changed.notified();
             // It may have changed in between.

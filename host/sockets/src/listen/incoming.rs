@@ -41,8 +41,12 @@ struct Shared {
     guest: AtomicWaker,
     /// Whether the guest waits for connections, and for nothing else.
     waits: AtomicBool,
-    /// Whether it has waited for connections up to a time, since it has accepted the last one.
+    /// Whether it does so up to a time.
+    has_timeout: AtomicBool,
+    /// Whether it has done so up to a time, since it has accepted the last one.
     has_paused: AtomicBool,
+    /// Whether the guest has asked for a connection.
+    was_asked: AtomicBool,
     /// How many connections the guest has accepted.
     accepted: AtomicUsize,
     /// How many of these it has not dropped.
@@ -96,6 +100,23 @@ impl Incoming {
         connections.map(|(_, connection)| connection).collect()
     }
 
+    /// Takes a connection back, unless the guest has accepted it. Returns whether that was so.
+    pub fn remove(&self, connection: &Arc<Endpoint>) -> bool {
+        let mut queue = self.queue();
+        let is_it = |(_, other): &(_, Arc<Endpoint>)| Arc::ptr_eq(other, connection);
+        let found = queue.connections.iter().position(is_it);
+        let removed = found.and_then(|index| queue.connections.remove(index));
+        drop(queue);
+        // Not under the lock: this may be the last reference to it.
+        removed.is_some()
+    }
+
+    /// Returns whether the guest has ever asked for a connection: it listens, and has tried to accept one or waited for
+    /// it.
+    pub fn was_asked(&self) -> bool {
+        self.0.was_asked.load(Ordering::Relaxed)
+    }
+
     pub(super) fn count_accepted(&self) {
         self.0.has_paused.store(false, Ordering::Relaxed);
         self.0.accepted.fetch_add(1, Ordering::Relaxed);
@@ -124,6 +145,11 @@ impl Incoming {
     /// A guest that is waiting is not running: this is for whoever runs it, between two polls of its future.
     pub fn is_awaited(&self) -> bool {
         self.0.waits.load(Ordering::Relaxed) && self.queue().connections.is_empty()
+    }
+
+    /// Returns whether the guest that [waits](Self::is_awaited) does so up to a time, when it runs again by itself.
+    pub fn has_timeout(&self) -> bool {
+        self.0.has_timeout.load(Ordering::Relaxed)
     }
 
     /// Returns whether the guest has nothing left to do: it has dropped all of its connections, and
@@ -180,15 +206,24 @@ impl Incoming {
 
     /// Records that the guest waits for connections and for nothing else, until this is dropped.
     pub(crate) fn wait(&self) -> Waits<'_> {
+        self.0.has_timeout.store(false, Ordering::Relaxed);
         self.0.waits.store(true, Ordering::Relaxed);
         Waits(&self.0.waits)
     }
 
     /// Records the same of a guest that waits up to a time.
     pub(crate) fn wait_for_a_time(&self) -> Waits<'_> {
+        self.0.has_timeout.store(true, Ordering::Relaxed);
         let has_paused = self.0.has_paused.swap(true, Ordering::Relaxed);
         self.0.waits.store(has_paused, Ordering::Relaxed);
         Waits(&self.0.waits)
+    }
+
+    fn note_asked(&self) {
+        // Mostly it is known: then nothing is written that other threads read.
+        if !self.was_asked() {
+            self.0.was_asked.store(true, Ordering::Relaxed);
+        }
     }
 
     fn queue(&self) -> MutexGuard<'_, Queue> {
@@ -328,6 +363,7 @@ impl VirtualListener {
     /// Accepts a connection, if there is one for this socket.
     pub fn accept(&self) -> Option<(Arc<Endpoint>, Told)> {
         let incoming = self.incoming();
+        incoming.note_asked();
         let taken = incoming.queue().take(self.port.id, self.address().port())?;
         Some(match taken {
             Taken::OfHost(endpoint) => {
@@ -341,6 +377,7 @@ impl VirtualListener {
     /// Waits until there is a connection for this socket.
     pub fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<()> {
         let incoming = self.incoming();
+        incoming.note_asked();
         // Registered first: a connection may be pushed in between.
         incoming.0.guest.register(cx.waker());
         match incoming.queue().has(self.port.id, self.address().port()) {
@@ -444,6 +481,22 @@ mod tests {
         drop(waits);
         assert_eq!(incoming.take().len(), 1);
         assert!(!incoming.is_awaited());
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn a_connection_is_taken_back_unless_it_was_accepted() {
+        let incoming = Incoming::new();
+        let listener = incoming.bind(address("0.0.0.0:80")).expect("a port");
+        let listener = listener.listen();
+        assert!(!incoming.was_asked());
+        let (one, other) = (connection(), connection());
+        incoming.push(Arc::clone(&one));
+        incoming.push(Arc::clone(&other));
+        assert!(incoming.remove(&one) && !incoming.remove(&one));
+        let (accepted, _told) = listener.accept().expect("the other one");
+        assert!(Arc::ptr_eq(&accepted, &other) && !incoming.remove(&other));
+        assert!(incoming.was_asked());
     }
 
     #[cfg(unix)]

@@ -414,13 +414,15 @@ mod tests {
             assert!(!incoming.is_awaited());
             drop(waits);
             let waits = wait(Some(Deadline::Past));
-            assert!(incoming.is_awaited());
+            assert!(incoming.is_awaited() && incoming.has_timeout());
             drop(waits);
             let (socket, _peer) = sys::pair().expect("a pair");
             incoming.push(Arc::new(Endpoint::new(Plain::unix(socket), ADDRESS)));
             assert!(listener.accept().is_some());
         }
-        drop(wait(None));
+        let waits = wait(None);
+        assert!(incoming.is_awaited() && !incoming.has_timeout());
+        drop(waits);
         let _waits = wait(Some(Deadline::Never));
         assert!(!incoming.is_awaited());
     }

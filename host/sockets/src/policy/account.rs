@@ -8,7 +8,7 @@ use std::any::Any;
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// How many descriptors each guest may have although those that all guests [share](SharedDescriptors) are
+/// The default of [`AccountLimits::guaranteed`]: how many descriptors each guest may have although those that all guests [share](SharedDescriptors) are
 /// used up: its connection, and one more, so that a proxy can do its work beside guests that hoard.
 const GUARANTEED: usize = 2;
 
@@ -23,6 +23,8 @@ pub struct AccountLimits {
     pub look_ups: usize,
     /// The descriptors that it shares with the other guests, if they are limited.
     pub shared: Option<SharedDescriptors>,
+    /// How many descriptors it may have in any case, although those that are shared are used up. Defaults to 2.
+    pub guaranteed: usize,
 }
 
 impl Default for AccountLimits {
@@ -32,6 +34,7 @@ impl Default for AccountLimits {
             unsent: usize::MAX,
             look_ups: usize::MAX,
             shared: None,
+            guaranteed: GUARANTEED,
         }
     }
 }
@@ -52,7 +55,8 @@ pub enum Counted {
 #[error("the guest has used up its limit")]
 pub struct UsedUp(pub Counted);
 
-/// The descriptors of a process that all of its guests share, beyond two that each of them has in any case.
+/// The descriptors of a process that all of its guests share, beyond those that each of them has
+/// [in any case](AccountLimits::guaranteed).
 /// Cheap to clone; the clones are the same.
 #[derive(Clone, Debug)]
 pub struct SharedDescriptors(Arc<Count>);
@@ -79,6 +83,7 @@ struct Inner {
     unsent: Count,
     look_ups: Count,
     shared: Option<SharedDescriptors>,
+    guaranteed: usize,
     on_denied: Option<Arc<dyn OnDenied>>,
     /// The limits whose end was reported, a bit for each.
     reported: AtomicU8,
@@ -103,6 +108,7 @@ impl Account {
             unsent: Count::new(limits.unsent),
             look_ups: Count::new(limits.look_ups),
             shared: limits.shared,
+            guaranteed: limits.guaranteed,
             on_denied,
             reported: AtomicU8::new(0),
             kept: Mutex::default(),
@@ -123,7 +129,9 @@ impl Account {
             return Err(self.refuse(what, self.limit_of(what)));
         };
         let mut charge = self.charged(what, amount);
-        if let (Counted::Descriptors, GUARANTEED.., Some(shared)) = (what, before, &self.0.shared) {
+        if let (Counted::Descriptors, Some(shared)) = (what, &self.0.shared)
+            && before >= self.0.guaranteed
+        {
             if shared.0.take(amount).is_none() {
                 return Err(self.refuse(what, Denial::NoDescriptors));
             }

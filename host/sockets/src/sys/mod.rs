@@ -17,6 +17,6 @@ pub use setup::{KeepAlive, TcpOptions};
 #[cfg(feature = "tls")]
 pub(crate) use stream::send_vectored;
 pub(crate) use stream::{
-    BUFFER_OVERHEAD, INHERITS_OPTIONS, SHORT_MEANS_DONE, bytes_to_read, has_unacknowledged,
-    is_connecting, local_address, never_signal, pair, peek, recv, send,
+    BUFFER_OVERHEAD, INHERITS_OPTIONS, SHORT_MEANS_DONE, bytes_to_read, disconnect,
+    has_unacknowledged, is_connecting, local_address, never_signal, pair, peek, recv, send,
 };

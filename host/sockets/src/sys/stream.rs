@@ -72,6 +72,31 @@ pub fn never_signal(socket: &Socket) {
     let _a_flag_does_it = socket;
 }
 
+/// Ends a TCP connection with a reset, whoever still has its socket: these find it closed.
+///
+/// # Errors
+/// If the system has no such call, which most do not.
+#[cfg(target_os = "linux")]
+#[allow(
+    unsafe_code,
+    reason = "an address without a family is none that the safe constructors make"
+)]
+pub fn disconnect(socket: &Socket) -> io::Result<()> {
+    use socket2::{SockAddr, SockAddrStorage};
+    // AF_UNSPEC is 0. With a length that is too short for any other family, a filter of system calls can tell this call
+    // from those that connect.
+    const LENGTH: u32 = size_of::<u16>() as u32;
+    // SAFETY: the family is all of the address, and it is initialized.
+    let nobody = unsafe { SockAddr::new(SockAddrStorage::zeroed(), LENGTH) };
+    socket.connect(&nobody)
+}
+
+/// Elsewhere, the connection ends when its socket is closed.
+#[cfg(not(target_os = "linux"))]
+pub fn disconnect(_: &Socket) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
 /// Returns the address that a socket is bound to.
 pub fn local_address(socket: &SockRef<'_>) -> io::Result<SocketAddr> {
     let address = socket.local_addr()?.as_socket();

@@ -24,8 +24,9 @@ pub(crate) struct Transport {
     tls: OnceLock<TlsSession>,
     /// Shared with the task that sends what a session has taken.
     plain: Arc<Plain>,
-    /// The bytes that were sent and received, more or less.
-    moved: AtomicU64,
+    /// The bytes that were received, and those that were sent.
+    received: AtomicU64,
+    sent: AtomicU64,
 }
 
 /// Does the same with the session, if there is one, or else with the socket.
@@ -50,7 +51,8 @@ impl Transport {
             #[cfg(feature = "tls")]
             tls: OnceLock::new(),
             plain: Arc::new(plain),
-            moved: AtomicU64::new(0),
+            received: AtomicU64::new(0),
+            sent: AtomicU64::new(0),
         }
     }
 
@@ -100,7 +102,7 @@ impl Transport {
 
     /// Receives what is there. 0: the peer has ended its side. `WouldBlock`: nothing is there.
     pub fn try_recv(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.count(on!(self, top => top.try_recv(buffer)))
+        count(&self.received, on!(self, top => top.try_recv(buffer)))
     }
 
     /// Whether a receive would find bytes or an end. Whoever gets an error here has to keep it.
@@ -115,22 +117,17 @@ impl Transport {
 
     /// Sends as much as is taken. `WouldBlock`: nothing is.
     pub fn try_send(&self, bytes: &[u8]) -> io::Result<usize> {
-        self.count(on!(self, top => top.try_send(bytes)))
+        count(&self.sent, on!(self, top => top.try_send(bytes)))
     }
 
-    fn count(&self, moved: io::Result<usize>) -> io::Result<usize> {
-        if let Ok(bytes) = moved {
-            // Not in one step, which takes long: of two at a time, one may be forgotten.
-            let moved = self.moved.load(Ordering::Relaxed);
-            self.moved
-                .store(moved.wrapping_add(bytes as u64), Ordering::Relaxed);
-        }
-        moved
+    /// Returns how many bytes were received. With a session, they are the session's.
+    pub fn received(&self) -> u64 {
+        self.received.load(Ordering::Relaxed)
     }
 
-    /// A number that changes with each byte that is sent or received.
-    pub fn activity(&self) -> u64 {
-        self.moved.load(Ordering::Relaxed)
+    /// Returns how many bytes were sent: the kernel, or the session, has taken them.
+    pub fn sent(&self) -> u64 {
+        self.sent.load(Ordering::Relaxed)
     }
 
     /// Waits until a receive may find something. One task can wait at a time.
@@ -180,4 +177,13 @@ impl Transport {
     pub fn plain(&self) -> &Plain {
         &self.plain
     }
+}
+
+fn count(counter: &AtomicU64, moved: io::Result<usize>) -> io::Result<usize> {
+    if let Ok(bytes) = moved {
+        // Not in one step, which takes long: one thread at a time sends, and one receives.
+        let count = counter.load(Ordering::Relaxed);
+        counter.store(count.wrapping_add(bytes as u64), Ordering::Relaxed);
+    }
+    moved
 }

@@ -170,6 +170,15 @@ impl Plain {
         self.set_linger(Some(Duration::ZERO));
     }
 
+    /// Ends it, whoever still has it: its peer sees a reset, where the system can do that, and those who have it find
+    /// it closed.
+    pub fn disconnect(&self) {
+        self.reset_on_close();
+        if self.is_unix || sys::disconnect(&self.socket).is_err() {
+            self.shutdown(Shutdown::Both);
+        }
+    }
+
     /// Makes closing it a regular end again.
     pub fn end_on_close(&self) {
         self.set_linger(None);

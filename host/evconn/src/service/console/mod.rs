@@ -16,6 +16,7 @@ use crate::{Stderr, stderr};
 use budget::{Budget, Fate};
 use lines::{Line, Overlong, PrintedLines};
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 use tracing::info;
@@ -29,16 +30,48 @@ pub(crate) struct Origin {
     pub port: Option<u16>,
 }
 
+/// What the lines of a guest are attributed to.
+#[derive(Clone, Copy, Debug)]
+enum Subject {
+    Connection(Origin),
+    /// It has several connections, or none: which one a line is about cannot be told.
+    Instance(InstanceNumber),
+}
+
+impl Subject {
+    fn is(&self, origin: &Origin) -> bool {
+        matches!(self, Self::Connection(it) if it.number == origin.number)
+    }
+}
+
+/// The number of an instance, which is unique in all processes of a server.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct InstanceNumber(u64);
+
+impl InstanceNumber {
+    /// Returns a number that was not used before.
+    pub fn next() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        Self(NEXT.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+impl fmt::Display for InstanceNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", std::process::id(), self.0)
+    }
+}
+
 /// How many denials are logged for each connection.
 const DENIALS: u32 = 4;
 
 /// The console of one instance.
 #[derive(Debug)]
-pub(super) struct Console(Mutex<ConsoleState>);
+pub(crate) struct Console(Mutex<ConsoleState>);
 
 #[derive(Debug)]
 struct ConsoleState {
-    origin: Origin,
+    subject: Subject,
     log: Arc<LogBudget>,
     /// The budget for printed lines.
     budget: Budget,
@@ -67,13 +100,23 @@ impl fmt::Display for Stream {
 }
 
 impl Console {
+    /// Returns the console of an instance that has this connection.
     pub fn new(origin: Origin, inherits: bool, log: &Arc<LogBudget>) -> Self {
+        Self::of(Subject::Connection(origin), inherits, log)
+    }
+
+    /// Returns the console of an instance that has no connection yet, or may have several.
+    pub fn of_instance(number: InstanceNumber, inherits: bool, log: &Arc<LogBudget>) -> Self {
+        Self::of(Subject::Instance(number), inherits, log)
+    }
+
+    fn of(subject: Subject, inherits: bool, log: &Arc<LogBudget>) -> Self {
         let overlong = match inherits {
             true => Overlong::Wrap,
             false => Overlong::Cut,
         };
         Self(Mutex::new(ConsoleState {
-            origin,
+            subject,
             log: Arc::clone(log),
             budget: Budget::new(Instant::now()),
             denials: 0,
@@ -86,11 +129,17 @@ impl Console {
     /// Begins to serve this connection.
     pub fn begin(&self, origin: Origin) {
         let mut state = self.state();
-        if state.origin.number != origin.number {
-            state.origin = origin;
-            state.budget = Budget::new(Instant::now());
-            state.denials = 0;
+        if !state.subject.is(&origin) {
+            state.end();
+            state.attribute_to(Subject::Connection(origin));
         }
+    }
+
+    /// Ends the current connection of an instance, which continues without one.
+    pub fn end_connection(&self, instance: InstanceNumber) {
+        let mut state = self.state();
+        state.end();
+        state.attribute_to(Subject::Instance(instance));
     }
 
     /// Ends the current connection: nothing that was printed for it is kept for the next one.
@@ -136,20 +185,26 @@ impl OnDenied for Console {
             _ => return,
         };
         let text = format!("service {denial}{more}");
-        log(&state.log, state.origin, &text);
+        log(&state.log, state.subject, &text);
     }
 }
 
 impl ConsoleState {
+    fn attribute_to(&mut self, subject: Subject) {
+        self.subject = subject;
+        self.budget = Budget::new(Instant::now());
+        self.denials = 0;
+    }
+
     fn with_lines(
         &mut self,
         stream: Stream,
         action: impl FnOnce(&mut PrintedLines, &mut dyn FnMut(Line<'_>)),
     ) {
-        let (origin, budget) = (self.origin, &mut self.budget);
+        let (subject, budget) = (self.subject, &mut self.budget);
         let mut show = |line: Line<'_>| match self.inherits {
-            true => print(origin.number, line),
-            false => log_line(&self.log, origin, budget, stream, line),
+            true => print(subject, line),
+            false => log_line(&self.log, subject, budget, stream, line),
         };
         match stream {
             Stream::Stdout => action(&mut self.stdout, &mut show),
@@ -162,7 +217,7 @@ impl ConsoleState {
             self.with_lines(stream, |lines, show| lines.finish(show));
         }
         if let Some(count) = self.budget.take_left_out() {
-            log_left_out(&self.log, self.origin, count);
+            log_left_out(&self.log, self.subject, count);
         }
     }
 }
@@ -175,29 +230,42 @@ impl Drop for ConsoleState {
 }
 
 /// Prints a line in a single call, so that lines of different connections do not mix.
-fn print(number: u64, line: Line<'_>) {
-    let mut text = format!("[{number}] ").into_bytes();
+fn print(subject: Subject, line: Line<'_>) {
+    let prefix = match subject {
+        Subject::Connection(Origin { number, .. }) => format!("[{number}] "),
+        Subject::Instance(number) => format!("[instance {number}] "),
+    };
+    let mut text = prefix.into_bytes();
     text.extend_from_slice(line.bytes);
     text.push(b'\n');
     stderr::print(&text);
 }
 
-/// Logs a line about a connection, as far as the log budget allows it.
-fn log(log: &LogBudget, Origin { number, peer, .. }: Origin, text: &str) {
-    if log.take(&peer, text) {
-        info!(number, %peer, "connection's {text}");
+/// Logs a line about a connection or an instance, as far as the log budget allows it.
+fn log(log: &LogBudget, subject: Subject, text: &str) {
+    match subject {
+        Subject::Connection(Origin { number, peer, .. }) => {
+            if log.take(&peer, text) {
+                info!(number, %peer, "connection's {text}");
+            }
+        }
+        Subject::Instance(instance) => {
+            if log.take_for_all(text) {
+                info!(%instance, "instance's {text}");
+            }
+        }
     }
 }
 
 fn log_line(
     budget_of_all: &LogBudget,
-    origin: Origin,
+    subject: Subject,
     budget: &mut Budget,
     stream: Stream,
     line: Line<'_>,
 ) {
     if let Some(count) = budget.end_span(Instant::now()) {
-        log_left_out(budget_of_all, origin, count);
+        log_left_out(budget_of_all, subject, count);
     }
     match budget.take() {
         Fate::Logged => {
@@ -206,7 +274,7 @@ fn log_line(
             let text = String::from_utf8_lossy(bytes);
             let more = if line.is_cut { "…" } else { "" };
             let text = format!("{stream}: {text:?}{more}");
-            log(budget_of_all, origin, &text);
+            log(budget_of_all, subject, &text);
         }
         Fate::FirstLeftOut => {
             let text = format!(
@@ -214,13 +282,13 @@ fn log_line(
                 budget::LINES,
                 budget::SPAN
             );
-            log(budget_of_all, origin, &text);
+            log(budget_of_all, subject, &text);
         }
         Fate::LeftOut => {}
     }
 }
 
-fn log_left_out(budget_of_all: &LogBudget, origin: Origin, count: u64) {
+fn log_left_out(budget_of_all: &LogBudget, subject: Subject, count: u64) {
     let text = format!("service: {count} lines that it printed were left out");
-    log(budget_of_all, origin, &text);
+    log(budget_of_all, subject, &text);
 }

@@ -4,6 +4,9 @@
 //! The [`contract`] defines what a service may import and has to export; the [`service`](crate::service)
 //! module, what it is granted.
 
+mod builder;
+mod command;
+mod constructors;
 mod content;
 mod contract;
 mod features;
@@ -11,17 +14,19 @@ mod outline;
 mod progress;
 mod size;
 
+pub use builder::ServiceBuilder;
+pub(crate) use command::{command, map_command};
 pub(crate) use content::read;
 pub(super) use contract::entry_points;
 
 use super::ConnectionState;
+use super::imports::Imports;
 use super::random::add_random_to_linker;
 use crate::error::{LoadError, LoadProblem, one_line, shortened};
 use crate::files::add_files_to_linker;
 use crate::guests;
 use crate::interfaces::EntryPoint;
 use crate::link::{self, Role};
-use crate::store::StoreState;
 use crate::trap::SourceLines;
 use crate::{Error, Host, Service, open_file, privacy, runtime, sockets};
 use content::Content;
@@ -32,7 +37,6 @@ use std::fs::File;
 use std::path::Path;
 use wasmtime::Engine;
 use wasmtime::component::{Component, Linker};
-use wasmtime_wasi::p2::bindings::CommandPre;
 
 /// The name in the log of a component that does not come from a file.
 pub(crate) const UNNAMED: &str = "the component";
@@ -42,105 +46,6 @@ pub(crate) const UNNAMED: &str = "the component";
 enum Precompiled {
     Refused,
     Trusted,
-}
-
-/// Loading.
-impl Service {
-    /// Compiles a component: a binary or its text (WAT).
-    ///
-    /// It is granted its connection, clocks and random numbers, and nothing else: no network, no files,
-    /// no environment variables, no arguments. [`with_grants`](Self::with_grants) grants more. What it
-    /// prints goes to the log, line by line, or to standard error with
-    /// [`inherit_stderr`](crate::GrantsBuilder::inherit_stderr).
-    ///
-    /// # Errors
-    /// [`Error::Load`] if the bytes are not a component, if it exports neither
-    /// `evconn:tcp/handler@0.1.0` nor `wasi:cli/run` of WASI 0.2, if it imports what this host does not provide, or if it exceeds the
-    /// limits for which the host was configured.
-    pub fn new(host: &Host, component: &[u8]) -> Result<Self, Error> {
-        Ok(load(host, UNNAMED, component, Precompiled::Refused).map_err(LoadError::of_bytes)?)
-    }
-
-    /// Loads a file as [`Service::new`] does. The name of the file does not matter.
-    ///
-    /// # Errors
-    /// As [`Service::new`], and if the file cannot be read. A file with compiled code is
-    /// [`LoadProblem::Precompiled`]: use [`Service::from_precompiled_file`].
-    pub fn from_file(host: &Host, path: impl AsRef<Path>) -> Result<Self, Error> {
-        from_file(host, path.as_ref(), Precompiled::Refused)
-    }
-
-    /// Loads code compiled by [`Host::precompile`] or `evconn compile`, without compiling. A component is
-    /// accepted, too, and compiled as [`Service::new`] does.
-    ///
-    /// # Errors
-    /// As [`Service::new`]; [`LoadProblem::Incompatible`] if the code was compiled by another version,
-    /// or for another processor or other settings than this host's.
-    ///
-    /// # Safety
-    /// Compiled code runs without further checks, with all privileges of this process: the bytes have to
-    /// be the unmodified output of [`Host::precompile`] or `evconn compile`.
-    #[allow(unsafe_code, reason = "compiled code is loaded unchecked")]
-    pub unsafe fn from_precompiled(host: &Host, code: &[u8]) -> Result<Self, Error> {
-        Ok(load(host, UNNAMED, code, Precompiled::Trusted).map_err(LoadError::of_bytes)?)
-    }
-
-    /// Loads a file as [`Service::from_precompiled`] does. It is read once, so it may be replaced or
-    /// overwritten afterwards.
-    ///
-    /// # Errors
-    /// As [`Service::from_precompiled`], and if the file cannot be read; [`LoadProblem::NotPrivate`] if
-    /// it is compiled code and belongs to another user than this process's and root, or another user can
-    /// write to it.
-    ///
-    /// # Safety
-    /// As [`Service::from_precompiled`]: nobody else may be able to change or replace the file.
-    #[allow(unsafe_code, reason = "compiled code is loaded unchecked")]
-    pub unsafe fn from_precompiled_file(
-        host: &Host,
-        path: impl AsRef<Path>,
-    ) -> Result<Self, Error> {
-        from_file(host, path.as_ref(), Precompiled::Trusted)
-    }
-
-    /// Loads compiled code from an open file as [`Service::from_precompiled`] does, but maps it rather than
-    /// copies it: processes that map the same file, such as a sealed memfd, share one copy of it in memory.
-    /// Neither the path of the file nor its position matters.
-    ///
-    /// `component` is the binary from which the code was compiled, for the source lines of traps. It is
-    /// read when the first trap needs it. Without it, traps have offsets only.
-    ///
-    /// On platforms other than Linux, and where `/proc` is not mounted, the code is read.
-    ///
-    /// # Errors
-    /// As [`Service::from_precompiled`], and if the file cannot be read.
-    ///
-    /// # Safety
-    /// As [`Service::from_precompiled`]. Moreover, nobody may change or truncate the file for as long as the
-    /// process lives.
-    #[allow(unsafe_code, reason = "compiled code is loaded unchecked")]
-    pub unsafe fn from_mapped(
-        host: &Host,
-        code: File,
-        component: Option<File>,
-    ) -> Result<Self, Error> {
-        // SAFETY: the caller guarantees it.
-        let service = unsafe { map_service(host, &code) }.map_err(LoadError::of_bytes)?;
-        Ok(match component {
-            Some(component) => service.with_lines(SourceLines::of_file(component)),
-            None => service,
-        })
-    }
-
-    /// Returns the compiled code, which can be loaded with [`Service::from_precompiled`] or
-    /// [`Service::from_mapped`] by the same version of evconn on the same kind of processor.
-    ///
-    /// # Errors
-    /// [`Error::Engine`] if there is no memory for it.
-    pub fn serialize(&self) -> Result<Vec<u8>, Error> {
-        let code = self.component().serialize();
-        code.map_err(|error| Error::Engine(error.into()))
-    }
 }
 
 /// Compiling.
@@ -166,7 +71,12 @@ impl Host {
     }
 }
 
-fn from_file(host: &Host, path: &Path, precompiled: Precompiled) -> Result<Service, Error> {
+fn from_file(
+    host: &Host,
+    imports: &Imports,
+    path: &Path,
+    precompiled: Precompiled,
+) -> Result<Service, Error> {
     let name = path.display().to_string();
     let service = content::read_with_metadata(path).and_then(|(bytes, metadata)| {
         if precompiled == Precompiled::Trusted
@@ -175,7 +85,7 @@ fn from_file(host: &Host, path: &Path, precompiled: Precompiled) -> Result<Servi
         {
             return Err(LoadProblem::NotPrivate(problem));
         }
-        load(host, &name, &bytes, precompiled)
+        load(host, imports, &name, &bytes, precompiled)
     });
     Ok(service.map_err(|problem| LoadError::of_file(path, problem))?)
 }
@@ -183,6 +93,7 @@ fn from_file(host: &Host, path: &Path, precompiled: Precompiled) -> Result<Servi
 #[allow(unsafe_code, reason = "compiled code is loaded unchecked")]
 fn load(
     host: &Host,
+    imports: &Imports,
     name: &str,
     bytes: &[u8],
     precompiled: Precompiled,
@@ -191,7 +102,7 @@ fn load(
     let mut composition = None;
     let component = match Content::of(bytes)? {
         Content::Component(binary) => {
-            composition = checked(&binary)?;
+            composition = checked(&binary, imports)?;
             let binary = composition.as_deref().unwrap_or(&binary);
             lines = SourceLines::of(binary);
             compile_service(host, name, binary)?
@@ -202,12 +113,12 @@ fn load(
             let code = unsafe { Component::deserialize(host.services(), bytes) };
             // The file is not mapped: overwriting it with the next version would change running code.
             let component = code.map_err(|error| incompatible(host, &error))?;
-            contract::check(&Outline::of_compiled(&component))?;
+            contract::check(&Outline::of_compiled(&component), imports)?;
             component
         }
         Content::Compiled => return Err(LoadProblem::Precompiled),
     };
-    let service = with_image(host, &component)?;
+    let service = with_image(host, imports, &component)?;
     Ok(service.with_lines(lines).with_composition(composition))
 }
 
@@ -216,24 +127,28 @@ fn load(
 /// # Safety
 /// As [`Service::from_mapped`].
 #[allow(unsafe_code, reason = "compiled code is loaded unchecked")]
-unsafe fn map_service(host: &Host, code: &File) -> Result<Service, LoadProblem> {
+unsafe fn map_service(host: &Host, imports: &Imports, code: &File) -> Result<Service, LoadProblem> {
     // SAFETY: the caller guarantees it.
     match unsafe { runtime::map(host.services(), code) } {
         Ok(Some(component)) => {
-            contract::check(&Outline::of_compiled(&component))?;
-            with_image(host, &component)
+            contract::check(&Outline::of_compiled(&component), imports)?;
+            with_image(host, imports, &component)
         }
         Ok(None) => {
             let bytes = open_file::read(code).map_err(LoadProblem::Unreadable)?;
-            load(host, UNNAMED, &bytes, Precompiled::Trusted)
+            load(host, imports, UNNAMED, &bytes, Precompiled::Trusted)
         }
         Err(error) => Err(incompatible(host, &error)),
     }
 }
 
 /// Checks and links a compiled component, and prepares the images of its memories.
-fn with_image(host: &Host, component: &Component) -> Result<Service, LoadProblem> {
-    let service = prepare(host, component)?;
+fn with_image(
+    host: &Host,
+    imports: &Imports,
+    component: &Component,
+) -> Result<Service, LoadProblem> {
+    let service = prepare(host, imports, component)?;
     // Otherwise the first instance would open a descriptor for the image. That happens after a connection
     // was accepted, which would fail if there is no free descriptor.
     component
@@ -246,10 +161,11 @@ fn precompile(host: &Host, name: &str, bytes: &[u8]) -> Result<Vec<u8>, LoadProb
     let Content::Component(binary) = Content::of(bytes)? else {
         return Err(LoadProblem::Precompiled);
     };
-    let composition = checked(&binary)?;
+    let imports = Imports::default();
+    let composition = checked(&binary, &imports)?;
     let binary = composition.as_deref().unwrap_or(&binary);
     let component = compile_service(host, name, binary)?;
-    prepare(host, &component)?;
+    prepare(host, &imports, &component)?;
     component
         .serialize()
         .map_err(|error| LoadProblem::Invalid(one_line(&error)))
@@ -257,17 +173,17 @@ fn precompile(host: &Host, name: &str, bytes: &[u8]) -> Result<Vec<u8>, LoadProb
 
 /// Checks what a component imports and exports. A program that imports the listener is composed with it first, and the
 /// composition is returned.
-fn checked(binary: &[u8]) -> Result<Option<Vec<u8>>, LoadProblem> {
+fn checked(binary: &[u8], imports: &Imports) -> Result<Option<Vec<u8>>, LoadProblem> {
     features::check_is_sync(binary)?;
     let Some(outline) = Outline::of_binary(binary) else {
         // It is invalid: the compiler reports where.
         return Ok(None);
     };
     if !contract::is_for_listener(&outline) {
-        return contract::check(&outline).map(|()| None);
+        return contract::check(&outline, imports).map(|()| None);
     }
     let linked = link::link(guests::LISTENER, binary, Role::Application)?;
-    check_interfaces(&linked.binary, contract::check)?;
+    check_interfaces(&linked.binary, |outline| contract::check(outline, imports))?;
     Ok(Some(linked.binary))
 }
 
@@ -278,13 +194,13 @@ pub(super) fn exports(component: &Component) -> Vec<String> {
 
 /// Compiles a component that was checked, as much as possible before compiling.
 fn compile_service(host: &Host, name: &str, binary: &[u8]) -> Result<Component, LoadProblem> {
-    contract::check_size(&Size::of(binary)?, host.capacity())?;
+    contract::check_size(&Size::of(binary)?, host.limits())?;
     compile(host, host.services(), name, binary)
 }
 
 fn check_interfaces(
     binary: &[u8],
-    contract: fn(&Outline) -> Result<(), LoadProblem>,
+    contract: impl FnOnce(&Outline) -> Result<(), LoadProblem>,
 ) -> Result<(), LoadProblem> {
     features::check_is_sync(binary)?;
     match Outline::of_binary(binary) {
@@ -307,14 +223,15 @@ fn compile(
 }
 
 /// Checks and links a compiled component.
-fn prepare(host: &Host, component: &Component) -> Result<Service, LoadProblem> {
-    contract::check_compiled(component, host.capacity())?;
+fn prepare(host: &Host, imports: &Imports, component: &Component) -> Result<Service, LoadProblem> {
+    contract::check_compiled(component, host.limits())?;
     let mut linker = Linker::<ConnectionState>::new(host.services());
     let unlinkable = |error| LoadProblem::Unlinkable(one_line(&error));
     sockets::p2::add_to_linker(&mut linker)
         .and_then(|()| sockets::p2::add_granted_to_linker(&mut linker))
         .and_then(|()| add_files_to_linker(&mut linker))
         .and_then(|()| add_random_to_linker(&mut linker))
+        .and_then(|()| imports.add_to_linker(&mut linker))
         .map_err(unlinkable)?;
     let linked = linker.instantiate_pre(component).map_err(unlinkable)?;
     let of_component = linker
@@ -328,8 +245,8 @@ fn prepare(host: &Host, component: &Component) -> Result<Service, LoadProblem> {
         }
         false => EntryPoint::Run,
     };
-    Service::from_component(host, linked, entry_point)
-        .map_err(|error| LoadProblem::Unlinkable(one_line(&error)))
+    let service = Service::from_component(host, linked, entry_point).map_err(unlinkable)?;
+    Ok(service.with_make_state(imports.make_state.clone()))
 }
 
 /// Returns a component's binary, from a binary or its text.
@@ -338,46 +255,6 @@ pub(crate) fn component(bytes: &[u8]) -> Result<Cow<'_, [u8]>, LoadProblem> {
         Content::Component(binary) => Ok(binary),
         Content::Compiled => Err(LoadProblem::PrecompiledProgram),
     }
-}
-
-/// Loads the compiled code of a command by mapping it, or by reading it where it cannot be mapped, and links it.
-///
-/// # Safety
-/// As [`Service::from_mapped`].
-#[allow(unsafe_code, reason = "compiled code is loaded unchecked")]
-pub(crate) unsafe fn map_command(
-    host: &Host,
-    code: &File,
-) -> Result<CommandPre<StoreState>, LoadProblem> {
-    // SAFETY: the caller guarantees it.
-    let mapped = unsafe { runtime::map(host.programs(), code) }.transpose();
-    let component = mapped.unwrap_or_else(|| {
-        let bytes = open_file::read(code)?;
-        // SAFETY: likewise.
-        unsafe { Component::deserialize(host.programs(), bytes) }
-    });
-    link_command(&component.map_err(|error| incompatible(host, &error))?)
-}
-
-/// Compiles, checks and links a command.
-pub(crate) fn command(
-    host: &Host,
-    name: &str,
-    binary: &[u8],
-) -> Result<CommandPre<StoreState>, LoadProblem> {
-    let engine = host.programs();
-    check_interfaces(binary, contract::check_command)?;
-    link_command(&compile(host, engine, name, binary)?)
-}
-
-fn link_command(component: &Component) -> Result<CommandPre<StoreState>, LoadProblem> {
-    let unlinkable = |error| LoadProblem::Unlinkable(one_line(&error));
-    let mut linker = Linker::<StoreState>::new(component.engine());
-    sockets::p2::add_to_linker(&mut linker)
-        .and_then(|()| sockets::p2::add_granted_to_linker(&mut linker))
-        .and_then(|()| add_files_to_linker(&mut linker))
-        .and_then(|()| CommandPre::new(linker.instantiate_pre(component)?))
-        .map_err(unlinkable)
 }
 
 fn invalid(error: &wasmtime::Error) -> LoadProblem {
