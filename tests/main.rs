@@ -33,6 +33,7 @@ mod handle;
 #[cfg(target_os = "linux")]
 mod hostile;
 mod hygiene;
+mod instances;
 mod isolation;
 mod languages;
 mod libevent;

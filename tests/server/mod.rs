@@ -24,9 +24,9 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 /// A server that runs, on a free port of 127.0.0.1.
-struct Running {
-    address: SocketAddr,
-    handle: ServerHandle,
+pub(crate) struct Running {
+    pub address: SocketAddr,
+    pub handle: ServerHandle,
     begin: oneshot::Sender<()>,
     now: oneshot::Sender<()>,
     task: JoinHandle<Result<Served, Error>>,
@@ -51,8 +51,11 @@ impl Running {
         Self::run(configure(builder), shutdown).await
     }
 
-    async fn run(builder: ServerBuilder, shutdown: impl FnOnce(Shutdown) -> Shutdown) -> Self {
-        let server = builder.bind().await.expect("a server");
+    pub async fn run(builder: ServerBuilder, shutdown: impl FnOnce(Shutdown) -> Shutdown) -> Self {
+        Self::of(builder.bind().await.expect("a server"), shutdown)
+    }
+
+    pub fn of(server: Server, shutdown: impl FnOnce(Shutdown) -> Shutdown) -> Self {
         let (begin, begun) = oneshot::channel();
         let (now, is_now) = oneshot::channel();
         let shutdown = shutdown(Shutdown::on(begun).now_on(is_now));
@@ -70,8 +73,14 @@ impl Running {
     }
 
     /// Begins to shut down, and waits until all connections are done.
-    async fn stop(self) -> Served {
+    pub async fn stop(self) -> Served {
         drop(self.begin);
+        ended(self.task).await
+    }
+
+    /// Ends it without waiting for its connections.
+    pub async fn stop_now(self) -> Served {
+        drop((self.begin, self.now));
         ended(self.task).await
     }
 }
@@ -82,7 +91,7 @@ async fn ended(task: JoinHandle<Result<Served, Error>>) -> Served {
 }
 
 /// Waits until `condition` holds, looking now and then.
-async fn eventually(what: &str, mut condition: impl AsyncFnMut() -> bool) {
+pub(crate) async fn eventually(what: &str, mut condition: impl AsyncFnMut() -> bool) {
     within(what, async {
         let mut pause = Duration::from_millis(1);
         while !condition().await {

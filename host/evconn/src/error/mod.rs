@@ -76,6 +76,12 @@ pub enum Error {
         /// `Service::memories`.
         memories: usize,
     },
+    /// No instance could be made ahead of the connections that it is for.
+    #[error("cannot make an instance ahead of connections (warm): {reason}")]
+    NotWarm {
+        /// Why, and what to do about it.
+        reason: String,
+    },
     /// Several connections at a time were requested for each instance of a service that serves one.
     #[error(
         "an instance of this service serves one connection at a time, not {asked}: its handler is a synchronous \

@@ -35,7 +35,9 @@ const LARGEST_MEMORY: usize = usize::MAX;
 
 /// The limits of a [`Server`](crate::Server) or of [`serve`](crate::serve).
 ///
-/// A connection that exceeds one of them is reset, no other is affected, and the log says why.
+/// A connection that exceeds one of them is reset, no other is affected, and the log says why. Limits of an instance are
+/// for all of its connections together; if that exceeds one of them, all of these may be reset:
+/// [`for_concurrency`](Self::for_concurrency) returns defaults for such instances.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Maximum number of open connections. Defaults to 1,000.
@@ -135,7 +137,8 @@ pub struct Limits {
     pub idle_timeout: Option<Duration>,
     /// How long the guest may compute for a connection. Time slices of about 1 ms are counted, waiting
     /// is not. Defaults to [`DEFAULT_CPU_TIMEOUT`](Self::DEFAULT_CPU_TIMEOUT); a guest that only computes is ended
-    /// by the idle timeout before.
+    /// by the idle timeout before. An instance that has several connections may compute as long again with each that it
+    /// accepts.
     pub cpu_timeout: Option<Duration>,
     /// How many bytes per second are logged about connections: what their services print, are denied, or fail with.
     /// Defaults to 64 KiB; None is no limit.

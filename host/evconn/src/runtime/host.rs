@@ -380,10 +380,17 @@ impl HostBuilder {
         self.capacity.max_connections.min(most)
     }
 
-    /// Returns the limits of the pool, which has the instances for connections and those that are made ahead.
+    /// Returns the limits of the pool, which has the instances for connections and those that are made ahead. If
+    /// connections share instances, it has as many again: those of a service that was replaced last as long as their
+    /// connections, and the new ones must not wait for them.
     fn instances(&self) -> Limits {
+        let replaced = match self.max_instances {
+            Some(most) => most.min(self.capacity.max_connections - self.for_connections()),
+            None => 0,
+        };
+        let all = self.for_connections().saturating_add(replaced);
         Limits {
-            max_connections: self.for_connections().saturating_add(self.warm),
+            max_connections: all.saturating_add(self.warm),
             ..self.capacity
         }
     }
@@ -431,6 +438,6 @@ mod tests {
         assert_eq!(many.max_instances_with(9), 3_000);
         let shared = many.max_instances(NonZero::<usize>::MIN);
         assert_eq!(shared.max_instances_with(9), 1);
-        assert_eq!(shared.instances().max_connections, 1);
+        assert_eq!(shared.instances().max_connections, 2);
     }
 }

@@ -18,6 +18,7 @@ mod sys;
 mod workers;
 
 pub use background::CpuShare;
+pub(crate) use background::{Ahead, Run};
 pub use cache::CodeCache;
 pub(crate) use clock::Ticking;
 pub use descriptors::reserve_descriptors;

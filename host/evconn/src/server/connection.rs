@@ -4,7 +4,7 @@ use super::connections::{Connections, Slot};
 use super::cuts::Cuts;
 use super::end::End;
 use super::peers::PeerConnection;
-use crate::runtime::Meter;
+use crate::runtime::{Meter, Payer};
 use crate::service::{Failure, Instances};
 use crate::sockets::{Endpoint, Peer};
 use futures_util::FutureExt;
@@ -56,7 +56,7 @@ pub(super) async fn serve(server: Arc<Connections>, accepted: Accepted) {
             charge_peer(&server, endpoint, &meter);
             encrypt(&server, &instances, &accepted, &meter).await?;
             // Instantiated and handled.
-            handle(&instances, &accepted, &meter).await
+            handle(&server, &instances, &accepted, &meter).await
         });
         let end = match served.await {
             Ok(Ok(())) => End::Done,
@@ -99,10 +99,15 @@ async fn identify(
 
 /// Has the peer of a connection pay for it, now that the peer is known.
 fn charge_peer(server: &Connections, endpoint: &Endpoint, meter: &Meter) {
-    if endpoint.has_peer_address() {
-        let peer = endpoint.peer_address().ip();
-        meter.set_payer(Box::new(server.account_of(peer)));
+    if let Some(payer) = payer(server, endpoint) {
+        meter.set_payer(payer);
     }
+}
+
+/// Returns the account of the peer of a connection, if that is known.
+fn payer(server: &Connections, endpoint: &Endpoint) -> Option<Box<dyn Payer>> {
+    let account = || Box::new(server.account_of(endpoint.peer_address().ip())) as _;
+    endpoint.has_peer_address().then(account)
 }
 
 /// Encrypts a connection, if the service has a certificate.
@@ -132,6 +137,7 @@ async fn encrypt(
 /// Has an instance handle a connection: one that others have, too, or one of its own. Then the slot is held by the
 /// guest's task, which may be in the background.
 async fn handle(
+    server: &Connections,
     instances: &Arc<Instances>,
     accepted: &Accepted,
     meter: &Arc<Meter>,
@@ -143,7 +149,9 @@ async fn handle(
         slot,
         ..
     } = accepted;
-    if let Some(result) = instances.share(endpoint, (*number, *port)).await {
+    let payer = || payer(server, endpoint);
+    let shared = instances.share(endpoint, (*number, *port), payer);
+    if let Some(result) = shared.await {
         return result.map_err(|failure| End::of_failure(failure, endpoint));
     }
     let guest = Arc::clone(instances).serve(

@@ -120,9 +120,10 @@ impl Connections {
             .instances
             .write()
             .unwrap_or_else(PoisonError::into_inner);
-        let old = std::mem::replace(&mut *current, new);
+        let old = std::mem::replace(&mut *current, Arc::clone(&new));
         drop(current);
         old.retire();
+        new.begin_warming();
     }
 
     pub fn instances(&self) -> Arc<Instances> {
@@ -191,10 +192,9 @@ impl Connections {
         }
     }
 
-    /// Resets the open connections, and ends the instances.
+    /// Resets the open connections.
     pub fn kill(&self) {
         self.watch.kill();
-        self.instance_tasks.kill();
     }
 
     /// Waits until the instances have ended. Call this when no connection is open, and none will be.

@@ -117,8 +117,8 @@ impl EndCause {
             Failure::Panicked(_) => Self::HostPanic,
             Failure::Trap { .. } => Self::Trap,
             Failure::Instance { failure, .. } => Self::of_failure(failure),
-            // With the host.
-            Failure::InstanceGone => Self::Shutdown,
+            // With the host. No connection has the other one.
+            Failure::InstanceGone | Failure::NoRoom => Self::Shutdown,
         }
     }
 }

@@ -93,6 +93,16 @@ impl Server {
         self.handle.clone()
     }
 
+    /// Waits until the first of the instances is ready that are made ahead of the connections that they are for:
+    /// a handler's has been instantiated, and a program waits for its first connection. Returns at once if none are
+    /// ([`InstancePolicy::warm`](crate::InstancePolicy::warm)). [`run`](Self::run) makes them, too, but waits for none.
+    ///
+    /// # Errors
+    /// [`Error::NotWarm`] if it fails or ends before, or is not ready within 60 seconds.
+    pub async fn warmed_up(&self) -> Result<(), Error> {
+        self.handle.connections().instances().warmed_up().await
+    }
+
     /// Serves connections until `shutdown` begins, no connection has been open for the idle time, or no
     /// listener is left. Then the listeners are closed, and open connections get the grace period to
     /// finish.
@@ -113,6 +123,7 @@ impl Server {
 
     async fn live(self, shutdown: Shutdown) -> Result<Served, Error> {
         let connections = self.handle.connections();
+        connections.instances().begin_warming();
         for (listener, port) in self.listeners.iter().zip(&self.ports) {
             listener.set_connection_callback(Some(connections.callback(listener, *port)));
         }
@@ -140,6 +151,8 @@ impl Server {
         close(&self.listeners).await;
         connections.kill();
         connections.done().await;
+        // Only now: their connections were ended by the shutdown, not by theirs.
+        connections.instance_tasks.kill();
         connections.instances_ended().await;
         connections.log.report_rest();
         stderr::flush().await;
@@ -210,7 +223,9 @@ struct KillOnDrop(ServerHandle);
 
 impl Drop for KillOnDrop {
     fn drop(&mut self) {
-        self.0.connections().kill();
+        let connections = self.0.connections();
+        connections.kill();
+        connections.instance_tasks.kill();
     }
 }
 

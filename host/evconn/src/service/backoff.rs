@@ -113,7 +113,7 @@ impl Drop for Attempt {
 }
 
 /// Returns how long to wait after this many failures in a row.
-fn pause(failures: u32) -> Duration {
+pub(super) fn pause(failures: u32) -> Duration {
     let doubled = 1_u32.checked_shl(failures.saturating_sub(1));
     FIRST.saturating_mul(doubled.unwrap_or(u32::MAX)).min(LAST)
 }

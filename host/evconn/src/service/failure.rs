@@ -42,6 +42,9 @@ pub(crate) enum Failure {
         failure: Arc<Failure>,
         connections: usize,
     },
+    /// An instance was not made ahead, since there is no memory for more than those that there are.
+    #[error("there is no memory for another instance")]
+    NoRoom,
     /// The task of its instance has ended, with the host or because of a fault of the host.
     #[error("its instance is gone")]
     InstanceGone,
@@ -89,6 +92,18 @@ impl Failure {
         }
     }
 
+    /// Returns why an instance has ended that has never had a connection.
+    pub(super) fn of_unused(&self) -> String {
+        match self {
+            Self::Instance { failure, .. } => failure.of_unused(),
+            Self::NeverAccepted { status, .. } => format!(
+                "the program has exited with status {status} before it waited for a connection: a service has to \
+                 listen and to accept; what it prints says why it does not"
+            ),
+            other => other.to_string(),
+        }
+    }
+
     /// Returns the failure of a connection for which the host has panicked.
     pub fn of_panic(panic: &(dyn Any + Send)) -> Self {
         Self::Panicked(HostPanic::new(panic).0)
@@ -122,6 +137,7 @@ impl Failure {
             | Self::Exited(_)
             | Self::NeverAccepted { .. }
             | Self::NotStarted(_)
+            | Self::NoRoom
             | Self::InstanceGone
             | Self::Panicked(_) => None,
             Self::Instance { failure, .. } => failure.trap(),

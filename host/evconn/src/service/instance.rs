@@ -5,6 +5,7 @@ use super::backoff::Attempt;
 use super::console::Origin;
 use super::entry::Instantiated;
 use super::failure::{self, Failure, HostPanic, OutOfTime};
+use super::population::Alive;
 use super::program;
 use super::state::ConnectionState;
 use crate::GuestTrap;
@@ -41,6 +42,8 @@ pub(super) struct Instance {
     given: [u32; 3],
     /// Dropped after the store.
     _counted: Counted,
+    /// Likewise, if its service counts them.
+    pub alive: Option<Alive>,
 }
 
 impl Instance {
@@ -70,6 +73,7 @@ impl Instance {
                 served: 0,
                 given: [0; 3],
                 _counted: counted,
+                alive: None,
             }),
             Err(error) if is_shortage(&error) => Err(Unmade::Shortage(error)),
             Err(error) => Err(Unmade::Failed(explain(&mut store, limits, error))),

@@ -5,28 +5,36 @@ use super::backoff::{Attempt, Backoff};
 use super::console::Console;
 use super::failure::caught;
 use super::instance::{Instance, KeptPermit, Outcome, Spent, Unmade};
+use super::population::Population;
 use super::shared::{InstanceTasks, SharedInstances};
 use super::state::ConnectionState;
+use super::warm::WarmUp;
 use super::{Failure, InstancePolicy, Origin, Service};
 use crate::limits::Limits;
 use crate::log::LogBudget;
-use crate::runtime::Meter;
+use crate::runtime::{Meter, Payer};
 use crate::sockets::Endpoint;
 use crate::sockets::Peer;
 use std::collections::VecDeque;
 use std::num::NonZeroU32;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 /// The instances of a service.
 pub(crate) struct Instances {
-    service: Service,
-    limits: Limits,
-    log: Arc<LogBudget>,
-    policy: InstancePolicy,
+    pub(super) service: Service,
+    pub(super) limits: Limits,
+    pub(super) log: Arc<LogBudget>,
+    pub(super) policy: InstancePolicy,
     /// Those that have several connections, if that is what the policy says.
-    shared: Option<Arc<SharedInstances>>,
+    pub(super) shared: Option<Arc<SharedInstances>>,
+    /// The others.
+    pub(super) population: Arc<Population>,
+    /// How many connections wait for one.
+    pub(super) waiting: Arc<AtomicUsize>,
+    pub(super) warm_up: WarmUp,
+    pub(super) tasks: InstanceTasks,
     idle: Mutex<Idle>,
     /// Of a program that ends before it accepts.
     backoff: Arc<Backoff>,
@@ -35,13 +43,15 @@ pub(crate) struct Instances {
 }
 
 #[derive(Default)]
-struct Idle {
+pub(super) struct Idle {
     /// The idle instances, in the order in which they became idle.
-    instances: VecDeque<(Instant, Instance)>,
+    pub instances: VecDeque<(Instant, Instance)>,
+    /// Those that were made ahead.
+    pub ready: Vec<Instance>,
     /// Whether a task is running that ends those that have been idle for too long.
     has_janitor: bool,
     /// Whether the service was replaced: nothing is kept then.
-    retired: bool,
+    pub retired: bool,
 }
 
 impl Instances {
@@ -52,13 +62,17 @@ impl Instances {
         policy: InstancePolicy,
         tasks: &InstanceTasks,
     ) -> Self {
-        let are_shared = service.is_program() && policy.allows_another(1);
+        let are_shared = service.is_program() && (policy.allows_another(1) || policy.warm > 0);
         let shared = are_shared.then(|| {
             let (service, log) = (service.clone(), Arc::clone(&log));
             SharedInstances::new(service, limits, log, policy, tasks.clone())
         });
         Self {
             shared: shared.map(Arc::new),
+            population: Arc::default(),
+            waiting: Arc::default(),
+            warm_up: WarmUp::default(),
+            tasks: tasks.clone(),
             service,
             limits,
             log,
@@ -74,16 +88,17 @@ impl Instances {
     }
 
     /// Serves a connection, whose end is up to the caller, with an instance that others may have, too. Returns `None` if
-    /// each connection has one of its own.
+    /// each connection has one of its own. An instance that gets no other connection is charged to the `payer`.
     pub async fn share(
         &self,
         endpoint: &Arc<Endpoint>,
         (number, port): (u64, Option<u16>),
+        payer: impl Fn() -> Option<Box<dyn Payer>>,
     ) -> Option<Result<(), Failure>> {
+        let shared = self.shared.as_ref()?;
         let peer = Peer::of(endpoint);
         let origin = Origin { number, peer, port };
-        let shared = self.shared.as_ref()?;
-        Some(shared.serve(endpoint, origin).await)
+        Some(shared.serve(endpoint, origin, &payer).await)
     }
 
     /// Serves a connection, whose end is up to the caller, with an instance. The connection's slot,
@@ -146,6 +161,16 @@ impl Instances {
     async fn instance(&self, origin: Origin, meter: &Arc<Meter>) -> Result<Instance, Failure> {
         let shortage = self.service.host.shortage();
         loop {
+            let alive = match self.policy.warm {
+                0 => None,
+                _ => self.add().await,
+            };
+            if self.policy.warm > 0 && alive.is_none() {
+                match self.take_idle() {
+                    Some(idle) => return Ok(idle),
+                    None => continue,
+                }
+            }
             let Some(counted) = shortage.count() else {
                 shortage.wait().await;
                 match self.take_idle() {
@@ -159,7 +184,9 @@ impl Instances {
                 Err(Unmade::Shortage(why)) if shortage.reached(&why) => {}
                 made => {
                     shortage.made();
-                    return Ok(made?);
+                    let mut instance = made?;
+                    instance.alive = alive;
+                    return Ok(instance);
                 }
             }
         }
@@ -196,30 +223,40 @@ impl Instances {
 
     /// Drops the idle instances, and keeps none from now on. Those that have connections end when these have.
     pub fn retire(&self) {
+        self.warm_up.end();
         if let Some(shared) = &self.shared {
             shared.retire();
         }
         let kept = {
             let mut idle = self.idle();
             idle.retired = true;
-            std::mem::take(&mut idle.instances)
+            let ready = std::mem::take(&mut idle.ready);
+            (std::mem::take(&mut idle.instances), ready)
         };
         drop(kept);
+        self.population.tell();
     }
 
-    fn idle(&self) -> MutexGuard<'_, Idle> {
+    pub(super) fn idle(&self) -> MutexGuard<'_, Idle> {
         // Nothing in there panics halfway.
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes the instance that was used last: its memory is most likely cached, and the others may not be
+    /// Takes the instance that was used last, or one that was made ahead: the memory of the first is most likely cached, and the others may not be
     /// needed.
     fn take_idle(&self) -> Option<Instance> {
-        if self.policy.reuse == Some(NonZeroU32::MIN) {
+        if !self.policy.allows_another(1) && self.policy.warm == 0 {
             return None;
         }
-        let taken = self.idle().instances.pop_back();
-        taken.map(|(_, instance)| instance)
+        let mut idle = self.idle();
+        let kept = idle.instances.pop_back().map(|(_, instance)| instance);
+        let taken = kept.or_else(|| idle.ready.pop());
+        drop(idle);
+        if self.policy.warm > 0 {
+            // Another one is to be made.
+            self.population.tell();
+        }
+        taken
     }
 
     fn keep(self: Arc<Self>, mut instance: Instance) {
@@ -230,6 +267,9 @@ impl Instances {
         }
         idle.instances.push_back((Instant::now(), instance));
         self.service.host.shortage().one_is_free();
+        if self.policy.warm > 0 {
+            self.population.tell();
+        }
         if !std::mem::replace(&mut idle.has_janitor, true) {
             tokio::spawn(end_idle_ones(
                 Arc::downgrade(&self),

@@ -3,6 +3,7 @@
 //!
 //! A [`server`](crate::server) decides which connections are served, and how many at a time.
 
+mod ahead;
 mod backoff;
 mod console;
 mod entry;
@@ -13,10 +14,12 @@ mod instance;
 mod instances;
 mod loading;
 mod policy;
+mod population;
 mod program;
 mod random;
 mod shared;
 mod state;
+mod warm;
 
 use console::Origin;
 use entry::Entry;

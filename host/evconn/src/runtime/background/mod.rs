@@ -4,10 +4,12 @@
 //! The [`meter`](super::meter) ends time slices and keeps the account of a connection; [`rules`] decides who has used
 //! too much; [`threads`] runs the guests of the background, the lightest first.
 
+mod ahead;
 mod rules;
 mod share;
 mod threads;
 
+pub(crate) use ahead::Ahead;
 pub use share::CpuShare;
 
 use super::meter::{Clock, Meter, Now};

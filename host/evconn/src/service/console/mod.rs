@@ -46,7 +46,7 @@ impl Subject {
 
 /// The number of an instance, which is unique in all processes of a server.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct InstanceNumber(u64);
+pub(crate) struct InstanceNumber(u64);
 
 impl InstanceNumber {
     /// Returns a number that was not used before.

@@ -83,13 +83,18 @@ impl Life<'_> {
         }
         // What changes from now on wakes this task.
         self.running.task().register(cx.waker());
+        if self.running.incoming.was_asked() {
+            self.running.start();
+        }
         let waits = self.running.incoming.is_awaited();
-        self.tick(waits);
+        // One that waits up to a time runs again by itself.
+        self.tick(waits && !self.running.incoming.has_timeout());
         if self.running.has_connections() {
             self.unused = None;
             return false;
         }
-        if self.is_unused_for_long(cx, waits) && self.instances.end_if_unused(self.key) {
+        let is_unused = self.running.is_given_up() || self.is_unused_for_long(cx, waits);
+        if is_unused && self.instances.end_if_unused(self.key) {
             self.was_ended = true;
         }
         self.was_ended
@@ -144,7 +149,9 @@ impl Life<'_> {
     /// Counts that a program has ended before it has accepted a connection, so that it is not started for a while.
     fn count_failure(&mut self, result: Outcome) -> Outcome {
         self.note_accepted();
-        let Some(attempt) = self.attempt.take().filter(|_| !self.was_ended) else {
+        // These are no faults of the program.
+        let is_spared = self.was_ended || matches!(result, Err(Failure::NoRoom));
+        let Some(attempt) = self.attempt.take().filter(|_| !is_spared) else {
             return result;
         };
         Err(Failure::before_accept(attempt, result, Instant::now()))

@@ -4,6 +4,7 @@
 //! and the task of each connection waits until the guest has dropped it, or until the instance has ended. Which
 //! instance a connection goes to is decided in [`roster`].
 
+mod ahead;
 mod life;
 mod roster;
 mod running;
@@ -17,11 +18,12 @@ use super::state::ConnectionState;
 use super::{Failure, InstancePolicy, Origin, Service};
 use crate::limits::Limits;
 use crate::log::LogBudget;
-use crate::runtime::{Meter, Ticking};
+use crate::runtime::{Ahead, Meter, Payer, Run, Ticking};
 use crate::sockets::Endpoint;
 use futures_util::FutureExt;
 use roster::{Choice, Roster};
 use running::{Ended, Given, Running};
+use std::any::Any;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -67,9 +69,15 @@ impl SharedInstances {
         self: &Arc<Self>,
         endpoint: &Arc<Endpoint>,
         origin: Origin,
+        payer: &impl Fn() -> Option<Box<dyn Payer>>,
     ) -> Result<(), Failure> {
         loop {
             let lease = self.lease(endpoint, origin).await?;
+            if !self.policy.allows_another(1)
+                && let Some(payer) = payer()
+            {
+                lease.running.meter.set_payer(payer);
+            }
             if let Some(result) = lease.result().await {
                 return result;
             }
@@ -101,7 +109,11 @@ impl SharedInstances {
         let mut roster = self.roster();
         let key = match roster.choose() {
             Choice::Existing(key) => key,
-            Choice::New => self.start(&mut roster)?,
+            Choice::New => {
+                let attempt = self.backoff.begin(Instant::now());
+                let attempt = attempt.map_err(Failure::NotStarted)?;
+                self.start(&mut roster, attempt, Start::Now)
+            }
             Choice::Wait => return Ok(None),
         };
         let given = Arc::new(Given::new(endpoint));
@@ -118,6 +130,10 @@ impl SharedInstances {
             running.console.begin(origin);
         }
         running.push(endpoint, origin.port);
+        if self.policy.warm > 0 {
+            // It may have been made ahead.
+            self.changed.notify_waiters();
+        }
         Ok(Some(Lease {
             instances: Arc::clone(self),
             running,
@@ -132,19 +148,19 @@ impl SharedInstances {
     fn start(
         self: &Arc<Self>,
         roster: &mut Roster<Arc<Running>, Arc<Given>>,
-    ) -> Result<usize, Failure> {
-        let attempt = self.backoff.begin(Instant::now());
-        let attempt = attempt.map_err(Failure::NotStarted)?;
+        attempt: Attempt,
+        start: Start,
+    ) -> usize {
         let inherits = self.service.grants.inherits_stderr();
         let meter = Meter::new(self.limits.cpu_timeout);
         let running = Arc::new(Running::new(meter, inherits, &self.log));
         let key = roster.add(Arc::clone(&running));
         running.update(0, roster.is_last(key));
-        self.spawn(running, key, attempt);
-        Ok(key)
+        self.spawn(running, key, attempt, start);
+        key
     }
 
-    fn spawn(self: &Arc<Self>, running: Arc<Running>, key: usize, attempt: Attempt) {
+    fn spawn(self: &Arc<Self>, running: Arc<Running>, key: usize, attempt: Attempt, start: Start) {
         let announced = Announced {
             instances: Arc::clone(self),
             running: Arc::clone(&running),
@@ -154,23 +170,31 @@ impl SharedInstances {
         let host = self.service.host.clone();
         let meter = Arc::clone(&running.meter);
         // What makes the state of an instance may panic, for example.
-        let guest = AssertUnwindSafe(life::live(Arc::clone(self), running, key, attempt));
-        let guest = Box::pin(guest.catch_unwind());
+        let guest = life::live(Arc::clone(self), Arc::clone(&running), key, attempt);
+        let mut guest: Run<_> = Box::pin(AssertUnwindSafe(guest).catch_unwind());
         let background = Arc::clone(host.background());
         let task = async move {
             let mut announced = announced;
-            let ended = background.run(guest, &meter).await;
-            announced.ended = Some(ended.unwrap_or_else(|panic| Err(Failure::of_panic(&*panic))));
+            if start == Start::Ahead {
+                let is_over = move || running.is_started();
+                guest = match background.run_ahead(guest, &meter, is_over).await {
+                    Ahead::Left(guest) => guest,
+                    Ahead::Done(ended) => return announced.set(ended),
+                };
+            }
+            announced.set(background.run(guest, &meter).await);
             background.note_end(&meter);
         };
         host.workers().spawn(self.tasks.track(task));
     }
 
-    /// Makes the instance itself. While the process is short of memory for it, waits until another one has ended.
+    /// Makes the instance itself. While the process is short of memory for it, waits until another one has ended, if it
+    /// has a connection.
     async fn make(&self, running: &Running) -> Result<Instance, Failure> {
         let shortage = self.service.host.shortage();
         loop {
             let Some(counted) = shortage.count() else {
+                running.check_needed()?;
                 shortage.wait().await;
                 continue;
             };
@@ -181,7 +205,7 @@ impl SharedInstances {
                 ConnectionState::new(&self.service, &self.limits, console, concurrency, meter);
             state.incoming = Some(running.incoming.clone());
             match Instance::new(&self.service, &self.limits, state, counted).await {
-                Err(Unmade::Shortage(why)) if shortage.reached(&why) => {}
+                Err(Unmade::Shortage(why)) if shortage.reached(&why) => running.check_needed()?,
                 made => {
                     shortage.made();
                     return Ok(made?);
@@ -215,6 +239,7 @@ impl SharedInstances {
         let mut roster = self.roster();
         let running: Vec<_> = roster.retire().map(Arc::clone).collect();
         drop(roster);
+        self.changed.notify_waiters();
         for running in running {
             running.retire();
         }
@@ -224,6 +249,13 @@ impl SharedInstances {
         // No code panics while it holds this lock.
         self.roster.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// When an instance is needed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Start {
+    Now,
+    Ahead,
 }
 
 /// A connection that an instance has, until this is dropped.
@@ -251,6 +283,7 @@ impl Lease {
             _ if self.given.endpoint.was_closed_by_guest() => Some(Ok(())),
             // One that never accepts fails for all who wait for it.
             Some(_) if is_left && ended.has_accepted => None,
+            Some(failure) if is_left && matches!(**failure, Failure::NoRoom) => None,
             None if is_left => None,
             Some(failure) => Some(Err(Failure::Instance {
                 failure: Arc::clone(failure),
@@ -290,6 +323,13 @@ struct Announced {
     running: Arc<Running>,
     key: usize,
     ended: Option<life::Outcome>,
+}
+
+impl Announced {
+    fn set(&mut self, ended: std::thread::Result<life::Outcome>) {
+        let panicked = |panic: Box<dyn Any + Send>| Err(Failure::of_panic(&*panic));
+        self.ended = Some(ended.unwrap_or_else(panicked));
+    }
 }
 
 impl Drop for Announced {

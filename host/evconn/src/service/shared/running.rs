@@ -22,10 +22,15 @@ pub(super) struct Running {
     is_last: AtomicBool,
     /// Whether it has ever had one.
     is_used: AtomicBool,
+    /// Whether it has asked for a connection, or has one.
+    is_started: AtomicBool,
+    /// Whether it is to end before that.
+    is_given_up: AtomicBool,
     /// Woken when one of these changes.
     task: AtomicWaker,
     end: OnceLock<Ended>,
-    ended: Notify,
+    /// Notified when it has started, and when it has ended.
+    progressed: Notify,
 }
 
 /// How an instance has ended.
@@ -49,9 +54,11 @@ impl Running {
             open: AtomicUsize::new(0),
             is_last: AtomicBool::new(false),
             is_used: AtomicBool::new(false),
+            is_started: AtomicBool::new(false),
+            is_given_up: AtomicBool::new(false),
             task: AtomicWaker::new(),
             end: OnceLock::new(),
-            ended: Notify::new(),
+            progressed: Notify::new(),
         }
     }
 
@@ -70,7 +77,40 @@ impl Running {
         self.is_last.store(is_last, Ordering::Release);
         if open > 0 {
             self.is_used.store(true, Ordering::Relaxed);
+            self.start();
         }
+    }
+
+    /// Notes that it waits for connections, or has one.
+    pub fn start(&self) {
+        if !self.is_started.swap(true, Ordering::AcqRel) {
+            self.progressed.notify_waiters();
+        }
+    }
+
+    pub fn is_started(&self) -> bool {
+        self.is_started.load(Ordering::Acquire)
+    }
+
+    /// Waits until it has started.
+    pub async fn started(&self) {
+        loop {
+            let progressed = self.progressed.notified();
+            if self.is_started() {
+                return;
+            }
+            progressed.await;
+        }
+    }
+
+    /// Ends it, although it has not started.
+    pub fn give_up(&self) {
+        self.is_given_up.store(true, Ordering::Release);
+        self.wake();
+    }
+
+    pub fn is_given_up(&self) -> bool {
+        self.is_given_up.load(Ordering::Acquire)
     }
 
     /// Has it end when its connections have.
@@ -100,10 +140,18 @@ impl Running {
         self.is_used.load(Ordering::Relaxed)
     }
 
+    /// Fails unless it has had a connection.
+    pub fn check_needed(&self) -> Result<(), Failure> {
+        match self.is_used() {
+            true => Ok(()),
+            false => Err(Failure::NoRoom),
+        }
+    }
+
     pub fn end(&self, ended: Ended) {
         // It ends once.
         let _ = self.end.set(ended);
-        self.ended.notify_waiters();
+        self.progressed.notify_waiters();
     }
 
     pub fn has_ended(&self) -> bool {
@@ -113,11 +161,11 @@ impl Running {
     /// Waits until it has ended.
     pub async fn ended(&self) -> Ended {
         loop {
-            let ended = self.ended.notified();
+            let progressed = self.progressed.notified();
             if let Some(end) = self.end.get() {
                 return end.clone();
             }
-            ended.await;
+            progressed.await;
         }
     }
 }

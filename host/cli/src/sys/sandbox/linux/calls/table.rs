@@ -114,6 +114,10 @@ const FCNTL: &[u64] = ints![
     F_GET_SEALS
 ];
 
+/// The length of an address that is no more than its family. connect(2) refuses it, except for AF_UNSPEC, which ends the
+/// connection of a TCP socket.
+const FAMILY_ALONE: &[u64] = &[size_of::<sa_family_t>() as u64];
+
 pub const GROUPS: &[Group] = &[
     Group {
         purpose: "Open sockets: listening sockets, connections, the control socket",
@@ -131,6 +135,7 @@ pub const GROUPS: &[Group] = &[
             SYS_sendmmsg,
             SYS_accept4,
             SYS_shutdown,
+            SYS_connect(one_of(2, FAMILY_ALONE)),
             SYS_getsockname,
             SYS_getpeername,
             SYS_getsockopt(one_of(1, LEVELS)),

@@ -9,7 +9,7 @@ use rustix::net::{
 use std::io::{IoSlice, IoSliceMut, Read, Write};
 use std::mem::MaybeUninit;
 use std::net::{TcpListener, TcpStream, ToSocketAddrs, UdpSocket};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 
 fn needing(network: bool) -> Needs {
@@ -47,6 +47,25 @@ fn without_a_grant_there_is_no_network() {
     let mut text = String::new();
     peer.read_to_string(&mut text).expect("read");
     assert_eq!(text, "text");
+    // Its connection can be ended, by an address that is no more than its family.
+    for (family, result) in [
+        (libc::AF_UNSPEC, Ok(())),
+        (libc::AF_INET, Err(ErrorKind::InvalidInput)),
+    ] {
+        let connected = connect_to_family(&accepted, family as libc::sa_family_t);
+        assert_eq!(connected.map_err(|error| error.kind()), result, "{family}");
+    }
+}
+
+#[allow(unsafe_code, reason = "no safe function takes such an address")]
+fn connect_to_family(socket: &TcpStream, family: libc::sa_family_t) -> std::io::Result<()> {
+    let length = size_of::<libc::sa_family_t>() as libc::socklen_t;
+    // SAFETY: the address is as long as that.
+    let result = unsafe { libc::connect(socket.as_raw_fd(), (&raw const family).cast(), length) };
+    match result {
+        0 => Ok(()),
+        _ => Err(std::io::Error::last_os_error()),
+    }
 }
 
 /// What seccomp would deny first.
