@@ -5,6 +5,7 @@ use crate::support::descriptors::unchanged;
 use crate::support::eventually;
 use crate::support::peer::connect;
 use crate::support::process::Evconn;
+use crate::support::wasip2::program;
 use std::io::{BufRead, BufReader, ErrorKind, Write};
 use std::net::{SocketAddr, TcpStream};
 
@@ -67,6 +68,63 @@ fn one_that_never_accepts_is_told_once() {
         let told = log.matches("before it accepted the connection").count();
         assert!((1..=3).contains(&told), "{log}");
         assert!(log.contains("of which 0 were refused, 20 failed"), "{log}");
+    }
+}
+
+/// An instance that is made ahead shows before anybody connects whether the program accepts.
+#[test]
+fn one_that_cannot_be_made_ahead_keeps_the_server_from_starting() {
+    let _open = unchanged();
+    let Some(path) = program("std-acts") else {
+        return;
+    };
+    let path = path.to_str().expect("text");
+    for (act, said) in [
+        ("fail", "status 1"),
+        ("return", "status 0"),
+        ("panic", "unreachable"),
+    ] {
+        for processes in ["0", "1", "2"] {
+            let flags = [
+                "--listen",
+                "127.0.0.1:0",
+                "--warm",
+                "2",
+                "--processes",
+                processes,
+            ];
+            let arguments = ["--arg", "program", "--arg", act];
+            let ended = Evconn::run(&[&["serve", path], &flags[..], &arguments].concat());
+            assert_eq!(ended.status.code(), Some(2), "{}", ended.stderr);
+            assert_eq!(ended.stdout, "", "nobody is to connect");
+            let told = ended
+                .stderr
+                .lines()
+                .filter(|line| line.starts_with("evconn: "));
+            let told: Vec<_> = told.collect();
+            assert_eq!(told.len(), 1, "{}", ended.stderr);
+            assert!(
+                told[0].contains("cannot make an instance ahead"),
+                "{told:?}"
+            );
+            assert!(told[0].contains(said), "{told:?}");
+        }
+    }
+}
+
+#[test]
+fn instances_are_made_ahead() {
+    let _open = unchanged();
+    for processes in ["0", "1", "2"] {
+        let flags = ["--warm", "2", "--processes", processes];
+        let Some(evconn) = acting(&["serve"], &flags) else {
+            return;
+        };
+        let address = evconn.address();
+        for _ in 0..5 {
+            assert_eq!(served(address).expect("a regular end"), ["1"]);
+        }
+        end(evconn);
     }
 }
 

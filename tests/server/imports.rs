@@ -233,6 +233,34 @@ async fn a_failure_or_a_panic_of_the_host_ends_one_connection() {
 }
 
 #[tokio::test]
+async fn a_state_that_cannot_be_made_ends_its_connection() {
+    let _open = unchanged();
+    let log = Log::start();
+    for (entry_point, concurrency) in [
+        (EntryPoint::Handler, 1),
+        (EntryPoint::Run, 1),
+        (EntryPoint::Run, 2),
+    ] {
+        let service = Service::builder(host())
+            .state(|| -> Visits { panic!("no state, which is part of the test") })
+            .link(|linker| visits::add_to_linker::<_, Visits>(linker, view))
+            .load(evconn_artifacts::IMPORTS)
+            .and_then(|service| service.with_entry_point(entry_point));
+        let policy = InstancePolicy {
+            reuse: None,
+            concurrency: NonZeroU32::new(concurrency).expect("some"),
+            ..InstancePolicy::default()
+        };
+        let server = start_with(&service.expect("a service"), policy).await;
+        until_reset(server.address, b"count\n").await;
+        assert_eq!(server.stop().await.failed, 1);
+    }
+    let text = log.text();
+    let said = "the host: no state, which is part of the test";
+    assert_eq!(text.matches(said).count(), 3, "{text}");
+}
+
+#[tokio::test]
 async fn a_state_of_another_type_ends_its_connection() {
     let _open = unchanged();
     let log = Log::start();

@@ -78,9 +78,13 @@ impl Plan {
         let (app, builder) = prepared.map_err(ServeError::Prepare)?;
         let binding = plan.listen.bind(builder);
         let bound = signals.unless_stopped_for_long(binding).await.transpose();
-        Ok(bound
-            .map_err(ServeError::Listen)?
-            .map(|server| (app, server)))
+        let Some(server) = bound.map_err(ServeError::Listen)? else {
+            return Ok(None);
+        };
+        let warmed_up = signals.unless_stopped(server.warmed_up()).await;
+        let warmed_up = warmed_up.transpose();
+        let is_warm = warmed_up.map_err(|error| ServeError::Prepare(error.into()))?;
+        Ok(is_warm.map(|()| (app, server)))
     }
 
     /// Has the component compiled, if that is done elsewhere.

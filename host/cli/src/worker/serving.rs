@@ -51,6 +51,8 @@ async fn run(
         supervisor.clone(),
     ));
     privileges.confine_calls()?;
+    // Its first connections find an instance that is ready.
+    server.warmed_up().await?;
     // The supervisor notices by itself if this worker is gone.
     let _ = supervisor.send(&FromWorker::Ready, Vec::new());
     server.run(shutdown).await?;

@@ -124,12 +124,13 @@ async fn encrypt(
     let peer = endpoint
         .has_peer_address()
         .then(|| endpoint.peer_address().ip());
-    let step = async {
+    // Boxed, so that a connection without TLS is no larger.
+    let step = Box::pin(async {
         let background = service.host().background();
         let session = background.run(handshake, meter).await?;
         session.encrypt(endpoint);
         Ok(())
-    };
+    });
     server.handshake(peer, &accepted.slot, step).await
 }
 
@@ -160,8 +161,7 @@ async fn handle(
         (*number, *port),
         Arc::clone(meter),
     );
-    // A function of the host may panic: an embedder's, for example. What it has left halfway is the instance's, which
-    // is gone then.
+    // What makes the state of an instance may panic, for example.
     let guest = AssertUnwindSafe(guest).catch_unwind();
     let background = instances.service().host().background();
     let handled = background.run(Box::pin(guest), meter).await;

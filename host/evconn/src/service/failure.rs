@@ -4,7 +4,9 @@ use super::backoff::{Attempt, Counted};
 use crate::GuestTrap;
 use crate::limits::Exceeded;
 use crate::trap::SourceLines;
+use futures_util::FutureExt;
 use std::any::Any;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use wasmtime::component::ResourceTableError;
@@ -104,9 +106,7 @@ impl Failure {
 
     /// Returns the failure of a connection for which the host has panicked.
     pub fn of_panic(panic: &(dyn Any + Send)) -> Self {
-        let text = panic.downcast_ref::<&str>().copied();
-        let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-        Self::Panicked(escaped(text.unwrap_or("(no message)")))
+        Self::Panicked(HostPanic::new(panic).0)
     }
 
     /// Returns whether the same was told before.
@@ -152,6 +152,29 @@ impl Failure {
 #[derive(Debug, thiserror::Error)]
 #[error("the guest has computed for too long")]
 pub(super) struct OutOfTime;
+
+/// A panic of the host, while it ran a guest: of an embedder's function, for example. It has this message, as one
+/// short line.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("the host has panicked: {0}")]
+pub(super) struct HostPanic(pub String);
+
+impl HostPanic {
+    fn new(panic: &(dyn Any + Send)) -> Self {
+        let text = panic.downcast_ref::<&str>().copied();
+        let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+        Self(escaped(text.unwrap_or("(no message)")))
+    }
+}
+
+/// Makes an error of a panic, so that its instance is ended in the same way as by a trap.
+pub(super) fn caught<T>(
+    guest: impl Future<Output = wasmtime::Result<T>>,
+) -> impl Future<Output = wasmtime::Result<T>> {
+    // What the panic has left halfway is the instance's, which is not used again.
+    let guest = AssertUnwindSafe(guest).catch_unwind();
+    guest.map(|outcome| outcome.unwrap_or_else(|panic| Err(HostPanic::new(&*panic).into())))
+}
 
 /// The most bytes that are shown of a guest's text.
 const SHOWN: usize = 1 << 10;

@@ -4,7 +4,7 @@ use super::Service;
 use super::backoff::Attempt;
 use super::console::Origin;
 use super::entry::Instantiated;
-use super::failure::{self, Failure, OutOfTime};
+use super::failure::{self, Failure, HostPanic, OutOfTime};
 use super::population::Alive;
 use super::program;
 use super::state::ConnectionState;
@@ -267,6 +267,9 @@ pub(super) enum Spent {
 }
 
 fn explain(store: &mut Store<ConnectionState>, limits: &Limits, error: wasmtime::Error) -> Failure {
+    if let Some(HostPanic(text)) = error.downcast_ref() {
+        return Failure::Panicked(text.clone());
+    }
     let is_out_of_time = error.is::<OutOfTime>();
     let is_for_handles = failure::is_for_handles(&error);
     let trap = GuestTrap::new(error);

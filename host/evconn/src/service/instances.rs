@@ -3,6 +3,7 @@
 
 use super::backoff::{Attempt, Backoff};
 use super::console::Console;
+use super::failure::caught;
 use super::instance::{Instance, KeptPermit, Outcome, Spent, Unmade};
 use super::population::Population;
 use super::shared::{InstanceTasks, SharedInstances};
@@ -124,7 +125,7 @@ impl Instances {
             },
         };
         let result = match instance.serve(&endpoint, origin, meter, permit, attempt.as_ref()) {
-            Ok(served) => served.await,
+            Ok(served) => caught(served).await,
             Err(error) => Err(error),
         };
         let Outcome {

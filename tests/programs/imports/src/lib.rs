@@ -42,6 +42,7 @@ fn serve(connection: Connection) -> io::Result<()> {
 fn main(_arguments: Vec<String>) -> Result<(), String> {
     let base = EventBase::new();
     let _listener = Listener::builder()
+        .blocking()
         .on_connection(|_listener, connection| {
             // If the peer is gone, there is nothing to be said.
             let _ = serve(connection);

@@ -12,8 +12,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::task::JoinHandle;
 
-/// How long new workers may take to start in a reload.
-const START: Duration = Duration::from_secs(30);
+/// How long new workers may take to start in a reload: longer than an instance that is made ahead.
+const START: Duration = Duration::from_secs(90);
 
 /// How long old workers may take to stop accepting in a reload.
 const RETIREMENT: Duration = Duration::from_secs(2);

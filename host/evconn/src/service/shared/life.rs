@@ -4,6 +4,7 @@
 use super::running::Running;
 use super::{Attempt, Failure, SharedInstances};
 use crate::runtime::Ticking;
+use crate::service::failure::caught;
 use crate::service::instance::note_accepted;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -34,9 +35,8 @@ pub(super) async fn live(
     let made = Box::pin(instances.make(&running)).await;
     let result = match made {
         Ok(mut instance) => {
-            let result = instance
-                .run(|cx, is_pending| life.look(cx, is_pending))
-                .await;
+            let run = instance.run(|cx, is_pending| life.look(cx, is_pending));
+            let result = caught(run).await;
             instances.withdraw(&running, key);
             let limits = &instances.limits;
             // The instance is dropped before its connections end.
@@ -87,7 +87,8 @@ impl Life<'_> {
             self.instances.roster().set_ready(self.key);
         }
         let waits = self.running.incoming.is_awaited();
-        self.tick(waits);
+        // One that waits up to a time runs again by itself.
+        self.tick(waits && !self.running.incoming.has_timeout());
         if self.running.has_connections() {
             self.unused = None;
             return false;

@@ -170,7 +170,7 @@ impl SharedInstances {
         };
         let host = self.service.host.clone();
         let meter = Arc::clone(&running.meter);
-        // A function of the host may panic, as for an instance of one connection.
+        // What makes the state of an instance may panic, for example.
         let guest = life::live(Arc::clone(self), Arc::clone(&running), key, attempt);
         let mut guest: Run<_> = Box::pin(AssertUnwindSafe(guest).catch_unwind());
         let background = Arc::clone(host.background());
