@@ -33,7 +33,7 @@ pub struct InstanceArgs {
     /// Number of instances that are made ahead of their connections
     ///
     /// The instance of a handler is made, and a program is run until it accepts its first connection. They take the
-    /// memory of as many connections.
+    /// memory of as many connections. The server does not start before the first one is ready.
     #[arg(
         long,
         value_name = "N",

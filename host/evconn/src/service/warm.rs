@@ -41,15 +41,16 @@ impl WarmUp {
         self.note(Ok(()));
     }
 
-    /// Notes the first result.
-    fn note(&self, result: Result<(), &str>) {
-        self.first.send_if_modified(|first| match first {
+    /// Notes the first result. Returns whether somebody waits for it.
+    fn note(&self, result: Result<(), &str>) -> bool {
+        let is_first = self.first.send_if_modified(|first| match first {
             None => {
                 *first = Some(result.map_err(str::to_owned));
                 true
             }
             Some(_) => false,
         });
+        is_first && self.first.receiver_count() > 0
     }
 }
 
@@ -62,8 +63,8 @@ impl Instances {
         if self.policy.warm == 0 {
             return Ok(());
         }
-        self.begin_warming();
         let mut first = self.warm_up.first.subscribe();
+        self.begin_warming();
         // It fails if the sender is gone, which this keeps.
         match first.wait_for(Option::is_some).await.as_deref() {
             Ok(Some(Err(reason))) => Err(Error::NotWarm {
@@ -111,8 +112,8 @@ async fn keep_warm(instances: Arc<Instances>) {
             ),
         };
         failures = failures.saturating_add(1);
-        instances.warm_up.note(Err(&why));
-        if failures == 1 {
+        let is_told = instances.warm_up.note(Err(&why));
+        if failures == 1 && !is_told {
             tracing::warn!("{}", Error::NotWarm { reason: why });
         }
         sleep(pause(failures)).await;
