@@ -175,6 +175,6 @@ async fn a_server_that_ends_now_resets_them() {
     };
     let clients = [(); 2].map(|()| Client::arrive(&server));
     let served = server.stop_now().await;
-    clients.into_iter().for_each(Client::is_reset);
+    clients.into_iter().for_each(Client::expect_reset);
     assert_eq!(served.killed, 2);
 }
