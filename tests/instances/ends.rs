@@ -80,7 +80,7 @@ async fn one_whose_peer_has_reset_it_leaves_the_others() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_that_is_idle_for_too_long_leaves_the_others() {
     let _open = unchanged();
-    let Some(service) = service("room", &[]) else {
+    let Some(service) = service("std-room", &[]) else {
         return;
     };
     let limits = Limits {
@@ -104,7 +104,7 @@ async fn one_that_is_idle_for_too_long_leaves_the_others() {
 async fn one_that_accepts_no_more_makes_way_for_another() {
     let _open = unchanged();
     let log = Log::start();
-    let Some(service) = service("room", &[]) else {
+    let Some(service) = service("std-room", &[]) else {
         return;
     };
     let limits = Limits {
@@ -137,7 +137,7 @@ async fn one_that_accepts_no_more_makes_way_for_another() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn after_a_reload_the_old_instance_keeps_its_connections() {
     let _open = unchanged();
-    let Some(service) = service("room", &[]) else {
+    let Some(service) = service("std-room", &[]) else {
         return;
     };
     let server = serve_within(&service, policy(2, 1), Limits::default()).await;

@@ -54,7 +54,7 @@ async fn serve_within(service: &Service, policy: InstancePolicy, limits: Limits)
 
 /// Serves the room.
 async fn room(policy: InstancePolicy) -> Option<Running> {
-    Some(serve(&service("room", &[])?, policy).await)
+    Some(serve(&service("std-room", &[])?, policy).await)
 }
 
 /// A client that talks in lines. It blocks: its server has threads of its own.

@@ -39,7 +39,7 @@ const READY: &str = "an instance is ready that was made ahead";
 async fn each_connection_takes_one_and_another_is_made() {
     let _open = unchanged();
     let log = Log::start();
-    let Some(service) = service("room", &[]) else {
+    let Some(service) = service("std-room", &[]) else {
         return;
     };
     let server = serve_warm(&service, fresh(2)).await.expect("warm");
@@ -63,7 +63,7 @@ async fn each_connection_takes_one_and_another_is_made() {
 async fn they_are_within_the_number_of_instances() {
     let _open = unchanged();
     let log = Log::start();
-    let Some(service) = service("room", &[]) else {
+    let Some(service) = service("std-room", &[]) else {
         return;
     };
     let policy = InstancePolicy {
@@ -97,7 +97,7 @@ async fn a_handler_s_are_instantiated() {
 async fn after_a_reload_they_are_the_new_service_s() {
     let _open = unchanged();
     let log = Log::start();
-    let Some(service) = service("room", &[]) else {
+    let Some(service) = service("std-room", &[]) else {
         return;
     };
     let server = serve_warm(&service, fresh(1)).await.expect("warm");

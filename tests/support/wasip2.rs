@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 pub const TARGET: &str = "wasm32-wasip2";
 
 /// Those in `tests/programs` that are packages of the workspace.
-const PACKAGES: [&str; 5] = ["libc", "room", "std-acts", "std-echo", "std-poll"];
+const PACKAGES: [&str; 5] = ["libc", "std-room", "std-acts", "std-echo", "std-poll"];
 
 /// Those that are not, with their folders: their dependencies are none of evconn's.
 const WSTD: &str = "wstd-echo";
