@@ -122,8 +122,9 @@ fn flags_in(text: &str) -> Vec<&str> {
 #[test]
 fn flags_exist() {
     let (serve, run) = (flags("serve"), flags("run"));
-    // Of all commands, of `evconn compose`, and of cargo.
+    // Of all commands, of `evconn compose`, of cargo and of rustc.
     let others = [
+        "--cfg",
         "--example",
         "--help",
         "--locked",

@@ -101,6 +101,40 @@ async fn one_that_is_idle_for_too_long_leaves_the_others() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_that_accepts_no_more_makes_way_for_another() {
+    let _open = unchanged();
+    let log = Log::start();
+    let Some(service) = service("room", &[]) else {
+        return;
+    };
+    let limits = Limits {
+        idle_timeout: Some(Duration::from_millis(500)),
+        ..Limits::default()
+    };
+    let server = serve_within(&service, policy(2, 1), limits).await;
+    let mut first = Client::arrive(&server);
+    first.say("spin");
+    // Until the instance has ended, nobody is accepted.
+    eventually("another instance accepts", async || {
+        let mut client = Client::connect(&server);
+        client.say("count");
+        client.hears_something()
+    })
+    .await;
+    first.is_reset();
+    stop(server).await;
+    let text = log.text();
+    assert!(
+        text.contains("ended: no byte either way for 500ms"),
+        "{text}"
+    );
+    assert!(
+        text.contains("its program has not accepted it for 500ms"),
+        "{text}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn after_a_reload_the_old_instance_keeps_its_connections() {
     let _open = unchanged();
     let Some(service) = service("room", &[]) else {

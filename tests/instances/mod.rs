@@ -94,6 +94,13 @@ impl Client {
         self.hear()
     }
 
+    /// Returns whether there is a next line, rather than an end or a reset.
+    fn hears_something(&mut self) -> bool {
+        self.0
+            .read_line(&mut String::new())
+            .is_ok_and(|length| length > 0)
+    }
+
     /// Asks the room who is there.
     fn count(&mut self) -> String {
         self.ask("count")

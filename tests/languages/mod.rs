@@ -2,7 +2,7 @@
 
 mod asyncio;
 mod javascript;
-mod page;
+pub mod page;
 mod python;
 
 use crate::support::{ask, connect, exchange, within};

@@ -183,3 +183,18 @@ fn a_port_is_nothing_to_a_handler() {
     let said = "a port in front of a listen source has no effect";
     assert!(log.contains(said), "{log}");
 }
+
+/// Programs listen on it, and wasi-libc's `getaddrinfo` without a name looks it up. Nothing else may be.
+#[test]
+fn localhost_is_no_lookup() {
+    let _open = unchanged();
+    let Some(evconn) = acting(&["serve", "localhost:7000"], &[]) else {
+        return;
+    };
+    let request = "listener\nresolve localhost\nresolve LocalHost.\nresolve localhost.example\n";
+    let answers = lines(evconn.address(), request).expect("an end");
+    let both = "127.0.0.1 ::1";
+    assert_eq!(answers, ["127.0.0.1:7000", both, both, "unresolvable"]);
+    let log = end(evconn);
+    assert!(log.contains("may not look localhost.example up"), "{log}");
+}

@@ -1,6 +1,6 @@
 //! Servers of several kinds, with many clients at a time.
 
-use super::{acting, end, lines, serve, serve_file};
+use super::{LONG, acting, end, lines, serve, serve_file};
 use crate::support::descriptors::unchanged;
 use crate::support::peer::{ask, connect, rest};
 use crate::support::process::Evconn;
@@ -8,10 +8,7 @@ use crate::support::{connect as connect_async, exchange, pattern};
 use std::io::Write;
 use std::net::{Shutdown, SocketAddr};
 
-/// The longest time that an instance may be waited for at the end: no test waits that long.
-const LONG: [&str; 2] = ["--grace", "600"];
-
-const CLIENTS: usize = 24;
+pub const CLIENTS: usize = 24;
 
 /// Each client gets back what it has sent, whatever the others send.
 fn echoes_to_many(address: SocketAddr) {
@@ -42,7 +39,7 @@ fn serves_them_at_a_time(address: SocketAddr) {
     }
 }
 
-fn is_an_echo_server(evconn: Evconn) {
+pub fn is_an_echo_server(evconn: Evconn) {
     let address = evconn.address();
     serves_them_at_a_time(address);
     echoes_to_many(address);

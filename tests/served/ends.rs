@@ -2,7 +2,7 @@
 
 use super::{IDLE, acting, end, lines};
 use crate::support::descriptors::unchanged;
-use crate::support::peer::{connect, rest};
+use crate::support::peer::{ask, connect, rest};
 use crate::support::process::Evconn;
 use std::io::{ErrorKind, Read, Write};
 use std::net::SocketAddr;
@@ -178,4 +178,24 @@ fn one_that_waits_for_another_connection_is_over() {
     }
     // With a grace that no test waits for.
     end(evconn);
+}
+
+/// It does once what it has to do by then. Its peer stays, so that nothing else ends it.
+#[test]
+fn one_that_waits_for_another_connection_up_to_a_time_is_over_once_that_has_passed() {
+    let _open = unchanged();
+    let Some(evconn) = acting(&["poll"], &["--grace", "600"]) else {
+        return;
+    };
+    let mut peer = connect(evconn.address());
+    ask(&mut peer, "served\n", "1\n");
+    peer.write_all(b"close\n").expect("sent");
+    assert_eq!(rest(&mut peer).expect("a regular end"), "");
+    let log = end(evconn);
+    assert!(log.contains("stdout: \"it is time\""), "{log}");
+    assert!(
+        log.contains("served 1 connection, of which 0 were refused, 0 failed"),
+        "{log}"
+    );
+    drop(peer);
 }

@@ -2,12 +2,15 @@
 //! of its own. None of them was written for that.
 
 mod addresses;
+mod c;
 mod early;
 mod echo;
 mod ends;
 mod entry_point;
 mod operation;
+mod python;
 mod shared;
+mod tokio_based;
 
 use crate::support::DEADLINE;
 use crate::support::process::Evconn;
@@ -18,6 +21,9 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 
 /// How long a connection may be idle where a test waits for the end of that, in seconds.
 const IDLE: &str = "0.3";
+
+/// The longest time that an instance may be waited for at the end: no test waits that long.
+const LONG: [&str; 2] = ["--grace", "600"];
 
 /// The first argument of a program: its name, by convention.
 const NAME: [&str; 2] = ["--arg", "program"];

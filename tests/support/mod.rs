@@ -15,6 +15,7 @@ pub mod process;
 pub mod scratch;
 pub mod text;
 pub mod tool;
+pub mod wasi_c;
 pub mod wasip2;
 #[cfg(target_os = "linux")]
 pub mod workers;

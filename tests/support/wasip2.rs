@@ -5,20 +5,30 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-const TARGET: &str = "wasm32-wasip2";
+pub const TARGET: &str = "wasm32-wasip2";
 
 /// Those in `tests/programs` that are packages of the workspace.
 const PACKAGES: [&str; 5] = ["libc", "room", "std-acts", "std-echo", "std-poll"];
 
-/// The one that is not: its dependencies are none of evconn's.
+/// Those that are not, with their folders: their dependencies are none of evconn's.
 const WSTD: &str = "wstd-echo";
+const TOKIO: [&str; 3] = ["axum", "mini-redis", "tokio-echo"];
+
+/// What tokio's networking on WASI takes, as its folder's `.cargo/config.toml` has it.
+const TOKIO_FLAGS: &str = "--cfg\x1ftokio_unstable";
 
 /// Returns the path of a program in `tests/programs`, built once; or nothing if that is not possible here.
 pub fn program(name: &str) -> Option<PathBuf> {
     static WORKSPACE: OnceLock<bool> = OnceLock::new();
-    static OTHER: OnceLock<bool> = OnceLock::new();
+    static WITH_WSTD: OnceLock<bool> = OnceLock::new();
+    static WITH_TOKIO: OnceLock<bool> = OnceLock::new();
     let is_built = match name {
-        WSTD => *OTHER.get_or_init(|| is_fetched() && build(cargo(WSTD).arg("build"))),
+        WSTD => *WITH_WSTD.get_or_init(|| is_fetched(WSTD) && build(cargo(WSTD).arg("build"))),
+        _ if TOKIO.contains(&name) => *WITH_TOKIO.get_or_init(|| {
+            let mut cargo = cargo("tokio");
+            cargo.env("CARGO_ENCODED_RUSTFLAGS", TOKIO_FLAGS);
+            is_fetched("tokio") && build(cargo.arg("build"))
+        }),
         _ => *WORKSPACE.get_or_init(|| is_installed() && build(&mut packages())),
     };
     if !is_built {
@@ -35,16 +45,18 @@ pub fn program(name: &str) -> Option<PathBuf> {
     )
 }
 
-fn folder() -> PathBuf {
+/// Where the programs are built.
+pub fn folder() -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join("wasip2")
 }
 
-fn workspace() -> &'static Path {
+pub fn workspace() -> &'static Path {
     let package = Path::new(env!("CARGO_MANIFEST_DIR"));
     package.ancestors().nth(2).expect("the workspace")
 }
 
-fn is_installed() -> bool {
+/// Whether Rust's target is.
+pub fn is_installed() -> bool {
     let mut rustc = Command::new("rustc");
     rustc.args(["--print", "target-libdir", "--target", TARGET]);
     let output = rustc.current_dir(workspace()).output();
@@ -55,11 +67,11 @@ fn is_installed() -> bool {
 }
 
 /// Whether everything that it depends on is here, or can be had.
-fn is_fetched() -> bool {
+fn is_fetched(folder: &str) -> bool {
     let mut cargo = Command::new(env!("CARGO"));
     cargo
         .args(["fetch", "--quiet", "--locked", "--target", TARGET])
-        .current_dir(workspace().join("tests/programs").join(WSTD));
+        .current_dir(workspace().join("tests/programs").join(folder));
     is_installed() && cargo.output().is_ok_and(|output| output.status.success())
 }
 

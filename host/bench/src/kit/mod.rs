@@ -2,6 +2,7 @@
 
 mod language;
 pub mod libevent;
+mod program;
 pub mod wasmtime;
 
 pub use language::{Language, Service};
@@ -28,6 +29,8 @@ pub struct Kit {
     /// A tool, or why it is missing.
     pub libevent: Result<libevent::Program, String>,
     pub wasmtime: Result<wasmtime::Program, String>,
+    /// The component of a program that listens by itself, or why it could not be built.
+    pub program: Result<PathBuf, String>,
     services: Vec<(Language, Result<Service, String>)>,
     logs: AtomicU32,
 }
@@ -61,6 +64,7 @@ impl Kit {
             services,
             libevent: libevent::Program::compile(&directory)?,
             wasmtime: wasmtime::Program::find(&evconn, &directory)?,
+            program: program::build(&target)?,
             evconn,
             directory,
             logs: AtomicU32::new(0),

@@ -39,6 +39,7 @@ pub enum Peer {
     EvconnThreads,
     EvconnReuse,
     EvconnCopy,
+    EvconnProgram,
     EvconnOne,
     Wasmtime,
 }
@@ -57,7 +58,7 @@ pub struct Start {
 }
 
 impl Peer {
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Tokio,
         Self::TokioLarge,
         Self::Epoll,
@@ -67,6 +68,7 @@ impl Peer {
         Self::EvconnThreads,
         Self::EvconnReuse,
         Self::EvconnCopy,
+        Self::EvconnProgram,
         Self::EvconnOne,
         Self::Wasmtime,
     ];
@@ -82,6 +84,7 @@ impl Peer {
             Self::EvconnThreads => "evconn-threads",
             Self::EvconnReuse => "evconn-reuse",
             Self::EvconnCopy => "evconn-copy",
+            Self::EvconnProgram => "evconn-program",
             Self::EvconnOne => "evconn-one",
             Self::Wasmtime => "wasmtime",
         }
@@ -103,6 +106,9 @@ impl Peer {
             Self::EvconnReuse => "evconn serve --reuse: an instance for connections in turn",
             Self::EvconnCopy => {
                 "evconn serve: a fresh instance for each connection; bytes pass through its memory"
+            }
+            Self::EvconnProgram => {
+                "evconn serve of a program of std::net: a fresh instance, which listens and accepts, for each connection"
             }
             Self::EvconnOne => "evconn run: the manual's echo server, one instance for all",
             Self::Wasmtime => "the same, composed, on the command wasmtime",
@@ -140,6 +146,7 @@ impl Peer {
                 said(command)
             }
             Self::EvconnCopy => said(serve(kit, &kit.path(ECHO_COPY), connections)),
+            Self::EvconnProgram => said(serve(kit, usable(&kit.program)?, connections)),
             Self::EvconnReuse => {
                 let mut command = serve(kit, &kit.path(ECHO), connections);
                 command.args(["--reuse", "1000000"]);
@@ -162,6 +169,7 @@ impl Peer {
         match self {
             Self::Libevent => kit.libevent.as_ref().err().cloned(),
             Self::Wasmtime => kit.wasmtime.as_ref().err().cloned(),
+            Self::EvconnProgram => kit.program.as_ref().err().cloned(),
             _ => None,
         }
     }

@@ -9,7 +9,12 @@ use crate::work::{Work, thousands};
 
 /// Returns the tables for which there are figures.
 pub fn all(blocks: &[Block<'_>]) -> impl Iterator<Item = Grid> {
-    let tables = [growth(blocks), processes(blocks), workers(blocks)];
+    let tables = [
+        growth(blocks),
+        processes(blocks),
+        programs(blocks),
+        workers(blocks),
+    ];
     tables.into_iter().flatten()
 }
 
@@ -44,6 +49,28 @@ fn compared(block: &Block<'_>) -> Option<Vec<String>> {
         ratio(|it| Some(it.cpu?.server)),
         ratio(|it| Some(it.memory?.total_kib())),
     ])
+}
+
+/// Returns a table with the ratios of a program to handlers: one whose bytes are spliced, and one that copies them, as the
+/// program does.
+fn programs(blocks: &[Block<'_>]) -> Option<Grid> {
+    let row = |block: &Block<'_>| {
+        let program = block.row(Peer::EvconnProgram)?;
+        let to = |handler: Peer| {
+            let handler = block.row(handler)?;
+            ratio_between(program, handler, |it| Some(it.value))
+        };
+        let ratios = [to(Peer::Evconn), to(Peer::EvconnCopy)];
+        let is_some = ratios.iter().any(Option::is_some);
+        is_some.then(|| [vec![block.work.name()], ratios.map(spread).to_vec()].concat())
+    };
+    let rows: Vec<_> = blocks.iter().filter_map(row).collect();
+    let head = ["work", "rate to evconn", "rate to evconn-copy"];
+    (!rows.is_empty()).then(|| Grid {
+        title: "programs: the ratios of evconn-program to handlers".to_owned(),
+        head: head.map(str::to_owned).to_vec(),
+        rows,
+    })
 }
 
 /// Returns a table with the memory of a server by the number of its workers.

@@ -227,8 +227,8 @@ impl Work {
             (Peer::TokioLarge, work) => matches!(work, Self::Bulk { .. } | Self::Beside { .. }),
             // It differs in how connections begin.
             (Peer::EvconnReuse, work) => matches!(work, Self::Connect { .. } | Self::Open { .. }),
-            // It differs in how bytes move, and in what it allocates.
-            (Peer::EvconnCopy, work) => matches!(
+            // They differ in how bytes move, and in what they allocate.
+            (Peer::EvconnCopy | Peer::EvconnProgram, work) => matches!(
                 work,
                 Self::Connect { .. }
                     | Self::RoundTrips { .. }

@@ -91,6 +91,7 @@ fn start(
     };
     let (plan, format) = parse(&start.arguments)?;
     // Before anything else, while the process has one thread.
+    evconn::reserve_descriptors();
     let privileges = Privileges::of(&plan, start.tells_missing);
     let missing = privileges.confine_files()?;
     log::start_in_child(format, start.is_terminal);

@@ -16,7 +16,7 @@ const PLACES: usize = 8;
 const PLACE: usize = 2;
 
 /// For how long after its last charge, of whatever amount, a peer counts as active, in milliseconds.
-const ACTIVE: u32 = 2_000;
+const ACTIVE: u32 = 250;
 
 /// A view of the table: these words, which are 0 at first.
 #[derive(Clone, Copy)]

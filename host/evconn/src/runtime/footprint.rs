@@ -22,7 +22,7 @@ const FIRST: usize = 16;
 const FACTOR: usize = 4;
 
 /// One part in so many of what is limited is left for what else the process maps.
-const LEFT: u64 = 64;
+const LEFT: u64 = 32;
 
 /// What is limited. `None` is not, or nobody knows.
 struct Process {
@@ -47,7 +47,7 @@ struct Taken {
 
 /// How many instances there can be.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Room {
+pub(super) struct Maximum {
     pub instances: usize,
     pub reason: String,
 }
@@ -82,7 +82,7 @@ impl Footprint {
     }
 
     /// Measures, which takes some milliseconds. Returns how many instances there can be, if that is known and limited.
-    pub fn measure(&self) -> Option<Room> {
+    pub fn measure(&self) -> Option<Maximum> {
         let mut process = self.process.lock().unwrap_or_else(PoisonError::into_inner);
         let sample = Sample {
             mappings: process.mappings.as_ref().and_then(Taken::of),
@@ -99,8 +99,8 @@ fn log(error: io::Error) {
 }
 
 impl Process {
-    fn add(&mut self, sample: Sample) -> Option<Room> {
-        sample.room(*self.first.get_or_insert(sample))
+    fn add(&mut self, sample: Sample) -> Option<Maximum> {
+        sample.maximum(*self.first.get_or_insert(sample))
     }
 }
 
@@ -115,9 +115,9 @@ impl Taken {
 
 impl Sample {
     /// Returns how many instances there can be, from what these take and an earlier sample's.
-    fn room(self, earlier: Self) -> Option<Room> {
+    fn maximum(self, earlier: Self) -> Option<Maximum> {
         let more = self.instances.checked_sub(earlier.instances)?;
-        let room = |now: Option<Taken>, then: Option<Taken>| {
+        let maximum = |now: Option<Taken>, then: Option<Taken>| {
             let (now, then) = (now?, then?);
             let each = now
                 .taken
@@ -131,13 +131,13 @@ impl Sample {
                 now.limit,
             ))
         };
-        let mappings = room(self.mappings, earlier.mappings).map(|(instances, each, limit)| Room {
+        let mappings = maximum(self.mappings, earlier.mappings).map(|(instances, each, limit)| Maximum {
             instances,
             reason: format!(
                 "each takes {each} memory mappings, of {limit} that a process may have (sysctl vm.max_map_count)"
             ),
         });
-        let addresses = room(self.addresses, earlier.addresses).map(|(instances, each, limit)| Room {
+        let addresses = maximum(self.addresses, earlier.addresses).map(|(instances, each, limit)| Maximum {
             instances,
             reason: format!(
                 "each takes {} KiB of address space, of {} MiB that a process may have (ulimit -v)",
@@ -148,7 +148,7 @@ impl Sample {
         mappings
             .into_iter()
             .chain(addresses)
-            .min_by_key(|room| room.instances)
+            .min_by_key(|maximum| maximum.instances)
     }
 }
 
@@ -179,13 +179,13 @@ mod tests {
     fn what_instances_take_says_how_many_there_can_be() {
         let mut process = nothing();
         assert_eq!(process.add(sample(16, 2_000)), None);
-        let room = process
+        let maximum = process
             .add(sample(64, 2_000 + 48 * 10))
             .expect("it is limited");
-        assert_eq!(room.instances, 64 + (65_530 - 1_023 - 2_480) / 10);
+        assert_eq!(maximum.instances, 64 + (65_530 - 2_047 - 2_480) / 10);
         assert!(
-            room.reason.contains("10 memory mappings, of 65530"),
-            "{room:?}"
+            maximum.reason.contains("10 memory mappings, of 65530"),
+            "{maximum:?}"
         );
     }
 
@@ -200,12 +200,13 @@ mod tests {
         };
         let mut process = nothing();
         process.add(with(16, 16 << 20));
-        let room = process.add(with(64, 64 << 20)).expect("it is limited");
-        assert_eq!(room.instances, 1_024 - 16);
+        let maximum = process.add(with(64, 64 << 20)).expect("it is limited");
+        assert_eq!(maximum.instances, 1_024 - 32);
         assert!(
-            room.reason
+            maximum
+                .reason
                 .contains("1024 KiB of address space, of 1024 MiB"),
-            "{room:?}"
+            "{maximum:?}"
         );
     }
 

@@ -344,6 +344,8 @@ impl HostBuilder {
     /// [`listener_code`](Self::listener_code) was compiled by another version, or for another processor or
     /// other settings than this host's.
     pub fn build(self) -> Result<Host, Error> {
+        // Before there are more threads.
+        descriptors::reserve_descriptors();
         let cache = self.cache.open();
         let code = Code(cache);
         let inner = || {

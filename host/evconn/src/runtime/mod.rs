@@ -21,6 +21,7 @@ pub use background::CpuShare;
 pub(crate) use background::{Ahead, Run};
 pub use cache::CodeCache;
 pub(crate) use clock::Ticking;
+pub use descriptors::reserve_descriptors;
 pub use host::{Host, HostBuilder};
 pub(crate) use mapping::map;
 pub(crate) use meter::{Meter, Payer, Tick};

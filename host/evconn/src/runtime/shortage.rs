@@ -4,7 +4,7 @@
 //! How many instances there can be at a time is measured as soon as there are some: see [`footprint`](super::footprint).
 //! What else the process maps is not known: the first instance that cannot be made shows how many there can be.
 
-use super::footprint::{Footprint, Room};
+use super::footprint::{Footprint, Maximum};
 use super::spare::Spare;
 use super::sys;
 use std::io;
@@ -34,7 +34,7 @@ struct Inner {
     /// Given up when the process is short of memory, so that the process itself is not.
     spare: Mutex<Option<Spare>>,
     is_logged: AtomicBool,
-    has_logged_room: AtomicBool,
+    has_logged_maximum: AtomicBool,
 }
 
 /// An instance that exists, or is being made. Drop it after what the instance has mapped.
@@ -53,7 +53,7 @@ impl Shortage {
             waiting: watch::Sender::new(0),
             spare: Mutex::new(Spare::reserve()),
             is_logged: AtomicBool::new(false),
-            has_logged_room: AtomicBool::new(false),
+            has_logged_maximum: AtomicBool::new(false),
         }))
     }
 
@@ -84,8 +84,8 @@ impl Shortage {
         }
         let shortage = self.clone();
         let measure = move || {
-            if let Some(room) = shortage.0.footprint.measure() {
-                shortage.limit(&room);
+            if let Some(maximum) = shortage.0.footprint.measure() {
+                shortage.limit(&maximum);
             }
         };
         let thread = std::thread::Builder::new().name("evconn-measure".to_owned());
@@ -95,23 +95,24 @@ impl Shortage {
     }
 
     /// Has no more instances made than there is room for.
-    fn limit(&self, room: &Room) {
+    fn limit(&self, maximum: &Maximum) {
         tracing::debug!(
             "there is room for {} instances: {}",
-            room.instances,
-            room.reason
+            maximum.instances,
+            maximum.reason
         );
-        let before = self.0.measured.swap(room.instances, Ordering::SeqCst);
-        if room.instances > before {
+        let before = self.0.measured.swap(maximum.instances, Ordering::SeqCst);
+        if maximum.instances > before {
             self.0.one_ended.notify_waiters();
         }
         let capacity = self.0.capacity;
-        if room.instances < capacity && !self.0.has_logged_room.swap(true, Ordering::Relaxed) {
+        if maximum.instances < capacity && !self.0.has_logged_maximum.swap(true, Ordering::Relaxed)
+        {
             tracing::warn!(
                 "maximum number of connections of this process lowered from {capacity} to {}, those of the \
                  instances that there is room for: {}",
-                room.instances,
-                room.reason
+                maximum.instances,
+                maximum.reason
             );
         }
     }
@@ -304,18 +305,18 @@ mod tests {
     #[test]
     fn no_more_are_made_than_there_is_room_for() {
         let shortage = Shortage::new(100);
-        let room = |instances| Room {
+        let maximum = |instances| Maximum {
             instances,
             reason: String::new(),
         };
         let _all: Vec<_> = (0..3)
             .map(|_| shortage.count().expect("not known"))
             .collect();
-        shortage.limit(&room(3));
+        shortage.limit(&maximum(3));
         assert!(shortage.count().is_none());
         let mut waiting = Box::pin(shortage.wait());
         assert!(waiting.as_mut().now_or_never().is_none());
-        shortage.limit(&room(4));
+        shortage.limit(&maximum(4));
         assert!(waiting.now_or_never().is_some());
         assert!(shortage.count().is_some());
     }

@@ -124,12 +124,13 @@ async fn encrypt(
     let peer = endpoint
         .has_peer_address()
         .then(|| endpoint.peer_address().ip());
-    let step = async {
+    // Boxed, so that a connection without TLS is no larger.
+    let step = Box::pin(async {
         let background = service.host().background();
         let session = background.run(handshake, meter).await?;
         session.encrypt(endpoint);
         Ok(())
-    };
+    });
     server.handshake(peer, &accepted.slot, step).await
 }
 

@@ -78,7 +78,7 @@ impl Endpoint {
     /// Takes the connection away from a guest, which may be running and keeps what it has of it: its peer sees a reset,
     /// and the guest a connection that has failed.
     pub fn disconnect(&self) {
-        self.take_end_from_guest();
+        self.decision.take_away();
         self.reset();
         self.plain().disconnect();
     }
@@ -166,7 +166,8 @@ mod tests {
         let received = endpoint.try_recv(&mut [0; 8]);
         assert!(matches!(received, Ok(0) | Err(_)), "{received:?}");
         endpoint.write(b"more").expect_err("it is closed");
-        assert!(!endpoint.was_accepted_by_guest());
+        endpoint.socket_dropped();
+        assert!(endpoint.was_accepted_by_guest() && !endpoint.was_closed_by_guest());
         // The socket is still there.
         let end = peer.read(&mut [0; 8]);
         match cfg!(target_os = "linux") {

@@ -11,6 +11,9 @@ const OF_GUEST: u8 = 2;
 /// Its guest has dropped it, which was a regular end.
 const CLOSED: u8 = 3;
 
+/// It was taken away from its guest, which keeps what it has of it.
+const TAKEN: u8 = 4;
+
 /// Who decides how a connection ends, and whether its guest has decided it.
 #[derive(Debug, Default)]
 pub struct Decision(AtomicU8);
@@ -26,12 +29,12 @@ impl Decision {
 
     /// Returns whether it is or was its guest's.
     pub fn has_guest(&self) -> bool {
-        matches!(self.get(), OF_GUEST | CLOSED)
+        matches!(self.get(), OF_GUEST | CLOSED | TAKEN)
     }
 
     /// Returns whether it was to be made by somebody, and has not been made.
     pub fn is_left_open(&self) -> bool {
-        matches!(self.get(), OF_HOST | OF_GUEST)
+        matches!(self.get(), OF_HOST | OF_GUEST | TAKEN)
     }
 
     pub fn give_to_host(&self) {
@@ -46,6 +49,11 @@ impl Decision {
     /// Takes it back from a guest that has not made it.
     pub fn take_from_guest(&self) {
         self.change(OF_GUEST, OF_HOST);
+    }
+
+    /// Takes it away from a guest for good, unless that has made it.
+    pub fn take_away(&self) {
+        self.change(OF_GUEST, TAKEN);
     }
 
     /// Makes it, if it is the guest's. Returns whether it was.

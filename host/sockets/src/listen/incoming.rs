@@ -41,6 +41,10 @@ struct Shared {
     guest: AtomicWaker,
     /// Whether the guest waits for connections, and for nothing else.
     waits: AtomicBool,
+    /// Whether it does so up to a time.
+    has_timeout: AtomicBool,
+    /// Whether it has done so up to a time, since it has accepted the last one.
+    has_paused: AtomicBool,
     /// Whether the guest has asked for a connection.
     was_asked: AtomicBool,
     /// How many connections the guest has accepted.
@@ -114,6 +118,7 @@ impl Incoming {
     }
 
     pub(super) fn count_accepted(&self) {
+        self.0.has_paused.store(false, Ordering::Relaxed);
         self.0.accepted.fetch_add(1, Ordering::Relaxed);
         self.0.open.fetch_add(1, Ordering::Relaxed);
     }
@@ -134,9 +139,17 @@ impl Incoming {
 
     /// Returns whether the guest waits for a connection and for nothing else, and there is none in the queue.
     ///
+    /// If it waits up to a time, it may have something to do by then; so that is true from the second time on that it
+    /// does so without accepting any in between.
+    ///
     /// A guest that is waiting is not running: this is for whoever runs it, between two polls of its future.
     pub fn is_awaited(&self) -> bool {
         self.0.waits.load(Ordering::Relaxed) && self.queue().connections.is_empty()
+    }
+
+    /// Returns whether the guest that [waits](Self::is_awaited) does so up to a time, when it runs again by itself.
+    pub fn has_timeout(&self) -> bool {
+        self.0.has_timeout.load(Ordering::Relaxed)
     }
 
     /// Returns whether the guest has nothing left to do: it has dropped all of its connections, and
@@ -193,7 +206,16 @@ impl Incoming {
 
     /// Records that the guest waits for connections and for nothing else, until this is dropped.
     pub(crate) fn wait(&self) -> Waits<'_> {
+        self.0.has_timeout.store(false, Ordering::Relaxed);
         self.0.waits.store(true, Ordering::Relaxed);
+        Waits(&self.0.waits)
+    }
+
+    /// Records the same of a guest that waits up to a time.
+    pub(crate) fn wait_for_a_time(&self) -> Waits<'_> {
+        self.0.has_timeout.store(true, Ordering::Relaxed);
+        let has_paused = self.0.has_paused.swap(true, Ordering::Relaxed);
+        self.0.waits.store(has_paused, Ordering::Relaxed);
         Waits(&self.0.waits)
     }
 

@@ -1,7 +1,7 @@
 //! Adding the interfaces to a linker.
 
 use super::view::{TcpCtxView, TcpView};
-use super::{bindings, pollables, streams, udp};
+use super::{bindings, clocks, pollables, streams, udp};
 use wasmtime::component::{HasData, Linker, ResourceTable};
 use wasmtime_wasi::p2::bindings::io;
 use wasmtime_wasi::p2::bindings::sockets::{instance_network, network};
@@ -34,6 +34,7 @@ pub fn add_to_linker<T: TcpView + 'static>(linker: &mut Linker<T>) -> wasmtime::
     // The same as wasmtime-wasi's, but for what it takes to get at the table: a store may have no more
     // of WASI than this and what follows.
     io::error::add_to_linker::<T, Table>(linker, |state| state.tcp().table)?;
+    clocks::add_to_linker(linker)?;
     pollables::add_to_linker(linker)?;
     streams::add_to_linker(linker)?;
     linker.allow_shadowing(false);

@@ -1,6 +1,7 @@
 //! The interfaces of WASI 0.2: they translate between the WIT and this crate's own types.
 
 pub mod bindings;
+mod clocks;
 mod error;
 mod handover;
 mod input;

@@ -15,7 +15,7 @@ impl ip_name_lookup::Host for TcpCtxView<'_> {
         name: String,
     ) -> SocketResult<Resource<ResolveAddressStream>> {
         self.table.get(&network)?;
-        let stream = ResolveAddressStream::new(self.ctx, &name)?;
+        let stream = ResolveAddressStream::new(self.ctx, &name, self.incoming.is_some())?;
         Ok(self.table.push(stream)?)
     }
 }

@@ -1,9 +1,10 @@
-//! `wasi:io/poll`: wasmtime-wasi's pollables as they are, and those of sockets in a cheaper way.
+//! `wasi:io/poll`: wasmtime-wasi's pollables as they are, and those of sockets and timers in a cheaper way.
 //!
 //! What waits for a listener, or for a stream of a socket, is in the resource table as a
 //! [`SocketPollable`], and is asked without an allocation: an instance that serves many connections asks
-//! about all of them whenever it waits.
+//! about all of them whenever it waits. A timer is in the table as its [`Deadline`].
 
+use super::clocks::Deadline;
 use super::view::TcpView;
 use crate::connection::Endpoint;
 use crate::listen::{AnyListener, Incoming, Listener, VirtualListener, Waits};
@@ -90,6 +91,19 @@ pub async fn poll(
     table: &mut ResourceTable,
     pollables: Vec<Resource<DynPollable>>,
 ) -> wasmtime::Result<Vec<u32>> {
+    check(table, &pollables)?;
+    // However often it asks, other tasks get their time slice; but within one look all are asked.
+    coop::consume_budget().await;
+    let mut list = PollList::of(table, pollables)?;
+    let ready = coop::unconstrained(list.poll(table)).await;
+    for pollable in list.lent {
+        table.drop(pollable)?;
+    }
+    ready
+}
+
+/// Checks that a list is neither empty nor longer than the table may be.
+fn check(table: &ResourceTable, pollables: &[Resource<DynPollable>]) -> wasmtime::Result<()> {
     if pollables.is_empty() {
         wasmtime::bail!(
             "empty poll list: poll takes one pollable at least, and a program that has nothing to wait for does \
@@ -103,19 +117,13 @@ pub async fn poll(
             pollables.len()
         );
     }
-    // However often it asks, other tasks get their time slice; but within one look all are asked.
-    coop::consume_budget().await;
-    let mut list = PollList::of(table, pollables)?;
-    let ready = coop::unconstrained(list.poll(table)).await;
-    for pollable in list.lent {
-        table.drop(pollable)?;
-    }
-    ready
+    Ok(())
 }
 
 /// The pollables of a list, with their places in it.
 struct PollList {
     sockets: Vec<(u32, SocketPollable)>,
+    timers: Vec<(u32, Deadline)>,
     others: Vec<Resource<DynPollable>>,
     /// The places of the others.
     places: Vec<u32>,
@@ -130,6 +138,7 @@ impl PollList {
     ) -> wasmtime::Result<Self> {
         let mut list = Self {
             sockets: Vec::with_capacity(pollables.len()),
+            timers: Vec::new(),
             others: Vec::new(),
             places: Vec::new(),
             lent: Vec::new(),
@@ -138,6 +147,10 @@ impl PollList {
             let other = match find(table, pollable)? {
                 Found::Socket(pollable) => {
                     list.sockets.push((place, pollable));
+                    continue;
+                }
+                Found::Timer(deadline) => {
+                    list.timers.push((place, deadline));
                     continue;
                 }
                 Found::Other(pollable) => pollable,
@@ -156,14 +169,17 @@ impl PollList {
     async fn poll(&mut self, table: &mut ResourceTable) -> wasmtime::Result<Vec<u32>> {
         let Self {
             sockets,
+            timers,
             others,
             places,
             ..
         } = self;
+        let until = timers.iter().map(|(_, timer)| *timer).reduce(Deadline::min);
         let _waits = match others.is_empty() {
-            true => waits_for_connections(sockets.iter().map(|(_, pollable)| pollable)),
+            true => waits_for_connections(sockets.iter().map(|(_, pollable)| pollable), until),
             false => None,
         };
+        let mut expires = pin!(OptionFuture::from(until.map(Deadline::over)));
         let others = std::mem::take(others);
         let others = (!others.is_empty()).then(|| table.poll(others));
         let mut others = pin!(OptionFuture::from(others));
@@ -172,6 +188,10 @@ impl PollList {
                 pollable.poll_ready(cx).is_ready().then_some(*place)
             };
             let mut ready: Vec<u32> = sockets.iter().filter_map(is_ready).collect();
+            if !timers.is_empty() && expires.as_mut().poll(cx).is_ready() {
+                let expired = timers.iter().filter(|(_, timer)| timer.is_over());
+                ready.extend(expired.map(|(place, _)| *place));
+            }
             if !places.is_empty()
                 && let Poll::Ready(Some(result)) = others.as_mut().poll(cx)
             {
@@ -191,17 +211,21 @@ impl PollList {
     }
 }
 
-/// Records, if what is waited for is connections from the host and nothing else, that this is so. What a guest has to
-/// say to itself does not count: nobody says it while the guest waits.
+/// Records, if what is waited for is connections from the host and nothing else, or that until it is time, that this is
+/// so. What a guest has to say to itself does not count: nobody says it while the guest waits.
 fn waits_for_connections<'a>(
     mut pollables: impl Iterator<Item = &'a SocketPollable>,
+    until: Option<Deadline>,
 ) -> Option<Waits<'a>> {
     let mut incoming = None;
     let only = pollables.all(|pollable| {
         incoming = incoming.or(pollable.incoming());
         pollable.incoming().is_some() || pollable.is_for_itself()
     });
-    incoming.filter(|_| only).map(Incoming::wait)
+    incoming.filter(|_| only).map(|incoming| match until {
+        Some(_) => incoming.wait_for_a_time(),
+        None => incoming.wait(),
+    })
 }
 
 /// Waits until it is ready.
@@ -212,8 +236,12 @@ pub async fn block(
     coop::consume_budget().await;
     match find(table, pollable)? {
         Found::Socket(pollable) => {
-            let _waits = waits_for_connections(std::iter::once(&pollable));
+            let _waits = waits_for_connections(std::iter::once(&pollable), None);
             poll_fn(|cx| pollable.poll_ready(cx)).await;
+            Ok(())
+        }
+        Found::Timer(deadline) => {
+            deadline.over().await;
             Ok(())
         }
         Found::Other(pollable) => table.block(pollable).await,
@@ -236,6 +264,10 @@ pub async fn ready(
             let look = poll_fn(|cx| Poll::Ready(pollable.poll_ready(cx).is_ready()));
             Ok(coop::unconstrained(look).await)
         }
+        Found::Timer(deadline) => {
+            coop::consume_budget().await;
+            Ok(deadline.is_over())
+        }
         Found::Other(pollable) => table.ready(pollable).await,
         Found::Connect(pollable) => {
             let lent = Resource::new_own(pollable.rep());
@@ -254,18 +286,22 @@ pub fn delete_pollable(
     table: &mut ResourceTable,
     pollable: Resource<DynPollable>,
 ) -> wasmtime::Result<()> {
-    match socket_pollable(table, &pollable)? {
-        Some(_) => {
-            table.delete(Resource::<SocketPollable>::new_own(pollable.rep()))?;
-            Ok(())
-        }
-        None => table.drop(pollable),
+    let index = pollable.rep();
+    let any = table.get_any_mut(index)?;
+    if any.is::<SocketPollable>() {
+        table.delete(Resource::<SocketPollable>::new_own(index))?;
+    } else if any.is::<Deadline>() {
+        table.delete(Resource::<Deadline>::new_own(index))?;
+    } else {
+        table.drop(pollable)?;
     }
+    Ok(())
 }
 
 /// What a pollable in the table is.
 enum Found {
     Socket(SocketPollable),
+    Timer(Deadline),
     /// One of wasmtime-wasi's.
     Other(Resource<DynPollable>),
     /// One of wasmtime-wasi's for a socket that connects, to be dropped after use.
@@ -273,10 +309,14 @@ enum Found {
 }
 
 fn find(table: &mut ResourceTable, pollable: Resource<DynPollable>) -> wasmtime::Result<Found> {
-    let socket = match socket_pollable(table, &pollable)? {
-        Some(SocketPollable::Socket(index)) => Resource::<TcpSocket>::new_borrow(index),
-        Some(pollable) => return Ok(Found::Socket(pollable)),
-        None => return Ok(Found::Other(pollable)),
+    let any = table.get_any_mut(pollable.rep())?;
+    let socket = match any.downcast_ref::<SocketPollable>() {
+        Some(SocketPollable::Socket(index)) => Resource::<TcpSocket>::new_borrow(*index),
+        Some(pollable) => return Ok(Found::Socket(pollable.clone())),
+        None => {
+            let timer = any.downcast_ref::<Deadline>();
+            return Ok(timer.map_or(Found::Other(pollable), |timer| Found::Timer(*timer)));
+        }
     };
     Ok(match table.get(&socket)? {
         connecting if connecting.is_connecting() => Found::Connect(subscribe(table, socket)?),
@@ -287,14 +327,6 @@ fn find(table: &mut ResourceTable, pollable: Resource<DynPollable>) -> wasmtime:
             None => SocketPollable::Revoked,
         }),
     })
-}
-
-fn socket_pollable(
-    table: &mut ResourceTable,
-    pollable: &Resource<DynPollable>,
-) -> Result<Option<SocketPollable>, ResourceTableError> {
-    let any = table.get_any_mut(pollable.rep())?;
-    Ok(any.downcast_ref::<SocketPollable>().cloned())
 }
 
 /// Defines the interface's functions, or replace them.
@@ -357,7 +389,7 @@ mod tests {
             SocketPollable::Output(own),
         );
         let waits = |list: &[&SocketPollable]| {
-            let waits = waits_for_connections(list.iter().copied());
+            let waits = waits_for_connections(list.iter().copied(), None);
             assert_eq!(waits.is_some(), incoming.is_awaited());
             waits.is_some()
         };
@@ -377,6 +409,31 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_guest_that_waits_up_to_a_time_may_have_something_to_do_then() {
+        let incoming = Incoming::new();
+        let listener = incoming.bind(ADDRESS).expect("a port").listen();
+        let listener = Arc::new(listener);
+        let list = [SocketPollable::Virtual(Arc::clone(&listener))];
+        let wait = |until| waits_for_connections(list.iter(), until).expect("a listening socket");
+        for _ in 0..2 {
+            let waits = wait(Some(Deadline::Past));
+            assert!(!incoming.is_awaited());
+            drop(waits);
+            let waits = wait(Some(Deadline::Past));
+            assert!(incoming.is_awaited() && incoming.has_timeout());
+            drop(waits);
+            let (socket, _peer) = sys::pair().expect("a pair");
+            incoming.push(Arc::new(Endpoint::new(Plain::unix(socket), ADDRESS)));
+            assert!(listener.accept().is_some());
+        }
+        let waits = wait(None);
+        assert!(incoming.is_awaited() && !incoming.has_timeout());
+        drop(waits);
+        let _waits = wait(Some(Deadline::Never));
+        assert!(!incoming.is_awaited());
+    }
+
+    #[tokio::test]
     async fn the_end_of_what_a_guest_has_said_to_itself_is_something() {
         let incoming = Incoming::new();
         let listener = incoming.bind(ADDRESS).expect("a port").listen();
@@ -385,6 +442,6 @@ mod tests {
         let own = Arc::new(Endpoint::own(Plain::unix(one), ADDRESS));
         drop(other);
         let list = [SocketPollable::Input(own), listener];
-        assert!(waits_for_connections(list.iter()).is_none());
+        assert!(waits_for_connections(list.iter(), None).is_none());
     }
 }

@@ -6,11 +6,18 @@ use super::denial::Denial;
 use super::destination::Host;
 use super::lookup::{Lookup, Outcome};
 use crate::error::ErrorCode;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// The longest name that is looked at, in bytes: one of 253 in ASCII, in the most bytes that these can be in
 /// another script.
 const LONGEST: usize = 4 * 253;
+
+/// What `localhost` means to a guest with virtual sockets. IPv4 comes first: a guest may bind only the first address,
+/// and most peers have one of that family.
+const LOCALHOST: [IpAddr; 2] = [
+    IpAddr::V4(Ipv4Addr::LOCALHOST),
+    IpAddr::V6(Ipv6Addr::LOCALHOST),
+];
 
 /// The resource `resolve-address-stream`: the addresses of a name, one after the other.
 #[derive(Debug)]
@@ -24,13 +31,18 @@ pub struct ResolveAddressStream {
 enum Source {
     /// The text was an address.
     Ip(IpAddr),
+    /// The text was `localhost`, which is not looked up.
+    Localhost,
     Name(Lookup),
 }
 
 impl ResolveAddressStream {
     /// Starts to resolve a name or an address. A name that the guest may not look up fails with
     /// `permanent-resolver-failure`, as in wasmtime-wasi.
-    pub(crate) fn new(ctx: &TcpCtx, name: &str) -> Result<Self, ErrorCode> {
+    ///
+    /// `localhost` is resolved without a look-up, and without a grant, for a guest that `is_virtual`: programs look up
+    /// where to listen, `getaddrinfo` without a name in wasi-libc among them.
+    pub(crate) fn new(ctx: &TcpCtx, name: &str, is_virtual: bool) -> Result<Self, ErrorCode> {
         if name.len() > LONGEST {
             return Err(ErrorCode::InvalidArgument);
         }
@@ -39,6 +51,7 @@ impl ResolveAddressStream {
             Host::Name(name) => match ctx.destinations().look_up(&name, ctx.account()) {
                 Some(Ok(lookup)) => Source::Name(lookup),
                 Some(Err(UsedUp(_))) => return Err(ErrorCode::TemporaryResolverFailure),
+                None if is_virtual && name == "localhost" => Source::Localhost,
                 None => {
                     ctx.tell(Denial::LookUp(&name));
                     return Err(ErrorCode::PermanentResolverFailure);
@@ -51,6 +64,7 @@ impl ResolveAddressStream {
     fn outcome(&self) -> Option<Outcome> {
         match &self.source {
             Source::Ip(ip) => Some(Ok([*ip].into())),
+            Source::Localhost => Some(Ok(LOCALHOST.into())),
             Source::Name(lookup) => lookup.outcome(),
         }
     }
@@ -68,7 +82,7 @@ impl ResolveAddressStream {
     pub(crate) async fn ready(&self) {
         match &self.source {
             // Other tasks get their time slice, however often this is polled.
-            Source::Ip(_) => tokio::task::coop::consume_budget().await,
+            Source::Ip(_) | Source::Localhost => tokio::task::coop::consume_budget().await,
             Source::Name(lookup) => lookup.done().await,
         }
     }

@@ -1,7 +1,8 @@
 //! A server that does what its argument says, or what its client says in a line.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
+use std::os::fd::AsRawFd;
 use std::process::exit;
 use std::thread::sleep;
 use std::time::Duration;
@@ -54,6 +55,15 @@ fn main() -> io::Result<()> {
             serve(&TcpListener::bind(address)?)
         }
         "serve" => serve(&TcpListener::bind(address)?),
+        "poll" => {
+            let listener = TcpListener::bind(address)?;
+            loop {
+                match waits_for_a_time(&listener)? {
+                    true => serve_one(&listener, 1)?,
+                    false => println!("it is time"),
+                }
+            }
+        }
         other => panic!("what is {other}?"),
     }
 }
@@ -68,33 +78,52 @@ fn serve(listener: &TcpListener) -> io::Result<()> {
     if listener.local_addr()?.is_ipv4() {
         listener.set_ttl(TTL)?;
     }
-    let mut served = 0;
-    loop {
-        let (stream, peer) = listener.accept()?;
-        served += 1;
-        let mut input = BufReader::new(&stream);
-        let mut line = String::new();
-        while input.read_line(&mut line)? > 0 {
-            let client = Client {
-                listener,
-                stream: &stream,
-                peer,
-                served,
-            };
-            if !client.does(line.trim_end(), &mut input)? {
-                break;
-            }
-            line.clear();
+    for served in 1.. {
+        serve_one(listener, served)?;
+    }
+    Ok(())
+}
+
+fn serve_one(listener: &TcpListener, served: u32) -> io::Result<()> {
+    let (stream, peer) = listener.accept()?;
+    let mut input = BufReader::new(&stream);
+    let mut line = String::new();
+    while input.read_line(&mut line)? > 0 {
+        let client = Client {
+            listener,
+            stream: &stream,
+            peer,
+            served,
+        };
+        if !client.does(line.trim_end(), &mut input)? {
+            break;
         }
-        drop(input);
-        drop(stream);
-        match line.trim_end() {
-            "close-and-sleep" => sleep(FOR_EVER),
-            "close-and-spin" => spin(),
-            "close-and-exit" => exit(5),
-            "close-and-panic" => panic!("it panics after the end"),
-            _ => {}
-        }
+        line.clear();
+    }
+    drop(input);
+    drop(stream);
+    match line.trim_end() {
+        "close-and-sleep" => sleep(FOR_EVER),
+        "close-and-spin" => spin(),
+        "close-and-exit" => exit(5),
+        "close-and-panic" => panic!("it panics after the end"),
+        _ => {}
+    }
+    Ok(())
+}
+
+/// Waits for a client, as servers do that have something else to do from time to time. Returns whether there is one.
+fn waits_for_a_time(listener: &TcpListener) -> io::Result<bool> {
+    const TIME: i32 = 50;
+    let mut polled = libc::pollfd {
+        fd: listener.as_raw_fd(),
+        events: libc::POLLIN,
+        revents: 0,
+    };
+    // SAFETY: it is called with one structure, and a pointer to it.
+    match unsafe { libc::poll(&mut polled, 1, TIME) } {
+        -1 => Err(io::Error::last_os_error()),
+        ready => Ok(ready > 0),
     }
 }
 
@@ -145,6 +174,13 @@ impl Client<'_> {
                     write!(stream, "{text}")?;
                 }
                 Err(error) => writeln!(stream, "{:?}", error.kind())?,
+            },
+            "resolve" => match (argument, 0).to_socket_addrs() {
+                Ok(addresses) => {
+                    let addresses: Vec<_> = addresses.map(|it| it.ip().to_string()).collect();
+                    writeln!(stream, "{}", addresses.join(" "))?;
+                }
+                Err(_) => writeln!(stream, "unresolvable")?,
             },
             "ttl" => writeln!(stream, "{}", self.stream.ttl()?)?,
             "itself" => writeln!(stream, "{}", talks_to_itself()?)?,

@@ -43,6 +43,7 @@ pub const fn color(peer: Peer) -> RGBColor {
         Peer::EvconnThreads => RGBColor(20, 45, 95),
         Peer::EvconnReuse => RGBColor(95, 160, 230),
         Peer::EvconnCopy => RGBColor(40, 150, 130),
+        Peer::EvconnProgram => RGBColor(120, 190, 90),
         Peer::EvconnOne => RGBColor(150, 85, 170),
         Peer::Wasmtime => RGBColor(200, 70, 70),
     }

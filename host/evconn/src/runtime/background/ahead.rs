@@ -59,3 +59,44 @@ impl<T, F: FnMut() -> bool + Unpin> Future for RunAhead<T, F> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::CpuShare;
+    use super::*;
+    use std::thread;
+
+    fn name() -> Option<String> {
+        thread::current().name().map(str::to_owned)
+    }
+
+    #[tokio::test]
+    async fn it_runs_in_the_background_until_it_is_needed() {
+        let background = Background::new(1, CpuShare::default()).expect("a thread");
+        let meter = Arc::new(Meter::new(None));
+        let run = async {
+            let first = name();
+            tokio::task::yield_now().await;
+            (first, name())
+        };
+        let ahead = background.run_ahead(Box::pin(run), &meter, || true).await;
+        let Ahead::Left(run) = ahead else {
+            panic!("it has waited");
+        };
+        let (ahead, after) = run.await;
+        assert_eq!(ahead.as_deref(), Some("evconn-low"));
+        assert_eq!(after, name());
+    }
+
+    #[tokio::test]
+    async fn what_is_done_before_is_not_waited_for() {
+        let background = Background::new(1, CpuShare::default()).expect("a thread");
+        let meter = Arc::new(Meter::new(None));
+        let run = async {
+            tokio::task::yield_now().await;
+            7
+        };
+        let ahead = background.run_ahead(Box::pin(run), &meter, || false).await;
+        assert!(matches!(ahead, Ahead::Done(7)));
+    }
+}

@@ -9,6 +9,7 @@ mod limited;
 pub(super) use limited::Limited;
 
 use std::cell::Cell;
+use std::io;
 use std::time::Duration;
 
 thread_local! {
@@ -61,6 +62,19 @@ pub(super) fn prefer_short_slices() {
     if let Err(error) = linux::set_slice(linux::SLICE) {
         tracing::debug!("no short time slices for workers, which may delay answers: {error}");
     }
+}
+
+/// Opens something as a descriptor with this number, or the next one that is free, and closes it again.
+pub(super) fn use_descriptor(number: i32) -> io::Result<()> {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::event::{EventfdFlags, eventfd};
+        let any = eventfd(0, EventfdFlags::CLOEXEC)?;
+        rustix::io::fcntl_dupfd_cloexec(&any, number)?;
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = number;
+    Ok(())
 }
 
 #[cfg(target_os = "linux")]
@@ -135,6 +149,19 @@ mod tests {
             0 => println!("skipped: this kernel has slices of one length only"),
             other => panic!("slices of {other} ns"),
         }
+    }
+
+    #[test]
+    fn the_table_of_descriptors_grows_once() {
+        let size = || {
+            let status = std::fs::read_to_string("/proc/self/status").expect("a status");
+            let line = status.lines().find_map(|line| line.strip_prefix("FDSize:"));
+            let size = line.and_then(|size| size.trim().parse().ok());
+            size.expect("the size of the table")
+        };
+        let before: i32 = size();
+        use_descriptor(2 * before).expect("a descriptor");
+        assert!(size() > 2 * before);
     }
 
     #[test]

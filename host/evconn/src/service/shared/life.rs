@@ -83,11 +83,12 @@ impl Life<'_> {
         }
         // What changes from now on wakes this task.
         self.running.task().register(cx.waker());
-        if self.running.incoming.was_asked() {
-            self.running.start();
+        if self.running.incoming.was_asked() && self.running.start() {
+            self.instances.roster().set_ready(self.key);
         }
         let waits = self.running.incoming.is_awaited();
-        self.tick(waits);
+        // One that waits up to a time runs again by itself.
+        self.tick(waits && !self.running.incoming.has_timeout());
         if self.running.has_connections() {
             self.unused = None;
             return false;

@@ -140,6 +140,7 @@ impl SharedInstances {
             key,
             connection,
             given,
+            begun: Instant::now(),
             _ticking: ticking,
         }))
     }
@@ -265,6 +266,7 @@ struct Lease {
     key: usize,
     connection: usize,
     given: Arc<Given>,
+    begun: Instant,
     /// A guest with a connection may compute at any time.
     _ticking: Ticking,
 }
@@ -294,18 +296,32 @@ impl Lease {
     }
 }
 
+impl Lease {
+    /// Returns whether it has lasted for most of the time that a connection may be idle, which began before.
+    fn has_waited_for_long(&self) -> bool {
+        let limit = self.instances.limits.idle_timeout;
+        limit.is_some_and(|limit| self.begun.elapsed() >= limit / 2)
+    }
+}
+
 impl Drop for Lease {
     /// Takes the connection away from a guest that still has it.
     fn drop(&mut self) {
         let (running, endpoint) = (&self.running, &self.given.endpoint);
         let is_cut = !endpoint.was_closed_by_guest() && !running.has_ended();
-        if is_cut && !running.incoming.remove(endpoint) {
+        let is_left = is_cut && running.incoming.remove(endpoint);
+        if is_cut && !is_left {
             endpoint.disconnect();
         }
+        let is_stuck = is_left && self.has_waited_for_long();
         let mut roster = self.instances.roster();
         let is_there = |other: &Arc<Running>| Arc::ptr_eq(other, running);
         if roster.instance(self.key).is_some_and(is_there) {
             roster.take(self.key, self.connection);
+            if is_stuck {
+                // It does not accept: others get another one.
+                roster.end(self.key).for_each(drop);
+            }
             running.update(roster.open(self.key), roster.is_last(self.key));
         }
         drop(roster);
@@ -337,8 +353,9 @@ impl Drop for Announced {
         let connections = self.instances.roster().remove(self.key);
         let outcome = self.ended.take().unwrap_or(Err(Failure::InstanceGone));
         let has_accepted = self.running.incoming.accepted() > 0;
-        let is_gone = matches!(outcome, Err(Failure::InstanceGone));
-        if let (Err(failure), 0, false) = (&outcome, connections, is_gone) {
+        // Who makes them ahead tells of those; with the host, all are gone.
+        let is_told = !self.running.is_used() || matches!(outcome, Err(Failure::InstanceGone));
+        if let (Err(failure), 0, false) = (&outcome, connections, is_told) {
             tracing::info!(instance = %self.running.number, "an instance without connections has failed: {failure}");
         }
         self.running.end(Ended {

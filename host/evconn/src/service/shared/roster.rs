@@ -18,6 +18,8 @@ struct Entry<I, C> {
     connections: Slab<C>,
     /// How many connections it was given. None: it was made ahead.
     given: u32,
+    /// Whether it waits for its first one.
+    is_ready: bool,
     /// It ends, and gets no more connections.
     ends: bool,
 }
@@ -43,7 +45,7 @@ impl<I, C> Roster<I, C> {
     }
 
     /// Chooses the instance of a connection: the one that has the fewest, if one may have another; then one that was
-    /// made ahead; and then a new one.
+    /// made ahead; and then a new one, or if there may be none, one that is being made ahead.
     pub fn choose(&self) -> Choice {
         let may_have_another = |entry: &Entry<I, C>| {
             let is_full = entry.connections.len() >= self.policy.concurrency.get() as usize;
@@ -53,8 +55,18 @@ impl<I, C> Roster<I, C> {
             .entries
             .iter()
             .filter(|(_, entry)| may_have_another(entry));
-        let load = |(_, entry): &(usize, &Entry<I, C>)| (entry.given == 0, entry.connections.len());
+        let load = |(_, entry): &(usize, &Entry<I, C>)| {
+            let is_unused = entry.given == 0;
+            (
+                is_unused,
+                is_unused && !entry.is_ready,
+                entry.connections.len(),
+            )
+        };
+        let is_slow = |entry: &Entry<I, C>| entry.given == 0 && !entry.is_ready;
         match usable.min_by_key(load) {
+            // It is being made at a low priority.
+            Some((_, entry)) if is_slow(entry) && self.has_space() => Choice::New,
             Some((key, _)) => Choice::Existing(key),
             None if self.has_space() => Choice::New,
             None => Choice::Wait,
@@ -79,8 +91,16 @@ impl<I, C> Roster<I, C> {
             instance,
             connections: Slab::new(),
             given: 0,
+            is_ready: false,
             ends: false,
         })
+    }
+
+    /// Notes that an instance waits for connections.
+    pub fn set_ready(&mut self, key: usize) {
+        if let Some(entry) = self.entries.get_mut(key) {
+            entry.is_ready = true;
+        }
     }
 
     pub fn instance(&self, key: usize) -> Option<&I> {
@@ -216,9 +236,19 @@ mod tests {
         let mut roster = roster(0, 2, 0);
         let (used, _) = give(&mut roster);
         let ahead = roster.add("ahead");
+        roster.set_ready(ahead);
         assert_eq!(roster.ready(), 1);
         assert_eq!([(); 2].map(|()| give(&mut roster).0), [used, ahead]);
         assert_eq!(roster.ready(), 0);
+    }
+
+    #[test]
+    fn one_that_is_being_made_ahead_is_used_if_there_may_be_no_other() {
+        let mut roster = roster(0, 1, 2);
+        let ahead = roster.add("ahead");
+        let (other, _) = give(&mut roster);
+        assert_ne!(other, ahead);
+        assert_eq!(roster.choose(), Choice::Existing(ahead));
     }
 
     #[test]

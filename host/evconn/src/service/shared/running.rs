@@ -81,11 +81,13 @@ impl Running {
         }
     }
 
-    /// Notes that it waits for connections, or has one.
-    pub fn start(&self) {
-        if !self.is_started.swap(true, Ordering::AcqRel) {
+    /// Notes that it waits for connections, or has one. Returns whether that is new.
+    pub fn start(&self) -> bool {
+        let is_new = !self.is_started.swap(true, Ordering::AcqRel);
+        if is_new {
             self.progressed.notify_waiters();
         }
+        is_new
     }
 
     pub fn is_started(&self) -> bool {
