@@ -23,8 +23,8 @@ async fn a_trap_resets_all_of_its_instance_and_no_other() {
     };
     let [mut first, second, mut third, fourth] = two_pairs(&server);
     first.say("panic");
-    first.is_reset();
-    second.is_reset();
+    first.expect_reset();
+    second.expect_reset();
     assert_eq!(third.count(), "2 came, 2 here, 0 failed");
     third.leave();
     fourth.leave();
@@ -46,7 +46,7 @@ async fn an_exit_with_an_error_resets_them_and_one_without_ends_them() {
         for client in clients {
             match is_regular {
                 true => client.ends(),
-                false => client.is_reset(),
+                false => client.expect_reset(),
             }
         }
         open(&server, 0).await;
@@ -74,7 +74,9 @@ async fn one_whose_peer_has_reset_it_leaves_the_others() {
     assert_eq!(third.count(), "3 came, 2 here, 1 failed");
     third.leave();
     second.leave();
-    assert_eq!(stop(server).await.peer_gone, 1);
+    // The guest may notice it before the host does: then it has closed the connection.
+    let served = stop(server).await;
+    assert_eq!((served.connections, served.failed), (3, 0));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -94,7 +96,7 @@ async fn one_that_is_idle_for_too_long_leaves_the_others() {
         second.count() == "2 came, 1 here, 1 failed"
     })
     .await;
-    first.is_reset();
+    first.expect_reset();
     second.leave();
     let served = stop(server).await;
     assert_eq!((served.timed_out, served.failed), (1, 0));
@@ -121,7 +123,7 @@ async fn one_that_accepts_no_more_makes_way_for_another() {
         client.hears_something()
     })
     .await;
-    first.is_reset();
+    first.expect_reset();
     stop(server).await;
     let text = log.text();
     assert!(
@@ -175,6 +177,6 @@ async fn a_server_that_ends_now_resets_them() {
     };
     let clients = [(); 2].map(|()| Client::arrive(&server));
     let served = server.stop_now().await;
-    clients.into_iter().for_each(Client::is_reset);
+    clients.into_iter().for_each(Client::expect_reset);
     assert_eq!(served.killed, 2);
 }

@@ -118,7 +118,7 @@ impl Client {
     }
 
     /// Waits for a reset.
-    fn is_reset(mut self) {
+    fn expect_reset(mut self) {
         let error = self.0.read_line(&mut String::new());
         let error = error.expect_err("a reset").kind();
         assert_eq!(error, ErrorKind::ConnectionReset);

@@ -57,6 +57,24 @@ fn mini_redis() {
     );
 }
 
+/// As natively: all clients have the same keys.
+#[test]
+fn mini_redis_in_one_instance() {
+    let _open = unchanged();
+    let flags = ["--instances", "1", "--concurrency", "100"];
+    let Some(evconn) = serve("mini-redis", &[&flags[..], &LONG].concat()) else {
+        return;
+    };
+    let address = evconn.address();
+    let Some(said) = redis(address, "set town Lund\n") else {
+        return;
+    };
+    assert_eq!(said, "OK\n");
+    let said = redis(address, "get town\n");
+    assert_eq!(said.expect("it is installed"), "Lund\n");
+    end(evconn);
+}
+
 fn redis(address: SocketAddr, commands: &str) -> Option<String> {
     let (host, port) = (address.ip().to_string(), address.port().to_string());
     let mut client = Command::new("redis-cli");

@@ -26,6 +26,9 @@ const BACKLOG: i32 = 4096;
 /// How many connections a server allows unless a work needs more: evconn's default.
 const CONNECTIONS: u32 = 1_000;
 
+/// How many connections an instance has at a time, if it is shared.
+pub const SHARED: u32 = 100;
+
 /// The servers, in the order in which they are measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -38,8 +41,11 @@ pub enum Peer {
     Evconn,
     EvconnThreads,
     EvconnReuse,
+    EvconnWarm,
     EvconnCopy,
     EvconnProgram,
+    EvconnShared,
+    EvconnSharedOne,
     EvconnOne,
     Wasmtime,
 }
@@ -51,14 +57,14 @@ pub struct Start {
     pub connections: u32,
     /// Whether the server may find compiled code in its cache.
     pub cached: bool,
-    /// The language of the service; an echo if there is none. For evconn and evconn-threads only.
+    /// The language of the service; an echo if there is none. For evconn, evconn-threads and evconn-warm only.
     pub language: Option<Language>,
     /// More flags, for evconn only.
     pub flags: Vec<String>,
 }
 
 impl Peer {
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 15] = [
         Self::Tokio,
         Self::TokioLarge,
         Self::Epoll,
@@ -67,8 +73,11 @@ impl Peer {
         Self::Evconn,
         Self::EvconnThreads,
         Self::EvconnReuse,
+        Self::EvconnWarm,
         Self::EvconnCopy,
         Self::EvconnProgram,
+        Self::EvconnShared,
+        Self::EvconnSharedOne,
         Self::EvconnOne,
         Self::Wasmtime,
     ];
@@ -85,6 +94,9 @@ impl Peer {
             Self::EvconnReuse => "evconn-reuse",
             Self::EvconnCopy => "evconn-copy",
             Self::EvconnProgram => "evconn-program",
+            Self::EvconnWarm => "evconn-warm",
+            Self::EvconnShared => "evconn-shared",
+            Self::EvconnSharedOne => "evconn-shared-one",
             Self::EvconnOne => "evconn-one",
             Self::Wasmtime => "wasmtime",
         }
@@ -110,6 +122,11 @@ impl Peer {
             Self::EvconnProgram => {
                 "evconn serve of a program of std::net: a fresh instance, which listens and accepts, for each connection"
             }
+            Self::EvconnWarm => "evconn serve --warm 64: as many instances are made ahead",
+            Self::EvconnShared => {
+                "evconn serve --instances CORES --concurrency 100: the manual's echo server, an instance on each core"
+            }
+            Self::EvconnSharedOne => "the same with one instance",
             Self::EvconnOne => "evconn run: the manual's echo server, one instance for all",
             Self::Wasmtime => "the same, composed, on the command wasmtime",
         }
@@ -146,6 +163,13 @@ impl Peer {
                 said(command)
             }
             Self::EvconnCopy => said(serve(kit, &kit.path(ECHO_COPY), connections)),
+            Self::EvconnWarm => {
+                let mut command = serve(kit, &service(kit, start)?, connections);
+                command.args(["--warm", "64"]);
+                said(command)
+            }
+            Self::EvconnShared => said(shared(kit, crate::workers())),
+            Self::EvconnSharedOne => said(shared(kit, 1)),
             Self::EvconnProgram => said(serve(kit, usable(&kit.program)?, connections)),
             Self::EvconnReuse => {
                 let mut command = serve(kit, &kit.path(ECHO), connections);
@@ -225,6 +249,14 @@ fn serve(kit: &Kit, component: &Path, connections: u32) -> Command {
     if connections > CONNECTIONS {
         command.args(["--max-connections", &connections.to_string()]);
     }
+    command
+}
+
+/// Serves the manual's echo server with so many instances.
+fn shared(kit: &Kit, instances: usize) -> Command {
+    let mut command = serve(kit, &kit.path(ECHO_COMMAND), SHARED);
+    command.args(["--instances", &instances.to_string()]);
+    command.args(["--concurrency", &SHARED.to_string()]);
     command
 }
 

@@ -12,7 +12,7 @@ pub fn all(blocks: &[Block<'_>]) -> impl Iterator<Item = Grid> {
     let tables = [
         growth(blocks),
         processes(blocks),
-        programs(blocks),
+        instances(blocks),
         workers(blocks),
     ];
     tables.into_iter().flatten()
@@ -51,24 +51,31 @@ fn compared(block: &Block<'_>) -> Option<Vec<String>> {
     ])
 }
 
-/// Returns a table with the ratios of a program to handlers: one whose bytes are spliced, and one that copies them, as the
-/// program does.
-fn programs(blocks: &[Block<'_>]) -> Option<Grid> {
+/// Ways to run instances that are compared, each with what it is relative to: a program with handlers whose bytes are
+/// spliced or copied, instances that are made ahead, and several that are shared with one.
+const COMPARED: [(Peer, Peer); 4] = [
+    (Peer::EvconnProgram, Peer::Evconn),
+    (Peer::EvconnProgram, Peer::EvconnCopy),
+    (Peer::EvconnWarm, Peer::Evconn),
+    (Peer::EvconnShared, Peer::EvconnSharedOne),
+];
+
+/// Returns a table with their ratios under each work.
+fn instances(blocks: &[Block<'_>]) -> Option<Grid> {
     let row = |block: &Block<'_>| {
-        let program = block.row(Peer::EvconnProgram)?;
-        let to = |handler: Peer| {
-            let handler = block.row(handler)?;
-            ratio_between(program, handler, |it| Some(it.value))
-        };
-        let ratios = [to(Peer::Evconn), to(Peer::EvconnCopy)];
+        let ratios = COMPARED.map(|(this, other)| {
+            let (this, other) = (block.row(this)?, block.row(other)?);
+            ratio_between(this, other, |it| Some(it.value))
+        });
         let is_some = ratios.iter().any(Option::is_some);
         is_some.then(|| [vec![block.work.name()], ratios.map(spread).to_vec()].concat())
     };
     let rows: Vec<_> = blocks.iter().filter_map(row).collect();
-    let head = ["work", "rate to evconn", "rate to evconn-copy"];
+    let ratio = |(this, other): (Peer, Peer)| format!("{} to {}", this.name(), other.name());
+    let head = [vec!["work".to_owned()], COMPARED.map(ratio).to_vec()].concat();
     (!rows.is_empty()).then(|| Grid {
-        title: "programs: the ratios of evconn-program to handlers".to_owned(),
-        head: head.map(str::to_owned).to_vec(),
+        title: "instances: the ratios of ways to run them".to_owned(),
+        head,
         rows,
     })
 }

@@ -9,6 +9,7 @@ mod idle;
 mod kill;
 mod names;
 mod open;
+mod paced;
 mod room;
 mod start;
 mod workers;
@@ -19,7 +20,7 @@ pub use room::{raise_descriptor_limit, that_fit};
 
 use crate::client::{Close, Sources};
 use crate::kit::{Kit, Language};
-use crate::peers::{Peer, Start};
+use crate::peers::{Peer, SHARED, Start};
 use crate::placement::OnOneCore;
 use crate::plan::Plan;
 use crate::process::Process;
@@ -55,6 +56,8 @@ pub enum Work {
     /// Connects, sends a line, reads the answer to its end. Each connection has a fresh instance of a
     /// service in this language.
     Fresh { language: Language, parallel: u32 },
+    /// The time to the first byte of an answer of a service in this language, at 10 connections a second.
+    Paced { language: Language },
     /// The time until so many connections are open, and their memory: more than one process can have.
     IdleProcesses { connections: u32, processes: u32 },
     /// The memory of a server with so many workers, before the first connection.
@@ -71,7 +74,7 @@ pub struct Tools<'a> {
 }
 
 impl Work {
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 31] = [
         Self::connect(1, Close::Fin),
         Self::connect(50, Close::Fin),
         Self::connect(500, Close::Fin),
@@ -98,6 +101,9 @@ impl Work {
         Self::fresh(Language::Python, 32),
         Self::fresh(Language::JavaScript, 8),
         Self::fresh(Language::JavaScript, 32),
+        Self::Paced {
+            language: Language::Python,
+        },
         Self::IdleProcesses {
             connections: 30_000,
             processes: 4,
@@ -151,7 +157,7 @@ impl Work {
             | Self::Bulk { connections, .. }
             | Self::IdleProcesses { connections, .. } => connections,
             Self::Beside { streams } => streams + 1,
-            Self::Start { .. } | Self::ProcessesMemory { .. } => 1,
+            Self::Start { .. } | Self::ProcessesMemory { .. } | Self::Paced { .. } => 1,
             Self::Kill => kill::CONNECTIONS + 1,
             Self::Open { idle } => idle + CONNECTORS + open::FIRST,
         }
@@ -168,7 +174,7 @@ impl Work {
     /// Returns the language of the service, if it is no echo.
     const fn language(self) -> Option<Language> {
         match self {
-            Self::Fresh { language, .. } => Some(language),
+            Self::Fresh { language, .. } | Self::Paced { language } => Some(language),
             _ => None,
         }
     }
@@ -215,16 +221,30 @@ impl Work {
         );
         match (peer, self) {
             (Peer::Evconn, _) | (Peer::EvconnThreads, Self::Fresh { .. }) => true,
+            // It differs in when instances are made.
+            (Peer::EvconnWarm, work) => matches!(
+                work,
+                Self::Connect { parallel: 50, .. } | Self::Fresh { .. } | Self::Paced { .. }
+            ),
             // About its instances and its processes.
             (
                 _,
                 Self::Fresh { .. }
+                | Self::Paced { .. }
                 | Self::IdleProcesses { .. }
                 | Self::ProcessesMemory { .. }
                 | Self::Kill,
             ) => false,
             // Its buffer is as large as evconn's largest read, which matters only for bulk transfers.
             (Peer::TokioLarge, work) => matches!(work, Self::Bulk { .. } | Self::Beside { .. }),
+            // An instance has as many connections as these at most.
+            (Peer::EvconnShared | Peer::EvconnSharedOne, work) => match work {
+                Self::Connect { parallel, .. } => parallel > 1 && parallel <= SHARED,
+                Self::RoundTrips { connections, .. } | Self::Bulk { connections, .. } => {
+                    connections > 1 && connections <= SHARED
+                }
+                _ => false,
+            },
             // It differs in how connections begin.
             (Peer::EvconnReuse, work) => matches!(work, Self::Connect { .. } | Self::Open { .. }),
             // They differ in how bytes move, and in what they allocate.
@@ -275,6 +295,7 @@ impl Work {
                 Self::Start { .. } => start::first_echo(&gauge).await,
                 Self::Open { idle } => open::run(&gauge, idle, CONNECTORS).await,
                 Self::Fresh { language, parallel } => fresh::run(&gauge, language, parallel).await,
+                Self::Paced { language } => paced::first_bytes(&gauge, language).await,
                 Self::IdleProcesses { connections, .. } => idle::run(&gauge, connections).await,
                 Self::ProcessesMemory { .. } => workers::run(&gauge),
                 Self::Kill => kill::run(&gauge).await,

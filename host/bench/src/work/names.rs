@@ -20,6 +20,7 @@ impl Work {
             Self::Start { cached: true } => "start-cached".to_owned(),
             Self::Open { idle } => format!("open-{idle}"),
             Self::Fresh { language, parallel } => format!("fresh-{}-{parallel}", language.name()),
+            Self::Paced { language } => format!("paced-{}", language.name()),
             Self::IdleProcesses { .. } => "idle-processes".to_owned(),
             Self::ProcessesMemory { processes } => format!("processes-memory-{processes}"),
             Self::Kill => "kill".to_owned(),
@@ -67,6 +68,10 @@ impl Work {
                 "connect, send a line, read the answer, close; a fresh instance in {}, {parallel} at a time",
                 language.title()
             ),
+            Self::Paced { language } => format!(
+                "to the first byte of an answer at 10 connections a second; instances in {}",
+                language.title()
+            ),
             Self::IdleProcesses {
                 connections,
                 processes,
@@ -109,7 +114,9 @@ impl Work {
     pub const fn base_unit(self) -> &'static str {
         match self {
             Self::Bulk { .. } => "MB/s",
-            Self::Start { .. } | Self::IdleProcesses { .. } | Self::Kill => "ms",
+            Self::Start { .. } | Self::IdleProcesses { .. } | Self::Kill | Self::Paced { .. } => {
+                "ms"
+            }
             Self::ProcessesMemory { .. } => "MiB",
             _ => "1/s",
         }
@@ -120,7 +127,9 @@ impl Work {
         match self {
             Self::Bulk { .. } => ("MB/s", 1.0),
             Self::Beside { .. } | Self::Fresh { .. } => ("1/s", 1.0),
-            Self::Start { .. } | Self::IdleProcesses { .. } | Self::Kill => ("ms", 1.0),
+            Self::Start { .. } | Self::IdleProcesses { .. } | Self::Kill | Self::Paced { .. } => {
+                ("ms", 1.0)
+            }
             Self::ProcessesMemory { .. } => ("MiB", 1.0),
             _ => ("k/s", 1e-3),
         }

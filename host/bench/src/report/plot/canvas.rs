@@ -44,6 +44,9 @@ pub const fn color(peer: Peer) -> RGBColor {
         Peer::EvconnReuse => RGBColor(95, 160, 230),
         Peer::EvconnCopy => RGBColor(40, 150, 130),
         Peer::EvconnProgram => RGBColor(120, 190, 90),
+        Peer::EvconnWarm => RGBColor(230, 120, 40),
+        Peer::EvconnShared => RGBColor(110, 60, 130),
+        Peer::EvconnSharedOne => RGBColor(190, 140, 205),
         Peer::EvconnOne => RGBColor(150, 85, 170),
         Peer::Wasmtime => RGBColor(200, 70, 70),
     }

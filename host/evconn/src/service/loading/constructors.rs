@@ -35,7 +35,7 @@ impl Service {
     ///
     /// # Errors
     /// As [`Service::new`], and if the file cannot be read. A file with compiled code is
-    /// [`LoadProblem::Precompiled`]: use [`Service::from_precompiled_file`].
+    /// [`LoadProblem::Precompiled`](crate::LoadProblem::Precompiled): use [`Service::from_precompiled_file`].
     pub fn from_file(host: &Host, path: impl AsRef<Path>) -> Result<Self, Error> {
         Self::builder(host).load_file(path)
     }
@@ -44,7 +44,7 @@ impl Service {
     /// accepted, too, and compiled as [`Service::new`] does.
     ///
     /// # Errors
-    /// As [`Service::new`]; [`LoadProblem::Incompatible`] if the code was compiled by another version,
+    /// As [`Service::new`]; [`LoadProblem::Incompatible`](crate::LoadProblem::Incompatible) if the code was compiled by another version,
     /// or for another processor or other settings than this host's.
     ///
     /// # Safety
@@ -60,7 +60,7 @@ impl Service {
     /// overwritten afterwards.
     ///
     /// # Errors
-    /// As [`Service::from_precompiled`], and if the file cannot be read; [`LoadProblem::NotPrivate`] if
+    /// As [`Service::from_precompiled`], and if the file cannot be read; [`LoadProblem::NotPrivate`](crate::LoadProblem::NotPrivate) if
     /// it is compiled code and belongs to another user than this process's and root, or another user can
     /// write to it.
     ///
