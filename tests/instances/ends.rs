@@ -74,7 +74,9 @@ async fn one_whose_peer_has_reset_it_leaves_the_others() {
     assert_eq!(third.count(), "3 came, 2 here, 1 failed");
     third.leave();
     second.leave();
-    assert_eq!(stop(server).await.peer_gone, 1);
+    // The guest may notice it before the host does: then it has closed the connection.
+    let served = stop(server).await;
+    assert_eq!((served.connections, served.failed), (3, 0));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

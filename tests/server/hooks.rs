@@ -86,26 +86,43 @@ async fn the_begin_and_the_end_are_told_with_figures() {
 async fn the_cause_of_the_end_has_a_type() {
     let _open = unchanged();
     let limits = Limits {
-        idle_timeout: Some(Duration::from_millis(100)),
         cpu_timeout: Some(Duration::from_millis(10)),
         max_handles: 100,
         ..Limits::default()
     };
+    end_for(
+        limits,
+        &[
+            ("error why\n", EndCause::HandlerError),
+            ("trap\n", EndCause::Trap),
+            ("spin\n", EndCause::CpuTimeout),
+            ("hold 100\n", EndCause::HandleLimit),
+        ],
+    )
+    .await;
+    let idle = Limits {
+        idle_timeout: Some(Duration::from_millis(100)),
+        ..Limits::default()
+    };
+    end_for(idle, &[("echo\n", EndCause::IdleTimeout)]).await;
+    let short = Limits {
+        timeout: Some(Duration::from_millis(100)),
+        ..Limits::default()
+    };
+    end_for(short, &[("echo\n", EndCause::Timeout)]).await;
+}
+
+/// Connections that begin with these commands end for these causes.
+async fn end_for(limits: Limits, causes: &[(&str, EndCause)]) {
     let (mut told, hook) = Told::new();
     let server = Running::start(|builder| hook(builder.limits(limits))).await;
-    for (command, cause) in [
-        ("error why\n", EndCause::HandlerError),
-        ("trap\n", EndCause::Trap),
-        ("spin\n", EndCause::CpuTimeout),
-        ("hold 100\n", EndCause::HandleLimit),
-        ("echo\n", EndCause::IdleTimeout),
-    ] {
+    for (command, cause) in causes {
         let mut peer = server.connect().await;
         peer.write_all(command.as_bytes()).await.expect("sent");
         wait_for_close(&mut peer).await;
         told.begin().await;
         let (_, end) = told.end().await;
-        assert_eq!(end.cause, cause, "{command}");
+        assert_eq!(end.cause, *cause, "{command}");
     }
     server.stop().await;
 }

@@ -219,4 +219,13 @@ mod tests {
         assert!(long.len() < SHOWN + 50, "{} bytes", long.len());
         assert!(long.ends_with("ü…\""));
     }
+
+    #[test]
+    fn the_message_of_a_panic_is_one_short_line() {
+        let of = |panic: Box<dyn Any + Send>| Failure::of_panic(&*panic).to_string();
+        let text = of(Box::new("it\nwas"));
+        assert!(text.ends_with(r"a bug of the host: it\nwas"), "{text}");
+        assert!(of(Box::new("why".to_owned())).ends_with(": why"));
+        assert!(of(Box::new(7)).ends_with("(no message)"));
+    }
 }
