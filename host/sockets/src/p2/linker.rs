@@ -18,7 +18,7 @@ impl HasData for Table {
     type Data<'a> = &'a mut ResourceTable;
 }
 
-/// Adds all interfaces of WASI 0.2 to a linker: those of TCP from here, the others from
+/// Adds all interfaces of WASI 0.2 to a linker: those of TCP, and the pollables of timers, from here, the others from
 /// wasmtime-wasi. To be called on a linker that has none of them.
 ///
 /// # Errors
