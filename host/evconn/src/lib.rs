@@ -114,7 +114,7 @@ pub use server::{
     serve, serve_all,
 };
 pub use service::{
-    ConnectionState as InstanceState, DirAccess, GrantError, Grants, GrantsBuilder, InstancePolicy,
+    DirAccess, GrantError, Grants, GrantsBuilder, InstancePolicy, InstanceState,
     InvalidListenGrant, ListenGrant, Service, ServiceBuilder,
 };
 pub use shutdown::Shutdown;

@@ -3,7 +3,7 @@
 use super::console::{Console, InstanceNumber};
 use super::instance::Instance;
 use super::population::Alive;
-use super::state::ConnectionState;
+use super::state::InstanceState;
 use super::{Failure, Instances};
 use crate::runtime::{Ahead, Meter};
 use futures_util::FutureExt;
@@ -106,12 +106,12 @@ impl Instances {
         self.population.tell();
     }
 
-    fn unused_state(&self, meter: &Arc<Meter>) -> ConnectionState {
+    fn unused_state(&self, meter: &Arc<Meter>) -> InstanceState {
         let inherits = self.service.grants.inherits_stderr();
         let number = InstanceNumber::next();
         let console = Arc::new(Console::of_instance(number, inherits, &self.log));
         let meter = Arc::clone(meter);
-        ConnectionState::new(&self.service, &self.limits, console, NonZeroU32::MIN, meter)
+        InstanceState::new(&self.service, &self.limits, console, NonZeroU32::MIN, meter)
     }
 }
 

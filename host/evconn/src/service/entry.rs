@@ -1,6 +1,6 @@
 //! Entry points: what a service exports for connections.
 
-use super::ConnectionState;
+use super::InstanceState;
 use crate::bindings::service::{Service as Handler, ServicePre as HandlerPre};
 use crate::interfaces::EntryPoint;
 use crate::sockets::Incoming;
@@ -11,8 +11,8 @@ use wasmtime_wasi::p2::bindings::{Command, CommandPre};
 /// A linked component, with the entry point that is used.
 #[derive(Clone)]
 pub(super) enum Entry {
-    Handler(HandlerPre<ConnectionState>),
-    Run(CommandPre<ConnectionState>),
+    Handler(HandlerPre<InstanceState>),
+    Run(CommandPre<InstanceState>),
 }
 
 /// An instance of it.
@@ -23,17 +23,14 @@ pub(super) enum Instantiated {
 }
 
 impl Entry {
-    pub fn new(
-        entry_point: EntryPoint,
-        pre: InstancePre<ConnectionState>,
-    ) -> wasmtime::Result<Self> {
+    pub fn new(entry_point: EntryPoint, pre: InstancePre<InstanceState>) -> wasmtime::Result<Self> {
         Ok(match entry_point {
             EntryPoint::Handler => Self::Handler(HandlerPre::new(pre)?),
             EntryPoint::Run => Self::Run(CommandPre::new(pre)?),
         })
     }
 
-    pub fn pre(&self) -> &InstancePre<ConnectionState> {
+    pub fn pre(&self) -> &InstancePre<InstanceState> {
         match self {
             Self::Handler(pre) => pre.instance_pre(),
             Self::Run(pre) => pre.instance_pre(),
@@ -42,7 +39,7 @@ impl Entry {
 
     pub async fn instantiate(
         &self,
-        store: &mut Store<ConnectionState>,
+        store: &mut Store<InstanceState>,
     ) -> wasmtime::Result<Instantiated> {
         Ok(match self {
             Self::Handler(pre) => Instantiated::Handler(pre.instantiate_async(store).await?),

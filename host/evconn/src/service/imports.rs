@@ -1,11 +1,11 @@
 //! What an embedder provides to a service: functions, and a state for each instance that they use.
 
-use super::ConnectionState;
+use super::InstanceState;
 use std::any::Any;
 use std::sync::Arc;
 use wasmtime::component::Linker;
 
-type Link = Box<dyn Fn(&mut Linker<ConnectionState>) -> wasmtime::Result<()>>;
+type Link = Box<dyn Fn(&mut Linker<InstanceState>) -> wasmtime::Result<()>>;
 
 /// The imports of a service besides WASI's and evconn's.
 #[derive(Default)]
@@ -19,7 +19,7 @@ impl Imports {
         self.links.is_empty()
     }
 
-    pub fn add_to_linker(&self, linker: &mut Linker<ConnectionState>) -> wasmtime::Result<()> {
+    pub fn add_to_linker(&self, linker: &mut Linker<InstanceState>) -> wasmtime::Result<()> {
         for link in &self.links {
             link(linker)?;
             // Whatever it has allowed counts for itself.

@@ -7,7 +7,7 @@ use super::entry::Instantiated;
 use super::failure::{self, Failure, HostPanic, OutOfTime};
 use super::population::Alive;
 use super::program;
-use super::state::ConnectionState;
+use super::state::InstanceState;
 use crate::GuestTrap;
 use crate::limits::Limits;
 use crate::runtime::{Counted, Meter, Tick, is_shortage};
@@ -34,7 +34,7 @@ const OWN_HANDLES: usize = 16 << 10;
 pub(crate) type KeptPermit = Arc<dyn Any + Send + Sync>;
 
 pub(super) struct Instance {
-    store: Store<ConnectionState>,
+    store: Store<InstanceState>,
     exports: Instantiated,
     /// How many connections it has served.
     pub served: u32,
@@ -52,7 +52,7 @@ impl Instance {
     pub async fn new(
         service: &Service,
         limits: &Limits,
-        state: ConnectionState,
+        state: InstanceState,
         counted: Counted,
     ) -> Result<Self, Unmade> {
         let mut store = Store::new(service.host.services(), state);
@@ -266,7 +266,7 @@ pub(super) enum Spent {
     Handles(usize),
 }
 
-fn explain(store: &mut Store<ConnectionState>, limits: &Limits, error: wasmtime::Error) -> Failure {
+fn explain(store: &mut Store<InstanceState>, limits: &Limits, error: wasmtime::Error) -> Failure {
     if let Some(HostPanic(text)) = error.downcast_ref() {
         return Failure::Panicked(text.clone());
     }

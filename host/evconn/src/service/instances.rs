@@ -7,7 +7,7 @@ use super::failure::caught;
 use super::instance::{Instance, KeptPermit, Outcome, Spent, Unmade};
 use super::population::Population;
 use super::shared::{InstanceTasks, SharedInstances};
-use super::state::ConnectionState;
+use super::state::InstanceState;
 use super::warm::WarmUp;
 use super::{Failure, InstancePolicy, Origin, Service};
 use crate::limits::Limits;
@@ -192,11 +192,11 @@ impl Instances {
         }
     }
 
-    fn state(&self, origin: Origin, meter: &Arc<Meter>) -> ConnectionState {
+    fn state(&self, origin: Origin, meter: &Arc<Meter>) -> InstanceState {
         let inherits = self.service.grants.inherits_stderr();
         let console = Arc::new(Console::new(origin, inherits, &self.log));
         let meter = Arc::clone(meter);
-        ConnectionState::new(&self.service, &self.limits, console, NonZeroU32::MIN, meter)
+        InstanceState::new(&self.service, &self.limits, console, NonZeroU32::MIN, meter)
     }
 
     /// Logs, once, that instances are not reused although that was requested.

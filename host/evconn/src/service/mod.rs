@@ -37,7 +37,7 @@ use crate::interfaces::EntryPoint;
 use crate::sockets::Endpoint;
 use crate::trap::SourceLines;
 use crate::{Error, Host, Ingress};
-pub use state::ConnectionState;
+pub use state::InstanceState;
 use std::sync::Arc;
 use wasmtime::component::{Component, InstancePre};
 
@@ -68,7 +68,7 @@ impl Service {
     /// Wraps a component that is linked and checked. It is granted nothing but its connections.
     pub(crate) fn from_component(
         host: &Host,
-        pre: InstancePre<ConnectionState>,
+        pre: InstancePre<InstanceState>,
         entry_point: EntryPoint,
     ) -> wasmtime::Result<Self> {
         // None: it imports core modules, which this host does not provide.

@@ -1,7 +1,7 @@
 //! A program that serves a connection: it listens and accepts by itself, and gets the connection from its virtual
 //! listening socket.
 
-use super::state::ConnectionState;
+use super::state::InstanceState;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::task::{Context, Poll};
@@ -12,7 +12,7 @@ use wasmtime_wasi::p2::bindings::Command;
 /// Runs a program until it ends, or `is_over` says that it is not needed any more: this is asked after each poll, with
 /// whether the program waits for something.
 pub(super) async fn run(
-    store: &mut Store<ConnectionState>,
+    store: &mut Store<InstanceState>,
     program: &Command,
     mut is_over: impl FnMut(&mut Context<'_>, bool) -> bool,
 ) -> wasmtime::Result<Result<(), String>> {

@@ -1,6 +1,6 @@
 //! `wasi:random` of wasmtime-wasi, with a limit for each call: a larger request traps, and the trap names the limit.
 
-use super::ConnectionState;
+use super::InstanceState;
 use wasmtime::component::{HasData, Linker};
 use wasmtime_wasi::WasiView;
 use wasmtime_wasi::p2::bindings::random::{insecure, random};
@@ -18,7 +18,7 @@ impl HasData for Random {
 }
 
 /// Replaces wasmtime-wasi's interfaces in a linker.
-pub(crate) fn add_random_to_linker(linker: &mut Linker<ConnectionState>) -> wasmtime::Result<()> {
+pub(crate) fn add_random_to_linker(linker: &mut Linker<InstanceState>) -> wasmtime::Result<()> {
     linker.allow_shadowing(true);
     random::add_to_linker::<_, Random>(linker, bounded)?;
     insecure::add_to_linker::<_, Random>(linker, bounded)?;
@@ -26,7 +26,7 @@ pub(crate) fn add_random_to_linker(linker: &mut Linker<ConnectionState>) -> wasm
     Ok(())
 }
 
-fn bounded(state: &mut ConnectionState) -> Bounded<'_> {
+fn bounded(state: &mut InstanceState) -> Bounded<'_> {
     Bounded(state.ctx().ctx.random())
 }
 

@@ -31,7 +31,7 @@ const GUARANTEED: usize = 2;
 ///
 /// It is the type parameter of the [`Linker`](wasmtime::component::Linker) to which
 /// [`ServiceBuilder::link`](crate::ServiceBuilder::link) adds imports.
-pub struct ConnectionState {
+pub struct InstanceState {
     /// The embedder's.
     own: Box<dyn Any + Send>,
     grants: Grants,
@@ -54,7 +54,7 @@ pub struct ConnectionState {
     pub(super) is_settled: bool,
 }
 
-impl ConnectionState {
+impl InstanceState {
     /// Returns the state of the instance that [`ServiceBuilder::state`](crate::ServiceBuilder::state) has made.
     ///
     /// # Panics
@@ -79,7 +79,7 @@ impl ConnectionState {
     }
 }
 
-impl ConnectionState {
+impl InstanceState {
     pub(super) fn new(
         service: &Service,
         limits: &Limits,
@@ -141,7 +141,7 @@ impl ConnectionState {
     }
 }
 
-impl Drop for ConnectionState {
+impl Drop for InstanceState {
     /// Resets the connections that the guest has made, so that their peers know that they may not have
     /// received everything.
     fn drop(&mut self) {
@@ -151,7 +151,7 @@ impl Drop for ConnectionState {
     }
 }
 
-impl TcpView for ConnectionState {
+impl TcpView for InstanceState {
     fn tcp(&mut self) -> TcpCtxView<'_> {
         TcpCtxView {
             ctx: &mut self.tcp,
@@ -161,13 +161,13 @@ impl TcpView for ConnectionState {
     }
 }
 
-impl FilesView for ConnectionState {
+impl FilesView for InstanceState {
     fn operations(&self) -> &Operations {
         &self.operations
     }
 }
 
-impl WasiView for ConnectionState {
+impl WasiView for InstanceState {
     fn ctx(&mut self) -> WasiCtxView<'_> {
         WasiCtxView {
             ctx: self

@@ -2,7 +2,7 @@
 
 use super::{Precompiled, UNNAMED, from_file, load, map_service};
 use crate::error::LoadError;
-use crate::service::ConnectionState as InstanceState;
+use crate::service::InstanceState;
 use crate::service::imports::{Imports, MakeState};
 use crate::trap::SourceLines;
 use crate::{Error, Host, Service};

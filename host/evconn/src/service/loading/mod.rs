@@ -19,7 +19,7 @@ pub(crate) use command::{command, map_command};
 pub(crate) use content::read;
 pub(super) use contract::entry_points;
 
-use super::ConnectionState;
+use super::InstanceState;
 use super::imports::Imports;
 use super::random::add_random_to_linker;
 use crate::error::{LoadError, LoadProblem, one_line, shortened};
@@ -225,7 +225,7 @@ fn compile(
 /// Checks and links a compiled component.
 fn prepare(host: &Host, imports: &Imports, component: &Component) -> Result<Service, LoadProblem> {
     contract::check_compiled(component, host.limits())?;
-    let mut linker = Linker::<ConnectionState>::new(host.services());
+    let mut linker = Linker::<InstanceState>::new(host.services());
     let unlinkable = |error| LoadProblem::Unlinkable(one_line(&error));
     sockets::p2::add_to_linker(&mut linker)
         .and_then(|()| sockets::p2::add_granted_to_linker(&mut linker))

@@ -14,7 +14,7 @@ pub(crate) use tasks::InstanceTasks;
 
 use super::backoff::{Attempt, Backoff};
 use super::instance::{Instance, Unmade};
-use super::state::ConnectionState;
+use super::state::InstanceState;
 use super::{Failure, InstancePolicy, Origin, Service};
 use crate::limits::Limits;
 use crate::log::LogBudget;
@@ -203,7 +203,7 @@ impl SharedInstances {
             let meter = Arc::clone(&running.meter);
             let concurrency = self.policy.concurrency;
             let mut state =
-                ConnectionState::new(&self.service, &self.limits, console, concurrency, meter);
+                InstanceState::new(&self.service, &self.limits, console, concurrency, meter);
             state.incoming = Some(running.incoming.clone());
             match Instance::new(&self.service, &self.limits, state, counted).await {
                 Err(Unmade::Shortage(why)) if shortage.reached(&why) => running.check_needed()?,
