@@ -240,6 +240,18 @@ impl Meter {
         self.excess.store(excess.word(), Ordering::Relaxed);
     }
 
+    /// Adds to what exceeds the connection's share, in nanoseconds.
+    #[cfg(test)]
+    pub(super) fn charge_excess(&self, time: u64, now: Now) {
+        self.add_excess(time, now);
+    }
+
+    /// Has nothing of the excess decay between these times, in which the guest could have run.
+    pub(super) fn forget_nothing(&self, since: Now, now: Now) {
+        let excess = Decaying::new(self.excess(since), now.milliseconds());
+        self.excess.store(excess.word(), Ordering::Relaxed);
+    }
+
     fn pay(&self) {
         if let Some(payer) = self.payer.get() {
             self.untold.store(0, Ordering::Relaxed);

@@ -105,63 +105,99 @@ fn run(runtime: Runtime, guests: UnboundedReceiver<Runnable>, stopped: oneshot::
 
 /// Runs guests until none can come any more.
 async fn run_lightest(mut guests: UnboundedReceiver<Runnable>) {
-    let mut waiting = BinaryHeap::new();
-    let mut count = 0;
+    let mut queue = Queue::default();
     loop {
         while let Ok(runnable) = guests.try_recv() {
-            count += 1;
-            waiting.push(Ready::new(runnable, count));
+            queue.push(runnable, Now::read());
         }
-        if let Some(Ready { runnable, .. }) = waiting.pop() {
+        if let Some(runnable) = queue.pop(Now::read()) {
             runnable.run();
             // Timers and sockets of others may be ready.
             tokio::task::yield_now().await;
         } else if let Some(runnable) = guests.recv().await {
-            count += 1;
-            waiting.push(Ready::new(runnable, count));
+            queue.push(runnable, Now::read());
         } else {
             return;
         }
     }
 }
 
-/// A guest that is ready, in the order in which they run: who has used least, and came first.
-struct Ready {
-    used: u32,
-    number: u64,
-    runnable: Runnable,
+/// The guests that are ready: the lightest is first, and of several the one that came first.
+///
+/// Nothing of what a guest has used is forgotten for as long as it is in the queue: otherwise those that always want to
+/// run would be the lightest ones because they seldom can, and one that does little would wait for all of them.
+struct Queue<R> {
+    ready: BinaryHeap<Ready<R>>,
+    count: u64,
 }
 
-impl Ready {
-    fn new(runnable: Runnable, number: u64) -> Self {
+impl<R> Default for Queue<R> {
+    fn default() -> Self {
         Self {
-            used: runnable.metadata().excess(Now::read()),
-            number,
-            runnable,
+            ready: BinaryHeap::new(),
+            count: 0,
         }
     }
 }
 
-impl Ord for Ready {
+impl<R: HasMeter> Queue<R> {
+    fn push(&mut self, runnable: R, now: Now) {
+        self.count += 1;
+        self.ready.push(Ready {
+            used: runnable.meter().excess(now),
+            number: self.count,
+            since: now,
+            runnable,
+        });
+    }
+
+    fn pop(&mut self, now: Now) -> Option<R> {
+        let Ready {
+            since, runnable, ..
+        } = self.ready.pop()?;
+        runnable.meter().forget_nothing(since, now);
+        Some(runnable)
+    }
+}
+
+trait HasMeter {
+    fn meter(&self) -> &Meter;
+}
+
+impl HasMeter for Runnable {
+    fn meter(&self) -> &Meter {
+        self.metadata()
+    }
+}
+
+/// A guest that is ready, in the order in which they run.
+struct Ready<R> {
+    used: u32,
+    number: u64,
+    since: Now,
+    runnable: R,
+}
+
+impl<R> Ord for Ready<R> {
     /// The greatest one is first in the heap.
     fn cmp(&self, other: &Self) -> Ordering {
         (other.used, other.number).cmp(&(self.used, self.number))
     }
 }
 
-impl PartialOrd for Ready {
+impl<R> PartialOrd for Ready<R> {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }
 }
 
-impl PartialEq for Ready {
+impl<R> PartialEq for Ready<R> {
     fn eq(&self, other: &Self) -> bool {
         self.cmp(other).is_eq()
     }
 }
 
-impl Eq for Ready {}
+impl<R> Eq for Ready<R> {}
 
 /// One of a thread's guests.
 struct Counted(Arc<AtomicUsize>);
@@ -176,5 +212,55 @@ impl Counted {
 impl Drop for Counted {
     fn drop(&mut self) {
         self.0.fetch_sub(1, atomic::Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    impl HasMeter for Arc<Meter> {
+        fn meter(&self) -> &Meter {
+            self
+        }
+    }
+
+    /// A time in milliseconds.
+    fn at(time: u64) -> Now {
+        Now(time * 1_000_000)
+    }
+
+    fn used(milliseconds: u64, now: Now) -> Arc<Meter> {
+        let meter = Arc::new(Meter::new(None));
+        meter.charge_excess(milliseconds * 1_000_000, now);
+        meter
+    }
+
+    #[test]
+    fn who_does_little_does_not_wait_for_those_who_always_want_to_run() {
+        let mut queue = Queue::default();
+        for _ in 0..100 {
+            queue.push(used(4, at(0)), at(0));
+        }
+        // It has been waiting for its peer, and is asked something two seconds later. The others could run now and then.
+        let little = used(5, at(0));
+        for time in (0..2_000).step_by(20) {
+            let guest = queue.pop(at(time)).expect("it is ready");
+            guest.charge_excess(1_000_000, at(time));
+            queue.push(guest, at(time));
+        }
+        queue.push(Arc::clone(&little), at(2_000));
+        let next = queue.pop(at(2_000)).expect("it is ready");
+        assert!(Arc::ptr_eq(&next, &little));
+    }
+
+    #[test]
+    fn what_was_used_is_forgotten_while_a_guest_waits_for_something_else() {
+        let mut queue = Queue::default();
+        let guest = used(8, at(0));
+        queue.push(Arc::clone(&guest), at(1_000));
+        queue.pop(at(5_000)).expect("it is ready");
+        assert_eq!(guest.excess(at(5_000)), 4_000);
+        assert_eq!(guest.excess(at(6_000)), 2_000);
     }
 }
