@@ -225,9 +225,9 @@ mod tests {
         }
     }
 
-    /// A time in milliseconds.
+    /// A time in milliseconds, since one that is later than any begin of a meter.
     fn at(time: u64) -> Now {
-        Now(time * 1_000_000)
+        Now((1_000_000 + time) * 1_000_000)
     }
 
     fn used(milliseconds: u64, now: Now) -> Arc<Meter> {
