@@ -350,10 +350,10 @@ fn limits_end_a_program_and_say_which() {
     assert_eq!(ended.stdout, "grown: no\n", "{}", ended.stderr);
     let ended = run(&["--max-memory", "64M"], "grows", &["127.0.0.1"]);
     assert_eq!(ended.stdout, "grown: yes\n", "{}", ended.stderr);
-    let ended = run(&["--max-handles", "200"], "holds", &["127.0.0.1"]);
+    let ended = run(&["--max-handles", "90"], "holds", &["127.0.0.1"]);
     assert_eq!(ended.status.code(), Some(134));
     let said =
-        "evconn: granted::holds: the program failed: it has more than 200 handles: raise the limit";
+        "evconn: granted::holds: the program failed: it has more than 90 handles: raise the limit";
     assert!(ended.stderr.starts_with(said), "{}", ended.stderr);
     let ended = run(&["--max-handles", "500"], "holds", &["127.0.0.1"]);
     assert_eq!(ended.stdout, "held: 100\n", "{}", ended.stderr);

@@ -112,7 +112,7 @@ pub struct Limits {
     /// files. Defaults to 1,024.
     ///
     /// These are entries in the host's table. A connection takes three of them, and the pollable of a
-    /// clock two.
+    /// clock one.
     pub max_handles: usize,
     /// Maximum number of descriptors of a connection's instance: its connection, and the sockets, files and
     /// directories that it opens. Defaults to 64, which is more than a service for one connection mostly
