@@ -124,8 +124,8 @@ async fn as_many_handles_as_it_may_have() {
         ..Limits::default()
     };
     let server = Running::start(|builder| builder.limits(limits)).await;
-    // The connection has three, and each pollable of a clock takes two.
-    let answer = exchange(server.connect().await, b"hold 6\n").await;
+    // The connection has three, and each pollable of a clock takes one.
+    let answer = exchange(server.connect().await, b"hold 12\n").await;
     assert_eq!(answer, b"held\n");
     server.stop().await;
 }
