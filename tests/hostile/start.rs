@@ -3,9 +3,9 @@
 
 use super::{Site, echoes};
 use crate::loading::echo_with;
-use crate::support::DEADLINE;
 use crate::support::scratch::Scratch;
-use std::io::{self, ErrorKind, Read, Write};
+use crate::support::{DEADLINE, is_reset};
+use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 
 /// All but one of a million runs have both kinds among them.
@@ -59,8 +59,7 @@ fn is_served(peer: io::Result<TcpStream>) -> bool {
     match asked {
         Ok(mut peer) => echoes(&mut peer),
         Err(error) => {
-            let reset = [ErrorKind::ConnectionReset, ErrorKind::BrokenPipe];
-            assert!(reset.contains(&error.kind()), "{error}");
+            assert!(is_reset(&error), "{error}");
             return false;
         }
     }

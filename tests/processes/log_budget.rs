@@ -1,10 +1,10 @@
 //! The log budget: a flood of lines by one client is left out, and what happens to others is logged.
 
 use super::start;
-use crate::support::DEADLINE;
 use crate::support::descriptors::unchanged;
 use crate::support::peer::{ask, connect, rest};
 use crate::support::process::Evconn;
+use crate::support::{DEADLINE, is_reset};
 use rustix::process::Signal;
 use socket2::{Domain, Socket, Type};
 use std::io::{self, Write};
@@ -44,8 +44,7 @@ fn flood(address: SocketAddr, connections: usize, command: &str) {
         };
         match visit() {
             Ok(_) => {}
-            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => {}
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
+            Err(error) if is_reset(&error) => {}
             Err(error) => panic!("{command}: {error}"),
         }
     }

@@ -3,15 +3,15 @@
 use super::{ask, connect, echoing, rest, start};
 use crate::support::descriptors::unchanged;
 use crate::support::process::Evconn;
-use crate::support::{DEADLINE, has_ipv6};
+use crate::support::{DEADLINE, has_ipv6, is_reset};
 use rustix::process::Signal;
-use std::io::{ErrorKind, Write};
+use std::io::Write;
 use std::net::{SocketAddr, TcpStream};
 
 /// A connection that begins with `command` is ended, and the log says `why`.
 fn ended_for(flags: &[&str], command: &str, why: &str) {
     let evconn = start(flags);
-    is_reset(evconn.address(), command);
+    ends_in_reset(evconn.address(), command);
     evconn.signal(Signal::TERM);
     let ended = evconn.wait();
     assert!(ended.stderr.contains(why), "{flags:?}: {}", ended.stderr);
@@ -19,15 +19,14 @@ fn ended_for(flags: &[&str], command: &str, why: &str) {
 }
 
 /// A connection that begins with `command` ends in a reset, which may be there at once.
-fn is_reset(address: SocketAddr, command: &str) {
+fn ends_in_reset(address: SocketAddr, command: &str) {
     let ended = TcpStream::connect_timeout(&address, DEADLINE).and_then(|mut peer| {
         peer.set_read_timeout(Some(DEADLINE))?;
         peer.write_all(command.as_bytes())?;
         rest(&mut peer)
     });
     let error = ended.expect_err("a reset");
-    let reset = [ErrorKind::ConnectionReset, ErrorKind::BrokenPipe];
-    assert!(reset.contains(&error.kind()), "{error}");
+    assert!(is_reset(&error), "{error}");
 }
 
 #[test]
@@ -93,7 +92,7 @@ fn a_peer_has_as_many_connections_as_it_may() {
     let evconn = start(&["--max-connections-per-peer", "1"]);
     let address = evconn.address();
     let first = echoing(address);
-    is_reset(address, "");
+    ends_in_reset(address, "");
     drop(first);
     evconn.signal(Signal::TERM);
     let log = evconn.wait().stderr;
@@ -180,7 +179,7 @@ fn a_level_that_is_none_is_said_and_not_used() {
 fn the_log_may_be_json() {
     let _open = unchanged();
     let evconn = start(&["--log-format", "json"]);
-    is_reset(evconn.address(), "error \x1b[31m\"it\"\n");
+    ends_in_reset(evconn.address(), "error \x1b[31m\"it\"\n");
     evconn.signal(Signal::TERM);
     let log = evconn.wait().stderr;
     let line = log.lines().find(|line| line.contains("connection failed"));
@@ -229,7 +228,7 @@ fn a_trap_is_logged_with_where_it_was() {
 
 fn log_of_a_trap(flags: &[&str]) -> String {
     let evconn = start(flags);
-    is_reset(evconn.address(), "recurse\n");
+    ends_in_reset(evconn.address(), "recurse\n");
     evconn.signal(Signal::TERM);
     evconn.wait().stderr
 }

@@ -2,16 +2,15 @@
 
 use super::{IDLE, acting, end, lines};
 use crate::support::descriptors::unchanged;
-use crate::support::eventually;
 use crate::support::process::Evconn;
 use crate::support::scratch::Scratch;
-use std::io::ErrorKind;
+use crate::support::{eventually, is_reset};
 use std::net::SocketAddr;
 
 /// Has a connection that its program does not accept.
-fn is_reset(address: SocketAddr) {
+fn is_refused(address: SocketAddr) {
     let error = lines(address, "").expect_err("a reset");
-    assert_eq!(error.kind(), ErrorKind::ConnectionReset, "{error}");
+    assert!(is_reset(&error), "{error}");
 }
 
 #[test]
@@ -27,7 +26,7 @@ fn one_that_does_not_accept_is_ended_when_it_is_idle() {
         let Some(evconn) = acting(act, &flags) else {
             return;
         };
-        is_reset(evconn.address());
+        is_refused(evconn.address());
         let log = end(evconn);
         let said = "ended: its program has not accepted it for 300ms, on the first socket on which it listens";
         assert!(log.contains(said), "{act:?}: {log}");
@@ -44,7 +43,7 @@ fn one_that_computes_before_it_accepts_has_as_much_time_as_any() {
     let Some(evconn) = acting(&["spin"], &["--cpu-timeout", "0.2"]) else {
         return;
     };
-    is_reset(evconn.address());
+    is_refused(evconn.address());
     let log = end(evconn);
     assert!(
         log.contains("its service has computed for more than 200ms"),
@@ -62,7 +61,7 @@ fn log_of_many(evconn: Evconn) -> String {
     const CONNECTIONS: usize = 100;
     let address = evconn.address();
     for _ in 0..CONNECTIONS {
-        is_reset(address);
+        is_refused(address);
     }
     let log = end(evconn);
     let served =
@@ -132,7 +131,7 @@ fn one_that_accepts_again_is_served() {
         return;
     };
     let address = evconn.address();
-    is_reset(address);
+    is_refused(address);
     std::fs::write(file, "").expect("written");
     let served = eventually("it is started again", || lines(address, "served\n").ok());
     assert_eq!(served, ["1"]);

@@ -3,9 +3,8 @@
 use super::peers::start_at;
 use super::{Running, eventually};
 use crate::support::descriptors::unchanged;
-use crate::support::{DEADLINE, ask, within};
+use crate::support::{DEADLINE, ask, is_reset, within};
 use evconn::{Ingress, Limits, ProxyProtocol, TrustedProxies};
-use std::io::ErrorKind;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
@@ -25,7 +24,7 @@ async fn silent(server: &Running, count: usize) -> Vec<TcpStream> {
     for _ in 0..count {
         match within("connecting", TcpStream::connect(server.address)).await {
             Ok(peer) => silent.push(peer),
-            Err(error) => assert_eq!(error.kind(), ErrorKind::ConnectionReset),
+            Err(error) => assert!(is_reset(&error), "{error}"),
         }
     }
     silent

@@ -39,6 +39,8 @@ pub(crate) struct Meter {
     /// What the peer has not been told of yet, and the part of it that it is charged with, in nanoseconds.
     untold: AtomicU64,
     unpaid: AtomicU64,
+    /// When the peer was told last.
+    told: AtomicU64,
     payer: OnceLock<Box<dyn Payer>>,
     /// How many times the connection went to the background.
     moves: AtomicU32,
@@ -65,8 +67,10 @@ pub(super) enum Clock {
 /// No limit.
 const NO_LIMIT: u64 = u64::MAX;
 
-/// The peer is told each time its connection has run for this many nanoseconds: its account is shared.
+/// The peer is told each time its connection has run for this many nanoseconds, or has run at all this many
+/// nanoseconds after it was told last: its account is shared, and shows who is active.
 const AMOUNT: u64 = 100_000;
+const INTERVAL: u64 = 100_000_000;
 
 /// The share of a connection: one part in 100 of a core, and up to this many nanoseconds that it has saved. Accounts
 /// are charged with what exceeds it. So a peer with many light connections is a light one, and a peer is charged for
@@ -107,6 +111,7 @@ impl Meter {
             saving_since: AtomicU64::new(0),
             untold: AtomicU64::new(0),
             unpaid: AtomicU64::new(0),
+            told: AtomicU64::new(0),
             payer: OnceLock::new(),
             moves: AtomicU32::new(0),
         }
@@ -217,7 +222,10 @@ impl Meter {
         let excess = self.spend(time, now);
         self.add_excess(excess, now);
         self.unpaid.fetch_add(excess, Ordering::Relaxed);
-        if self.untold.fetch_add(time, Ordering::Relaxed) + time >= AMOUNT {
+        let untold = self.untold.fetch_add(time, Ordering::Relaxed) + time;
+        let told = self.told.load(Ordering::Relaxed);
+        if untold >= AMOUNT || now.0.saturating_sub(told) >= INTERVAL {
+            self.told.store(now.0, Ordering::Relaxed);
             self.pay();
         }
         self.used.fetch_add(time, Ordering::Relaxed);
@@ -459,5 +467,16 @@ mod tests {
         let payments = payments.lock().expect("no panic");
         assert!(payments.len() >= 49, "it is told");
         assert!(payments.iter().all(Duration::is_zero), "{payments:?}");
+    }
+
+    #[test]
+    fn a_peer_that_seldom_sends_is_told_that_it_is_active() {
+        let payments = Arc::default();
+        let meter = meter(None);
+        meter.set_payer(Box::new(Account(Arc::clone(&payments))));
+        for millisecond in (1_000..2_000).step_by(100) {
+            meter.add(1_000, Now(millisecond * 1_000_000));
+        }
+        assert_eq!(payments.lock().expect("no panic").len(), 10);
     }
 }
