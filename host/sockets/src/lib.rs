@@ -79,4 +79,4 @@ pub use socket::{TcpSocket, listen};
 pub use sys::{KeepAlive, PeerCredentials, TcpOptions};
 pub use transport::Plain;
 #[cfg(feature = "tls")]
-pub use transport::{TlsSession, Wire};
+pub use transport::{TlsInfo, TlsSession, Wire};

@@ -11,7 +11,7 @@ use crate::loading::{Compiled, Request};
 #[cfg(unix)]
 use crate::worker::{Order, Work, compiled};
 use clap::Args;
-use evconn::{Host, HostBuilder, Limits};
+use evconn::{Host, HostBuilder, Limits, WasiVersion};
 #[cfg(unix)]
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
@@ -60,7 +60,7 @@ impl Work for Compile {
     fn load(&self, order: Order) -> anyhow::Result<(FromLoader, Vec<OwnedFd>)> {
         let (host, inputs) = order.begin(compiler())?;
         let code = precompile(&host, &inputs.get(0, &self.app))?;
-        compiled(&host, &code, 0, &[])
+        compiled(&host, &code, (0, WasiVersion::V0_2), &[])
     }
 }
 

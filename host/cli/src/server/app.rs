@@ -42,7 +42,7 @@ impl Ready {
     /// Configures the host that the component was compiled for.
     pub fn host(&self, host: HostBuilder) -> anyhow::Result<HostBuilder> {
         let listener = self.0.listener.try_clone()?;
-        Ok(mapped_host(host, listener.into(), self.0.pooled))
+        Ok(mapped_host(host, listener.into(), self.0.target))
     }
 
     fn service(&self, host: &Host) -> anyhow::Result<Service> {

@@ -1,7 +1,7 @@
 //! The component that is served.
 
 use crate::files::Input;
-use evconn::{EntryPoint, Error, Host, Service, guests};
+use evconn::{EntryPoint, Error, Host, Service, WasiVersion, guests};
 use std::path::{Path, PathBuf};
 #[cfg(unix)]
 use std::sync::Arc;
@@ -63,6 +63,16 @@ impl Code {
             ),
             Self::Precompiled(input) => load_precompiled(host, input),
             Self::Echo => Ok(Service::new(host, guests::ECHO)?),
+        }
+    }
+
+    /// Returns the version of WASI that it seems to be built for. What cannot be read is reported when it is loaded.
+    #[cfg(unix)]
+    pub fn wasi(&self) -> WasiVersion {
+        match self.input() {
+            Some(Input::Stdin(bytes) | Input::Read(_, bytes)) => WasiVersion::guess(bytes),
+            Some(Input::File(path)) => WasiVersion::guess_file(path),
+            None => WasiVersion::V0_2,
         }
     }
 

@@ -3,6 +3,7 @@
 use super::console::{Console, Output as ConsoleOutput};
 use super::{Service, random};
 use crate::Grants;
+use crate::bindings::ServedConnection;
 use crate::bindings::service::evconn::tcp::connection::Connection as WitConnection;
 use crate::files::{FilesView, Operations};
 use crate::limits::{Allowance, Limits};
@@ -11,7 +12,7 @@ use crate::sockets::{Account, AccountLimits, Endpoint, Incoming, TcpCtx, TcpCtxV
 use std::any::{Any, type_name};
 use std::num::NonZeroU32;
 use std::sync::Arc;
-use wasmtime::component::ResourceTable;
+use wasmtime::component::{Resource, ResourceTable};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 /// The initial capacity of the resource table: a simple service has its connection and a few pollables or
@@ -124,6 +125,22 @@ impl InstanceState {
             true => self.table.iter_mut().count(),
             false => 0,
         }
+    }
+
+    /// Returns the table of the instance's resources.
+    pub(super) fn table(&mut self) -> &mut ResourceTable {
+        &mut self.table
+    }
+
+    /// Adds a connection to the table, for a handler of WASI 0.3.
+    pub(super) fn add_connection(
+        &mut self,
+        endpoint: &Arc<Endpoint>,
+        number: u64,
+    ) -> wasmtime::Result<Resource<ServedConnection>> {
+        endpoint.charge_to(&self.account);
+        let endpoint = Arc::clone(endpoint);
+        Ok(self.table.push(ServedConnection { number, endpoint })?)
     }
 
     /// Adds a connection to the table.

@@ -67,6 +67,18 @@ impl Outline {
     }
 }
 
+/// Returns the names of what a component exports, without validating it.
+pub(super) fn exports(binary: &[u8]) -> Vec<String> {
+    let mut names = Vec::new();
+    for payload in top_level(binary) {
+        if let Payload::ComponentExportSection(exports) = payload {
+            let of_section = exports.into_iter().flatten();
+            names.extend(of_section.map(|export| export.name.name.to_owned()));
+        }
+    }
+    names
+}
+
 /// Returns the types of a component, if it is valid with these features. Function bodies are not
 /// validated.
 pub(super) fn types(binary: &[u8], features: WasmFeatures) -> Option<Types> {
