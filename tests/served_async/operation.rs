@@ -15,7 +15,7 @@ fn open_connections_are_finished_before_the_server_ends() {
         let mut peer = site.act("echo");
         ask(&mut peer, "hello", "hello");
         site.evconn.signal(Signal::TERM);
-        site.evconn.logged("shutting down");
+        site.evconn.logged("ending: open connections");
         ask(&mut peer, "again", "again");
         peer.shutdown(Shutdown::Write).expect("ended");
         assert_eq!(rest(&mut peer).expect("a regular end"), "");

@@ -11,7 +11,7 @@ wit_bindgen::generate!({ path: "../../../wit/v0.3", world: "evconn:tcp/service",
 use bytes::{copy, line, number};
 use evconn::tcp::types::{Connection, ErrorCode};
 use exports::evconn::tcp::handler::Guest;
-use std::future::pending;
+use wasi::clocks::monotonic_clock::wait_for;
 use wit_bindgen::{FutureReader, FutureWriter, StreamReader, StreamWriter};
 
 type Ended = Result<(), ErrorCode>;
@@ -42,7 +42,7 @@ impl Guest for Acts {
             "fail-with-code" => return Err(ErrorCode::Timeout),
             "trap" => std::process::abort(),
             "spin" => harm::spin(),
-            "never-return" => pending().await,
+            "never-return" => wait_for(u64::MAX).await,
             _ => {}
         }
         let (sender, sent) = wit_stream::new();
