@@ -73,7 +73,7 @@ fn a_connection_has_a_total_time() {
 #[test]
 fn memory_is_limited() {
     let _open = unchanged();
-    let site = Site::start(&["--max-memory", "4MiB"]);
+    let site = Site::start(&["--max-memory", "4M"]);
     assert_eq!(site.all_of("grow 1"), "grown\n");
     assert_eq!(site.until_reset("grow 8"), "");
     let log = site.end();

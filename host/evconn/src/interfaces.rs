@@ -84,6 +84,7 @@ const PROVIDED_ASYNC: &Interfaces = &[
     ),
     ("wasi:clocks", &["types", "monotonic-clock", "system-clock"]),
     ("wasi:random", &["insecure", "insecure-seed", "random"]),
+    ("wasi:sockets", &["ip-name-lookup", "types"]),
 ];
 
 /// The interfaces of WASI 0.2 that this host provides.
@@ -224,9 +225,6 @@ impl Missing {
             ("evconn:tcp", _) => Some("this host has versions 0.1.0 and 0.3.0 of evconn:tcp"),
             ("wasi:filesystem", _) if name.is_version(ASYNC) => Some(
                 "of files, this host has WASI 0.2's interfaces, which a component of WASI 0.3 may import, too",
-            ),
-            ("wasi:sockets", _) if name.is_version(ASYNC) => Some(
-                "of sockets, this host has WASI 0.2's interfaces, which a component of WASI 0.3 may import, too",
             ),
             ("wasi:http", _) => Some(
                 "this host has TCP, and no HTTP client; a JavaScript component is built without it by \

@@ -24,7 +24,7 @@ use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
 use wasmtime::component::{Accessor, FutureReader, Resource, StreamReader};
-use wasmtime::{AsContextMut, Store};
+use wasmtime::{AsContextMut, Store, StoreContextMut};
 use wasmtime_wasi::p3::bindings::sockets::types::ErrorCode;
 
 /// How one direction of a connection has ended.
@@ -86,7 +86,7 @@ async fn finish(
     let (finish, finished) = Finish::new();
     let sending = accessor.with(|mut store| {
         future.pipe(&mut store, finish)?;
-        send(store, endpoint, stream)
+        send(store.as_context_mut(), endpoint, stream)
     })?;
     let sending = pin!(sending);
     let end = match select(finished, sending).await {
@@ -107,11 +107,11 @@ async fn finish(
 }
 
 /// Begins to send what a handler has returned. The future that this returns waits until that has ended.
-fn send(
-    mut store: impl AsContextMut<Data = InstanceState>,
-    endpoint: &Arc<Endpoint>,
+fn send<'a>(
+    mut store: StoreContextMut<'_, InstanceState>,
+    endpoint: &'a Arc<Endpoint>,
     stream: StreamReader<u8>,
-) -> wasmtime::Result<impl Future<Output = ()>> {
+) -> wasmtime::Result<impl Future<Output = ()> + use<'a>> {
     match stream.try_into::<Received>(&mut store) {
         // It is the one that the handler was given: the guest has no part in it any more.
         Ok(received) => Ok(Either::Left(received.send_to(endpoint))),

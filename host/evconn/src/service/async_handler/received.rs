@@ -97,7 +97,7 @@ impl<D> StreamProducer<D> for Received {
     /// Returns it whole: nothing was received that the guest has not got.
     fn try_into(me: Pin<Box<Self>>, wanted: TypeId) -> Result<Box<dyn Any>, Pin<Box<Self>>> {
         match wanted == TypeId::of::<Self>() {
-            true => Ok(Pin::into_inner(me)),
+            true => Ok(Pin::<Box<Self>>::into_inner(me)),
             false => Err(me),
         }
     }

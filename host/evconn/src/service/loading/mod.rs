@@ -297,10 +297,8 @@ fn prepare(host: &Host, imports: &Imports, component: &Component) -> Result<Serv
 
 /// Adds what a component of WASI 0.3 may import, besides what is WASI 0.2's.
 fn add_async_to_linker(linker: &mut Linker<InstanceState>) -> wasmtime::Result<()> {
-    wasmtime_wasi::p3::cli::add_to_linker(linker)?;
-    wasmtime_wasi::p3::clocks::add_to_linker(linker)?;
-    // It returns fewer bytes than are asked for, rather than trap.
-    wasmtime_wasi::p3::random::add_to_linker(linker)?;
+    sockets::p3::add_to_linker(linker)?;
+    sockets::p3::add_granted_to_linker(linker)?;
     add_types_to_linker(linker)
 }
 
