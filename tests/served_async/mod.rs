@@ -7,6 +7,7 @@ mod ends;
 mod ingress;
 mod limits;
 mod operation;
+mod shared;
 
 use crate::support::descriptors::unchanged;
 use crate::support::peer::{connect, rest};

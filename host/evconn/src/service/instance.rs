@@ -1,7 +1,7 @@
 //! One instance of a service, in a store of its own.
 
 use super::Service;
-use super::async_handler;
+use super::async_handler::{self, Supply};
 use super::backoff::Attempt;
 use super::console::Origin;
 use super::entry::Instantiated;
@@ -145,16 +145,19 @@ impl Instance {
         })
     }
 
-    /// Runs a program that gets its connections from others, until it ends or `is_over` says so: see [`program::run`].
+    /// Runs a program that gets its connections from others, or a handler of WASI 0.3 with those of the `supply`, until it
+    /// ends or `is_over` says so: see [`program::run`] and [`async_handler::serve_several`].
     pub async fn run(
         &mut self,
+        supply: &dyn Supply,
         is_over: impl FnMut(&mut Context<'_>, bool) -> bool,
     ) -> wasmtime::Result<Result<(), String>> {
         match &self.exports {
             Instantiated::Run(program, _) => program::run(&mut self.store, program, is_over).await,
-            Instantiated::Handler(_) | Instantiated::AsyncHandler(_) => {
-                wasmtime::bail!("a handler is called for each connection")
+            Instantiated::AsyncHandler(handler) => {
+                async_handler::serve_several(&mut self.store, handler, supply, is_over).await
             }
+            Instantiated::Handler(_) => wasmtime::bail!("a handler is called for each connection"),
         }
     }
 
