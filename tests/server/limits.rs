@@ -4,9 +4,7 @@
 use super::Running;
 use crate::support::descriptors::unchanged;
 use crate::support::log::Log;
-use crate::support::{
-    TEST_GUEST, ask, exchange, is_reset, read_line, wait_for_close, within,
-};
+use crate::support::{TEST_GUEST, ask, exchange, is_reset, read_line, wait_for_close, within};
 use evconn::{Host, Limits, Served, Server, Service};
 use std::io::ErrorKind;
 use std::time::Duration;

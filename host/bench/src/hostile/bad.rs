@@ -71,6 +71,16 @@ pub struct Deeds {
     pub ended: u64,
 }
 
+impl Deeds {
+    pub fn of_both(self, other: Self) -> Self {
+        Self {
+            opened: self.opened + other.opened,
+            begun: self.begun + other.begun,
+            ended: self.ended + other.ended,
+        }
+    }
+}
+
 impl Crowd {
     /// Starts the connections, and waits until they are at it.
     pub fn start(&self) -> Result<Helper> {
