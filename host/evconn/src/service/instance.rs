@@ -121,7 +121,7 @@ impl Instance {
                     }
                     is_pending && incoming.is_done()
                 };
-                let run = program::run(&mut self.store, program, is_over);
+                let run = program::run(&mut self.store, program, incoming, is_over);
                 // Boxed, so that a handler's future is no larger.
                 Either::Right(Box::pin(run))
             }
@@ -134,7 +134,9 @@ impl Instance {
         is_over: impl FnMut(&mut Context<'_>, bool) -> bool,
     ) -> wasmtime::Result<Result<(), String>> {
         match &self.exports {
-            Instantiated::Run(program, _) => program::run(&mut self.store, program, is_over).await,
+            Instantiated::Run(program, incoming) => {
+                program::run(&mut self.store, program, incoming, is_over).await
+            }
             Instantiated::Handler(_) => wasmtime::bail!("a handler is called for each connection"),
         }
     }
