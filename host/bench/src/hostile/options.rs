@@ -14,8 +14,8 @@ use std::time::Duration;
 /// several times in turn, and the medians are shown.
 ///
 /// The good connections are in a process with real-time priority if that is permitted, so that the table shows
-/// delays of the server and not of the client; the hostile ones are in another process,
-/// which has less of the cores when the server wants them: it stands for other machines.
+/// delays of the server and not of the client; the hostile ones are in another process, which has less of the cores
+/// when the server wants them: it stands for other machines.
 #[derive(Parser)]
 #[command(name = "hostile", bin_name = "evconn-bench hostile")]
 pub struct Options {

@@ -390,7 +390,7 @@ mod tests {
         let mut table = ResourceTable::new();
         let listener = SocketPollable::Virtual(Arc::new(listener));
         let pollable = table.push(listener).expect("room").rep();
-        let mut waits = pin!(block(&mut table, Resource::new_borrow(pollable)));
+        let mut waits = Box::pin(block(&mut table, Resource::new_borrow(pollable)));
         assert!(futures_util::poll!(&mut waits).is_pending());
         incoming.end(wasmtime::Error::msg("not needed"));
         let error = waits.await.expect_err("its end");
