@@ -50,6 +50,8 @@ mod readme;
 mod security;
 mod serve;
 mod served;
+#[cfg(target_os = "linux")]
+mod served_async;
 mod server;
 mod sockets;
 mod sources;

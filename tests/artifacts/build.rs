@@ -26,6 +26,10 @@ const LISTENER: &str = "guest/listener";
 /// dependencies would change them.
 const SHIPPED: [&str; 2] = ["echo", "listener"];
 
+/// The feature of a dependency by which a guest is one of WASI 0.3. These are built without the others, too, which would
+/// grow by that feature.
+const ASYNC_FEATURE: &str = "\"async-spawn\"";
+
 /// Variables whose names begin like this are settings of the outer cargo, for the host.
 const SETTINGS: [&str; 3] = ["CARGO_BUILD_", "CARGO_PROFILE_", "CARGO_TARGET_"];
 
@@ -37,6 +41,8 @@ struct Guest {
     /// The name of its folder, and of its component.
     name: String,
     package: String,
+    /// Whether it is of WASI 0.3.
+    is_async: bool,
 }
 
 fn main() {
@@ -66,8 +72,11 @@ fn run() -> Result<()> {
     let (shipped, others): (Vec<_>, Vec<_>) = guests
         .iter()
         .partition(|guest| SHIPPED.contains(&guest.name.as_str()));
-    build_modules(workspace, &shipped, &modules)?;
-    build_modules(workspace, &others, &modules)?;
+    let (asynchronous, others): (Vec<_>, Vec<_>) =
+        others.into_iter().partition(|guest| guest.is_async);
+    for group in [shipped, others, asynchronous] {
+        build_modules(workspace, &group, &modules)?;
+    }
     for guest in &guests {
         let module = modules
             .join(TARGET)
@@ -128,6 +137,7 @@ impl Guest {
         Ok(Self {
             name: name.to_owned(),
             package: package.to_owned(),
+            is_async: text.contains(ASYNC_FEATURE),
         })
     }
 

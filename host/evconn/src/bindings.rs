@@ -1,9 +1,12 @@
-//! Bindings for the two worlds that the host runs: `provider` for the acceptor, `service` for the
-//! components that serve connections. WASI's bindings are wasmtime-wasi's, except those of TCP.
+//! Bindings for the worlds that the host runs: `provider` for the acceptor, `service` for the components that serve
+//! connections, in both versions. WASI's bindings are wasmtime-wasi's, except those of TCP.
 #![allow(
     missing_docs,
     reason = "generated; the WIT files hold the documentation"
 )]
+
+use crate::sockets::Endpoint;
+use std::sync::Arc;
 
 /// The listener component, `listener.wasm`.
 pub mod provider {
@@ -31,4 +34,25 @@ pub mod service {
             "wasi": wasmtime_wasi::p2::bindings,
         },
     });
+}
+
+/// A component that serves connections by asynchronous functions.
+pub mod service_v0_3 {
+    wasmtime::component::bindgen!({
+        path: "wit/v0.3",
+        world: "evconn:tcp/service",
+        imports: { default: trappable },
+        exports: { default: async | store },
+        with: {
+            "evconn:tcp/types.connection": super::ServedConnection,
+            "wasi": wasmtime_wasi::p3::bindings,
+        },
+    });
+}
+
+/// A connection that is served, as a store's table has it: the resource `connection` of WASI 0.3.
+pub struct ServedConnection {
+    /// Its number in the log.
+    pub number: u64,
+    pub endpoint: Arc<Endpoint>,
 }

@@ -1,9 +1,14 @@
 //! The names of the interfaces that components import and export.
 
+use crate::runtime::WasiVersion;
+use std::borrow::Cow;
 use std::fmt;
 
-/// The interface that a service exports.
+/// The interface that a service of WASI 0.2 exports.
 pub(crate) const HANDLER: &str = "evconn:tcp/handler@0.1.0";
+
+/// The interface that a service of WASI 0.3 exports.
+pub(crate) const ASYNC_HANDLER: &str = "evconn:tcp/handler@0.3.0";
 
 /// The interface that a component imports in order to be composed with the listener.
 pub(crate) const LISTENER: &str = "evconn:tcp/listener@0.1.0";
@@ -37,8 +42,53 @@ impl EntryPoint {
 pub(crate) const OURS: &str = "0.1";
 pub(crate) const WASI: &str = "0.2";
 
-/// The WASI interfaces that this host provides.
-const PROVIDED: [(&str, &[&str]); 6] = [
+/// The beginning of the versions of WASI 0.3, and of evconn's interfaces for it.
+pub(crate) const ASYNC: &str = "0.3";
+
+/// Returns the version of WASI for which a component with these exports was built: its handler's.
+pub(crate) fn wasi_version<'a>(exports: impl IntoIterator<Item = &'a str>) -> WasiVersion {
+    match exports.into_iter().any(is_async_handler) {
+        true => WasiVersion::V0_3,
+        false => WasiVersion::V0_2,
+    }
+}
+
+/// Returns whether this is the handler interface of WASI 0.3, in this version or a compatible one.
+pub(crate) fn is_async_handler(export: &str) -> bool {
+    Name::parse(export).is_some_and(|name| {
+        (name.package, name.interface) == ("evconn:tcp", "handler") && name.is_version(ASYNC)
+    })
+}
+
+/// The interfaces of packages.
+type Interfaces = [(&'static str, &'static [&'static str])];
+
+/// The interfaces of WASI 0.3 that this host provides, and evconn's own for it.
+const PROVIDED_ASYNC: &Interfaces = &[
+    ("evconn:tcp", &["types"]),
+    (
+        "wasi:cli",
+        &[
+            "environment",
+            "exit",
+            "types",
+            "stdin",
+            "stdout",
+            "stderr",
+            "terminal-input",
+            "terminal-output",
+            "terminal-stdin",
+            "terminal-stdout",
+            "terminal-stderr",
+        ],
+    ),
+    ("wasi:clocks", &["types", "monotonic-clock", "system-clock"]),
+    ("wasi:random", &["insecure", "insecure-seed", "random"]),
+    ("wasi:sockets", &["ip-name-lookup", "types"]),
+];
+
+/// The interfaces of WASI 0.2 that this host provides.
+const PROVIDED: &Interfaces = &[
     (
         "wasi:cli",
         &[
@@ -107,25 +157,33 @@ impl<'a> Name<'a> {
             .is_some_and(|patch| patch.bytes().all(|byte| byte.is_ascii_digit()))
     }
 
+    /// Returns whether it is of a version that was not released.
+    fn is_candidate(&self) -> bool {
+        self.version.is_some_and(|version| version.contains("-rc"))
+    }
+
+    /// Returns whether this host provides it.
     pub fn provided(&self) -> Provided {
-        let package = PROVIDED
-            .iter()
-            .find(|(package, _)| *package == self.package);
-        match package {
-            Some((_, interfaces)) if interfaces.contains(&self.interface) => {
-                match self.is_version(WASI) {
-                    true => Provided::Yes,
-                    false => Provided::OtherVersion,
-                }
-            }
-            Some(_) | None => Provided::No,
+        let versions = [(PROVIDED, WASI), (PROVIDED_ASYNC, ASYNC)];
+        let has = versions.map(|(provided, version)| {
+            let has = |(package, interfaces): &(&str, &[&str])| {
+                *package == self.package && interfaces.contains(&self.interface)
+            };
+            provided.iter().any(has).then_some(version)
+        });
+        let has: Vec<_> = has.into_iter().flatten().collect();
+        match has.iter().any(|version| self.is_version(version)) {
+            true => Provided::Yes,
+            false if has.is_empty() => Provided::No,
+            false => Provided::OtherVersions(has),
         }
     }
 }
 
 pub(crate) enum Provided {
     Yes,
-    OtherVersion,
+    /// In these versions.
+    OtherVersions(Vec<&'static str>),
     No,
 }
 
@@ -140,23 +198,41 @@ impl Missing {
     }
 
     /// Returns why it is missing, or what would provide it, if that is known.
-    fn hint(&self) -> Option<&'static str> {
+    fn hint(&self) -> Option<Cow<'static, str>> {
         let name = Name::parse(&self.0)?;
-        if let Provided::OtherVersion = name.provided() {
-            return Some("this host has version 0.2 of it");
+        if let Provided::Yes = name.provided() {
+            return Some(
+                format!("this host has it for components that export {ASYNC_HANDLER}").into(),
+            );
         }
-        match (name.package, name.interface) {
+        if let Provided::OtherVersions(versions) = name.provided() {
+            let kind = match name.is_candidate() {
+                true => "no release candidate, but ",
+                false => "",
+            };
+            let versions = versions.join(" and ");
+            return Some(format!("this host has {kind}version {versions} of it").into());
+        }
+        let hint = match (name.package, name.interface) {
             ("evconn:tcp", "listener") => Some(
                 "a service gets its connections from the host's listener; a component that listens is \
                  to be composed with it",
             ),
-            ("evconn:tcp", _) => Some("this host has version 0.1.0 of evconn:tcp"),
+            ("evconn:tcp", "handler") => Some(
+                "it calls another handler: it is a filter, which is to be composed with the service that it is for, \
+                 with `wac plug` for example",
+            ),
+            ("evconn:tcp", _) => Some("this host has versions 0.1.0 and 0.3.0 of evconn:tcp"),
+            ("wasi:filesystem", _) if name.is_version(ASYNC) => Some(
+                "of files, this host has WASI 0.2's interfaces, which a component of WASI 0.3 may import, too",
+            ),
             ("wasi:http", _) => Some(
                 "this host has TCP, and no HTTP client; a JavaScript component is built without it by \
                  `jco componentize --disable http --disable fetch-event`",
             ),
             _ => None,
-        }
+        };
+        hint.map(Cow::Borrowed)
     }
 }
 
@@ -169,9 +245,13 @@ impl fmt::Display for Missing {
     }
 }
 
-/// Returns whether this host provides the interface of this name.
-pub(crate) fn is_provided(import: &str) -> bool {
-    Name::parse(import).is_some_and(|name| matches!(name.provided(), Provided::Yes))
+/// Returns whether this host provides the interface of this name to components of this version of WASI: to those of 0.3,
+/// what is 0.2's, too.
+pub(crate) fn is_provided(import: &str, wasi: WasiVersion) -> bool {
+    Name::parse(import).is_some_and(|name| match name.provided() {
+        Provided::Yes => wasi == WasiVersion::V0_3 || !name.is_version(ASYNC),
+        Provided::OtherVersions(_) | Provided::No => false,
+    })
 }
 
 #[cfg(test)]
@@ -197,7 +277,37 @@ mod tests {
             ("wasi:http/types@0.2.0", false),
             ("poll", false),
         ] {
-            assert_eq!(is_provided(name), compatible, "{name}");
+            assert_eq!(is_provided(name, WasiVersion::V0_2), compatible, "{name}");
+            assert_eq!(is_provided(name, WasiVersion::V0_3), compatible, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_is_new_in_wasi_0_3_is_for_components_of_it() {
+        for (name, provided) in [
+            ("wasi:cli/stdout@0.3.0", true),
+            ("wasi:clocks/system-clock@0.3.9", true),
+            ("evconn:tcp/types@0.3.0", true),
+            ("wasi:cli/stdout@0.3.0-rc-2025-09-16", false),
+            ("wasi:clocks/system-clock@0.2.0", false),
+            ("wasi:filesystem/types@0.3.0", false),
+        ] {
+            assert_eq!(is_provided(name, WasiVersion::V0_3), provided, "{name}");
+            assert!(!is_provided(name, WasiVersion::V0_2), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_handler_says_which_version_a_component_is_of() {
+        let of = |exports: &[&str]| wasi_version(exports.iter().copied());
+        assert_eq!(of(&[HANDLER, ASYNC_HANDLER]), WasiVersion::V0_3);
+        assert_eq!(of(&["evconn:tcp/handler@0.3.4"]), WasiVersion::V0_3);
+        for other in [
+            HANDLER,
+            "evconn:tcp/handler@0.3.0-rc-1",
+            "wasi:cli/run@0.3.0",
+        ] {
+            assert_eq!(of(&[other]), WasiVersion::V0_2, "{other}");
         }
     }
 
@@ -209,6 +319,12 @@ mod tests {
             hint("wasi:io/poll@0.3.0"),
             "wasi:io/poll@0.3.0 (this host has version 0.2 of it)"
         );
+        assert_eq!(
+            hint("wasi:cli/stdout@0.3.0-rc-1"),
+            "wasi:cli/stdout@0.3.0-rc-1 (this host has no release candidate, but version 0.2 and 0.3 of it)"
+        );
+        assert!(hint("wasi:cli/stdout@0.3.0").contains("that export evconn:tcp/handler@0.3.0"));
+        assert!(hint("evconn:tcp/handler@0.3.0").contains("filter"));
         assert!(hint("evconn:tcp/listener@0.1.0").contains("composed"));
         assert!(hint("wasi:http/outgoing-handler@0.2.0").contains("no HTTP client"));
     }

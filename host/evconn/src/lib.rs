@@ -107,7 +107,7 @@ pub use listener::{
 pub use networks::InvalidNetwork;
 #[cfg(unix)]
 pub use quota::{Member, Quota};
-pub use runtime::{CodeCache, CpuShare, Host, HostBuilder, reserve_descriptors};
+pub use runtime::{CodeCache, CpuShare, Host, HostBuilder, WasiVersion, reserve_descriptors};
 pub use served::Served;
 pub use server::{
     ConnectionEnd, ConnectionInfo, EndCause, PeerFilter, Server, ServerBuilder, ServerHandle,

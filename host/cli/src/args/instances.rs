@@ -88,6 +88,20 @@ impl InstanceArgs {
         self.concurrency
     }
 
+    /// Returns the flag by which an instance serves several connections, in turn or at a time, if there is one.
+    #[cfg(unix)]
+    pub fn that_reuses(&self) -> Option<String> {
+        if self.concurrency.get() > 1 {
+            return Some(format!("--concurrency {}", self.concurrency));
+        }
+        match (self.reuse(), self.reuse, self.instances) {
+            (Some(NonZeroU32::MIN), ..) => None,
+            (Some(most), ..) => Some(format!("--reuse {most}")),
+            (None, Some(_), _) => Some("--reuse none".to_owned()),
+            (None, None, instances) => instances.map(|count| format!("--instances {count}")),
+        }
+    }
+
     /// Returns the policy of a process.
     pub fn policy(&self, part: Part) -> InstancePolicy {
         let instances = self.instances.map(|all| part.part_of(all.get() as usize));

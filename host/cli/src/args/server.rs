@@ -17,7 +17,7 @@ use evconn::{
     Shutdown,
 };
 #[cfg(unix)]
-use evconn::{EntryPoint, sockets::Resolver};
+use evconn::{EntryPoint, WasiVersion, sockets::Resolver};
 use std::num::{NonZero, NonZeroU32};
 #[cfg(unix)]
 use std::sync::Arc;
@@ -65,7 +65,15 @@ impl ServerArgs {
     /// # Errors
     /// If its instances cannot have as many connections at a time.
     #[cfg(unix)]
-    pub fn check_for(&self, entry_point: EntryPoint) -> anyhow::Result<()> {
+    pub fn check_for(&self, entry_point: EntryPoint, wasi: WasiVersion) -> anyhow::Result<()> {
+        if (entry_point, wasi) == (EntryPoint::Handler, WasiVersion::V0_3)
+            && let Some(flag) = self.instances.that_reuses()
+        {
+            bail!(
+                "{flag} has instances serve several connections, and so far, an instance of a handler of WASI 0.3 serves \
+                 one: leave it out"
+            );
+        }
         let asked = self.instances.concurrency();
         if entry_point == EntryPoint::Handler && asked.get() > 1 {
             bail!(

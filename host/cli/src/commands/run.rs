@@ -13,7 +13,7 @@ use crate::sys::signals;
 use crate::worker::{Order, Work, compiled};
 use anyhow::Context;
 use clap::Args;
-use evconn::{Error, Grants, Host, HostBuilder, Limits, ListenGrant, Program};
+use evconn::{Error, Grants, Host, HostBuilder, Limits, ListenGrant, Program, WasiVersion};
 use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
 use std::num::NonZeroU32;
@@ -172,7 +172,7 @@ impl Work for Run {
         let (host, inputs) = order.begin(self.host())?;
         let program = compile(&host, &inputs.get(0, self.path()))?;
         let binary = program.component().unwrap_or_default();
-        compiled(&host, &program.serialize()?, 0, binary)
+        compiled(&host, &program.serialize()?, (0, WasiVersion::V0_2), binary)
     }
 }
 

@@ -38,8 +38,17 @@ pub struct Loaded {
     pub memories: usize,
     /// Whether the binary is among the descriptors.
     pub has_binary: bool,
-    /// Whether the code is for instances from a pool.
+    /// The host that the code is for.
+    pub target: Target,
+}
+
+/// What compiled code requires of the host that runs it.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct Target {
+    /// Whether instances come from a pool.
     pub pooled: bool,
+    /// Whether they are of WASI 0.3, rather than of WASI 0.2.
+    pub is_wasi_0_3: bool,
 }
 
 /// The order to a worker. Its descriptors are [`StartFiles`].
@@ -56,8 +65,8 @@ pub struct Start {
     pub parts: usize,
     /// Maximum number of connections of this worker.
     pub capacity: usize,
-    /// Whether the compiled code is for instances from a pool.
-    pub pooled: bool,
+    /// The host that the compiled code is for.
+    pub target: Target,
     /// The certificate and its key, if there is one: a worker cannot read their files.
     pub certificate: Option<Pem>,
     /// The keys of session tickets, if there are any.

@@ -10,5 +10,5 @@ pub mod process;
 pub use channel::{Channel, Receiver, Sender};
 pub use message::{
     AboutSocket, FromLoader, FromWorker, Load, Loaded, Pem, Secret, Sockets, Start, StartFiles,
-    ToWorker,
+    Target, ToWorker,
 };

@@ -1,9 +1,9 @@
 //! A component that a loader has compiled.
 
 use super::{Request, load};
-use crate::control::{FromLoader, Loaded};
+use crate::control::{FromLoader, Loaded, Target};
 use anyhow::{Context, bail};
-use evconn::{Host, HostBuilder, Program, Service};
+use evconn::{Host, HostBuilder, Program, Service, WasiVersion};
 use std::fs::File;
 use std::os::fd::OwnedFd;
 
@@ -16,8 +16,8 @@ pub struct Compiled {
     pub binary: Option<OwnedFd>,
     /// How many memories an instance has.
     pub memories: usize,
-    /// Whether the code is for instances from a pool.
-    pub pooled: bool,
+    /// The host that the code is for.
+    pub target: Target,
 }
 
 impl Compiled {
@@ -47,7 +47,7 @@ impl Compiled {
                 false => None,
             },
             memories: loaded.memories,
-            pooled: loaded.pooled,
+            target: loaded.target,
         })
     }
 
@@ -63,7 +63,7 @@ impl Compiled {
     /// Makes a program of it, in a host that is built like this.
     #[expect(unsafe_code, reason = "compiled code cannot be checked")]
     pub fn program(self, host: HostBuilder) -> anyhow::Result<Program> {
-        let host = mapped_host(host, self.listener.into(), self.pooled).build()?;
+        let host = mapped_host(host, self.listener.into(), self.target).build()?;
         // SAFETY: this program's loader has compiled it, and the file is sealed, or has no name.
         let program =
             unsafe { Program::from_mapped(&host, self.code.into(), self.binary.map(File::from)) };
@@ -71,11 +71,15 @@ impl Compiled {
     }
 }
 
-/// Has a host map the listener that a loader has compiled.
+/// Has a host run the code that a loader has compiled, and map the listener.
 #[expect(unsafe_code, reason = "compiled code cannot be checked")]
-pub fn mapped_host(host: HostBuilder, listener: File, pooled: bool) -> HostBuilder {
+pub fn mapped_host(host: HostBuilder, listener: File, target: Target) -> HostBuilder {
+    let host = host.pooled(target.pooled).wasi(match target.is_wasi_0_3 {
+        true => WasiVersion::V0_3,
+        false => WasiVersion::V0_2,
+    });
     // SAFETY: this program's loader has compiled it, and the file is sealed, or has no name.
-    unsafe { host.pooled(pooled).listener_code(listener) }
+    unsafe { host.listener_code(listener) }
 }
 
 /// Loads a service that a loader has compiled.

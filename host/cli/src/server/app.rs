@@ -42,7 +42,7 @@ impl Ready {
     /// Configures the host that the component was compiled for.
     pub fn host(&self, host: HostBuilder) -> anyhow::Result<HostBuilder> {
         let listener = self.0.listener.try_clone()?;
-        Ok(mapped_host(host, listener.into(), self.0.pooled))
+        Ok(mapped_host(host, listener.into(), self.0.target))
     }
 
     fn service(&self, host: &Host) -> anyhow::Result<Service> {
@@ -53,7 +53,7 @@ impl Ready {
 #[cfg(not(unix))]
 impl Ready {
     pub fn host(&self, host: HostBuilder) -> anyhow::Result<HostBuilder> {
-        Ok(host)
+        Ok(host.wasi(self.0.wasi()))
     }
 
     fn service(&self, host: &Host) -> anyhow::Result<Service> {

@@ -1,7 +1,7 @@
 //! The component that is served.
 
 use crate::files::Input;
-use evconn::{EntryPoint, Error, Host, Service, guests};
+use evconn::{EntryPoint, Error, Host, Service, WasiVersion, guests};
 use std::path::{Path, PathBuf};
 #[cfg(unix)]
 use std::sync::Arc;
@@ -64,6 +64,11 @@ impl Code {
             Self::Precompiled(input) => load_precompiled(host, input),
             Self::Echo => Ok(Service::new(host, guests::ECHO)?),
         }
+    }
+
+    /// Returns the version of WASI that it seems to be built for. What cannot be read is reported when it is loaded.
+    pub fn wasi(&self) -> WasiVersion {
+        self.input().map_or(WasiVersion::V0_2, Input::wasi)
     }
 
     /// Returns where it is read from, or `None` if it is built in.

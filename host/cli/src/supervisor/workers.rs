@@ -185,7 +185,7 @@ impl Workers {
             part,
             parts: self.common.parts,
             capacity: self.common.capacity,
-            pooled: generation.compiled.pooled,
+            target: generation.compiled.target,
             certificate: generation.certificate.clone(),
             ticket_keys: self.common.tickets.secret(),
             tells_missing: number == 1,

@@ -2,7 +2,7 @@
 //! reads its compiled code from the cache, or composes it. The outcome is sent to that process.
 
 use super::{first_message, no_command};
-use crate::control::{FromLoader, Load, Loaded};
+use crate::control::{FromLoader, Load, Loaded, Target};
 use crate::files::{Input, contents};
 use crate::log;
 use crate::server::{Code, Plan, entered};
@@ -10,7 +10,7 @@ use crate::sys::allocator::exit_when_out_of_memory;
 use crate::sys::child::{limit_further_memory, set_name, take_no_notice_of_faults, write_no_core};
 use crate::sys::memory;
 use anyhow::{Context, anyhow};
-use evconn::{EntryPoint, Host, HostBuilder, Limits};
+use evconn::{EntryPoint, Host, HostBuilder, Limits, WasiVersion};
 use std::ffi::OsString;
 use std::io;
 use std::num::NonZero;
@@ -44,6 +44,11 @@ pub struct Order {
 }
 
 impl Order {
+    /// Returns an input by its number, before this process has limits.
+    pub fn input(&self, number: usize, path: &Path) -> Input {
+        self.inputs.get(number, path)
+    }
+
     /// Builds the host, and limits the memory of this process from then on: what the host reserves for instances does
     /// not count.
     pub fn begin(self, host: HostBuilder) -> anyhow::Result<(Host, Inputs)> {
@@ -150,9 +155,10 @@ impl Work for Plan {
             max_connections: order.instances,
             ..self.server.limits()
         };
+        let code = self.component.open_again(order.inputs.bytes(0))?;
         let host = Host::builder().limits(&limits).cache(self.cache.cache());
-        let (host, inputs) = order.begin(host.workers(NonZero::<usize>::MIN))?;
-        let code = self.component.open_again(inputs.bytes(0))?;
+        let host = host.workers(NonZero::<usize>::MIN).wasi(code.wasi());
+        let (host, _) = order.begin(host)?;
         let service = code.load(&host)?;
         if self.entry_point.is_none() && service.entry_points().len() > 1 {
             tracing::info!(
@@ -161,7 +167,8 @@ impl Work for Plan {
             );
         }
         let service = entered(service, self.entry_point)?;
-        self.server.check_for(service.entry_point())?;
+        self.server
+            .check_for(service.entry_point(), service.wasi())?;
         if self.listen.names_ports() && service.entry_point() != EntryPoint::Run {
             tracing::warn!(
                 "a port in front of a listen source has no effect: the component is no program, which would bind it"
@@ -171,15 +178,16 @@ impl Work for Plan {
             Some(composition) => composition.to_vec(),
             None => binary(&code)?,
         };
-        compiled(&host, &service.serialize()?, service.memories(), &binary)
+        let kind = (service.memories(), service.wasi());
+        compiled(&host, &service.serialize()?, kind, &binary)
     }
 }
 
-/// Returns compiled code as an outcome. `binary` is the component, for the source lines of its traps.
+/// Returns compiled code as an outcome, with the number of memories of an instance and its version of WASI. `binary` is the component, for the source lines of its traps.
 pub fn compiled(
     host: &Host,
     code: &[u8],
-    memories: usize,
+    (memories, wasi): (usize, WasiVersion),
     binary: &[u8],
 ) -> anyhow::Result<(FromLoader, Vec<OwnedFd>)> {
     let mut files: Vec<OwnedFd> = vec![
@@ -193,7 +201,10 @@ pub fn compiled(
     let loaded = Loaded {
         memories,
         has_binary,
-        pooled: host.has_pool(),
+        target: Target {
+            pooled: host.has_pool(),
+            is_wasi_0_3: wasi == WasiVersion::V0_3,
+        },
     };
     Ok((FromLoader::Loaded(loaded), files))
 }

@@ -90,7 +90,7 @@ async fn server(
         .host(&limits, part)
         .workers(plan.server.workers())
         .cpu_share(plan.server.cpu_share());
-    let host = mapped_host(host, listener, start.pooled).build()?;
+    let host = mapped_host(host, listener, start.target).build()?;
     let ingress = plan.ingress.ingress_with(start.certificate)?;
     set_ticket_keys(&ingress, start.ticket_keys.as_ref());
     let service = entered(mapped_service(&host, code, binary)?, plan.entry_point)?

@@ -1,6 +1,6 @@
 //! The errors of loading and composing components, for those who write or build them.
 
-use crate::interfaces::{EntryPoint, HANDLER, LISTENER, Missing, WORLD};
+use crate::interfaces::{ASYNC_HANDLER, EntryPoint, HANDLER, LISTENER, Missing, WORLD};
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -86,15 +86,18 @@ pub enum LoadProblem {
     /// names.
     #[error("it uses what this host does not support: {}", .0.join(", "))]
     Unsupported(Vec<&'static str>),
-    /// The component uses async functions, streams or futures.
+    /// The component uses async functions, streams or futures, and exports no handler of WASI 0.3.
     #[error(
-        "it was built for WASI 0.3 (async functions, streams and futures), which this host does not \
-         support: build it for WASI 0.2"
+        "it was built for WASI 0.3 (async functions, streams and futures), and does not export {ASYNC_HANDLER}, the \
+         only kind of component of WASI 0.3 that this host runs, by `evconn serve`: build it for WASI 0.2"
     )]
     Async,
     /// Compiling the component would take more time and memory than its size suggests: why.
     #[error("it is too complex: {0}")]
     TooComplex(String),
+    /// The engine for components of its version of WASI cannot be created: why.
+    #[error("the engine for it cannot be created: {0}")]
+    NoEngine(String),
     /// The component is cut off or invalid: what is wrong.
     #[error("it is not valid WebAssembly, or not all of it: {0}")]
     Invalid(String),
@@ -153,11 +156,14 @@ pub enum LoadProblem {
     #[error("it cannot be composed: {0}")]
     NotComposed(String),
     /// The component exports the handler of another version of evconn: the handler's name.
-    #[error("it exports {}, and this host calls {HANDLER}: build it for that version", shortened(.0))]
+    #[error(
+        "it exports {}, and this host calls {HANDLER} and {ASYNC_HANDLER}: build it for one of these",
+        shortened(.0)
+    )]
     OtherHandler(String),
-    /// The component's handler has another type than this interface: the difference.
-    #[error("it exports {HANDLER}, but not as this interface is defined: {0}")]
-    WrongHandler(String),
+    /// The component's handler has another type than this interface: the interface, and the difference.
+    #[error("it exports {0}, but not as this interface is defined: {1}")]
+    WrongHandler(&'static str, String),
     /// The component imports something that this host does not provide.
     #[error("it imports what is not provided: {}", list(.0))]
     Imports(Vec<Missing>),
@@ -274,7 +280,8 @@ fn no_handler(exports: &[String]) -> String {
         ""
     };
     format!(
-        "it exports neither {HANDLER}, as the world {WORLD} does, nor wasi:cli/run@0.2, as a program does; {}{instead}",
+        "it exports neither {HANDLER}, as the world {WORLD} does, nor {ASYNC_HANDLER}, nor wasi:cli/run@0.2, as a program \
+         does; {}{instead}",
         exported(exports)
     )
 }

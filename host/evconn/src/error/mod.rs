@@ -91,6 +91,12 @@ pub enum Error {
         /// `InstancePolicy::concurrency`.
         asked: u32,
     },
+    /// Instances of a service were to serve several connections, and serve one.
+    #[error(
+        "an instance of this service serves one connection: so far, those of handlers of WASI 0.3 are not reused; set \
+         reuse to 1 and concurrency to 1"
+    )]
+    NotReusable,
     /// A higher limit was requested than the host was built for.
     #[error(
         "the host was built for a {limit} of {capacity}, but {asked} was requested: build it with these \

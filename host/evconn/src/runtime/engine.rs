@@ -2,10 +2,14 @@
 //!
 //! The instances of services come from a pool, which reserves address space for the maximum number of
 //! instances. If there is not enough of it, instances are allocated on demand.
+//!
+//! Components of WASI 0.2 and of WASI 0.3 have an engine each, with a pool of its own. Two large pools do not fit into
+//! an address space: the second one is reserved when a service needs it.
 
 use super::clock::Clock;
 use crate::Limits;
 use std::num::NonZeroUsize;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 use wasmtime::{
     Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig,
@@ -54,7 +58,99 @@ const GUARD: u64 = 64 << 10;
 /// The most frames that are captured of a trapped guest's stack.
 const FRAMES: Option<NonZeroUsize> = NonZeroUsize::new(20);
 
-/// The engine for the instances of services.
+/// The version of WASI that a component was built for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WasiVersion {
+    /// WASI 0.2: functions are synchronous, and streams have pollables.
+    #[default]
+    V0_2,
+    /// WASI 0.3: functions may be asynchronous, and streams and futures are types of their own.
+    V0_3,
+}
+
+/// The beginning of what a component of WASI 0.3 exports, its text and its compiled code, too.
+const OF_0_3: &[u8] = b"evconn:tcp/handler@0.3.";
+
+impl WasiVersion {
+    /// Returns the version that a component seems to be built for, its text or its compiled code, without more than a
+    /// look at the bytes: for [`HostBuilder::wasi`](crate::HostBuilder::wasi).
+    pub fn guess(bytes: &[u8]) -> Self {
+        match bytes.windows(OF_0_3.len()).any(|part| part == OF_0_3) {
+            true => Self::V0_3,
+            false => Self::V0_2,
+        }
+    }
+
+    /// Returns how many stacks an instance has at a time, unless it consists of several components that wait in
+    /// functions of WASI 0.2. In WASI 0.3, one is kept for what comes next while a function of WASI 0.2 waits on another.
+    fn stacks(self) -> u32 {
+        match self {
+            Self::V0_2 => 1,
+            Self::V0_3 => 2,
+        }
+    }
+
+    pub(crate) fn other(self) -> Self {
+        match self {
+            Self::V0_2 => Self::V0_3,
+            Self::V0_3 => Self::V0_2,
+        }
+    }
+}
+
+/// The engines for the instances of services, one for each version of WASI.
+pub(crate) struct Engines {
+    capacity: Limits,
+    has_pool: bool,
+    /// The version whose engine is made first.
+    first: WasiVersion,
+    v0_2: OnceLock<Arc<Services>>,
+    v0_3: OnceLock<Arc<Services>>,
+    /// Held while one is made: each reserves a lot.
+    making: Mutex<()>,
+}
+
+impl Engines {
+    /// Creates the engine of the `first` version, with a pool for `capacity.max_connections` instances within the
+    /// limits `capacity`, or without one.
+    pub fn new(first: WasiVersion, capacity: Limits, has_pool: bool) -> wasmtime::Result<Self> {
+        let engines = Self {
+            capacity,
+            has_pool,
+            first,
+            v0_2: OnceLock::new(),
+            v0_3: OnceLock::new(),
+            making: Mutex::new(()),
+        };
+        engines.get(first)?;
+        Ok(engines)
+    }
+
+    /// Returns the engine of a version. Creates it if it does not exist.
+    pub fn get(&self, version: WasiVersion) -> wasmtime::Result<&Arc<Services>> {
+        let _making = self.making.lock().unwrap_or_else(PoisonError::into_inner);
+        let engine = match version {
+            WasiVersion::V0_2 => &self.v0_2,
+            WasiVersion::V0_3 => &self.v0_3,
+        };
+        if let Some(made) = engine.get() {
+            return Ok(made);
+        }
+        let made = Services::new(version, &self.capacity, self.has_pool)?;
+        Ok(engine.get_or_init(|| Arc::new(made)))
+    }
+
+    pub fn first_version(&self) -> WasiVersion {
+        self.first
+    }
+
+    /// Returns the engine that was made first.
+    pub fn first(&self) -> wasmtime::Result<&Arc<Services>> {
+        self.get(self.first)
+    }
+}
+
+/// The engine for the instances of services of one version of WASI.
 pub(crate) struct Services {
     pub engine: Engine,
     pub clock: Clock,
@@ -63,13 +159,12 @@ pub(crate) struct Services {
 }
 
 impl Services {
-    /// Creates the engine, with a pool for `capacity.max_connections` instances within the limits `capacity`, or
-    /// without one.
-    pub fn new(capacity: &Limits, has_pool: bool) -> wasmtime::Result<Self> {
+    fn new(version: WasiVersion, capacity: &Limits, has_pool: bool) -> wasmtime::Result<Self> {
         let mut config = base_config();
+        config.concurrency_support(version == WasiVersion::V0_3);
         config.epoch_interruption(true);
         let (engine, pooled_memories) = match has_pool {
-            true => Self::pooled(config, capacity)?,
+            true => Self::pooled(version, config, capacity)?,
             false => (Engine::new(on_demand(&mut config))?, None),
         };
         let clock = Clock::start(engine.weak(), SLICE)?;
@@ -81,9 +176,13 @@ impl Services {
     }
 
     /// Creates an engine with a pool, or without one if there is not enough address space.
-    fn pooled(mut config: Config, capacity: &Limits) -> wasmtime::Result<(Engine, Option<u32>)> {
+    fn pooled(
+        version: WasiVersion,
+        mut config: Config,
+        capacity: &Limits,
+    ) -> wasmtime::Result<(Engine, Option<u32>)> {
         config.memory_guard_size(MEMORY_GUARD as u64);
-        config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(capacity)));
+        config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(version, capacity)));
         Ok(match Engine::new(&config) {
             Ok(engine) => (engine, Some(pooled_memories(capacity))),
             Err(error) => {
@@ -124,7 +223,7 @@ impl Services {
 
 fn base_config() -> Config {
     let mut config = Config::new();
-    // WASI 0.2 does not use it, and calls are cheaper without it.
+    // Only WASI 0.3 uses it, and calls are cheaper without it.
     config.concurrency_support(false);
     config.async_stack_size(STACK);
     config.wasm_backtrace_max_frames(FRAMES);
@@ -135,14 +234,14 @@ fn base_config() -> Config {
 
 /// Configures the pool. All of a table is accessible, but the kernel provides no memory for it until it
 /// is touched.
-fn pool(capacity: &Limits) -> PoolingAllocationConfig {
+fn pool(version: WasiVersion, capacity: &Limits) -> PoolingAllocationConfig {
     let count = saturated(capacity.max_connections);
     let core_instances = saturated(capacity.max_core_instances);
     let memories = saturated(capacity.max_memories);
     let tables = saturated(capacity.max_tables);
     let mut pool = PoolingAllocationConfig::default();
     pool.total_component_instances(count)
-        .total_stacks(count)
+        .total_stacks(count.saturating_mul(version.stacks()))
         .max_core_instances_per_component(core_instances)
         .total_core_instances(count.saturating_mul(core_instances))
         .max_memories_per_component(memories)
@@ -179,13 +278,14 @@ pub(crate) fn pooled_instances(capacity: &Limits, memories: usize) -> usize {
 }
 
 /// Returns how much writable memory the pool reserves, in bytes.
-pub(crate) fn writable_reservation(capacity: &Limits) -> u64 {
+pub(crate) fn writable_reservation(version: WasiVersion, capacity: &Limits) -> u64 {
     /// The size of a page on most machines. On one with larger pages, a little less is left for compiling.
     const PAGE: usize = 4 << 10;
     let table = capacity.max_table_elements.saturating_mul(TABLE_ELEMENT);
     let pages = table.div_ceil(PAGE).saturating_mul(PAGE);
     let of_instance = capacity.max_tables.saturating_mul(pages);
-    let of_instance = of_instance.saturating_add(STACK + PAGE);
+    let stacks = (STACK + PAGE) * version.stacks() as usize;
+    let of_instance = of_instance.saturating_add(stacks);
     capacity.max_connections.saturating_mul(of_instance) as u64
 }
 

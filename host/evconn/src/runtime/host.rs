@@ -1,14 +1,12 @@
-//! What listeners and services share: two wasmtime engines, one for the long-running components
-//! (listeners and programs), one for the instances that serve connections; and the worker threads that
-//! serve them.
+//! What listeners and services share: wasmtime engines, one for the long-running components (listeners and programs),
+//! and one for each version of WASI for the instances that serve connections; and the worker threads that serve them.
 //!
 //! Their users decide what is linked and instantiated in the engines.
 
 use super::background::{Background, CpuShare};
 use super::cache::{CodeCache, CodeStore};
-use super::clock::Ticking;
 use super::descriptors;
-use super::engine::{self, Services};
+use super::engine::{self, Engines, Services, WasiVersion};
 use super::mapping::map;
 use super::shortage::Shortage;
 use super::workers::Workers;
@@ -36,7 +34,7 @@ struct Inner {
     code: Code,
     /// `listener.wasm`, compiled for the engine of the long-running components.
     listener: Component,
-    services: Services,
+    engines: Engines,
     background: Arc<Background>,
     workers: Workers,
     descriptors: SharedDescriptors,
@@ -46,6 +44,8 @@ struct Inner {
     max_instances: Option<usize>,
     /// How many instances are made ahead, besides.
     warm: usize,
+    /// Whether instances come from a pool.
+    has_pool: bool,
 }
 
 impl Host {
@@ -72,6 +72,7 @@ impl Host {
             has_pool: true,
             max_instances: None,
             warm: 0,
+            wasi: WasiVersion::default(),
         }
     }
 
@@ -131,20 +132,20 @@ impl Host {
         code.map_err(|error| Error::Engine(error.into()))
     }
 
-    /// Returns how many instances of `memories` memories can exist at a time, at most
+    /// Returns how many instances of `memories` memories an engine can have at a time, at most
     /// [`max_instances`](HostBuilder::max_instances).
-    pub(crate) fn instances(&self, memories: u32) -> usize {
+    pub(crate) fn instances(&self, engine: &Services, memories: u32) -> usize {
         let most = self.0.max_instances.unwrap_or(usize::MAX);
-        let pooled = self.0.services.instances(memories);
+        let pooled = engine.instances(memories);
         of_connections(pooled, self.0.warm)
             .min(self.max_connections())
             .min(most)
     }
 
-    /// Returns whether instances come from a pool, rather than being allocated on demand: see
-    /// [`HostBuilder::pooled`].
+    /// Returns whether instances come from a pool, rather than being allocated on demand: those of services of the
+    /// [version](HostBuilder::wasi) for which the host was built. See [`HostBuilder::pooled`].
     pub fn has_pool(&self) -> bool {
-        self.0.services.has_pool()
+        self.0.has_pool
     }
 
     /// Returns the listener component.
@@ -152,13 +153,14 @@ impl Host {
         &self.0.listener
     }
 
-    pub(crate) fn services(&self) -> &Engine {
-        &self.0.services.engine
+    /// Returns the version of WASI for which it was built.
+    pub(crate) fn wasi(&self) -> WasiVersion {
+        self.0.engines.first_version()
     }
 
-    /// Keeps the clock of the time slices going, for a connection that is served.
-    pub(crate) fn ticking(&self) -> Ticking {
-        self.0.services.clock.ticking()
+    /// Returns the engine for services of a version of WASI. Creates it if this is the first one.
+    pub(crate) fn services(&self, version: WasiVersion) -> wasmtime::Result<&Arc<Services>> {
+        self.0.engines.get(version)
     }
 
     /// Returns the descriptors that the guests of this process share.
@@ -217,6 +219,7 @@ pub struct HostBuilder {
     has_pool: bool,
     max_instances: Option<usize>,
     warm: usize,
+    wasi: WasiVersion,
 }
 
 impl HostBuilder {
@@ -305,6 +308,17 @@ impl HostBuilder {
         self
     }
 
+    /// Sets the version of WASI of the services for which the pool of instances is reserved when the host is built.
+    /// Defaults to 0.2.
+    ///
+    /// A service of the other version gets a pool of its own when the first one is loaded. Where two of them do not fit
+    /// into the address space, as with 10,000 connections, a warning is logged and its instances are allocated on
+    /// demand, with bounds checks.
+    pub fn wasi(mut self, version: WasiVersion) -> Self {
+        self.wasi = version;
+        self
+    }
+
     /// Sets a file with the listener component's compiled code, from [`Host::listener_code`] of another host.
     /// It is mapped, rather than compiled or read from the cache: processes that map the same file, such as a
     /// memfd, share one copy of it in memory.
@@ -332,7 +346,7 @@ impl HostBuilder {
     /// (RLIMIT_DATA).
     pub fn writable_reservation(&self) -> u64 {
         match self.has_pool {
-            true => engine::writable_reservation(&self.instances()),
+            true => engine::writable_reservation(self.wasi, &self.instances()),
             false => 0,
         }
     }
@@ -349,16 +363,17 @@ impl HostBuilder {
         let cache = self.cache.open();
         let code = Code(cache);
         let inner = || {
-            let services = Services::new(&self.instances(), self.has_pool)?;
+            let engines = Engines::new(self.wasi, self.instances(), self.has_pool)?;
             let workers = Workers::start(self.workers)?;
-            let acceptors = services.acceptors()?;
+            let acceptors = engines.first()?.acceptors()?;
+            let has_pool = engines.first()?.has_pool();
             Ok(Inner {
                 listener: match &self.listener_code {
                     Some(file) => mapped_listener(&acceptors, file)?,
                     None => code.compile(&acceptors, guests::LISTENER)?,
                 },
                 code,
-                services,
+                engines,
                 background: Arc::new(Background::new(workers.count(), self.cpu_share)?),
                 workers,
                 descriptors: descriptors::shared(self.capacity.max_connections),
@@ -366,6 +381,7 @@ impl HostBuilder {
                 capacity: self.capacity,
                 max_instances: self.max_instances,
                 warm: self.warm,
+                has_pool,
             })
         };
         let inner = inner().map_err(|error: wasmtime::Error| Error::Engine(error.into()))?;
@@ -431,7 +447,8 @@ mod tests {
         let capacities = [(0, 10), (1, 10), (3, 5), (9, 2), (19, 1), (20, 0)];
         for (memories, capacity) in capacities {
             assert_eq!(builder.max_instances_with(memories), capacity);
-            assert_eq!(host.instances(memories as u32), capacity);
+            let engine = host.services(WasiVersion::V0_2).expect("an engine");
+            assert_eq!(host.instances(engine, memories as u32), capacity);
         }
         let many = Host::builder().max_connections(15_000);
         assert_eq!(many.max_instances_with(1), 15_000);

@@ -214,14 +214,15 @@ impl ServerBuilder {
     ///
     /// # Errors
     /// [`Error::TooManyConnections`], [`Error::TooManyMemories`] or [`Error::LimitTooHigh`] if the host
-    /// was not configured for these limits; [`Error::NotConcurrent`] if an instance of the service cannot have as many
+    /// was not configured for these limits; [`Error::NotConcurrent`] or [`Error::NotReusable`] if an instance of the service cannot have as many
     /// connections as its [policy](Self::instances) says; [`Error::Source`] or [`Error::Listen`] if a source cannot be
     /// opened or bound; otherwise as [`Listener::bind`]. Nothing is left open then.
     ///
     /// # Panics
     /// Outside a tokio runtime with I/O and time.
     pub async fn bind(mut self) -> Result<Server, Error> {
-        self.policy.check(self.service.entry_point())?;
+        self.policy
+            .check(self.service.entry_point(), self.service.wasi())?;
         if let Some(most) = self.policy.max_connections() {
             self.limits.max_connections = self.limits.max_connections.min(most);
         }

@@ -74,7 +74,7 @@ impl Instances {
             return Err(Failure::NoRoom);
         };
         let meter = Arc::new(Meter::new(self.limits.cpu_timeout));
-        let _ticking = host.ticking();
+        let _ticking = self.service.ticking();
         let (service, limits, state) =
             (self.service.clone(), self.limits, self.unused_state(&meter));
         let make = async move { Instance::new(&service, &limits, state, counted).await };

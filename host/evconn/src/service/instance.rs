@@ -1,6 +1,7 @@
 //! One instance of a service, in a store of its own.
 
 use super::Service;
+use super::async_handler;
 use super::backoff::Attempt;
 use super::console::Origin;
 use super::entry::Instantiated;
@@ -14,6 +15,7 @@ use crate::runtime::{Counted, Meter, Tick, is_shortage};
 use crate::sockets::Endpoint;
 use futures_util::future::Either;
 use std::any::Any;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Context;
 use wasmtime::{Store, UpdateDeadline};
@@ -29,6 +31,9 @@ const MOST_PASSED: usize = 1 << 20;
 /// The most handles of an instance's own resources, which components pass to each other, beside those of the
 /// host's. The tables for them are memory of the host.
 const OWN_HANDLES: usize = 16 << 10;
+
+/// What a guest that is called in this way has come to.
+type Boxed<'a> = Pin<Box<dyn Future<Output = wasmtime::Result<Result<(), String>>> + Send + 'a>>;
 
 /// The permit of a connection.
 pub(crate) type KeptPermit = Arc<dyn Any + Send + Sync>;
@@ -55,7 +60,7 @@ impl Instance {
         state: InstanceState,
         counted: Counted,
     ) -> Result<Self, Unmade> {
-        let mut store = Store::new(service.host.services(), state);
+        let mut store = Store::new(&service.engine.engine, state);
         store.limiter(|state| &mut state.allowance);
         store.set_hostcall_fuel(MOST_PASSED);
         store.set_max_component_handles(limits.max_handles.saturating_add(OWN_HANDLES));
@@ -82,14 +87,15 @@ impl Instance {
 
     /// Begins to serve a connection: makes it the guest's. Until the guest's last socket is closed, its permit
     /// is kept. The returned future is the call itself: every layer around it is polled whenever the guest is.
-    pub fn serve(
-        &mut self,
+    pub fn serve<'a>(
+        &'a mut self,
         endpoint: &Arc<Endpoint>,
         origin: Origin,
         meter: Arc<Meter>,
         permit: Option<KeptPermit>,
-        attempt: Option<&Attempt>,
-    ) -> wasmtime::Result<impl Future<Output = wasmtime::Result<Result<(), String>>>> {
+        attempt: Option<&'a Attempt>,
+    ) -> wasmtime::Result<impl Future<Output = wasmtime::Result<Result<(), String>>> + use<'a>>
+    {
         self.served += 1;
         let state = self.store.data_mut();
         state.meter = meter;
@@ -108,6 +114,12 @@ impl Instance {
                 let handler = exports.evconn_tcp_handler();
                 Either::Left(handler.call_handle(&mut self.store, connection))
             }
+            Instantiated::AsyncHandler(handler) => {
+                let endpoint = Arc::clone(endpoint);
+                let serve = async_handler::serve(&mut self.store, handler, endpoint, origin.number);
+                let serve: Boxed<'a> = Box::pin(serve);
+                Either::Right(serve)
+            }
             Instantiated::Run(program, incoming) => {
                 match origin.port {
                     Some(port) => incoming.push_for(port, Arc::clone(endpoint)),
@@ -123,7 +135,8 @@ impl Instance {
                 };
                 let run = program::run(&mut self.store, program, incoming, is_over);
                 // Boxed, so that a handler's future is no larger.
-                Either::Right(Box::pin(run))
+                let run: Boxed<'a> = Box::pin(run);
+                Either::Right(run)
             }
         })
     }
@@ -137,7 +150,9 @@ impl Instance {
             Instantiated::Run(program, incoming) => {
                 program::run(&mut self.store, program, incoming, is_over).await
             }
-            Instantiated::Handler(_) => wasmtime::bail!("a handler is called for each connection"),
+            Instantiated::Handler(_) | Instantiated::AsyncHandler(_) => {
+                wasmtime::bail!("a handler is called for each connection")
+            }
         }
     }
 
@@ -173,6 +188,8 @@ impl Instance {
                 let too_many = handles > limits.max_handles / 2;
                 (true, too_many.then_some(Spent::Handles(handles)))
             }
+            // Its tasks may have anything of the connection.
+            Instantiated::AsyncHandler(_) => (true, Some(Spent::Tasks)),
             Instantiated::Run(_, incoming) => {
                 endpoint.take_end_from_guest();
                 (incoming.take().is_empty(), Some(Spent::Program))
@@ -220,6 +237,12 @@ impl Instance {
     }
 }
 
+impl Drop for Instance {
+    fn drop(&mut self) {
+        self.store.data_mut().reset_unless_settled();
+    }
+}
+
 /// Notes that a program has accepted its connection.
 pub(super) fn note_accepted(attempt: Option<&Attempt>) {
     if attempt.is_some_and(Attempt::accepted) {
@@ -264,6 +287,8 @@ pub(super) enum Spent {
     Exited,
     /// It is a program, which has ended or waits for another connection.
     Program,
+    /// It is a handler of WASI 0.3, whose instance has one connection.
+    Tasks,
     /// It has this many handles that were never dropped.
     Handles(usize),
 }

@@ -112,7 +112,7 @@ impl Instances {
         (number, port): (u64, Option<u16>),
         meter: Arc<Meter>,
     ) -> Result<(), Failure> {
-        let _ticking = self.service.host.ticking();
+        let _ticking = self.service.ticking();
         let attempt = self.begin_attempt()?;
         let peer = Peer::of(&endpoint);
         let origin = Origin { number, peer, port };
@@ -201,14 +201,14 @@ impl Instances {
 
     /// Logs, once, that instances are not reused although that was requested.
     fn log_spent(&self, spent: Spent) {
-        if matches!(spent, Spent::Failed | Spent::Program)
+        if matches!(spent, Spent::Failed | Spent::Program | Spent::Tasks)
             || self.logged_spent.swap(true, Ordering::Relaxed)
         {
             return;
         }
         match spent {
             // The connection's end reports this; a program has one connection.
-            Spent::Failed | Spent::Program => {}
+            Spent::Failed | Spent::Program | Spent::Tasks => {}
             Spent::Exited => {
                 tracing::warn!(
                     "instances are not used again, since the service ends them (wasi:cli/exit)"

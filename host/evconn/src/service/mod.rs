@@ -4,6 +4,7 @@
 //! A [`server`](crate::server) decides which connections are served, and how many at a time.
 
 mod ahead;
+mod async_handler;
 mod backoff;
 mod console;
 mod entry;
@@ -34,15 +35,16 @@ pub(crate) use shared::InstanceTasks;
 
 use crate::error::{LoadError, LoadProblem, one_line};
 use crate::interfaces::EntryPoint;
+use crate::runtime::{Services, Ticking};
 use crate::sockets::Endpoint;
 use crate::trap::SourceLines;
-use crate::{Error, Host, Ingress};
+use crate::{Error, Host, Ingress, WasiVersion};
 pub use state::InstanceState;
 use std::sync::Arc;
 use wasmtime::component::{Component, InstancePre};
 
-/// A compiled component that serves connections, ready to be instantiated: one that exports `evconn:tcp/handler`, or
-/// a program, which exports `wasi:cli/run` and listens by itself.
+/// A compiled component that serves connections, ready to be instantiated: one that exports `evconn:tcp/handler`, in
+/// version 0.1.0 for WASI 0.2 or 0.3.0 for WASI 0.3, or a program, which exports `wasi:cli/run` and listens by itself.
 ///
 /// A program runs unchanged, once for each connection. Its sockets are virtual: whatever address it listens on, it
 /// accepts that one connection. Once it has closed it, and waits for nothing but another one, its instance ends. If
@@ -52,6 +54,9 @@ use wasmtime::component::{Component, InstancePre};
 #[derive(Clone)]
 pub struct Service {
     host: Host,
+    wasi: WasiVersion,
+    /// The engine of this version.
+    engine: Arc<Services>,
     entry: Entry,
     ingress: Ingress,
     grants: Grants,
@@ -68,6 +73,7 @@ impl Service {
     /// Wraps a component that is linked and checked. It is granted nothing but its connections.
     pub(crate) fn from_component(
         host: &Host,
+        wasi: WasiVersion,
         pre: InstancePre<InstanceState>,
         entry_point: EntryPoint,
     ) -> wasmtime::Result<Self> {
@@ -75,6 +81,8 @@ impl Service {
         let resources = pre.component().resources_required();
         Ok(Self {
             host: host.clone(),
+            wasi,
+            engine: Arc::clone(host.services(wasi)?),
             memories: resources.map_or(0, |resources| resources.num_memories),
             entry: Entry::new(entry_point, pre)?,
             ingress: Ingress::new(),
@@ -134,9 +142,20 @@ impl Service {
     /// Returns the entry point that is called for a connection.
     pub fn entry_point(&self) -> EntryPoint {
         match self.entry {
-            Entry::Handler(_) => EntryPoint::Handler,
+            Entry::Handler(_) | Entry::AsyncHandler(_) => EntryPoint::Handler,
             Entry::Run(_) => EntryPoint::Run,
         }
+    }
+
+    /// Returns the version of WASI that the component was built for: 0.3 if it has asynchronous functions, streams or
+    /// futures in its interfaces.
+    pub fn wasi(&self) -> WasiVersion {
+        self.wasi
+    }
+
+    /// Keeps the clock of the time slices going, for a connection that is served.
+    fn ticking(&self) -> Ticking {
+        self.engine.clock.ticking()
     }
 
     /// Returns whether it is a program that has not accepted this connection.
@@ -177,7 +196,7 @@ impl Service {
     /// for, or fewer if an instance has several memories (see
     /// [`Limits::max_memories`](crate::Limits::max_memories)).
     pub fn max_instances(&self) -> usize {
-        self.host.instances(self.memories)
+        self.host.instances(&self.engine, self.memories)
     }
 
     /// Checks that this many instances can exist at a time.

@@ -1,5 +1,6 @@
 //! How many connections an instance serves, and how many instances there are.
 
+use crate::WasiVersion;
 use crate::error::Error;
 use crate::interfaces::EntryPoint;
 use std::num::{NonZeroU32, NonZeroUsize};
@@ -100,13 +101,16 @@ impl InstancePolicy {
         self.reuse.is_none_or(|most| served < most.get())
     }
 
-    /// Checks that a service with this entry point can be used in this way.
-    pub(crate) fn check(&self, entry_point: EntryPoint) -> Result<(), Error> {
-        match entry_point {
-            EntryPoint::Handler if self.concurrency.get() > 1 => Err(Error::NotConcurrent {
+    /// Checks that a service with this entry point, of this version of WASI, can be used in this way.
+    pub(crate) fn check(&self, entry_point: EntryPoint, wasi: WasiVersion) -> Result<(), Error> {
+        match (entry_point, wasi) {
+            (EntryPoint::Handler, WasiVersion::V0_3) if self.allows_another(1) => {
+                Err(Error::NotReusable)
+            }
+            (EntryPoint::Handler, _) if self.concurrency.get() > 1 => Err(Error::NotConcurrent {
                 asked: self.concurrency.get(),
             }),
-            EntryPoint::Handler | EntryPoint::Run => Ok(()),
+            (EntryPoint::Handler | EntryPoint::Run, _) => Ok(()),
         }
     }
 }
@@ -145,13 +149,26 @@ mod tests {
     fn only_programs_have_several_connections_at_a_time() {
         let (one, two) = (policy(0, 1, 1), policy(0, 2, 0));
         for entry_point in [EntryPoint::Handler, EntryPoint::Run] {
-            one.check(entry_point).expect("one at a time");
+            let checked = one.check(entry_point, WasiVersion::V0_2);
+            checked.expect("one at a time");
         }
-        two.check(EntryPoint::Run).expect("a program");
-        let error = two.check(EntryPoint::Handler).expect_err("a handler");
+        let check = |entry_point| two.check(entry_point, WasiVersion::V0_2);
+        check(EntryPoint::Run).expect("a program");
+        let error = check(EntryPoint::Handler).expect_err("a handler");
         let text = error.to_string();
         assert!(text.contains("one connection at a time"), "{text}");
         assert!(text.contains("max_instances"), "{text}");
+    }
+
+    #[test]
+    fn an_instance_of_a_handler_of_wasi_0_3_serves_one_connection() {
+        let check = |policy: InstancePolicy| policy.check(EntryPoint::Handler, WasiVersion::V0_3);
+        check(InstancePolicy::FRESH).expect("a fresh one each");
+        check(policy(1, 1, 3)).expect("so many at a time");
+        for policy in [policy(0, 1, 0), policy(2, 1, 0), policy(0, 5, 1)] {
+            let error = check(policy).expect_err("it serves one connection");
+            assert!(matches!(error, Error::NotReusable), "{error}");
+        }
     }
 
     #[test]

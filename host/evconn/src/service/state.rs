@@ -3,6 +3,7 @@
 use super::console::{Console, Output as ConsoleOutput};
 use super::{Service, random};
 use crate::Grants;
+use crate::bindings::ServedConnection;
 use crate::bindings::service::evconn::tcp::connection::Connection as WitConnection;
 use crate::files::{FilesView, Operations};
 use crate::limits::{Allowance, Limits};
@@ -11,7 +12,7 @@ use crate::sockets::{Account, AccountLimits, Endpoint, Incoming, TcpCtx, TcpCtxV
 use std::any::{Any, type_name};
 use std::num::NonZeroU32;
 use std::sync::Arc;
-use wasmtime::component::ResourceTable;
+use wasmtime::component::{Resource, ResourceTable};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 /// The initial capacity of the resource table: a simple service has its connection and a few pollables or
@@ -117,6 +118,15 @@ impl InstanceState {
         }
     }
 
+    /// Resets the connections that the guest has made, unless its last one ended regularly, so that their peers know that
+    /// they may not have received everything. To be called before the store is dropped, which has the streams of a guest
+    /// of WASI 0.3.
+    pub(super) fn reset_unless_settled(&mut self) {
+        if !self.is_settled {
+            self.tcp().reset_all();
+        }
+    }
+
     /// Takes away what the guest has not dropped of a connection, whose handles are `given`. Returns how
     /// many handles the guest has, if it has not dropped all of these.
     pub(super) fn revoke(&mut self, given: [u32; 3], endpoint: &Arc<Endpoint>) -> usize {
@@ -124,6 +134,22 @@ impl InstanceState {
             true => self.table.iter_mut().count(),
             false => 0,
         }
+    }
+
+    /// Returns the table of the instance's resources.
+    pub(super) fn table(&mut self) -> &mut ResourceTable {
+        &mut self.table
+    }
+
+    /// Adds a connection to the table, for a handler of WASI 0.3.
+    pub(super) fn add_connection(
+        &mut self,
+        endpoint: &Arc<Endpoint>,
+        number: u64,
+    ) -> wasmtime::Result<Resource<ServedConnection>> {
+        endpoint.charge_to(&self.account);
+        let endpoint = Arc::clone(endpoint);
+        Ok(self.table.push(ServedConnection { number, endpoint })?)
     }
 
     /// Adds a connection to the table.
@@ -142,12 +168,8 @@ impl InstanceState {
 }
 
 impl Drop for InstanceState {
-    /// Resets the connections that the guest has made, so that their peers know that they may not have
-    /// received everything.
     fn drop(&mut self) {
-        if !self.is_settled {
-            p2::reset_all(&mut self.table);
-        }
+        self.reset_unless_settled();
     }
 }
 

@@ -4,6 +4,8 @@ use super::decision::Decision;
 use super::link::Link;
 use crate::policy::{Account, Charge, IpAddressFamily};
 use crate::sys::{self, PeerCredentials};
+#[cfg(feature = "tls")]
+use crate::transport::TlsInfo;
 use crate::transport::{Plain, Transport};
 use socket2::SockRef;
 use std::io;
@@ -138,6 +140,12 @@ impl Endpoint {
     #[cfg(feature = "tls")]
     pub fn encrypt(&self, session: rustls::ServerConnection) {
         self.link.transport.encrypt(session);
+    }
+
+    /// Returns what was negotiated for the TLS session, if the bytes travel through one.
+    #[cfg(feature = "tls")]
+    pub fn tls(&self) -> Option<TlsInfo> {
+        self.link.transport.tls()
     }
 
     /// For socket options.

@@ -7,6 +7,7 @@ mod budget;
 mod buffers;
 mod closing;
 mod decision;
+mod direct;
 mod endpoint;
 mod link;
 mod peer;

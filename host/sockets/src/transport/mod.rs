@@ -7,7 +7,7 @@ mod tls;
 
 pub use plain::Plain;
 #[cfg(feature = "tls")]
-pub use tls::{TlsSession, Wire};
+pub use tls::{TlsInfo, TlsSession, Wire};
 
 use rustix::net::Shutdown;
 use std::io;
@@ -80,6 +80,12 @@ impl Transport {
         return self.tls.get().is_some();
         #[cfg(not(feature = "tls"))]
         false
+    }
+
+    /// What was negotiated for the session, if there is one.
+    #[cfg(feature = "tls")]
+    pub fn tls(&self) -> Option<TlsInfo> {
+        self.tls.get().map(TlsSession::info)
     }
 
     /// How much a session may hold that is not sent.

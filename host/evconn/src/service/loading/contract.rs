@@ -5,13 +5,25 @@
 use super::super::imports::Imports;
 use super::outline::{Import, Outline};
 use super::size::Size;
-use crate::Limits;
+use crate::bindings::ServedConnection;
 use crate::bindings::service::evconn::tcp::connection::Connection;
+use crate::bindings::service_v0_3::evconn::tcp::types::ErrorCode as AsyncErrorCode;
 use crate::error::{LoadProblem, one_line};
-use crate::interfaces::{EntryPoint, HANDLER, LISTENER, Missing, Name, OURS, WASI, is_provided};
+use crate::interfaces::{
+    ASYNC_HANDLER, EntryPoint, HANDLER, LISTENER, Missing, Name, OURS, WASI, is_async_handler,
+    is_provided,
+};
+use crate::{Limits, WasiVersion};
 use wasmtime::Engine;
-use wasmtime::component::Component;
 use wasmtime::component::types::{self, ComponentItem};
+use wasmtime::component::{Component, FutureReader, Resource, StreamReader};
+
+/// How one direction of a connection ends, for the handler of WASI 0.3.
+type Ended = FutureReader<Result<(), AsyncErrorCode>>;
+
+/// The types with which the handler of WASI 0.3 is called.
+type AsyncParameters = (Resource<ServedConnection>, StreamReader<u8>, Ended);
+type AsyncResult = (Result<(StreamReader<u8>, Ended), AsyncErrorCode>,);
 
 /// The unit of a memory's size, in bytes.
 const PAGE: u64 = 64 << 10;
@@ -27,7 +39,7 @@ pub(super) fn check(outline: &Outline, imports: &Imports) -> Result<(), LoadProb
         _ => {}
     }
     match imports.is_empty() {
-        true => check_imports(outline),
+        true => check_imports(outline, outline.wasi()),
         false => Ok(()),
     }
 }
@@ -52,14 +64,14 @@ pub(super) fn check_command(outline: &Outline) -> Result<(), LoadProblem> {
     if !outline.exports.iter().any(|export| is_run(export)) {
         return Err(LoadProblem::NoCommand(outline.exports.clone()));
     }
-    check_imports(outline)
+    check_imports(outline, WasiVersion::V0_2)
 }
 
-fn check_imports(outline: &Outline) -> Result<(), LoadProblem> {
+fn check_imports(outline: &Outline, wasi: WasiVersion) -> Result<(), LoadProblem> {
     let missing = outline
         .imports
         .iter()
-        .filter(|import| import.has_functions && !is_provided(&import.name));
+        .filter(|import| import.has_functions && !is_provided(&import.name, wasi));
     let missing: Vec<_> = missing.map(|import| Missing(import.name.clone())).collect();
     match missing.is_empty() {
         true => Ok(()),
@@ -75,8 +87,12 @@ fn no_entry_point(exports: &[String]) -> LoadProblem {
     }
 }
 
-/// Returns whether this is the handler interface, in this version or a compatible one.
+/// Returns whether this is a handler interface, in a version of this host's or a compatible one.
 fn is_handler(export: &str) -> bool {
+    is_sync_handler(export) || is_async_handler(export)
+}
+
+fn is_sync_handler(export: &str) -> bool {
     Name::parse(export).is_some_and(|name| {
         (name.package, name.interface) == ("evconn:tcp", "handler") && name.is_version(OURS)
     })
@@ -100,18 +116,31 @@ pub(super) fn check_handler(
     engine: &Engine,
     of_component: &types::Component,
 ) -> Result<(), LoadProblem> {
-    let wrong = |why: String| Err(LoadProblem::WrongHandler(why));
     let exports: Vec<_> = of_component.exports(engine).collect();
-    let handler = exports.iter().find(|(name, _)| is_handler(name));
+    // The one that is called.
+    let (asynchronous, name) = match exports.iter().any(|(name, _)| is_async_handler(name)) {
+        true => (true, ASYNC_HANDLER),
+        false => (false, HANDLER),
+    };
+    let wrong = |why: String| Err(LoadProblem::WrongHandler(name, why));
+    let is_called = if asynchronous {
+        is_async_handler
+    } else {
+        is_sync_handler
+    };
+    let handler = exports.iter().find(|(name, _)| is_called(name));
     let Some((_, ComponentItem::ComponentInstance(handler))) =
         handler.map(|(name, export)| (name, &export.ty))
     else {
         return wrong("it is no interface".to_owned());
     };
     match handler.get_export(engine, "handle").map(|export| export.ty) {
-        Some(ComponentItem::ComponentFunc(handle)) => handle
-            .typecheck::<(Connection,), (Result<(), String>,)>(&of_component.instance_type())
-            .or_else(|error| wrong(format!("`handle` has another type: {}", one_line(&error)))),
+        Some(ComponentItem::ComponentFunc(handle)) => match asynchronous {
+            true => handle.typecheck::<AsyncParameters, AsyncResult>(&of_component.instance_type()),
+            false => handle
+                .typecheck::<(Connection,), (Result<(), String>,)>(&of_component.instance_type()),
+        }
+        .or_else(|error| wrong(format!("`handle` has another type: {}", one_line(&error)))),
         _ => wrong("it has no function `handle`".to_owned()),
     }
 }

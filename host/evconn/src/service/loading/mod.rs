@@ -20,15 +20,16 @@ pub(crate) use content::read;
 pub(super) use contract::entry_points;
 
 use super::InstanceState;
+use super::async_handler::add_types_to_linker;
 use super::imports::Imports;
 use super::random::add_random_to_linker;
 use crate::error::{LoadError, LoadProblem, one_line, shortened};
 use crate::files::add_files_to_linker;
 use crate::guests;
-use crate::interfaces::EntryPoint;
+use crate::interfaces::{self, EntryPoint};
 use crate::link::{self, Role};
 use crate::trap::SourceLines;
-use crate::{Error, Host, Service, open_file, privacy, runtime, sockets};
+use crate::{Error, Host, Service, WasiVersion, open_file, privacy, runtime, sockets};
 use content::Content;
 use outline::Outline;
 use size::Size;
@@ -40,6 +41,14 @@ use wasmtime::component::{Component, Linker};
 
 /// The name in the log of a component that does not come from a file.
 pub(crate) const UNNAMED: &str = "the component";
+
+impl WasiVersion {
+    /// Returns the version that a component in a file [seems to be built for](Self::guess): 0.2 if the file cannot be
+    /// read.
+    pub fn guess_file(path: impl AsRef<Path>) -> Self {
+        read(path.as_ref()).map_or(Self::V0_2, |bytes| Self::guess(&bytes))
+    }
+}
 
 /// Whether compiled code may be loaded.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -110,9 +119,11 @@ fn load(
         Content::Compiled if precompiled == Precompiled::Trusted => {
             // SAFETY: the caller of `from_precompiled` or `from_precompiled_file` has guaranteed that
             // this is unmodified code from wasmtime.
-            let code = unsafe { Component::deserialize(host.services(), bytes) };
+            let code = in_its_engine(host, WasiVersion::guess(bytes), |engine| unsafe {
+                Component::deserialize(engine, bytes)
+            });
             // The file is not mapped: overwriting it with the next version would change running code.
-            let component = code.map_err(|error| incompatible(host, &error))?;
+            let component = code?;
             contract::check(&Outline::of_compiled(&component), imports)?;
             component
         }
@@ -129,17 +140,37 @@ fn load(
 #[allow(unsafe_code, reason = "compiled code is loaded unchecked")]
 unsafe fn map_service(host: &Host, imports: &Imports, code: &File) -> Result<Service, LoadProblem> {
     // SAFETY: the caller guarantees it.
-    match unsafe { runtime::map(host.services(), code) } {
-        Ok(Some(component)) => {
+    match in_its_engine(host, host.wasi(), |engine| unsafe {
+        runtime::map(engine, code)
+    })? {
+        Some(component) => {
             contract::check(&Outline::of_compiled(&component), imports)?;
             with_image(host, imports, &component)
         }
-        Ok(None) => {
+        None => {
             let bytes = open_file::read(code).map_err(LoadProblem::Unreadable)?;
             load(host, imports, UNNAMED, &bytes, Precompiled::Trusted)
         }
-        Err(error) => Err(incompatible(host, &error)),
     }
+}
+
+/// Loads compiled code into the engine that it was compiled for, which is most likely that of `version`: the engines of
+/// WASI 0.2 and 0.3 refuse each other's code.
+fn in_its_engine<T>(
+    host: &Host,
+    version: WasiVersion,
+    load: impl Fn(&Engine) -> wasmtime::Result<T>,
+) -> Result<T, LoadProblem> {
+    let load = |version| load(engine(host, version)?).map_err(|error| incompatible(host, &error));
+    load(version).or_else(|problem| load(version.other()).map_err(|_| problem))
+}
+
+/// Returns the engine for services of a version of WASI.
+fn engine(host: &Host, version: WasiVersion) -> Result<&Engine, LoadProblem> {
+    let services = host.services(version);
+    services
+        .map(|services| &services.engine)
+        .map_err(|error| LoadProblem::NoEngine(one_line(&error)))
 }
 
 /// Checks and links a compiled component, and prepares the images of its memories.
@@ -174,7 +205,9 @@ fn precompile(host: &Host, name: &str, bytes: &[u8]) -> Result<Vec<u8>, LoadProb
 /// Checks what a component imports and exports. A program that imports the listener is composed with it first, and the
 /// composition is returned.
 fn checked(binary: &[u8], imports: &Imports) -> Result<Option<Vec<u8>>, LoadProblem> {
-    features::check_is_sync(binary)?;
+    if wasi_version(binary) == WasiVersion::V0_2 {
+        features::check_is_sync(binary)?;
+    }
     let Some(outline) = Outline::of_binary(binary) else {
         // It is invalid: the compiler reports where.
         return Ok(None);
@@ -195,7 +228,13 @@ pub(super) fn exports(component: &Component) -> Vec<String> {
 /// Compiles a component that was checked, as much as possible before compiling.
 fn compile_service(host: &Host, name: &str, binary: &[u8]) -> Result<Component, LoadProblem> {
     contract::check_size(&Size::of(binary)?, host.limits())?;
-    compile(host, host.services(), name, binary)
+    compile(host, engine(host, wasi_version(binary))?, name, binary)
+}
+
+/// Returns the version of WASI that a component was built for.
+fn wasi_version(binary: &[u8]) -> WasiVersion {
+    let exports = outline::exports(binary);
+    interfaces::wasi_version(exports.iter().map(String::as_str))
 }
 
 fn check_interfaces(
@@ -225,28 +264,42 @@ fn compile(
 /// Checks and links a compiled component.
 fn prepare(host: &Host, imports: &Imports, component: &Component) -> Result<Service, LoadProblem> {
     contract::check_compiled(component, host.limits())?;
-    let mut linker = Linker::<InstanceState>::new(host.services());
+    let outline = Outline::of_compiled(component);
+    let wasi = outline.wasi();
+    let engine = component.engine();
+    let mut linker = Linker::<InstanceState>::new(engine);
     let unlinkable = |error| LoadProblem::Unlinkable(one_line(&error));
     sockets::p2::add_to_linker(&mut linker)
         .and_then(|()| sockets::p2::add_granted_to_linker(&mut linker))
         .and_then(|()| add_files_to_linker(&mut linker))
         .and_then(|()| add_random_to_linker(&mut linker))
+        .and_then(|()| match wasi {
+            WasiVersion::V0_2 => Ok(()),
+            WasiVersion::V0_3 => add_async_to_linker(&mut linker),
+        })
         .and_then(|()| imports.add_to_linker(&mut linker))
         .map_err(unlinkable)?;
     let linked = linker.instantiate_pre(component).map_err(unlinkable)?;
     let of_component = linker
         .substituted_component_type(component)
         .map_err(unlinkable)?;
-    let entry_points = entry_points(&exports(component));
+    let entry_points = entry_points(&outline.exports);
     let entry_point = match entry_points.contains(&EntryPoint::Handler) {
         true => {
-            contract::check_handler(host.services(), &of_component)?;
+            contract::check_handler(engine, &of_component)?;
             EntryPoint::Handler
         }
         false => EntryPoint::Run,
     };
-    let service = Service::from_component(host, linked, entry_point).map_err(unlinkable)?;
+    let service = Service::from_component(host, wasi, linked, entry_point).map_err(unlinkable)?;
     Ok(service.with_make_state(imports.make_state.clone()))
+}
+
+/// Adds what a component of WASI 0.3 may import, besides what is WASI 0.2's.
+fn add_async_to_linker(linker: &mut Linker<InstanceState>) -> wasmtime::Result<()> {
+    sockets::p3::add_to_linker(linker)?;
+    sockets::p3::add_granted_to_linker(linker)?;
+    add_types_to_linker(linker)
 }
 
 /// Returns a component's binary, from a binary or its text.

@@ -3,6 +3,8 @@
 //!
 //! The [`contract`](super::contract) decides which names are right.
 
+use crate::WasiVersion;
+use crate::interfaces::wasi_version;
 use std::collections::HashSet;
 use wasmparser::component_types::{ComponentEntityType, ComponentInstanceTypeId};
 use wasmparser::types::Types;
@@ -52,6 +54,11 @@ impl Outline {
         Some(outline)
     }
 
+    /// Returns the version of WASI that the component was built for.
+    pub fn wasi(&self) -> WasiVersion {
+        wasi_version(self.exports.iter().map(String::as_str))
+    }
+
     pub fn of_compiled(component: &Component) -> Self {
         let engine = component.engine();
         let of_component = component.component_type();
@@ -65,6 +72,18 @@ impl Outline {
             exports: exports.map(|(name, _)| name.to_owned()).collect(),
         }
     }
+}
+
+/// Returns the names of what a component exports, without validating it.
+pub(super) fn exports(binary: &[u8]) -> Vec<String> {
+    let mut names = Vec::new();
+    for payload in top_level(binary) {
+        if let Payload::ComponentExportSection(exports) = payload {
+            let of_section = exports.into_iter().flatten();
+            names.extend(of_section.map(|export| export.name.name.to_owned()));
+        }
+    }
+    names
 }
 
 /// Returns the types of a component, if it is valid with these features. Function bodies are not

@@ -28,7 +28,7 @@ pub(super) async fn live(
         key,
         attempt: Some(attempt),
         accepted: 0,
-        ticking: Some(instances.service.host.ticking()),
+        ticking: Some(instances.service.ticking()),
         unused: None,
         was_ended: false,
     };
@@ -116,7 +116,7 @@ impl Life<'_> {
         match waits {
             true => self.ticking = None,
             false if self.ticking.is_none() => {
-                self.ticking = Some(self.instances.service.host.ticking());
+                self.ticking = Some(self.instances.service.ticking());
             }
             false => {}
         }

@@ -124,7 +124,7 @@ impl SharedInstances {
         };
         tracing::debug!(number = origin.number, instance = %running.number, "connection given to an instance");
         // Before the guest gets it.
-        let ticking = self.service.host.ticking();
+        let ticking = self.service.ticking();
         running.update(roster.open(key), roster.is_last(key));
         if self.policy.concurrency.get() == 1 {
             running.console.begin(origin);

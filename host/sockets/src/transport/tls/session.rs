@@ -4,6 +4,7 @@
 //! either. Bytes that it has taken but the kernel has not are sent by a task of their own, so that
 //! they get there whatever the owner does next.
 
+use super::info::TlsInfo;
 use super::wire::Wire;
 use crate::transport::plain::Plain;
 use rustix::net::Shutdown;
@@ -51,6 +52,11 @@ impl TlsSession {
                 }),
             }),
         }
+    }
+
+    /// Returns what was negotiated for it.
+    pub fn info(&self) -> TlsInfo {
+        TlsInfo::of(&self.shared.lock().tls)
     }
 
     /// Receives what is there, up to the size of the buffer: at the start of which it then is.
