@@ -99,7 +99,7 @@ fn no_component_is_loaded_that_is_cut_off_anywhere() {
 #[test]
 fn without_the_handler_it_says_what_there_is_instead() {
     let _open = unchanged();
-    let none = "it exports neither evconn:tcp/handler@0.1.0, as the world evconn:tcp/service@0.1.0 does, nor wasi:cli/run@0.2, as a program does; ";
+    let none = "it exports neither evconn:tcp/handler@0.1.0, as the world evconn:tcp/service@0.1.0 does, nor evconn:tcp/handler@0.3.0, nor wasi:cli/run@0.2, as a program does; ";
     for (component, expected) in [
         ("(component)".to_owned(), "it exports nothing"),
         (exporting("acme:mail/inbox"), "it exports acme:mail/inbox"),
@@ -129,8 +129,8 @@ fn a_handler_of_another_version_is_not_called() {
     let text = echo_text().replace("evconn:tcp/handler@0.1.0", "evconn:tcp/handler@0.2.0");
     assert_eq!(
         refused(host(), text),
-        "it exports evconn:tcp/handler@0.2.0, and this host calls evconn:tcp/handler@0.1.0: build it for \
-         that version"
+        "it exports evconn:tcp/handler@0.2.0, and this host calls evconn:tcp/handler@0.1.0 and \
+         evconn:tcp/handler@0.3.0: build it for one of these"
     );
 }
 
@@ -176,7 +176,7 @@ fn everything_that_is_missing_is_named_at_once() {
          wasi:http/outgoing-handler@0.2.0 (this host has TCP, and no HTTP client; a JavaScript component is \
          built without it by `jco componentize --disable http --disable fetch-event`); \
          wasi:io/poll@0.3.0 (this host has version 0.2 of it); evconn:tcp/connection@0.9.0 (this host has \
-         version 0.1.0 of evconn:tcp); acme:kv/store@1.0.0; log"
+         versions 0.1.0 and 0.3.0 of evconn:tcp); acme:kv/store@1.0.0; log"
     );
 }
 

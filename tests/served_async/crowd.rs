@@ -41,7 +41,7 @@ fn nothing_is_left_of_connections() {
     };
     let before = sockets();
     for _ in 0..10 {
-        for act in ["echo", "hand-back", "trap", "fail", "hold", "burst 100000"] {
+        for act in ["echo", "hand-back", "trap", "fail", "burst 100000"] {
             drop(site.act(act));
         }
         for act in ["read-no-more", "addresses", "print x"] {

@@ -15,7 +15,7 @@ fn open_connections_are_finished_before_the_server_ends() {
         let mut peer = site.act("echo");
         ask(&mut peer, "hello", "hello");
         site.evconn.signal(Signal::TERM);
-        site.evconn.logged("shutting down");
+        site.evconn.logged("ending: open connections");
         ask(&mut peer, "again", "again");
         peer.shutdown(Shutdown::Write).expect("ended");
         assert_eq!(rest(&mut peer).expect("a regular end"), "");
@@ -70,6 +70,29 @@ fn what_a_handler_prints_is_logged_with_its_connection() {
     let line = log.lines().find(|line| line.contains("hello there"));
     let line = line.unwrap_or_else(|| panic!("it is not logged: {log}"));
     assert!(line.contains("number="), "{line}");
+}
+
+/// The handler connects to another server, and returns what that sends: its stream is the host's.
+#[test]
+fn a_handler_forwards_to_a_server_that_is_granted() {
+    let _open = unchanged();
+    let server = Site::start(&[]);
+    let to = server.address.to_string();
+    let site = Site::start(&["--allow-connect", &to]);
+    let mut peer = site.act(&format!("forward {to}"));
+    peer.write_all(b"echo\nhello").expect("sent");
+    peer.shutdown(Shutdown::Write).expect("ended");
+    assert_eq!(rest(&mut peer).expect("a regular end"), "hello");
+    site.end();
+    let site = Site::start(&[]);
+    assert_eq!(site.until_reset(&format!("forward {to}")), "");
+    let log = site.end();
+    assert!(log.contains("--allow-connect"), "{log}");
+    assert!(
+        log.contains("the service gave up: \"access-denied\""),
+        "{log}"
+    );
+    server.end();
 }
 
 #[test]

@@ -24,8 +24,40 @@ pub fn run<F: Future<Output = ()>>(
     }
 }
 
+/// Runs a case of WASI 0.3.
+pub fn run_async<F: Future<Output = ()>>(
+    implementation: Implementation,
+    name: &'static str,
+    ip: IpAddr,
+    body: impl FnOnce(Case) -> F,
+) {
+    if ip.is_ipv4() || has_ipv6() {
+        run_async_anyway(implementation, name, ip, body);
+    }
+}
+
+/// Runs a case of WASI 0.3, although the loopback address may not be there.
+pub fn run_async_anyway<F: Future<Output = ()>>(
+    implementation: Implementation,
+    name: &'static str,
+    ip: IpAddr,
+    body: impl FnOnce(Case) -> F,
+) {
+    run_compiled(Compiled::shared_async(), implementation, name, ip, body);
+}
+
 /// Runs it, although the loopback address may not be there.
 pub fn run_anyway<F: Future<Output = ()>>(
+    implementation: Implementation,
+    name: &'static str,
+    ip: IpAddr,
+    body: impl FnOnce(Case) -> F,
+) {
+    run_compiled(Compiled::shared(), implementation, name, ip, body);
+}
+
+fn run_compiled<F: Future<Output = ()>>(
+    compiled: Arc<Compiled>,
     implementation: Implementation,
     name: &'static str,
     ip: IpAddr,
@@ -40,7 +72,7 @@ pub fn run_anyway<F: Future<Output = ()>>(
         name,
         ip,
         grant: Grant::Everything,
-        compiled: Compiled::shared(),
+        compiled,
     }));
 }
 
@@ -56,6 +88,11 @@ pub struct Case {
 }
 
 impl Case {
+    /// Whether the program is one of WASI 0.3.
+    pub fn is_async(&self) -> bool {
+        self.compiled.is_async()
+    }
+
     /// With an engine of its own, so that it can be interrupted.
     pub fn interruptible(self) -> (Self, Arc<Compiled>) {
         let compiled = Arc::new(Compiled::new());

@@ -104,14 +104,14 @@ pub async fn pending(case: Case) {
 }
 
 /// A listener whose queue is full, so that the kernel ignores who else wants to connect.
-struct Full {
+pub struct Full {
     listener: Socket,
-    address: SocketAddr,
+    pub address: SocketAddr,
     queued: Vec<Socket>,
 }
 
 impl Full {
-    fn new(ip: IpAddr) -> Self {
+    pub fn new(ip: IpAddr) -> Self {
         let new = || {
             let domain = Domain::for_address(SocketAddr::new(ip, 0));
             Socket::new(domain, Type::STREAM, None).expect("a socket")
@@ -132,7 +132,7 @@ impl Full {
     }
 
     /// Takes out all that have connected: the one there is, and the one that follows.
-    fn make_room(self) -> Vec<TcpStream> {
+    pub fn make_room(self) -> Vec<TcpStream> {
         let accept = || self.listener.accept().expect("accepted").0.into();
         (0..=self.queued.len()).map(|_| accept()).collect()
     }

@@ -149,6 +149,21 @@ pub const DIFFERENCES: &[Difference] = &[
     },
 ];
 
+/// Those of WASI 0.3.
+pub const ASYNC_DIFFERENCES: &[Difference] = &[
+    Difference {
+        title: "Unread input when a connection is dropped",
+        places: &[
+            ("streams::unread_input", "the end", "a reset"),
+            ("streams::input_dropped_unread", "the end", "a reset"),
+        ],
+    },
+    Difference {
+        title: "A program that traps",
+        places: &[("streams::trap", "the end", "regular")],
+    },
+];
+
 impl Difference {
     /// The cases in which it shows.
     pub fn cases(&self) -> BTreeSet<&'static str> {
@@ -161,7 +176,11 @@ fn places(
 ) -> impl Iterator<Item = &'static (&'static str, &'static str, &'static str)> {
     let name = case.name;
     let differs = case.implementation == Implementation::Wasmtime;
-    let places = DIFFERENCES.iter().flat_map(|difference| difference.places);
+    let differences = match case.is_async() {
+        true => ASYNC_DIFFERENCES,
+        false => DIFFERENCES,
+    };
+    let places = differences.iter().flat_map(|difference| difference.places);
     places.filter(move |(of_case, ..)| differs && *of_case == name)
 }
 

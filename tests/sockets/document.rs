@@ -1,14 +1,20 @@
 //! `wit/SOCKETS.md` lists each difference, and no others.
 
-use super::differences::DIFFERENCES;
+use super::differences::{ASYNC_DIFFERENCES, DIFFERENCES, Difference};
 use std::collections::BTreeSet;
 use std::process::Command;
 
 const DOCUMENT: &str = include_str!("../../wit/SOCKETS.md");
 
-/// The first column of the table below the heading "Differences".
-fn titles() -> Vec<&'static str> {
-    let (_, section) = DOCUMENT.split_once("## Differences").expect("the section");
+/// The headings of the tables, and what is in each.
+const TABLES: [(&str, &[Difference]); 2] = [
+    ("## Differences\n", DIFFERENCES),
+    ("## Differences in WASI 0.3\n", ASYNC_DIFFERENCES),
+];
+
+/// The first column of the table below this heading.
+fn titles(heading: &str) -> Vec<&'static str> {
+    let (_, section) = DOCUMENT.split_once(heading).expect("the section");
     let section = section.split("\n## ").next().expect("a first part");
     let rows = section.lines().filter_map(|line| line.strip_prefix("| "));
     let titles = rows.filter_map(|row| row.split(" | ").next());
@@ -18,11 +24,13 @@ fn titles() -> Vec<&'static str> {
 
 #[test]
 fn it_tells_of_each_difference() {
-    let of_the_table: Vec<_> = DIFFERENCES
-        .iter()
-        .map(|difference| difference.title)
-        .collect();
-    assert_eq!(titles(), of_the_table);
+    for (heading, differences) in TABLES {
+        let of_the_table: Vec<_> = differences
+            .iter()
+            .map(|difference| difference.title)
+            .collect();
+        assert_eq!(titles(heading), of_the_table, "{heading}");
+    }
 }
 
 #[test]
@@ -33,13 +41,18 @@ fn each_difference_has_a_test_that_shows_it() {
         .output()
         .expect("this program starts again");
     let tests = String::from_utf8(output.stdout).expect("text");
+    assert_shown(&tests, "sockets::wasmtime::", DIFFERENCES);
+    assert_shown(&tests, "sockets::v0_3::wasmtime::", ASYNC_DIFFERENCES);
+}
+
+fn assert_shown(tests: &str, prefix: &str, differences: &[Difference]) {
     let tested: BTreeSet<_> = tests
         .lines()
-        .filter_map(|line| line.strip_prefix("sockets::wasmtime::"))
+        .filter_map(|line| line.strip_prefix(prefix))
         .filter_map(|line| line.strip_suffix(": test"))
         .map(|name| name.replace("::ipv4::", "::").replace("::ipv6::", "::"))
         .collect();
-    for difference in DIFFERENCES {
+    for difference in differences {
         for case in difference.cases() {
             assert!(tested.contains(case), "there is no test of {case}");
         }

@@ -5,14 +5,17 @@ use evconn::sockets::{Policy, TcpCtx, TcpCtxView, TcpView, Use as TcpUse};
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
-use wasmtime::component::{Component, Linker, ResourceTable};
+use wasmtime::component::{Accessor, Component, Linker, ResourceTable};
 use wasmtime::{Config, Engine, Store};
 use wasmtime_wasi::cli::{AsyncStdinStream, AsyncStdoutStream};
 use wasmtime_wasi::p2::bindings::CommandPre;
+use wasmtime_wasi::p3::bindings::CommandPre as AsyncCommandPre;
 use wasmtime_wasi::sockets::SocketAddrUse;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 const PROGRAM: &[u8] = evconn_artifacts::SOCKETS;
+
+const ASYNC_PROGRAM: &[u8] = evconn_artifacts::ASYNC_SOCKETS;
 
 /// Whose sockets they are.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -119,6 +122,7 @@ impl Ctx {
 pub struct Compiled {
     engine: Engine,
     component: Component,
+    is_async: bool,
 }
 
 impl Compiled {
@@ -130,9 +134,36 @@ impl Compiled {
     pub fn of(program: &[u8]) -> Self {
         let mut config = Config::new();
         config.concurrency_support(false).epoch_interruption(true);
-        let engine = Engine::new(&config).expect("an engine");
+        Self::with(&config, program, false)
+    }
+
+    /// A program of WASI 0.3.
+    fn of_async(program: &[u8]) -> Self {
+        let mut config = Config::new();
+        config
+            .wasm_component_model_async(true)
+            .epoch_interruption(true);
+        Self::with(&config, program, true)
+    }
+
+    fn with(config: &Config, program: &[u8], is_async: bool) -> Self {
+        let engine = Engine::new(config).expect("an engine");
         let component = Component::new(&engine, program).expect("a component");
-        Self { engine, component }
+        Self {
+            engine,
+            component,
+            is_async,
+        }
+    }
+
+    pub fn is_async(&self) -> bool {
+        self.is_async
+    }
+
+    /// The program of WASI 0.3, once for all tests.
+    pub fn shared_async() -> Arc<Self> {
+        static COMPILED: OnceLock<Arc<Compiled>> = OnceLock::new();
+        Arc::clone(COMPILED.get_or_init(|| Arc::new(Self::of_async(ASYNC_PROGRAM))))
     }
 
     /// Once for all tests that interrupt nobody.
@@ -155,14 +186,43 @@ impl Compiled {
         stdin: AsyncStdinStream,
         stdout: AsyncStdoutStream,
     ) -> wasmtime::Result<()> {
-        let linker = implementation.linker(&self.engine)?;
-        let command = CommandPre::new(linker.instantiate_pre(&self.component)?)?;
         let ctx = Ctx::new(&arguments, grant, stdin, stdout);
         let mut store = Store::new(&self.engine, ctx);
         store.set_epoch_deadline(1);
+        if self.is_async {
+            return self.run_async(implementation, store).await;
+        }
+        let linker = implementation.linker(&self.engine)?;
+        let command = CommandPre::new(linker.instantiate_pre(&self.component)?)?;
         let command = command.instantiate_async(&mut store).await?;
         let outcome = command.wasi_cli_run().call_run(&mut store).await?;
         outcome.expect("the program knows what it is told to do");
+        Ok(())
+    }
+}
+
+impl Compiled {
+    async fn run_async(
+        &self,
+        implementation: Implementation,
+        mut store: Store<Ctx>,
+    ) -> wasmtime::Result<()> {
+        let mut linker = Linker::new(&self.engine);
+        match implementation {
+            Implementation::Wasmtime => wasmtime_wasi::p3::add_to_linker(&mut linker)?,
+            Implementation::Own => evconn::sockets::p3::add_to_linker(&mut linker)?,
+        }
+        let command = AsyncCommandPre::new(linker.instantiate_pre(&self.component)?)?;
+        let command = command.instantiate_async(&mut store).await?;
+        let run = async |store: &Accessor<Ctx>| command.wasi_cli_run().call_run(store).await;
+        let ended = match store.run_concurrent(run).await {
+            Ok(ended) => ended,
+            Err(error) => Err(error),
+        };
+        if ended.is_err() {
+            store.data_mut().tcp().reset_all();
+        }
+        ended?.expect("the program knows what it is told to do");
         Ok(())
     }
 }

@@ -22,6 +22,7 @@ mod shutdown;
 mod states;
 mod streams;
 mod traps;
+mod v0_3;
 
 /// A test for each case, over each family. Those `alone` have a process of their own,
 /// those `offline` one without a network.

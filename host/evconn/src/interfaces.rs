@@ -84,6 +84,7 @@ const PROVIDED_ASYNC: &Interfaces = &[
     ),
     ("wasi:clocks", &["types", "monotonic-clock", "system-clock"]),
     ("wasi:random", &["insecure", "insecure-seed", "random"]),
+    ("wasi:sockets", &["ip-name-lookup", "types"]),
 ];
 
 /// The interfaces of WASI 0.2 that this host provides.
@@ -199,6 +200,11 @@ impl Missing {
     /// Returns why it is missing, or what would provide it, if that is known.
     fn hint(&self) -> Option<Cow<'static, str>> {
         let name = Name::parse(&self.0)?;
+        if let Provided::Yes = name.provided() {
+            return Some(
+                format!("this host has it for components that export {ASYNC_HANDLER}").into(),
+            );
+        }
         if let Provided::OtherVersions(versions) = name.provided() {
             let kind = match name.is_candidate() {
                 true => "no release candidate, but ",
@@ -220,9 +226,6 @@ impl Missing {
             ("wasi:filesystem", _) if name.is_version(ASYNC) => Some(
                 "of files, this host has WASI 0.2's interfaces, which a component of WASI 0.3 may import, too",
             ),
-            ("wasi:sockets", _) if name.is_version(ASYNC) => Some(
-                "of sockets, this host has WASI 0.2's interfaces, which a component of WASI 0.3 may import, too",
-            ),
             ("wasi:http", _) => Some(
                 "this host has TCP, and no HTTP client; a JavaScript component is built without it by \
                  `jco componentize --disable http --disable fetch-event`",
@@ -242,9 +245,13 @@ impl fmt::Display for Missing {
     }
 }
 
-/// Returns whether this host provides the interface of this name.
-pub(crate) fn is_provided(import: &str) -> bool {
-    Name::parse(import).is_some_and(|name| matches!(name.provided(), Provided::Yes))
+/// Returns whether this host provides the interface of this name to components of this version of WASI: to those of 0.3,
+/// what is 0.2's, too.
+pub(crate) fn is_provided(import: &str, wasi: WasiVersion) -> bool {
+    Name::parse(import).is_some_and(|name| match name.provided() {
+        Provided::Yes => wasi == WasiVersion::V0_3 || !name.is_version(ASYNC),
+        Provided::OtherVersions(_) | Provided::No => false,
+    })
 }
 
 #[cfg(test)]
@@ -270,7 +277,37 @@ mod tests {
             ("wasi:http/types@0.2.0", false),
             ("poll", false),
         ] {
-            assert_eq!(is_provided(name), compatible, "{name}");
+            assert_eq!(is_provided(name, WasiVersion::V0_2), compatible, "{name}");
+            assert_eq!(is_provided(name, WasiVersion::V0_3), compatible, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_is_new_in_wasi_0_3_is_for_components_of_it() {
+        for (name, provided) in [
+            ("wasi:cli/stdout@0.3.0", true),
+            ("wasi:clocks/system-clock@0.3.9", true),
+            ("evconn:tcp/types@0.3.0", true),
+            ("wasi:cli/stdout@0.3.0-rc-2025-09-16", false),
+            ("wasi:clocks/system-clock@0.2.0", false),
+            ("wasi:filesystem/types@0.3.0", false),
+        ] {
+            assert_eq!(is_provided(name, WasiVersion::V0_3), provided, "{name}");
+            assert!(!is_provided(name, WasiVersion::V0_2), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_handler_says_which_version_a_component_is_of() {
+        let of = |exports: &[&str]| wasi_version(exports.iter().copied());
+        assert_eq!(of(&[HANDLER, ASYNC_HANDLER]), WasiVersion::V0_3);
+        assert_eq!(of(&["evconn:tcp/handler@0.3.4"]), WasiVersion::V0_3);
+        for other in [
+            HANDLER,
+            "evconn:tcp/handler@0.3.0-rc-1",
+            "wasi:cli/run@0.3.0",
+        ] {
+            assert_eq!(of(&[other]), WasiVersion::V0_2, "{other}");
         }
     }
 
@@ -282,6 +319,12 @@ mod tests {
             hint("wasi:io/poll@0.3.0"),
             "wasi:io/poll@0.3.0 (this host has version 0.2 of it)"
         );
+        assert_eq!(
+            hint("wasi:cli/stdout@0.3.0-rc-1"),
+            "wasi:cli/stdout@0.3.0-rc-1 (this host has no release candidate, but version 0.2 and 0.3 of it)"
+        );
+        assert!(hint("wasi:cli/stdout@0.3.0").contains("that export evconn:tcp/handler@0.3.0"));
+        assert!(hint("evconn:tcp/handler@0.3.0").contains("filter"));
         assert!(hint("evconn:tcp/listener@0.1.0").contains("composed"));
         assert!(hint("wasi:http/outgoing-handler@0.2.0").contains("no HTTP client"));
     }

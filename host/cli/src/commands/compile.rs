@@ -11,7 +11,7 @@ use crate::loading::{Compiled, Request};
 #[cfg(unix)]
 use crate::worker::{Order, Work, compiled};
 use clap::Args;
-use evconn::{Host, HostBuilder, Limits, WasiVersion};
+use evconn::{Host, HostBuilder, Limits};
 #[cfg(unix)]
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
@@ -51,16 +51,17 @@ impl Compile {
     /// Compiles the component here: this platform has no loader.
     #[cfg(not(unix))]
     async fn code(&self, input: Input) -> anyhow::Result<Vec<u8>> {
-        precompile(&compiler().build()?, &input)
+        precompile(&compiler().wasi(input.wasi()).build()?, &input)
     }
 }
 
 #[cfg(unix)]
 impl Work for Compile {
     fn load(&self, order: Order) -> anyhow::Result<(FromLoader, Vec<OwnedFd>)> {
-        let (host, inputs) = order.begin(compiler())?;
-        let code = precompile(&host, &inputs.get(0, &self.app))?;
-        compiled(&host, &code, (0, WasiVersion::V0_2), &[])
+        let input = order.input(0, &self.app);
+        let wasi = input.wasi();
+        let (host, _) = order.begin(compiler().wasi(wasi))?;
+        compiled(&host, &precompile(&host, &input)?, (0, wasi), &[])
     }
 }
 

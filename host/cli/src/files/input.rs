@@ -1,7 +1,7 @@
 //! The component that a command reads: a file, or with `-` standard input.
 
 use anyhow::{Context, ensure};
-use evconn::Error;
+use evconn::{Error, WasiVersion};
 use std::fs::File;
 use std::io::{IsTerminal, Read, stdin};
 use std::path::{Path, PathBuf};
@@ -46,6 +46,14 @@ impl Input {
             Some(bytes) if is_stdin(path) => Self::Stdin(bytes),
             Some(bytes) => Self::Read(path.to_owned(), bytes),
             None => Self::File(path.to_owned()),
+        }
+    }
+
+    /// Returns the version of WASI that it seems to be built for. What cannot be read is reported when it is loaded.
+    pub fn wasi(&self) -> WasiVersion {
+        match self {
+            Self::Stdin(bytes) | Self::Read(_, bytes) => WasiVersion::guess(bytes),
+            Self::File(path) => WasiVersion::guess_file(path),
         }
     }
 

@@ -53,7 +53,7 @@ impl Ready {
 #[cfg(not(unix))]
 impl Ready {
     pub fn host(&self, host: HostBuilder) -> anyhow::Result<HostBuilder> {
-        Ok(host)
+        Ok(host.wasi(self.0.wasi()))
     }
 
     fn service(&self, host: &Host) -> anyhow::Result<Service> {

@@ -67,13 +67,8 @@ impl Code {
     }
 
     /// Returns the version of WASI that it seems to be built for. What cannot be read is reported when it is loaded.
-    #[cfg(unix)]
     pub fn wasi(&self) -> WasiVersion {
-        match self.input() {
-            Some(Input::Stdin(bytes) | Input::Read(_, bytes)) => WasiVersion::guess(bytes),
-            Some(Input::File(path)) => WasiVersion::guess_file(path),
-            None => WasiVersion::V0_2,
-        }
+        self.input().map_or(WasiVersion::V0_2, Input::wasi)
     }
 
     /// Returns where it is read from, or `None` if it is built in.

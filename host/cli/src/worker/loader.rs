@@ -44,6 +44,11 @@ pub struct Order {
 }
 
 impl Order {
+    /// Returns an input by its number, before this process has limits.
+    pub fn input(&self, number: usize, path: &Path) -> Input {
+        self.inputs.get(number, path)
+    }
+
     /// Builds the host, and limits the memory of this process from then on: what the host reserves for instances does
     /// not count.
     pub fn begin(self, host: HostBuilder) -> anyhow::Result<(Host, Inputs)> {

@@ -280,7 +280,8 @@ fn no_handler(exports: &[String]) -> String {
         ""
     };
     format!(
-        "it exports neither {HANDLER}, as the world {WORLD} does, nor wasi:cli/run@0.2, as a program does; {}{instead}",
+        "it exports neither {HANDLER}, as the world {WORLD} does, nor {ASYNC_HANDLER}, nor wasi:cli/run@0.2, as a program \
+         does; {}{instead}",
         exported(exports)
     )
 }

@@ -81,6 +81,15 @@ impl WasiVersion {
         }
     }
 
+    /// Returns how many stacks an instance has at a time, unless it consists of several components that wait in
+    /// functions of WASI 0.2. In WASI 0.3, one is kept for what comes next while a function of WASI 0.2 waits on another.
+    fn stacks(self) -> u32 {
+        match self {
+            Self::V0_2 => 1,
+            Self::V0_3 => 2,
+        }
+    }
+
     pub(crate) fn other(self) -> Self {
         match self {
             Self::V0_2 => Self::V0_3,
@@ -155,7 +164,7 @@ impl Services {
         config.concurrency_support(version == WasiVersion::V0_3);
         config.epoch_interruption(true);
         let (engine, pooled_memories) = match has_pool {
-            true => Self::pooled(config, capacity)?,
+            true => Self::pooled(version, config, capacity)?,
             false => (Engine::new(on_demand(&mut config))?, None),
         };
         let clock = Clock::start(engine.weak(), SLICE)?;
@@ -167,9 +176,13 @@ impl Services {
     }
 
     /// Creates an engine with a pool, or without one if there is not enough address space.
-    fn pooled(mut config: Config, capacity: &Limits) -> wasmtime::Result<(Engine, Option<u32>)> {
+    fn pooled(
+        version: WasiVersion,
+        mut config: Config,
+        capacity: &Limits,
+    ) -> wasmtime::Result<(Engine, Option<u32>)> {
         config.memory_guard_size(MEMORY_GUARD as u64);
-        config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(capacity)));
+        config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(version, capacity)));
         Ok(match Engine::new(&config) {
             Ok(engine) => (engine, Some(pooled_memories(capacity))),
             Err(error) => {
@@ -221,14 +234,14 @@ fn base_config() -> Config {
 
 /// Configures the pool. All of a table is accessible, but the kernel provides no memory for it until it
 /// is touched.
-fn pool(capacity: &Limits) -> PoolingAllocationConfig {
+fn pool(version: WasiVersion, capacity: &Limits) -> PoolingAllocationConfig {
     let count = saturated(capacity.max_connections);
     let core_instances = saturated(capacity.max_core_instances);
     let memories = saturated(capacity.max_memories);
     let tables = saturated(capacity.max_tables);
     let mut pool = PoolingAllocationConfig::default();
     pool.total_component_instances(count)
-        .total_stacks(count)
+        .total_stacks(count.saturating_mul(version.stacks()))
         .max_core_instances_per_component(core_instances)
         .total_core_instances(count.saturating_mul(core_instances))
         .max_memories_per_component(memories)
@@ -265,13 +278,14 @@ pub(crate) fn pooled_instances(capacity: &Limits, memories: usize) -> usize {
 }
 
 /// Returns how much writable memory the pool reserves, in bytes.
-pub(crate) fn writable_reservation(capacity: &Limits) -> u64 {
+pub(crate) fn writable_reservation(version: WasiVersion, capacity: &Limits) -> u64 {
     /// The size of a page on most machines. On one with larger pages, a little less is left for compiling.
     const PAGE: usize = 4 << 10;
     let table = capacity.max_table_elements.saturating_mul(TABLE_ELEMENT);
     let pages = table.div_ceil(PAGE).saturating_mul(PAGE);
     let of_instance = capacity.max_tables.saturating_mul(pages);
-    let of_instance = of_instance.saturating_add(STACK + PAGE);
+    let stacks = (STACK + PAGE) * version.stacks() as usize;
+    let of_instance = of_instance.saturating_add(stacks);
     capacity.max_connections.saturating_mul(of_instance) as u64
 }
 

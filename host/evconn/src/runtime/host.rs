@@ -346,7 +346,7 @@ impl HostBuilder {
     /// (RLIMIT_DATA).
     pub fn writable_reservation(&self) -> u64 {
         match self.has_pool {
-            true => engine::writable_reservation(&self.instances()),
+            true => engine::writable_reservation(self.wasi, &self.instances()),
             false => 0,
         }
     }

@@ -235,6 +235,12 @@ impl Instance {
     }
 }
 
+impl Drop for Instance {
+    fn drop(&mut self) {
+        self.store.data_mut().reset_unless_settled();
+    }
+}
+
 /// Notes that a program has accepted its connection.
 pub(super) fn note_accepted(attempt: Option<&Attempt>) {
     if attempt.is_some_and(Attempt::accepted) {

@@ -43,8 +43,8 @@ pub use state::InstanceState;
 use std::sync::Arc;
 use wasmtime::component::{Component, InstancePre};
 
-/// A compiled component that serves connections, ready to be instantiated: one that exports `evconn:tcp/handler`, or
-/// a program, which exports `wasi:cli/run` and listens by itself.
+/// A compiled component that serves connections, ready to be instantiated: one that exports `evconn:tcp/handler`, in
+/// version 0.1.0 for WASI 0.2 or 0.3.0 for WASI 0.3, or a program, which exports `wasi:cli/run` and listens by itself.
 ///
 /// A program runs unchanged, once for each connection. Its sockets are virtual: whatever address it listens on, it
 /// accepts that one connection. Once it has closed it, and waits for nothing but another one, its instance ends. If

@@ -118,6 +118,15 @@ impl InstanceState {
         }
     }
 
+    /// Resets the connections that the guest has made, unless its last one ended regularly, so that their peers know that
+    /// they may not have received everything. To be called before the store is dropped, which has the streams of a guest
+    /// of WASI 0.3.
+    pub(super) fn reset_unless_settled(&mut self) {
+        if !self.is_settled {
+            self.tcp().reset_all();
+        }
+    }
+
     /// Takes away what the guest has not dropped of a connection, whose handles are `given`. Returns how
     /// many handles the guest has, if it has not dropped all of these.
     pub(super) fn revoke(&mut self, given: [u32; 3], endpoint: &Arc<Endpoint>) -> usize {
@@ -159,12 +168,8 @@ impl InstanceState {
 }
 
 impl Drop for InstanceState {
-    /// Resets the connections that the guest has made, so that their peers know that they may not have
-    /// received everything.
     fn drop(&mut self) {
-        if !self.is_settled {
-            p2::reset_all(&mut self.table);
-        }
+        self.reset_unless_settled();
     }
 }
 

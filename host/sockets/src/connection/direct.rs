@@ -2,7 +2,9 @@
 
 use super::budget;
 use super::endpoint::Endpoint;
+use super::reader::Reader;
 use std::io;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use tokio::task::coop::poll_proceed;
 
@@ -37,6 +39,16 @@ impl Endpoint {
                 }
             }
         }
+    }
+
+    /// Sends all that is received from here on to another connection, or back to the same peer, until the end.
+    ///
+    /// # Errors
+    /// If either connection has failed.
+    pub async fn send_on_to(self: &Arc<Self>, other: &Self) -> io::Result<()> {
+        let mut reader = Reader::new(Arc::clone(self));
+        while reader.splice(other, usize::MAX).await?.is_some() {}
+        Ok(())
     }
 
     /// Waits until there is something to receive, or the end, or an error, which is kept.

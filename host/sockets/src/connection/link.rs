@@ -35,6 +35,8 @@ pub struct Link {
     pub writer: AtomicWaker,
     /// The peer has ended its side, or nobody wants to hear more of it.
     pub received_all: AtomicBool,
+    /// Nobody wants to hear more of it, although the peer may go on.
+    pub is_unwanted: AtomicBool,
     is_reset: AtomicBool,
     /// Nobody can write any more.
     is_released: AtomicBool,
@@ -50,6 +52,7 @@ impl Link {
             charges: Mutex::default(),
             writer: AtomicWaker::new(),
             received_all: AtomicBool::new(false),
+            is_unwanted: AtomicBool::new(false),
             is_reset: AtomicBool::new(false),
             is_released: AtomicBool::new(false),
             changed: Notify::new(),
@@ -256,7 +259,8 @@ impl Drop for Link {
         if !self.sending().push_unseen(&self.transport) {
             self.reset();
         }
-        if !*self.is_reset.get_mut() && !*self.received_all.get_mut() {
+        let may_have_input = *self.is_unwanted.get_mut() || !*self.received_all.get_mut();
+        if !*self.is_reset.get_mut() && may_have_input {
             self.discard_input();
         }
     }

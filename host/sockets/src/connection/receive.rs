@@ -97,8 +97,9 @@ impl Endpoint {
         failure.unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Receives no more. What is there is discarded.
+    /// Receives no more. What is there is discarded, and what comes does not make the connection's end a reset.
     pub(crate) fn end_receiving(&self) {
+        self.link.is_unwanted.store(true, Ordering::Relaxed);
         self.link.received_all.store(true, Ordering::Relaxed);
         self.link.transport.shutdown(Shutdown::Read);
     }

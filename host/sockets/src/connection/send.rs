@@ -104,6 +104,21 @@ impl Endpoint {
         self.link.transport.poll_flush(cx)
     }
 
+    /// Waits until the kernel takes some of it, and returns how many bytes it has taken. Nothing is kept.
+    ///
+    /// # Errors
+    /// `BrokenPipe` if nothing more may be written, or what the operating system reports. Nothing can be written after
+    /// an error.
+    pub(crate) fn poll_write(&self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        // What was written before is to be sent before.
+        ready!(self.poll_permitted(cx))?;
+        let written = ready!(self.poll_send_from(cx, bytes));
+        if written.is_err() {
+            self.link.sending().give_up();
+        }
+        Poll::Ready(written)
+    }
+
     /// Sends what the kernel takes, without keeping a rest.
     pub fn poll_send(&self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         loop {

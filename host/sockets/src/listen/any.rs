@@ -8,7 +8,7 @@ use crate::error::ErrorCode;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 
 /// A listening socket.
 #[derive(Clone, Debug)]
@@ -32,6 +32,32 @@ impl AnyListener {
                 let (endpoint, told) = listener.accept().ok_or(ErrorCode::WouldBlock)?;
                 Ok((endpoint, Some(told)))
             }
+        }
+    }
+
+    /// Accepts a connection, as soon as there is one.
+    pub fn poll_accept(
+        &self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(Arc<Endpoint>, Option<Told>), ErrorCode>> {
+        match self {
+            Self::System(listener) => {
+                let accepted = ready!(listener.poll_accept(cx));
+                Poll::Ready(accepted.map(|endpoint| (Arc::new(endpoint), None)))
+            }
+            Self::Virtual(listener) => {
+                ready!(listener.poll_ready(cx));
+                let accepted = listener.accept().ok_or(ErrorCode::WouldBlock);
+                Poll::Ready(accepted.map(|(endpoint, told)| (endpoint, Some(told))))
+            }
+        }
+    }
+
+    /// Ends accepting: nobody will ask for a connection any more. The address remains in use.
+    pub fn stop(&self) {
+        match self {
+            Self::System(listener) => listener.give_up_ahead(),
+            Self::Virtual(listener) => listener.stop(),
         }
     }
 

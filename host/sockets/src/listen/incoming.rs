@@ -10,13 +10,12 @@ use super::told::{Accepted, OwnConnection, Told};
 use crate::connection::Endpoint;
 use crate::error::ErrorCode;
 use crate::policy::IpAddressFamily;
-use futures_util::task::AtomicWaker;
 use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 /// The ports that a guest gets when it binds port 0: those that IANA leaves to such uses.
 const EPHEMERAL: RangeInclusive<u16> = 49152..=65535;
@@ -37,8 +36,6 @@ pub struct Incoming(Arc<Shared>);
 #[derive(Debug, Default)]
 struct Shared {
     queue: Mutex<Queue>,
-    /// Woken when the queue gets a connection.
-    guest: AtomicWaker,
     /// Whether the guest waits for connections, and for nothing else.
     waits: AtomicBool,
     /// Whether it does so up to a time.
@@ -62,6 +59,8 @@ struct Queue {
     bound: HashMap<(IpAddressFamily, u16), Vec<(PortId, IpAddr)>>,
     /// Those that listen, in the order in which they began.
     listening: Vec<PortId>,
+    /// Who waits for a connection of a listening socket.
+    waiting: Vec<(PortId, Waker)>,
     /// The guest's connections to its own listening sockets that are not accepted yet.
     own: HashMap<PortId, VecDeque<OwnConnection>>,
     ids: u64,
@@ -89,8 +88,9 @@ impl Incoming {
     }
 
     fn add(&self, port: Option<u16>, connection: Arc<Endpoint>) {
-        self.queue().connections.push_back((port, connection));
-        self.0.guest.wake();
+        let mut queue = self.queue();
+        queue.connections.push_back((port, connection));
+        wake_waiting(queue);
     }
 
     /// Takes the connections back that the guest has not accepted.
@@ -201,6 +201,7 @@ impl Incoming {
             return Err(ErrorCode::ConnectionRefused);
         }
         connections.push_back(connection);
+        wake_waiting(queue);
         Ok(())
     }
 
@@ -262,8 +263,22 @@ impl Queue {
                 self.bound.remove(&key(address));
             }
         }
+        self.stop_listening(id)
+    }
+
+    /// Lets another listening socket have the host's connections. Returns those that are refused for that.
+    fn stop_listening(&mut self, id: PortId) -> Option<VecDeque<OwnConnection>> {
         self.listening.retain(|listening| *listening != id);
+        self.waiting.retain(|(waiting, _)| *waiting != id);
         self.own.remove(&id)
+    }
+
+    /// Has a listening socket's task woken by the next change.
+    fn wait(&mut self, id: PortId, waker: &Waker) {
+        match self.waiting.iter_mut().find(|(waiting, _)| *waiting == id) {
+            Some((_, waiting)) => waiting.clone_from(waker),
+            None => self.waiting.push((id, waker.clone())),
+        }
     }
 
     /// Returns the listening socket that this loopback address leads to.
@@ -297,6 +312,14 @@ impl Queue {
         let is_for_it = |(wanted, _): &(Option<u16>, _)| wanted.map_or(is_first, |it| it == port);
         self.connections.iter().position(is_for_it)
     }
+}
+
+/// Wakes all who wait: which of them a connection is for, they find out.
+fn wake_waiting(mut queue: MutexGuard<'_, Queue>) {
+    let waiting = std::mem::take(&mut queue.waiting);
+    // Not under the lock.
+    drop(queue);
+    waiting.into_iter().for_each(|(_, waker)| waker.wake());
 }
 
 /// A connection out of the queue.
@@ -339,7 +362,10 @@ impl Port {
 
 impl Drop for Port {
     fn drop(&mut self) {
-        let refused = self.incoming.queue().release(self.id, self.address);
+        let mut queue = self.incoming.queue();
+        let refused = queue.release(self.id, self.address);
+        // Another socket may be the first that listens now.
+        wake_waiting(queue);
         // Not under the lock: a connection may have a port, too.
         drop(refused);
     }
@@ -378,12 +404,21 @@ impl VirtualListener {
     pub fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<()> {
         let incoming = self.incoming();
         incoming.note_asked();
-        // Registered first: a connection may be pushed in between.
-        incoming.0.guest.register(cx.waker());
-        match incoming.queue().has(self.port.id, self.address().port()) {
-            true => Poll::Ready(()),
-            false => Poll::Pending,
+        let mut queue = incoming.queue();
+        if queue.has(self.port.id, self.address().port()) {
+            return Poll::Ready(());
         }
+        queue.wait(self.port.id, cx.waker());
+        Poll::Pending
+    }
+
+    /// Accepts no more: the next socket that listens gets the host's connections, and the guest's own ones are
+    /// refused. The address is in use until the socket is dropped.
+    pub fn stop(&self) {
+        let mut queue = self.incoming().queue();
+        let refused = queue.stop_listening(self.port.id);
+        wake_waiting(queue);
+        drop(refused);
     }
 }
 
@@ -401,7 +436,6 @@ mod tests {
     use super::*;
     use crate::listen::OwnAddresses;
     use crate::transport::Plain;
-    use std::task::Waker;
 
     fn address(text: &str) -> SocketAddr {
         text.parse().expect("an address")

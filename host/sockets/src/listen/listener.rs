@@ -61,6 +61,13 @@ impl Listener {
         }
     }
 
+    /// Closes a connection that a check for readiness has accepted.
+    pub fn give_up_ahead(&self) {
+        let ahead = self.queue().ahead.take();
+        // Not under the lock.
+        drop(ahead);
+    }
+
     /// Keeps connections from waking the event loop until this is polled again.
     pub fn deregister(&self) {
         self.listening.deregister();

@@ -46,7 +46,7 @@ impl Listening {
             readiness: RwLock::new(readiness),
             socket,
             is_unix,
-            ctx: ctx.clone(),
+            ctx: ctx.share(),
         })
     }
 

@@ -1,7 +1,7 @@
 //! `wasi:clocks/monotonic-clock`: the pollables of timers, which are told apart from those of anything else. A guest
 //! that waits for connections and for the time waits for connections.
 
-use super::view::TcpView;
+use crate::view::TcpView;
 use std::time::Duration;
 use tokio::time::Instant;
 use wasmtime::StoreContextMut;

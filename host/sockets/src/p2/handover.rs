@@ -101,12 +101,7 @@ fn revoke_entry(entry: &mut dyn Any, connection: &Arc<Endpoint>) {
 /// Has all connections in a table end in a reset: whoever has them did not come to a regular end. How a connection
 /// ends that is [held](Endpoint::hold_end) is left to the host.
 pub fn reset_all(table: &mut ResourceTable) {
-    let entries = table.iter_mut();
-    let sockets = entries.filter_map(|entry| (entry as &dyn Any).downcast_ref::<TcpSocket>());
-    sockets
-        .filter_map(TcpSocket::endpoint)
-        .filter(|endpoint| !endpoint.is_for_others())
-        .for_each(|endpoint| endpoint.reset());
+    crate::view::reset_sockets(table);
 }
 
 #[cfg(test)]

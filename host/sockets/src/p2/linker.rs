@@ -1,7 +1,7 @@
 //! Adding the interfaces to a linker.
 
-use super::view::{TcpCtxView, TcpView};
 use super::{bindings, clocks, pollables, streams, udp};
+use crate::view::{TcpCtxView, TcpView};
 use wasmtime::component::{HasData, Linker, ResourceTable};
 use wasmtime_wasi::p2::bindings::io;
 use wasmtime_wasi::p2::bindings::sockets::{instance_network, network};

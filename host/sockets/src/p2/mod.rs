@@ -14,11 +14,10 @@ mod table;
 mod tcp;
 mod transfer;
 mod udp;
-mod view;
 
+pub use crate::view::{TcpCtxView, TcpView};
 pub use handover::{Handles, give, reset_all, revoke, take};
 pub use linker::{add_granted_to_linker, add_to_linker};
 pub use output::check_permit;
 pub use pollables::{block, delete_pollable, poll, ready};
 pub use table::{delete_streams, drop_input, drop_output};
-pub use view::{TcpCtxView, TcpView};

@@ -1,8 +1,8 @@
 //! `wasi:sockets/ip-name-lookup`.
 
 use super::bindings::wasi::sockets::ip_name_lookup;
-use super::view::TcpCtxView;
 use crate::policy::ResolveAddressStream;
+use crate::view::TcpCtxView;
 use wasmtime::component::Resource;
 use wasmtime_wasi::async_trait;
 use wasmtime_wasi::p2::bindings::sockets::network::IpAddress;

@@ -5,10 +5,10 @@
 //! about all of them whenever it waits. A timer is in the table as its [`Deadline`].
 
 use super::clocks::Deadline;
-use super::view::TcpView;
 use crate::connection::Endpoint;
 use crate::listen::{AnyListener, Incoming, Listener, VirtualListener, Waits};
 use crate::socket::TcpSocket;
+use crate::view::TcpView;
 use futures_util::future::OptionFuture;
 use std::future::poll_fn;
 use std::pin::pin;

@@ -12,7 +12,7 @@ use super::transfer::{
     blocking_flush, blocking_read, blocking_splice, blocking_write, blocking_write_zeroes, read,
     splice, table, write, write_zeroes,
 };
-use super::view::TcpView;
+use crate::view::TcpView;
 use wasmtime::component::{
     Linker, LinkerInstance, Resource, ResourceTable, ResourceType, WasmList,
 };

@@ -4,12 +4,12 @@
 use super::bindings::wasi::sockets::{tcp, tcp_create_socket};
 use super::pollables::{self, SocketPollable};
 use super::table;
-use super::view::TcpCtxView;
 use crate::connection::Endpoint;
 use crate::error;
 use crate::listen::AnyListener;
 use crate::socket::TcpSocket;
 use crate::socket::option::{self, SocketOption};
+use crate::view::TcpCtxView;
 use rustix::net::Shutdown;
 use std::io;
 use std::net::SocketAddr;

@@ -2,8 +2,8 @@
 
 use super::output::{Output, check_permit, failure};
 use super::table::{InputResource, OutputResource, input, output, socket_input, socket_output};
-use super::view::TcpView;
 use crate::connection::Received;
+use crate::view::TcpView;
 use bytes::Bytes;
 use wasmtime::StoreContextMut;
 use wasmtime::component::{ResourceTable, WasmList};

@@ -21,6 +21,15 @@ impl IpAddressFamily {
         }
     }
 
+    /// Returns any address of the family, and any port.
+    pub(crate) fn unspecified(self) -> SocketAddr {
+        let ip = match self {
+            Self::Ipv4 => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            Self::Ipv6 => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+        };
+        SocketAddr::new(ip, 0)
+    }
+
     /// Returns this port of the family's loopback address.
     pub(crate) fn loopback(self, port: u16) -> SocketAddr {
         let ip = match self {

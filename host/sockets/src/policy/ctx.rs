@@ -3,6 +3,7 @@
 use super::account::{Account, Charge, Counted};
 use super::denial::{Denial, OnDenied};
 use super::destinations::{Destinations, Protocol, Verdict};
+use super::life::GuestLife;
 use super::own::{self, Claim, Own};
 use super::place::Place;
 use super::rule::{Policy, Use};
@@ -16,8 +17,8 @@ use std::sync::Arc;
 
 /// The configuration of a store's TCP sockets. The sockets themselves are in the resource table.
 ///
-/// Cheap to clone; the clones share the policy's counters.
-#[derive(Clone, Debug)]
+/// Cheap to clone; the clones share the policy's counters, and are for one store each.
+#[derive(Debug)]
 pub struct TcpCtx {
     rules: Arc<Rules>,
     /// Receives the guest's denials.
@@ -27,6 +28,18 @@ pub struct TcpCtx {
     /// What the guest uses. None: it is not counted.
     account: Option<Account>,
     datagram_charges: DatagramCharges,
+    /// Whether the guest is there.
+    life: GuestLife,
+}
+
+impl Clone for TcpCtx {
+    /// Returns the same configuration for another store.
+    fn clone(&self) -> Self {
+        Self {
+            life: GuestLife::default(),
+            ..self.share()
+        }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -59,6 +72,19 @@ impl TcpCtx {
             own: None,
             account: None,
             datagram_charges: DatagramCharges::default(),
+            life: GuestLife::default(),
+        }
+    }
+
+    /// Returns the same for what belongs to the same store.
+    pub(crate) fn share(&self) -> Self {
+        Self {
+            rules: Arc::clone(&self.rules),
+            on_denied: self.on_denied.clone(),
+            own: self.own.clone(),
+            account: self.account.clone(),
+            datagram_charges: self.datagram_charges.clone(),
+            life: self.life.clone(),
         }
     }
 
@@ -112,6 +138,11 @@ impl TcpCtx {
     /// Returns the account to which the sockets are charged.
     pub fn account(&self) -> Option<&Account> {
         self.account.as_ref()
+    }
+
+    /// Returns whether the guest is there, and the connections that it has by their streams alone.
+    pub(crate) fn life(&self) -> &GuestLife {
+        &self.life
     }
 
     /// Charges the descriptor of a socket that is about to be opened.
@@ -255,7 +286,7 @@ impl TcpCtx {
         } else {
             let ctx = Self {
                 own: None,
-                ..self.clone()
+                ..self.share()
             };
             let refused = move || ctx.tell(Denial::Accept(address));
             let policy = own.policy(address, refused);

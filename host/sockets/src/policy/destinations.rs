@@ -50,7 +50,7 @@ pub enum Verdict {
 }
 
 /// The pending look-ups of the names that may have an address.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Check {
     ip: IpAddr,
     lookups: Vec<Lookup>,

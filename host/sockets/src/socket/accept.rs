@@ -1,53 +1,155 @@
 //! Accepting: from the operating system, or what the host has accepted.
 
-use super::option::{self, Kept};
+use super::option::{self, SharedKept};
 use super::tcp::{Result, SocketState, TcpSocket};
 use crate::connection::Endpoint;
 use crate::error::ErrorCode;
 use crate::listen::{AnyListener, Listener, Told};
+use crate::policy::{IpAddressFamily, TcpCtx};
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+use tokio::time::{Sleep, sleep};
+
+/// How long to wait, at first and at most, until accepting is tried again after an error that lasts: no descriptors
+/// are left, say. Peers wait in the kernel's queue meanwhile.
+const FIRST_PAUSE: Duration = Duration::from_millis(1);
+const LAST_PAUSE: Duration = Duration::from_millis(100);
 
 impl TcpSocket {
     /// Accepts a connection. Fails with `WouldBlock` if none waits.
     pub(crate) fn accept(&self) -> Result<(Self, Arc<Endpoint>)> {
         let listener = self.listener().ok_or(ErrorCode::InvalidState)?;
-        let (endpoint, told) = listener.accept()?;
-        match &self.kept {
+        let accepted = listener.accept()?;
+        let kept = self.kept.as_ref();
+        Self::accepted(&self.ctx, self.family, listener, kept, accepted)
+    }
+
+    /// Makes the guest's socket of a connection.
+    fn accepted(
+        ctx: &TcpCtx,
+        family: IpAddressFamily,
+        listener: &AnyListener,
+        kept: Option<&SharedKept>,
+        (endpoint, told): (Arc<Endpoint>, Option<Told>),
+    ) -> Result<(Self, Arc<Endpoint>)> {
+        match kept {
             Some(_) if told.as_ref().is_some_and(Told::is_own) => {}
-            Some(kept) => self.accept_from_host(&endpoint, kept),
-            None => self.let_inherit(listener, &endpoint)?,
+            Some(kept) => accept_from_host(ctx, &endpoint, kept),
+            None => let_inherit(listener, &endpoint, family)?,
         }
         let state = SocketState::Connected(Arc::clone(&endpoint));
         let socket = Self {
-            told,
-            ..Self::with(&self.ctx, self.family, state)
+            told: told.map(Arc::new),
+            ..Self::with(ctx, family, state)
         };
         Ok((socket, endpoint))
     }
+}
 
-    fn let_inherit(&self, listener: &AnyListener, endpoint: &Endpoint) -> Result<()> {
-        match listener.system().map(Listener::listening) {
-            Some(listening) if !listening.is_unix() => {
-                option::inherit(&listening.options(), &endpoint.options(), self.family)
+fn let_inherit(listener: &AnyListener, endpoint: &Endpoint, family: IpAddressFamily) -> Result<()> {
+    match listener.system().map(Listener::listening) {
+        Some(listening) if !listening.is_unix() => {
+            option::inherit(&listening.options(), &endpoint.options(), family)
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// Makes a connection that the host has accepted the guest's.
+fn accept_from_host(ctx: &TcpCtx, endpoint: &Endpoint, kept: &SharedKept) {
+    if let Some(account) = ctx.account() {
+        endpoint.charge_to(account);
+    }
+    endpoint.leave_end_to_guest();
+    if !endpoint.plain().is_unix() {
+        let applied = kept.get().apply(&endpoint.options(), endpoint.family());
+        // The peer may be gone, which the guest finds out otherwise.
+        if let Err(error) = applied {
+            tracing::debug!("options of a listening socket are not those of a connection: {error}");
+        }
+    }
+}
+
+/// Accepts one connection after the other, for a guest that cannot be told of an error. It shares the listening socket
+/// with the resource, which the guest may have dropped.
+#[derive(Debug)]
+pub(crate) struct Acceptor {
+    listener: AnyListener,
+    ctx: TcpCtx,
+    family: IpAddressFamily,
+    kept: Option<SharedKept>,
+    /// Not before this is over.
+    pause: Option<Pin<Box<Sleep>>>,
+    next_pause: Duration,
+}
+
+impl Acceptor {
+    /// Returns what accepts from a listening socket.
+    pub fn of(socket: &TcpSocket) -> Option<Self> {
+        Some(Self {
+            listener: socket.listener()?.clone(),
+            ctx: socket.ctx.share(),
+            family: socket.family,
+            kept: socket.kept.clone(),
+            pause: None,
+            next_pause: FIRST_PAUSE,
+        })
+    }
+
+    /// Waits for the next connection. Errors are logged: those of one connection are passed over, after others
+    /// accepting goes on a moment later.
+    pub fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<TcpSocket> {
+        loop {
+            if let Some(pause) = &mut self.pause {
+                ready!(pause.as_mut().poll(cx));
+                self.pause = None;
             }
-            Some(_) | None => Ok(()),
+            match ready!(self.listener.poll_accept(cx)).and_then(|accepted| self.socket(accepted)) {
+                Ok(socket) => {
+                    self.next_pause = FIRST_PAUSE;
+                    return Poll::Ready(socket);
+                }
+                Err(error) => self.failed(error),
+            }
         }
     }
 
-    /// Makes a connection that the host has accepted the guest's.
-    fn accept_from_host(&self, endpoint: &Endpoint, kept: &Kept) {
-        if let Some(account) = self.ctx.account() {
-            endpoint.charge_to(account);
+    fn socket(&self, accepted: (Arc<Endpoint>, Option<Told>)) -> Result<TcpSocket> {
+        let kept = self.kept.as_ref();
+        let accepted = TcpSocket::accepted(&self.ctx, self.family, &self.listener, kept, accepted)?;
+        Ok(accepted.0)
+    }
+
+    /// Waits until there is a connection, or an error that nobody is told of.
+    pub fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if let Some(pause) = &mut self.pause {
+            ready!(pause.as_mut().poll(cx));
+            self.pause = None;
         }
-        endpoint.leave_end_to_guest();
-        if !endpoint.plain().is_unix() {
-            let applied = kept.clone().apply(&endpoint.options(), endpoint.family());
-            // The peer may be gone, which the guest finds out otherwise.
-            if let Err(error) = applied {
-                tracing::debug!(
-                    "options of a listening socket are not those of a connection: {error}"
-                );
+        self.listener.poll_ready(cx)
+    }
+
+    fn failed(&mut self, error: ErrorCode) {
+        match error {
+            // That one connection has ended.
+            ErrorCode::ConnectionAborted | ErrorCode::ConnectionReset | ErrorCode::WouldBlock => {
+                tracing::debug!("a connection could not be accepted: {error}");
+                return;
             }
+            _ if self.next_pause == FIRST_PAUSE => {
+                tracing::warn!("connections wait, since they cannot be accepted for now: {error}");
+            }
+            _ => {}
         }
+        self.pause = Some(Box::pin(sleep(self.next_pause)));
+        self.next_pause = (2 * self.next_pause).min(LAST_PAUSE);
+    }
+}
+
+impl Drop for Acceptor {
+    fn drop(&mut self) {
+        self.listener.stop();
     }
 }

@@ -3,6 +3,7 @@
 //! A request that is refused at once changes nothing. Any later failure, a denial by the host included, is
 //! reported by `finish-connect` and closes the socket.
 
+use super::option::SharedKept;
 use super::tcp::{Result, SocketState, TcpSocket};
 use super::unconnected::{Unconnected, Virtual};
 use crate::connection::Endpoint;
@@ -26,7 +27,7 @@ impl TcpSocket {
         if self.is_own(remote) {
             return self.connect_to_own(remote);
         }
-        let ctx = self.ctx.clone();
+        let ctx = self.ctx.share();
         let verdict = ctx.check_connect(remote);
         if let Verdict::Refused = verdict {
             self.set_state(SocketState::ConnectFailed(ErrorCode::AccessDenied));
@@ -59,7 +60,7 @@ impl TcpSocket {
 
     /// Connects a virtual socket to one that its guest listens on.
     fn connect_to_own(&mut self, remote: SocketAddr) -> Result<()> {
-        let ctx = self.ctx.clone();
+        let ctx = self.ctx.share();
         let socket = self.unconnected().ok_or(ErrorCode::InvalidState)?;
         let charges = [ctx.charge_descriptor()?, ctx.charge_descriptor()?];
         let (own, other) = sys::pair()?;
@@ -80,11 +81,11 @@ impl TcpSocket {
         let connected = socket.incoming().connect(remote, connection);
         self.charge = charge;
         self.kept = None;
-        self.told = Some(Told::Own(OwnAddresses {
+        self.told = Some(Arc::new(Told::Own(OwnAddresses {
             local,
             remote,
             _port: Some(port),
-        }));
+        })));
         self.set_state(match connected {
             Ok(()) => SocketState::ConnectInProgress(stream, remote),
             Err(code) => SocketState::ConnectFailed(code),
@@ -99,7 +100,7 @@ impl TcpSocket {
         else {
             return Ok(());
         };
-        let kept = self.kept.as_deref().cloned().unwrap_or_default();
+        let kept = self.kept.as_ref().map(SharedKept::get).unwrap_or_default();
         let (socket, charge) = socket.open(&self.ctx, self.family, kept)?;
         self.charge = charge;
         self.kept = None;
@@ -119,7 +120,7 @@ impl TcpSocket {
             true => Verdict::Allowed,
             false => Verdict::Refused,
         };
-        let ctx = self.ctx.clone();
+        let ctx = self.ctx.share();
         self.advance(|state| match state {
             SocketState::ConnectChecked(socket, remote, _) => start(&ctx, socket, remote, verdict),
             other => other,
@@ -131,7 +132,7 @@ impl TcpSocket {
         let is_over = self.fail_if_failed();
         match self.take() {
             SocketState::ConnectInProgress(stream, remote) if is_over => {
-                let endpoint = match self.told.as_ref().is_some_and(Told::is_own) {
+                let endpoint = match self.told.as_deref().is_some_and(Told::is_own) {
                     true => Endpoint::own(stream, remote),
                     false => Endpoint::new(stream, remote),
                 };

@@ -1,31 +1,31 @@
 //! Reading and setting the options of a socket, whatever its state.
 
-use super::option::{Kept, SocketOption};
+use super::option::{SharedKept, SocketOption};
 use super::tcp::{Result, SocketState, TcpSocket};
 use crate::error::ErrorCode;
 use crate::policy::IpAddressFamily;
 use socket2::SockRef;
 
 impl TcpSocket {
-    pub(crate) fn get<T: Copy>(&mut self, option: &SocketOption<T>) -> Result<T> {
+    pub(crate) fn get<T: Copy>(&self, option: &SocketOption<T>) -> Result<T> {
         match self.kept()? {
-            Some(kept) => Ok(option.kept(kept)),
+            Some(kept) => Ok(option.kept(&mut kept.lock())),
             None => option.get(&*self.options()?, self.family_of_options()),
         }
     }
 
-    pub(crate) fn set<T: Copy>(&mut self, option: &SocketOption<T>, value: T) -> Result<()> {
+    pub(crate) fn set<T: Copy>(&self, option: &SocketOption<T>, value: T) -> Result<()> {
         match self.kept()? {
-            Some(kept) => option.keep(kept, value),
+            Some(kept) => option.keep(&mut kept.lock(), value),
             None => option.set(&*self.options()?, self.family_of_options(), value),
         }
     }
 
     /// Returns the options of a virtual socket, or the failure that closed the socket.
-    fn kept(&mut self) -> Result<Option<&mut Kept>> {
+    fn kept(&self) -> Result<Option<&SharedKept>> {
         match &self.state {
             SocketState::ConnectFailed(code) | SocketState::Closed(code) => Err(*code),
-            _ => Ok(self.kept.as_deref_mut()),
+            _ => Ok(self.kept.as_ref()),
         }
     }
 

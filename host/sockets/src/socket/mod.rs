@@ -6,8 +6,11 @@ mod get_set;
 mod open;
 pub(crate) mod option;
 mod ready;
+mod streams;
 mod tcp;
 mod unconnected;
 
+pub(crate) use accept::Acceptor;
 pub use open::listen;
+pub(crate) use streams::Held;
 pub use tcp::TcpSocket;

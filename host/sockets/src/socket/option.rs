@@ -11,6 +11,7 @@ use crate::sys::{BUFFER_OVERHEAD, INHERITS_OPTIONS};
 use rustix::io::Errno;
 use rustix::net::sockopt;
 use socket2::Socket;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 type Result<T> = std::result::Result<T, ErrorCode>;
@@ -36,6 +37,22 @@ pub struct Kept {
     hop_limit: Option<u8>,
     receive_buffer_size: Option<u64>,
     send_buffer_size: Option<u64>,
+}
+
+/// The same, shared by a virtual socket and what accepts from it.
+#[derive(Clone, Debug, Default)]
+pub struct SharedKept(Arc<Mutex<Kept>>);
+
+impl SharedKept {
+    pub fn lock(&self) -> MutexGuard<'_, Kept> {
+        // No code panics while it holds this lock.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns the options as they are now.
+    pub fn get(&self) -> Kept {
+        self.lock().clone()
+    }
 }
 
 pub static KEEP_ALIVE_ENABLED: SocketOption<bool> = SocketOption {

@@ -5,7 +5,8 @@
 //! they are started; their `finish` functions only change the state.
 
 use super::open;
-use super::option::Kept;
+use super::option::SharedKept;
+use super::streams::Streams;
 use super::unconnected::{Unconnected, Virtual};
 use crate::connection::Endpoint;
 use crate::error::ErrorCode;
@@ -36,9 +37,11 @@ pub struct TcpSocket {
     /// What is charged for its descriptor, until a listener or a connection has it.
     pub(super) charge: Option<Charge>,
     /// The options of a virtual socket, until it connects.
-    pub(super) kept: Option<Box<Kept>>,
+    pub(super) kept: Option<SharedKept>,
     /// What the guest is told of a connection of a virtual socket.
-    pub(super) told: Option<Told>,
+    pub(super) told: Option<Arc<Told>>,
+    /// The streams of a connection, as far as a guest of WASI 0.3 has taken them.
+    pub(super) streams: Streams,
 }
 
 #[derive(Debug)]
@@ -69,7 +72,7 @@ impl TcpSocket {
         if let Some(incoming) = incoming {
             let state = SocketState::Unbound(Unconnected::Virtual(Virtual::new(incoming)));
             return Ok(Self {
-                kept: Some(Box::default()),
+                kept: Some(SharedKept::default()),
                 ..Self::with(ctx, family, state)
             });
         }
@@ -128,11 +131,12 @@ impl TcpSocket {
             state,
             family,
             backlog: DEFAULT_BACKLOG,
-            ctx: ctx.clone(),
+            ctx: ctx.share(),
             _chosen: None,
             charge: None,
             kept: None,
             told: None,
+            streams: Streams::default(),
         }
     }
 
@@ -175,6 +179,21 @@ impl TcpSocket {
             other => other,
         });
         Ok(())
+    }
+
+    /// Binds in one step.
+    pub(crate) fn bind(&mut self, local: SocketAddr) -> Result<()> {
+        self.start_bind(local)?;
+        self.finish_bind()
+    }
+
+    /// Listens in one step. A socket that is not bound is bound to any address and a free port before.
+    pub(crate) fn listen_now(&mut self) -> Result<()> {
+        if let SocketState::Unbound(_) = self.state {
+            self.bind(self.family.unspecified())?;
+        }
+        self.start_listen()?;
+        self.finish_listen()
     }
 
     /// Starts to listen. From here on, a failure closes the socket.
@@ -286,7 +305,7 @@ impl TcpSocket {
             SocketState::ListenInProgress(listener) | SocketState::Listening(listener) => {
                 listener.local_address()
             }
-            SocketState::ConnectInProgress(stream, _) => match &self.told {
+            SocketState::ConnectInProgress(stream, _) => match self.told.as_deref() {
                 Some(Told::Own(addresses)) => Ok(addresses.local),
                 Some(Told::OfHost(_)) | None => sys::local_address(&stream.options()),
             },

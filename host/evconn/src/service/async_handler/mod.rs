@@ -16,12 +16,15 @@ use super::state::InstanceState;
 use crate::bindings::ServedConnection;
 use crate::bindings::service_v0_3::Service as AsyncHandler;
 use crate::sockets::Endpoint;
+use futures_util::FutureExt;
+use futures_util::future::{Either, select};
 use received::Received;
 use sent::{Finish, Sent};
 use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
-use wasmtime::Store;
 use wasmtime::component::{Accessor, FutureReader, Resource, StreamReader};
+use wasmtime::{AsContextMut, Store, StoreContextMut};
 use wasmtime_wasi::p3::bindings::sockets::types::ErrorCode;
 
 /// How one direction of a connection has ended.
@@ -80,21 +83,45 @@ async fn finish(
     endpoint: &Arc<Endpoint>,
     (stream, future): Returned,
 ) -> wasmtime::Result<Result<(), String>> {
-    let (sent, is_sent) = Sent::new(endpoint);
     let (finish, finished) = Finish::new();
-    accessor.with(|mut store| {
-        stream.pipe(&mut store, sent)?;
-        future.pipe(&mut store, finish)
+    let sending = accessor.with(|mut store| {
+        future.pipe(&mut store, finish)?;
+        send(store.as_context_mut(), endpoint, stream)
     })?;
-    // Without a value, its store has ended.
-    if let Ok(Err(code)) = finished.await {
+    let sending = pin!(sending);
+    let end = match select(finished, sending).await {
+        // Without a value, its store has ended.
+        Either::Left((end, sending)) if !matches!(end, Ok(Err(_))) => {
+            sending.await;
+            Ok(Ok(()))
+        }
+        Either::Left((end, _)) => end,
+        Either::Right(((), finished)) => finished.await,
+    };
+    if let Ok(Err(code)) = end {
         return Ok(Err(text(code)));
     }
-    // Its sender is gone with the stream.
-    let _ = is_sent.await;
     endpoint.end_sending();
     poll_fn(|cx| accessor.poll_no_interesting_tasks(cx)).await;
     Ok(Ok(()))
+}
+
+/// Begins to send what a handler has returned. The future that this returns waits until that has ended.
+fn send<'a>(
+    mut store: StoreContextMut<'_, InstanceState>,
+    endpoint: &'a Arc<Endpoint>,
+    stream: StreamReader<u8>,
+) -> wasmtime::Result<impl Future<Output = ()> + use<'a>> {
+    match stream.try_into::<Received>(&mut store) {
+        // It is the one that the handler was given: the guest has no part in it any more.
+        Ok(received) => Ok(Either::Left(received.send_to(endpoint))),
+        Err(stream) => {
+            let (sent, is_sent) = Sent::new(endpoint);
+            stream.pipe(&mut store, sent)?;
+            // Its sender is gone with the stream.
+            Ok(Either::Right(is_sent.map(drop)))
+        }
+    }
 }
 
 /// Returns an error as the log has it: the guest's own text, or the name of its code.

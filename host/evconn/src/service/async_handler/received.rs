@@ -2,6 +2,7 @@
 
 use super::Ended;
 use crate::sockets::Endpoint;
+use std::any::{Any, TypeId};
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -32,6 +33,12 @@ impl Received {
             ended: Some(ended),
         };
         (received, is_ended)
+    }
+
+    /// Sends all of it to a connection, instead of a guest that has handed it back.
+    pub async fn send_to(mut self, connection: &Endpoint) {
+        let sent = self.endpoint.send_on_to(connection).await;
+        self.end(sent.map_err(|error| code(&error)));
     }
 
     fn end(&mut self, how: Ended) {
@@ -85,6 +92,14 @@ impl<D> StreamProducer<D> for Received {
             }
         };
         or_cancelled(polled, finish)
+    }
+
+    /// Returns it whole: nothing was received that the guest has not got.
+    fn try_into(me: Pin<Box<Self>>, wanted: TypeId) -> Result<Box<dyn Any>, Pin<Box<Self>>> {
+        match wanted == TypeId::of::<Self>() {
+            true => Ok(Pin::<Box<Self>>::into_inner(me)),
+            false => Err(me),
+        }
     }
 }
 

@@ -25,7 +25,7 @@ impl Service {
     ///
     /// # Errors
     /// [`Error::Load`] if the bytes are not a component, if it exports neither
-    /// `evconn:tcp/handler@0.1.0` nor `wasi:cli/run` of WASI 0.2, if it imports what this host does not provide, or if it exceeds the
+    /// `evconn:tcp/handler@0.1.0` or `@0.3.0`, nor `wasi:cli/run` of WASI 0.2, if it imports what this host does not provide, or if it exceeds the
     /// limits for which the host was configured.
     pub fn new(host: &Host, component: &[u8]) -> Result<Self, Error> {
         Self::builder(host).load(component)

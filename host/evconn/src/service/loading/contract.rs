@@ -5,7 +5,6 @@
 use super::super::imports::Imports;
 use super::outline::{Import, Outline};
 use super::size::Size;
-use crate::Limits;
 use crate::bindings::ServedConnection;
 use crate::bindings::service::evconn::tcp::connection::Connection;
 use crate::bindings::service_v0_3::evconn::tcp::types::ErrorCode as AsyncErrorCode;
@@ -14,6 +13,7 @@ use crate::interfaces::{
     ASYNC_HANDLER, EntryPoint, HANDLER, LISTENER, Missing, Name, OURS, WASI, is_async_handler,
     is_provided,
 };
+use crate::{Limits, WasiVersion};
 use wasmtime::Engine;
 use wasmtime::component::types::{self, ComponentItem};
 use wasmtime::component::{Component, FutureReader, Resource, StreamReader};
@@ -39,7 +39,7 @@ pub(super) fn check(outline: &Outline, imports: &Imports) -> Result<(), LoadProb
         _ => {}
     }
     match imports.is_empty() {
-        true => check_imports(outline),
+        true => check_imports(outline, outline.wasi()),
         false => Ok(()),
     }
 }
@@ -64,14 +64,14 @@ pub(super) fn check_command(outline: &Outline) -> Result<(), LoadProblem> {
     if !outline.exports.iter().any(|export| is_run(export)) {
         return Err(LoadProblem::NoCommand(outline.exports.clone()));
     }
-    check_imports(outline)
+    check_imports(outline, WasiVersion::V0_2)
 }
 
-fn check_imports(outline: &Outline) -> Result<(), LoadProblem> {
+fn check_imports(outline: &Outline, wasi: WasiVersion) -> Result<(), LoadProblem> {
     let missing = outline
         .imports
         .iter()
-        .filter(|import| import.has_functions && !is_provided(&import.name));
+        .filter(|import| import.has_functions && !is_provided(&import.name, wasi));
     let missing: Vec<_> = missing.map(|import| Missing(import.name.clone())).collect();
     match missing.is_empty() {
         true => Ok(()),

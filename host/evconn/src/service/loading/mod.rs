@@ -119,7 +119,7 @@ fn load(
         Content::Compiled if precompiled == Precompiled::Trusted => {
             // SAFETY: the caller of `from_precompiled` or `from_precompiled_file` has guaranteed that
             // this is unmodified code from wasmtime.
-            let code = in_its_engine(host, |engine| unsafe {
+            let code = in_its_engine(host, WasiVersion::guess(bytes), |engine| unsafe {
                 Component::deserialize(engine, bytes)
             });
             // The file is not mapped: overwriting it with the next version would change running code.
@@ -140,7 +140,9 @@ fn load(
 #[allow(unsafe_code, reason = "compiled code is loaded unchecked")]
 unsafe fn map_service(host: &Host, imports: &Imports, code: &File) -> Result<Service, LoadProblem> {
     // SAFETY: the caller guarantees it.
-    match in_its_engine(host, |engine| unsafe { runtime::map(engine, code) })? {
+    match in_its_engine(host, host.wasi(), |engine| unsafe {
+        runtime::map(engine, code)
+    })? {
         Some(component) => {
             contract::check(&Outline::of_compiled(&component), imports)?;
             with_image(host, imports, &component)
@@ -152,13 +154,15 @@ unsafe fn map_service(host: &Host, imports: &Imports, code: &File) -> Result<Ser
     }
 }
 
-/// Loads compiled code into the engine that it was compiled for: those of WASI 0.2 and 0.3 refuse each other's.
+/// Loads compiled code into the engine that it was compiled for, which is most likely that of `version`: the engines of
+/// WASI 0.2 and 0.3 refuse each other's code.
 fn in_its_engine<T>(
     host: &Host,
+    version: WasiVersion,
     load: impl Fn(&Engine) -> wasmtime::Result<T>,
 ) -> Result<T, LoadProblem> {
     let load = |version| load(engine(host, version)?).map_err(|error| incompatible(host, &error));
-    load(host.wasi()).or_else(|problem| load(host.wasi().other()).map_err(|_| problem))
+    load(version).or_else(|problem| load(version.other()).map_err(|_| problem))
 }
 
 /// Returns the engine for services of a version of WASI.
@@ -260,8 +264,8 @@ fn compile(
 /// Checks and links a compiled component.
 fn prepare(host: &Host, imports: &Imports, component: &Component) -> Result<Service, LoadProblem> {
     contract::check_compiled(component, host.limits())?;
-    let exports = exports(component);
-    let wasi = interfaces::wasi_version(exports.iter().map(String::as_str));
+    let outline = Outline::of_compiled(component);
+    let wasi = outline.wasi();
     let engine = component.engine();
     let mut linker = Linker::<InstanceState>::new(engine);
     let unlinkable = |error| LoadProblem::Unlinkable(one_line(&error));
@@ -279,7 +283,7 @@ fn prepare(host: &Host, imports: &Imports, component: &Component) -> Result<Serv
     let of_component = linker
         .substituted_component_type(component)
         .map_err(unlinkable)?;
-    let entry_points = entry_points(&exports);
+    let entry_points = entry_points(&outline.exports);
     let entry_point = match entry_points.contains(&EntryPoint::Handler) {
         true => {
             contract::check_handler(engine, &of_component)?;
@@ -293,10 +297,8 @@ fn prepare(host: &Host, imports: &Imports, component: &Component) -> Result<Serv
 
 /// Adds what a component of WASI 0.3 may import, besides what is WASI 0.2's.
 fn add_async_to_linker(linker: &mut Linker<InstanceState>) -> wasmtime::Result<()> {
-    wasmtime_wasi::p3::cli::add_to_linker(linker)?;
-    wasmtime_wasi::p3::clocks::add_to_linker(linker)?;
-    // It returns fewer bytes than are asked for, rather than trap.
-    wasmtime_wasi::p3::random::add_to_linker(linker)?;
+    sockets::p3::add_to_linker(linker)?;
+    sockets::p3::add_granted_to_linker(linker)?;
     add_types_to_linker(linker)
 }
 

@@ -3,6 +3,8 @@
 //!
 //! The [`contract`](super::contract) decides which names are right.
 
+use crate::WasiVersion;
+use crate::interfaces::wasi_version;
 use std::collections::HashSet;
 use wasmparser::component_types::{ComponentEntityType, ComponentInstanceTypeId};
 use wasmparser::types::Types;
@@ -50,6 +52,11 @@ impl Outline {
             }
         }
         Some(outline)
+    }
+
+    /// Returns the version of WASI that the component was built for.
+    pub fn wasi(&self) -> WasiVersion {
+        wasi_version(self.exports.iter().map(String::as_str))
     }
 
     pub fn of_compiled(component: &Component) -> Self {

@@ -1,0 +1,17 @@
+//! The interfaces of WASI 0.3: they translate between the WIT and this crate's own types.
+//!
+//! The WIT's types, its UDP sockets and everything besides `wasi:sockets` are wasmtime-wasi's.
+
+mod connect;
+mod error;
+mod linker;
+mod listen;
+mod names;
+mod options;
+mod receive;
+mod send;
+mod tcp;
+mod udp;
+
+pub use crate::view::{TcpCtxView, TcpView};
+pub use linker::{add_granted_to_linker, add_to_linker};
