@@ -9,7 +9,10 @@ use std::time::Duration;
 async fn serve(mut connection: Connection) -> io::Result<()> {
     let mut line = String::new();
     connection.read_line(&mut line).await?;
-    let (act, argument) = line.trim_end().split_once(' ').unwrap_or((line.trim_end(), ""));
+    let (act, argument) = line
+        .trim_end()
+        .split_once(' ')
+        .unwrap_or((line.trim_end(), ""));
     match act {
         "addresses" => {
             let addresses = format!("{} {}\n", connection.peer_addr(), connection.local_addr()?);
@@ -20,8 +23,12 @@ async fn serve(mut connection: Connection) -> io::Result<()> {
             connection.write_all(number.as_bytes()).await
         }
         "tls" => {
-            let protocol = connection.tls().map_or("none".to_owned(), |tls| tls.protocol);
-            connection.write_all(format!("{protocol}\n").as_bytes()).await
+            let protocol = connection
+                .tls()
+                .map_or("none".to_owned(), |tls| tls.protocol);
+            connection
+                .write_all(format!("{protocol}\n").as_bytes())
+                .await
         }
         "echo" => {
             let (reader, writer) = connection.split();
@@ -49,7 +56,10 @@ async fn serve(mut connection: Connection) -> io::Result<()> {
             connection.write_all(b"closed\n").await?;
             connection.close().await?;
             let written = connection.write(b"more").await;
-            assert_eq!(written.expect_err("it is closed").kind(), io::ErrorKind::BrokenPipe);
+            assert_eq!(
+                written.expect_err("it is closed").kind(),
+                io::ErrorKind::BrokenPipe
+            );
             let mut rest = String::new();
             connection.read_to_string(&mut rest).await?;
             println(&rest)
