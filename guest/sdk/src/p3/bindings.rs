@@ -5,6 +5,8 @@ wit_bindgen_async::generate!({
         package evconn:guest-p3;
         world service {
             import wasi:clocks/monotonic-clock@0.3.0;
+            import wasi:sockets/types@0.3.0;
+            import wasi:sockets/ip-name-lookup@0.3.0;
             export evconn:tcp/handler@0.3.0;
         }
     ",

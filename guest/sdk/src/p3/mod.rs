@@ -22,16 +22,21 @@
 //! the host polls, and [`sleep`] waits. A connection is over when its function has returned, its [`Writer`] is dropped
 //! or closed, and what was spawned has ended.
 //!
+//! [`TcpStream`] is a connection to another server.
+//!
 //! Out of scope: what the streams and the future of a handler do, which `wit/SEMANTICS.md` defines; listeners, which are
 //! there for WASI 0.2 only.
 
+mod address;
 #[doc(hidden)]
 pub mod bindings;
 mod connection;
 mod error;
+mod halves;
 mod reader;
 #[doc(hidden)]
 pub mod service;
+mod stream;
 mod time;
 mod writer;
 
@@ -39,6 +44,7 @@ pub use bindings::evconn::tcp::types::TlsSession;
 pub use bindings::wasi::sockets::types::ErrorCode;
 pub use connection::Connection;
 pub use reader::Reader;
+pub use stream::TcpStream;
 pub use time::sleep;
 pub use writer::Writer;
 
