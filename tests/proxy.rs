@@ -4,7 +4,7 @@ use crate::support::descriptors::unchanged;
 use crate::support::process::Evconn;
 use crate::support::tool::Tool;
 use crate::support::{
-    DEADLINE, Server, TEST_GUEST, connect, exchange, host, listen, wait_for_close, within,
+    DEADLINE, Server, TEST_GUEST, connect, exchange, host, is_turned_away, listen, within,
 };
 use evconn::{Ingress, Limits, ProxyProtocol, Service, TrustedProxies};
 use rustix::process::Signal;
@@ -115,7 +115,7 @@ async fn a_header_that_does_not_come_is_given_up() {
     let trusted = TrustedProxies::none().network("127.0.0.1").expect("one");
     let proxy = ProxyProtocol::new(trusted).timeout(Duration::from_millis(50));
     let server = serve(Ingress::new().proxy_protocol(proxy)).await;
-    wait_for_close(&mut server.connect().await).await;
+    is_turned_away(server.address).await;
     assert_eq!(server.stop().await.refused, 1);
 }
 
@@ -151,7 +151,7 @@ async fn the_command_refuses_who_is_not_trusted_and_says_so() {
         "2001:db8::/32",
     ];
     let evconn = Evconn::start(&[&flags[..], &from].concat());
-    wait_for_close(&mut connect(evconn.address()).await).await;
+    is_turned_away(evconn.address()).await;
     evconn.signal(Signal::TERM);
     let log = evconn.wait().stderr;
     let cause = "connection refused: PROXY protocol: it does not come from a trusted proxy";

@@ -5,7 +5,8 @@ use crate::support::descriptors::unchanged;
 use crate::support::process::Evconn;
 use crate::support::tool::{self, Tool};
 use crate::support::{
-    DEADLINE, ECHO_COPY, Server, TEST_GUEST, connect, exchange, host, wait_for_close, within,
+    DEADLINE, ECHO_COPY, Server, TEST_GUEST, connect, exchange, host, is_turned_away,
+    wait_for_close, within,
 };
 use evconn::{Ingress, Limits, Listener, Service, TlsConfig};
 use rustix::process::Signal;
@@ -237,7 +238,7 @@ async fn a_handshake_that_takes_too_long_is_given_up() {
     let _open = unchanged();
     let certificate = Certificate::new();
     let evconn = start(&certificate, &["--tls-handshake-timeout", "0.05"]);
-    wait_for_close(&mut connect(evconn.address()).await).await;
+    is_turned_away(evconn.address()).await;
     let log = log_of(evconn);
     assert!(
         log.contains("TLS handshake: not complete within 50ms"),

@@ -26,9 +26,9 @@ const LISTENER: &str = "guest/listener";
 /// dependencies would change them.
 const SHIPPED: [&str; 2] = ["echo", "listener"];
 
-/// The feature of a dependency by which a guest is one of WASI 0.3. These are built without the others, too, which would
-/// grow by that feature.
-const ASYNC_FEATURE: &str = "\"async-spawn\"";
+/// The features of dependencies by which a guest is one of WASI 0.3. These are built without the others, too, which would
+/// grow by them.
+const ASYNC_FEATURES: [&str; 2] = ["\"async-spawn\"", "\"p3\""];
 
 /// Variables whose names begin like this are settings of the outer cargo, for the host.
 const SETTINGS: [&str; 3] = ["CARGO_BUILD_", "CARGO_PROFILE_", "CARGO_TARGET_"];
@@ -137,7 +137,7 @@ impl Guest {
         Ok(Self {
             name: name.to_owned(),
             package: package.to_owned(),
-            is_async: text.contains(ASYNC_FEATURE),
+            is_async: ASYNC_FEATURES.iter().any(|feature| text.contains(feature)),
         })
     }
 

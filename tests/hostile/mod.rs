@@ -7,16 +7,14 @@ mod peers;
 mod start;
 mod traps;
 
-use crate::support::peer::{ask, connect};
+use crate::support::peer::{ask, connect, reset};
 use crate::support::process::Evconn;
 use crate::support::scratch::Scratch;
 use crate::support::workers::{Process, wait_for_workers};
 use crate::support::{eventually, pattern};
 use rustix::process::Signal;
-use socket2::SockRef;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::time::Duration;
 
 /// The service that does what its peer's first line says.
 const HOSTILE: &str = evconn_artifacts::HOSTILE_PATH;
@@ -109,12 +107,6 @@ fn echoes(peer: &mut TcpStream) {
         peer.read_exact(&mut back).expect("an echo");
         assert!(back == part, "other bytes came back");
     }
-}
-
-/// Closes a connection with a reset.
-fn reset(peer: TcpStream) {
-    let linger = SockRef::from(&peer).set_linger(Some(Duration::ZERO));
-    linger.expect("linger set");
 }
 
 /// A directory for hoarders of files, and the flags that grant it, and sockets.

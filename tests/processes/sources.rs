@@ -210,12 +210,15 @@ fn idle_connections_spread_over_the_workers() {
     let _open = unchanged();
     let evconn = start(2, &[]);
     let address = evconn.address();
-    let peers: Vec<_> = (0..8).map(|_| echoing(address)).collect();
-    let counts = spread(&evconn, &peers);
-    assert!(
-        counts.len() == 2 && counts.iter().all(|count| *count >= 2),
-        "{counts:?}"
-    );
+    // A worker that the system does not run, since the machine is busy with something else, cannot accept any.
+    const MOST: usize = 64;
+    let mut peers = Vec::new();
+    let are_spread = (0..MOST).any(|_| {
+        peers.push(echoing(address));
+        let counts = spread(&evconn, &peers);
+        counts.len() == 2 && counts.iter().all(|count| *count >= 2)
+    });
+    assert!(are_spread, "{:?}", spread(&evconn, &peers));
     drop(peers);
     end(evconn);
 }

@@ -5,6 +5,7 @@ mod bad_input;
 mod crowd;
 mod ends;
 mod ingress;
+mod library;
 mod limits;
 mod operation;
 mod shared;

@@ -3,7 +3,7 @@
 use super::peers::{announced, behind_a_proxy, start_at};
 use super::{Running, eventually};
 use crate::support::descriptors::unchanged;
-use crate::support::{ask, exchange, reset, wait_for_close, within};
+use crate::support::{ask, exchange, is_turned_away, reset, wait_for_close, within};
 use evconn::sockets::Peer;
 use evconn::{ConnectionEnd, ConnectionInfo, EndCause, Limits, ServerBuilder};
 use std::net::SocketAddr;
@@ -140,8 +140,7 @@ async fn peers_that_are_gone_or_too_many_and_the_shutdown_are_causes() {
     let mut peer = server.connect().await;
     assert_eq!(ask(&mut peer, "ignore\n").await, "ignoring\n");
     told.begin().await;
-    let mut second = server.connect().await;
-    wait_for_close(&mut second).await;
+    is_turned_away(server.address).await;
     told.begin().await;
     assert_eq!(told.end().await.1.cause, EndCause::PeerLimit);
     reset(peer);

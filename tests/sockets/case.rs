@@ -1,7 +1,7 @@
 //! One case on one implementation: the program runs, and talks with the test in lines.
 
 use super::differences;
-use super::linked::{Compiled, Grant, Implementation};
+use super::linked::{Compiled, Grant, Implementation, Setup};
 use crate::support::{connect, has_ipv6, within};
 use std::collections::BTreeSet;
 use std::future::Future;
@@ -72,6 +72,7 @@ fn run_compiled<F: Future<Output = ()>>(
         name,
         ip,
         grant: Grant::Everything,
+        setup: Setup::default(),
         compiled,
     }));
 }
@@ -84,6 +85,7 @@ pub struct Case {
     /// A loopback address.
     pub ip: IpAddr,
     pub grant: Grant,
+    pub setup: Setup,
     compiled: Arc<Compiled>,
 }
 
@@ -157,9 +159,10 @@ impl Case {
         let stdout = AsyncStdoutStream::new(BUFFER, stdout);
         let compiled = Arc::clone(&self.compiled);
         let (implementation, grant) = (self.implementation, self.grant);
+        let setup = self.setup.clone();
         let run = async move {
             compiled
-                .run(implementation, arguments, grant, stdin, stdout)
+                .run(implementation, arguments, grant, setup, (stdin, stdout))
                 .await
         };
         Program {

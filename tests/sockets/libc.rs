@@ -4,7 +4,7 @@
 //! call it makes is `invalid-state` or `not-in-progress`. [tests/programs/libc](../programs/libc) makes one
 //! call in one state; it runs on both implementations, and wasmtime-wasi says what is right.
 
-use super::linked::{Compiled, Grant, Implementation};
+use super::linked::{Compiled, Grant, Implementation, Setup};
 use crate::support::{DEADLINE, has_ipv6, wasip2, within};
 use std::sync::OnceLock;
 use std::time::Instant;
@@ -48,7 +48,7 @@ async fn run(program: &Compiled, on: Implementation, arguments: &[&str]) -> Stri
     let stdout = AsyncStdoutStream::new(1 << 16, stdout);
     let mut all = vec!["evconn-test-libc".to_owned()];
     all.extend(arguments.iter().map(|argument| (*argument).to_owned()));
-    let run = program.run(on, all, Grant::NotPort1, stdin, stdout);
+    let run = program.run(on, all, Grant::NotPort1, Setup::default(), (stdin, stdout));
     let mut text = String::new();
     let (ended, read) = within("it ends", async {
         tokio::join!(run, printed.read_to_string(&mut text))

@@ -1,13 +1,14 @@
 //! `tests/sockets-guest`, or another program, linked with either implementation of the sockets.
 
 use crate::support::DEADLINE;
-use evconn::sockets::{Policy, TcpCtx, TcpCtxView, TcpView, Use as TcpUse};
+use evconn::sockets::{Account, Incoming, Policy, TcpCtx, TcpCtxView, TcpView, Use as TcpUse};
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use wasmtime::component::{Accessor, Component, Linker, ResourceTable};
 use wasmtime::{Config, Engine, Store};
-use wasmtime_wasi::cli::{AsyncStdinStream, AsyncStdoutStream};
+use wasmtime_wasi::cli::{AsyncStdinStream, AsyncStdoutStream, StdoutStream};
+use wasmtime_wasi::p2::OutputStream;
 use wasmtime_wasi::p2::bindings::CommandPre;
 use wasmtime_wasi::p3::bindings::CommandPre as AsyncCommandPre;
 use wasmtime_wasi::sockets::SocketAddrUse;
@@ -55,9 +56,18 @@ impl Grant {
     }
 }
 
+/// What the host's own sockets have besides, by default nothing.
+#[derive(Clone, Default)]
+pub struct Setup {
+    /// The connections of virtual sockets.
+    pub incoming: Option<Incoming>,
+    pub account: Option<Account>,
+}
+
 pub struct Ctx {
     wasi: WasiCtx,
     tcp: TcpCtx,
+    incoming: Option<Incoming>,
     table: ResourceTable,
 }
 
@@ -75,7 +85,7 @@ impl TcpView for Ctx {
         TcpCtxView {
             ctx: &mut self.tcp,
             table: &mut self.table,
-            incoming: None,
+            incoming: self.incoming.as_ref(),
         }
     }
 }
@@ -84,8 +94,8 @@ impl Ctx {
     fn new(
         arguments: &[String],
         grant: Grant,
-        stdin: AsyncStdinStream,
-        stdout: AsyncStdoutStream,
+        setup: Setup,
+        (stdin, stdout): (AsyncStdinStream, AsyncStdoutStream),
     ) -> Self {
         let wasi = WasiCtx::builder()
             .args(arguments)
@@ -112,7 +122,11 @@ impl Ctx {
         });
         Self {
             wasi,
-            tcp: TcpCtx::new(policy),
+            tcp: match setup.account {
+                Some(account) => TcpCtx::new(policy).with_account(account),
+                None => TcpCtx::new(policy),
+            },
+            incoming: setup.incoming,
             table: ResourceTable::new(),
         }
     }
@@ -183,14 +197,15 @@ impl Compiled {
         implementation: Implementation,
         arguments: Vec<String>,
         grant: Grant,
-        stdin: AsyncStdinStream,
-        stdout: AsyncStdoutStream,
+        setup: Setup,
+        pipes: (AsyncStdinStream, AsyncStdoutStream),
     ) -> wasmtime::Result<()> {
-        let ctx = Ctx::new(&arguments, grant, stdin, stdout);
+        let stdout = pipes.1.p2_stream();
+        let ctx = Ctx::new(&arguments, grant, setup, pipes);
         let mut store = Store::new(&self.engine, ctx);
         store.set_epoch_deadline(1);
         if self.is_async {
-            return self.run_async(implementation, store).await;
+            return self.run_async(implementation, store, stdout).await;
         }
         let linker = implementation.linker(&self.engine)?;
         let command = CommandPre::new(linker.instantiate_pre(&self.component)?)?;
@@ -206,6 +221,7 @@ impl Compiled {
         &self,
         implementation: Implementation,
         mut store: Store<Ctx>,
+        mut stdout: Box<dyn OutputStream>,
     ) -> wasmtime::Result<()> {
         let mut linker = Linker::new(&self.engine);
         match implementation {
@@ -222,6 +238,9 @@ impl Compiled {
         if ended.is_err() {
             store.data_mut().tcp().reset_all();
         }
+        // wasmtime-wasi tells the program that its lines are written before they are.
+        stdout.flush().expect("it is open");
+        stdout.write_ready().await.expect("it is open");
         ended?.expect("the program knows what it is told to do");
         Ok(())
     }

@@ -247,6 +247,14 @@ pub fn reset(stream: TcpStream) {
     drop(stream);
 }
 
+/// Connects to a server that closes the connection, which may be before this side knows that it is connected.
+pub async fn is_turned_away(address: SocketAddr) {
+    match within("connecting", TcpStream::connect(address)).await {
+        Ok(mut stream) => wait_for_close(&mut stream).await,
+        Err(error) => assert!(is_reset(&error), "{error}"),
+    }
+}
+
 /// Waits until the peer has closed, in whatever way.
 pub async fn wait_for_close(stream: &mut TcpStream) {
     within("the peer closes", async {

@@ -1,8 +1,10 @@
 //! Peers of a server that runs the test guest.
 
 use super::DEADLINE;
+use socket2::SockRef;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
 
 pub fn connect(address: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect_timeout(&address, DEADLINE).expect("connected");
@@ -30,4 +32,10 @@ pub fn rest(stream: &mut TcpStream) -> std::io::Result<String> {
     let mut text = String::new();
     stream.read_to_string(&mut text)?;
     Ok(text)
+}
+
+/// Closes a connection with a reset.
+pub fn reset(peer: TcpStream) {
+    let linger = SockRef::from(&peer).set_linger(Some(Duration::ZERO));
+    linger.expect("linger set");
 }

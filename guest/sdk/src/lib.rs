@@ -59,6 +59,8 @@ mod connection;
 mod error;
 pub mod guide;
 mod listener;
+#[cfg(feature = "p3")]
+pub mod p3;
 mod permit;
 mod remains;
 mod slab;

@@ -55,6 +55,17 @@ impl Latency {
             p999: at(0.999),
         })
     }
+
+    /// Returns the median of each figure over several measurements, if there are any.
+    pub fn median(of: impl Iterator<Item = Self>) -> Option<Self> {
+        let all: Vec<_> = of.collect();
+        let median = |part: fn(&Self) -> f64| Spread::of(all.iter().map(part)).map(|it| it.median);
+        Some(Self {
+            p50: median(|it| it.p50)?,
+            p99: median(|it| it.p99)?,
+            p999: median(|it| it.p999)?,
+        })
+    }
 }
 
 /// Processor time for each operation, in microseconds.

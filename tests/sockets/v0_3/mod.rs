@@ -7,6 +7,7 @@ mod listen;
 mod options;
 mod states;
 mod streams;
+mod virtual_sockets;
 
 /// A test for each case, over each family. Those `offline` have a process without a network.
 macro_rules! tests {

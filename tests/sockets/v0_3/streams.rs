@@ -118,10 +118,11 @@ pub async fn unread_input(case: Case) {
 
 pub async fn back_pressure(case: Case) {
     let (mut program, mut peer) = started(&case).await;
+    assert_eq!(program.hear("room").await, "no");
     let written = number(&mut program, "written").await;
     assert!(written >= 1 << 16, "it is full after {written} bytes");
     assert_eq!(rest(&mut peer).await.len(), written + 4);
-    program.ends(&["more: 4"]).await;
+    program.ends(&["then: 0", "more: 4"]).await;
 }
 
 pub async fn reset_while_reading(case: Case) {

@@ -71,6 +71,16 @@ pub struct Deeds {
     pub ended: u64,
 }
 
+impl Deeds {
+    pub fn of_both(self, other: Self) -> Self {
+        Self {
+            opened: self.opened + other.opened,
+            begun: self.begun + other.begun,
+            ended: self.ended + other.ended,
+        }
+    }
+}
+
 impl Crowd {
     /// Starts the connections, and waits until they are at it.
     pub fn start(&self) -> Result<Helper> {
@@ -84,6 +94,7 @@ impl Crowd {
 pub fn run(mut arguments: impl Iterator<Item = String>) -> Result<()> {
     let crowd = arguments.next().context("no crowd")?;
     let crowd: Crowd = serde_json::from_str(&crowd)?;
+    super::priority::lower().context("a lower priority")?;
     let runtime = tokio::runtime::Builder::new_current_thread();
     let runtime = { runtime }.enable_all().build()?;
     LocalSet::new().block_on(&runtime, until_told(crowd))

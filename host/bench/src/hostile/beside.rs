@@ -1,7 +1,7 @@
 //! Good connections beside hostile ones.
 
 use super::act::Act;
-use super::bad::{self, Crowd, Deeds, Mode};
+use super::bad::{self, Crowd, Mode};
 use super::good;
 use super::helper::Helper;
 use super::options::Options;
@@ -10,46 +10,44 @@ use super::table::{Measured, Row};
 use super::watch::Most;
 use super::window::Noticed;
 use anyhow::{Context, Result};
+use std::net::SocketAddr;
 use std::time::Duration;
 
-/// Measures the good connections alone and beside hostile ones, on one server.
+/// Who is there beside the good connections.
+const ROWS: [(&str, Option<Mode>); 3] = [
+    ("alone", None),
+    (Mode::Staying.name(), Some(Mode::Staying)),
+    (Mode::Returning.name(), Some(Mode::Returning)),
+];
+
+/// Measures the good connections alone and beside hostile ones, on one server, in turn.
 pub fn measure(site: &Site, options: &Options, act: Act) -> Result<Measured> {
     let server = site.start_behind(act.front)?;
-    let duration = options.duration();
     let mut good = good::start(server.address(), act.front).context("good connections")?;
-    let alone = || Ok(None);
-    let mut rows = vec![row("alone", &mut good, server.id(), duration, alone)?];
-    for mode in [Mode::Staying, Mode::Returning] {
-        let crowd = Crowd {
-            server: server.address(),
-            count: options.hostile,
-            addresses: bad::ADDRESSES,
-            line: act.line.to_owned(),
-            manner: act.manner,
-            mode,
-        };
-        let bad = crowd.start().context("hostile connections")?;
-        let end = || bad.end().map(Some);
-        rows.push(row(mode.name(), &mut good, server.id(), duration, end)?);
+    let mut rows = ROWS.map(|(name, _)| Row::new(name));
+    for _ in 0..options.rounds {
+        for (row, (_, mode)) in rows.iter_mut().zip(ROWS) {
+            let bad = mode.map(|mode| crowd(server.address(), options, act, mode).start());
+            let bad = bad.transpose().context("hostile connections")?;
+            let (noticed, most) = window(&mut good, server.id(), options.duration())?;
+            row.add(noticed, most, bad.map(Helper::end).transpose()?);
+        }
     }
-    Ok(Measured { act, rows })
+    Ok(Measured {
+        act,
+        rows: rows.into(),
+    })
 }
 
-/// Measures once. `end` ends the hostile connections.
-fn row(
-    name: &'static str,
-    good: &mut Helper,
-    server: u32,
-    duration: Duration,
-    end: impl FnOnce() -> Result<Option<Deeds>>,
-) -> Result<Row> {
-    let (noticed, most) = window(good, server, duration)?;
-    Ok(Row {
-        name,
-        noticed,
-        deeds: end()?,
-        most,
-    })
+fn crowd(server: SocketAddr, options: &Options, act: Act, mode: Mode) -> Crowd {
+    Crowd {
+        server,
+        count: options.hostile,
+        addresses: bad::ADDRESSES,
+        line: act.line.to_owned(),
+        manner: act.manner,
+        mode,
+    }
 }
 
 /// Measures the good connections for this time, and what the server has at most.

@@ -12,7 +12,7 @@ use super::watch::Most;
 use super::window::Noticed;
 use crate::process::Process;
 use crate::report::{Grid, number};
-use crate::sample::Latency;
+use crate::sample::{Latency, Spread};
 use anyhow::{Context, Result};
 use std::net::Ipv4Addr;
 
@@ -26,36 +26,49 @@ const NEWCOMERS: u32 = 20;
 struct Row {
     server: &'static str,
     hostile: &'static str,
-    noticed: Noticed,
-    newcomers: Shaken,
-    load: Option<Shaken>,
+    /// What was noticed in each round, and what became of the newcomers.
+    rounds: Vec<Noticed>,
+    newcomers: Vec<Shaken>,
+    load: Vec<Shaken>,
     most: Most,
 }
 
+impl Row {
+    fn new(server: &'static str, hostile: &'static str) -> Self {
+        Self {
+            server,
+            hostile,
+            rounds: Vec::new(),
+            newcomers: Vec::new(),
+            load: Vec::new(),
+            most: Most::default(),
+        }
+    }
+}
+
 pub fn measure(site: &Site, options: &Options) -> Result<Vec<Grid>> {
-    let mut rows = on("evconn", &site.start_behind(Front::Tls)?, options)?;
+    let mut rows = Vec::from(on("evconn", &site.start_behind(Front::Tls)?, options)?);
     rows.extend(on("native", &site.start_native()?, options)?);
     Ok(vec![table(&rows), ratios(&rows)])
 }
 
-fn on(name: &'static str, server: &Process, options: &Options) -> Result<Vec<Row>> {
+/// Measures without the load and with it, in turn.
+fn on(name: &'static str, server: &Process, options: &Options) -> Result<[Row; 2]> {
     let mut good = good::start(server.address(), Front::Tls).context("good connections")?;
-    let mut rows = Vec::new();
-    for hostile in ["alone", "beside"] {
-        let load = match hostile {
-            "beside" => Some(load(server).start()?),
-            _ => None,
-        };
-        let newcomers = newcomers(server).start()?;
-        let (noticed, most) = window(&mut good, server.id(), options.duration())?;
-        rows.push(Row {
-            server: name,
-            hostile,
-            noticed,
-            newcomers: newcomers.end()?,
-            load: load.map(|load| load.end()).transpose()?,
-            most,
-        });
+    let mut rows = ["alone", "beside"].map(|hostile| Row::new(name, hostile));
+    for _ in 0..options.rounds {
+        for row in &mut rows {
+            let load = match row.hostile {
+                "beside" => Some(load(server).start()?),
+                _ => None,
+            };
+            let newcomers = newcomers(server).start()?;
+            let (noticed, most) = window(&mut good, server.id(), options.duration())?;
+            row.rounds.push(noticed);
+            row.most = row.most.of_both(most);
+            row.newcomers.push(newcomers.end()?);
+            row.load.extend(load.map(|load| load.end()).transpose()?);
+        }
     }
     Ok(rows)
 }
@@ -82,21 +95,28 @@ fn newcomers(server: &Process) -> Handshakes {
 
 fn table(rows: &[Row]) -> Grid {
     let row = |row: &Row| {
-        let of = |part: fn(Latency) -> f64| or_none(row.noticed.latency.map(part));
-        let new = |part: fn(Latency) -> f64| or_none(row.newcomers.latency.map(part));
+        let noticed = Noticed::of_rounds(&row.rounds);
+        let newcomers = new_latency(row);
+        let of = |part: fn(Latency) -> f64| or_none(noticed.latency.map(part));
+        let new = |part: fn(Latency) -> f64| or_none(newcomers.map(part));
         let rate = |shaken: &Shaken| (shaken.started - shaken.failed) as f64 / shaken.seconds;
+        let rates = Spread::of(row.load.iter().map(rate));
         vec![
             row.server.to_owned(),
             row.hostile.to_owned(),
             of(|it| it.p50),
             of(|it| it.p99),
             of(|it| it.p999),
-            number(row.noticed.longest),
-            row.noticed.errors().to_string(),
+            number(noticed.longest),
+            noticed.errors().to_string(),
             new(|it| it.p50),
             new(|it| it.p99),
-            row.newcomers.failed.to_string(),
-            or_none(row.load.as_ref().map(rate)),
+            row.newcomers
+                .iter()
+                .map(|it| it.failed)
+                .sum::<u64>()
+                .to_string(),
+            or_none(rates.map(|rates| rates.median)),
             row.most.descriptors.to_string(),
             number(row.most.memory_mib),
         ]
@@ -122,10 +142,14 @@ fn table(rows: &[Row]) -> Grid {
     }
 }
 
+fn new_latency(row: &Row) -> Option<Latency> {
+    Latency::median(row.newcomers.iter().filter_map(|it| it.latency))
+}
+
 /// Compares the two servers.
 fn ratios(rows: &[Row]) -> Grid {
-    let p99 = |row: &Row| row.noticed.latency.map(|it| it.p99);
-    let new = |row: &Row| row.newcomers.latency.map(|it| it.p99);
+    let p99 = |row: &Row| Noticed::of_rounds(&row.rounds).latency.map(|it| it.p99);
+    let new = |row: &Row| new_latency(row).map(|it| it.p99);
     let ratio = |hostile: &str, of: &dyn Fn(&Row) -> Option<f64>| {
         let find = |server| {
             let mut rows = rows.iter();

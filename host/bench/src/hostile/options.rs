@@ -10,10 +10,12 @@ use std::time::Duration;
 /// For each act, `evconn serve hostile.wasm` is started with its defaults. 100 good connections send 64 bytes
 /// every 20 ms each, on a fixed schedule, and check every byte of the echo. Their latency is measured from the
 /// scheduled time: first alone, then beside hostile connections from 127.0.0.2 to 127.0.0.11 that do the act
-/// and are replaced when they end, then beside hostile connections that are replaced every 50 ms.
+/// and are replaced when they end, then beside hostile connections that are replaced every 50 ms. This is done
+/// several times in turn, and the medians are shown.
 ///
 /// The good connections are in a process with real-time priority if that is permitted, so that the table shows
-/// delays of the server and not of the client; the hostile ones are in another process.
+/// delays of the server and not of the client; the hostile ones are in another process, which has less of the cores
+/// when the server wants them: it stands for other machines.
 #[derive(Parser)]
 #[command(name = "hostile", bin_name = "evconn-bench hostile")]
 pub struct Options {
@@ -21,8 +23,11 @@ pub struct Options {
     #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = Case::of)]
     pub acts: Vec<Case>,
     /// Duration of each measurement in seconds
-    #[arg(long, value_name = "S", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=3600))]
+    #[arg(long, value_name = "S", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=3600))]
     pub seconds: u32,
+    /// How often each act is measured
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub rounds: u32,
     /// Number of hostile connections
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub hostile: u32,

@@ -1,4 +1,4 @@
-//! The priority of a client whose delays are not to be taken for the server's.
+//! The priority of clients whose delays, or whose use of the cores, are not to be taken for the server's.
 
 use std::io;
 
@@ -8,6 +8,14 @@ pub fn raise() {
     if let Err(error) = set_fifo() {
         eprintln!("the client has no real-time priority: {error}");
     }
+}
+
+/// Has this process run when the server needs the core less: it stands for machines elsewhere.
+///
+/// # Errors
+/// If the system refuses it.
+pub fn lower() -> io::Result<()> {
+    Ok(rustix::process::setpriority_process(None, 10)?)
 }
 
 fn set_fifo() -> io::Result<()> {

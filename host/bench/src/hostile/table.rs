@@ -15,16 +15,39 @@ pub struct Measured {
 }
 
 pub struct Row {
-    pub name: &'static str,
-    pub noticed: Noticed,
+    name: &'static str,
+    /// What was noticed in each round.
+    rounds: Vec<Noticed>,
     /// What the hostile connections did, if there were any.
-    pub deeds: Option<Deeds>,
-    pub most: Most,
+    deeds: Option<Deeds>,
+    most: Most,
 }
 
 impl Row {
+    pub fn new(name: &'static str) -> Self {
+        Self {
+            name,
+            rounds: Vec::new(),
+            deeds: None,
+            most: Most::default(),
+        }
+    }
+
+    /// Adds a round.
+    pub fn add(&mut self, noticed: Noticed, most: Most, deeds: Option<Deeds>) {
+        self.rounds.push(noticed);
+        self.most = self.most.of_both(most);
+        if let Some(deeds) = deeds {
+            self.deeds = Some(self.deeds.unwrap_or_default().of_both(deeds));
+        }
+    }
+
+    fn noticed(&self) -> Noticed {
+        Noticed::of_rounds(&self.rounds)
+    }
+
     fn p99(&self) -> Option<f64> {
-        self.noticed.latency.map(|latency| latency.p99)
+        self.noticed().latency.map(|latency| latency.p99)
     }
 }
 
@@ -39,7 +62,8 @@ impl Measured {
 /// Returns the table of an act.
 pub fn of(measured: &Measured) -> Grid {
     let row = |row: &Row| {
-        let of = |part: fn(Latency) -> f64| or_none(row.noticed.latency.map(part));
+        let noticed = row.noticed();
+        let of = |part: fn(Latency) -> f64| or_none(noticed.latency.map(part));
         let deed =
             |of: fn(Deeds) -> u64| row.deeds.map_or("–".to_owned(), |it| of(it).to_string());
         vec![
@@ -47,10 +71,10 @@ pub fn of(measured: &Measured) -> Grid {
             of(|it| it.p50),
             of(|it| it.p99),
             of(|it| it.p999),
-            number(row.noticed.longest),
+            number(noticed.longest),
             measured.ratio(row),
-            errors(&row.noticed),
-            or_none(row.noticed.late.map(|late| late.p99)),
+            errors(&noticed),
+            or_none(noticed.late.map(|late| late.p99)),
             deed(|it| it.begun),
             deed(|it| it.ended),
             row.most.descriptors.to_string(),
@@ -88,7 +112,7 @@ pub fn summary(all: &[Measured]) -> Grid {
         for row in measured.rows.iter().skip(1) {
             cells.push(measured.ratio(row));
         }
-        let errors = measured.rows.iter().map(|row| row.noticed.errors());
+        let errors = measured.rows.iter().map(|row| row.noticed().errors());
         cells.push(errors.sum::<u64>().to_string());
         cells
     };

@@ -18,6 +18,13 @@ pub struct Most {
 }
 
 impl Most {
+    pub fn of_both(self, other: Self) -> Self {
+        Self {
+            descriptors: self.descriptors.max(other.descriptors),
+            memory_mib: self.memory_mib.max(other.memory_mib),
+        }
+    }
+
     /// Watches a server for this time.
     pub fn watch(&mut self, server: u32, duration: Duration) -> Result<()> {
         let end = Instant::now() + duration;

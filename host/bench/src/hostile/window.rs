@@ -31,6 +31,20 @@ pub struct Noticed {
 }
 
 impl Noticed {
+    /// Returns the figures of several measurements as one: latencies as their medians.
+    pub fn of_rounds(rounds: &[Self]) -> Self {
+        let sum = |part: fn(&Self) -> u64| rounds.iter().map(part).sum();
+        Self {
+            latency: Latency::median(rounds.iter().filter_map(|it| it.latency)),
+            longest: rounds.iter().map(|it| it.longest).fold(0.0, f64::max),
+            sent: sum(|it| it.sent),
+            unanswered: sum(|it| it.unanswered),
+            failed: sum(|it| it.failed),
+            failure: rounds.iter().find_map(|it| it.failure.clone()),
+            late: Latency::median(rounds.iter().filter_map(|it| it.late)),
+        }
+    }
+
     /// Returns how many messages and connections failed.
     pub fn errors(&self) -> u64 {
         self.unanswered + self.failed

@@ -19,6 +19,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 /// The file names of the components.
 pub const ECHO: &str = "echo.wasm";
 pub const ECHO_COPY: &str = "echo-copy.wasm";
+pub const ASYNC_ECHO: &str = "async-echo.wasm";
+pub const ASYNC_HAND_BACK: &str = "async-hand-back.wasm";
 pub const ECHO_COMMAND: &str = "echo-command.wasm";
 
 /// The files of a run. They are in the target directory and replaced by each run.
@@ -50,6 +52,10 @@ impl Kit {
             fs::write(directory.join(ECHO), guests::ECHO)?;
             let copy = evconn_artifacts::ECHO_COPY;
             fs::write(directory.join(ECHO_COPY), copy)?;
+            let asynchronous = evconn_artifacts::ASYNC_ECHO;
+            fs::write(directory.join(ASYNC_ECHO), asynchronous)?;
+            let handed_back = evconn_artifacts::ASYNC_HAND_BACK;
+            fs::write(directory.join(ASYNC_HAND_BACK), handed_back)?;
             let command = evconn_artifacts::ECHO_COMMAND;
             fs::write(directory.join(ECHO_COMMAND), command)?;
             Ok(())

@@ -4,7 +4,9 @@ mod epoll;
 mod native;
 mod wasmtime_wasi;
 
-use crate::kit::{self, ECHO, ECHO_COMMAND, ECHO_COPY, Kit, Language, libevent};
+use crate::kit::{
+    self, ASYNC_ECHO, ASYNC_HAND_BACK, ECHO, ECHO_COMMAND, ECHO_COPY, Kit, Language, libevent,
+};
 use crate::process::{Address, Process, READY};
 use anyhow::{Context, Result, anyhow, bail};
 use serde::Serialize;
@@ -43,6 +45,8 @@ pub enum Peer {
     EvconnReuse,
     EvconnWarm,
     EvconnCopy,
+    EvconnAsync,
+    EvconnAsyncBack,
     EvconnProgram,
     EvconnShared,
     EvconnSharedOne,
@@ -64,7 +68,7 @@ pub struct Start {
 }
 
 impl Peer {
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 17] = [
         Self::Tokio,
         Self::TokioLarge,
         Self::Epoll,
@@ -75,6 +79,8 @@ impl Peer {
         Self::EvconnReuse,
         Self::EvconnWarm,
         Self::EvconnCopy,
+        Self::EvconnAsync,
+        Self::EvconnAsyncBack,
         Self::EvconnProgram,
         Self::EvconnShared,
         Self::EvconnSharedOne,
@@ -93,6 +99,8 @@ impl Peer {
             Self::EvconnThreads => "evconn-threads",
             Self::EvconnReuse => "evconn-reuse",
             Self::EvconnCopy => "evconn-copy",
+            Self::EvconnAsync => "evconn-async",
+            Self::EvconnAsyncBack => "evconn-async-back",
             Self::EvconnProgram => "evconn-program",
             Self::EvconnWarm => "evconn-warm",
             Self::EvconnShared => "evconn-shared",
@@ -118,6 +126,10 @@ impl Peer {
             Self::EvconnReuse => "evconn serve --reuse: an instance for connections in turn",
             Self::EvconnCopy => {
                 "evconn serve: a fresh instance for each connection; bytes pass through its memory"
+            }
+            Self::EvconnAsync => "the same with a handler of WASI 0.3",
+            Self::EvconnAsyncBack => {
+                "a handler of WASI 0.3 that returns the stream that it was given: the host echoes"
             }
             Self::EvconnProgram => {
                 "evconn serve of a program of std::net: a fresh instance, which listens and accepts, for each connection"
@@ -163,6 +175,8 @@ impl Peer {
                 said(command)
             }
             Self::EvconnCopy => said(serve(kit, &kit.path(ECHO_COPY), connections)),
+            Self::EvconnAsync => said(serve(kit, &kit.path(ASYNC_ECHO), connections)),
+            Self::EvconnAsyncBack => said(serve(kit, &kit.path(ASYNC_HAND_BACK), connections)),
             Self::EvconnWarm => {
                 let mut command = serve(kit, &service(kit, start)?, connections);
                 command.args(["--warm", "64"]);

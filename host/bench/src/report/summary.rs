@@ -52,10 +52,12 @@ fn compared(block: &Block<'_>) -> Option<Vec<String>> {
 }
 
 /// Ways to run instances that are compared, each with what it is relative to: a program with handlers whose bytes are
-/// spliced or copied, instances that are made ahead, and several that are shared with one.
-const COMPARED: [(Peer, Peer); 4] = [
+/// spliced or copied, handlers of WASI 0.3 with those of 0.2, instances that are made ahead, and several that are shared with one.
+const COMPARED: [(Peer, Peer); 6] = [
     (Peer::EvconnProgram, Peer::Evconn),
     (Peer::EvconnProgram, Peer::EvconnCopy),
+    (Peer::EvconnAsync, Peer::EvconnCopy),
+    (Peer::EvconnAsyncBack, Peer::Evconn),
     (Peer::EvconnWarm, Peer::Evconn),
     (Peer::EvconnShared, Peer::EvconnSharedOne),
 ];

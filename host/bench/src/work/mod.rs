@@ -248,7 +248,10 @@ impl Work {
             // It differs in how connections begin.
             (Peer::EvconnReuse, work) => matches!(work, Self::Connect { .. } | Self::Open { .. }),
             // They differ in how bytes move, and in what they allocate.
-            (Peer::EvconnCopy | Peer::EvconnProgram, work) => matches!(
+            (
+                Peer::EvconnCopy | Peer::EvconnAsync | Peer::EvconnAsyncBack | Peer::EvconnProgram,
+                work,
+            ) => matches!(
                 work,
                 Self::Connect { .. }
                     | Self::RoundTrips { .. }

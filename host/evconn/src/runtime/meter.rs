@@ -53,6 +53,9 @@ pub(crate) trait Payer: Send + Sync {
 
     /// Returns what a new connection of the peer starts with.
     fn debt(&self) -> Duration;
+
+    /// Returns what the peer has been charged with, as far as it has not decayed.
+    fn used(&self) -> Duration;
 }
 
 /// The clock that measures a poll.
@@ -81,6 +84,14 @@ const MOST_SAVED: u64 = 100_000;
 /// From this many nanoseconds on, it is found out for how long a thread has really run, with a system call. What is
 /// shorter is mostly saved: who does little is charged nothing, however often others have its core meanwhile.
 const LONG: u64 = MOST_SAVED;
+
+/// The most that is charged at once, in nanoseconds. No guest runs for longer without a tick: what takes more than this
+/// is the kernel's, which may look for memory for everybody just then.
+const MOST_AT_ONCE: u64 = 100_000_000;
+
+/// What a guest that is ready to run, and does not, still forgets: what exceeds this, in microseconds. It is a little
+/// less than what a new connection of a heavy peer [starts with](Payer::debt), so that such do not always come first.
+const KEPT: u32 = 10_000;
 
 /// After this many nanoseconds, most services have set themselves up and answered.
 const SETTLING: u64 = 100_000_000;
@@ -214,6 +225,7 @@ impl Meter {
             true => ran,
             false => as_far_as_the_thread_ran(ran),
         };
+        let ran = ran.min(MOST_AT_ONCE);
         self.add(ran, now);
         ran
     }
@@ -255,10 +267,21 @@ impl Meter {
         self.add_excess(time, now);
     }
 
-    /// Has nothing of the excess decay between these times, in which the guest could have run.
-    pub(super) fn forget_nothing(&self, since: Now, now: Now) {
-        let excess = Decaying::new(self.excess(since), now.milliseconds());
+    /// Returns the excess of a guest that could have run between these times.
+    pub(super) fn excess_of_ready(&self, since: Now, now: Now) -> u32 {
+        self.excess(now).max(self.excess(since).min(KEPT))
+    }
+
+    /// Has less of the excess decay, since the guest could have run between these times.
+    pub(super) fn forget_less(&self, since: Now, now: Now) {
+        let excess = Decaying::new(self.excess_of_ready(since, now), now.milliseconds());
         self.excess.store(excess.word(), Ordering::Relaxed);
+    }
+
+    /// Returns what the peer has used, if that is known, in microseconds.
+    pub(super) fn used_by_peer(&self) -> Option<u32> {
+        let used = self.payer.get()?.used();
+        Some(u32::try_from(used.as_micros()).unwrap_or(u32::MAX))
     }
 
     fn pay(&self) {
@@ -430,6 +453,10 @@ mod tests {
 
         fn debt(&self) -> Duration {
             Duration::from_millis(50)
+        }
+
+        fn used(&self) -> Duration {
+            paid(&self.0)
         }
     }
 

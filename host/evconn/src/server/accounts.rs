@@ -125,15 +125,6 @@ pub(super) struct PeerAccount {
     peer: u64,
 }
 
-impl PeerAccount {
-    /// Returns by how much the connections of the peer have exceeded their shares, as far as it is not forgotten.
-    pub fn excess(&self) -> Duration {
-        let (usage, now) = self.accounts.0.table.usage();
-        let used = usage.map_or(0, |usage| usage.used(self.peer, now));
-        Duration::from_micros(used.into())
-    }
-}
-
 impl Payer for PeerAccount {
     fn charge(&self, time: Duration) {
         let (usage, now) = self.accounts.0.table.usage();
@@ -154,6 +145,13 @@ impl Payer for PeerAccount {
             return Duration::ZERO;
         }
         Duration::from_micros(used.min(MOST_DEBT).into())
+    }
+
+    /// By how much the connections of the peer have exceeded their shares.
+    fn used(&self) -> Duration {
+        let (usage, now) = self.accounts.0.table.usage();
+        let used = usage.map_or(0, |usage| usage.used(self.peer, now));
+        Duration::from_micros(used.into())
     }
 }
 

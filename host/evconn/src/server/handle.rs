@@ -1,6 +1,7 @@
 //! The handle to a running server.
 
 use super::connections::Connections;
+use crate::runtime::Payer;
 use crate::service::{InstancePolicy, Instances};
 use crate::{Error, Served, Service};
 use std::net::IpAddr;
@@ -63,7 +64,7 @@ impl ServerHandle {
     /// the server. Half of it is forgotten after each second. The share of a connection is a hundredth of a core: see
     /// [`HostBuilder::cpu_share`](crate::HostBuilder::cpu_share).
     pub fn cpu_excess(&self, peer: IpAddr) -> Duration {
-        self.connections.account_of(peer).excess()
+        self.connections.account_of(peer).used()
     }
 
     /// Waits until the server begins to shut down. From then on it is not ready any more, although it may

@@ -137,7 +137,7 @@ impl Instance {
                     }
                     is_pending && incoming.is_done()
                 };
-                let run = program::run(&mut self.store, program, is_over);
+                let run = program::run(&mut self.store, program, incoming, is_over);
                 // Boxed, so that a handler's future is no larger.
                 let run: Boxed<'a> = Box::pin(run);
                 Either::Right(run)
@@ -153,7 +153,9 @@ impl Instance {
         is_over: impl FnMut(&mut Context<'_>, bool) -> bool,
     ) -> wasmtime::Result<Result<(), String>> {
         match &self.exports {
-            Instantiated::Run(program, _) => program::run(&mut self.store, program, is_over).await,
+            Instantiated::Run(program, incoming) => {
+                program::run(&mut self.store, program, incoming, is_over).await
+            }
             Instantiated::AsyncHandler(handler) => {
                 async_handler::serve_several(&mut self.store, handler, supply, is_over).await
             }

@@ -48,6 +48,8 @@ struct Shared {
     accepted: AtomicUsize,
     /// How many of these it has not dropped.
     open: AtomicUsize,
+    /// What a guest traps with that waits for connections and for nothing else.
+    end: Mutex<Option<wasmtime::Error>>,
 }
 
 #[derive(Debug, Default)]
@@ -158,6 +160,17 @@ impl Incoming {
         self.open() == 0 && self.is_awaited()
     }
 
+    /// Has the guest trap with this error, if it [waits](Self::is_awaited): to be polled once more by whoever runs it.
+    /// Otherwise it does when it waits next.
+    pub fn end(&self, error: wasmtime::Error) {
+        *self.end_of_guest() = Some(error);
+    }
+
+    fn end_of_guest(&self) -> MutexGuard<'_, Option<wasmtime::Error>> {
+        // No code panics while it holds this lock.
+        self.0.end.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Binds a virtual socket.
     pub(crate) fn bind(&self, address: SocketAddr) -> Result<Port, ErrorCode> {
         let asked = address;
@@ -209,7 +222,7 @@ impl Incoming {
     pub(crate) fn wait(&self) -> Waits<'_> {
         self.0.has_timeout.store(false, Ordering::Relaxed);
         self.0.waits.store(true, Ordering::Relaxed);
-        Waits(&self.0.waits)
+        Waits(self)
     }
 
     /// Records the same of a guest that waits up to a time.
@@ -217,7 +230,7 @@ impl Incoming {
         self.0.has_timeout.store(true, Ordering::Relaxed);
         let has_paused = self.0.has_paused.swap(true, Ordering::Relaxed);
         self.0.waits.store(has_paused, Ordering::Relaxed);
-        Waits(&self.0.waits)
+        Waits(self)
     }
 
     fn note_asked(&self) {
@@ -423,11 +436,18 @@ impl VirtualListener {
 }
 
 /// Records that a guest waits for connections and for nothing else.
-pub(crate) struct Waits<'a>(&'a AtomicBool);
+pub(crate) struct Waits<'a>(&'a Incoming);
+
+impl Waits<'_> {
+    /// Returns what the guest is to trap with, if it is.
+    pub fn end(&self) -> Option<wasmtime::Error> {
+        self.0.end_of_guest().take()
+    }
+}
 
 impl Drop for Waits<'_> {
     fn drop(&mut self) {
-        self.0.store(false, Ordering::Relaxed);
+        self.0.0.waits.store(false, Ordering::Relaxed);
     }
 }
 

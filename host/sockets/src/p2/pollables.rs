@@ -175,7 +175,7 @@ impl PollList {
             ..
         } = self;
         let until = timers.iter().map(|(_, timer)| *timer).reduce(Deadline::min);
-        let _waits = match others.is_empty() {
+        let waits = match others.is_empty() {
             true => waits_for_connections(sockets.iter().map(|(_, pollable)| pollable), until),
             false => None,
         };
@@ -184,6 +184,9 @@ impl PollList {
         let others = (!others.is_empty()).then(|| table.poll(others));
         let mut others = pin!(OptionFuture::from(others));
         poll_fn(|cx| {
+            if let Some(error) = waits.as_ref().and_then(Waits::end) {
+                return Poll::Ready(Err(error));
+            }
             let is_ready = |(place, pollable): &(u32, SocketPollable)| {
                 pollable.poll_ready(cx).is_ready().then_some(*place)
             };
@@ -236,9 +239,12 @@ pub async fn block(
     coop::consume_budget().await;
     match find(table, pollable)? {
         Found::Socket(pollable) => {
-            let _waits = waits_for_connections(std::iter::once(&pollable), None);
-            poll_fn(|cx| pollable.poll_ready(cx)).await;
-            Ok(())
+            let waits = waits_for_connections(std::iter::once(&pollable), None);
+            poll_fn(|cx| match waits.as_ref().and_then(Waits::end) {
+                Some(error) => Poll::Ready(Err(error)),
+                None => pollable.poll_ready(cx).map(Ok),
+            })
+            .await
         }
         Found::Timer(deadline) => {
             deadline.over().await;
@@ -376,6 +382,25 @@ mod tests {
     use std::net::{Ipv4Addr, SocketAddr};
 
     const ADDRESS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 80);
+
+    #[tokio::test]
+    async fn a_guest_that_waits_for_connections_can_be_ended() {
+        let incoming = Incoming::new();
+        let listener = incoming.bind(ADDRESS).expect("a port").listen();
+        let mut table = ResourceTable::new();
+        let listener = SocketPollable::Virtual(Arc::new(listener));
+        let pollable = table.push(listener).expect("room").rep();
+        let mut waits = Box::pin(block(&mut table, Resource::new_borrow(pollable)));
+        assert!(futures_util::poll!(&mut waits).is_pending());
+        incoming.end(wasmtime::Error::msg("not needed"));
+        let error = waits.await.expect_err("its end");
+        assert_eq!(error.to_string(), "not needed");
+        let list = vec![Resource::new_borrow(pollable)];
+        let mut waits = pin!(poll(&mut table, list));
+        assert!(futures_util::poll!(&mut waits).is_pending(), "only once");
+        incoming.end(wasmtime::Error::msg("not needed"));
+        assert!(waits.await.is_err());
+    }
 
     #[tokio::test]
     async fn a_guest_waits_for_connections_and_for_nothing_else() {

@@ -73,7 +73,7 @@ impl<T: 'static> StreamConsumer<T> for Sent {
         let endpoint = connection.endpoint();
         let mut direct = source.as_direct(store);
         let sent = if direct.remaining().is_empty() {
-            endpoint.poll_output_ready(cx).map(|()| Ok(0))
+            endpoint.poll_sendable(cx).map(|()| Ok(0))
         } else {
             let sent = endpoint.poll_write(cx, direct.remaining());
             if let Poll::Ready(Ok(count)) = sent {

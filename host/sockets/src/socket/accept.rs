@@ -138,10 +138,7 @@ impl Acceptor {
                 tracing::debug!("a connection could not be accepted: {error}");
                 return;
             }
-            _ if self.next_pause == FIRST_PAUSE => {
-                tracing::warn!("connections wait, since they cannot be accepted for now: {error}");
-            }
-            _ => {}
+            _ => tracing::debug!("connections wait, since they cannot be accepted: {error}"),
         }
         self.pause = Some(Box::pin(sleep(self.next_pause)));
         self.next_pause = (2 * self.next_pause).min(LAST_PAUSE);

@@ -6,6 +6,7 @@
 
 mod bind;
 mod connect;
+mod limits;
 mod listen;
 mod net;
 mod options;
@@ -45,9 +46,10 @@ type Case = (
     fn(&Run) -> Pin<Box<dyn Future<Output = ()> + '_>>,
 );
 
-const THEMES: [(&str, &[Case]); 6] = [
+const THEMES: [(&str, &[Case]); 7] = [
     ("bind", bind::CASES),
     ("connect", connect::CASES),
+    ("limits", limits::CASES),
     ("listen", listen::CASES),
     ("options", options::CASES),
     ("states", states::CASES),

@@ -173,7 +173,12 @@ async fn back_pressure(run: &Run) {
             StreamResult::Dropped => panic!("it is open"),
         }
     }
+    let mut waits = Box::pin(server.output.write(Vec::new()));
+    run.line("room", yes(waits.as_mut().now_or_never().is_some()))
+        .await;
     run.line("written", written).await;
+    run.line("then", progress(waits.as_mut().await.0)).await;
+    drop(waits);
     let (result, _) = server.output.write(b"more".to_vec()).await;
     run.line("more", progress(result)).await;
 }

@@ -43,6 +43,8 @@ pub const fn color(peer: Peer) -> RGBColor {
         Peer::EvconnThreads => RGBColor(20, 45, 95),
         Peer::EvconnReuse => RGBColor(95, 160, 230),
         Peer::EvconnCopy => RGBColor(40, 150, 130),
+        Peer::EvconnAsync => RGBColor(0, 170, 190),
+        Peer::EvconnAsyncBack => RGBColor(110, 205, 215),
         Peer::EvconnProgram => RGBColor(120, 190, 90),
         Peer::EvconnWarm => RGBColor(230, 120, 40),
         Peer::EvconnShared => RGBColor(110, 60, 130),

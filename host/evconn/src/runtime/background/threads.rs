@@ -122,13 +122,20 @@ async fn run_lightest(mut guests: UnboundedReceiver<Runnable>) {
     }
 }
 
-/// The guests that are ready: the lightest is first, and of several the one that came first.
+/// How often the order of those that are ready is looked at again, in nanoseconds.
+const INTERVAL: u64 = 100_000_000;
+
+/// The guests that are ready: first those of the peer that has used least, of these the lightest, and of several such the
+/// one that came first. So a connection that happened to be expensive does not wait for all those that a heavy peer
+/// begins.
 ///
-/// Nothing of what a guest has used is forgotten for as long as it is in the queue: otherwise those that always want to
-/// run would be the lightest ones because they seldom can, and one that does little would wait for all of them.
+/// Little of what a guest has used is forgotten for as long as it is in the queue: otherwise those that always want to run
+/// would be the lightest ones because they seldom can, and one that does little would wait for all of them.
 struct Queue<R> {
     ready: BinaryHeap<Ready<R>>,
     count: u64,
+    /// When they were put in order.
+    ordered: Now,
 }
 
 impl<R> Default for Queue<R> {
@@ -136,6 +143,7 @@ impl<R> Default for Queue<R> {
         Self {
             ready: BinaryHeap::new(),
             count: 0,
+            ordered: Now::read(),
         }
     }
 }
@@ -144,7 +152,7 @@ impl<R: HasMeter> Queue<R> {
     fn push(&mut self, runnable: R, now: Now) {
         self.count += 1;
         self.ready.push(Ready {
-            used: runnable.meter().excess(now),
+            used: used(runnable.meter(), now, now),
             number: self.count,
             since: now,
             runnable,
@@ -152,12 +160,31 @@ impl<R: HasMeter> Queue<R> {
     }
 
     fn pop(&mut self, now: Now) -> Option<R> {
+        if now.0.saturating_sub(self.ordered.0) >= INTERVAL {
+            self.order(now);
+        }
         let Ready {
             since, runnable, ..
         } = self.ready.pop()?;
-        runnable.meter().forget_nothing(since, now);
+        runnable.meter().forget_less(since, now);
         Some(runnable)
     }
+
+    /// Puts them in order: what peers have used changes while their guests wait.
+    fn order(&mut self, now: Now) {
+        let mut ready = std::mem::take(&mut self.ready).into_vec();
+        for guest in &mut ready {
+            guest.used = used(guest.runnable.meter(), guest.since, now);
+        }
+        self.ready = ready.into();
+        self.ordered = now;
+    }
+}
+
+/// What the peer has used, and the guest, which has been ready since then. Without a known peer, a guest is on its own.
+fn used(meter: &Meter, since: Now, now: Now) -> [u32; 2] {
+    let excess = meter.excess_of_ready(since, now);
+    [meter.used_by_peer().unwrap_or(excess), excess]
 }
 
 trait HasMeter {
@@ -172,7 +199,7 @@ impl HasMeter for Runnable {
 
 /// A guest that is ready, in the order in which they run.
 struct Ready<R> {
-    used: u32,
+    used: [u32; 2],
     number: u64,
     since: Now,
     runnable: R,
@@ -217,7 +244,9 @@ impl Drop for Counted {
 
 #[cfg(test)]
 mod tests {
+    use super::super::super::meter::Payer;
     use super::*;
+    use std::time::Duration;
 
     impl HasMeter for Arc<Meter> {
         fn meter(&self) -> &Meter {
@@ -252,6 +281,49 @@ mod tests {
         queue.push(Arc::clone(&little), at(2_000));
         let next = queue.pop(at(2_000)).expect("it is ready");
         assert!(Arc::ptr_eq(&next, &little));
+    }
+
+    struct Peer(Duration);
+
+    impl Payer for Peer {
+        fn charge(&self, _: Duration) {}
+
+        fn debt(&self) -> Duration {
+            Duration::ZERO
+        }
+
+        fn used(&self) -> Duration {
+            self.0
+        }
+    }
+
+    #[test]
+    fn who_was_expensive_once_does_not_wait_for_those_whom_a_heavy_peer_begins() {
+        let mut queue = Queue::default();
+        let of_peer = |milliseconds, peer| {
+            let meter = used(milliseconds, at(0));
+            meter.set_payer(Box::new(Peer(Duration::from_millis(peer))));
+            meter
+        };
+        let good = of_peer(100, 100);
+        for guest in [of_peer(12, 200), Arc::clone(&good), of_peer(13, 200)] {
+            queue.push(guest, at(0));
+        }
+        let next = queue.pop(at(0)).expect("it is ready");
+        assert!(Arc::ptr_eq(&next, &good));
+    }
+
+    #[test]
+    fn who_waits_comes_before_new_ones_in_time() {
+        let mut queue = Queue::default();
+        let heavy = used(1_000, at(0));
+        queue.push(Arc::clone(&heavy), at(0));
+        let is_next = |time, queue: &mut Queue<_>| {
+            queue.push(used(12, at(time)), at(time));
+            Arc::ptr_eq(&queue.pop(at(time)).expect("it is ready"), &heavy)
+        };
+        assert!(!is_next(1_000, &mut queue));
+        assert!(is_next(10_000, &mut queue));
     }
 
     #[test]

@@ -1,0 +1,20 @@
+//! Bindings of the handler of WASI 0.3, which a service exports, and of what this module imports.
+
+wit_bindgen_async::generate!({
+    inline: "
+        package evconn:guest-p3;
+        world service {
+            import wasi:clocks/monotonic-clock@0.3.0;
+            import wasi:sockets/types@0.3.0;
+            import wasi:sockets/ip-name-lookup@0.3.0;
+            export evconn:tcp/handler@0.3.0;
+        }
+    ",
+    path: "wit/v0.3",
+    runtime_path: "wit_bindgen_async::rt",
+    world: "evconn:guest-p3/service",
+    pub_export_macro: true,
+    export_macro_name: "export_p3_handler",
+    default_bindings_module: "evconn_guest::p3::bindings",
+    generate_all,
+});

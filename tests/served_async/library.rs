@@ -1,0 +1,127 @@
+//! Services by the guest library's module `p3`.
+
+use super::{Site, unchanged};
+use crate::support::pattern;
+use crate::support::peer::{connect, reset, rest};
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpStream};
+
+const LIBRARY: &str = evconn_artifacts::ASYNC_LIB_PATH;
+
+fn start() -> Site {
+    Site::of(LIBRARY, &["--processes", "1"])
+}
+
+/// More than fits into all buffers.
+const MUCH: usize = 4 << 20;
+
+/// Sends much and reads it back, at the same time.
+fn is_echoed(mut peer: TcpStream) {
+    let sent = pattern(MUCH);
+    let mut writer = peer.try_clone().expect("a descriptor");
+    let writing = std::thread::spawn(move || {
+        writer.write_all(&sent).expect("sent");
+        writer.shutdown(Shutdown::Write).expect("ended");
+        sent
+    });
+    let mut received = Vec::new();
+    peer.read_to_end(&mut received).expect("a regular end");
+    assert!(writing.join().expect("sent") == received, "other bytes");
+}
+
+#[test]
+fn what_is_read_is_what_was_sent() {
+    let _open = unchanged();
+    let site = start();
+    for act in ["echo", "spawn-echo"] {
+        is_echoed(site.act(act));
+    }
+    assert!(site.end().contains("0 failed"));
+}
+
+#[test]
+fn what_was_written_is_sent_however_its_function_ends() {
+    let _open = unchanged();
+    let site = start();
+    for (act, count) in [("write", MUCH), ("write-bytes", 1_000)] {
+        let text = site.all_of(&format!("{act} {count}"));
+        let expected = (b'a'..=b'z').cycle().take(count);
+        assert!(text.bytes().eq(expected), "{act}");
+    }
+    assert_eq!(site.until_reset("write-and-fail"), "some of it\n");
+    assert!(
+        site.end()
+            .contains("the service gave up: \"it has failed\"")
+    );
+}
+
+#[test]
+fn an_error_is_in_the_log() {
+    let _open = unchanged();
+    let site = start();
+    assert_eq!(site.until_reset("fail no luck"), "");
+    assert!(site.end().contains("the service gave up: \"no luck\""));
+}
+
+#[test]
+fn a_service_is_told_of_its_connection() {
+    let _open = unchanged();
+    let site = start();
+    let mut peer = site.act("addresses");
+    let expected = format!(
+        "{} {}\n",
+        peer.local_addr().expect("its address"),
+        site.address
+    );
+    assert_eq!(rest(&mut peer).expect("a regular end"), expected);
+    assert_eq!(site.all_of("number"), "2\n");
+    assert_eq!(site.all_of("tls"), "none\n");
+    assert_eq!(site.all_of("sleep 20"), "awake\n");
+    site.end();
+}
+
+#[test]
+fn a_side_that_is_closed_can_still_receive() {
+    let _open = unchanged();
+    let site = start();
+    let mut peer = site.act("close");
+    assert_eq!(rest(&mut peer).expect("a regular end"), "closed\n");
+    peer.write_all(b"the rest").expect("sent");
+    peer.shutdown(Shutdown::Write).expect("ended");
+    site.evconn.logged("connection's stdout: \"the rest\"");
+    drop(peer);
+    site.end();
+}
+
+#[test]
+fn a_reader_tells_how_it_has_ended() {
+    let _open = unchanged();
+    let site = start();
+    let peer = site.act("how-it-ends");
+    peer.shutdown(Shutdown::Write).expect("ended");
+    site.evconn.logged("after 0 bytes");
+    drop(peer);
+    reset(site.act("how-it-ends"));
+    site.evconn.logged("ConnectionReset");
+    site.end();
+}
+
+#[test]
+fn a_writer_is_told_that_nobody_reads() {
+    let _open = unchanged();
+    let site = start();
+    let mut peer = site.act("until-nobody-reads");
+    peer.read_exact(&mut [0; 1000]).expect("some of it");
+    reset(peer);
+    site.evconn.logged("BrokenPipe");
+    site.is_served();
+    site.end();
+}
+
+impl Site {
+    fn is_served(&self) {
+        let mut peer = connect(self.address);
+        peer.write_all(b"number\n").expect("sent");
+        assert!(rest(&mut peer).expect("a regular end").ends_with('\n'));
+    }
+}
