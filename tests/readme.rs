@@ -122,7 +122,7 @@ fn flags_in(text: &str) -> Vec<&str> {
 #[test]
 fn flags_exist() {
     let (serve, run) = (flags("serve"), flags("run"));
-    // Of all commands, of `evconn compose`, of cargo and of rustc.
+    // Of all commands, of `evconn compose` and `evconn wit`, of cargo and of rustc.
     let others = [
         "--cfg",
         "--example",
@@ -133,6 +133,7 @@ fn flags_exist() {
         "--path",
         "--release",
         "--through",
+        "--wasi",
     ];
     let mut count = 0;
     for (path, text) in pages() {

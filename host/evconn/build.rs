@@ -44,7 +44,8 @@ fn run() -> Result<()> {
         println!("cargo::rerun-if-changed={}", component.display());
         println!("cargo::rustc-env={variable}={}", component.display());
     }
-    embed_wit(&wit, &out_dir.join("wit.rs"))
+    embed_wit(&wit, &out_dir.join("wit.rs"))?;
+    embed_wit(&wit.join("v0.3"), &out_dir.join("wit_0_3.rs"))
 }
 
 /// Lists the WIT files: the path of each within the directory, and its content.

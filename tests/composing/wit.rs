@@ -32,6 +32,28 @@ fn what_it_prints_is_one_document() {
 }
 
 #[test]
+fn the_package_of_wasi_0_3_is_complete() {
+    let _open = unchanged();
+    let scratch = Scratch::new();
+    let mut resolve = Resolve::default();
+    let document = says(&scratch, &["wit", "--wasi", "0.3"]);
+    let of_document = resolve.push_str("evconn.wit", &document);
+    assert_eq!(says(&scratch, &["wit", "--wasi", "0.3", "-o", "wit"]), "");
+    let mut other = Resolve::default();
+    let (of_directory, _) = other.push_dir(scratch.join("wit")).expect("it is WIT");
+    for (resolve, package) in [
+        (&resolve, of_document.expect("it is WIT")),
+        (&other, of_directory),
+    ] {
+        let package = &resolve.packages[package];
+        assert_eq!(package.name.to_string(), "evconn:tcp@0.3.0");
+        assert!(
+            package.worlds.contains_key("service") && package.worlds.contains_key("middleware")
+        );
+    }
+}
+
+#[test]
 fn a_directory_is_a_package() {
     let _open = unchanged();
     let scratch = Scratch::new();

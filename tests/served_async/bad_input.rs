@@ -1,15 +1,15 @@
 //! Components that cannot be served, each with one clear cause.
 
-use super::{ACTS, unchanged};
+use super::unchanged;
 use crate::support::process::Evconn;
 use crate::support::scratch::Scratch;
 
 /// The only line of a command that does not start.
-fn refused(component: &str, flags: &[&str]) -> String {
+fn refused(component: &str) -> String {
     let mut all = String::new();
     for processes in ["0", "1"] {
         let serve = ["serve", component, "--listen", "127.0.0.1:0"];
-        let ended = Evconn::run(&[&serve[..], &["--processes", processes], flags].concat());
+        let ended = Evconn::run(&[&serve[..], &["--processes", processes]].concat());
         let text = ended.stderr;
         assert_eq!(ended.status.code(), Some(2), "{text}");
         assert_eq!(text.lines().count(), 1, "{text}");
@@ -23,7 +23,7 @@ fn refused_text(text: &str) -> String {
     let scratch = Scratch::new();
     let path = scratch.join("component.wat");
     std::fs::write(&path, text).expect("written");
-    refused(path.to_str().expect("text"), &[])
+    refused(path.to_str().expect("text"))
 }
 
 /// A component that exports the handler as an instance without functions, and imports a function of an interface.
@@ -83,17 +83,4 @@ fn a_candidate_of_the_contract_is_refused() {
         text.contains("this host calls evconn:tcp/handler@0.1.0 and"),
         "{text}"
     );
-}
-
-#[test]
-fn several_connections_at_a_time_are_not_there_yet() {
-    let _open = unchanged();
-    for (flags, said) in [
-        (&["--concurrency", "5"][..], "--concurrency 5"),
-        (&["--reuse", "5"], "--reuse 5"),
-        (&["--instances", "5"], "--instances 5"),
-    ] {
-        let text = refused(ACTS, flags);
-        assert!(text.contains(said) && text.contains("WASI 0.3"), "{text}");
-    }
 }

@@ -8,6 +8,7 @@ mod ingress;
 mod library;
 mod limits;
 mod operation;
+mod shared;
 
 use crate::support::descriptors::unchanged;
 use crate::support::peer::{connect, rest};

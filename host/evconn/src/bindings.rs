@@ -6,7 +6,8 @@
 )]
 
 use crate::sockets::Endpoint;
-use std::sync::Arc;
+use std::net::SocketAddr;
+use std::sync::Weak;
 
 /// The listener component, `listener.wasm`.
 pub mod provider {
@@ -54,5 +55,7 @@ pub mod service_v0_3 {
 pub struct ServedConnection {
     /// Its number in the log.
     pub number: u64,
-    pub endpoint: Arc<Endpoint>,
+    pub peer_address: SocketAddr,
+    /// The connection itself, for as long as it lasts.
+    pub endpoint: Weak<Endpoint>,
 }

@@ -10,3 +10,6 @@ pub const ECHO: &[u8] = include_bytes!(env!("EVCONN_ECHO_WASM"));
 /// The WIT package `evconn:tcp` and, in `deps/`, the WASI packages that it needs: the path of each file
 /// within the package's directory, and its content.
 pub const WIT: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/wit.rs"));
+
+/// The same of the package for WASI 0.3: `evconn:tcp@0.3.0`.
+pub const WIT_0_3: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/wit_0_3.rs"));

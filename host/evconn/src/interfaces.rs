@@ -1,6 +1,5 @@
 //! The names of the interfaces that components import and export.
 
-use crate::runtime::WasiVersion;
 use std::borrow::Cow;
 use std::fmt;
 
@@ -18,6 +17,37 @@ pub(crate) const WORLD: &str = "evconn:tcp/service@0.1.0";
 
 /// The interface that a program exports, with the beginning of its version.
 pub(crate) const RUN: &str = "wasi:cli/run@0.2";
+
+/// The version of WASI that a component was built for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WasiVersion {
+    /// WASI 0.2: functions are synchronous, and streams have pollables.
+    #[default]
+    V0_2,
+    /// WASI 0.3: functions may be asynchronous, and streams and futures are types of their own.
+    V0_3,
+}
+
+/// The beginning of what a component of WASI 0.3 exports, its text and its compiled code, too.
+const OF_0_3: &[u8] = b"evconn:tcp/handler@0.3.";
+
+impl WasiVersion {
+    /// Returns the version that a component seems to be built for, its text or its compiled code, without more than a
+    /// look at the bytes: for [`HostBuilder::wasi`](crate::HostBuilder::wasi).
+    pub fn guess(bytes: &[u8]) -> Self {
+        match bytes.windows(OF_0_3.len()).any(|part| part == OF_0_3) {
+            true => Self::V0_3,
+            false => Self::V0_2,
+        }
+    }
+
+    pub(crate) fn other(self) -> Self {
+        match self {
+            Self::V0_2 => Self::V0_3,
+            Self::V0_3 => Self::V0_2,
+        }
+    }
+}
 
 /// What a service exports for connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -205,6 +235,10 @@ impl Missing {
                 format!("this host has it for components that export {ASYNC_HANDLER}").into(),
             );
         }
+        if name.package == "wasi:filesystem" && name.is_version(ASYNC) {
+            let hint = "of files, this host has WASI 0.2's interfaces, which a component of WASI 0.3 may import, too";
+            return Some(hint.into());
+        }
         if let Provided::OtherVersions(versions) = name.provided() {
             let kind = match name.is_candidate() {
                 true => "no release candidate, but ",
@@ -223,9 +257,6 @@ impl Missing {
                  with `wac plug` for example",
             ),
             ("evconn:tcp", _) => Some("this host has versions 0.1.0 and 0.3.0 of evconn:tcp"),
-            ("wasi:filesystem", _) if name.is_version(ASYNC) => Some(
-                "of files, this host has WASI 0.2's interfaces, which a component of WASI 0.3 may import, too",
-            ),
             ("wasi:http", _) => Some(
                 "this host has TCP, and no HTTP client; a JavaScript component is built without it by \
                  `jco componentize --disable http --disable fetch-event`",

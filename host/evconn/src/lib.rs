@@ -98,7 +98,7 @@ pub use evconn_sockets as sockets;
 pub use ingress::{Ingress, ProxyProtocol, TrustedProxies};
 #[cfg(feature = "tls")]
 pub use ingress::{PemSource, TicketKeys, TlsConfig, TlsError};
-pub use interfaces::{EntryPoint, Missing};
+pub use interfaces::{EntryPoint, Missing, WasiVersion};
 pub use limits::Limits;
 pub use listener::{
     AcceptError, AcceptRate, Listener, ListenerBuilder, Listening, Recovery, State, Stats,
@@ -107,7 +107,7 @@ pub use listener::{
 pub use networks::InvalidNetwork;
 #[cfg(unix)]
 pub use quota::{Member, Quota};
-pub use runtime::{CodeCache, CpuShare, Host, HostBuilder, WasiVersion, reserve_descriptors};
+pub use runtime::{CodeCache, CpuShare, Host, HostBuilder, reserve_descriptors};
 pub use served::Served;
 pub use server::{
     ConnectionEnd, ConnectionInfo, EndCause, PeerFilter, Server, ServerBuilder, ServerHandle,

@@ -20,7 +20,7 @@ pub struct InstanceArgs {
     reuse: Option<CountLimit>,
     /// Maximum number of connections that an instance has at a time
     ///
-    /// More than 1 requires a program: a handler has one. If the instance fails, all of them are reset. The
+    /// More than 1 requires a program or a handler of WASI 0.3. If the instance fails, all of them are reset. The
     /// defaults of --max-memory, --max-handles, --max-descriptors and --max-unsent grow with it.
     #[arg(long, value_name = "N", default_value = "1", value_parser = count, allow_negative_numbers = true)]
     concurrency: NonZeroU32,
@@ -86,20 +86,6 @@ impl InstanceArgs {
     /// Returns how many connections an instance may have at a time.
     pub fn concurrency(&self) -> NonZeroU32 {
         self.concurrency
-    }
-
-    /// Returns the flag by which an instance serves several connections, in turn or at a time, if there is one.
-    #[cfg(unix)]
-    pub fn that_reuses(&self) -> Option<String> {
-        if self.concurrency.get() > 1 {
-            return Some(format!("--concurrency {}", self.concurrency));
-        }
-        match (self.reuse(), self.reuse, self.instances) {
-            (Some(NonZeroU32::MIN), ..) => None,
-            (Some(most), ..) => Some(format!("--reuse {most}")),
-            (None, Some(_), _) => Some("--reuse none".to_owned()),
-            (None, None, instances) => instances.map(|count| format!("--instances {count}")),
-        }
     }
 
     /// Returns the policy of a process.

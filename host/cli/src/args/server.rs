@@ -66,18 +66,11 @@ impl ServerArgs {
     /// If its instances cannot have as many connections at a time.
     #[cfg(unix)]
     pub fn check_for(&self, entry_point: EntryPoint, wasi: WasiVersion) -> anyhow::Result<()> {
-        if (entry_point, wasi) == (EntryPoint::Handler, WasiVersion::V0_3)
-            && let Some(flag) = self.instances.that_reuses()
-        {
-            bail!(
-                "{flag} has instances serve several connections, and so far, an instance of a handler of WASI 0.3 serves \
-                 one: leave it out"
-            );
-        }
         let asked = self.instances.concurrency();
-        if entry_point == EntryPoint::Handler && asked.get() > 1 {
+        let is_sync = (entry_point, wasi) == (EntryPoint::Handler, WasiVersion::V0_2);
+        if is_sync && asked.get() > 1 {
             bail!(
-                "--concurrency {asked} requires a program (wasi:cli/run): an instance runs the handler of WASI 0.2 for \
+                "--concurrency {asked} requires a program (wasi:cli/run) or a handler of WASI 0.3: an instance runs the handler of WASI 0.2 for \
                  one connection at a time; leave it out, and use --instances for more instances"
             );
         }

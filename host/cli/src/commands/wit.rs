@@ -2,8 +2,8 @@
 
 use crate::files;
 use anyhow::{Context, bail};
-use clap::Args;
-use evconn::guests::WIT;
+use clap::{Args, ValueEnum};
+use evconn::guests::{WIT, WIT_0_3};
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -13,44 +13,63 @@ use std::path::{Path, PathBuf};
 /// It is printed as one file, or written to a directory: binding generators read either.
 #[derive(Args)]
 pub struct Wit {
+    /// Version of WASI: 0.3 has the asynchronous handler, and no listener
+    #[arg(long, value_enum, value_name = "VERSION", default_value_t = Wasi::V0_2)]
+    wasi: Wasi,
     /// Directory to write to, `wit` for instance; it must be empty or not exist
     #[arg(short, long, value_name = "DIR")]
     output: Option<PathBuf>,
 }
 
+/// A version of WASI.
+#[derive(Clone, Copy, ValueEnum)]
+enum Wasi {
+    #[value(name = "0.2")]
+    V0_2,
+    #[value(name = "0.3")]
+    V0_3,
+}
+
+/// The files of a package: their paths, and their content.
+type Package = [(&'static str, &'static str)];
+
 impl Wit {
     pub fn run(&self) -> anyhow::Result<()> {
+        let package = match self.wasi {
+            Wasi::V0_2 => WIT,
+            Wasi::V0_3 => WIT_0_3,
+        };
         match &self.output {
-            Some(directory) => write(directory),
-            None => files::print(&document()),
+            Some(directory) => write(package, directory),
+            None => files::print(&document(package)),
         }
     }
 }
 
 /// Returns all of it as one file: the package itself, and its dependencies nested in it.
-fn document() -> String {
-    let (nested, own): (Vec<_>, Vec<_>) = WIT.iter().partition(|(path, _)| path.contains('/'));
+fn document(package: &Package) -> String {
+    let (nested, own): (Vec<_>, Vec<_>) = package.iter().partition(|(path, _)| path.contains('/'));
     let mut document = String::new();
     for (path, text) in own {
-        let (package, rest) = package(text);
+        let (package, rest) = split(text);
         if document.is_empty() {
             document = format!("{package};\n");
         }
         document += &format!("\n// {path}\n{rest}");
     }
     for (path, text) in nested {
-        let (package, rest) = package(text);
+        let (package, rest) = split(text);
         document += &format!("\n// {path}\n{package} {{{rest}}}\n");
     }
     document
 }
 
 /// Splits a file into the package's name and its content.
-fn package(text: &str) -> (&str, &str) {
+fn split(text: &str) -> (&str, &str) {
     text.split_once(';').unwrap_or((text, ""))
 }
 
-fn write(directory: &Path) -> anyhow::Result<()> {
+fn write(package: &Package, directory: &Path) -> anyhow::Result<()> {
     let shown = directory.display();
     match fs::read_dir(directory).map(|mut entries| entries.next().is_none()) {
         Ok(true) => {}
@@ -62,7 +81,7 @@ fn write(directory: &Path) -> anyhow::Result<()> {
         Err(error) => return Err(error).with_context(|| format!("cannot read {shown}")),
     }
     let is_new = !directory.exists();
-    let written = WIT.iter().try_for_each(|(path, text)| {
+    let written = package.iter().try_for_each(|(path, text)| {
         let file = directory.join(path);
         file.parent()
             .map_or(Ok(()), fs::create_dir_all)
@@ -70,14 +89,14 @@ fn write(directory: &Path) -> anyhow::Result<()> {
             .with_context(|| format!("cannot write {}", file.display()))
     });
     if written.is_err() {
-        remove(directory, is_new);
+        remove(package, directory, is_new);
     }
     written
 }
 
 /// Removes a half-written package. Errors are ignored: the one that caused this is reported.
-fn remove(directory: &Path, is_new: bool) {
-    for (path, _) in WIT {
+fn remove(package: &Package, directory: &Path, is_new: bool) {
+    for (path, _) in package {
         let file = directory.join(path);
         let _ = fs::remove_file(&file);
         // This fails for a directory that is not empty yet.

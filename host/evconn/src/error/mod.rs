@@ -85,18 +85,12 @@ pub enum Error {
     /// Several connections at a time were requested for each instance of a service that serves one.
     #[error(
         "an instance of this service serves one connection at a time, not {asked}: its handler is a synchronous \
-         function of WASI 0.2; serve a program (wasi:cli/run), or use more instances (max_instances)"
+         function of WASI 0.2; serve a program (wasi:cli/run) or a handler of WASI 0.3, or use more instances (max_instances)"
     )]
     NotConcurrent {
         /// `InstancePolicy::concurrency`.
         asked: u32,
     },
-    /// Instances of a service were to serve several connections, and serve one.
-    #[error(
-        "an instance of this service serves one connection: so far, those of handlers of WASI 0.3 are not reused; set \
-         reuse to 1 and concurrency to 1"
-    )]
-    NotReusable,
     /// A higher limit was requested than the host was built for.
     #[error(
         "the host was built for a {limit} of {capacity}, but {asked} was requested: build it with these \

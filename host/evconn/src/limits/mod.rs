@@ -112,7 +112,8 @@ pub struct Limits {
     /// files. Defaults to 1,024.
     ///
     /// These are entries in the host's table. A connection takes three of them, and the pollable of a
-    /// clock one.
+    /// clock one. Of a component of WASI 0.3, all that it has handles of counts: streams, futures, the calls that it waits
+    /// for, and resources of its own, too.
     pub max_handles: usize,
     /// Maximum number of descriptors of a connection's instance: its connection, and the sockets, files and
     /// directories that it opens. Defaults to 64, which is more than a service for one connection mostly

@@ -8,6 +8,7 @@
 
 use super::clock::Clock;
 use crate::Limits;
+use crate::interfaces::WasiVersion;
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
@@ -57,46 +58,6 @@ const GUARD: u64 = 64 << 10;
 
 /// The most frames that are captured of a trapped guest's stack.
 const FRAMES: Option<NonZeroUsize> = NonZeroUsize::new(20);
-
-/// The version of WASI that a component was built for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum WasiVersion {
-    /// WASI 0.2: functions are synchronous, and streams have pollables.
-    #[default]
-    V0_2,
-    /// WASI 0.3: functions may be asynchronous, and streams and futures are types of their own.
-    V0_3,
-}
-
-/// The beginning of what a component of WASI 0.3 exports, its text and its compiled code, too.
-const OF_0_3: &[u8] = b"evconn:tcp/handler@0.3.";
-
-impl WasiVersion {
-    /// Returns the version that a component seems to be built for, its text or its compiled code, without more than a
-    /// look at the bytes: for [`HostBuilder::wasi`](crate::HostBuilder::wasi).
-    pub fn guess(bytes: &[u8]) -> Self {
-        match bytes.windows(OF_0_3.len()).any(|part| part == OF_0_3) {
-            true => Self::V0_3,
-            false => Self::V0_2,
-        }
-    }
-
-    /// Returns how many stacks an instance has at a time, unless it consists of several components that wait in
-    /// functions of WASI 0.2. In WASI 0.3, one is kept for what comes next while a function of WASI 0.2 waits on another.
-    fn stacks(self) -> u32 {
-        match self {
-            Self::V0_2 => 1,
-            Self::V0_3 => 2,
-        }
-    }
-
-    pub(crate) fn other(self) -> Self {
-        match self {
-            Self::V0_2 => Self::V0_3,
-            Self::V0_3 => Self::V0_2,
-        }
-    }
-}
 
 /// The engines for the instances of services, one for each version of WASI.
 pub(crate) struct Engines {
@@ -241,7 +202,7 @@ fn pool(version: WasiVersion, capacity: &Limits) -> PoolingAllocationConfig {
     let tables = saturated(capacity.max_tables);
     let mut pool = PoolingAllocationConfig::default();
     pool.total_component_instances(count)
-        .total_stacks(count.saturating_mul(version.stacks()))
+        .total_stacks(count.saturating_mul(stacks(version)))
         .max_core_instances_per_component(core_instances)
         .total_core_instances(count.saturating_mul(core_instances))
         .max_memories_per_component(memories)
@@ -257,6 +218,15 @@ fn pool(version: WasiVersion, capacity: &Limits) -> PoolingAllocationConfig {
         .table_keep_resident(KEPT_RESIDENT)
         .pagemap_scan(Enabled::Auto);
     pool
+}
+
+/// Returns how many stacks an instance has at a time, unless it consists of several components that wait in functions of
+/// WASI 0.2. In WASI 0.3, one is kept for what comes next while a function of WASI 0.2 waits on another.
+fn stacks(version: WasiVersion) -> u32 {
+    match version {
+        WasiVersion::V0_2 => 1,
+        WasiVersion::V0_3 => 2,
+    }
 }
 
 /// A larger number is out of reach anyway.
@@ -284,7 +254,7 @@ pub(crate) fn writable_reservation(version: WasiVersion, capacity: &Limits) -> u
     let table = capacity.max_table_elements.saturating_mul(TABLE_ELEMENT);
     let pages = table.div_ceil(PAGE).saturating_mul(PAGE);
     let of_instance = capacity.max_tables.saturating_mul(pages);
-    let stacks = (STACK + PAGE) * version.stacks() as usize;
+    let stacks = (STACK + PAGE) * stacks(version) as usize;
     let of_instance = of_instance.saturating_add(stacks);
     capacity.max_connections.saturating_mul(of_instance) as u64
 }

@@ -6,10 +6,11 @@
 use super::background::{Background, CpuShare};
 use super::cache::{CodeCache, CodeStore};
 use super::descriptors;
-use super::engine::{self, Engines, Services, WasiVersion};
+use super::engine::{self, Engines, Services};
 use super::mapping::map;
 use super::shortage::Shortage;
 use super::workers::Workers;
+use crate::interfaces::WasiVersion;
 use crate::sockets::SharedDescriptors;
 use crate::{Error, Limits, guests, open_file};
 use std::fs::File;

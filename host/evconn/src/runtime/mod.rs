@@ -23,7 +23,6 @@ pub use cache::CodeCache;
 pub(crate) use clock::Ticking;
 pub use descriptors::reserve_descriptors;
 pub(crate) use engine::Services;
-pub use engine::WasiVersion;
 pub use host::{Host, HostBuilder};
 pub(crate) use mapping::map;
 pub(crate) use meter::{Meter, Payer, Tick};

@@ -214,7 +214,7 @@ impl ServerBuilder {
     ///
     /// # Errors
     /// [`Error::TooManyConnections`], [`Error::TooManyMemories`] or [`Error::LimitTooHigh`] if the host
-    /// was not configured for these limits; [`Error::NotConcurrent`] or [`Error::NotReusable`] if an instance of the service cannot have as many
+    /// was not configured for these limits; [`Error::NotConcurrent`] if an instance of the service cannot have as many
     /// connections as its [policy](Self::instances) says; [`Error::Source`] or [`Error::Listen`] if a source cannot be
     /// opened or bound; otherwise as [`Listener::bind`]. Nothing is left open then.
     ///

@@ -5,6 +5,7 @@ use crate::bindings::service::{Service as Handler, ServicePre as HandlerPre};
 use crate::bindings::service_v0_3::{Service as AsyncHandler, ServicePre as AsyncHandlerPre};
 use crate::interfaces::{ASYNC_HANDLER, EntryPoint};
 use crate::sockets::Incoming;
+use std::sync::Arc;
 use wasmtime::Store;
 use wasmtime::component::InstancePre;
 use wasmtime_wasi::p2::bindings::{Command, CommandPre};
@@ -21,7 +22,7 @@ pub(super) enum Entry {
 /// An instance of it.
 pub(super) enum Instantiated {
     Handler(Handler),
-    AsyncHandler(AsyncHandler),
+    AsyncHandler(Arc<AsyncHandler>),
     /// With what its listening sockets accept.
     Run(Command, Incoming),
 }
@@ -52,7 +53,7 @@ impl Entry {
         Ok(match self {
             Self::Handler(pre) => Instantiated::Handler(pre.instantiate_async(store).await?),
             Self::AsyncHandler(pre) => {
-                Instantiated::AsyncHandler(pre.instantiate_async(store).await?)
+                Instantiated::AsyncHandler(Arc::new(pre.instantiate_async(store).await?))
             }
             Self::Run(pre) => {
                 let incoming = store.data_mut().incoming.get_or_insert_default().clone();

@@ -1,7 +1,7 @@
 //! One instance of a service, in a store of its own.
 
 use super::Service;
-use super::async_handler;
+use super::async_handler::{self, Supply};
 use super::backoff::Attempt;
 use super::console::Origin;
 use super::entry::Instantiated;
@@ -9,10 +9,10 @@ use super::failure::{self, Failure, HostPanic, OutOfTime};
 use super::population::Alive;
 use super::program;
 use super::state::InstanceState;
-use crate::GuestTrap;
 use crate::limits::Limits;
 use crate::runtime::{Counted, Meter, Tick, is_shortage};
 use crate::sockets::Endpoint;
+use crate::{GuestTrap, WasiVersion};
 use futures_util::future::Either;
 use std::any::Any;
 use std::pin::Pin;
@@ -28,7 +28,7 @@ use wasmtime_wasi::I32Exit;
 /// for this reason cannot be told from others, so the limit and the remedy are in the documentation only.
 const MOST_PASSED: usize = 1 << 20;
 
-/// The most handles of an instance's own resources, which components pass to each other, beside those of the
+/// In WASI 0.2, the most handles of an instance's own resources, which components pass to each other, beside those of the
 /// host's. The tables for them are memory of the host.
 const OWN_HANDLES: usize = 16 << 10;
 
@@ -63,7 +63,11 @@ impl Instance {
         let mut store = Store::new(&service.engine.engine, state);
         store.limiter(|state| &mut state.allowance);
         store.set_hostcall_fuel(MOST_PASSED);
-        store.set_max_component_handles(limits.max_handles.saturating_add(OWN_HANDLES));
+        store.set_max_component_handles(match service.wasi {
+            WasiVersion::V0_2 => limits.max_handles.saturating_add(OWN_HANDLES),
+            // Its streams and futures are in these tables alone.
+            WasiVersion::V0_3 => limits.max_handles,
+        });
         // A guest that computes is interrupted at the end of each time slice, so that other tasks run.
         store.set_epoch_deadline(1);
         store.epoch_deadline_callback(|store| match store.data().meter.tick() {
@@ -141,18 +145,21 @@ impl Instance {
         })
     }
 
-    /// Runs a program that gets its connections from others, until it ends or `is_over` says so: see [`program::run`].
+    /// Runs a program that gets its connections from others, or a handler of WASI 0.3 with those of the `supply`, until it
+    /// ends or `is_over` says so: see [`program::run`] and [`async_handler::serve_several`].
     pub async fn run(
         &mut self,
+        supply: &dyn Supply,
         is_over: impl FnMut(&mut Context<'_>, bool) -> bool,
     ) -> wasmtime::Result<Result<(), String>> {
         match &self.exports {
             Instantiated::Run(program, incoming) => {
                 program::run(&mut self.store, program, incoming, is_over).await
             }
-            Instantiated::Handler(_) | Instantiated::AsyncHandler(_) => {
-                wasmtime::bail!("a handler is called for each connection")
+            Instantiated::AsyncHandler(handler) => {
+                async_handler::serve_several(&mut self.store, handler, supply, is_over).await
             }
+            Instantiated::Handler(_) => wasmtime::bail!("a handler is called for each connection"),
         }
     }
 

@@ -10,6 +10,7 @@ use super::shared::{InstanceTasks, SharedInstances};
 use super::state::InstanceState;
 use super::warm::WarmUp;
 use super::{Failure, InstancePolicy, Origin, Service};
+use crate::interfaces::EntryPoint;
 use crate::limits::Limits;
 use crate::log::LogBudget;
 use crate::runtime::{Meter, Payer};
@@ -62,7 +63,10 @@ impl Instances {
         policy: InstancePolicy,
         tasks: &InstanceTasks,
     ) -> Self {
-        let are_shared = service.is_program() && (policy.allows_another(1) || policy.warm > 0);
+        let are_shared = match service.entry_point() {
+            EntryPoint::Run => policy.allows_another(1) || policy.warm > 0,
+            EntryPoint::Handler => service.has_tasks() && policy.allows_another(1),
+        };
         let shared = are_shared.then(|| {
             let (service, log) = (service.clone(), Arc::clone(&log));
             SharedInstances::new(service, limits, log, policy, tasks.clone())

@@ -163,6 +163,11 @@ impl Service {
         self.is_program() && !endpoint.was_accepted_by_guest()
     }
 
+    /// Returns whether its handler is of WASI 0.3: each connection is a task, of which an instance may have several.
+    fn has_tasks(&self) -> bool {
+        matches!(self.entry, Entry::AsyncHandler(_))
+    }
+
     fn is_program(&self) -> bool {
         self.entry_point() == EntryPoint::Run
     }

@@ -42,8 +42,8 @@ pub struct InstancePolicy {
     pub reuse: Option<NonZeroU32>,
     /// How many connections an instance has at a time. Defaults to 1.
     ///
-    /// More than 1 requires a program: the handler of WASI 0.2 is a synchronous function, which an instance runs for
-    /// one connection at a time. A program gets this many connections from its listening socket, before it has closed
+    /// More than 1 requires a program or a handler of WASI 0.3: that of WASI 0.2 is a synchronous function, which an
+    /// instance runs for one connection at a time. A handler of WASI 0.3 is called for each; a program gets this many connections from its listening socket, before it has closed
     /// one of them.
     pub concurrency: NonZeroU32,
     /// How many instances there are at a time. Defaults to `None`: as many as the connections require.
@@ -104,12 +104,11 @@ impl InstancePolicy {
     /// Checks that a service with this entry point, of this version of WASI, can be used in this way.
     pub(crate) fn check(&self, entry_point: EntryPoint, wasi: WasiVersion) -> Result<(), Error> {
         match (entry_point, wasi) {
-            (EntryPoint::Handler, WasiVersion::V0_3) if self.allows_another(1) => {
-                Err(Error::NotReusable)
+            (EntryPoint::Handler, WasiVersion::V0_2) if self.concurrency.get() > 1 => {
+                Err(Error::NotConcurrent {
+                    asked: self.concurrency.get(),
+                })
             }
-            (EntryPoint::Handler, _) if self.concurrency.get() > 1 => Err(Error::NotConcurrent {
-                asked: self.concurrency.get(),
-            }),
             (EntryPoint::Handler | EntryPoint::Run, _) => Ok(()),
         }
     }
@@ -161,13 +160,10 @@ mod tests {
     }
 
     #[test]
-    fn an_instance_of_a_handler_of_wasi_0_3_serves_one_connection() {
-        let check = |policy: InstancePolicy| policy.check(EntryPoint::Handler, WasiVersion::V0_3);
-        check(InstancePolicy::FRESH).expect("a fresh one each");
-        check(policy(1, 1, 3)).expect("so many at a time");
+    fn a_handler_of_wasi_0_3_has_several_connections_at_a_time() {
         for policy in [policy(0, 1, 0), policy(2, 1, 0), policy(0, 5, 1)] {
-            let error = check(policy).expect_err("it serves one connection");
-            assert!(matches!(error, Error::NotReusable), "{error}");
+            let checked = policy.check(EntryPoint::Handler, WasiVersion::V0_3);
+            checked.expect("each is a task");
         }
     }
 

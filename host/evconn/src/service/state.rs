@@ -148,8 +148,11 @@ impl InstanceState {
         number: u64,
     ) -> wasmtime::Result<Resource<ServedConnection>> {
         endpoint.charge_to(&self.account);
-        let endpoint = Arc::clone(endpoint);
-        Ok(self.table.push(ServedConnection { number, endpoint })?)
+        Ok(self.table.push(ServedConnection {
+            number,
+            peer_address: endpoint.peer_address(),
+            endpoint: Arc::downgrade(endpoint),
+        })?)
     }
 
     /// Adds a connection to the table.

@@ -83,6 +83,7 @@ async fn perform(stage: Stage, act: String, argument: String) {
         "addresses" => told::addresses(stage).await,
         "tls" => told::tls(stage).await,
         "number" => told::number(stage).await,
+        "count" => told::count(stage).await,
         "ended" => ends::ended(stage).await,
         "burst" => ends::burst(stage, number(&argument), Ok(())).await,
         "burst-and-fail" => {
@@ -100,6 +101,10 @@ async fn perform(stage: Stage, act: String, argument: String) {
         "write-until-closed" => ends::write_until_closed(stage).await,
         "sleep" => ends::sleep(stage, number(&argument)).await,
         "spin-later" => harm::spin(),
+        "spin-afterwards" => {
+            ends::burst(stage, 0, Ok(())).await;
+            harm::spin();
+        }
         "trap-later" => std::process::abort(),
         "leak" => harm::leak(stage, number(&argument)).await,
         "grow" => harm::grow(stage, number(&argument)).await,

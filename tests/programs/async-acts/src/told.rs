@@ -3,6 +3,7 @@
 use super::Stage;
 use super::bytes::say;
 use crate::wasi::sockets::types::IpSocketAddress;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 pub async fn addresses(mut stage: Stage) {
     let peer = shown(stage.connection.peer_address());
@@ -27,6 +28,13 @@ pub async fn tls(mut stage: Stage) {
 pub async fn number(mut stage: Stage) {
     let number = stage.connection.number();
     say(&mut stage.sender, &number.to_string()).await;
+}
+
+/// Tells how often this instance has done this.
+pub async fn count(mut stage: Stage) {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed) + 1;
+    say(&mut stage.sender, &count.to_string()).await;
 }
 
 /// Returns an address as Rust shows it.

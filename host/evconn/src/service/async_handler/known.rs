@@ -21,16 +21,17 @@ impl HostConnection for InstanceState {
         &mut self,
         connection: Resource<ServedConnection>,
     ) -> wasmtime::Result<IpSocketAddress> {
-        let connection = self.table().get(&connection)?;
-        Ok(connection.endpoint.peer_address().into())
+        Ok(self.table().get(&connection)?.peer_address.into())
     }
 
     fn local_address(
         &mut self,
         connection: Resource<ServedConnection>,
     ) -> wasmtime::Result<Result<IpSocketAddress, ErrorCode>> {
-        let connection = self.table().get(&connection)?;
-        let address = connection.endpoint.local_address();
+        let Some(endpoint) = self.table().get(&connection)?.endpoint.upgrade() else {
+            return Ok(Err(ErrorCode::InvalidState));
+        };
+        let address = endpoint.local_address();
         Ok(address
             .map(IpSocketAddress::from)
             .map_err(|error| ErrorCode::from(&error)))
@@ -56,7 +57,7 @@ impl HostConnection for InstanceState {
 
 #[cfg(feature = "tls")]
 fn session(connection: &ServedConnection) -> Option<TlsSession> {
-    let tls = connection.endpoint.tls()?;
+    let tls = connection.endpoint.upgrade()?.tls()?;
     let application_protocol = tls.application_protocol.as_deref();
     Some(TlsSession {
         application_protocol: application_protocol

@@ -2,15 +2,18 @@
 //! one with what the peer is sent.
 //!
 //! The streams' ends on the host's side are [`Received`] and [`Sent`]; [`known`] implements what a guest can ask of a
-//! connection. Here is what is done for one connection, in an instance of its own.
+//! connection. Here is what is done for one connection; [`several`] does it for an instance that has several.
 //!
 //! Where it ends: how the connection ends is decided by the [server](crate::server), from what this returns.
 
+mod held;
 mod known;
 mod received;
 mod sent;
+mod several;
 
 pub(super) use known::add_types_to_linker;
+pub(super) use several::{Supplied, Supply, serve_several};
 
 use super::state::InstanceState;
 use crate::bindings::ServedConnection;
@@ -18,6 +21,7 @@ use crate::bindings::service_v0_3::Service as AsyncHandler;
 use crate::sockets::Endpoint;
 use futures_util::FutureExt;
 use futures_util::future::{Either, select};
+use held::Held;
 use received::Received;
 use sent::{Finish, Sent};
 use std::future::poll_fn;
@@ -49,44 +53,62 @@ pub(super) async fn serve(
     number: u64,
 ) -> wasmtime::Result<Result<(), String>> {
     let served = store.run_concurrent(async |accessor| {
-        let (connection, received, ended) = give(accessor, &endpoint, number)?;
-        let handler = handler.evconn_tcp_handler();
-        match handler
-            .call_handle(accessor, connection, received, ended)
-            .await?
-        {
-            Ok(returned) => finish(accessor, &endpoint, returned).await,
-            Err(code) => Ok(Err(text(code))),
+        let held = Held::new(&endpoint);
+        let served = call(accessor, handler, &endpoint, &held, number).await?;
+        if served.is_ok() {
+            poll_fn(|cx| accessor.poll_no_interesting_tasks(cx)).await;
         }
+        Ok(served)
     });
     served.await?
+}
+
+/// Has a handler serve a connection until that has ended as the handler says. Its task may go on.
+async fn call(
+    accessor: &Accessor<InstanceState>,
+    handler: &AsyncHandler,
+    endpoint: &Arc<Endpoint>,
+    held: &Arc<Held>,
+    number: u64,
+) -> wasmtime::Result<Result<(), String>> {
+    let (connection, received, ended) = give(accessor, endpoint, held, number)?;
+    let handler = handler.evconn_tcp_handler();
+    match handler
+        .call_handle(accessor, connection, received, ended)
+        .await?
+    {
+        Ok(returned) => finish(accessor, endpoint, held, returned).await,
+        Err(code) => Ok(Err(text(code))),
+    }
 }
 
 /// Makes what the handler gets of a connection.
 fn give(
     accessor: &Accessor<InstanceState>,
     endpoint: &Arc<Endpoint>,
+    held: &Arc<Held>,
     number: u64,
 ) -> wasmtime::Result<Given> {
     accessor.with(|mut store| {
         let connection = store.get().add_connection(endpoint, number)?;
-        let (received, ended) = Received::new(endpoint);
+        let (received, ended) = Received::new(held);
         let received = StreamReader::new(&mut store, received)?;
         let ended = FutureReader::new(&mut store, ended)?;
         Ok((connection, received, ended))
     })
 }
 
-/// Sends what the handler has returned, ends the connection as it says, and waits until its task has exited.
+/// Sends what the handler has returned, and ends the connection as it says.
 async fn finish(
     accessor: &Accessor<InstanceState>,
     endpoint: &Arc<Endpoint>,
+    held: &Arc<Held>,
     (stream, future): Returned,
 ) -> wasmtime::Result<Result<(), String>> {
     let (finish, finished) = Finish::new();
     let sending = accessor.with(|mut store| {
         future.pipe(&mut store, finish)?;
-        send(store.as_context_mut(), endpoint, stream)
+        send(store.as_context_mut(), endpoint, held, stream)
     })?;
     let sending = pin!(sending);
     let end = match select(finished, sending).await {
@@ -102,21 +124,21 @@ async fn finish(
         return Ok(Err(text(code)));
     }
     endpoint.end_sending();
-    poll_fn(|cx| accessor.poll_no_interesting_tasks(cx)).await;
     Ok(Ok(()))
 }
 
 /// Begins to send what a handler has returned. The future that this returns waits until that has ended.
 fn send<'a>(
     mut store: StoreContextMut<'_, InstanceState>,
-    endpoint: &'a Arc<Endpoint>,
+    endpoint: &'a Endpoint,
+    held: &Arc<Held>,
     stream: StreamReader<u8>,
 ) -> wasmtime::Result<impl Future<Output = ()> + use<'a>> {
     match stream.try_into::<Received>(&mut store) {
-        // It is the one that the handler was given: the guest has no part in it any more.
+        // It is one that a handler was given: the guest has no part in it any more.
         Ok(received) => Ok(Either::Left(received.send_to(endpoint))),
         Err(stream) => {
-            let (sent, is_sent) = Sent::new(endpoint);
+            let (sent, is_sent) = Sent::new(held);
             stream.pipe(&mut store, sent)?;
             // Its sender is gone with the stream.
             Ok(Either::Right(is_sent.map(drop)))

@@ -1,8 +1,10 @@
 //! What the peer sends, as a stream: received right into the memory of the guest that reads it.
 
 use super::Ended;
+use super::held::{Direction, Held};
 use crate::sockets::Endpoint;
 use std::any::{Any, TypeId};
+use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -19,25 +21,35 @@ const AT_A_TIME: usize = 64 << 10;
 ///
 /// A guest that drops the stream reads no more. The peer does not notice.
 pub(super) struct Received {
-    endpoint: Arc<Endpoint>,
+    held: Arc<Held>,
     /// Told how the stream has ended.
     ended: Option<oneshot::Sender<Ended>>,
 }
 
 impl Received {
     /// Returns it, with what waits until the stream has ended and tells how.
-    pub fn new(endpoint: &Arc<Endpoint>) -> (Self, oneshot::Receiver<Ended>) {
+    pub fn new(held: &Arc<Held>) -> (Self, oneshot::Receiver<Ended>) {
         let (ended, is_ended) = oneshot::channel();
         let received = Self {
-            endpoint: Arc::clone(endpoint),
+            held: Arc::clone(held),
             ended: Some(ended),
         };
         (received, is_ended)
     }
 
-    /// Sends all of it to a connection, instead of a guest that has handed it back.
+    /// Sends all of it to a connection, instead of a guest that has handed it back: to the same one, or in an instance
+    /// that has several, to another one.
     pub async fn send_to(mut self, connection: &Endpoint) {
-        let sent = self.endpoint.send_on_to(connection).await;
+        let held = Arc::clone(&self.held);
+        let mut sending = None;
+        let sent = poll_fn(|cx| {
+            let Some(endpoint) = held.endpoint(Direction::Received, cx) else {
+                return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+            };
+            let send = || Box::pin(async move { endpoint.send_on_to(connection).await });
+            sending.get_or_insert_with(send).as_mut().poll(cx)
+        });
+        let sent = sent.await;
         self.end(sent.map_err(|error| code(&error)));
     }
 
@@ -75,15 +87,19 @@ impl<D> StreamProducer<D> for Received {
         destination: Destination<'a, u8, Self::Buffer>,
         finish: bool,
     ) -> Poll<wasmtime::Result<StreamResult>> {
+        let Some(endpoint) = self.held.endpoint(Direction::Received, cx) else {
+            self.end(Err(ErrorCode::ConnectionAborted));
+            return Poll::Ready(Ok(StreamResult::Dropped));
+        };
         let polled = match destination.remaining(&mut store) {
             // The guest waits for something to read.
             Some(0) => {
-                let is_there = self.endpoint.poll_receivable(cx);
+                let is_there = endpoint.poll_receivable(cx);
                 is_there.map(|()| StreamResult::Completed)
             }
             _ => {
                 let mut memory = destination.as_direct(store, AT_A_TIME);
-                let received = self.endpoint.poll_receive_into(cx, memory.remaining());
+                let received = endpoint.poll_receive_into(cx, memory.remaining());
                 received.map(|count| {
                     let (count, result) = self.received(count);
                     memory.mark_written(count);

@@ -2,8 +2,8 @@
 //! a future, which says how the connection ends.
 
 use super::Ended;
+use super::held::{Direction, Held};
 use super::received::or_cancelled;
-use crate::sockets::Endpoint;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -14,16 +14,16 @@ use wasmtime::component::{FutureConsumer, Source, StreamConsumer, StreamResult};
 /// The end of the stream that the host reads. It is dropped when the stream has ended, or when nothing more can be
 /// sent.
 pub(super) struct Sent {
-    endpoint: Arc<Endpoint>,
+    held: Arc<Held>,
     _is_sent: oneshot::Sender<()>,
 }
 
 impl Sent {
     /// Returns it, with what waits until it is dropped.
-    pub fn new(endpoint: &Arc<Endpoint>) -> (Self, oneshot::Receiver<()>) {
+    pub fn new(held: &Arc<Held>) -> (Self, oneshot::Receiver<()>) {
         let (is_sent, dropped) = oneshot::channel();
         let sent = Self {
-            endpoint: Arc::clone(endpoint),
+            held: Arc::clone(held),
             _is_sent: is_sent,
         };
         (sent, dropped)
@@ -40,25 +40,25 @@ impl<D> StreamConsumer<D> for Sent {
         source: Source<'_, u8>,
         finish: bool,
     ) -> Poll<wasmtime::Result<StreamResult>> {
+        let Some(endpoint) = self.held.endpoint(Direction::Sent, cx) else {
+            return Poll::Ready(Ok(StreamResult::Dropped));
+        };
         let mut memory = source.as_direct(store);
         let bytes = memory.remaining();
         let polled = match bytes.is_empty() {
             // The guest waits until something can be sent.
             true => {
-                let is_ready = self.endpoint.poll_sendable(cx);
+                let is_ready = endpoint.poll_sendable(cx);
                 is_ready.map(|()| StreamResult::Completed)
             }
-            false => self
-                .endpoint
-                .poll_send_from(cx, bytes)
-                .map(|sent| match sent {
-                    Ok(count) => {
-                        memory.mark_read(count);
-                        StreamResult::Completed
-                    }
-                    // The peer is gone: the guest is told that nobody reads what it writes.
-                    Err(_) => StreamResult::Dropped,
-                }),
+            false => endpoint.poll_send_from(cx, bytes).map(|sent| match sent {
+                Ok(count) => {
+                    memory.mark_read(count);
+                    StreamResult::Completed
+                }
+                // The peer is gone: the guest is told that nobody reads what it writes.
+                Err(_) => StreamResult::Dropped,
+            }),
         };
         or_cancelled(polled, finish)
     }

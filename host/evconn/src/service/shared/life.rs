@@ -35,7 +35,7 @@ pub(super) async fn live(
     let made = Box::pin(instances.make(&running)).await;
     let result = match made {
         Ok(mut instance) => {
-            let run = instance.run(|cx, is_pending| life.look(cx, is_pending));
+            let run = instance.run(&*running, |cx, is_pending| life.look(cx, is_pending));
             let result = caught(run).await;
             instances.withdraw(&running, key);
             let limits = &instances.limits;
@@ -83,12 +83,12 @@ impl Life<'_> {
         }
         // What changes from now on wakes this task.
         self.running.task().register(cx.waker());
-        if self.running.incoming.was_asked() && self.running.start() {
+        if self.running.was_asked() && self.running.start() {
             self.instances.roster().set_ready(self.key);
         }
-        let waits = self.running.incoming.is_awaited();
+        let waits = self.running.is_awaited();
         // One that waits up to a time runs again by itself.
-        self.tick(waits && !self.running.incoming.has_timeout());
+        self.tick(waits && !self.running.has_timeout());
         if self.running.has_connections() {
             self.unused = None;
             return false;
@@ -101,7 +101,7 @@ impl Life<'_> {
     }
 
     fn note_accepted(&mut self) {
-        let accepted = self.running.incoming.accepted();
+        let accepted = self.running.accepted();
         if accepted == self.accepted {
             return;
         }

@@ -1,8 +1,9 @@
-//! Instances of a program that have several connections: at a time, or one after the other.
+//! Instances of a program, or of a handler of WASI 0.3, that have several connections: at a time, or one after the
+//! other.
 //!
-//! Such an instance is a task of its own ([`life`]). It gets its connections through its virtual listening sockets,
-//! and the task of each connection waits until the guest has dropped it, or until the instance has ended. Which
-//! instance a connection goes to is decided in [`roster`].
+//! Such an instance is a task of its own ([`life`]). A program gets its connections through its virtual listening
+//! sockets; a handler is called for each. The task of each connection waits until the guest has dropped it, or the
+//! handler has ended it, or until the instance has ended. Which instance a connection goes to is decided in [`roster`].
 
 mod ahead;
 mod life;
@@ -29,7 +30,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 use tokio::sync::Notify;
 
-/// The instances of a program that have several connections.
+/// The instances that have several connections.
 pub(super) struct SharedInstances {
     service: Service,
     limits: Limits,
@@ -116,7 +117,7 @@ impl SharedInstances {
             }
             Choice::Wait => return Ok(None),
         };
-        let given = Arc::new(Given::new(endpoint));
+        let given = Arc::new(Given::new(endpoint, origin.number));
         let connection = roster.give(key, Arc::clone(&given));
         let running = roster.instance(key).map(Arc::clone);
         let (Some(connection), Some(running)) = (connection, running) else {
@@ -129,7 +130,7 @@ impl SharedInstances {
         if self.policy.concurrency.get() == 1 {
             running.console.begin(origin);
         }
-        running.push(endpoint, origin.port);
+        running.push(&given, origin.port);
         if self.policy.warm > 0 {
             // It may have been made ahead.
             self.changed.notify_waiters();
@@ -154,7 +155,12 @@ impl SharedInstances {
     ) -> usize {
         let inherits = self.service.grants.inherits_stderr();
         let meter = Meter::new(self.limits.cpu_timeout);
-        let running = Arc::new(Running::new(meter, inherits, &self.log));
+        let running = Arc::new(Running::new(
+            meter,
+            inherits,
+            &self.log,
+            self.service.is_program(),
+        ));
         let key = roster.add(Arc::clone(&running));
         running.update(0, roster.is_last(key));
         self.spawn(running, key, attempt, start);
@@ -204,7 +210,9 @@ impl SharedInstances {
             let concurrency = self.policy.concurrency;
             let mut state =
                 InstanceState::new(&self.service, &self.limits, console, concurrency, meter);
-            state.incoming = Some(running.incoming.clone());
+            if self.service.is_program() {
+                state.incoming = Some(running.incoming.clone());
+            }
             match Instance::new(&self.service, &self.limits, state, counted).await {
                 Err(Unmade::Shortage(why)) if shortage.reached(&why) => running.check_needed()?,
                 made => {
@@ -225,7 +233,7 @@ impl SharedInstances {
     fn withdraw(&self, running: &Running, key: usize) {
         let mut roster = self.roster();
         let connections = roster.end(key);
-        let left = running.incoming.take();
+        let left = running.take();
         for given in connections {
             match left.iter().any(|left| Arc::ptr_eq(left, &given.endpoint)) {
                 true => given.leave(),
@@ -278,8 +286,12 @@ impl Lease {
         let ended = tokio::select! {
             biased;
             () = self.given.endpoint.closed_by_guest() => return Some(Ok(())),
+            () = self.given.ended() => return self.given.outcome(),
             ended = self.running.ended() => ended,
         };
+        if let Some(outcome) = self.given.outcome() {
+            return Some(outcome);
+        }
         let is_left = self.given.is_left();
         match &ended.failure {
             _ if self.given.endpoint.was_closed_by_guest() => Some(Ok(())),
@@ -308,10 +320,12 @@ impl Drop for Lease {
     /// Takes the connection away from a guest that still has it.
     fn drop(&mut self) {
         let (running, endpoint) = (&self.running, &self.given.endpoint);
-        let is_cut = !endpoint.was_closed_by_guest() && !running.has_ended();
-        let is_left = is_cut && running.incoming.remove(endpoint);
+        let has_ended = endpoint.was_closed_by_guest() || self.given.outcome().is_some();
+        let is_cut = !has_ended && !running.has_ended();
+        let is_left = is_cut && running.remove(&self.given);
         if is_cut && !is_left {
             endpoint.disconnect();
+            self.given.cut();
         }
         let is_stuck = is_left && self.has_waited_for_long();
         let mut roster = self.instances.roster();
@@ -352,7 +366,7 @@ impl Drop for Announced {
     fn drop(&mut self) {
         let connections = self.instances.roster().remove(self.key);
         let outcome = self.ended.take().unwrap_or(Err(Failure::InstanceGone));
-        let has_accepted = self.running.incoming.accepted() > 0;
+        let has_accepted = self.running.accepted() > 0;
         // Who makes them ahead tells of those; with the host, all are gone.
         let is_told = !self.running.is_used() || matches!(outcome, Err(Failure::InstanceGone));
         if let (Err(failure), 0, false) = (&outcome, connections, is_told) {

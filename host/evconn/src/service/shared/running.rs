@@ -3,17 +3,22 @@
 use crate::log::LogBudget;
 use crate::runtime::Meter;
 use crate::service::Failure;
+use crate::service::async_handler::{Supplied, Supply};
 use crate::service::console::{Console, InstanceNumber};
 use crate::sockets::{Endpoint, Incoming};
 use futures_util::task::AtomicWaker;
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use tokio::sync::Notify;
 
 /// An instance that runs.
 pub(super) struct Running {
     pub number: InstanceNumber,
+    /// What a program accepts.
     pub incoming: Incoming,
+    /// What a handler is called for, in place of that. None: it is a program.
+    calls: Option<Calls>,
     pub console: Arc<Console>,
     pub meter: Arc<Meter>,
     /// How many connections it has.
@@ -33,6 +38,38 @@ pub(super) struct Running {
     progressed: Notify,
 }
 
+/// The connections for which a handler is to be called.
+#[derive(Default)]
+struct Calls {
+    queue: Mutex<VecDeque<Arc<Given>>>,
+    /// How many it was called for.
+    taken: AtomicUsize,
+    /// Whether no task of it runs.
+    is_idle: AtomicBool,
+}
+
+impl Calls {
+    fn queue(&self) -> MutexGuard<'_, VecDeque<Arc<Given>>> {
+        // Nothing in there panics halfway.
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Supply for Running {
+    fn next(&self) -> Option<Supplied> {
+        let calls = self.calls.as_ref()?;
+        let given = calls.queue().pop_front()?;
+        calls.taken.fetch_add(1, Ordering::Relaxed);
+        Some(Given::supplied(&given))
+    }
+
+    fn set_idle(&self, is_idle: bool) {
+        if let Some(calls) = &self.calls {
+            calls.is_idle.store(is_idle, Ordering::Relaxed);
+        }
+    }
+}
+
 /// How an instance has ended.
 #[derive(Clone)]
 pub(super) struct Ended {
@@ -44,11 +81,17 @@ pub(super) struct Ended {
 }
 
 impl Running {
-    pub fn new(meter: Meter, inherits_stderr: bool, log: &Arc<LogBudget>) -> Self {
+    pub fn new(
+        meter: Meter,
+        inherits_stderr: bool,
+        log: &Arc<LogBudget>,
+        is_program: bool,
+    ) -> Self {
         let number = InstanceNumber::next();
         Self {
             number,
             incoming: Incoming::new(),
+            calls: (!is_program).then(Calls::default),
             console: Arc::new(Console::of_instance(number, inherits_stderr, log)),
             meter: Arc::new(meter),
             open: AtomicUsize::new(0),
@@ -62,13 +105,64 @@ impl Running {
         }
     }
 
-    /// Gives it a connection to accept.
-    pub fn push(&self, endpoint: &Arc<Endpoint>, port: Option<u16>) {
-        match port {
-            Some(port) => self.incoming.push_for(port, Arc::clone(endpoint)),
-            None => self.incoming.push(Arc::clone(endpoint)),
+    /// Gives it a connection to accept, or to handle.
+    pub fn push(&self, given: &Arc<Given>, port: Option<u16>) {
+        let endpoint = || Arc::clone(&given.endpoint);
+        match (&self.calls, port) {
+            (Some(calls), _) => calls.queue().push_back(Arc::clone(given)),
+            (None, Some(port)) => self.incoming.push_for(port, endpoint()),
+            (None, None) => self.incoming.push(endpoint()),
         }
         self.wake();
+    }
+
+    /// Takes a connection back, unless the guest has it. Returns whether that was so.
+    pub fn remove(&self, given: &Arc<Given>) -> bool {
+        let Some(calls) = &self.calls else {
+            return self.incoming.remove(&given.endpoint);
+        };
+        let mut queue = calls.queue();
+        let length = queue.len();
+        queue.retain(|other| !Arc::ptr_eq(other, given));
+        queue.len() < length
+    }
+
+    /// Takes back what the guest does not have.
+    pub fn take(&self) -> Vec<Arc<Endpoint>> {
+        let Some(calls) = &self.calls else {
+            return self.incoming.take();
+        };
+        let queue = std::mem::take(&mut *calls.queue());
+        queue
+            .iter()
+            .map(|given| Arc::clone(&given.endpoint))
+            .collect()
+    }
+
+    /// Returns how many connections the guest has accepted, or was called for.
+    pub fn accepted(&self) -> usize {
+        match &self.calls {
+            Some(calls) => calls.taken.load(Ordering::Relaxed),
+            None => self.incoming.accepted(),
+        }
+    }
+
+    /// Returns whether the guest has ever waited for a connection.
+    pub fn was_asked(&self) -> bool {
+        self.calls.is_some() || self.incoming.was_asked()
+    }
+
+    /// Returns whether the guest waits for a connection and for nothing else, and when there is none, up to which time.
+    pub fn is_awaited(&self) -> bool {
+        match &self.calls {
+            Some(calls) => calls.is_idle.load(Ordering::Relaxed) && calls.queue().is_empty(),
+            None => self.incoming.is_awaited(),
+        }
+    }
+
+    /// Returns whether a guest that waits does so up to a time, when it runs again by itself.
+    pub fn has_timeout(&self) -> bool {
+        self.calls.is_none() && self.incoming.has_timeout()
     }
 
     /// Sets how many connections it has, and whether it gets no more.
@@ -175,15 +269,74 @@ impl Running {
 /// A connection that an instance was given.
 pub(super) struct Given {
     pub endpoint: Arc<Endpoint>,
+    /// Its number in the log.
+    number: u64,
     /// Whether the instance has ended without accepting it.
     is_left: AtomicBool,
+    /// How a handler has ended it.
+    outcome: OnceLock<Result<(), String>>,
+    /// Whether it was taken away from its handler.
+    is_cut: AtomicBool,
+    /// Notified when one of these is so.
+    changed: Notify,
 }
 
 impl Given {
-    pub fn new(endpoint: &Arc<Endpoint>) -> Self {
+    pub fn new(endpoint: &Arc<Endpoint>, number: u64) -> Self {
         Self {
             endpoint: Arc::clone(endpoint),
+            number,
             is_left: AtomicBool::new(false),
+            outcome: OnceLock::new(),
+            is_cut: AtomicBool::new(false),
+            changed: Notify::new(),
+        }
+    }
+
+    /// Returns it as a handler gets it, which says how it has ended.
+    pub fn supplied(given: &Arc<Self>) -> Supplied {
+        let (of_end, of_cut) = (Arc::clone(given), Arc::clone(given));
+        Supplied {
+            endpoint: Arc::clone(&given.endpoint),
+            number: given.number,
+            end: Box::new(move |outcome| {
+                // It ends once.
+                let _ = of_end.outcome.set(outcome);
+                of_end.changed.notify_waiters();
+            }),
+            cut: Box::pin(async move {
+                of_cut
+                    .until(|given| given.is_cut.load(Ordering::Acquire))
+                    .await;
+            }),
+        }
+    }
+
+    /// Takes it away from its handler.
+    pub fn cut(&self) {
+        self.is_cut.store(true, Ordering::Release);
+        self.changed.notify_waiters();
+    }
+
+    /// Returns how a handler has ended it, if it has.
+    pub fn outcome(&self) -> Option<Result<(), Failure>> {
+        let outcome = self.outcome.get()?.clone();
+        Some(outcome.map_err(Failure::Handler))
+    }
+
+    /// Waits until a handler has ended it.
+    pub async fn ended(&self) {
+        self.until(|given| given.outcome.get().is_some()).await;
+    }
+
+    async fn until(&self, condition: impl Fn(&Self) -> bool) {
+        while !condition(self) {
+            let changed = self.changed.notified();
+            // It may have changed in between.
+            if condition(self) {
+                return;
+            }
+            changed.await;
         }
     }
 
