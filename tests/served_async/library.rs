@@ -3,7 +3,7 @@
 use super::{Site, unchanged};
 use crate::support::pattern;
 use crate::support::peer::{connect, reset, rest};
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpStream};
 
 const LIBRARY: &str = evconn_artifacts::ASYNC_LIB_PATH;
@@ -104,6 +104,32 @@ fn a_reader_tells_how_it_has_ended() {
     reset(site.act("how-it-ends"));
     site.evconn.logged("ConnectionReset");
     site.end();
+}
+
+/// A task that waits for another connection's is woken by it.
+#[test]
+fn peers_chat_that_share_an_instance() {
+    let _open = unchanged();
+    let flags = ["--instances", "1", "--concurrency", "10"];
+    let site = Site::of(evconn_artifacts::ASYNC_CHAT_PATH, &flags);
+    let [mut ada, mut grace] = [(); 2].map(|()| BufReader::new(connect(site.address)));
+    assert_eq!(heard(&mut ada), "* you are with 0 others\n");
+    assert_eq!(heard(&mut grace), "* you are with 1 others\n");
+    assert_eq!(heard(&mut ada), "* 2 is here\n");
+    grace.get_mut().write_all(b"hello\n").expect("sent");
+    assert_eq!(heard(&mut ada), "2: hello\n");
+    reset(grace.into_inner());
+    assert_eq!(heard(&mut ada), "* 2 has left\n");
+    let mut ada = ada.into_inner();
+    ada.shutdown(Shutdown::Write).expect("ended");
+    assert_eq!(rest(&mut ada).expect("a regular end"), "");
+    site.end();
+}
+
+fn heard(peer: &mut BufReader<TcpStream>) -> String {
+    let mut line = String::new();
+    peer.read_line(&mut line).expect("a line");
+    line
 }
 
 #[test]

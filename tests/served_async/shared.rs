@@ -2,11 +2,9 @@
 
 use super::{ACTS, Site, unchanged};
 use crate::support::eventually;
-use crate::support::peer::{ask, rest};
-use socket2::SockRef;
+use crate::support::peer::{ask, reset, rest};
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Shutdown, TcpStream};
-use std::time::Duration;
+use std::net::Shutdown;
 
 /// Serves in one instance, up to 10 connections at a time.
 fn one_instance(flags: &[&str]) -> Site {
@@ -16,11 +14,6 @@ fn one_instance(flags: &[&str]) -> Site {
 /// Returns how often this instance was called for `count`.
 fn count(site: &Site) -> String {
     site.all_of("count")
-}
-
-fn reset(peer: TcpStream) {
-    let linger = SockRef::from(&peer).set_linger(Some(Duration::ZERO));
-    linger.expect("linger set");
 }
 
 #[test]
