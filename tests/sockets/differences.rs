@@ -150,10 +150,19 @@ pub const DIFFERENCES: &[Difference] = &[
 ];
 
 /// Those of WASI 0.3.
-pub const ASYNC_DIFFERENCES: &[Difference] = &[Difference {
-    title: "A program that traps",
-    places: &[("streams::trap", "the end", "regular")],
-}];
+pub const ASYNC_DIFFERENCES: &[Difference] = &[
+    Difference {
+        title: "Unread input when a connection is dropped",
+        places: &[
+            ("streams::unread_input", "after the end", "a reset"),
+            ("streams::input_dropped_unread", "after the end", "a reset"),
+        ],
+    },
+    Difference {
+        title: "A program that traps",
+        places: &[("streams::trap", "the end", "regular")],
+    },
+];
 
 impl Difference {
     /// The cases in which it shows.
