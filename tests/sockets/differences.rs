@@ -154,8 +154,8 @@ pub const ASYNC_DIFFERENCES: &[Difference] = &[
     Difference {
         title: "Unread input when a connection is dropped",
         places: &[
-            ("streams::unread_input", "the end", "a reset"),
-            ("streams::input_dropped_unread", "the end", "a reset"),
+            ("streams::unread_input", "after the end", "a reset"),
+            ("streams::input_dropped_unread", "after the end", "a reset"),
         ],
     },
     Difference {

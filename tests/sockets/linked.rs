@@ -1,7 +1,9 @@
 //! `tests/sockets-guest`, or another program, linked with either implementation of the sockets.
 
 use crate::support::DEADLINE;
-use evconn::sockets::{Account, Incoming, Policy, TcpCtx, TcpCtxView, TcpView, Use as TcpUse};
+use evconn::sockets::{
+    Account, Destinations, Incoming, OnDenied, Policy, TcpCtx, TcpCtxView, TcpView, Use as TcpUse,
+};
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -62,6 +64,23 @@ pub struct Setup {
     /// The connections of virtual sockets.
     pub incoming: Option<Incoming>,
     pub account: Option<Account>,
+    /// Nothing is allowed but these, and who is told of what is not.
+    pub granted: Option<(Destinations, Arc<dyn OnDenied>)>,
+}
+
+impl Setup {
+    fn rules(&self, policy: Policy) -> TcpCtx {
+        let ctx = match &self.granted {
+            Some((destinations, on_denied)) => TcpCtx::new(Policy::deny_all())
+                .with_destinations(destinations.clone())
+                .for_guest(Arc::clone(on_denied)),
+            None => TcpCtx::new(policy),
+        };
+        match &self.account {
+            Some(account) => ctx.with_account(account.clone()),
+            None => ctx,
+        }
+    }
 }
 
 pub struct Ctx {
@@ -122,10 +141,7 @@ impl Ctx {
         });
         Self {
             wasi,
-            tcp: match setup.account {
-                Some(account) => TcpCtx::new(policy).with_account(account),
-                None => TcpCtx::new(policy),
-            },
+            tcp: setup.rules(policy),
             incoming: setup.incoming,
             table: ResourceTable::new(),
         }
@@ -201,11 +217,13 @@ impl Compiled {
         pipes: (AsyncStdinStream, AsyncStdoutStream),
     ) -> wasmtime::Result<()> {
         let stdout = pipes.1.p2_stream();
+        let has_grants = setup.granted.is_some();
         let ctx = Ctx::new(&arguments, grant, setup, pipes);
         let mut store = Store::new(&self.engine, ctx);
         store.set_epoch_deadline(1);
         if self.is_async {
-            return self.run_async(implementation, store, stdout).await;
+            let linker = implementation.async_linker(&self.engine, has_grants)?;
+            return self.run_async(linker, store, stdout).await;
         }
         let linker = implementation.linker(&self.engine)?;
         let command = CommandPre::new(linker.instantiate_pre(&self.component)?)?;
@@ -219,15 +237,10 @@ impl Compiled {
 impl Compiled {
     async fn run_async(
         &self,
-        implementation: Implementation,
+        linker: Linker<Ctx>,
         mut store: Store<Ctx>,
         mut stdout: Box<dyn OutputStream>,
     ) -> wasmtime::Result<()> {
-        let mut linker = Linker::new(&self.engine);
-        match implementation {
-            Implementation::Wasmtime => wasmtime_wasi::p3::add_to_linker(&mut linker)?,
-            Implementation::Own => evconn::sockets::p3::add_to_linker(&mut linker)?,
-        }
         let command = AsyncCommandPre::new(linker.instantiate_pre(&self.component)?)?;
         let command = command.instantiate_async(&mut store).await?;
         let run = async |store: &Accessor<Ctx>| command.wasi_cli_run().call_run(store).await;
@@ -252,6 +265,18 @@ impl Implementation {
         match self {
             Self::Wasmtime => wasmtime_wasi::p2::add_to_linker_async(&mut linker)?,
             Self::Own => evconn::sockets::p2::add_to_linker(&mut linker)?,
+        }
+        Ok(linker)
+    }
+
+    fn async_linker(self, engine: &Engine, has_grants: bool) -> wasmtime::Result<Linker<Ctx>> {
+        let mut linker = Linker::new(engine);
+        match self {
+            Self::Wasmtime => wasmtime_wasi::p3::add_to_linker(&mut linker)?,
+            Self::Own => evconn::sockets::p3::add_to_linker(&mut linker)?,
+        }
+        if has_grants {
+            evconn::sockets::p3::add_granted_to_linker(&mut linker)?;
         }
         Ok(linker)
     }

@@ -64,7 +64,7 @@
 //! # engine().map(drop)
 //! ```
 //!
-//! The example `host` is a whole program. Calls run within a tokio runtime with I/O and time.
+//! The examples `host` and `async_host`, for programs of WASI 0.3, are whole programs. Calls run within a tokio runtime with I/O and time.
 //!
 //! # Parts
 //! | for | items |

@@ -3,6 +3,7 @@
 
 mod bind;
 mod connect;
+mod granted;
 mod listen;
 mod options;
 mod states;

@@ -3,6 +3,7 @@
 use crate::sockets::case::{Case, Program};
 use crate::sockets::streams::{number, rest, send, started};
 use crate::support::{exchange, reset, within};
+use socket2::SockRef;
 use std::io::ErrorKind;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -75,10 +76,23 @@ pub async fn input_dropped_unread(case: Case) {
     assert_eq!(program.hear("first").await, "true");
     assert_eq!(program.hear("received").await, "ok");
     program.hear("dropped").await;
-    let end = end(&mut peer).await;
-    program.sees("the end", end, "regular");
+    no_reset_follows(case, program, peer).await;
+}
+
+/// The peer reads what was written, and a regular end. When all is closed, it has seen no reset after it, either.
+async fn no_reset_follows(case: Case, mut program: Program, mut peer: TcpStream) {
+    assert_eq!(end(&mut peer).await, "regular");
     program.tell().await;
-    program.ends(&[]).await;
+    let (lines, ended) = program.end().await;
+    assert_eq!(lines, [""; 0]);
+    ended.expect("no trap");
+    let failure = SockRef::from(&peer).take_error().expect("an option");
+    let seen = if failure.is_some() {
+        "a reset"
+    } else {
+        "nothing"
+    };
+    case.sees("after the end", seen, "nothing");
 }
 
 pub async fn socket_dropped(case: Case) {
@@ -110,10 +124,7 @@ pub async fn unread_input(case: Case) {
     let (mut program, mut peer) = started(&case).await;
     send(&mut peer, b"nobody reads that").await;
     program.tell().await;
-    let end = end(&mut peer).await;
-    program.sees("the end", end, "regular");
-    program.tell().await;
-    program.ends(&[]).await;
+    no_reset_follows(case, program, peer).await;
 }
 
 pub async fn back_pressure(case: Case) {

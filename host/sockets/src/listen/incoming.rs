@@ -537,6 +537,32 @@ mod tests {
         assert!(!incoming.is_awaited());
     }
 
+    /// A guest may have a task for each of its listening sockets.
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn all_who_wait_are_woken() {
+        let incoming = Incoming::new();
+        let listen = |text| incoming.bind(address(text)).expect("a port").listen();
+        let (first, second) = (listen("0.0.0.0:80"), listen("0.0.0.0:81"));
+        let wait = |listener: &VirtualListener| {
+            let mut ready = Box::pin(std::future::poll_fn(|cx| listener.poll_ready(cx)));
+            assert!(futures_util::FutureExt::now_or_never(ready.as_mut()).is_none());
+        };
+        let woken = || std::mem::take(&mut incoming.queue().waiting).len();
+        wait(&first);
+        wait(&second);
+        wait(&second);
+        assert_eq!(woken(), 2);
+        wait(&second);
+        // The second one is the first that listens now.
+        first.stop();
+        assert_eq!(woken(), 0);
+        incoming.push(connection());
+        assert!(second.accept().is_some() && first.accept().is_none());
+        assert_eq!(first.address(), address("0.0.0.0:80"));
+        assert!(incoming.bind(address("0.0.0.0:80")).is_err());
+    }
+
     #[cfg(unix)]
     #[tokio::test]
     async fn a_connection_is_taken_back_unless_it_was_accepted() {

@@ -83,3 +83,34 @@ impl Drop for Connected {
         self.life.connections().open.remove(&self.number);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::AtomicUsize;
+
+    #[derive(Debug, Default)]
+    struct Counted(AtomicUsize);
+
+    impl Resettable for Counted {
+        fn reset_with_guest(&self) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn a_connection_is_found_until_its_guest_has_dropped_it() {
+        let life = GuestLife::default();
+        let (held, dropped) = (Arc::new(Counted::default()), Arc::new(Counted::default()));
+        let connected = life.connect(&held);
+        drop(life.connect(&dropped));
+        assert!(connected.is_guest_running());
+        life.end();
+        life.reset_all();
+        assert!(!connected.is_guest_running());
+        let resets = |counted: &Counted| counted.0.load(Ordering::Relaxed);
+        assert_eq!((resets(&held), resets(&dropped)), (1, 0));
+        drop(connected);
+        assert!(life.connections().open.is_empty());
+    }
+}

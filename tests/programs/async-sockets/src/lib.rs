@@ -6,6 +6,7 @@
 
 mod bind;
 mod connect;
+mod granted;
 mod limits;
 mod listen;
 mod net;
@@ -46,9 +47,10 @@ type Case = (
     fn(&Run) -> Pin<Box<dyn Future<Output = ()> + '_>>,
 );
 
-const THEMES: [(&str, &[Case]); 7] = [
+const THEMES: [(&str, &[Case]); 8] = [
     ("bind", bind::CASES),
     ("connect", connect::CASES),
+    ("granted", granted::CASES),
     ("limits", limits::CASES),
     ("listen", listen::CASES),
     ("options", options::CASES),

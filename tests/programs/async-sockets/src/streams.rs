@@ -160,7 +160,9 @@ async fn unread_input(run: &Run) {
 /// A write waits while the peer does not read, and nothing is lost.
 async fn back_pressure(run: &Run) {
     let mut server = run.serve_one().await;
-    let mut written = 0;
+    // The first write may have to wait until the host knows that it can write.
+    server.send(b"x").await;
+    let mut written = 1;
     loop {
         let mut writes = pin!(server.output.write(vec![b'x'; PIECE]));
         let (result, _) = match writes.as_mut().now_or_never() {
@@ -271,7 +273,9 @@ async fn a_read_that_is_cancelled(run: &Run) {
 /// What it has not taken is left to the guest.
 async fn a_write_that_is_cancelled(run: &Run) {
     let mut server = run.serve_one().await;
-    let mut written = 0;
+    // The first write may have to wait until the host knows that it can write.
+    server.send(b"x").await;
+    let mut written = 1;
     loop {
         let mut writes = pin!(server.output.write(vec![b'x'; PIECE]));
         let (result, left) = match writes.as_mut().now_or_never() {
