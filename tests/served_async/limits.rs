@@ -1,17 +1,9 @@
 //! Limits and timeouts.
 
 use super::{Site, unchanged};
-use crate::support::peer::rest;
-use socket2::SockRef;
+use crate::support::peer::{reset, rest};
 use std::io::{ErrorKind, Read};
 use std::net::TcpStream;
-use std::time::Duration;
-
-/// Closes a connection with a reset.
-fn reset(peer: TcpStream) {
-    let linger = SockRef::from(&peer).set_linger(Some(Duration::ZERO));
-    linger.expect("linger set");
-}
 
 /// Waits for a reset, whatever came before.
 fn is_reset(mut peer: TcpStream) {

@@ -2,11 +2,9 @@
 
 use super::{ACTS, Site, unchanged};
 use crate::support::eventually;
-use crate::support::peer::{ask, rest};
-use socket2::SockRef;
+use crate::support::peer::{ask, reset, rest};
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Shutdown, TcpStream};
-use std::time::Duration;
+use std::net::Shutdown;
 
 /// Serves in one instance, up to 10 connections at a time.
 fn one_instance(flags: &[&str]) -> Site {
@@ -16,11 +14,6 @@ fn one_instance(flags: &[&str]) -> Site {
 /// Returns how often this instance was called for `count`.
 fn count(site: &Site) -> String {
     site.all_of("count")
-}
-
-fn reset(peer: TcpStream) {
-    let linger = SockRef::from(&peer).set_linger(Some(Duration::ZERO));
-    linger.expect("linger set");
 }
 
 #[test]
@@ -96,11 +89,12 @@ fn a_trap_ends_all_connections_of_the_instance() {
     assert!(log.contains("its instance had 2 connections"), "{log}");
 }
 
-/// Peers that are gone while the guest waits: their streams have ended.
+/// Peers that are gone while the guest waits: their streams have ended. A task that waits for something else is ended
+/// with its instance.
 #[test]
 fn a_peer_that_is_gone_takes_its_streams_along() {
     let _open = unchanged();
-    let site = one_instance(&[]);
+    let site = one_instance(&["--grace", "0.1"]);
     let mut other = site.act("echo");
     ask(&mut other, "one", "one");
     for act in [
