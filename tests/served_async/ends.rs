@@ -2,11 +2,9 @@
 
 use super::{Site, unchanged};
 use crate::support::pattern;
-use crate::support::peer::rest;
-use socket2::SockRef;
+use crate::support::peer::{reset, rest};
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
-use std::time::Duration;
 
 /// More than the buffers of both ends take.
 const MUCH: usize = 16 << 20;
@@ -158,9 +156,7 @@ fn a_peer_that_resets_ends_the_instance() {
         if act == "write-until-closed" {
             peer.read_exact(&mut [0; 100]).expect("it has begun");
         }
-        let linger = SockRef::from(&peer).set_linger(Some(Duration::ZERO));
-        linger.expect("linger set");
-        drop(peer);
+        reset(peer);
     }
     site.is_polite();
     let log = site.end();

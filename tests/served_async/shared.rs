@@ -89,11 +89,12 @@ fn a_trap_ends_all_connections_of_the_instance() {
     assert!(log.contains("its instance had 2 connections"), "{log}");
 }
 
-/// Peers that are gone while the guest waits: their streams have ended.
+/// Peers that are gone while the guest waits: their streams have ended. A task that waits for something else is ended
+/// with its instance.
 #[test]
 fn a_peer_that_is_gone_takes_its_streams_along() {
     let _open = unchanged();
-    let site = one_instance(&[]);
+    let site = one_instance(&["--grace", "0.1"]);
     let mut other = site.act("echo");
     ask(&mut other, "one", "one");
     for act in [
