@@ -4,6 +4,7 @@
 mod bad_input;
 mod crowd;
 mod ends;
+mod examples;
 mod ingress;
 mod library;
 mod limits;
