@@ -10,6 +10,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 
+/// A connection that was accepted, and what its guest is told of it, if that is not what the system says.
+pub(crate) type Arrived = (Arc<Endpoint>, Option<Told>);
+
 /// A listening socket.
 #[derive(Clone, Debug)]
 pub(crate) enum AnyListener {
@@ -19,7 +22,7 @@ pub(crate) enum AnyListener {
 
 impl AnyListener {
     /// Accepts a connection. Fails with `WouldBlock` if none waits.
-    pub fn accept(&self) -> Result<(Arc<Endpoint>, Option<Told>), ErrorCode> {
+    pub fn accept(&self) -> Result<Arrived, ErrorCode> {
         match self {
             Self::System(listener) => {
                 let mut nobody = Context::from_waker(Waker::noop());
@@ -36,10 +39,7 @@ impl AnyListener {
     }
 
     /// Accepts a connection, as soon as there is one.
-    pub fn poll_accept(
-        &self,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<(Arc<Endpoint>, Option<Told>), ErrorCode>> {
+    pub fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<Result<Arrived, ErrorCode>> {
         match self {
             Self::System(listener) => {
                 let accepted = ready!(listener.poll_accept(cx));

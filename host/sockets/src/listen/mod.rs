@@ -7,7 +7,7 @@ mod listener;
 mod listening;
 mod told;
 
-pub(crate) use any::AnyListener;
+pub(crate) use any::{AnyListener, Arrived};
 #[cfg(unix)]
 pub use drain::refuse_connections;
 pub use incoming::Incoming;

@@ -4,7 +4,7 @@ use super::option::{self, SharedKept};
 use super::tcp::{Result, SocketState, TcpSocket};
 use crate::connection::Endpoint;
 use crate::error::ErrorCode;
-use crate::listen::{AnyListener, Listener, Told};
+use crate::listen::{AnyListener, Arrived, Listener, Told};
 use crate::policy::{IpAddressFamily, TcpCtx};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -32,7 +32,7 @@ impl TcpSocket {
         family: IpAddressFamily,
         listener: &AnyListener,
         kept: Option<&SharedKept>,
-        (endpoint, told): (Arc<Endpoint>, Option<Told>),
+        (endpoint, told): Arrived,
     ) -> Result<(Self, Arc<Endpoint>)> {
         match kept {
             Some(_) if told.as_ref().is_some_and(Told::is_own) => {}
@@ -116,7 +116,7 @@ impl Acceptor {
         }
     }
 
-    fn socket(&self, accepted: (Arc<Endpoint>, Option<Told>)) -> Result<TcpSocket> {
+    fn socket(&self, accepted: Arrived) -> Result<TcpSocket> {
         let kept = self.kept.as_ref();
         let accepted = TcpSocket::accepted(&self.ctx, self.family, &self.listener, kept, accepted)?;
         Ok(accepted.0)
