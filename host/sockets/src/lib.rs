@@ -61,10 +61,12 @@
 //!     }
 //!     ended?.map_err(|()| wasmtime::format_err!("the program failed"))
 //! }
-//! # engine().map(drop)
+//! # engine()?;
+//! # Ok::<(), wasmtime::Error>(())
 //! ```
 //!
-//! The examples `host` and `async_host`, for programs of WASI 0.3, are whole programs. Calls run within a tokio runtime with I/O and time.
+//! The examples `host` and, for programs of WASI 0.3, `async_host` are whole programs. Calls run within a tokio
+//! runtime with I/O and time.
 //!
 //! # Parts
 //! | for | items |
