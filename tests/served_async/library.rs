@@ -97,11 +97,16 @@ fn a_side_that_is_closed_can_still_receive() {
 fn a_reader_tells_how_it_has_ended() {
     let _open = unchanged();
     let site = start();
-    let peer = site.act("how-it-ends");
+    let waiting = || {
+        let mut peer = site.act("how-it-ends");
+        peer.read_exact(&mut [0; 8]).expect("it has begun");
+        peer
+    };
+    let peer = waiting();
     peer.shutdown(Shutdown::Write).expect("ended");
     site.evconn.logged("after 0 bytes");
     drop(peer);
-    reset(site.act("how-it-ends"));
+    reset(waiting());
     site.evconn.logged("ConnectionReset");
     site.end();
 }

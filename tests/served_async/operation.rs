@@ -42,15 +42,14 @@ fn a_reload_changes_the_version() {
             told.trim().parse::<u64>().is_ok()
         };
         assert!(!is_async());
-        let mut reloads = 0;
-        for (component, expected) in [
+        let components = [
             (evconn_artifacts::ASYNC_ACTS, true),
             (evconn_artifacts::GREET, false),
             (evconn_artifacts::ASYNC_ACTS, true),
-        ] {
+        ];
+        for (reloads, (component, expected)) in (1..).zip(components) {
             put(component);
             site.evconn.signal(Signal::HUP);
-            reloads += 1;
             crate::support::eventually("it is reloaded", || {
                 let log = site.evconn.log_so_far();
                 (log.matches("component reloaded").count() >= reloads).then_some(())

@@ -5,7 +5,9 @@ pub use super::bindings::evconn::tcp::types::Connection as WitConnection;
 use super::bindings::{wit_future, wit_stream};
 use super::{Connection, ErrorCode, Reader, Writer};
 use crate::Outcome;
-use wit_bindgen_async::{FutureReader, StreamReader};
+use std::cell::Cell;
+use std::rc::Rc;
+use wit_bindgen_async::{FutureReader, FutureWriter, StreamReader};
 
 type Ended = Result<(), ErrorCode>;
 
@@ -57,6 +59,26 @@ pub type HowEnded = FutureReader<Ended>;
 /// What the peer is sent, and how the connection ends.
 pub type Reply = (StreamReader<u8>, FutureReader<Ended>);
 
+/// Says how the connection ends, once.
+#[derive(Clone)]
+pub(super) struct Finish(Rc<Cell<Option<FutureWriter<Ended>>>>);
+
+impl Finish {
+    fn new(writer: FutureWriter<Ended>) -> Self {
+        Self(Rc::new(Cell::new(Some(writer))))
+    }
+
+    /// Returns whether this is the first time.
+    pub async fn end(&self, how: Ended) -> bool {
+        let Some(writer) = self.0.take() else {
+            return false;
+        };
+        // It fails if the connection is over.
+        let _ = writer.write(how).await;
+        true
+    }
+}
+
 /// Begins to serve a connection.
 pub fn serve<T: Outcome>(
     serve: impl AsyncFnOnce(Connection) -> T + 'static,
@@ -65,12 +87,16 @@ pub fn serve<T: Outcome>(
     crate::stdio::report_panics();
     let (writer, sent) = wit_stream::new();
     let (finish, finished) = wit_future::new(|| Ok(()));
-    let connection = Connection::new(known, Reader::new(received, ended), Writer::new(writer));
+    let finish = Finish::new(finish);
+    let writer = Writer::new(writer).with_finish(finish.clone());
+    let connection = Connection::new(known, Reader::new(received, ended), writer);
     super::spawn(async move {
         let outcome = serve(connection).await.into_result();
-        let outcome = outcome.map_err(|text| ErrorCode::Other(Some(text)));
-        // It fails if the connection is over.
-        let _ = finish.write(outcome).await;
+        let end = outcome.clone().map_err(|text| ErrorCode::Other(Some(text)));
+        if let (false, Err(text)) = (finish.end(end).await, outcome) {
+            // What was sent is complete: this is no failure of the connection.
+            crate::eprintln!("{text}");
+        }
     });
     (sent, finished)
 }

@@ -1,5 +1,6 @@
 //! What the peer is sent.
 
+use super::service::Finish;
 use futures_io::AsyncWrite;
 use std::fmt;
 use std::io;
@@ -13,12 +14,16 @@ const AT_A_TIME: usize = 64 << 10;
 
 /// The sending half of a [`Connection`](super::Connection).
 ///
-/// A write takes up to 64 KiB and returns; the next one waits until these were taken by the host. Closing or dropping it
-/// is the end of what is sent, after all that was written.
+/// A write takes up to 64 KiB and returns; the next one waits until these were taken by the host.
+///
+/// Closing it ends what is sent, after all that was written: the peer reads the end (FIN), while what it sends can still
+/// be received. If it is dropped without that, how the connection ends is decided when the service's function returns.
 pub struct Writer {
     state: State,
     /// A buffer to be used again.
     buffer: Vec<u8>,
+    /// Told that what was sent is complete, for a service's connection.
+    finish: Option<Finish>,
 }
 
 enum State {
@@ -37,7 +42,13 @@ impl Writer {
         Self {
             state: State::Idle(stream),
             buffer: Vec::new(),
+            finish: None,
         }
+    }
+
+    pub(super) fn with_finish(mut self, finish: Finish) -> Self {
+        self.finish = Some(finish);
+        self
     }
 
     /// Waits until what was written was taken.
@@ -93,6 +104,11 @@ impl AsyncWrite for Writer {
     fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.poll_taken(cx))?;
         self.state = State::Closed;
+        if let Some(finish) = self.finish.take() {
+            super::spawn(async move {
+                finish.end(Ok(())).await;
+            });
+        }
         Poll::Ready(Ok(()))
     }
 }

@@ -65,6 +65,7 @@ async fn serve(mut connection: Connection) -> io::Result<()> {
             println(&rest)
         }
         "how-it-ends" => {
+            connection.write_all(b"waiting\n").await?;
             let mut rest = Vec::new();
             match connection.read_to_end(&mut rest).await {
                 Ok(count) => println(&format!("after {count} bytes")),
