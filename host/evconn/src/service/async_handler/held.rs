@@ -3,8 +3,14 @@
 
 use crate::sockets::Endpoint;
 use futures_util::task::AtomicWaker;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::Context;
+use std::task::{Context, Poll};
+
+/// How often the store is polled until it has taken up a write that the guest has begun, and the one that follows.
+const TURNS: u32 = 4;
 
 /// A connection that can be taken away from those who have it.
 pub(super) struct Held {
@@ -12,6 +18,10 @@ pub(super) struct Held {
     /// Who waits for something to receive, and who waits until something can be sent.
     reader: AtomicWaker,
     writer: AtomicWaker,
+    /// Whether the guest has begun a write of which nothing was sent yet.
+    is_writing: AtomicBool,
+    /// Who waits until that is not so.
+    waiter: AtomicWaker,
 }
 
 /// One of the directions.
@@ -27,6 +37,8 @@ impl Held {
             endpoint: Mutex::new(Some(Arc::clone(endpoint))),
             reader: AtomicWaker::new(),
             writer: AtomicWaker::new(),
+            is_writing: AtomicBool::new(false),
+            waiter: AtomicWaker::new(),
         })
     }
 
@@ -37,6 +49,34 @@ impl Held {
             Direction::Sent => self.writer.register(cx.waker()),
         }
         self.lock().clone()
+    }
+
+    /// Notes whether the guest has begun a write of which nothing was sent yet.
+    pub fn set_writing(&self, is_writing: bool) {
+        if self.is_writing.swap(is_writing, Ordering::Relaxed) && !is_writing {
+            self.waiter.wake();
+        }
+    }
+
+    /// Waits until `sent` is ready, or the guest has no write under way.
+    pub async fn written(&self, mut sent: Pin<&mut impl Future<Output = ()>>) {
+        let mut turns = 0;
+        poll_fn(|cx| {
+            self.waiter.register(cx.waker());
+            if sent.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(());
+            }
+            if turns < TURNS {
+                turns += 1;
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            match self.is_writing.load(Ordering::Relaxed) {
+                true => Poll::Pending,
+                false => Poll::Ready(()),
+            }
+        })
+        .await;
     }
 
     /// Takes the connection away: to the guest, both directions have ended.

@@ -27,6 +27,7 @@ use sent::{Finish, Sent};
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
+use tokio::sync::oneshot::error::RecvError;
 use wasmtime::component::{Accessor, FutureReader, Resource, StreamReader};
 use wasmtime::{AsContextMut, Store, StoreContextMut};
 use wasmtime_wasi::p3::bindings::sockets::types::ErrorCode;
@@ -110,21 +111,30 @@ async fn finish(
         future.pipe(&mut store, finish)?;
         send(store.as_context_mut(), endpoint, held, stream)
     })?;
-    let sending = pin!(sending);
-    let end = match select(finished, sending).await {
-        // Without a value, its store has ended.
-        Either::Left((end, sending)) if !matches!(end, Ok(Err(_))) => {
-            sending.await;
-            Ok(Ok(()))
-        }
+    let mut sending = pin!(sending);
+    let end = match select(finished, sending.as_mut()).await {
         Either::Left((end, _)) => end,
-        Either::Right(((), finished)) => finished.await,
+        Either::Right(((), finished)) => {
+            let end = finished.await;
+            return Ok(ended(endpoint, end));
+        }
     };
+    match end {
+        // What was written before arrives before the reset.
+        Ok(Err(_)) => held.written(sending).await,
+        // Without a value, its store has ended.
+        Ok(Ok(())) | Err(_) => sending.await,
+    }
+    Ok(ended(endpoint, end))
+}
+
+/// Ends what is sent, as a handler says.
+fn ended(endpoint: &Endpoint, end: Result<Ended, RecvError>) -> Result<(), String> {
     if let Ok(Err(code)) = end {
-        return Ok(Err(text(code)));
+        return Err(text(code));
     }
     endpoint.end_sending();
-    Ok(Ok(()))
+    Ok(())
 }
 
 /// Begins to send what a handler has returned. The future that this returns waits until that has ended.

@@ -60,6 +60,7 @@ impl<D> StreamConsumer<D> for Sent {
                 Err(_) => StreamResult::Dropped,
             }),
         };
+        self.held.set_writing(polled.is_pending() && !finish);
         or_cancelled(polled, finish)
     }
 }
