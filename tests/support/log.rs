@@ -1,11 +1,11 @@
 //! What is logged by a test whose runtime has one thread, so that the log is its alone.
 
 use std::io::Write;
-use std::sync::{Arc, Mutex, Once};
+use std::sync::{Arc, LazyLock, Mutex};
 use tracing::level_filters::LevelFilter;
 use tracing::span::{Attributes, Id, Record};
 use tracing::subscriber::{DefaultGuard, Interest};
-use tracing::{Event, Metadata, Subscriber};
+use tracing::{Dispatch, Event, Metadata, Subscriber};
 
 #[derive(Clone, Default)]
 struct Buffer(Arc<Mutex<Vec<u8>>>);
@@ -38,8 +38,8 @@ impl Log {
     }
 
     fn from(level: tracing::Level) -> Self {
-        static LISTEN: Once = Once::new();
-        LISTEN.call_once(|| tracing::subscriber::set_global_default(Deaf).expect("the first one"));
+        static DEAF: LazyLock<Dispatch> = LazyLock::new(|| Dispatch::new(Deaf));
+        LazyLock::force(&DEAF);
         let buffer = Buffer::default();
         let writer = buffer.clone();
         let subscriber = tracing_subscriber::fmt()
@@ -63,8 +63,8 @@ impl Log {
     }
 }
 
-/// Takes nothing, and has every place that logs ask each time who takes it. Without it, a test that ends while another one
-/// begins may leave behind that nobody does.
+/// Takes nothing, but for as long as it exists every place that logs asks each time who takes it. Without it, a test that
+/// ends while another one begins may leave behind that nobody does.
 struct Deaf;
 
 impl Subscriber for Deaf {
