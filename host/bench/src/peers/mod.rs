@@ -47,6 +47,7 @@ pub enum Peer {
     EvconnCopy,
     EvconnAsync,
     EvconnAsyncBack,
+    EvconnAsyncOne,
     EvconnProgram,
     EvconnShared,
     EvconnSharedOne,
@@ -68,7 +69,7 @@ pub struct Start {
 }
 
 impl Peer {
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Tokio,
         Self::TokioLarge,
         Self::Epoll,
@@ -81,6 +82,7 @@ impl Peer {
         Self::EvconnCopy,
         Self::EvconnAsync,
         Self::EvconnAsyncBack,
+        Self::EvconnAsyncOne,
         Self::EvconnProgram,
         Self::EvconnShared,
         Self::EvconnSharedOne,
@@ -101,6 +103,7 @@ impl Peer {
             Self::EvconnCopy => "evconn-copy",
             Self::EvconnAsync => "evconn-async",
             Self::EvconnAsyncBack => "evconn-async-back",
+            Self::EvconnAsyncOne => "evconn-async-one",
             Self::EvconnProgram => "evconn-program",
             Self::EvconnWarm => "evconn-warm",
             Self::EvconnShared => "evconn-shared",
@@ -131,6 +134,7 @@ impl Peer {
             Self::EvconnAsyncBack => {
                 "a handler of WASI 0.3 that returns the stream that it was given: the host echoes"
             }
+            Self::EvconnAsyncOne => "a handler of WASI 0.3, one instance for all connections",
             Self::EvconnProgram => {
                 "evconn serve of a program of std::net: a fresh instance, which listens and accepts, for each connection"
             }
@@ -177,6 +181,7 @@ impl Peer {
             Self::EvconnCopy => said(serve(kit, &kit.path(ECHO_COPY), connections)),
             Self::EvconnAsync => said(serve(kit, &kit.path(ASYNC_ECHO), connections)),
             Self::EvconnAsyncBack => said(serve(kit, &kit.path(ASYNC_HAND_BACK), connections)),
+            Self::EvconnAsyncOne => said(one_instance(kit, &kit.path(ASYNC_ECHO), connections)),
             Self::EvconnWarm => {
                 let mut command = serve(kit, &service(kit, start)?, connections);
                 command.args(["--warm", "64"]);
@@ -263,6 +268,14 @@ fn serve(kit: &Kit, component: &Path, connections: u32) -> Command {
     if connections > CONNECTIONS {
         command.args(["--max-connections", &connections.to_string()]);
     }
+    command
+}
+
+/// Serves all connections with one instance.
+fn one_instance(kit: &Kit, component: &Path, connections: u32) -> Command {
+    let mut command = serve(kit, component, connections);
+    let connections = connections.max(CONNECTIONS).to_string();
+    command.args(["--instances", "1", "--concurrency", &connections]);
     command
 }
 

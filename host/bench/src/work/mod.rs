@@ -74,7 +74,7 @@ pub struct Tools<'a> {
 }
 
 impl Work {
-    pub const ALL: [Self; 31] = [
+    pub const ALL: [Self; 32] = [
         Self::connect(1, Close::Fin),
         Self::connect(50, Close::Fin),
         Self::connect(500, Close::Fin),
@@ -97,6 +97,7 @@ impl Work {
         Self::Open { idle: 100 },
         Self::Open { idle: 1_000 },
         Self::Open { idle: 10_000 },
+        Self::Open { idle: 18_000 },
         Self::fresh(Language::Python, 8),
         Self::fresh(Language::Python, 32),
         Self::fresh(Language::JavaScript, 8),
@@ -171,6 +172,11 @@ impl Work {
         }
     }
 
+    /// Returns whether there may be an instance for each connection: a pool of more does not fit into an address space.
+    const fn is_with_instances(self) -> bool {
+        !matches!(self, Self::Open { idle: 10_001.. })
+    }
+
     /// Returns the language of the service, if it is no echo.
     const fn language(self) -> Option<Language> {
         match self {
@@ -220,6 +226,11 @@ impl Work {
             Peer::Tokio | Peer::TokioLarge | Peer::Epoll | Peer::Libevent
         );
         match (peer, self) {
+            (Peer::Evconn | Peer::EvconnThreads | Peer::EvconnReuse | Peer::WasmtimeWasi, work)
+                if !work.is_with_instances() =>
+            {
+                false
+            }
             (Peer::Evconn, _) | (Peer::EvconnThreads, Self::Fresh { .. }) => true,
             // It differs in when instances are made.
             (Peer::EvconnWarm, work) => matches!(
@@ -247,11 +258,17 @@ impl Work {
             },
             // It differs in how connections begin.
             (Peer::EvconnReuse, work) => matches!(work, Self::Connect { .. } | Self::Open { .. }),
-            // They differ in how bytes move, and in what they allocate.
-            (
-                Peer::EvconnCopy | Peer::EvconnAsync | Peer::EvconnAsyncBack | Peer::EvconnProgram,
+            // They differ in how bytes move, and in what an idle connection takes.
+            (Peer::EvconnAsyncBack | Peer::EvconnAsyncOne, work) => matches!(
                 work,
-            ) => matches!(
+                Self::Connect { .. }
+                    | Self::RoundTrips { .. }
+                    | Self::OneActive { .. }
+                    | Self::Bulk { .. }
+                    | Self::Beside { .. }
+                    | Self::Open { .. }
+            ),
+            (Peer::EvconnCopy | Peer::EvconnAsync | Peer::EvconnProgram, work) => matches!(
                 work,
                 Self::Connect { .. }
                     | Self::RoundTrips { .. }

@@ -23,8 +23,8 @@ pub fn raise_descriptor_limit() -> io::Result<()> {
     Ok(setrlimit(Resource::Nofile, raised)?)
 }
 
-/// Returns the most connections that a server can have here, and what limits them.
-fn most() -> Option<(u64, &'static str)> {
+/// Returns the most connections that a server can have here under a work, and what limits them.
+fn most(work: Work) -> Option<(u64, &'static str)> {
     let descriptors = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
     let mappings = std::fs::read_to_string("/proc/sys/vm/max_map_count");
     let mappings: Option<u64> = mappings.ok().and_then(|text| text.trim().parse().ok());
@@ -39,6 +39,7 @@ fn most() -> Option<(u64, &'static str)> {
             "the limit of mappings (sysctl vm.max_map_count)",
         )
     });
+    let by_mappings = by_mappings.filter(|_| work.is_with_instances());
     by_descriptors.into_iter().chain(by_mappings).min()
 }
 
@@ -53,7 +54,7 @@ pub fn that_fit(works: &[Work], kit: &Kit) -> (Vec<Work>, Vec<String>) {
             notes.push(format!("{}: left out: {missing}", work.name()));
             continue;
         }
-        let fitted = match most() {
+        let fitted = match most(work) {
             Some((most, limit)) if most < u64::from(work.connections_of_a_process()) => {
                 let fitted = fewer(work, most).filter(|work| !fit.contains(work));
                 let instead = fitted.map_or("left out".to_owned(), |work| {

@@ -45,6 +45,7 @@ pub const fn color(peer: Peer) -> RGBColor {
         Peer::EvconnCopy => RGBColor(40, 150, 130),
         Peer::EvconnAsync => RGBColor(0, 170, 190),
         Peer::EvconnAsyncBack => RGBColor(110, 205, 215),
+        Peer::EvconnAsyncOne => RGBColor(0, 110, 130),
         Peer::EvconnProgram => RGBColor(120, 190, 90),
         Peer::EvconnWarm => RGBColor(230, 120, 40),
         Peer::EvconnShared => RGBColor(110, 60, 130),
