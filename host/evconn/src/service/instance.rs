@@ -7,7 +7,6 @@ use super::console::Origin;
 use super::entry::Instantiated;
 use super::failure::{self, Failure, HostPanic, OutOfTime};
 use super::population::Alive;
-use super::program;
 use super::state::InstanceState;
 use crate::limits::Limits;
 use crate::runtime::{Counted, Meter, Tick, is_shortage};
@@ -137,7 +136,7 @@ impl Instance {
                     }
                     is_pending && incoming.is_done()
                 };
-                let run = program::run(&mut self.store, program, incoming, is_over);
+                let run = program.run(&mut self.store, incoming, is_over);
                 // Boxed, so that a handler's future is no larger.
                 let run: Boxed<'a> = Box::pin(run);
                 Either::Right(run)
@@ -146,7 +145,7 @@ impl Instance {
     }
 
     /// Runs a program that gets its connections from others, or a handler of WASI 0.3 with those of the `supply`, until it
-    /// ends or `is_over` says so: see [`program::run`] and [`async_handler::serve_several`].
+    /// ends or `is_over` says so: see [`Program::run`](super::program::Program::run) and [`async_handler::serve_several`].
     pub async fn run(
         &mut self,
         supply: &dyn Supply,
@@ -154,7 +153,7 @@ impl Instance {
     ) -> wasmtime::Result<Result<(), String>> {
         match &self.exports {
             Instantiated::Run(program, incoming) => {
-                program::run(&mut self.store, program, incoming, is_over).await
+                program.run(&mut self.store, incoming, is_over).await
             }
             Instantiated::AsyncHandler(handler) => {
                 async_handler::serve_several(&mut self.store, handler, supply, is_over).await
