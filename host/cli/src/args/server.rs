@@ -12,12 +12,12 @@ use crate::sys::sandbox;
 #[cfg(unix)]
 use anyhow::bail;
 use clap::Args;
+#[cfg(unix)]
+use evconn::sockets::Resolver;
 use evconn::{
     CpuShare, GrantError, Grants, Host, HostBuilder, InstancePolicy, Limits, ServerBuilder,
     Shutdown,
 };
-#[cfg(unix)]
-use evconn::{EntryPoint, WasiVersion, sockets::Resolver};
 use std::num::{NonZero, NonZeroU32};
 #[cfg(unix)]
 use std::sync::Arc;
