@@ -33,7 +33,7 @@ use bindings::wasi::cli::exit::{exit, exit_with_code};
 use bindings::wasi::clocks::monotonic_clock::wait_for;
 use client::Client;
 use futures_util::future::{Either, select};
-use net::{Connection, Listener, talks_to_itself};
+use net::{Connection, Listener, echo, talks_to_itself};
 use print::{print, print_error};
 use room::Room;
 use std::pin::pin;
@@ -69,7 +69,7 @@ impl Guest for Server {
             "sleep" => sleep().await,
             "spin" => spin(),
             "bind" => {
-                let _listener = Listener::at(argument);
+                let _listener = Listener::at(argument).await;
                 sleep().await
             }
             "if-exists" => {
@@ -80,7 +80,7 @@ impl Guest for Server {
                 serve(HERE).await
             }
             "second" => {
-                let _first = Listener::at(argument);
+                let _first = Listener::at(argument).await;
                 serve("0.0.0.0:7001").await
             }
             "itself" => {
@@ -107,7 +107,7 @@ impl Guest for Server {
             }
             // One client, which is served when it has returned.
             "one" => {
-                let mut listener = Listener::at(argument);
+                let mut listener = Listener::at(argument).await;
                 let room = Room::new();
                 let client = arrive(&room, &mut listener).await;
                 wit_bindgen::spawn(async move {
@@ -115,9 +115,17 @@ impl Guest for Server {
                 });
                 Ok(())
             }
+            "echo" | "pass-on" => {
+                let mut listener = Listener::at(HERE).await;
+                loop {
+                    let socket = listener.accept().await;
+                    let by_itself = act == "echo";
+                    wit_bindgen::spawn(echo(socket, by_itself));
+                }
+            }
             // One after the other.
             "in-turn" => {
-                let mut listener = Listener::at(argument);
+                let mut listener = Listener::at(argument).await;
                 let room = Room::new();
                 loop {
                     arrive(&room, &mut listener).await.serve().await;
@@ -131,7 +139,7 @@ impl Guest for Server {
 
 /// Serves until a client has it fail.
 async fn serve(address: &str) -> Result<(), ()> {
-    let mut listener = Listener::at(address);
+    let mut listener = Listener::at(address).await;
     let room = Room::new();
     loop {
         let failed = pin!(room.failed());
