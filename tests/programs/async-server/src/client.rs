@@ -55,7 +55,7 @@ impl Client {
             "leave" => room.fail(),
             "close-and-yield" => {
                 for _ in 0..OFTEN {
-                    wit_bindgen::yield_async().await;
+                    wit_bindgen_async::yield_async().await;
                 }
                 print("it has given way often").await;
             }

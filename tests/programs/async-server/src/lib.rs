@@ -8,7 +8,7 @@ mod print;
 mod room;
 
 mod bindings {
-    wit_bindgen::generate!({
+    wit_bindgen_async::generate!({
         inline: "
             package evconn:test;
             world program {
@@ -24,6 +24,7 @@ mod bindings {
         ],
         world: "evconn:test/program",
         generate_all,
+        runtime_path: "wit_bindgen_async::rt",
     });
 }
 
@@ -93,16 +94,16 @@ impl Guest for Server {
                 serve(argument).await
             }
             "poll" => {
-                wit_bindgen::spawn(do_something_now_and_then());
+                wit_bindgen_async::spawn_local(do_something_now_and_then());
                 serve(argument).await
             }
             "several" => {
-                wit_bindgen::spawn(serve_for_ever("0.0.0.0:7001"));
+                wit_bindgen_async::spawn_local(serve_for_ever("0.0.0.0:7001"));
                 serve(argument).await
             }
             // Without a task that is `run`'s.
             "background" => {
-                wit_bindgen::spawn(serve_for_ever(HERE));
+                wit_bindgen_async::spawn_local(serve_for_ever(HERE));
                 Ok(())
             }
             // One client, which is served when it has returned.
@@ -110,7 +111,7 @@ impl Guest for Server {
                 let mut listener = Listener::at(argument).await;
                 let room = Room::new();
                 let client = arrive(&room, &mut listener).await;
-                wit_bindgen::spawn(async move {
+                wit_bindgen_async::spawn_local(async move {
                     client.serve().await;
                 });
                 Ok(())
@@ -120,7 +121,7 @@ impl Guest for Server {
                 loop {
                     let socket = listener.accept().await;
                     let by_itself = act == "echo";
-                    wit_bindgen::spawn(echo(socket, by_itself));
+                    wit_bindgen_async::spawn_local(echo(socket, by_itself));
                 }
             }
             // One after the other.
@@ -146,7 +147,9 @@ async fn serve(address: &str) -> Result<(), ()> {
         let arrives = pin!(arrive(&room, &mut listener));
         match select(failed, arrives).await {
             Either::Left(_) => return Err(()),
-            Either::Right((client, _)) => wit_bindgen::spawn(async move { client.serve().await }),
+            Either::Right((client, _)) => {
+                wit_bindgen_async::spawn_local(async move { client.serve().await });
+            }
         }
     }
 }

@@ -10,7 +10,7 @@ use futures_util::future::join;
 use futures_util::lock::Mutex;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::rc::Rc;
-use wit_bindgen::{FutureReader, StreamReader, StreamResult, StreamWriter};
+use wit_bindgen_async::{FutureReader, StreamReader, StreamResult, StreamWriter};
 
 const AT_A_TIME: usize = 16 << 10;
 
