@@ -15,8 +15,8 @@ pub(crate) const LISTENER: &str = "evconn:tcp/listener@0.1.0";
 /// The world of a service.
 pub(crate) const WORLD: &str = "evconn:tcp/service@0.1.0";
 
-/// The interface that a program exports, with the beginning of its version.
-pub(crate) const RUN: &str = "wasi:cli/run@0.2";
+/// The interface that a program of WASI 0.3 exports.
+pub(crate) const ASYNC_RUN: &str = "wasi:cli/run@0.3.0";
 
 /// The version of WASI that a component was built for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -28,14 +28,15 @@ pub enum WasiVersion {
     V0_3,
 }
 
-/// The beginning of what a component of WASI 0.3 exports, its text and its compiled code, too.
-const OF_0_3: &[u8] = b"evconn:tcp/handler@0.3.";
+/// The beginnings of what components of WASI 0.3 export, their text and their compiled code, too.
+const OF_0_3: [&[u8]; 2] = [b"evconn:tcp/handler@0.3.", b"wasi:cli/run@0.3."];
 
 impl WasiVersion {
     /// Returns the version that a component seems to be built for, its text or its compiled code, without more than a
     /// look at the bytes: for [`HostBuilder::wasi`](crate::HostBuilder::wasi).
     pub fn guess(bytes: &[u8]) -> Self {
-        match bytes.windows(OF_0_3.len()).any(|part| part == OF_0_3) {
+        let has = |name: &[u8]| bytes.windows(name.len()).any(|part| part == name);
+        match OF_0_3.into_iter().any(has) {
             true => Self::V0_3,
             false => Self::V0_2,
         }
@@ -59,11 +60,11 @@ pub enum EntryPoint {
 }
 
 impl EntryPoint {
-    /// Returns the interface that contains it.
+    /// Returns the interface that contains it, with its versions.
     pub(crate) fn interface(self) -> &'static str {
         match self {
-            Self::Handler => HANDLER,
-            Self::Run => RUN,
+            Self::Handler => "evconn:tcp/handler@0.1.0 or 0.3.0",
+            Self::Run => "wasi:cli/run@0.2 or 0.3",
         }
     }
 }
@@ -75,9 +76,11 @@ pub(crate) const WASI: &str = "0.2";
 /// The beginning of the versions of WASI 0.3, and of evconn's interfaces for it.
 pub(crate) const ASYNC: &str = "0.3";
 
-/// Returns the version of WASI for which a component with these exports was built: its handler's.
+/// Returns the version of WASI for which a component with these exports was built: 0.3 if its handler is of that, or its
+/// program.
 pub(crate) fn wasi_version<'a>(exports: impl IntoIterator<Item = &'a str>) -> WasiVersion {
-    match exports.into_iter().any(is_async_handler) {
+    let is_async = |export| is_async_handler(export) || is_async_run(export);
+    match exports.into_iter().any(is_async) {
         true => WasiVersion::V0_3,
         false => WasiVersion::V0_2,
     }
@@ -87,6 +90,13 @@ pub(crate) fn wasi_version<'a>(exports: impl IntoIterator<Item = &'a str>) -> Wa
 pub(crate) fn is_async_handler(export: &str) -> bool {
     Name::parse(export).is_some_and(|name| {
         (name.package, name.interface) == ("evconn:tcp", "handler") && name.is_version(ASYNC)
+    })
+}
+
+/// Returns whether this is the interface of programs of WASI 0.3, in this version or a compatible one.
+pub(crate) fn is_async_run(export: &str) -> bool {
+    Name::parse(export).is_some_and(|name| {
+        (name.package, name.interface) == ("wasi:cli", "run") && name.is_version(ASYNC)
     })
 }
 
@@ -113,6 +123,7 @@ const PROVIDED_ASYNC: &Interfaces = &[
         ],
     ),
     ("wasi:clocks", &["types", "monotonic-clock", "system-clock"]),
+    ("wasi:filesystem", &["preopens", "types"]),
     ("wasi:random", &["insecure", "insecure-seed", "random"]),
     ("wasi:sockets", &["ip-name-lookup", "types"]),
 ];
@@ -232,12 +243,11 @@ impl Missing {
         let name = Name::parse(&self.0)?;
         if let Provided::Yes = name.provided() {
             return Some(
-                format!("this host has it for components that export {ASYNC_HANDLER}").into(),
+                format!(
+                    "this host has it for components that export {ASYNC_HANDLER} or {ASYNC_RUN}"
+                )
+                .into(),
             );
-        }
-        if name.package == "wasi:filesystem" && name.is_version(ASYNC) {
-            let hint = "of files, this host has WASI 0.2's interfaces, which a component of WASI 0.3 may import, too";
-            return Some(hint.into());
         }
         if let Provided::OtherVersions(versions) = name.provided() {
             let kind = match name.is_candidate() {
@@ -321,7 +331,8 @@ mod tests {
             ("evconn:tcp/types@0.3.0", true),
             ("wasi:cli/stdout@0.3.0-rc-2025-09-16", false),
             ("wasi:clocks/system-clock@0.2.0", false),
-            ("wasi:filesystem/types@0.3.0", false),
+            ("wasi:filesystem/types@0.3.0", true),
+            ("wasi:filesystem/types@0.3.0-rc-2025-09-16", false),
         ] {
             assert_eq!(is_provided(name, WasiVersion::V0_3), provided, "{name}");
             assert!(!is_provided(name, WasiVersion::V0_2), "{name}");
@@ -329,14 +340,16 @@ mod tests {
     }
 
     #[test]
-    fn the_handler_says_which_version_a_component_is_of() {
+    fn its_entry_point_says_which_version_a_component_is_of() {
         let of = |exports: &[&str]| wasi_version(exports.iter().copied());
         assert_eq!(of(&[HANDLER, ASYNC_HANDLER]), WasiVersion::V0_3);
         assert_eq!(of(&["evconn:tcp/handler@0.3.4"]), WasiVersion::V0_3);
+        assert_eq!(of(&[HANDLER, "wasi:cli/run@0.3.1"]), WasiVersion::V0_3);
         for other in [
             HANDLER,
             "evconn:tcp/handler@0.3.0-rc-1",
-            "wasi:cli/run@0.3.0",
+            "wasi:cli/run@0.2.9",
+            "wasi:cli/run@0.3.0-rc-2025-09-16",
         ] {
             assert_eq!(of(&[other]), WasiVersion::V0_2, "{other}");
         }

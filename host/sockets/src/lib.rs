@@ -75,7 +75,7 @@
 //! | rules besides a policy | [`Destinations`], [`Place`], [`UdpRules`], [`OnDenied`], [`Resolver`] |
 //! | what a guest may use | [`Account`], [`AccountLimits`], [`SharedDescriptors`] |
 //! | sockets that the host opens | [`listen()`], [`refuse_connections`], [`TcpSocket::from_tcp_listener`], [`TcpSocket::from_unix_listener`] |
-//! | guests that listen without a socket of the system | [`Incoming`] |
+//! | guests that listen without a socket of the system | [`Incoming`], [`Awaits`] |
 //! | connections that move between stores | [`p2::take`], [`p2::give`], [`Endpoint`], [`Plain`], [`Peer`] |
 //!
 //! Where it ends: UDP sockets, name look-up without [`p2::add_granted_to_linker`] or [`p3::add_granted_to_linker`], and
@@ -100,9 +100,9 @@ mod view;
 
 pub use connection::{Endpoint, Peer};
 pub use error::ErrorCode;
-pub use listen::Incoming;
 #[cfg(unix)]
 pub use listen::refuse_connections;
+pub use listen::{Awaits, Incoming};
 pub use policy::{
     Account, AccountLimits, Charge, Counted, Denial, Destination, Destinations, InvalidDestination,
     IpAddressFamily, OnDenied, Place, PlaceHost, Policy, Protocol, Refusals, ResolveAddressStream,

@@ -12,12 +12,12 @@ use crate::sys::sandbox;
 #[cfg(unix)]
 use anyhow::bail;
 use clap::Args;
+#[cfg(unix)]
+use evconn::sockets::Resolver;
 use evconn::{
     CpuShare, GrantError, Grants, Host, HostBuilder, InstancePolicy, Limits, ServerBuilder,
     Shutdown,
 };
-#[cfg(unix)]
-use evconn::{EntryPoint, WasiVersion, sockets::Resolver};
 use std::num::{NonZero, NonZeroU32};
 #[cfg(unix)]
 use std::sync::Arc;
@@ -60,15 +60,15 @@ impl ServerArgs {
         Ok(())
     }
 
-    /// Checks that a service with this entry point can be served as the flags say.
+    /// Checks that a service can be served as the flags say, whose instances can have several connections at a time, or
+    /// not.
     ///
     /// # Errors
     /// If its instances cannot have as many connections at a time.
     #[cfg(unix)]
-    pub fn check_for(&self, entry_point: EntryPoint, wasi: WasiVersion) -> anyhow::Result<()> {
+    pub fn check_for(&self, is_concurrent: bool) -> anyhow::Result<()> {
         let asked = self.instances.concurrency();
-        let is_sync = (entry_point, wasi) == (EntryPoint::Handler, WasiVersion::V0_2);
-        if is_sync && asked.get() > 1 {
+        if !is_concurrent && asked.get() > 1 {
             bail!(
                 "--concurrency {asked} requires a program (wasi:cli/run) or a handler of WASI 0.3: an instance runs the handler of WASI 0.2 for \
                  one connection at a time; leave it out, and use --instances for more instances"

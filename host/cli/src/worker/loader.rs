@@ -167,8 +167,7 @@ impl Work for Plan {
             );
         }
         let service = entered(service, self.entry_point)?;
-        self.server
-            .check_for(service.entry_point(), service.wasi())?;
+        self.server.check_for(service.is_concurrent())?;
         if self.listen.names_ports() && service.entry_point() != EntryPoint::Run {
             tracing::warn!(
                 "a port in front of a listen source has no effect: the component is no program, which would bind it"

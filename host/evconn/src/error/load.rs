@@ -1,6 +1,6 @@
 //! The errors of loading and composing components, for those who write or build them.
 
-use crate::interfaces::{ASYNC_HANDLER, EntryPoint, HANDLER, LISTENER, Missing, WORLD};
+use crate::interfaces::{ASYNC_HANDLER, ASYNC_RUN, EntryPoint, HANDLER, LISTENER, Missing, WORLD};
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -86,10 +86,11 @@ pub enum LoadProblem {
     /// names.
     #[error("it uses what this host does not support: {}", .0.join(", "))]
     Unsupported(Vec<&'static str>),
-    /// The component uses async functions, streams or futures, and exports no handler of WASI 0.3.
+    /// The component uses async functions, streams or futures, and is neither a handler nor a program of WASI 0.3 that is
+    /// to be served.
     #[error(
-        "it was built for WASI 0.3 (async functions, streams and futures), and does not export {ASYNC_HANDLER}, the \
-         only kind of component of WASI 0.3 that this host runs, by `evconn serve`: build it for WASI 0.2"
+        "it was built for WASI 0.3 (async functions, streams and futures); of these, this host runs components that \
+         export {ASYNC_HANDLER} or {ASYNC_RUN}, by `evconn serve`: build it for WASI 0.2"
     )]
     Async,
     /// Compiling the component would take more time and memory than its size suggests: why.
@@ -112,8 +113,8 @@ pub enum LoadProblem {
     NoHandler(Vec<String>),
     /// The component exports `wasi:cli/run`, and imports nothing with which it could accept a connection.
     #[error(
-        "it is a program that cannot listen, since it imports neither wasi:sockets/tcp@0.2 nor {LISTENER}: it is not a \
-         server, and runs with `evconn run`"
+        "it is a program that cannot listen, since it imports neither wasi:sockets/tcp@0.2, nor wasi:sockets/types@0.3, nor \
+         {LISTENER}: it is not a server, and runs with `evconn run`"
     )]
     NeverListens,
     /// The component does not have the entry point that was chosen.
@@ -273,15 +274,15 @@ fn no_command(exports: &[String]) -> String {
 fn no_handler(exports: &[String]) -> String {
     let has = |name: &str| exports.iter().any(|export| export.starts_with(name));
     let instead = if has("wasi:cli/run@") {
-        ": that is a program of another version of WASI, and this host has 0.2"
+        ": that is a program of another version of WASI, and this host has 0.2 and 0.3"
     } else if has("wasi:http/incoming-handler@") || has("wasi:http/handler@") {
         ": that is an HTTP service, for `wasmtime serve`"
     } else {
         ""
     };
     format!(
-        "it exports neither {HANDLER}, as the world {WORLD} does, nor {ASYNC_HANDLER}, nor wasi:cli/run@0.2, as a program \
-         does; {}{instead}",
+        "it exports neither {HANDLER}, as the world {WORLD} does, nor {ASYNC_HANDLER}, nor wasi:cli/run of version 0.2 or 0.3, as a \
+         program does; {}{instead}",
         exported(exports)
     )
 }
@@ -330,8 +331,8 @@ mod tests {
         assert!(shown(&[]).ends_with("it exports nothing"));
         assert!(shown(&["greet"]).ends_with("it exports greet"));
         assert!(
-            shown(&["greet", "wasi:cli/run@0.3.0"])
-                .contains("greet, wasi:cli/run@0.3.0: that is a program of another version")
+            shown(&["greet", "wasi:cli/run@0.4.0"])
+                .contains("greet, wasi:cli/run@0.4.0: that is a program of another version")
         );
         assert!(shown(&["wasi:http/incoming-handler@0.2.0"]).contains("`wasmtime serve`"));
         let long = "x".repeat(100_000);

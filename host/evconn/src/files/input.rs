@@ -101,7 +101,7 @@ impl FileInput {
 }
 
 /// Reads, on this thread, which may block.
-fn read(opened: &Opened, position: u64, size: usize) -> StreamResult<Bytes> {
+pub fn read(opened: &Opened, position: u64, size: usize) -> StreamResult<Bytes> {
     let read = opened.with(|own, fd| {
         let stream = own.view().read_via_stream(fd, position)?;
         let stream = own.table.get_mut(&stream)?;

@@ -62,6 +62,18 @@ impl Listing {
     }
 }
 
+impl Listing {
+    /// Returns some entries: those that are read at a time, up to an error. After the last one, there are none.
+    pub async fn some(&mut self, operations: Operations) -> FsResult<Vec<DirectoryEntry>> {
+        let mut some = Vec::new();
+        some.extend(self.next(operations).await?);
+        while let Some(Ok(entry)) = self.read.pop_front_if(|entry| entry.is_ok()) {
+            some.push(entry);
+        }
+        Ok(some)
+    }
+}
+
 #[cfg(unix)]
 fn entries(own: &mut Own, directory: Resource<Descriptor>) -> FsResult<Entries> {
     use wasmtime_wasi::p2::bindings::filesystem::types::ErrorCode;

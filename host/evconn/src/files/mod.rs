@@ -1,4 +1,4 @@
-//! `wasi:filesystem`: wasmtime-wasi's files, with what each guest has of them counted, and off the threads that
+//! `wasi:filesystem`, of WASI 0.2 and in [`v0_3`] of WASI 0.3: wasmtime-wasi's files, with what each guest has of them counted, and off the threads that
 //! serve connections.
 //!
 //! What a call does on a file is done by wasmtime-wasi, on a thread for blocking calls ([`Operations`]). What a
@@ -13,10 +13,12 @@ mod open;
 mod opened;
 mod operations;
 mod output;
+mod v0_3;
 
 pub(crate) use operations::Operations;
+pub(crate) use v0_3::add_async_files_to_linker;
 
-use crate::sockets::{Account, TcpView};
+use crate::sockets::{Account, Awaits, Incoming, TcpView};
 use wasmtime::component::{HasData, Linker, ResourceTable};
 use wasmtime_wasi::filesystem::WasiFilesystemCtx;
 use wasmtime_wasi::p2::bindings::filesystem::{preopens, types};
@@ -33,6 +35,15 @@ struct Files<'a> {
     table: &'a mut ResourceTable,
     account: Option<Account>,
     operations: Operations,
+    /// Asks what a guest of WASI 0.3 waits for.
+    incoming: Option<Incoming>,
+}
+
+impl Files<'_> {
+    /// Records that the guest waits for an operation, until what this returns is dropped.
+    fn awaits(&self) -> Option<Awaits> {
+        self.incoming.as_ref().map(Incoming::waits_for_host)
+    }
 }
 
 struct HasFiles;
@@ -43,13 +54,16 @@ impl HasData for HasFiles {
 
 fn files<T: FilesView>(state: &mut T) -> Files<'_> {
     let operations = state.operations().clone();
-    let account = state.tcp().ctx.account().cloned();
+    let sockets = state.tcp();
+    let account = sockets.ctx.account().cloned();
+    let incoming = sockets.incoming.cloned();
     let wasi = state.ctx();
     Files {
         granted: wasi.ctx.filesystem(),
         table: wasi.table,
         account,
         operations,
+        incoming,
     }
 }
 

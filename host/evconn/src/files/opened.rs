@@ -26,6 +26,18 @@ impl Opened {
         }
     }
 
+    pub fn charged(descriptor: Descriptor, charge: Option<Arc<Charge>>) -> Self {
+        Self {
+            descriptor,
+            _charge: charge,
+        }
+    }
+
+    /// Puts it into the table of a call, too.
+    pub fn push_to(&self, own: &mut Own) -> Result<Resource<Descriptor>, ResourceTableError> {
+        own.push(&self.descriptor)
+    }
+
     /// Has wasmtime-wasi do something with it, on this thread, which may block.
     pub fn with<R>(
         &self,
@@ -126,7 +138,7 @@ impl Files<'_> {
     ) -> FsResult<R> {
         let other = self.opened(other)?.clone();
         self.run(one, move |own, one| {
-            let other = own.push(&other.descriptor)?;
+            let other = other.push_to(own)?;
             action(own, [one, other])
         })
         .await
@@ -141,11 +153,7 @@ impl Files<'_> {
         let charge = charge(self.account.as_ref())?;
         // The charge goes along: the descriptor may be opened after the guest has gone.
         let opened = self.run(directory, move |own, directory| {
-            let descriptor = open(own, directory)?;
-            Ok(Opened {
-                descriptor,
-                _charge: charge,
-            })
+            Ok(Opened::charged(open(own, directory)?, charge))
         });
         let opened = opened.await?;
         Ok(self.push(opened)?)

@@ -95,7 +95,7 @@ impl FileOutput {
 }
 
 /// Writes, on this thread, which may block.
-fn write(opened: &Opened, mode: Mode, bytes: Bytes) -> StreamResult<()> {
+pub fn write(opened: &Opened, mode: Mode, bytes: Bytes) -> StreamResult<()> {
     let written = opened.with(|own, fd| {
         let stream = match mode {
             Mode::At(position) => own.view().write_via_stream(fd, position)?,

@@ -221,8 +221,7 @@ impl ServerBuilder {
     /// # Panics
     /// Outside a tokio runtime with I/O and time.
     pub async fn bind(mut self) -> Result<Server, Error> {
-        self.policy
-            .check(self.service.entry_point(), self.service.wasi())?;
+        self.policy.check(self.service.is_concurrent())?;
         if let Some(most) = self.policy.max_connections() {
             self.limits.max_connections = self.limits.max_connections.min(most);
         }

@@ -43,7 +43,7 @@ impl ServerHandle {
         let limits = self.connections.limits();
         let log = Arc::clone(&self.connections.log);
         let tasks = &self.connections.instance_tasks;
-        self.policy.check(service.entry_point(), service.wasi())?;
+        self.policy.check(service.is_concurrent())?;
         service.check_capacity(self.policy.instances_for(self.connections.capacity()))?;
         let instances = Instances::new(service.clone(), limits, log, self.policy, tasks);
         self.connections.replace(instances);

@@ -111,7 +111,7 @@ impl EndCause {
             Failure::Handler(_) => Self::HandlerError,
             Failure::Exited(status) => Self::Exited(*status),
             Failure::NeverAccepted { status, .. } => Self::NeverAccepted(*status),
-            Failure::NotStarted(_) => Self::NotStarted,
+            Failure::NotStarted(_) | Failure::NotMade(_) => Self::NotStarted,
             Failure::CpuTimeout { .. } => Self::CpuTimeout,
             Failure::TooManyHandles { .. } => Self::HandleLimit,
             Failure::Panicked(_) => Self::HostPanic,

@@ -36,6 +36,9 @@ pub(crate) enum Failure {
         "the program is not started for another {0:?}, since it ends before it accepts connections"
     )]
     NotStarted(Duration),
+    /// No instance of the handler is made for this time, since the last one has failed at its start.
+    #[error("no instance is made for another {0:?}, since the last one has failed at its start")]
+    NotMade(Duration),
     /// The instance that served it together with others has failed.
     #[error("{failure}{}", with_others(*.connections))]
     Instance {
@@ -72,14 +75,28 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
-    /// Counts that a program has ended before it accepted a connection, so that it is not started for a while. Returns
-    /// what its connection fails with.
-    pub(super) fn before_accept(attempt: Attempt, result: Result<(), Self>, now: Instant) -> Self {
+    /// Counts that an instance has ended before it had a connection, so that none is made for a while: of a program,
+    /// before it accepted. Returns what its connection fails with.
+    pub(super) fn before_accept(
+        attempt: Attempt,
+        result: Result<(), Self>,
+        is_program: bool,
+        now: Instant,
+    ) -> Self {
         let counted = attempt.failed(now);
         match result {
-            Ok(()) => Self::of_program(0, counted),
-            Err(Self::Exited(status)) => Self::of_program(status, counted),
+            Ok(()) if is_program => Self::of_program(0, counted),
+            Ok(()) => Self::Exited(0),
+            Err(Self::Exited(status)) if is_program => Self::of_program(status, counted),
             Err(failure) => failure,
+        }
+    }
+
+    /// Returns the failure of a connection for which no instance is made for this time.
+    pub(super) fn of_pause(pause: Duration, is_program: bool) -> Self {
+        match is_program {
+            true => Self::NotStarted(pause),
+            false => Self::NotMade(pause),
         }
     }
 
@@ -112,7 +129,7 @@ impl Failure {
     /// Returns whether the same was told before.
     pub fn is_known(&self) -> bool {
         match self {
-            Self::NotStarted(_) => true,
+            Self::NotStarted(_) | Self::NotMade(_) => true,
             Self::NeverAccepted { is_known, .. } => *is_known,
             Self::Instance { failure, .. } => failure.is_known(),
             _ => false,
@@ -137,6 +154,7 @@ impl Failure {
             | Self::Exited(_)
             | Self::NeverAccepted { .. }
             | Self::NotStarted(_)
+            | Self::NotMade(_)
             | Self::NoRoom
             | Self::InstanceGone
             | Self::Panicked(_) => None,

@@ -7,7 +7,6 @@ use super::console::Origin;
 use super::entry::Instantiated;
 use super::failure::{self, Failure, HostPanic, OutOfTime};
 use super::population::Alive;
-use super::program;
 use super::state::InstanceState;
 use crate::limits::Limits;
 use crate::runtime::{Counted, Meter, Tick, is_shortage};
@@ -133,11 +132,11 @@ impl Instance {
                 let is_over = move |_: &mut Context<'_>, is_pending| {
                     if !has_accepted && incoming.accepted() > 0 {
                         has_accepted = true;
-                        note_accepted(attempt);
+                        note_accepted(attempt, true);
                     }
                     is_pending && incoming.is_done()
                 };
-                let run = program::run(&mut self.store, program, incoming, is_over);
+                let run = program.run(&mut self.store, incoming, is_over);
                 // Boxed, so that a handler's future is no larger.
                 let run: Boxed<'a> = Box::pin(run);
                 Either::Right(run)
@@ -146,15 +145,16 @@ impl Instance {
     }
 
     /// Runs a program that gets its connections from others, or a handler of WASI 0.3 with those of the `supply`, until it
-    /// ends or `is_over` says so: see [`program::run`] and [`async_handler::serve_several`].
+    /// ends or `is_over` says so: see [`Program::run`](super::program::Program::run) and [`async_handler::serve_several`].
     pub async fn run(
         &mut self,
         supply: &dyn Supply,
         is_over: impl FnMut(&mut Context<'_>, bool) -> bool,
     ) -> wasmtime::Result<Result<(), String>> {
+        self.store.data_mut().is_settled = false;
         match &self.exports {
             Instantiated::Run(program, incoming) => {
-                program::run(&mut self.store, program, incoming, is_over).await
+                program.run(&mut self.store, incoming, is_over).await
             }
             Instantiated::AsyncHandler(handler) => {
                 async_handler::serve_several(&mut self.store, handler, supply, is_over).await
@@ -163,10 +163,12 @@ impl Instance {
         }
     }
 
-    /// Ends the instance of a program that [has run](Self::run).
-    pub fn end_of_program(
+    /// Ends an instance that [has run](Self::run). What its guest has open ends regularly if it has succeeded, and if
+    /// `is_regular`.
+    pub fn end_of_run(
         mut self,
         result: wasmtime::Result<Result<(), String>>,
+        is_regular: bool,
         limits: &Limits,
     ) -> Result<(), Failure> {
         self.store.data().console.end();
@@ -174,9 +176,7 @@ impl Instance {
             Ok(result) => result.map_err(Failure::Handler),
             Err(error) => self.end_of_instance(error, limits).0,
         };
-        if result.is_ok() {
-            self.settle();
-        }
+        self.store.data_mut().is_settled = result.is_ok() && is_regular;
         result
     }
 
@@ -250,10 +250,14 @@ impl Drop for Instance {
     }
 }
 
-/// Notes that a program has accepted its connection.
-pub(super) fn note_accepted(attempt: Option<&Attempt>) {
-    if attempt.is_some_and(Attempt::accepted) {
-        tracing::info!("the program accepts connections again");
+/// Notes that a program has accepted its connection, or that a handler is called for one.
+pub(super) fn note_accepted(attempt: Option<&Attempt>, is_program: bool) {
+    if !attempt.is_some_and(Attempt::accepted) {
+        return;
+    }
+    match is_program {
+        true => tracing::info!("the program accepts connections again"),
+        false => tracing::info!("instances of the handler start again"),
     }
 }
 

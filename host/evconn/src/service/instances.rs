@@ -301,7 +301,11 @@ impl Instances {
 fn count_failure(attempt: Option<Attempt>, result: Result<(), Failure>) -> Result<(), Failure> {
     match attempt {
         None => result,
-        Some(attempt) => Err(Failure::before_accept(attempt, result, Instant::now())),
+        // Handlers have no attempts.
+        Some(attempt) => {
+            let now = Instant::now();
+            Err(Failure::before_accept(attempt, result, true, now))
+        }
     }
 }
 

@@ -44,7 +44,8 @@ use std::sync::Arc;
 use wasmtime::component::{Component, InstancePre};
 
 /// A compiled component that serves connections, ready to be instantiated: one that exports `evconn:tcp/handler`, in
-/// version 0.1.0 for WASI 0.2 or 0.3.0 for WASI 0.3, or a program, which exports `wasi:cli/run` and listens by itself.
+/// version 0.1.0 for WASI 0.2 or 0.3.0 for WASI 0.3, or a program, which exports `wasi:cli/run` of either version and
+/// listens by itself.
 ///
 /// A program runs unchanged, once for each connection. Its sockets are virtual: whatever address it listens on, it
 /// accepts that one connection. Once it has closed it, and waits for nothing but another one, its instance ends. If
@@ -143,7 +144,7 @@ impl Service {
     pub fn entry_point(&self) -> EntryPoint {
         match self.entry {
             Entry::Handler(_) | Entry::AsyncHandler(_) => EntryPoint::Handler,
-            Entry::Run(_) => EntryPoint::Run,
+            Entry::Run(_) | Entry::AsyncRun(_) => EntryPoint::Run,
         }
     }
 
@@ -161,6 +162,11 @@ impl Service {
     /// Returns whether it is a program that has not accepted this connection.
     pub(crate) fn is_waited_for(&self, endpoint: &Endpoint) -> bool {
         self.is_program() && !endpoint.was_accepted_by_guest()
+    }
+
+    /// Returns whether an instance can have several connections at a time: it is a program, or a handler of WASI 0.3.
+    pub fn is_concurrent(&self) -> bool {
+        self.is_program() || self.has_tasks()
     }
 
     /// Returns whether its handler is of WASI 0.3: each connection is a task, of which an instance may have several.

@@ -1,8 +1,6 @@
 //! How many connections an instance serves, and how many instances there are.
 
-use crate::WasiVersion;
 use crate::error::Error;
-use crate::interfaces::EntryPoint;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
 
@@ -101,15 +99,13 @@ impl InstancePolicy {
         self.reuse.is_none_or(|most| served < most.get())
     }
 
-    /// Checks that a service with this entry point, of this version of WASI, can be used in this way.
-    pub(crate) fn check(&self, entry_point: EntryPoint, wasi: WasiVersion) -> Result<(), Error> {
-        match (entry_point, wasi) {
-            (EntryPoint::Handler, WasiVersion::V0_2) if self.concurrency.get() > 1 => {
-                Err(Error::NotConcurrent {
-                    asked: self.concurrency.get(),
-                })
-            }
-            (EntryPoint::Handler | EntryPoint::Run, _) => Ok(()),
+    /// Checks that a service can be used in this way, whose instances can have several connections at a time, or not.
+    pub(crate) fn check(&self, is_concurrent: bool) -> Result<(), Error> {
+        match is_concurrent || self.concurrency.get() == 1 {
+            true => Ok(()),
+            false => Err(Error::NotConcurrent {
+                asked: self.concurrency.get(),
+            }),
         }
     }
 }
@@ -145,26 +141,16 @@ mod tests {
     }
 
     #[test]
-    fn only_programs_have_several_connections_at_a_time() {
+    fn a_handler_of_wasi_0_2_has_one_connection_at_a_time() {
         let (one, two) = (policy(0, 1, 1), policy(0, 2, 0));
-        for entry_point in [EntryPoint::Handler, EntryPoint::Run] {
-            let checked = one.check(entry_point, WasiVersion::V0_2);
-            checked.expect("one at a time");
+        for is_concurrent in [false, true] {
+            one.check(is_concurrent).expect("one at a time");
         }
-        let check = |entry_point| two.check(entry_point, WasiVersion::V0_2);
-        check(EntryPoint::Run).expect("a program");
-        let error = check(EntryPoint::Handler).expect_err("a handler");
+        two.check(true).expect("a program");
+        let error = two.check(false).expect_err("a handler");
         let text = error.to_string();
         assert!(text.contains("one connection at a time"), "{text}");
         assert!(text.contains("max_instances"), "{text}");
-    }
-
-    #[test]
-    fn a_handler_of_wasi_0_3_has_several_connections_at_a_time() {
-        for policy in [policy(0, 1, 0), policy(2, 1, 0), policy(0, 5, 1)] {
-            let checked = policy.check(EntryPoint::Handler, WasiVersion::V0_3);
-            checked.expect("each is a task");
-        }
     }
 
     #[test]

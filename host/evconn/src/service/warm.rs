@@ -101,7 +101,7 @@ async fn keep_warm(instances: Arc<Instances>) {
                 continue;
             }
             // Its connections have told why.
-            Ok(Err(Failure::NotStarted(pause))) => {
+            Ok(Err(Failure::NotStarted(pause) | Failure::NotMade(pause))) => {
                 sleep(pause).await;
                 continue;
             }

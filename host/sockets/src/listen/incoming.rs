@@ -7,6 +7,7 @@
 //! Where it ends: which connections these are, and when the guest is given one, is up to the host.
 
 use super::told::{Accepted, OwnConnection, Told};
+use super::waits::{AllAwaited, Awaited, Awaits};
 use crate::connection::Endpoint;
 use crate::error::ErrorCode;
 use crate::policy::IpAddressFamily;
@@ -50,6 +51,8 @@ struct Shared {
     open: AtomicUsize,
     /// What a guest traps with that waits for connections and for nothing else.
     end: Mutex<Option<wasmtime::Error>>,
+    /// What a guest of WASI 0.3 waits for.
+    awaited: AllAwaited,
 }
 
 #[derive(Debug, Default)]
@@ -145,13 +148,60 @@ impl Incoming {
     /// does so without accepting any in between.
     ///
     /// A guest that is waiting is not running: this is for whoever runs it, between two polls of its future.
+    ///
+    /// Of a guest of WASI 0.3, it is known only if whoever runs it says when it is [idle](Self::set_idle). It may wait up
+    /// to a time in several tasks: it does nothing by then once one of these times has come, while it waited for nothing
+    /// but connections and times, and it has accepted no other connection since.
     pub fn is_awaited(&self) -> bool {
-        self.0.waits.load(Ordering::Relaxed) && self.queue().connections.is_empty()
+        let polls = self.0.waits.load(Ordering::Relaxed) && !self.0.awaited.has(Awaited::Other);
+        (polls || self.is_accepting()) && self.queue().connections.is_empty()
+    }
+
+    /// Returns whether a guest of WASI 0.3 is idle, and waits for connections and nothing else.
+    fn is_accepting(&self) -> bool {
+        self.0.awaited.is_idle() && self.may_be_awaited()
+    }
+
+    /// Returns whether a guest of WASI 0.3, if it is idle, waits for connections and nothing else.
+    pub fn may_be_awaited(&self) -> bool {
+        let awaited = &self.0.awaited;
+        let does_nothing_by_then =
+            || !awaited.has(Awaited::Time) || self.0.has_paused.load(Ordering::Relaxed);
+        awaited.has(Awaited::Connection) && !awaited.has(Awaited::Other) && does_nothing_by_then()
+    }
+
+    /// Sets whether a guest of WASI 0.3 has nothing to do but to wait for what the host does. To be called by whoever runs
+    /// it, before it asks whether the guest [waits](Self::is_awaited).
+    pub fn set_idle(&self, is_idle: bool) {
+        self.0.awaited.set_idle(is_idle);
+    }
+
+    /// Records that a guest of WASI 0.3 waits for something that the host does for it, until what this returns is dropped:
+    /// so it does not wait for connections alone.
+    pub fn waits_for_host(&self) -> Awaits {
+        self.awaits(Awaited::Other)
+    }
+
+    /// Records that a guest of WASI 0.3 waits for this, until what this returns is dropped.
+    pub(crate) fn awaits(&self, what: Awaited) -> Awaits {
+        Awaits::new(self, what)
+    }
+
+    pub(super) fn all_awaited(&self) -> &AllAwaited {
+        &self.0.awaited
+    }
+
+    /// Notes that a time has come up to which a guest of WASI 0.3 has waited.
+    pub(crate) fn time_has_come(&self) {
+        let awaited = &self.0.awaited;
+        if awaited.has(Awaited::Connection) && !awaited.has(Awaited::Other) {
+            self.0.has_paused.store(true, Ordering::Relaxed);
+        }
     }
 
     /// Returns whether the guest that [waits](Self::is_awaited) does so up to a time, when it runs again by itself.
     pub fn has_timeout(&self) -> bool {
-        self.0.has_timeout.load(Ordering::Relaxed)
+        self.0.has_timeout.load(Ordering::Relaxed) || self.0.awaited.has(Awaited::Time)
     }
 
     /// Returns whether the guest has nothing left to do: it has dropped all of its connections, and

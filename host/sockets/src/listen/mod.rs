@@ -6,6 +6,7 @@ mod incoming;
 mod listener;
 mod listening;
 mod told;
+mod waits;
 
 pub(crate) use any::{AnyListener, Arrived};
 #[cfg(unix)]
@@ -15,3 +16,5 @@ pub(crate) use incoming::{Port, VirtualListener, Waits};
 pub(crate) use listener::Listener;
 pub(crate) use listening::Listening;
 pub(crate) use told::{OwnAddresses, OwnConnection, Told};
+pub(crate) use waits::Awaited;
+pub use waits::Awaits;

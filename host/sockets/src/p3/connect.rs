@@ -1,7 +1,9 @@
 //! `connect`.
 
+use super::awaits::awaits;
 use super::tcp::{Returned, Socket, returned};
 use crate::error::ErrorCode;
+use crate::listen::Awaited;
 use crate::socket::TcpSocket;
 use crate::view::TcpView;
 use std::future::poll_fn;
@@ -15,6 +17,7 @@ pub async fn connect<T: TcpView>(
     socket: Socket,
     remote: SocketAddr,
 ) -> Returned<()> {
+    let _awaits = awaits(store, Awaited::Other);
     let start = |socket: &mut TcpSocket| socket.start_connect(remote).map(|()| socket.check());
     let check = match with_socket(store, &socket, start)? {
         Ok(check) => check,

@@ -1,6 +1,6 @@
 //! Adding the interfaces to a linker.
 
-use super::{names, options, tcp, udp};
+use super::{clocks, names, options, tcp, udp};
 use crate::view::TcpView;
 use wasmtime::component::Linker;
 
@@ -20,6 +20,8 @@ pub fn add_to_linker<T: TcpView + 'static>(linker: &mut Linker<T>) -> wasmtime::
     let mut types = linker.instance(TYPES)?;
     tcp::add_to_instance(&mut types)?;
     options::add_to_instance(&mut types)?;
+    udp::add_transfer_to_instance(&mut types)?;
+    clocks::add_to_linker(linker)?;
     linker.allow_shadowing(false);
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 use super::tcp::{Returned, Socket, returned};
 use crate::error::ErrorCode;
+use crate::listen::{Awaited, Awaits, Incoming};
 use crate::socket::{Acceptor, TcpSocket};
 use crate::view::TcpView;
 use std::pin::Pin;
@@ -16,7 +17,13 @@ pub fn listen<T: TcpView + 'static>(
 ) -> Returned<StreamReader<Socket>> {
     let socket = store.data_mut().tcp().table.get_mut(socket)?;
     match acceptor(socket) {
-        Ok(acceptor) => Ok((Ok(StreamReader::new(store, Connections(acceptor))?),)),
+        Ok(acceptor) => {
+            let connections = Connections {
+                acceptor,
+                awaits: None,
+            };
+            Ok((Ok(StreamReader::new(store, connections)?),))
+        }
         Err(code) => returned(Err(code)),
     }
 }
@@ -27,7 +34,11 @@ fn acceptor(socket: &mut TcpSocket) -> Result<Acceptor, ErrorCode> {
 }
 
 /// The connections of a listening socket. It accepts none but for a guest that reads; dropping it ends accepting.
-struct Connections(Acceptor);
+struct Connections {
+    acceptor: Acceptor,
+    /// Counts that the guest waits for one, if its listening sockets are virtual.
+    awaits: Option<Awaits>,
+}
 
 impl<T: TcpView + 'static> StreamProducer<T> for Connections {
     type Item = Socket;
@@ -41,9 +52,11 @@ impl<T: TcpView + 'static> StreamProducer<T> for Connections {
         finish: bool,
     ) -> Poll<wasmtime::Result<StreamResult>> {
         let produced = match destination.remaining(&mut store) {
-            Some(0) => self.0.poll_ready(cx).map(|()| None),
-            Some(_) | None => self.0.poll_accept(cx).map(Some),
+            Some(0) => self.acceptor.poll_ready(cx).map(|()| None),
+            Some(_) | None => self.acceptor.poll_accept(cx).map(Some),
         };
+        let is_waiting = produced.is_pending() && !finish;
+        self.note(is_waiting, store.data_mut().tcp().incoming);
         if finish && produced.is_pending() {
             return Poll::Ready(Ok(StreamResult::Cancelled));
         }
@@ -52,5 +65,18 @@ impl<T: TcpView + 'static> StreamProducer<T> for Connections {
             destination.set_buffer(Some(socket));
         }
         Poll::Ready(Ok(StreamResult::Completed))
+    }
+}
+
+impl Connections {
+    /// Notes whether the guest waits for one.
+    fn note(&mut self, is_waiting: bool, incoming: Option<&Incoming>) {
+        match is_waiting {
+            false => self.awaits = None,
+            true if self.awaits.is_none() => {
+                self.awaits = incoming.map(|incoming| incoming.awaits(Awaited::Connection));
+            }
+            true => {}
+        }
     }
 }

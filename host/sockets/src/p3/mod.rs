@@ -2,7 +2,10 @@
 //!
 //! The WIT's types, its UDP sockets and everything besides `wasi:sockets` are wasmtime-wasi's.
 
+mod awaits;
+mod clocks;
 mod connect;
+mod counted;
 mod error;
 mod linker;
 mod listen;

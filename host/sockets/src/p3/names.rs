@@ -1,6 +1,8 @@
 //! `wasi:sockets/ip-name-lookup`.
 
+use super::awaits::awaits;
 use crate::error::ErrorCode;
+use crate::listen::Awaited;
 use crate::policy::ResolveAddressStream;
 use crate::view::TcpView;
 use wasmtime::component::{Accessor, Linker};
@@ -18,6 +20,7 @@ pub fn add_to_linker<T: TcpView + 'static>(linker: &mut Linker<T>) -> wasmtime::
 }
 
 async fn resolve<T: TcpView>(store: &Accessor<T>, name: &str) -> Result<Vec<IpAddress>, ErrorCode> {
+    let _awaits = awaits(store, Awaited::Other);
     let mut addresses = store.with(|mut access| {
         let view = access.data_mut().tcp();
         ResolveAddressStream::new(view.ctx, name, view.incoming.is_some())

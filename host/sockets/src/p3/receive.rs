@@ -1,5 +1,6 @@
 //! `receive`, and the stream of bytes that it returns.
 
+use super::counted::Counted;
 use super::error::code_of_receive;
 use super::tcp::Socket;
 use crate::socket::Held;
@@ -31,7 +32,11 @@ pub fn receive<T: TcpView + 'static>(
         .get_mut(socket)?
         .take_receiver();
     let stream = match taken {
-        Ok(connection) => StreamReader::new(&mut store, Received(Some((connection, ended))))?,
+        Ok(connection) => {
+            let received = Received(Some((connection, ended)));
+            let received = Counted::new(received, store.data_mut());
+            StreamReader::new(&mut store, received)?
+        }
         Err(code) => {
             // The receiver is there.
             let _ = ended.send(Err(code.into()));

@@ -1,5 +1,6 @@
 //! `send`: what a guest writes to the stream that it passes goes to the kernel.
 
+use super::counted::Counted;
 use super::error::code_of_send;
 use super::receive::Ended;
 use super::tcp::Socket;
@@ -21,7 +22,10 @@ pub fn send<T: TcpView + 'static>(
     let (ended, end) = oneshot::channel();
     let taken = store.data_mut().tcp().table.get_mut(socket)?.take_sender();
     match taken {
-        Ok(connection) => data.pipe(&mut store, Sent(Some((connection, ended))))?,
+        Ok(connection) => {
+            let sent = Counted::new(Sent(Some((connection, ended))), store.data_mut());
+            data.pipe(&mut store, sent)?;
+        }
         Err(code) => {
             data.close(&mut store)?;
             // The receiver is there.

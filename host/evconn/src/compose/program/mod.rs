@@ -10,9 +10,10 @@ use crate::error::{LoadError, LoadProblem};
 use crate::limits::Allowance;
 use crate::link::wants_listener;
 use crate::service::{self, is_for_handles};
+use crate::sockets::TcpView;
 use crate::store::StoreState;
 use crate::trap::SourceLines;
-use crate::{Error, Grants, GuestTrap, Host, sockets};
+use crate::{Error, Grants, GuestTrap, Host};
 use denials::Denials;
 use std::fs::File;
 use std::path::Path;
@@ -186,7 +187,7 @@ impl Program {
         let status = self.status(&mut store, ended);
         if !matches!(status, Ok(0)) {
             // Their peers are to know that they may not have received everything.
-            sockets::p2::reset_all(&mut store.data_mut().table);
+            store.data_mut().tcp().reset_all();
         }
         status
     }

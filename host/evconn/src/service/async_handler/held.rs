@@ -3,6 +3,7 @@
 
 use crate::sockets::Endpoint;
 use futures_util::task::AtomicWaker;
+use std::any::Any;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,6 +23,8 @@ pub(super) struct Held {
     is_writing: AtomicBool,
     /// Who waits until that is not so.
     waiter: AtomicWaker,
+    /// Says that the guest has something of it.
+    _task: Option<Arc<dyn Any + Send + Sync>>,
 }
 
 /// One of the directions.
@@ -33,12 +36,22 @@ pub(super) enum Direction {
 
 impl Held {
     pub fn new(endpoint: &Arc<Endpoint>) -> Arc<Self> {
+        Self::with(endpoint, None)
+    }
+
+    /// Returns one that keeps `task` until the guest has dropped all that it has of it.
+    pub fn of_task(endpoint: &Arc<Endpoint>, task: Arc<dyn Any + Send + Sync>) -> Arc<Self> {
+        Self::with(endpoint, Some(task))
+    }
+
+    fn with(endpoint: &Arc<Endpoint>, task: Option<Arc<dyn Any + Send + Sync>>) -> Arc<Self> {
         Arc::new(Self {
             endpoint: Mutex::new(Some(Arc::clone(endpoint))),
             reader: AtomicWaker::new(),
             writer: AtomicWaker::new(),
             is_writing: AtomicBool::new(false),
             waiter: AtomicWaker::new(),
+            _task: task,
         })
     }
 

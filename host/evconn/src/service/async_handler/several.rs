@@ -5,6 +5,7 @@ use super::{AsyncHandler, call};
 use crate::service::state::InstanceState;
 use crate::sockets::Endpoint;
 use futures_util::future::{Either, select};
+use std::any::Any;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -17,6 +18,8 @@ pub(in crate::service) struct Supplied {
     pub endpoint: Arc<Endpoint>,
     /// Its number in the log.
     pub number: u64,
+    /// Kept for as long as the guest has something of it.
+    pub task: Arc<dyn Any + Send + Sync>,
     /// Told how the handler has ended it: with the text of its error, if it has failed.
     pub end: Box<dyn FnOnce(Result<(), String>) + Send>,
     /// Ready when the connection is taken away before that.
@@ -78,11 +81,12 @@ impl AccessorTask<InstanceState> for Call {
         let Supplied {
             endpoint,
             number,
+            task,
             end,
             cut,
         } = self.supplied;
         // What the guest keeps of the connection has ended with it.
-        let held = TakenAway(Held::new(&endpoint));
+        let held = TakenAway(Held::of_task(&endpoint, task));
         let call = pin!(call(accessor, &self.handler, &endpoint, &held.0, number));
         match select(call, cut).await {
             Either::Left((served, _)) => end(served?),

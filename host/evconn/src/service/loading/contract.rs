@@ -10,8 +10,8 @@ use crate::bindings::service::evconn::tcp::connection::Connection;
 use crate::bindings::service_v0_3::evconn::tcp::types::ErrorCode as AsyncErrorCode;
 use crate::error::{LoadProblem, one_line};
 use crate::interfaces::{
-    ASYNC_HANDLER, EntryPoint, HANDLER, LISTENER, Missing, Name, OURS, WASI, is_async_handler,
-    is_provided,
+    ASYNC, ASYNC_HANDLER, EntryPoint, HANDLER, LISTENER, Missing, Name, OURS, WASI,
+    is_async_handler, is_async_run, is_provided,
 };
 use crate::{Limits, WasiVersion};
 use wasmtime::Engine;
@@ -61,7 +61,7 @@ pub(super) fn is_for_listener(outline: &Outline) -> bool {
 
 /// Checks what a command exports and imports.
 pub(super) fn check_command(outline: &Outline) -> Result<(), LoadProblem> {
-    if !outline.exports.iter().any(|export| is_run(export)) {
+    if !outline.exports.iter().any(|export| is_sync_run(export)) {
         return Err(LoadProblem::NoCommand(outline.exports.clone()));
     }
     check_imports(outline, WasiVersion::V0_2)
@@ -99,14 +99,21 @@ fn is_sync_handler(export: &str) -> bool {
 }
 
 fn is_run(export: &str) -> bool {
+    is_sync_run(export) || is_async_run(export)
+}
+
+fn is_sync_run(export: &str) -> bool {
     Name::parse(export).is_some_and(|name| {
         (name.package, name.interface) == ("wasi:cli", "run") && name.is_version(WASI)
     })
 }
 
+/// Returns whether this is an interface with which a program listens.
 fn is_tcp(import: &str) -> bool {
-    Name::parse(import).is_some_and(|name| {
-        (name.package, name.interface) == ("wasi:sockets", "tcp") && name.is_version(WASI)
+    Name::parse(import).is_some_and(|name| match (name.package, name.interface) {
+        ("wasi:sockets", "tcp") => name.is_version(WASI),
+        ("wasi:sockets", "types") => name.is_version(ASYNC),
+        _ => false,
     })
 }
 
@@ -237,12 +244,15 @@ mod tests {
     fn a_handler_comes_before_a_program() {
         let both = exports(&["wasi:cli/run@0.2.3", HANDLER]);
         assert_eq!(entry_points(&both), [EntryPoint::Handler, EntryPoint::Run]);
-        assert!(entry_points(&exports(&["wasi:cli/run@0.3.0"])).is_empty());
+        for run in ["wasi:cli/run@0.3.0", "wasi:cli/run@0.3.7"] {
+            assert_eq!(entry_points(&exports(&[run])), [EntryPoint::Run]);
+        }
+        assert!(entry_points(&exports(&["wasi:cli/run@0.3.0-rc-1"])).is_empty());
     }
 
     #[test]
     fn a_program_without_sockets_is_refused() {
-        let of = |imports: &[&str]| Outline {
+        let of = |runs: &[&str], imports: &[&str]| Outline {
             imports: imports
                 .iter()
                 .map(|&name| Import {
@@ -250,10 +260,14 @@ mod tests {
                     has_functions: true,
                 })
                 .collect(),
-            exports: exports(&["wasi:cli/run@0.2.3"]),
+            exports: exports(runs),
         };
         let check = |outline| check(&outline, &Imports::default());
-        assert!(check(of(&["wasi:sockets/tcp@0.2.0"])).is_ok());
+        for tcp in ["wasi:sockets/tcp@0.2.0", "wasi:sockets/types@0.3.0"] {
+            let checked = check(of(&["wasi:cli/run@0.3.0"], &[tcp]));
+            checked.expect("it may listen");
+        }
+        let of = |imports: &[&str]| of(&["wasi:cli/run@0.2.3"], imports);
         let refused = check(of(&["wasi:sockets/udp@0.2.0", "wasi:cli/exit@0.2.0"]));
         assert!(matches!(refused, Err(LoadProblem::NeverListens)));
         assert!(is_for_listener(&of(&["evconn:tcp/listener@0.9.0"])));

@@ -24,7 +24,7 @@ use super::async_handler::add_types_to_linker;
 use super::imports::Imports;
 use super::random::add_random_to_linker;
 use crate::error::{LoadError, LoadProblem, one_line, shortened};
-use crate::files::add_files_to_linker;
+use crate::files::{add_async_files_to_linker, add_files_to_linker};
 use crate::guests;
 use crate::interfaces::{self, EntryPoint};
 use crate::link::{self, Role};
@@ -299,6 +299,7 @@ fn prepare(host: &Host, imports: &Imports, component: &Component) -> Result<Serv
 fn add_async_to_linker(linker: &mut Linker<InstanceState>) -> wasmtime::Result<()> {
     sockets::p3::add_to_linker(linker)?;
     sockets::p3::add_granted_to_linker(linker)?;
+    add_async_files_to_linker(linker)?;
     add_types_to_linker(linker)
 }
 

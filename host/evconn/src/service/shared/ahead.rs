@@ -31,7 +31,7 @@ impl SharedInstances {
     /// Why it has ended.
     pub async fn make_ahead(self: &Arc<Self>) -> Result<(), Failure> {
         let attempt = self.backoff.begin(Instant::now());
-        let attempt = attempt.map_err(Failure::NotStarted)?;
+        let attempt = attempt.map_err(|pause| self.not_made(pause))?;
         let running = {
             let mut roster = self.roster();
             let key = self.start(&mut roster, attempt, Start::Ahead);

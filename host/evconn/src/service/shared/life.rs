@@ -15,6 +15,10 @@ use tokio::time::{Sleep, sleep};
 /// How the program has ended, or its instance was.
 pub(super) type Outcome = Result<(), Failure>;
 
+/// How long a guest has to let go of the connections that were taken away from it, once there is no place for others in
+/// its instance. It notices at once that they have ended, unless it waits for something else.
+const LETS_GO_WITHIN: Duration = Duration::from_secs(1);
+
 /// Runs an instance until it has ended.
 pub(super) async fn live(
     instances: Arc<SharedInstances>,
@@ -30,6 +34,7 @@ pub(super) async fn live(
         accepted: 0,
         ticking: Some(instances.service.ticking()),
         unused: None,
+        filled: None,
         was_ended: false,
     };
     let made = Box::pin(instances.make(&running)).await;
@@ -40,7 +45,7 @@ pub(super) async fn live(
             instances.withdraw(&running, key);
             let limits = &instances.limits;
             // The instance is dropped before its connections end.
-            instance.end_of_program(result, limits)
+            instance.end_of_run(result, life.filled.is_none(), limits)
         }
         Err(failure) => {
             instances.withdraw(&running, key);
@@ -64,6 +69,8 @@ struct Life<'a> {
     ticking: Option<Ticking>,
     /// Since it has no connection.
     unused: Option<Unused>,
+    /// Since there is no place for a connection, because of those that were taken away from the guest.
+    filled: Option<Pin<Box<Sleep>>>,
     /// Whether it was ended because it is not needed any more.
     was_ended: bool,
 }
@@ -91,13 +98,45 @@ impl Life<'_> {
         self.tick(waits && !self.running.has_timeout());
         if self.running.has_connections() {
             self.unused = None;
+            self.note_cut();
             return false;
         }
-        let is_unused = self.running.is_given_up() || self.is_unused_for_long(cx, waits);
+        let is_unused = self.running.is_given_up()
+            || self.is_filled_for_long(cx)
+            || self.is_unused_for_long(cx, waits);
         if is_unused && self.instances.end_if_unused(self.key) {
             self.was_ended = true;
         }
         self.was_ended
+    }
+
+    /// Notes whether the guest has let go of connections that were taken away from it. Returns whether there is no place
+    /// for others.
+    fn note_cut(&mut self) -> bool {
+        let is_filled = self.running.has_cut() && self.instances.is_filled(self.running, self.key);
+        if !is_filled {
+            self.filled = None;
+        }
+        is_filled
+    }
+
+    /// Returns whether the guest has not let go of connections that were taken away from it, which leave no place for
+    /// others.
+    fn is_filled_for_long(&mut self, cx: &mut Context<'_>) -> bool {
+        if !self.note_cut() {
+            return false;
+        }
+        let wait = || Box::pin(sleep(LETS_GO_WITHIN));
+        let is_over = self.filled.get_or_insert_with(wait).as_mut().poll(cx);
+        if is_over.is_pending() {
+            return false;
+        }
+        self.instances.give_up(self.key);
+        tracing::info!(
+            instance = %self.running.number,
+            "an instance ends, since its service has not let go of the connections that it had, and has place for no others"
+        );
+        true
     }
 
     fn note_accepted(&mut self) {
@@ -108,7 +147,8 @@ impl Life<'_> {
         self.accepted = accepted;
         // It may compute as long for each connection as if that had an instance of its own.
         self.running.meter.renew();
-        note_accepted(self.attempt.take().as_ref());
+        let is_program = self.instances.service.is_program();
+        note_accepted(self.attempt.take().as_ref(), is_program);
     }
 
     /// Keeps the clock of the time slices going unless the program waits for a connection, which brings its own.
@@ -154,7 +194,9 @@ impl Life<'_> {
         let Some(attempt) = self.attempt.take().filter(|_| !is_spared) else {
             return result;
         };
-        Err(Failure::before_accept(attempt, result, Instant::now()))
+        let is_program = self.instances.service.is_program();
+        let now = Instant::now();
+        Err(Failure::before_accept(attempt, result, is_program, now))
     }
 }
 

@@ -27,7 +27,7 @@ use running::{Ended, Given, Running};
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
 /// The instances that have several connections.
@@ -112,7 +112,7 @@ impl SharedInstances {
             Choice::Existing(key) => key,
             Choice::New => {
                 let attempt = self.backoff.begin(Instant::now());
-                let attempt = attempt.map_err(Failure::NotStarted)?;
+                let attempt = attempt.map_err(|pause| self.not_made(pause))?;
                 self.start(&mut roster, attempt, Start::Now)
             }
             Choice::Wait => return Ok(None),
@@ -144,6 +144,10 @@ impl SharedInstances {
             begun: Instant::now(),
             _ticking: ticking,
         }))
+    }
+
+    fn not_made(&self, pause: Duration) -> Failure {
+        Failure::of_pause(pause, self.service.is_program())
     }
 
     /// Starts an instance, which has no connection yet. Returns its key.
@@ -243,6 +247,24 @@ impl SharedInstances {
         drop(roster);
     }
 
+    /// Counts what was taken away from the guest of an instance, which may have let go of it meanwhile. Returns whether
+    /// there is no place for another connection beside that.
+    fn is_filled(&self, running: &Running, key: usize) -> bool {
+        let mut roster = self.roster();
+        let count = running.still_cut(roster.connections(key));
+        let is_filled = roster.set_cut(key, count);
+        drop(roster);
+        if !is_filled {
+            self.changed.notify_waiters();
+        }
+        is_filled
+    }
+
+    /// Has an instance get no more connections.
+    fn give_up(&self, key: usize) {
+        self.roster().end(key).for_each(drop);
+    }
+
     /// Has the instances end as soon as their connections have.
     pub fn retire(&self) {
         let mut roster = self.roster();
@@ -326,12 +348,17 @@ impl Drop for Lease {
         if is_cut && !is_left {
             endpoint.disconnect();
             self.given.cut();
+            running.cut(&self.given);
         }
         let is_stuck = is_left && self.has_waited_for_long();
         let mut roster = self.instances.roster();
         let is_there = |other: &Arc<Running>| Arc::ptr_eq(other, running);
         if roster.instance(self.key).is_some_and(is_there) {
             roster.take(self.key, self.connection);
+            if running.has_cut() {
+                let count = running.still_cut(roster.connections(self.key));
+                roster.set_cut(self.key, count);
+            }
             if is_stuck {
                 // It does not accept: others get another one.
                 roster.end(self.key).for_each(drop);

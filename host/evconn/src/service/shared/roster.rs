@@ -16,6 +16,8 @@ pub struct Roster<I, C> {
 struct Entry<I, C> {
     instance: I,
     connections: Slab<C>,
+    /// How many connections were taken away from its guest, which still has something of them.
+    cut: usize,
     /// How many connections it was given. None: it was made ahead.
     given: u32,
     /// Whether it waits for its first one.
@@ -48,7 +50,7 @@ impl<I, C> Roster<I, C> {
     /// made ahead; and then a new one, or if there may be none, one that is being made ahead.
     pub fn choose(&self) -> Choice {
         let may_have_another = |entry: &Entry<I, C>| {
-            let is_full = entry.connections.len() >= self.policy.concurrency.get() as usize;
+            let is_full = entry.connections.len() + entry.cut >= self.concurrency();
             !entry.ends && !is_full && self.policy.allows_another(entry.given)
         };
         let usable = self
@@ -73,6 +75,11 @@ impl<I, C> Roster<I, C> {
         }
     }
 
+    /// Returns how many connections an instance has at a time.
+    fn concurrency(&self) -> usize {
+        self.policy.concurrency.get() as usize
+    }
+
     /// Returns whether another instance may be made.
     pub fn has_space(&self) -> bool {
         let most = self.policy.max_instances;
@@ -90,6 +97,7 @@ impl<I, C> Roster<I, C> {
         self.entries.insert(Entry {
             instance,
             connections: Slab::new(),
+            cut: 0,
             given: 0,
             is_ready: false,
             ends: false,
@@ -118,6 +126,25 @@ impl<I, C> Roster<I, C> {
     pub fn take(&mut self, key: usize, connection: usize) -> Option<C> {
         let entry = self.entries.get_mut(key)?;
         entry.connections.try_remove(connection)
+    }
+
+    /// Sets how many connections were taken away from the guest of an instance, which still has something of them: these
+    /// take the place of others. Returns whether they take all of it.
+    pub fn set_cut(&mut self, key: usize, count: usize) -> bool {
+        let concurrency = self.concurrency();
+        self.entries.get_mut(key).is_some_and(|entry| {
+            entry.cut = count;
+            count >= concurrency
+        })
+    }
+
+    /// Returns the connections that an instance has.
+    pub fn connections(&self, key: usize) -> impl Iterator<Item = &C> {
+        let connections = self.entries.get(key).map(|entry| &entry.connections);
+        connections
+            .into_iter()
+            .flatten()
+            .map(|(_, connection)| connection)
     }
 
     /// Returns how many connections an instance has.
@@ -216,6 +243,19 @@ mod tests {
         assert_eq!((roster.open(0), roster.open(1)), (2, 1));
         assert_eq!([(); 2].map(|()| give(&mut roster).0), [1, 0]);
         assert_eq!((roster.open(0), roster.open(1)), (3, 2));
+    }
+
+    #[test]
+    fn a_connection_that_was_cut_takes_a_place_until_its_guest_lets_it_go() {
+        let mut roster = roster(0, 2, 1);
+        let given = [(); 2].map(|()| give(&mut roster));
+        for (connection, is_filled) in [(given[0].1, false), (given[1].1, true)] {
+            roster.take(0, connection);
+            assert_eq!(roster.set_cut(0, connection + 1), is_filled);
+        }
+        assert_eq!(roster.choose(), Choice::Wait);
+        roster.set_cut(0, 1);
+        assert_eq!(roster.choose(), Choice::Existing(0));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use crate::sockets::{Endpoint, Incoming};
 use futures_util::task::AtomicWaker;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use tokio::sync::Notify;
 
 /// An instance that runs.
@@ -23,6 +23,8 @@ pub(super) struct Running {
     pub meter: Arc<Meter>,
     /// How many connections it has.
     open: AtomicUsize,
+    /// Whether some were taken away from its guest, which may still have something of them.
+    has_cut: AtomicBool,
     /// Whether it gets no more than these.
     is_last: AtomicBool,
     /// Whether it has ever had one.
@@ -46,9 +48,26 @@ struct Calls {
     taken: AtomicUsize,
     /// Whether no task of it runs.
     is_idle: AtomicBool,
+    /// What was taken away from it, until it has let go of that.
+    cut: Mutex<Vec<Weak<Task>>>,
 }
 
+/// Kept by all that a handler has of a connection.
+#[derive(Debug)]
+pub(in crate::service) struct Task(());
+
 impl Calls {
+    /// Returns how many connections were taken away from the handler, which still has something of them.
+    fn cut(&self) -> usize {
+        // Nothing in there panics halfway.
+        let mut cut = self.cut.lock().unwrap_or_else(PoisonError::into_inner);
+        match self.is_idle.load(Ordering::Relaxed) {
+            true => cut.clear(),
+            false => cut.retain(|task| task.strong_count() > 0),
+        }
+        cut.len()
+    }
+
     fn queue(&self) -> MutexGuard<'_, VecDeque<Arc<Given>>> {
         // Nothing in there panics halfway.
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
@@ -95,6 +114,7 @@ impl Running {
             console: Arc::new(Console::of_instance(number, inherits_stderr, log)),
             meter: Arc::new(meter),
             open: AtomicUsize::new(0),
+            has_cut: AtomicBool::new(false),
             is_last: AtomicBool::new(false),
             is_used: AtomicBool::new(false),
             is_started: AtomicBool::new(false),
@@ -163,6 +183,33 @@ impl Running {
     /// Returns whether a guest that waits does so up to a time, when it runs again by itself.
     pub fn has_timeout(&self) -> bool {
         self.calls.is_none() && self.incoming.has_timeout()
+    }
+
+    /// Notes that a connection was taken away from its guest.
+    pub fn cut(&self, given: &Given) {
+        if let (Some(calls), Some(task)) = (&self.calls, given.task.get()) {
+            let mut cut = calls.cut.lock().unwrap_or_else(PoisonError::into_inner);
+            cut.push(task.clone());
+        }
+        self.has_cut.store(true, Ordering::Release);
+    }
+
+    pub fn has_cut(&self) -> bool {
+        self.has_cut.load(Ordering::Acquire)
+    }
+
+    /// Returns how many connections were taken away from its guest, which still has something of them. It has these
+    /// besides.
+    pub fn still_cut<'a>(&self, connections: impl Iterator<Item = &'a Arc<Given>>) -> usize {
+        let count = match &self.calls {
+            Some(calls) => calls.cut(),
+            None => {
+                let has = connections.filter(|given| given.is_guests()).count();
+                self.incoming.open().saturating_sub(has)
+            }
+        };
+        self.has_cut.store(count > 0, Ordering::Release);
+        count
     }
 
     /// Sets how many connections it has, and whether it gets no more.
@@ -271,6 +318,8 @@ pub(super) struct Given {
     pub endpoint: Arc<Endpoint>,
     /// Its number in the log.
     number: u64,
+    /// What its handler has of it, once that was called.
+    task: OnceLock<Weak<Task>>,
     /// Whether the instance has ended without accepting it.
     is_left: AtomicBool,
     /// How a handler has ended it.
@@ -286,6 +335,7 @@ impl Given {
         Self {
             endpoint: Arc::clone(endpoint),
             number,
+            task: OnceLock::new(),
             is_left: AtomicBool::new(false),
             outcome: OnceLock::new(),
             is_cut: AtomicBool::new(false),
@@ -296,7 +346,11 @@ impl Given {
     /// Returns it as a handler gets it, which says how it has ended.
     pub fn supplied(given: &Arc<Self>) -> Supplied {
         let (of_end, of_cut) = (Arc::clone(given), Arc::clone(given));
+        let task = Arc::new(Task(()));
+        // It is supplied once.
+        let _ = given.task.set(Arc::downgrade(&task));
         Supplied {
+            task,
             endpoint: Arc::clone(&given.endpoint),
             number: given.number,
             end: Box::new(move |outcome| {
@@ -310,6 +364,11 @@ impl Given {
                     .await;
             }),
         }
+    }
+
+    /// Returns whether a program has accepted it, and not dropped it.
+    fn is_guests(&self) -> bool {
+        self.endpoint.was_accepted_by_guest() && !self.endpoint.was_closed_by_guest()
     }
 
     /// Takes it away from its handler.
