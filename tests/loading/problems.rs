@@ -271,8 +271,8 @@ fn a_program_that_cannot_listen_is_refused() {
     let problem = refused(host(), exporting("wasi:cli/run@0.2.3"));
     assert_eq!(
         problem,
-        "it is a program that cannot listen, since it imports neither wasi:sockets/tcp@0.2 nor \
-         evconn:tcp/listener@0.1.0: it is not a server, and runs with `evconn run`"
+        "it is a program that cannot listen, since it imports neither wasi:sockets/tcp@0.2, nor \
+         wasi:sockets/types@0.3, nor a version of evconn:tcp/listener: it is not a server, and runs with `evconn run`"
     );
 }
 
