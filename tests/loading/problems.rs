@@ -99,13 +99,13 @@ fn no_component_is_loaded_that_is_cut_off_anywhere() {
 #[test]
 fn without_the_handler_it_says_what_there_is_instead() {
     let _open = unchanged();
-    let none = "it exports neither evconn:tcp/handler@0.1.0, as the world evconn:tcp/service@0.1.0 does, nor evconn:tcp/handler@0.3.0, nor wasi:cli/run@0.2, as a program does; ";
+    let none = "it exports neither evconn:tcp/handler@0.1.0, as the world evconn:tcp/service@0.1.0 does, nor evconn:tcp/handler@0.3.0, nor wasi:cli/run of version 0.2 or 0.3, as a program does; ";
     for (component, expected) in [
         ("(component)".to_owned(), "it exports nothing"),
         (exporting("acme:mail/inbox"), "it exports acme:mail/inbox"),
         (
-            exporting("wasi:cli/run@0.3.0"),
-            "that is a program of another version of WASI, and this host has 0.2",
+            exporting("wasi:cli/run@0.4.0"),
+            "that is a program of another version of WASI, and this host has 0.2 and 0.3",
         ),
         (
             exporting("wasi:http/incoming-handler@0.2.0"),
@@ -268,12 +268,13 @@ fn what_needs_more_than_it_may_have_is_refused() {
 #[test]
 fn a_program_that_cannot_listen_is_refused() {
     let _open = unchanged();
-    let problem = refused(host(), exporting("wasi:cli/run@0.2.3"));
-    assert_eq!(
-        problem,
-        "it is a program that cannot listen, since it imports neither wasi:sockets/tcp@0.2, nor \
-         wasi:sockets/types@0.3, nor a version of evconn:tcp/listener: it is not a server, and runs with `evconn run`"
-    );
+    for run in ["wasi:cli/run@0.2.3", "wasi:cli/run@0.3.0"] {
+        assert_eq!(
+            refused(host(), exporting(run)),
+            "it is a program that cannot listen, since it imports neither wasi:sockets/tcp@0.2, nor \
+             wasi:sockets/types@0.3, nor a version of evconn:tcp/listener: it is not a server, and runs with `evconn run`"
+        );
+    }
 }
 
 #[test]

@@ -1,12 +1,11 @@
 //! What a program is told of its sockets: it binds what it likes, and the connection came in where it did.
 
-use super::{acting, end, lines, serve_file};
+use super::{acting, acts, end, lines, serve_file};
 use crate::support::descriptors::unchanged;
 use crate::support::has_ipv6;
 use crate::support::peer::{ask, connect};
 use crate::support::process::Evconn;
 use crate::support::scratch::Scratch;
-use crate::support::wasip2::program;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Shutdown, SocketAddr};
 use std::os::unix::net::UnixStream;
@@ -78,7 +77,7 @@ fn what_the_other_family_cannot_say_is_loopback() {
 #[test]
 fn a_unix_socket_is_loopback() {
     let _open = unchanged();
-    let Some(path) = program("std-acts") else {
+    let Some(path) = acts() else {
         return;
     };
     let scratch = Scratch::new();
@@ -114,7 +113,7 @@ fn an_address_that_it_listens_on_is_in_use() {
 fn listening_opens_no_socket() {
     use crate::support::workers::{wait_for_workers, worker_with};
     let _open = unchanged();
-    let Some(path) = program("std-acts") else {
+    let Some(path) = acts() else {
         return;
     };
     let evconn = serve_file(path.to_str().expect("text"), &["--processes", "1"]);
@@ -159,7 +158,7 @@ fn it_may_connect_to_itself() {
 #[test]
 fn a_source_may_be_for_a_port() {
     let _open = unchanged();
-    let Some(path) = program("std-acts") else {
+    let Some(path) = acts() else {
         return;
     };
     let path = path.to_str().expect("text");

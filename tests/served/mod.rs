@@ -1,10 +1,13 @@
 //! Programs as services: they listen and accept by themselves, and each of their connections is served by an instance
 //! of its own. None of them was written for that.
+//!
+//! What is in `addresses`, `early`, `ends`, `operation` and `shared` holds for programs of WASI 0.3, too:
+//! `served_async::programs` has it with another guest.
 
 mod addresses;
 mod c;
 mod early;
-mod echo;
+pub mod echo;
 mod ends;
 mod entry_point;
 mod operation;
@@ -18,6 +21,7 @@ use crate::support::wasip2::program;
 use rustix::process::Signal;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::path::PathBuf;
 
 /// How long a connection may be idle where a test waits for the end of that, in seconds.
 const IDLE: &str = "0.3";
@@ -37,6 +41,16 @@ fn serve(name: &str, flags: &[&str]) -> Option<Evconn> {
 fn serve_file(path: &str, flags: &[&str]) -> Evconn {
     let address = ["--listen", "127.0.0.1:0"];
     Evconn::start(&[&["serve", path], &address[..], &NAME, flags].concat())
+}
+
+/// The path of the program that does what its arguments say, and what its clients say.
+fn acts() -> Option<PathBuf> {
+    program("std-acts")
+}
+
+/// Serves one that sends back lines.
+fn echoing(flags: &[&str]) -> Option<Evconn> {
+    serve("std-echo", flags)
 }
 
 /// Serves the program that does what its arguments say.

@@ -1,12 +1,11 @@
 //! What holds for every service holds for programs.
 
-use super::{acting, end, lines, serve};
+use super::{acting, acts, echoing, end, lines};
 use crate::support::descriptors::unchanged;
 use crate::support::manager::Manager;
 use crate::support::peer::{ask, connect, rest};
 use crate::support::process::Evconn;
 use crate::support::scratch::{Scratch, install};
-use crate::support::wasip2::program;
 use evconn::guests;
 use rustix::process::Signal;
 use std::io::{ErrorKind, Write};
@@ -15,7 +14,7 @@ use std::net::Shutdown;
 #[test]
 fn open_connections_finish_when_the_server_ends() {
     let _open = unchanged();
-    let Some(evconn) = serve("std-echo", &["--grace", "600"]) else {
+    let Some(evconn) = echoing(&["--grace", "600"]) else {
         return;
     };
     let mut peer = connect(evconn.address());
@@ -32,7 +31,7 @@ fn open_connections_finish_when_the_server_ends() {
 #[test]
 fn what_does_not_finish_in_time_is_reset() {
     let _open = unchanged();
-    let Some(evconn) = serve("std-echo", &["--grace", "0.1"]) else {
+    let Some(evconn) = echoing(&["--grace", "0.1"]) else {
         return;
     };
     let mut peer = connect(evconn.address());
@@ -62,7 +61,7 @@ fn a_program_that_goes_on_without_its_connection_ends_with_the_grace() {
 #[test]
 fn a_reload_takes_effect_for_new_connections() {
     let _open = unchanged();
-    let Some(path) = program("std-acts") else {
+    let Some(path) = acts() else {
         return;
     };
     let scratch = Scratch::new();
@@ -94,10 +93,7 @@ fn a_precompiled_program_is_served() {
     let scratch = Scratch::new();
     let code = scratch.join("app.cwasm");
     let code = code.to_str().expect("text");
-    for app in [
-        program("std-echo"),
-        Some(evconn_artifacts::ECHO_COMMAND_PATH.into()),
-    ] {
+    for app in [acts(), Some(evconn_artifacts::ECHO_COMMAND_PATH.into())] {
         let Some(app) = app else { continue };
         let compiled = Evconn::run(&["compile", app.to_str().expect("text"), "--output", code]);
         assert_eq!(compiled.status.code(), Some(0), "{}", compiled.stderr);
@@ -113,7 +109,7 @@ fn a_precompiled_program_is_served() {
 #[test]
 fn one_process_serves_programs_too() {
     let _open = unchanged();
-    let Some(evconn) = serve("std-echo", &["--processes", "0"]) else {
+    let Some(evconn) = echoing(&["--processes", "0"]) else {
         return;
     };
     assert_eq!(
@@ -149,7 +145,7 @@ fn tls_is_the_servers() {
     let _open = unchanged();
     let certificate = Certificate::new();
     let (cert, key) = (certificate.cert(), certificate.key());
-    let Some(evconn) = serve("std-echo", &["--tls-cert", &cert, "--tls-key", &key]) else {
+    let Some(evconn) = echoing(&["--tls-cert", &cert, "--tls-key", &key]) else {
         return;
     };
     let mut client = Command::new("openssl");

@@ -1,10 +1,9 @@
 //! Programs whose connections share an instance, as the flags of the command say.
 
-use super::{acting, end, lines};
+use super::{acting, acts, end, lines};
 use crate::support::descriptors::unchanged;
 use crate::support::peer::connect;
 use crate::support::process::Evconn;
-use crate::support::wasip2::program;
 use crate::support::{eventually, is_reset};
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -75,7 +74,7 @@ fn one_that_never_accepts_is_told_once() {
 #[test]
 fn one_that_cannot_be_made_ahead_keeps_the_server_from_starting() {
     let _open = unchanged();
-    let Some(path) = program("std-acts") else {
+    let Some(path) = acts() else {
         return;
     };
     let path = path.to_str().expect("text");

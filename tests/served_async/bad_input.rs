@@ -47,7 +47,7 @@ fn what_is_imported_and_not_there_is_named() {
         ),
         ("wasi:clocks/new-clock@0.3.7", "wasi:clocks/new-clock@0.3.7"),
         ("evconn:tcp/handler@0.3.0", "it is a filter"),
-        ("wasi:filesystem/types@0.3.0", "WASI 0.2's"),
+        ("wasi:filesystem/links@0.3.1", "wasi:filesystem/links@0.3.1"),
     ] {
         let text = refused_text(&importing(interface));
         assert!(text.contains("it imports what is not provided"), "{text}");

@@ -1,4 +1,4 @@
-//! Handlers of WASI 0.3, served by `evconn serve`: how their connections end, what they know, and that limits,
+//! Handlers of WASI 0.3, and in `programs` programs of it, served by `evconn serve`: how their connections end, what they know, and that limits,
 //! timeouts, grants and the rest are those of all handlers.
 
 mod bad_input;
@@ -9,6 +9,7 @@ mod ingress;
 mod library;
 mod limits;
 mod operation;
+mod programs;
 mod shared;
 
 use crate::support::descriptors::unchanged;

@@ -195,19 +195,19 @@ impl FilesView for InstanceState {
 impl WasiView for InstanceState {
     fn ctx(&mut self) -> WasiCtxView<'_> {
         WasiCtxView {
-            ctx: self
-                .wasi
-                .get_or_insert_with(|| Box::new(wasi(&self.grants, &self.console))),
+            ctx: self.wasi.get_or_insert_with(|| {
+                Box::new(wasi(&self.grants, &self.console, self.incoming.as_ref()))
+            }),
             table: &mut self.table,
         }
     }
 }
 
-fn wasi(grants: &Grants, console: &Arc<Console>) -> WasiCtx {
+fn wasi(grants: &Grants, console: &Arc<Console>, incoming: Option<&Incoming>) -> WasiCtx {
     let mut builder = WasiCtx::builder();
     builder
         .max_random_size(random::MOST)
-        .stdout(ConsoleOutput::stdout(console))
-        .stderr(ConsoleOutput::stderr(console));
+        .stdout(ConsoleOutput::stdout(console, incoming))
+        .stderr(ConsoleOutput::stderr(console, incoming));
     grants.finish(builder, console.clone())
 }

@@ -1,12 +1,15 @@
 //! A client: each of its lines is a command.
 
 use crate::bindings::wasi::cli::environment::get_environment;
-use crate::bindings::wasi::sockets::ip_name_lookup::resolve_addresses;
-use crate::net::{Connection, connect, dropped_listener, show, talks_to_itself};
+use crate::net::{Connection, connect, dropped_listener, resolve, show, talks_to_itself};
+use crate::print::print;
 use crate::room::Room;
 use crate::{exit_with, files, leave, sleep, spin};
 use std::net::SocketAddr;
 use std::rc::Rc;
+
+/// How often it gives way to others.
+const OFTEN: usize = 1_000;
 
 pub struct Client {
     room: Rc<Room>,
@@ -50,7 +53,19 @@ impl Client {
             "close-and-exit" => leave("5"),
             "close-and-panic" => panic!("it panics after the end"),
             "leave" => room.fail(),
-            _ => {}
+            "close-and-yield" => {
+                for _ in 0..OFTEN {
+                    wit_bindgen_async::yield_async().await;
+                }
+                print("it has given way often").await;
+            }
+            other => {
+                if let Some(("close-and-ask", server)) = other.split_once(' ') {
+                    let upstream = connect(server.parse().expect("an address")).await;
+                    let answer = upstream.ok().expect("it is there").all().await;
+                    print(&String::from_utf8_lossy(&answer)).await;
+                }
+            }
         }
     }
 
@@ -64,6 +79,7 @@ impl Client {
             "local" => self.say(self.connection.local()).await,
             "listener" => self.say(self.here).await,
             "again" => self.say(dropped_listener(self.here)).await,
+            "ttl" => self.say(self.connection.hops()).await,
             "served" => self.say(self.number).await,
             "connect" => self.connect(argument).await,
             "resolve" => self.resolve(argument).await,
@@ -87,7 +103,9 @@ impl Client {
             "spin" => spin(),
             "sleep" => sleep().await,
             "close" | "close-and-sleep" | "close-and-spin" | "close-and-exit"
-            | "close-and-panic" | "leave" => return Next::Close,
+            | "close-and-panic" | "close-and-yield" | "close-and-ask" | "leave" => {
+                return Next::Close;
+            }
             _ => self.say(line).await,
         }
         Next::Line
@@ -111,9 +129,12 @@ impl Client {
     }
 
     async fn resolve(&self, name: &str) {
-        match resolve_addresses(name.to_owned()).await {
-            Ok(addresses) => self.say(addresses.len()).await,
-            Err(_) => self.say("unresolvable").await,
+        match resolve(name).await {
+            Some(addresses) => {
+                let shown: Vec<_> = addresses.iter().map(ToString::to_string).collect();
+                self.say(shown.join(" ")).await;
+            }
+            None => self.say("unresolvable").await,
         }
     }
 }

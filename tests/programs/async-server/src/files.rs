@@ -5,7 +5,7 @@ use crate::bindings::wasi::filesystem::types::{
     Descriptor, DescriptorFlags, ErrorCode, NewTimestamp, OpenFlags, PathFlags,
 };
 use crate::bindings::wit_stream;
-use wit_bindgen::{StreamReader, StreamResult};
+use wit_bindgen_async::{StreamReader, StreamResult};
 
 /// How much is read at a time.
 const AT_A_TIME: usize = 16 << 10;

@@ -8,7 +8,7 @@ mod print;
 mod room;
 
 mod bindings {
-    wit_bindgen::generate!({
+    wit_bindgen_async::generate!({
         inline: "
             package evconn:test;
             world program {
@@ -24,6 +24,7 @@ mod bindings {
         ],
         world: "evconn:test/program",
         generate_all,
+        runtime_path: "wit_bindgen_async::rt",
     });
 }
 
@@ -33,7 +34,7 @@ use bindings::wasi::cli::exit::{exit, exit_with_code};
 use bindings::wasi::clocks::monotonic_clock::wait_for;
 use client::Client;
 use futures_util::future::{Either, select};
-use net::{Connection, Listener, talks_to_itself};
+use net::{Connection, Listener, echo, talks_to_itself};
 use print::{print, print_error};
 use room::Room;
 use std::pin::pin;
@@ -69,7 +70,7 @@ impl Guest for Server {
             "sleep" => sleep().await,
             "spin" => spin(),
             "bind" => {
-                let _listener = Listener::at(argument);
+                let _listener = Listener::at(argument).await;
                 sleep().await
             }
             "if-exists" => {
@@ -80,7 +81,7 @@ impl Guest for Server {
                 serve(HERE).await
             }
             "second" => {
-                let _first = Listener::at(argument);
+                let _first = Listener::at(argument).await;
                 serve("0.0.0.0:7001").await
             }
             "itself" => {
@@ -93,31 +94,39 @@ impl Guest for Server {
                 serve(argument).await
             }
             "poll" => {
-                wit_bindgen::spawn(do_something_now_and_then());
+                wit_bindgen_async::spawn_local(do_something_now_and_then());
                 serve(argument).await
             }
             "several" => {
-                wit_bindgen::spawn(serve_for_ever("0.0.0.0:7001"));
+                wit_bindgen_async::spawn_local(serve_for_ever("0.0.0.0:7001"));
                 serve(argument).await
             }
             // Without a task that is `run`'s.
             "background" => {
-                wit_bindgen::spawn(serve_for_ever(HERE));
+                wit_bindgen_async::spawn_local(serve_for_ever(HERE));
                 Ok(())
             }
             // One client, which is served when it has returned.
             "one" => {
-                let mut listener = Listener::at(argument);
+                let mut listener = Listener::at(argument).await;
                 let room = Room::new();
                 let client = arrive(&room, &mut listener).await;
-                wit_bindgen::spawn(async move {
+                wit_bindgen_async::spawn_local(async move {
                     client.serve().await;
                 });
                 Ok(())
             }
+            "echo" | "pass-on" => {
+                let mut listener = Listener::at(HERE).await;
+                loop {
+                    let socket = listener.accept().await;
+                    let by_itself = act == "echo";
+                    wit_bindgen_async::spawn_local(echo(socket, by_itself));
+                }
+            }
             // One after the other.
             "in-turn" => {
-                let mut listener = Listener::at(argument);
+                let mut listener = Listener::at(argument).await;
                 let room = Room::new();
                 loop {
                     arrive(&room, &mut listener).await.serve().await;
@@ -131,14 +140,16 @@ impl Guest for Server {
 
 /// Serves until a client has it fail.
 async fn serve(address: &str) -> Result<(), ()> {
-    let mut listener = Listener::at(address);
+    let mut listener = Listener::at(address).await;
     let room = Room::new();
     loop {
         let failed = pin!(room.failed());
         let arrives = pin!(arrive(&room, &mut listener));
         match select(failed, arrives).await {
             Either::Left(_) => return Err(()),
-            Either::Right((client, _)) => wit_bindgen::spawn(async move { client.serve().await }),
+            Either::Right((client, _)) => {
+                wit_bindgen_async::spawn_local(async move { client.serve().await });
+            }
         }
     }
 }

@@ -1,16 +1,21 @@
 //! Sockets and connections.
 
+use crate::bindings::wasi::sockets::ip_name_lookup::resolve_addresses;
 use crate::bindings::wasi::sockets::types::{
-    ErrorCode, IpAddressFamily, IpSocketAddress, Ipv4SocketAddress, Ipv6SocketAddress, TcpSocket,
+    ErrorCode, IpAddress, IpAddressFamily, IpSocketAddress, Ipv4SocketAddress, Ipv6SocketAddress,
+    TcpSocket,
 };
 use crate::bindings::wit_stream;
 use futures_util::future::join;
 use futures_util::lock::Mutex;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::rc::Rc;
-use wit_bindgen::{FutureReader, StreamReader, StreamResult, StreamWriter};
+use wit_bindgen_async::{FutureReader, StreamReader, StreamResult, StreamWriter};
 
 const AT_A_TIME: usize = 16 << 10;
+
+/// What its listening socket has for the hops of a packet, and so its connections.
+const HOPS: u8 = 33;
 
 /// A listening socket.
 pub struct Listener {
@@ -19,14 +24,23 @@ pub struct Listener {
 }
 
 impl Listener {
-    pub fn at(address: &str) -> Self {
-        let address = address.parse().expect("an address");
+    pub async fn at(address: &str) -> Self {
+        let address = match address.split_once(':') {
+            Some(("localhost", port)) => {
+                let found = resolve("localhost").await.expect("it is known");
+                SocketAddr::new(found[0], port.parse().expect("a port"))
+            }
+            _ => address.parse().expect("an address"),
+        };
         Self::bound(address).expect("it is free")
     }
 
     fn bound(address: SocketAddr) -> Result<Self, ErrorCode> {
         let socket = TcpSocket::create(family(address)).expect("a socket");
         socket.bind(to_wit(address))?;
+        if address.is_ipv4() {
+            socket.set_hop_limit(HOPS)?;
+        }
         let connections = socket.listen()?;
         Ok(Self {
             socket,
@@ -112,6 +126,10 @@ impl Connection {
         self.all().await.len()
     }
 
+    pub fn hops(&self) -> u8 {
+        self.socket.get_hop_limit().expect("a number")
+    }
+
     pub fn local(&self) -> SocketAddr {
         from_wit(self.socket.get_local_address().expect("an address"))
     }
@@ -136,7 +154,7 @@ pub async fn connect(to: SocketAddr) -> Result<Connection, ErrorCode> {
 
 /// Makes a pair of sockets, and returns what it is told of them.
 pub async fn talks_to_itself() -> &'static str {
-    let mut listener = Listener::at("127.0.0.1:0");
+    let mut listener = Listener::at("127.0.0.1:0").await;
     let here = listener.address();
     let (one, other) = join(connect(here), listener.accept()).await;
     let (one, mut other) = (one.expect("connected"), Connection::of(other));
@@ -150,6 +168,36 @@ pub async fn talks_to_itself() -> &'static str {
         b"to itself" => "itself",
         _ => "something else",
     }
+}
+
+/// Sends back all that a client sends: through its own memory, or as the host does that.
+pub async fn echo(socket: TcpSocket, by_itself: bool) {
+    let (mut input, received) = socket.receive();
+    if !by_itself {
+        // How it ends is seen by its peer.
+        let _ = socket.send(input).await;
+        return;
+    }
+    let (mut output, data) = wit_stream::new();
+    let sent = socket.send(data);
+    let mut buffer = Vec::with_capacity(AT_A_TIME);
+    while let (StreamResult::Complete(_), bytes) = input.read(buffer).await {
+        buffer = output.write_all(bytes).await;
+        if !buffer.is_empty() {
+            return;
+        }
+    }
+    drop((output, sent, received));
+}
+
+/// Returns the addresses of a name.
+pub async fn resolve(name: &str) -> Option<Vec<IpAddr>> {
+    let found = resolve_addresses(name.to_owned()).await.ok()?;
+    let addresses = found.into_iter().map(|address| match address {
+        IpAddress::Ipv4(ip) => IpAddr::V4(<[u8; 4]>::from(ip).into()),
+        IpAddress::Ipv6(ip) => IpAddr::V6(<[u16; 8]>::from(ip).into()),
+    });
+    Some(addresses.collect())
 }
 
 /// Shows a code as Rust shows the same of its own.

@@ -3,11 +3,12 @@
 
 use super::{Console, Stream};
 use crate::sockets::p2::check_permit;
+use crate::sockets::{Awaits, Incoming};
 use bytes::Bytes;
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, ready};
 use tokio::io::AsyncWrite;
 use wasmtime_wasi::async_trait;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
@@ -22,22 +23,25 @@ pub(in crate::service) struct Output {
     stream: Stream,
     /// The number of bytes last permitted. It stays permitted whatever others print in between.
     permit: usize,
+    incoming: Option<Incoming>,
 }
 
 impl Output {
-    pub fn stdout(console: &Arc<Console>) -> Self {
-        Self::new(console, Stream::Stdout)
+    /// What the guest waits for is counted, if there is somebody who asks.
+    pub fn stdout(console: &Arc<Console>, incoming: Option<&Incoming>) -> Self {
+        Self::new(console, Stream::Stdout, incoming)
     }
 
-    pub fn stderr(console: &Arc<Console>) -> Self {
-        Self::new(console, Stream::Stderr)
+    pub fn stderr(console: &Arc<Console>, incoming: Option<&Incoming>) -> Self {
+        Self::new(console, Stream::Stderr, incoming)
     }
 
-    fn new(console: &Arc<Console>, stream: Stream) -> Self {
+    fn new(console: &Arc<Console>, stream: Stream, incoming: Option<&Incoming>) -> Self {
         Self {
             console: Arc::clone(console),
             stream,
             permit: 0,
+            incoming: incoming.cloned(),
         }
     }
 }
@@ -50,7 +54,13 @@ impl IsTerminal for Output {
 
 impl StdoutStream for Output {
     fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
-        Box::new(self.clone())
+        Box::new(AsyncOutput {
+            console: Arc::clone(&self.console),
+            stream: self.stream,
+            capacity: Mutex::new(None),
+            incoming: self.incoming.clone(),
+            awaits: None,
+        })
     }
 
     fn p2_stream(&self) -> Box<dyn OutputStream> {
@@ -89,13 +99,52 @@ impl Pollable for Output {
     }
 }
 
-/// Required by the trait for WASI 0.3, which is not linked.
-impl AsyncWrite for Output {
+/// Waits until the guest may print.
+type Capacity = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// The stream of a guest of WASI 0.3.
+struct AsyncOutput {
+    console: Arc<Console>,
+    stream: Stream,
+    /// What is waited for. Locked by nobody: with this, it can be shared, as the trait has it.
+    capacity: Mutex<Option<Capacity>>,
+    /// Asks what the guest waits for.
+    incoming: Option<Incoming>,
+    awaits: Option<Awaits>,
+}
+
+impl AsyncOutput {
+    fn poll_capacity(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let capacity = self.capacity.get_mut();
+        let capacity = capacity.unwrap_or_else(PoisonError::into_inner);
+        if capacity.is_none() && self.console.has_capacity() {
+            return Poll::Ready(());
+        }
+        let wait = || {
+            let console = Arc::clone(&self.console);
+            Box::pin(async move { console.capacity().await }) as Capacity
+        };
+        let polled = capacity.get_or_insert_with(wait).as_mut().poll(cx);
+        if polled.is_ready() {
+            *capacity = None;
+        }
+        polled
+    }
+}
+
+impl AsyncWrite for AsyncOutput {
     fn poll_write(
-        self: Pin<&mut Self>,
-        _cx: &mut Context<'_>,
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
+        let polled = self.poll_capacity(cx);
+        self.awaits = match &self.incoming {
+            Some(incoming) if polled.is_pending() => Some(incoming.waits_for_host()),
+            _ => None,
+        };
+        ready!(polled);
+        let bytes = &bytes[..bytes.len().min(AT_A_TIME)];
         self.console.write(self.stream, bytes);
         Poll::Ready(Ok(bytes.len()))
     }
