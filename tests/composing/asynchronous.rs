@@ -7,9 +7,9 @@ use super::{
 use crate::support::descriptors::unchanged;
 use crate::support::process::Evconn;
 use crate::support::scratch::Scratch;
-use crate::support::{connect_once_it_listens, exchange, free_port, host, within};
-use evconn::{Composer, Grants, Program, WasiVersion};
-use std::net::SocketAddr;
+use crate::support::{Server, connect_once_it_listens, exchange, free_port, host, within};
+use evconn::{Composer, Grants, Limits, Program, WasiVersion};
+use std::net::{Ipv4Addr, SocketAddr};
 use tokio::io::AsyncReadExt;
 
 const ASYNC_ECHO_COMMAND: &[u8] = evconn_artifacts::ASYNC_ECHO_COMMAND;
@@ -132,6 +132,25 @@ async fn a_program_says_what_it_is() {
     let program = Program::new(host(), ASYNC_ECHO_COMMAND).expect("a program");
     let grants = Grants::builder().arg("echo").build().expect("grants");
     assert_eq!(program.with_grants(grants).run().await.expect("no trap"), 1);
+}
+
+/// It is composed when it is loaded, and has an instance for each connection.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_program_with_the_listener_is_served() {
+    let _open = unchanged();
+    let ip = Ipv4Addr::LOCALHOST.into();
+    let limits = Limits {
+        max_connections: 1,
+        ..Limits::default()
+    };
+    let server = Server::start(ip, ASYNC_ECHO_COMMAND, limits).await;
+    // An instance that waits for another connection is over, so that the next one has its place.
+    for text in [b"one", b"two"] {
+        let peer = crate::support::connect(server.address).await;
+        assert_eq!(exchange(peer, text).await, text);
+    }
+    let served = server.stop().await;
+    assert_eq!(served.failed, 0);
 }
 
 #[test]
