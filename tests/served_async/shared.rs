@@ -119,6 +119,39 @@ fn a_peer_that_is_gone_takes_its_streams_along() {
     site.end();
 }
 
+/// Tasks that wait for ever take the places of their connections, until there are none left.
+#[test]
+fn an_instance_that_is_full_of_tasks_without_connections_is_replaced() {
+    let _open = unchanged();
+    for act in ["never-return", "sleep 100000000"] {
+        let site = Site::start(&["--instances", "1", "--concurrency", "2", "--grace", "0.1"]);
+        assert_eq!(count(&site), "1\n");
+        for _ in 0..2 {
+            reset(site.act(act));
+        }
+        assert_eq!(count(&site), "1\n", "{act}: another instance");
+        let said = "has not let go of the connections that it had";
+        assert_eq!(site.evconn.log_so_far().matches(said).count(), 1, "{act}");
+        site.end();
+    }
+}
+
+/// Those that notice that their connections have ended make way for others.
+#[test]
+fn tasks_that_notice_make_way_for_others() {
+    let _open = unchanged();
+    let site = Site::start(&["--instances", "1", "--concurrency", "2"]);
+    for _ in 0..5 {
+        for act in ["echo", "ended", "write-until-closed"] {
+            reset(site.act(act));
+        }
+    }
+    assert_eq!(count(&site), "1\n");
+    assert_eq!(count(&site), "2\n");
+    let log = site.end();
+    assert!(!log.contains("has not let go"), "{log}");
+}
+
 /// What was ended leaves no handle in the instance.
 #[test]
 fn connections_leave_no_handles() {

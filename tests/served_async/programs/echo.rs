@@ -77,9 +77,10 @@ fn it_has_another_server_s_answer() {
 fn a_status_is_the_log_s() {
     let _open = unchanged();
     let evconn = acting(&["serve"], &[]).expect("a program");
-    lines(evconn.address(), "exit-with-code 3\n").expect_err("a reset");
+    let address = evconn.address();
+    lines(address, "exit-with-code 3\n").expect_err("a reset");
     assert_eq!(
-        lines(evconn.address(), "exit-with-code 0\n").expect("an end"),
+        lines(address, "exit-with-code 0\n").expect("an end"),
         [""; 0]
     );
     let log = end(evconn);

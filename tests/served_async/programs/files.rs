@@ -37,8 +37,9 @@ fn serve(scratch: &Scratch, access: &str, flags: &[&str]) -> Evconn {
 }
 
 fn says(evconn: &Evconn, dialogue: &[(&str, &str)]) {
+    let address = evconn.address();
     for (command, expected) in dialogue {
-        let answers = lines(evconn.address(), &format!("{command}\n"));
+        let answers = lines(address, &format!("{command}\n"));
         assert_eq!(answers.expect("an end"), [*expected], "{command}");
     }
 }

@@ -10,8 +10,9 @@ use std::io::Write;
 fn one_with_several_listening_sockets_is_over() {
     let _open = unchanged();
     let evconn = acting(&["several"], &LONG).expect("a program");
+    let address = evconn.address();
     for _ in 0..3 {
-        let answers = lines(evconn.address(), "served\n");
+        let answers = lines(address, "served\n");
         assert_eq!(answers.expect("an end"), ["1"]);
     }
     end(evconn);
@@ -47,8 +48,9 @@ fn one_whose_run_has_returned_goes_on() {
     let _open = unchanged();
     for act in ["background", "one"] {
         let evconn = acting(&[act], &LONG).expect("a program");
+        let address = evconn.address();
         for _ in 0..2 {
-            let answers = lines(evconn.address(), "served\n");
+            let answers = lines(address, "served\n");
             assert_eq!(answers.expect("an end"), ["1"], "{act}");
         }
         let log = end(evconn);
@@ -60,8 +62,9 @@ fn one_whose_run_has_returned_goes_on() {
 fn one_that_serves_in_turn_is_over() {
     let _open = unchanged();
     let evconn = acting(&["in-turn"], &LONG).expect("a program");
+    let address = evconn.address();
     for _ in 0..2 {
-        let answers = lines(evconn.address(), "served\n");
+        let answers = lines(address, "served\n");
         assert_eq!(answers.expect("an end"), ["1"]);
     }
     end(evconn);

@@ -25,9 +25,10 @@ fn what_one_says_is_heard_by_all() {
     let _open = unchanged();
     for processes in ["0", "2"] {
         let evconn = one_instance("10", &["--processes", processes]);
+        let address = evconn.address();
         let mut peers: Vec<_> = (1..=3)
             .map(|number| {
-                let mut peer = connect(evconn.address());
+                let mut peer = connect(address);
                 ask(&mut peer, "served\n", &format!("{number}\n"));
                 peer
             })
@@ -50,11 +51,12 @@ fn what_one_says_is_heard_by_all() {
 fn a_panic_ends_all_connections_of_the_instance() {
     let _open = unchanged();
     let evconn = one_instance("10", &[]);
-    let mut other = connect(evconn.address());
+    let address = evconn.address();
+    let mut other = connect(address);
     ask(&mut other, "served\n", "1\n");
-    lines(evconn.address(), "panic\n").expect_err("a reset");
+    lines(address, "panic\n").expect_err("a reset");
     rest(&mut other).expect_err("a reset");
-    let answers = lines(evconn.address(), "served\n");
+    let answers = lines(address, "served\n");
     assert_eq!(answers.expect("another instance"), ["1"]);
     end(evconn);
 }
@@ -64,13 +66,14 @@ fn a_panic_ends_all_connections_of_the_instance() {
 fn an_instance_that_is_full_of_connections_that_are_gone_is_replaced() {
     let _open = unchanged();
     let evconn = one_instance("2", &["--processes", "1"]);
+    let address = evconn.address();
     for number in ["1\n", "2\n"] {
-        let mut peer = connect(evconn.address());
+        let mut peer = connect(address);
         ask(&mut peer, "served\n", number);
         peer.write_all(b"sleep\n").expect("sent");
         reset(peer);
     }
-    let answers = lines(evconn.address(), "served\n");
+    let answers = lines(address, "served\n");
     assert_eq!(answers.expect("another instance"), ["1"]);
     let log = end(evconn);
     let said = "has not let go of the connections that it had";
@@ -82,12 +85,13 @@ fn an_instance_that_is_full_of_connections_that_are_gone_is_replaced() {
 fn an_instance_whose_peers_are_gone_serves_others() {
     let _open = unchanged();
     let evconn = one_instance("2", &["--processes", "1"]);
+    let address = evconn.address();
     for number in 1..=6 {
-        let mut peer = connect(evconn.address());
+        let mut peer = connect(address);
         ask(&mut peer, "served\n", &format!("{number}\n"));
         reset(peer);
     }
-    let answers = lines(evconn.address(), "served\n");
+    let answers = lines(address, "served\n");
     assert_eq!(answers.expect("the same instance"), ["7"]);
     end(evconn);
 }

@@ -1,5 +1,5 @@
-//! How often a program is started that ends before it accepts its connection: another attempt would most likely end
-//! in the same way, and its connections do not wait for it.
+//! How often a program is started that ends before it accepts its connection, or an instance of a handler is made that
+//! fails at its start: another attempt would most likely end in the same way, and its connections do not wait for it.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -3,14 +3,14 @@
 use super::super::open::{Request, open};
 use super::super::opened::{Opened, Own, charge, done, now};
 use super::super::output::Mode;
-use super::super::{Files, HasFiles};
+use super::super::{Files, HasFiles, Operations};
 use super::listing::Names;
 use super::reading::Reading;
 use super::writing::Writing;
 use super::{Ended, convert};
 use crate::sockets::Awaits;
 use tokio::sync::oneshot;
-use wasmtime::component::{Access, Accessor, FutureReader, Resource, StreamReader};
+use wasmtime::component::{Access, Accessor, FutureReader, Lift, Lower, Resource, StreamReader};
 use wasmtime_wasi::filesystem::Descriptor;
 use wasmtime_wasi::p2::bindings::filesystem::types::HostDescriptor as Blocking;
 use wasmtime_wasi::p2::{FsError, FsResult};
@@ -46,7 +46,7 @@ impl HostDescriptor for Files<'_> {
 
 /// What an operation on files takes of a guest.
 struct Share {
-    operations: super::super::Operations,
+    operations: Operations,
     _awaits: Option<Awaits>,
 }
 
@@ -90,14 +90,10 @@ async fn run_with_two<U, R: Send + 'static>(
 }
 
 /// Returns a stream that has ended, with an error.
-fn failed<U, T: Send + Sync + 'static>(
+fn failed<U, T: Lower + Lift + Send + Sync + 'static>(
     store: &mut Access<'_, U, HasFiles>,
     error: FsError,
-) -> wasmtime::Result<Stream<T>>
-where
-    StreamReader<T>: Sized,
-    T: wasmtime::component::Lower + wasmtime::component::Lift,
-{
+) -> wasmtime::Result<Stream<T>> {
     let code = convert::code(error)?;
     Ok((
         StreamReader::new(&mut *store, std::iter::empty())?,

@@ -1,10 +1,10 @@
 //! The stream that reads a file.
 
-use super::super::input::{AT_ONCE, read};
+use super::super::input::{AT_ONCE, no_memory, read};
 use super::super::opened::Opened;
 use super::super::{Files, Operations};
 use super::{Ended, convert};
-use crate::sockets::{Awaits, Charge, Counted, Incoming};
+use crate::sockets::{Account, Awaits, Charge, Counted, Incoming};
 use bytes::Bytes;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -39,7 +39,7 @@ impl Reading {
         files: &Files<'_>,
         ended: oneshot::Sender<Ended>,
     ) -> Self {
-        let charge = |account: &crate::sockets::Account| account.charge_anyway(Counted::Unsent, 0);
+        let charge = |account: &Account| account.charge_anyway(Counted::Unsent, 0);
         Self {
             opened,
             position,
@@ -84,7 +84,7 @@ impl Reading {
         }
         let mut operation = match self.operation.take().or_else(|| self.begin(size)) {
             Some(operation) => operation,
-            None => return Poll::Ready(Err(super::super::input::no_memory())),
+            None => return Poll::Ready(Err(no_memory())),
         };
         let Poll::Ready(read) = operation.as_mut().poll(cx) else {
             self.operation = Some(operation);

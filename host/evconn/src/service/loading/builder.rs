@@ -66,6 +66,10 @@ impl ServiceBuilder {
     /// it takes is charged to the connection. A function that returns an error traps the instance, and one that panics
     /// ends its connection, which is logged.
     ///
+    /// A program of WASI 0.3 whose connection is closed may be ended while it waits for a function that is defined with
+    /// `func_wrap_concurrent`, if it waits for nothing else but connections: evconn does not see that call. Define such a
+    /// function with `func_wrap_async`, or have the program answer its peer only afterwards.
+    ///
     /// An interface that evconn provides can be replaced: call [`Linker::allow_shadowing`] first.
     pub fn link(
         mut self,
