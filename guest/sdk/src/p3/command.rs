@@ -14,7 +14,7 @@ use crate::Outcome;
 /// use evconn_guest::p3::{Listener, spawn};
 /// use futures::io::copy;
 ///
-/// async fn main(_: Vec<String>) -> std::io::Result<()> {
+/// async fn run(_: Vec<String>) -> std::io::Result<()> {
 ///     let mut listener = Listener::bind(([127, 0, 0, 1], 9876))?;
 ///     while let Some(next) = listener.next().await {
 ///         match next {
@@ -29,7 +29,8 @@ use crate::Outcome;
 ///     Ok(())
 /// }
 ///
-/// evconn_guest::p3_command!(self::main);
+/// evconn_guest::p3_command!(run);
+/// # fn main() {}
 /// ```
 #[macro_export]
 macro_rules! p3_command {
