@@ -6,7 +6,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The crates whose rooms are checked.
-const CRATES: [&str; 7] = [
+const CRATES: [&str; 8] = [
+    "guest/async-listener/src",
     "guest/listener/src",
     "guest/listener/state/src",
     "guest/sdk/src",

@@ -37,6 +37,8 @@ mod instances;
 mod isolation;
 mod languages;
 mod libevent;
+#[cfg(target_os = "linux")]
+mod listener_async;
 mod loading;
 mod names;
 #[cfg(target_os = "linux")]

@@ -12,7 +12,8 @@ use std::path::{Path, PathBuf};
 const COMPONENTS: &str = "EVCONN_COMPONENTS";
 
 /// The components, and the environment variables with their paths.
-const NAMES: [(&str, &str); 2] = [
+const NAMES: [(&str, &str); 3] = [
+    ("async-listener.wasm", "EVCONN_ASYNC_LISTENER_WASM"),
     ("listener.wasm", "EVCONN_LISTENER_WASM"),
     ("echo.wasm", "EVCONN_ECHO_WASM"),
 ];
@@ -38,7 +39,8 @@ fn run() -> Result<()> {
         let component = components.join(name);
         ensure!(
             component.is_file(),
-            "there is no {}: {COMPONENTS} names a directory that has listener.wasm and echo.wasm",
+            "there is no {}: {COMPONENTS} names a directory that has async-listener.wasm, echo.wasm and \
+             listener.wasm",
             component.display()
         );
         println!("cargo::rerun-if-changed={}", component.display());

@@ -19,12 +19,12 @@ const STACK_SIZE: u32 = 64 * 1024;
 /// The folders whose subfolders are guests.
 const FOLDERS: [&str; 2] = ["guest/examples", "tests/programs"];
 
-/// The guest that is in neither.
-const LISTENER: &str = "guest/listener";
+/// The guests that are in neither.
+const LISTENERS: [&str; 2] = ["guest/async-listener", "guest/listener"];
 
-/// The components that are shipped. They are built without the other guests, whose features of common
+/// The components that are shipped, in groups that are built without the other guests, whose features of common
 /// dependencies would change them.
-const SHIPPED: [&str; 2] = ["echo", "listener"];
+const SHIPPED: [&[&str]; 2] = [&["echo", "listener"], &["async-listener"]];
 
 /// The features of dependencies by which a guest is one of WASI 0.3. These are built without the others, too, which would
 /// grow by them.
@@ -69,12 +69,7 @@ fn run() -> Result<()> {
     let guests = guests(workspace)?;
 
     ensure_target()?;
-    let (shipped, others): (Vec<_>, Vec<_>) = guests
-        .iter()
-        .partition(|guest| SHIPPED.contains(&guest.name.as_str()));
-    let (asynchronous, others): (Vec<_>, Vec<_>) =
-        others.into_iter().partition(|guest| guest.is_async);
-    for group in [shipped, others, asynchronous] {
+    for group in groups(&guests) {
         build_modules(workspace, &group, &modules)?;
     }
     for guest in &guests {
@@ -90,6 +85,17 @@ fn run() -> Result<()> {
     Ok(())
 }
 
+/// What is built together: each of the shipped groups, what is of WASI 0.2, and what is of WASI 0.3.
+fn groups(guests: &[Guest]) -> Vec<Vec<&Guest>> {
+    let is_in = |group: &[&str], guest: &&Guest| group.contains(&guest.name.as_str());
+    let shipped = SHIPPED.map(|group| guests.iter().filter(|guest| is_in(group, guest)).collect());
+    let others = guests
+        .iter()
+        .filter(|guest| !SHIPPED.iter().any(|group| is_in(group, guest)));
+    let (asynchronous, others) = others.partition(|guest| guest.is_async);
+    shipped.into_iter().chain([others, asynchronous]).collect()
+}
+
 /// What the library includes.
 fn constants(guests: &[Guest]) -> String {
     let names: Vec<_> = guests.iter().map(Guest::constant).collect();
@@ -101,7 +107,7 @@ fn constants(guests: &[Guest]) -> String {
 
 /// All guests, in the order of their names.
 fn guests(workspace: &Path) -> Result<Vec<Guest>> {
-    let mut folders = vec![workspace.join(LISTENER)];
+    let mut folders = LISTENERS.map(|folder| workspace.join(folder)).to_vec();
     for parent in FOLDERS {
         for entry in fs::read_dir(workspace.join(parent))? {
             let folder = entry?.path();

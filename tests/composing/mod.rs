@@ -1,5 +1,6 @@
 //! `evconn compose`, `evconn run` and `evconn wit`, and the library's types for them.
 
+mod asynchronous;
 mod compose;
 mod input;
 mod library;

@@ -56,9 +56,9 @@ fn all_features_are_named_at_once() {
     );
 }
 
-const FOR_WASI_0_3: &str = "it was built for WASI 0.3 (async functions, streams and futures); of these, \
-     this host runs components that export evconn:tcp/handler@0.3.0 or wasi:cli/run@0.3.0, by `evconn serve`: build it \
-     for WASI 0.2";
+const FOR_WASI_0_3: &str = "it was built for WASI 0.3 (async functions, streams and futures); of \
+     these, this host runs components that export evconn:tcp/handler@0.3.0 or wasi:cli/run@0.3.0: export one of these, or \
+     build it for WASI 0.2";
 
 /// A component with this import, as bindings for WASI 0.3 have it.
 fn importing(import: &str) -> String {

@@ -56,7 +56,8 @@ pub fn run_anyway<F: Future<Output = ()>>(
     run_compiled(Compiled::shared(), implementation, name, ip, body);
 }
 
-fn run_compiled<F: Future<Output = ()>>(
+/// Runs a case of another program.
+pub fn run_compiled<F: Future<Output = ()>>(
     compiled: Arc<Compiled>,
     implementation: Implementation,
     name: &'static str,
@@ -73,6 +74,7 @@ fn run_compiled<F: Future<Output = ()>>(
         ip,
         grant: Grant::Everything,
         setup: Setup::default(),
+        program: None,
         compiled,
     }));
 }
@@ -86,6 +88,8 @@ pub struct Case {
     pub ip: IpAddr,
     pub grant: Grant,
     pub setup: Setup,
+    /// What the program is told of its name, before the case's.
+    pub program: Option<&'static str>,
     compiled: Arc<Compiled>,
 }
 
@@ -151,7 +155,8 @@ impl Case {
     /// Starts the program, and tells it of some addresses.
     pub fn start(&self, addresses: &[SocketAddr]) -> Program {
         const BUFFER: usize = 1 << 16;
-        let mut arguments = vec![self.name.to_owned(), self.ip.to_string()];
+        let mut arguments: Vec<_> = self.program.into_iter().map(str::to_owned).collect();
+        arguments.extend([self.name.to_owned(), self.ip.to_string()]);
         arguments.extend(addresses.iter().map(SocketAddr::to_string));
         let (to_program, stdin) = tokio::io::duplex(BUFFER);
         let (stdout, from_program) = tokio::io::duplex(BUFFER);

@@ -168,7 +168,7 @@ impl Compiled {
     }
 
     /// A program of WASI 0.3.
-    fn of_async(program: &[u8]) -> Self {
+    pub fn of_async(program: &[u8]) -> Self {
         let mut config = Config::new();
         config
             .wasm_component_model_async(true)
@@ -272,8 +272,14 @@ impl Implementation {
     fn async_linker(self, engine: &Engine, has_grants: bool) -> wasmtime::Result<Linker<Ctx>> {
         let mut linker = Linker::new(engine);
         match self {
-            Self::Wasmtime => wasmtime_wasi::p3::add_to_linker(&mut linker)?,
-            Self::Own => evconn::sockets::p3::add_to_linker(&mut linker)?,
+            Self::Wasmtime => {
+                wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+                wasmtime_wasi::p3::add_to_linker(&mut linker)?;
+            }
+            Self::Own => {
+                evconn::sockets::p2::add_to_linker(&mut linker)?;
+                evconn::sockets::p3::add_to_linker(&mut linker)?;
+            }
         }
         if has_grants {
             evconn::sockets::p3::add_granted_to_linker(&mut linker)?;

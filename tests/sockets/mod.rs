@@ -8,13 +8,13 @@
 
 mod addresses;
 mod bind;
-mod case;
+pub mod case;
 mod connect;
 mod differences;
 mod document;
 mod libc;
 mod limits;
-mod linked;
+pub mod linked;
 mod listen;
 mod options;
 mod polling;

@@ -1,22 +1,13 @@
 //! Deferred accept: connections that are held until their peer has sent a byte.
 
 use crate::bindings::evconn::tcp::connection::Connection;
-use evconn_listener_state::{Duration, Instant};
+use evconn_listener_state::{Deferral, Instant};
 use wasi::clocks::monotonic_clock;
 use wasi::io::poll::{self, Pollable};
 
-/// The limits of deferred accept.
-#[derive(Clone, Copy)]
-pub struct Policy {
-    /// The maximum number of held connections: at least 1.
-    pub max_held: u32,
-    /// How long a connection is held, in nanoseconds.
-    pub timeout: Duration,
-}
-
 /// The held connections.
 pub struct Deferred {
-    policy: Policy,
+    policy: Deferral,
     /// Ordered by age, and so by deadline: the oldest is the first.
     held: Vec<Held>,
 }
@@ -38,7 +29,7 @@ struct Held {
 }
 
 impl Deferred {
-    pub fn new(policy: Policy) -> Self {
+    pub fn new(policy: Deferral) -> Self {
         Self {
             policy,
             held: Vec::new(),

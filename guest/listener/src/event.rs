@@ -3,6 +3,7 @@
 use crate::bindings::evconn::tcp::connection::Connection;
 use crate::bindings::exports::evconn::tcp::listener as wit;
 use evconn_listener_state::{Callback, ErrorReport, Recovery, State, Stats};
+use wasi::sockets::network::ErrorCode;
 
 pub fn connection(callback: Callback, connection: Connection) -> wit::Event {
     wit::Event::Connection(wit::ConnectionEvent {
@@ -11,8 +12,8 @@ pub fn connection(callback: Callback, connection: Connection) -> wit::Event {
     })
 }
 
-impl From<ErrorReport> for wit::Event {
-    fn from(report: ErrorReport) -> Self {
+impl From<ErrorReport<ErrorCode>> for wit::Event {
+    fn from(report: ErrorReport<ErrorCode>) -> Self {
         Self::Error(wit::ErrorEvent {
             callback: report.callback,
             code: report.code,
@@ -24,8 +25,8 @@ impl From<ErrorReport> for wit::Event {
     }
 }
 
-impl From<State> for wit::State {
-    fn from(state: State) -> Self {
+impl From<State<ErrorCode>> for wit::State {
+    fn from(state: State<ErrorCode>) -> Self {
         match state {
             State::Stopped(code) => Self::Stopped(code),
             State::Disabled => Self::Disabled,

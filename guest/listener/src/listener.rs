@@ -4,10 +4,10 @@ use crate::bindings::evconn::tcp::connection::Connection;
 use crate::bindings::exports::evconn::tcp::listener as wit;
 use crate::deferred::Deferred;
 use crate::event;
-use crate::options::{Options, OptionsCell};
+use crate::options::{self, OptionsCell};
 use crate::socket::Accepted;
 use crate::sockets::Sockets;
-use evconn_listener_state::{Callback, Duration, Instant, Machine, State};
+use evconn_listener_state::{Callback, Duration, Instant, Machine, Options, State};
 use std::cell::RefCell;
 use wasi::clocks::monotonic_clock;
 use wasi::io::poll::{self, Pollable};
@@ -18,7 +18,7 @@ use wasi::sockets::tcp::TcpSocket;
 ///
 /// Only one call runs in a component at a time, so the borrows of these cells never conflict.
 pub struct ListenerCell {
-    machine: RefCell<Machine>,
+    machine: RefCell<Machine<ErrorCode>>,
     deferred: Option<RefCell<Deferred>>,
     sockets: Sockets,
 }
@@ -34,7 +34,7 @@ impl ListenerCell {
         })
     }
 
-    fn state_now(&self) -> State {
+    fn state_now(&self) -> State<ErrorCode> {
         self.machine.borrow().state(monotonic_clock::now())
     }
 
@@ -220,6 +220,6 @@ fn values(options: Option<wit::OptionsBorrow<'_>>) -> Result<Options, ErrorCode>
     let options = options.map_or_else(Options::default, |options| {
         options.get::<OptionsCell>().get()
     });
-    options.check_supported()?;
+    options::check_supported(&options)?;
     Ok(options)
 }

@@ -1,49 +1,15 @@
 //! The resource `options`: the options of a new listener.
 
 use crate::bindings::exports::evconn::tcp::listener::{Callback, Duration, GuestOptions};
-use crate::deferred::Policy;
-use evconn_listener_state::Settings;
+use evconn_listener_state::{Deferral, Options};
 use std::cell::Cell;
 use wasi::sockets::network::ErrorCode;
 
-/// The default backlog: Linux's default for `net.core.somaxconn` since 5.4.
-const DEFAULT_BACKLOG: u32 = 4096;
-
-/// The values of one `options` resource.
-#[derive(Clone, Copy)]
-pub struct Options {
-    pub backlog: u32,
-    pub dual_stack: bool,
-    pub ipv6_only: bool,
-    pub deferred: Option<Policy>,
-    pub settings: Settings,
-    reuse_port: bool,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            backlog: DEFAULT_BACKLOG,
-            dual_stack: false,
-            ipv6_only: false,
-            deferred: None,
-            settings: Settings {
-                enabled: true,
-                callback: None,
-                error_callback: None,
-            },
-            reuse_port: false,
-        }
-    }
-}
-
-impl Options {
-    /// Returns an error for options that wasi-sockets does not support.
-    pub fn check_supported(&self) -> Result<(), ErrorCode> {
-        if self.reuse_port {
-            return Err(ErrorCode::NotSupported);
-        }
-        Ok(())
+/// Returns an error for options that wasi-sockets does not support.
+pub fn check_supported(options: &Options) -> Result<(), ErrorCode> {
+    match options.reuse_port {
+        true => Err(ErrorCode::NotSupported),
+        false => Ok(()),
     }
 }
 
@@ -105,7 +71,7 @@ impl GuestOptions for OptionsCell {
         if max_held == 0 || timeout == 0 {
             return Err(ErrorCode::InvalidArgument);
         }
-        let policy = Policy { max_held, timeout };
+        let policy = Deferral { max_held, timeout };
         self.change(|options| options.deferred = Some(policy));
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! The listening sockets of one listener: one socket, or an IPv6 and an IPv4 socket on the same port.
 
-use crate::options::Options;
 use crate::socket::{self, Accepted};
+use evconn_listener_state::Options;
 use std::cell::Cell;
 use wasi::io::poll::Pollable;
 use wasi::sockets::network::{

@@ -4,6 +4,9 @@
 /// `wasi:io`, `wasi:clocks` and the types of `evconn:tcp/connection`.
 pub const LISTENER: &[u8] = include_bytes!(env!("EVCONN_LISTENER_WASM"));
 
+/// `async-listener.wasm`: the listener for programs of WASI 0.3. It imports only `wasi:sockets` and `wasi:clocks`.
+pub const ASYNC_LISTENER: &[u8] = include_bytes!(env!("EVCONN_ASYNC_LISTENER_WASM"));
+
 /// `echo.wasm`: the example service that sends every byte back.
 pub const ECHO: &[u8] = include_bytes!(env!("EVCONN_ECHO_WASM"));
 

@@ -12,6 +12,9 @@ pub(crate) const ASYNC_HANDLER: &str = "evconn:tcp/handler@0.3.0";
 /// The interface that a component imports in order to be composed with the listener.
 pub(crate) const LISTENER: &str = "evconn:tcp/listener@0.1.0";
 
+/// The same for a program of WASI 0.3.
+pub(crate) const ASYNC_LISTENER: &str = "evconn:tcp/listener@0.3.0";
+
 /// The world of a service.
 pub(crate) const WORLD: &str = "evconn:tcp/service@0.1.0";
 

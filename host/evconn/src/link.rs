@@ -2,7 +2,8 @@
 
 use crate::error::{LoadProblem, shortened};
 use crate::guests;
-use crate::interfaces::LISTENER;
+use crate::interfaces::{ASYNC_LISTENER, LISTENER};
+use std::borrow::Cow;
 use wac_graph::types::{Package, World};
 use wac_graph::{CompositionGraph, EncodeOptions, PackageId, PlugError, plug};
 use wasmparser::{Parser, Payload};
@@ -16,22 +17,69 @@ pub(crate) enum Role {
     Middleware,
 }
 
+/// A component that exports a listener.
+#[derive(Clone, Debug)]
+pub(crate) struct Provider {
+    binary: Cow<'static, [u8]>,
+    /// The interface that it exports.
+    interface: &'static str,
+}
+
+/// The listeners that there are, one for each version of WASI.
+static LISTENERS: [Provider; 2] = [
+    Provider {
+        binary: Cow::Borrowed(guests::LISTENER),
+        interface: LISTENER,
+    },
+    Provider {
+        binary: Cow::Borrowed(guests::ASYNC_LISTENER),
+        interface: ASYNC_LISTENER,
+    },
+];
+
 /// Two components in one.
 pub(crate) struct Linked {
     pub binary: Vec<u8>,
+    /// The import that was linked.
+    pub listener: &'static str,
     /// What it imports, in alphabetical order.
     pub imports: Vec<String>,
 }
 
-/// Links a component that exports a listener to the binary of one that imports it.
-pub(crate) fn link(provider: &[u8], app: &[u8], role: Role) -> Result<Linked, LoadProblem> {
+impl Linked {
+    /// Makes a provider of it, if it is a middleware.
+    pub fn into_provider(self) -> Provider {
+        Provider {
+            binary: self.binary.into(),
+            interface: self.listener,
+        }
+    }
+}
+
+/// Links a component that exports a listener to the binary of one that imports it: `listener.wasm` for the version of
+/// WASI that it is of, unless there is another provider.
+pub(crate) fn link(
+    provider: Option<&Provider>,
+    app: &[u8],
+    role: Role,
+) -> Result<Linked, LoadProblem> {
     let mut graph = CompositionGraph::new();
-    let provider = register(&mut graph, "evconn:provider", provider)?;
     let socket = register(&mut graph, "evconn:composed", app)?;
-    check(world(&graph, socket), app, role)?;
-    plug(&mut graph, vec![provider], socket).map_err(|error| match error {
+    let imported = check(world(&graph, socket), app, role)?;
+    let provider = match provider {
+        Some(other) if other.interface != imported.interface => {
+            return Err(LoadProblem::MixedListeners(
+                imported.interface,
+                other.interface,
+            ));
+        }
+        Some(provider) => provider,
+        None => imported,
+    };
+    let package = register(&mut graph, "evconn:provider", &provider.binary)?;
+    plug(&mut graph, vec![package], socket).map_err(|error| match error {
         // The interface has this name, but other types.
-        PlugError::NoPlugHappened => LoadProblem::WrongListener,
+        PlugError::NoPlugHappened => LoadProblem::WrongListener(provider.interface),
         PlugError::GraphError { source } => not_composed(&source),
     })?;
     let binary = graph
@@ -39,6 +87,7 @@ pub(crate) fn link(provider: &[u8], app: &[u8], role: Role) -> Result<Linked, Lo
         .map_err(|error| not_composed(&error.into()))?;
     Ok(Linked {
         imports: imports(&binary)?,
+        listener: provider.interface,
         binary,
     })
 }
@@ -78,24 +127,51 @@ fn world(graph: &CompositionGraph, package: PackageId) -> &World {
     &graph.types()[graph[package].ty()]
 }
 
-fn check(world: &World, app: &[u8], role: Role) -> Result<(), LoadProblem> {
+/// Checks that a component has the part that it is to have. Returns what provides the listener that it imports.
+fn check(world: &World, app: &[u8], role: Role) -> Result<&'static Provider, LoadProblem> {
     let exported = world.exports.keys().find(|name| is_listener(name));
     match (role, exported) {
         (Role::Application, Some(_)) => return Err(LoadProblem::ExportsListener),
         (Role::Middleware, None) => return Err(LoadProblem::NoMiddleware),
-        (Role::Middleware, Some(name)) if name != LISTENER => {
+        (Role::Middleware, Some(name)) if provider(name).is_none() => {
             return Err(LoadProblem::OtherListener(name.clone()));
         }
         (Role::Application, None) | (Role::Middleware, Some(_)) => {}
     }
-    match world.imports.keys().find(|name| is_listener(name)) {
-        Some(name) if name == LISTENER => Ok(()),
-        Some(name) => Err(LoadProblem::OtherListener(name.clone())),
-        None if contains(app, guests::LISTENER) => Err(LoadProblem::Composed),
-        None => Err(LoadProblem::NoListener(
+    match (imported(world, app)?, exported) {
+        (Some(imported), Some(exported)) if imported.interface != exported => {
+            let exported = provider(exported).map_or("", |provider| provider.interface);
+            Err(LoadProblem::MixedListeners(imported.interface, exported))
+        }
+        (Some(imported), _) => Ok(imported),
+        (None, _) => Err(LoadProblem::NoListener(
             world.exports.keys().cloned().collect(),
         )),
     }
+}
+
+/// Returns what provides the listener that a component imports, if it imports one.
+fn imported(world: &World, app: &[u8]) -> Result<Option<&'static Provider>, LoadProblem> {
+    let names = world.imports.keys().filter(|name| is_listener(name));
+    let is_composed = || {
+        LISTENERS
+            .iter()
+            .any(|listener| contains(app, &listener.binary))
+    };
+    match *names.collect::<Vec<_>>() {
+        [] if is_composed() => Err(LoadProblem::Composed),
+        [] => Ok(None),
+        [name] => match provider(name) {
+            Some(provider) => Ok(Some(provider)),
+            None => Err(LoadProblem::OtherListener(name.clone())),
+        },
+        [..] => Err(LoadProblem::SeveralListeners),
+    }
+}
+
+/// Returns `listener.wasm` of the version that has this name.
+fn provider(name: &str) -> Option<&'static Provider> {
+    LISTENERS.iter().find(|listener| listener.interface == name)
 }
 
 /// Returns whether a component contains this one. A composition contains its parts byte for byte.
@@ -137,14 +213,16 @@ mod tests {
 
     #[test]
     fn what_has_no_listener_to_put_in_is_refused() {
-        let problem = link(guests::LISTENER, guests::ECHO, Role::Application);
+        for listener in [guests::LISTENER, guests::ASYNC_LISTENER] {
+            let problem = link(None, listener, Role::Application);
+            assert!(matches!(problem, Err(LoadProblem::ExportsListener)));
+            let problem = link(None, listener, Role::Middleware);
+            assert!(matches!(problem, Err(LoadProblem::NoListener(_))));
+        }
+        let problem = link(None, guests::ECHO, Role::Application);
         assert!(matches!(problem, Err(LoadProblem::NoListener(_))));
-        let problem = link(guests::LISTENER, guests::LISTENER, Role::Application);
-        assert!(matches!(problem, Err(LoadProblem::ExportsListener)));
-        let problem = link(guests::LISTENER, guests::ECHO, Role::Middleware);
+        let problem = link(None, guests::ECHO, Role::Middleware);
         assert!(matches!(problem, Err(LoadProblem::NoMiddleware)));
-        let problem = link(guests::LISTENER, guests::LISTENER, Role::Middleware);
-        assert!(matches!(problem, Err(LoadProblem::NoListener(_))));
         assert!(!wants_listener(guests::ECHO));
         assert!(!wants_listener(b"no component"));
     }

@@ -11,20 +11,25 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The files' names, and what the build script has just made of their sources.
-pub const COMPONENTS: [(&str, &[u8]); 2] = [
+pub const COMPONENTS: [(&str, &[u8]); 3] = [
+    ("async-listener.wasm", crate::ASYNC_LISTENER),
     ("echo.wasm", crate::ECHO),
     ("listener.wasm", crate::LISTENER),
 ];
 
 /// The packages that are built to them.
-const PACKAGES: [&str; 2] = ["evconn-example-echo", "evconn-listener"];
+const PACKAGES: [&str; 3] = [
+    "evconn-async-listener",
+    "evconn-example-echo",
+    "evconn-listener",
+];
 
 /// Endings of the files that a component is made of: its pages are not.
 const INPUTS: [&str; 3] = ["rs", "toml", "wit"];
 
 /// What `SOURCES` opens with.
 const HEAD: &str = "\
-# What echo.wasm and listener.wasm were made of. `cargo run --release -p evconn-artifacts` makes them anew.
+# What async-listener.wasm, echo.wasm and listener.wasm were made of. `cargo run --release -p evconn-artifacts` makes them anew.
 ";
 
 /// The compiler that built the guests.
@@ -105,7 +110,9 @@ fn line(text: &mut String, digest: &str, name: &str) -> Result<()> {
 fn dependencies() -> Result<BTreeSet<String>> {
     let target = "--target=wasm32-unknown-unknown";
     let packages = PACKAGES.map(|package| format!("--package={package}"));
-    let mut all = tree(&[&packages[0], &packages[1], target, "--edges=no-dev"])?;
+    let arguments = packages.iter().map(String::as_str);
+    let arguments: Vec<_> = arguments.chain([target, "--edges=no-dev"]).collect();
+    let mut all = tree(&arguments)?;
     all.append(&mut tree(&[
         "--package=evconn-artifacts",
         "--edges=build",

@@ -1,8 +1,8 @@
-//! The classes of accept errors.
+//! The classes of accept errors, and those of WASI 0.2.
 
 use wasi::sockets::network::ErrorCode;
 
-/// The class of an error that `wasi:sockets/tcp#accept` has returned.
+/// The class of an error of accept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Class {
     /// The error concerns one peer. Accepting continues at once.
@@ -13,37 +13,46 @@ pub enum Class {
     Fatal,
 }
 
-/// Returns the class of an accept error.
-///
-/// The match has no wildcard, so that a code which a later wasi-sockets adds does not compile without a class.
-/// `would-block` is not an error, and callers handle it first; if it is passed all the same, backing off is
-/// harmless.
-pub fn classify(code: ErrorCode) -> Class {
-    match code {
-        ErrorCode::ConnectionAborted
-        | ErrorCode::ConnectionReset
-        | ErrorCode::ConnectionRefused
-        | ErrorCode::RemoteUnreachable
-        | ErrorCode::Timeout
-        | ErrorCode::AccessDenied => Class::Peer,
+/// An error code of wasi-sockets, in one of its versions.
+pub trait AcceptError: Clone {
+    /// The code for a call that the state does not allow.
+    const INVALID_STATE: Self;
 
-        ErrorCode::InvalidState | ErrorCode::InvalidArgument | ErrorCode::NotSupported => {
-            Class::Fatal
+    /// Returns the class of this code, as an error of accept.
+    fn class(&self) -> Class;
+}
+
+impl AcceptError for ErrorCode {
+    const INVALID_STATE: Self = Self::InvalidState;
+
+    /// The match has no wildcard, so that a code which a later wasi-sockets adds does not compile without a class.
+    /// `would-block` is not an error, and callers handle it first; if it is passed all the same, backing off is
+    /// harmless.
+    fn class(&self) -> Class {
+        match self {
+            Self::ConnectionAborted
+            | Self::ConnectionReset
+            | Self::ConnectionRefused
+            | Self::RemoteUnreachable
+            | Self::Timeout
+            | Self::AccessDenied => Class::Peer,
+
+            Self::InvalidState | Self::InvalidArgument | Self::NotSupported => Class::Fatal,
+
+            // Stock wasmtime reports EMFILE and ENFILE as `unknown`.
+            Self::Unknown
+            | Self::NewSocketLimit
+            | Self::OutOfMemory
+            | Self::WouldBlock
+            | Self::ConcurrencyConflict
+            | Self::NotInProgress
+            | Self::AddressNotBindable
+            | Self::AddressInUse
+            | Self::DatagramTooLarge
+            | Self::NameUnresolvable
+            | Self::TemporaryResolverFailure
+            | Self::PermanentResolverFailure => Class::Resource,
         }
-
-        // Stock wasmtime reports EMFILE and ENFILE as `unknown`.
-        ErrorCode::Unknown
-        | ErrorCode::NewSocketLimit
-        | ErrorCode::OutOfMemory
-        | ErrorCode::WouldBlock
-        | ErrorCode::ConcurrencyConflict
-        | ErrorCode::NotInProgress
-        | ErrorCode::AddressNotBindable
-        | ErrorCode::AddressInUse
-        | ErrorCode::DatagramTooLarge
-        | ErrorCode::NameUnresolvable
-        | ErrorCode::TemporaryResolverFailure
-        | ErrorCode::PermanentResolverFailure => Class::Resource,
     }
 }
 
@@ -61,7 +70,7 @@ mod tests {
             ErrorCode::Timeout,
             ErrorCode::AccessDenied,
         ] {
-            assert_eq!(classify(code), Class::Peer, "{code:?}");
+            assert_eq!(code.class(), Class::Peer, "{code:?}");
         }
     }
 
@@ -72,7 +81,7 @@ mod tests {
             ErrorCode::InvalidArgument,
             ErrorCode::NotSupported,
         ] {
-            assert_eq!(classify(code), Class::Fatal, "{code:?}");
+            assert_eq!(code.class(), Class::Fatal, "{code:?}");
         }
     }
 
@@ -83,7 +92,7 @@ mod tests {
             ErrorCode::OutOfMemory,
             ErrorCode::Unknown,
         ] {
-            assert_eq!(classify(code), Class::Resource, "{code:?}");
+            assert_eq!(code.class(), Class::Resource, "{code:?}");
         }
     }
 }

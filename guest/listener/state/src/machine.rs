@@ -1,7 +1,6 @@
 //! The states of a listener, and the transitions between them.
 
-use crate::{Backoff, Callback, Class, Duration, Instant, Stats, classify};
-use wasi::sockets::network::ErrorCode;
+use crate::{AcceptError, Backoff, Callback, Class, Duration, Instant, Stats};
 
 /// The initial settings of a listener.
 #[derive(Clone, Copy, Debug)]
@@ -16,9 +15,9 @@ pub struct Settings {
 
 /// The state of a listener: the first of these that applies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
+pub enum State<C> {
     /// A fatal error has stopped the listener.
-    Stopped(ErrorCode),
+    Stopped(C),
     /// The listener is disabled.
     Disabled,
     /// The listener has no callback.
@@ -40,27 +39,27 @@ pub enum Recovery {
 
 /// An error that is to be reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ErrorReport {
+pub struct ErrorReport<C> {
     /// The error callback that it is reported to.
     pub callback: Callback,
     /// The error code of accept.
-    pub code: ErrorCode,
+    pub code: C,
     /// What the listener does next.
     pub recovery: Recovery,
 }
 
-/// The state machine of one listener.
+/// The state machine of one listener, whose errors have codes of the type `C`.
 #[derive(Clone, Debug)]
-pub struct Machine {
+pub struct Machine<C> {
     enabled: bool,
     callback: Option<Callback>,
     error_callback: Option<Callback>,
     backoff: Backoff,
-    stopped: Option<ErrorCode>,
+    stopped: Option<C>,
     stats: Stats,
 }
 
-impl Machine {
+impl<C: AcceptError> Machine<C> {
     /// Makes the state machine of a new listener.
     pub fn new(settings: Settings) -> Self {
         Self {
@@ -74,9 +73,9 @@ impl Machine {
     }
 
     /// Returns the state at the time `now`.
-    pub fn state(&self, now: Instant) -> State {
-        if let Some(code) = self.stopped {
-            return State::Stopped(code);
+    pub fn state(&self, now: Instant) -> State<C> {
+        if let Some(code) = &self.stopped {
+            return State::Stopped(code.clone());
         }
         if !self.enabled {
             return State::Disabled;
@@ -102,10 +101,15 @@ impl Machine {
         self.stats
     }
 
+    /// Returns whether a fatal error has stopped the listener.
+    pub fn has_stopped(&self) -> bool {
+        self.stopped.is_some()
+    }
+
     /// Enables the listener. Returns an error if a fatal error has stopped it.
-    pub fn enable(&mut self) -> Result<(), ErrorCode> {
+    pub fn enable(&mut self) -> Result<(), C> {
         if self.stopped.is_some() {
-            return Err(ErrorCode::InvalidState);
+            return Err(C::INVALID_STATE);
         }
         self.enabled = true;
         Ok(())
@@ -147,8 +151,8 @@ impl Machine {
     }
 
     /// Records a failed accept. Returns the error to be reported, if any.
-    pub fn failed(&mut self, code: ErrorCode, now: Instant) -> Option<ErrorReport> {
-        let recovery = match classify(code) {
+    pub fn failed(&mut self, code: C, now: Instant) -> Option<ErrorReport<C>> {
+        let recovery = match code.class() {
             Class::Peer => {
                 self.stats.peer_errors += 1;
                 return None;
@@ -160,7 +164,7 @@ impl Machine {
             }
             Class::Fatal => {
                 self.stats.fatal_errors += 1;
-                self.stopped = Some(code);
+                self.stopped = Some(code.clone());
                 Recovery::Stopped
             }
         };

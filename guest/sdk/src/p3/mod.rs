@@ -1,4 +1,4 @@
-//! Services of WASI 0.3: an `async` function for each connection, in the style of other asynchronous Rust.
+//! Services and programs of WASI 0.3: `async` functions, in the style of other asynchronous Rust.
 //!
 //! With the cargo feature `p3`. A [`Connection`] is an `AsyncRead`, an `AsyncBufRead` and an `AsyncWrite` of the crate
 //! [futures-io](https://docs.rs/futures-io), so that what is written for these works, too. [`service!`](crate::p3_service!)
@@ -22,17 +22,20 @@
 //! the host polls, and [`sleep`] waits. A connection is over when its function has returned, its [`Writer`] is dropped
 //! or closed, and what was spawned has ended.
 //!
-//! [`TcpStream`] is a connection to another server.
+//! [`TcpStream`] is a connection to another server, or one that a [`Listener`] has accepted: [`command!`](crate::p3_command!)
+//! makes a component of a function that has a listener, a program.
 //!
-//! Out of scope: what the streams and the future of a handler do, which `wit/SEMANTICS.md` defines; listeners, which are
-//! there for WASI 0.2 only.
+//! Out of scope: what the streams and the future of a handler, and a listener, do, which `wit/SEMANTICS.md` defines.
 
 mod address;
 #[doc(hidden)]
 pub mod bindings;
+#[doc(hidden)]
+pub mod command;
 mod connection;
 mod error;
 mod halves;
+mod listener;
 mod reader;
 #[doc(hidden)]
 pub mod service;
@@ -43,6 +46,7 @@ mod writer;
 pub use bindings::evconn::tcp::types::TlsSession;
 pub use bindings::wasi::sockets::types::ErrorCode;
 pub use connection::Connection;
+pub use listener::{AcceptError, Builder, Control, Listener, Recovery, State, Stats};
 pub use reader::Reader;
 pub use stream::TcpStream;
 pub use time::sleep;

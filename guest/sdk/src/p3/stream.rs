@@ -1,6 +1,7 @@
-//! Connections to other servers.
+//! Connections to other servers, and those that a listener has accepted.
 
 use super::address::{family, from_wasi, ip_from_wasi, to_wasi};
+use super::bindings::command::evconn::tcp::listener::Received;
 use super::bindings::wasi::sockets::ip_name_lookup::resolve_addresses;
 use super::bindings::wasi::sockets::types::TcpSocket;
 use super::bindings::wit_stream;
@@ -8,7 +9,8 @@ use super::{Reader, Writer};
 use std::io;
 use std::net::SocketAddr;
 
-/// A connection to another server, if the host grants it (`evconn serve --allow-connect`).
+/// A connection to another server, if the host grants it (`evconn serve --allow-connect`), or one that a
+/// [`Listener`](super::Listener) has accepted.
 ///
 /// Dropping it ends what is sent, after all that was written.
 #[derive(Debug)]
@@ -43,18 +45,23 @@ impl TcpStream {
     pub async fn connect_to(address: SocketAddr) -> io::Result<Self> {
         let socket = TcpSocket::create(family(address))?;
         socket.connect(to_wasi(address)).await?;
-        let (received, ended) = socket.receive();
+        Ok(Self::accepted(socket, None))
+    }
+
+    /// Makes a stream of a connected socket, whose `receive` may have been called.
+    pub(super) fn accepted(socket: TcpSocket, received: Option<Received>) -> Self {
+        let (received, ended) = received.unwrap_or_else(|| socket.receive());
         let (writer, sent) = wit_stream::new();
         // An error of sending is known by the stream, which nobody reads then.
         drop(socket.send(sent));
-        Ok(Self {
+        Self {
             socket,
             reader: Reader::new(received, ended),
             writer: Writer::new(writer),
-        })
+        }
     }
 
-    /// Returns the address of the server.
+    /// Returns the address of the peer.
     ///
     /// # Errors
     /// If the connection is lost.

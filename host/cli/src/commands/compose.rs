@@ -21,7 +21,8 @@ use std::path::{Path, PathBuf};
 
 /// Link the listener into a component that imports evconn:tcp/listener
 ///
-/// The composition runs on any runtime of WASI 0.2 that lets it use wasi:sockets, `wasmtime run` for one.
+/// The composition runs on any runtime of the component's version of WASI, 0.2 or 0.3, that lets it use wasi:sockets,
+/// `wasmtime run` for one.
 #[derive(Args)]
 pub struct Compose {
     /// Component, or its text (WAT); `-` is standard input

@@ -13,7 +13,7 @@ use crate::sys::signals;
 use crate::worker::{Order, Work, compiled};
 use anyhow::Context;
 use clap::Args;
-use evconn::{Error, Grants, Host, HostBuilder, Limits, ListenGrant, Program, WasiVersion};
+use evconn::{Error, Grants, Host, HostBuilder, Limits, ListenGrant, Program};
 use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
 use std::num::NonZeroU32;
@@ -24,7 +24,8 @@ use std::process::ExitCode;
 
 /// Run a program: a component that exports wasi:cli/run
 ///
-/// If it imports evconn:tcp/listener, the listener is linked in first, as `evconn compose` does.
+/// The component is of WASI 0.2 or 0.3. If it imports evconn:tcp/listener, the listener is linked in first, as
+/// `evconn compose` does.
 ///
 /// The program has one instance with a loop of its own, and this command ends when it ends. To have a program's
 /// connections meet in one instance and use what a server has, take `evconn serve --instances 1 --concurrency N`: TLS,
@@ -172,7 +173,7 @@ impl Work for Run {
         let (host, inputs) = order.begin(self.host())?;
         let program = compile(&host, &inputs.get(0, self.path()))?;
         let binary = program.component().unwrap_or_default();
-        compiled(&host, &program.serialize()?, (0, WasiVersion::V0_2), binary)
+        compiled(&host, &program.serialize()?, (0, program.wasi()), binary)
     }
 }
 

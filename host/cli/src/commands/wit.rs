@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 /// It is printed as one file, or written to a directory: binding generators read either.
 #[derive(Args)]
 pub struct Wit {
-    /// Version of WASI: 0.3 has the asynchronous handler, and no listener
+    /// Version of WASI: 0.3 has asynchronous functions, and streams
     #[arg(long, value_enum, value_name = "VERSION", default_value_t = Wasi::V0_2)]
     wasi: Wasi,
     /// Directory to write to, `wit` for instance; it must be empty or not exist

@@ -1,6 +1,6 @@
 //! Composition: links the listener component into a component that imports a listener.
 //!
-//! The result does not need evconn: it imports nothing but WASI 0.2 and what the component imported
+//! The result does not need evconn: it imports nothing but WASI, of its own version, and what the component imported
 //! itself. It runs in any host that lets it bind its address, such as `wasmtime run`. Some hosts do not:
 //! Spin refuses every bind, and wasmCloud replaces addresses by loopback ones.
 //! [`program`](crate::compose::program) runs a composition in this host.
@@ -9,11 +9,10 @@ mod program;
 
 pub use program::Program;
 
+use crate::Error;
 use crate::error::{LoadError, LoadProblem};
-use crate::interfaces::LISTENER;
-use crate::link::{self, Role};
+use crate::link::{self, Provider, Role};
 use crate::service::{component, read};
-use crate::{Error, guests};
 use std::path::Path;
 
 /// Composes components with the listener.
@@ -28,35 +27,32 @@ use std::path::Path;
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Composer {
-    /// The component that exports the listener: `listener.wasm`, or a composition of it and the
-    /// middleware in front of it.
-    provider: Vec<u8>,
+    /// A composition of the listener and the middleware in front of it, if there is any.
+    provider: Option<Provider>,
 }
 
 /// A component that is composed with the listener.
 #[derive(Clone, Debug)]
 pub struct Composition {
     binary: Vec<u8>,
-    linked: String,
+    linked: &'static str,
     imports: Vec<String>,
 }
 
 impl Composer {
-    /// Returns a composer with `listener.wasm`.
+    /// Returns a composer with `listener.wasm`, which is there for components of WASI 0.2 and for those of WASI 0.3.
     pub fn new() -> Self {
-        Self {
-            provider: guests::LISTENER.to_vec(),
-        }
+        Self::default()
     }
 
     /// Adds a middleware, which imports the listener and exports one, between the listener and the
     /// component. Each further one is closer to the component.
     ///
     /// # Errors
-    /// [`Error::Load`] if it is not a component, or does not both import and export this version of the
-    /// listener.
+    /// [`Error::Load`] if it is not a component, or does not both import and export the listener, in the version of
+    /// the middleware before it.
     pub fn through(self, middleware: &[u8]) -> Result<Self, Error> {
         Ok(self.put(middleware).map_err(LoadError::of_bytes)?)
     }
@@ -74,8 +70,8 @@ impl Composer {
     /// Links the listener into a component: a binary or its text.
     ///
     /// # Errors
-    /// [`Error::Load`] if it is not a component, does not import this version of the listener, exports a
-    /// listener, or is a composition already.
+    /// [`Error::Load`] if it is not a component, does not import the listener in a version of this host's, which is that
+    /// of the middleware, exports a listener, or is a composition already.
     ///
     /// ```
     /// use evconn::{Composer, Error, LoadProblem};
@@ -100,25 +96,20 @@ impl Composer {
     }
 
     fn put(self, middleware: &[u8]) -> Result<Self, LoadProblem> {
-        let linked = link::link(&self.provider, &component(middleware)?, Role::Middleware)?;
+        let middleware = component(middleware)?;
+        let linked = link::link(self.provider.as_ref(), &middleware, Role::Middleware)?;
         Ok(Self {
-            provider: linked.binary,
+            provider: Some(linked.into_provider()),
         })
     }
 
     pub(crate) fn link(&self, app: &[u8]) -> Result<Composition, LoadProblem> {
-        let linked = link::link(&self.provider, &component(app)?, Role::Application)?;
+        let linked = link::link(self.provider.as_ref(), &component(app)?, Role::Application)?;
         Ok(Composition {
             binary: linked.binary,
-            linked: LISTENER.to_owned(),
+            linked: linked.listener,
             imports: linked.imports,
         })
-    }
-}
-
-impl Default for Composer {
-    fn default() -> Self {
-        Self::new()
     }
 }
 
@@ -133,13 +124,13 @@ impl Composition {
         self.binary
     }
 
-    /// Returns the import that was linked: `evconn:tcp/listener@0.1.0`.
+    /// Returns the import that was linked: `evconn:tcp/listener@0.1.0`, or `@0.3.0`.
     pub fn linked(&self) -> &str {
-        &self.linked
+        self.linked
     }
 
-    /// Returns the remaining imports, in alphabetical order: those of WASI 0.2, other imports of the
-    /// component, and `evconn:tcp/connection`, which only names types and does not have to be provided.
+    /// Returns the remaining imports, in alphabetical order: those of WASI, other imports of the component, and for WASI
+    /// 0.2 `evconn:tcp/connection`, which only names types and does not have to be provided.
     pub fn imports(&self) -> &[String] {
         &self.imports
     }

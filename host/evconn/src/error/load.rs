@@ -1,6 +1,8 @@
 //! The errors of loading and composing components, for those who write or build them.
 
-use crate::interfaces::{ASYNC_HANDLER, ASYNC_RUN, EntryPoint, HANDLER, LISTENER, Missing, WORLD};
+use crate::interfaces::{
+    ASYNC_HANDLER, ASYNC_LISTENER, ASYNC_RUN, EntryPoint, HANDLER, LISTENER, Missing, WORLD,
+};
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -86,11 +88,10 @@ pub enum LoadProblem {
     /// names.
     #[error("it uses what this host does not support: {}", .0.join(", "))]
     Unsupported(Vec<&'static str>),
-    /// The component uses async functions, streams or futures, and is neither a handler nor a program of WASI 0.3 that is
-    /// to be served.
+    /// The component uses async functions, streams or futures, and is neither a handler nor a program of WASI 0.3.
     #[error(
         "it was built for WASI 0.3 (async functions, streams and futures); of these, this host runs components that \
-         export {ASYNC_HANDLER} or {ASYNC_RUN}, by `evconn serve`: build it for WASI 0.2"
+         export {ASYNC_HANDLER} or {ASYNC_RUN}: export one of these, or build it for WASI 0.2"
     )]
     Async,
     /// Compiling the component would take more time and memory than its size suggests: why.
@@ -114,7 +115,7 @@ pub enum LoadProblem {
     /// The component exports `wasi:cli/run`, and imports nothing with which it could accept a connection.
     #[error(
         "it is a program that cannot listen, since it imports neither wasi:sockets/tcp@0.2, nor wasi:sockets/types@0.3, nor \
-         {LISTENER}: it is not a server, and runs with `evconn run`"
+         a version of evconn:tcp/listener: it is not a server, and runs with `evconn run`"
     )]
     NeverListens,
     /// The component does not have the entry point that was chosen.
@@ -135,22 +136,34 @@ pub enum LoadProblem {
     #[error("it has been composed already: the listener is in it")]
     Composed,
     /// The component imports or exports the listener of another version of evconn: the listener's name.
-    #[error("its listener is {}, and this host composes {LISTENER}: build it for that version", shortened(.0))]
+    #[error(
+        "its listener is {}, and this host composes {LISTENER} and {ASYNC_LISTENER}: build it for one of these versions",
+        shortened(.0)
+    )]
     OtherListener(String),
+    /// The component imports the listener of several versions.
+    #[error(
+        "it imports the listener of several versions: build it for one version of WASI, with {LISTENER} or {ASYNC_LISTENER}"
+    )]
+    SeveralListeners,
+    /// The component imports the listener of the first version, and what provides it, or the component itself, exports
+    /// that of the second one.
+    #[error("it imports {0}, and is to be composed with {1}: build both for one version of WASI")]
+    MixedListeners(&'static str, &'static str),
     /// The component's listener has other types than this interface.
     #[error(
-        "it has {LISTENER}, but not as this interface is defined: build it with what `evconn wit` prints"
+        "it has {0}, but not as this interface is defined: build it with what `evconn wit` prints"
     )]
-    WrongListener,
+    WrongListener(&'static str),
     /// The component exports a listener, but has to import it.
     #[error(
-        "it exports a listener: to be composed with one it has to import it, as the world evconn:tcp/command@0.1.0 does"
+        "it exports a listener: to be composed with one it has to import it, as the worlds evconn:tcp/command@0.1.0 and @0.3.0 do"
     )]
     ExportsListener,
     /// The component does not export a listener, but was to be put between the listener and an
     /// application.
     #[error(
-        "it exports no listener: a component between the listener and an application has to import {LISTENER}, and to export it, too"
+        "it exports no listener: a component between the listener and an application has to import {LISTENER} or {ASYNC_LISTENER}, and to export it, too"
     )]
     NoMiddleware,
     /// The components cannot be linked: why.
@@ -254,7 +267,9 @@ fn no_listener(exports: &[String]) -> String {
         true => ": it is a service, and `evconn serve` has the listener for it",
         false => "",
     };
-    format!("it does not import {LISTENER}, so there is nothing to compose{instead}")
+    format!(
+        "it imports neither {LISTENER} nor {ASYNC_LISTENER}, so there is nothing to compose{instead}"
+    )
 }
 
 fn no_command(exports: &[String]) -> String {
@@ -266,7 +281,7 @@ fn no_command(exports: &[String]) -> String {
         false => "",
     };
     format!(
-        "it exports no wasi:cli/run@0.2, as a command does; {}{instead}",
+        "it exports no wasi:cli/run of WASI 0.2 or 0.3, as a command does; {}{instead}",
         exported(exports)
     )
 }

@@ -172,9 +172,19 @@ impl Services {
         }
     }
 
-    /// Creates the engine for listeners. There are few of them, so they are allocated on demand.
+    /// Creates the engine for listeners and programs of WASI 0.2. There are few of them, so they are allocated on demand.
     pub fn acceptors(&self) -> wasmtime::Result<Engine> {
+        self.long_running(WasiVersion::V0_2)
+    }
+
+    /// Creates the engine for programs of WASI 0.3, likewise.
+    pub fn async_programs(&self) -> wasmtime::Result<Engine> {
+        self.long_running(WasiVersion::V0_3)
+    }
+
+    fn long_running(&self, version: WasiVersion) -> wasmtime::Result<Engine> {
         let mut config = base_config();
+        config.concurrency_support(version == WasiVersion::V0_3);
         if !self.has_pool() {
             on_demand(&mut config);
         }

@@ -15,7 +15,7 @@ use crate::sockets::SharedDescriptors;
 use crate::{Error, Limits, guests, open_file};
 use std::fs::File;
 use std::num::NonZero;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
@@ -36,6 +36,8 @@ struct Inner {
     /// `listener.wasm`, compiled for the engine of the long-running components.
     listener: Component,
     engines: Engines,
+    /// The engine of programs of WASI 0.3, if there is one.
+    async_programs: OnceLock<Engine>,
     background: Arc<Background>,
     workers: Workers,
     descriptors: SharedDescriptors,
@@ -174,10 +176,21 @@ impl Host {
         &self.0.code
     }
 
-    /// Returns the engine of programs. It is that of the listeners: there are few of both, and they run
-    /// for long.
-    pub(crate) fn programs(&self) -> &Engine {
-        self.0.listener.engine()
+    /// Returns the engine of programs of a version of WASI. That of 0.2 is that of the listeners: there are few of both,
+    /// and they run for long. That of 0.3 is created when it is asked for.
+    pub(crate) fn programs(&self, version: WasiVersion) -> wasmtime::Result<&Engine> {
+        match version {
+            WasiVersion::V0_2 => Ok(self.0.listener.engine()),
+            WasiVersion::V0_3 => self.async_programs(),
+        }
+    }
+
+    fn async_programs(&self) -> wasmtime::Result<&Engine> {
+        if let Some(engine) = self.0.async_programs.get() {
+            return Ok(engine);
+        }
+        let made = self.0.engines.first()?.async_programs()?;
+        Ok(self.0.async_programs.get_or_init(|| made))
     }
 
     /// Returns what instances wait for that cannot be made.
@@ -375,6 +388,7 @@ impl HostBuilder {
                 },
                 code,
                 engines,
+                async_programs: OnceLock::new(),
                 background: Arc::new(Background::new(workers.count(), self.cpu_share)?),
                 workers,
                 descriptors: descriptors::shared(self.capacity.max_connections),

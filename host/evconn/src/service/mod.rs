@@ -29,7 +29,7 @@ pub use grants::{DirAccess, GrantError, Grants, GrantsBuilder, InvalidListenGran
 use imports::MakeState;
 pub(crate) use instances::Instances;
 pub use loading::ServiceBuilder;
-pub(crate) use loading::{UNNAMED, command, component, map_command, read};
+pub(crate) use loading::{Command, UNNAMED, command, component, map_command, read};
 pub use policy::InstancePolicy;
 pub(crate) use shared::InstanceTasks;
 

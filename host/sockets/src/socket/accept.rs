@@ -12,10 +12,9 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::time::{Sleep, sleep};
 
-/// How long to wait, at first and at most, until accepting is tried again after an error that lasts: no descriptors
-/// are left, say. Peers wait in the kernel's queue meanwhile.
-const FIRST_PAUSE: Duration = Duration::from_millis(1);
-const LAST_PAUSE: Duration = Duration::from_millis(100);
+/// How long to wait until accepting is tried again after an error that lasts: no descriptors are left, say. Peers wait in
+/// the kernel's queue meanwhile. A guest that goes on at once, as it may, does not spin.
+const PAUSE: Duration = Duration::from_millis(1);
 
 impl TcpSocket {
     /// Accepts a connection. Fails with `WouldBlock` if none waits.
@@ -72,8 +71,8 @@ fn accept_from_host(ctx: &TcpCtx, endpoint: &Endpoint, kept: &SharedKept) {
     }
 }
 
-/// Accepts one connection after the other, for a guest that cannot be told of an error. It shares the listening socket
-/// with the resource, which the guest may have dropped.
+/// Accepts one connection after the other, for a guest that is told of an error by a socket which it has closed. It
+/// shares the listening socket with the resource, which the guest may have dropped.
 #[derive(Debug)]
 pub(crate) struct Acceptor {
     listener: AnyListener,
@@ -82,7 +81,6 @@ pub(crate) struct Acceptor {
     kept: Option<SharedKept>,
     /// Not before this is over.
     pause: Option<Pin<Box<Sleep>>>,
-    next_pause: Duration,
 }
 
 impl Acceptor {
@@ -94,24 +92,18 @@ impl Acceptor {
             family: socket.family,
             kept: socket.kept.clone(),
             pause: None,
-            next_pause: FIRST_PAUSE,
         })
     }
 
-    /// Waits for the next connection. Errors are logged: those of one connection are passed over, after others
-    /// accepting goes on a moment later.
+    /// Waits for the next connection, or for an error of accept: a socket on which every call fails with it.
     pub fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<TcpSocket> {
+        ready!(self.poll_pause(cx));
         loop {
-            if let Some(pause) = &mut self.pause {
-                ready!(pause.as_mut().poll(cx));
-                self.pause = None;
-            }
             match ready!(self.listener.poll_accept(cx)).and_then(|accepted| self.socket(accepted)) {
-                Ok(socket) => {
-                    self.next_pause = FIRST_PAUSE;
-                    return Poll::Ready(socket);
-                }
-                Err(error) => self.failed(error),
+                Ok(socket) => return Poll::Ready(socket),
+                // Another one has it.
+                Err(ErrorCode::WouldBlock) => {}
+                Err(error) => return Poll::Ready(self.failed(error)),
             }
         }
     }
@@ -122,26 +114,30 @@ impl Acceptor {
         Ok(accepted.0)
     }
 
-    /// Waits until there is a connection, or an error that nobody is told of.
+    /// Waits until there is a connection, or an error.
     pub fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        ready!(self.poll_pause(cx));
+        self.listener.poll_ready(cx)
+    }
+
+    fn poll_pause(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if let Some(pause) = &mut self.pause {
             ready!(pause.as_mut().poll(cx));
             self.pause = None;
         }
-        self.listener.poll_ready(cx)
+        Poll::Ready(())
     }
 
-    fn failed(&mut self, error: ErrorCode) {
-        match error {
-            // That one connection has ended.
-            ErrorCode::ConnectionAborted | ErrorCode::ConnectionReset | ErrorCode::WouldBlock => {
-                tracing::debug!("a connection could not be accepted: {error}");
-                return;
-            }
-            _ => tracing::debug!("connections wait, since they cannot be accepted: {error}"),
+    fn failed(&mut self, error: ErrorCode) -> TcpSocket {
+        tracing::debug!("a connection cannot be accepted: {error}");
+        // Otherwise that one connection has ended.
+        if !matches!(
+            error,
+            ErrorCode::ConnectionAborted | ErrorCode::ConnectionReset
+        ) {
+            self.pause = Some(Box::pin(sleep(PAUSE)));
         }
-        self.pause = Some(Box::pin(sleep(self.next_pause)));
-        self.next_pause = (2 * self.next_pause).min(LAST_PAUSE);
+        TcpSocket::with(&self.ctx, self.family, SocketState::Closed(error))
     }
 }
 

@@ -2,11 +2,12 @@
 
 use super::*;
 use crate::{LONGEST_STEP, SHORTEST_STEP};
+use wasi::sockets::network::ErrorCode;
 
 const CALLBACK: Callback = 7;
 const ERROR_CALLBACK: Callback = 8;
 
-fn machine() -> Machine {
+fn machine() -> Machine<ErrorCode> {
     Machine::new(Settings {
         enabled: true,
         callback: Some(CALLBACK),

@@ -9,17 +9,16 @@ use super::Composer;
 use crate::error::{LoadError, LoadProblem};
 use crate::limits::Allowance;
 use crate::link::wants_listener;
-use crate::service::{self, is_for_handles};
+use crate::service::{self, Command, is_for_handles};
 use crate::sockets::TcpView;
 use crate::store::StoreState;
 use crate::trap::SourceLines;
-use crate::{Error, Grants, GuestTrap, Host};
+use crate::{Error, Grants, GuestTrap, Host, WasiVersion};
 use denials::Denials;
 use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 use wasmtime::Store;
-use wasmtime_wasi::p2::bindings::CommandPre;
 use wasmtime_wasi::{I32Exit, WasiCtx};
 
 /// A compiled command component: a program with an event loop of its own, in a single instance.
@@ -46,7 +45,7 @@ use wasmtime_wasi::{I32Exit, WasiCtx};
 /// ```
 #[derive(Clone)]
 pub struct Program {
-    pre: CommandPre<StoreState>,
+    command: Command,
     grants: Grants,
     lines: SourceLines,
     /// The component that was compiled.
@@ -61,7 +60,7 @@ impl Program {
     ///
     /// # Errors
     /// [`Error::Load`] if the bytes are not a component, if it does not export `wasi:cli/run` of WASI
-    /// 0.2, or if it imports what this host does not provide.
+    /// 0.2 or 0.3, or if it imports what this host does not provide.
     pub fn new(host: &Host, component: &[u8]) -> Result<Self, Error> {
         Ok(Self::load(host, service::UNNAMED, component).map_err(LoadError::of_bytes)?)
     }
@@ -91,9 +90,9 @@ impl Program {
         })
     }
 
-    fn linked(pre: CommandPre<StoreState>) -> Self {
+    fn linked(command: Command) -> Self {
         Self {
-            pre,
+            command,
             grants: Grants::none(),
             lines: SourceLines::default(),
             component: None,
@@ -120,11 +119,16 @@ impl Program {
         component: Option<File>,
     ) -> Result<Self, Error> {
         // SAFETY: the caller guarantees it.
-        let pre = unsafe { service::map_command(host, &code) }.map_err(LoadError::of_bytes)?;
+        let command = unsafe { service::map_command(host, &code) }.map_err(LoadError::of_bytes)?;
         Ok(Self {
             lines: component.map_or_else(SourceLines::default, SourceLines::of_file),
-            ..Self::linked(pre)
+            ..Self::linked(command)
         })
+    }
+
+    /// Returns the version of WASI that the program was built for.
+    pub fn wasi(&self) -> WasiVersion {
+        self.command.wasi()
     }
 
     /// Returns the compiled code, for [`from_mapped`](Self::from_mapped).
@@ -132,7 +136,7 @@ impl Program {
     /// # Errors
     /// [`Error::Engine`] if there is no memory for it.
     pub fn serialize(&self) -> Result<Vec<u8>, Error> {
-        let code = self.pre.instance_pre().component().serialize();
+        let code = self.command.component().serialize();
         code.map_err(|error| Error::Engine(error.into()))
     }
 
@@ -166,7 +170,7 @@ impl Program {
     }
 
     /// Runs the program to its end. Returns its exit status: 0 if it succeeded, and 1 if it failed. WASI
-    /// 0.2 has no others.
+    /// has no others. A program of WASI 0.3 ends when its function `run` returns: its other tasks are ended.
     ///
     /// While the program waits, it occupies no thread. While it computes, it blocks the thread that polls
     /// this future until it waits again: run a program that may compute for long on a thread of its own.
@@ -179,11 +183,7 @@ impl Program {
     /// [`Error::Program`] if it traps.
     pub async fn run(&self) -> Result<u8, Error> {
         let mut store = self.store();
-        let ended = async {
-            let command = self.pre.instantiate_async(&mut store).await?;
-            command.wasi_cli_run().call_run(&mut store).await
-        };
-        let ended = ended.await;
+        let ended = self.command.run(&mut store).await;
         let status = self.status(&mut store, ended);
         if !matches!(status, Ok(0)) {
             // Their peers are to know that they may not have received everything.
@@ -222,7 +222,7 @@ impl Program {
         if let Some(count) = self.max_handles {
             state.table.set_max_capacity(count);
         }
-        let mut store = Store::new(self.pre.engine(), state);
+        let mut store = Store::new(self.command.component().engine(), state);
         store.limiter(|state| &mut state.allowance);
         store
     }

@@ -61,10 +61,10 @@ pub(super) fn is_for_listener(outline: &Outline) -> bool {
 
 /// Checks what a command exports and imports.
 pub(super) fn check_command(outline: &Outline) -> Result<(), LoadProblem> {
-    if !outline.exports.iter().any(|export| is_sync_run(export)) {
+    if !outline.exports.iter().any(|export| is_run(export)) {
         return Err(LoadProblem::NoCommand(outline.exports.clone()));
     }
-    check_imports(outline, WasiVersion::V0_2)
+    check_imports(outline, outline.wasi())
 }
 
 fn check_imports(outline: &Outline, wasi: WasiVersion) -> Result<(), LoadProblem> {

@@ -4,6 +4,7 @@
 //! which are not repeated here: the list has features that the engine may lack.
 
 use super::outline::types;
+use crate::WasiVersion;
 use crate::error::LoadProblem;
 use wasmparser::{Validator, WasmFeatures};
 
@@ -40,8 +41,11 @@ const ASYNC: [WasmFeatures; 5] = [
     WasmFeatures::CM_ERROR_CONTEXT,
 ];
 
-/// Refuses a component whose interfaces have async functions, streams or futures.
-pub(super) fn check_is_sync(binary: &[u8]) -> Result<(), LoadProblem> {
+/// Refuses a component of WASI 0.2 whose interfaces have async functions, streams or futures.
+pub(super) fn check_version(binary: &[u8], version: WasiVersion) -> Result<(), LoadProblem> {
+    if version == WasiVersion::V0_3 {
+        return Ok(());
+    }
     let without = ASYNC.into_iter().collect::<WasmFeatures>().complement();
     match types(binary, without).is_none() && types(binary, WasmFeatures::all()).is_some() {
         true => Err(LoadProblem::Async),

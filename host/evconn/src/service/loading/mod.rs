@@ -15,7 +15,7 @@ mod progress;
 mod size;
 
 pub use builder::ServiceBuilder;
-pub(crate) use command::{command, map_command};
+pub(crate) use command::{Command, command, map_command};
 pub(crate) use content::read;
 pub(super) use contract::entry_points;
 
@@ -25,7 +25,6 @@ use super::imports::Imports;
 use super::random::add_random_to_linker;
 use crate::error::{LoadError, LoadProblem, one_line, shortened};
 use crate::files::{add_async_files_to_linker, add_files_to_linker};
-use crate::guests;
 use crate::interfaces::{self, EntryPoint};
 use crate::link::{self, Role};
 use crate::trap::SourceLines;
@@ -161,7 +160,16 @@ fn in_its_engine<T>(
     version: WasiVersion,
     load: impl Fn(&Engine) -> wasmtime::Result<T>,
 ) -> Result<T, LoadProblem> {
-    let load = |version| load(engine(host, version)?).map_err(|error| incompatible(host, &error));
+    in_engine_of(version, |version| {
+        load(engine(host, version)?).map_err(|error| incompatible(host, &error))
+    })
+}
+
+/// Loads compiled code with the engine of the version that it is most likely for, or else with the other one.
+fn in_engine_of<T>(
+    version: WasiVersion,
+    load: impl Fn(WasiVersion) -> Result<T, LoadProblem>,
+) -> Result<T, LoadProblem> {
     load(version).or_else(|problem| load(version.other()).map_err(|_| problem))
 }
 
@@ -205,9 +213,7 @@ fn precompile(host: &Host, name: &str, bytes: &[u8]) -> Result<Vec<u8>, LoadProb
 /// Checks what a component imports and exports. A program that imports the listener is composed with it first, and the
 /// composition is returned.
 fn checked(binary: &[u8], imports: &Imports) -> Result<Option<Vec<u8>>, LoadProblem> {
-    if wasi_version(binary) == WasiVersion::V0_2 {
-        features::check_is_sync(binary)?;
-    }
+    features::check_version(binary, wasi_version(binary))?;
     let Some(outline) = Outline::of_binary(binary) else {
         // It is invalid: the compiler reports where.
         return Ok(None);
@@ -215,7 +221,7 @@ fn checked(binary: &[u8], imports: &Imports) -> Result<Option<Vec<u8>>, LoadProb
     if !contract::is_for_listener(&outline) {
         return contract::check(&outline, imports).map(|()| None);
     }
-    let linked = link::link(guests::LISTENER, binary, Role::Application)?;
+    let linked = link::link(None, binary, Role::Application)?;
     check_interfaces(&linked.binary, |outline| contract::check(outline, imports))?;
     Ok(Some(linked.binary))
 }
@@ -241,7 +247,7 @@ fn check_interfaces(
     binary: &[u8],
     contract: impl FnOnce(&Outline) -> Result<(), LoadProblem>,
 ) -> Result<(), LoadProblem> {
-    features::check_is_sync(binary)?;
+    features::check_version(binary, wasi_version(binary))?;
     match Outline::of_binary(binary) {
         Some(outline) => contract(&outline),
         // It is invalid: the compiler reports where.

@@ -1,0 +1,45 @@
+//! Conversions of the state machine's types to those of the WIT interface.
+
+use crate::bindings::exports::evconn::tcp::listener as wit;
+use crate::bindings::wasi::sockets::types::ErrorCode;
+use evconn_listener_state::{ErrorReport, Recovery, State, Stats};
+
+impl From<ErrorReport<ErrorCode>> for wit::Event {
+    fn from(report: ErrorReport<ErrorCode>) -> Self {
+        Self::Error(wit::ErrorEvent {
+            callback: report.callback,
+            code: report.code,
+            recovery: match report.recovery {
+                Recovery::Retrying(after) => wit::Recovery::Retrying(after),
+                Recovery::Stopped => wit::Recovery::Stopped,
+            },
+        })
+    }
+}
+
+impl From<State<ErrorCode>> for wit::State {
+    fn from(state: State<ErrorCode>) -> Self {
+        match state {
+            State::Stopped(code) => Self::Stopped(code),
+            State::Disabled => Self::Disabled,
+            State::Paused => Self::Paused,
+            State::BackingOff(left) => Self::BackingOff(left),
+            State::Accepting => Self::Accepting,
+        }
+    }
+}
+
+/// Adds the number of held connections to the counters.
+pub fn stats(stats: Stats, held: u32) -> wit::Stats {
+    wit::Stats {
+        accepted: stats.accepted,
+        aborted: stats.aborted,
+        peer_errors: stats.peer_errors,
+        resource_errors: stats.resource_errors,
+        fatal_errors: stats.fatal_errors,
+        backoff_steps: stats.backoff_steps,
+        retries: stats.retries,
+        held,
+        timed_out: stats.timed_out,
+    }
+}
