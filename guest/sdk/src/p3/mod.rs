@@ -22,7 +22,7 @@
 //! the host polls, and [`sleep`] waits. A connection is over when its function has returned, its [`Writer`] is dropped
 //! or closed, and what was spawned has ended.
 //!
-//! [`TcpStream`] is a connection to another server.
+//! [`TcpStream`] is a connection to another server. [`next`] passes a connection on, for a filter in front of a service.
 //!
 //! Out of scope: what the streams and the future of a handler do, which `wit/SEMANTICS.md` defines; listeners, which are
 //! there for WASI 0.2 only.
@@ -33,6 +33,7 @@ pub mod bindings;
 mod connection;
 mod error;
 mod halves;
+mod next;
 mod reader;
 #[doc(hidden)]
 pub mod service;
@@ -43,6 +44,7 @@ mod writer;
 pub use bindings::evconn::tcp::types::TlsSession;
 pub use bindings::wasi::sockets::types::ErrorCode;
 pub use connection::Connection;
+pub use next::next;
 pub use reader::Reader;
 pub use stream::TcpStream;
 pub use time::sleep;

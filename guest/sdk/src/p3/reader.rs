@@ -1,6 +1,7 @@
 //! What the peer sends.
 
 use super::ErrorCode;
+use super::service::Reply;
 use futures_io::{AsyncBufRead, AsyncRead};
 use std::fmt;
 use std::io::{self, Read};
@@ -26,12 +27,17 @@ pub struct Reader {
 }
 
 enum State {
+    /// The handler that returns the stream has not returned yet.
+    Opening(Opening),
     Idle(StreamReader<u8>),
     Reading(Pin<Box<dyn Future<Output = Read_>>>),
     /// There is no more, and it is being asked why.
     Ending(Pin<Box<dyn Future<Output = Result<(), ErrorCode>>>>),
     Ended,
 }
+
+/// A call of a handler.
+pub(super) type Opening = Pin<Box<dyn Future<Output = Result<Reply, ErrorCode>>>>;
 
 /// What a read gives back.
 type Read_ = (StreamReader<u8>, StreamResult, Vec<u8>);
@@ -49,6 +55,16 @@ impl Reader {
         }
     }
 
+    /// Returns a reader of what a handler returns.
+    pub(super) fn of_call(call: Opening) -> Self {
+        Self {
+            state: State::Opening(call),
+            ended: None,
+            buffer: Vec::new(),
+            taken: 0,
+        }
+    }
+
     fn has_bytes(&self) -> bool {
         self.taken < self.buffer.len()
     }
@@ -57,6 +73,17 @@ impl Reader {
     fn poll_step(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.has_bytes() {
             match mem::replace(&mut self.state, State::Ended) {
+                State::Opening(mut call) => match call.as_mut().poll(cx) {
+                    Poll::Pending => {
+                        self.state = State::Opening(call);
+                        return Poll::Pending;
+                    }
+                    Poll::Ready(reply) => {
+                        let (stream, ended) = reply?;
+                        self.ended = Some(ended);
+                        self.state = State::Idle(stream);
+                    }
+                },
                 State::Idle(stream) => {
                     let buffer = mem::take(&mut self.buffer);
                     self.state = State::Reading(Box::pin(read(stream, buffer)));
