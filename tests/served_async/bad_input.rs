@@ -46,7 +46,7 @@ fn what_is_imported_and_not_there_is_named() {
             "no release candidate",
         ),
         ("wasi:clocks/new-clock@0.3.7", "wasi:clocks/new-clock@0.3.7"),
-        ("evconn:tcp/handler@0.3.0", "it is a filter"),
+        ("evconn:tcp/handler@0.3.0", "with `--through`"),
         ("wasi:filesystem/types@0.3.0", "WASI 0.2's"),
     ] {
         let text = refused_text(&importing(interface));

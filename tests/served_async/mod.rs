@@ -5,6 +5,7 @@ mod bad_input;
 mod crowd;
 mod ends;
 mod examples;
+mod filters;
 mod ingress;
 mod library;
 mod limits;

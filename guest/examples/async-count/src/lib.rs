@@ -28,21 +28,23 @@ async fn count(connection: Connection) -> io::Result<()> {
 }
 
 /// Sends all of one side to the other, and then its end.
-async fn pass(mut from: Reader, mut to: Writer, count: &Cell<u64>) -> io::Result<()> {
+async fn pass(from: Reader, to: Writer, count: &Cell<u64>) -> io::Result<()> {
+    match copy(from, to, count).await {
+        // Nobody takes it any more.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        passed => passed,
+    }
+}
+
+async fn copy(mut from: Reader, mut to: Writer, count: &Cell<u64>) -> io::Result<()> {
     loop {
         let bytes = from.fill_buf().await?;
         if bytes.is_empty() {
             return to.close().await;
         }
-        match to.write(bytes).await {
-            Ok(taken) => {
-                from.consume_unpin(taken);
-                count.set(count.get() + taken as u64);
-            }
-            // Nobody takes it any more.
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
-            Err(error) => return Err(error),
-        }
+        let taken = to.write(bytes).await?;
+        from.consume_unpin(taken);
+        count.set(count.get() + taken as u64);
     }
 }
 

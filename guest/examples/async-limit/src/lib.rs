@@ -32,20 +32,25 @@ fn rate() -> io::Result<u32> {
     rate.ok_or_else(|| io::Error::other("RATE is a number of bytes per second, 1 or more"))
 }
 
-/// Sends all of one side to the other, and waits for as long as that may take.
-async fn pass(mut from: Reader, mut to: Writer, rate: u32) -> io::Result<()> {
+/// Sends all of one side to the other, and then its end.
+async fn pass(from: Reader, to: Writer, rate: u32) -> io::Result<()> {
+    match copy(from, to, rate).await {
+        // Nobody takes it any more.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        passed => passed,
+    }
+}
+
+/// Waits after each part for as long as it may take.
+async fn copy(mut from: Reader, mut to: Writer, rate: u32) -> io::Result<()> {
     let most = rate.div_ceil(PARTS) as usize;
     loop {
         let bytes = from.fill_buf().await?;
         if bytes.is_empty() {
             return to.close().await;
         }
-        let taken = match to.write(&bytes[..bytes.len().min(most)]).await {
-            Ok(taken) => taken,
-            // Nobody takes it any more.
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
-            Err(error) => return Err(error),
-        };
+        let part = &bytes[..bytes.len().min(most)];
+        let taken = to.write(part).await?;
         from.consume_unpin(taken);
         sleep(Duration::from_secs_f64(taken as f64 / f64::from(rate))).await;
     }

@@ -3,18 +3,18 @@
 use super::bindings::next::evconn::tcp::handler::handle;
 use super::bindings::{wit_future, wit_stream};
 use super::reader::Opening;
-use super::service::Finish;
-use super::{Connection, ErrorCode, Reader, Writer};
+use super::{Connection, Reader, Writer};
 use std::future::poll_fn;
 use std::task::Poll;
 
 /// Passes a connection on to the next handler, of the service or of another filter: for a filter, which `evconn serve`
 /// puts in front of a service by `--through`. Returns the two halves of the peer's side, and those of the next handler's.
 ///
-/// What is written to the second [`Writer`] is what the next handler receives. Closing it is the end of what its peer
-/// sends; dropping it without that is a connection that was lost. A write fails with `BrokenPipe` if the next handler
-/// reads no more, which is no failure of the connection. What the handler sends is read from the second [`Reader`]:
-/// its error is that of the handler, by which the connection is to be reset.
+/// What is written to the second [`Writer`] is what the next handler receives. Closing or dropping it is the end of that;
+/// how the peer's side has ended is told to the next handler alone, so that the first [`Reader`] ends without an error if
+/// the connection is lost. A write fails with `BrokenPipe` if the next handler reads no more, which is no failure of the
+/// connection. What the handler sends is read from the second [`Reader`], whose error is that of the handler: the
+/// connection is to be reset.
 ///
 /// ```no_run
 /// use evconn_guest::p3::{Connection, Reader, Writer, next};
@@ -30,11 +30,14 @@ use std::task::Poll;
 /// }
 ///
 /// async fn pass(from: Reader, mut to: Writer) -> io::Result<()> {
-///     match copy(from, &mut to).await {
+///     let passed = async {
+///         copy(from, &mut to).await?;
+///         to.close().await
+///     };
+///     match passed.await {
 ///         // Nobody takes it any more.
 ///         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-///         Err(error) => Err(error),
-///         Ok(_) => to.close().await,
+///         passed => passed,
 ///     }
 /// }
 ///
@@ -42,10 +45,11 @@ use std::task::Poll;
 /// # fn main() {}
 /// ```
 pub async fn next(connection: Connection) -> ((Reader, Writer), (Reader, Writer)) {
-    let (known, from_peer, to_peer) = connection.into_parts();
+    let (known, mut from_peer, to_peer) = connection.into_parts();
     let (writer, received) = wit_stream::new();
-    // As long as the writer was not closed, what was written is not complete.
-    let (finish, ended) = wit_future::new(|| Err(ErrorCode::ConnectionAborted));
+    // The host's, if possible: the next handler may return it, and a component cannot read a future of its own.
+    let ended = from_peer.take_ended();
+    let ended = ended.unwrap_or_else(|| wit_future::new(|| Ok(())).1);
     let mut call: Opening = Box::pin(handle(known, received, ended));
     // The handler is called now, and goes on by itself.
     let begun = poll_fn(|cx| Poll::Ready(call.as_mut().poll(cx))).await;
@@ -53,6 +57,6 @@ pub async fn next(connection: Connection) -> ((Reader, Writer), (Reader, Writer)
         Poll::Ready(reply) => Box::pin(std::future::ready(reply)),
         Poll::Pending => call,
     };
-    let to_next = Writer::new(writer).with_finish(Finish::new(finish));
-    ((from_peer, to_peer), (Reader::of_call(call), to_next))
+    let from_next = Reader::of_call(call);
+    ((from_peer, to_peer), (from_next, Writer::new(writer)))
 }

@@ -21,6 +21,8 @@ pub struct Reader {
     state: State,
     /// How the stream ends.
     ended: Option<FutureReader<Result<(), ErrorCode>>>,
+    /// The same, if it is asked while the stream goes on: of what a handler returns, an error ends it at any time.
+    failing: Option<Ending>,
     buffer: Vec<u8>,
     /// How much of the buffer was taken out.
     taken: usize,
@@ -32,9 +34,12 @@ enum State {
     Idle(StreamReader<u8>),
     Reading(Pin<Box<dyn Future<Output = Read_>>>),
     /// There is no more, and it is being asked why.
-    Ending(Pin<Box<dyn Future<Output = Result<(), ErrorCode>>>>),
+    Ending(Ending),
     Ended,
 }
+
+/// How a stream ends, once that is known.
+type Ending = Pin<Box<dyn Future<Output = Result<(), ErrorCode>>>>;
 
 /// A call of a handler.
 pub(super) type Opening = Pin<Box<dyn Future<Output = Result<Reply, ErrorCode>>>>;
@@ -47,22 +52,27 @@ impl Reader {
         stream: StreamReader<u8>,
         ended: FutureReader<Result<(), ErrorCode>>,
     ) -> Self {
+        Self::with(State::Idle(stream), Some(ended))
+    }
+
+    /// Returns a reader of what a handler returns.
+    pub(super) fn of_call(call: Opening) -> Self {
+        Self::with(State::Opening(call), None)
+    }
+
+    fn with(state: State, ended: Option<FutureReader<Result<(), ErrorCode>>>) -> Self {
         Self {
-            state: State::Idle(stream),
-            ended: Some(ended),
+            state,
+            ended,
+            failing: None,
             buffer: Vec::new(),
             taken: 0,
         }
     }
 
-    /// Returns a reader of what a handler returns.
-    pub(super) fn of_call(call: Opening) -> Self {
-        Self {
-            state: State::Opening(call),
-            ended: None,
-            buffer: Vec::new(),
-            taken: 0,
-        }
+    /// Takes out what knows how the stream ends, unless the end was read: then it ends without an error.
+    pub(super) fn take_ended(&mut self) -> Option<FutureReader<Result<(), ErrorCode>>> {
+        self.ended.take()
     }
 
     fn has_bytes(&self) -> bool {
@@ -80,7 +90,7 @@ impl Reader {
                     }
                     Poll::Ready(reply) => {
                         let (stream, ended) = reply?;
-                        self.ended = Some(ended);
+                        self.failing = Some(Box::pin(ended.into_future()));
                         self.state = State::Idle(stream);
                     }
                 },
@@ -91,7 +101,7 @@ impl Reader {
                 State::Reading(mut reading) => match reading.as_mut().poll(cx) {
                     Poll::Pending => {
                         self.state = State::Reading(reading);
-                        return Poll::Pending;
+                        return self.poll_failing(cx);
                     }
                     Poll::Ready((stream, result, buffer)) => {
                         self.note(stream, result);
@@ -111,10 +121,28 @@ impl Reader {
         Poll::Ready(Ok(()))
     }
 
+    /// Waits for an error of what ends while the stream goes on.
+    fn poll_failing(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Some(failing) = &mut self.failing else {
+            return Poll::Pending;
+        };
+        let how = ready!(failing.as_mut().poll(cx));
+        self.failing = None;
+        match how {
+            Ok(()) => Poll::Pending,
+            Err(error) => {
+                self.state = State::Ended;
+                Poll::Ready(Err(error.into()))
+            }
+        }
+    }
+
     fn note(&mut self, stream: StreamReader<u8>, result: StreamResult) {
         self.state = match (result, self.ended.take()) {
             (StreamResult::Dropped, Some(ended)) => State::Ending(Box::pin(ended.into_future())),
-            (StreamResult::Dropped, None) => State::Ended,
+            (StreamResult::Dropped, None) => {
+                self.failing.take().map_or(State::Ended, State::Ending)
+            }
             (_, ended) => {
                 self.ended = ended;
                 State::Idle(stream)

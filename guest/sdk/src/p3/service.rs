@@ -64,7 +64,7 @@ pub type Reply = (StreamReader<u8>, FutureReader<Ended>);
 pub(super) struct Finish(Rc<Cell<Option<FutureWriter<Ended>>>>);
 
 impl Finish {
-    pub fn new(writer: FutureWriter<Ended>) -> Self {
+    fn new(writer: FutureWriter<Ended>) -> Self {
         Self(Rc::new(Cell::new(Some(writer))))
     }
 
