@@ -1,6 +1,6 @@
 //! Filters in front of a service: `evconn serve --through`.
 
-use super::{ACTS, Site, unchanged};
+use super::{ACTS, Site, gets_all_back, unchanged};
 use crate::support::eventually;
 use crate::support::peer::{ask, connect, reset, rest};
 use crate::support::process::Evconn;
@@ -125,6 +125,7 @@ fn filters_work_one_behind_the_other() {
         assert!(site.end().contains("0 failed"));
     }
     let site = filtered(ECHO, &[COUNT, COUNT], &[]);
+    gets_all_back(connect(site.address), 4 << 20);
     site.echoes("twice");
     let log = site.end();
     assert_eq!(log.matches("5 bytes received, 5 sent").count(), 2, "{log}");
