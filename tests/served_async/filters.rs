@@ -1,17 +1,17 @@
 //! Filters in front of a service: `evconn serve --through`.
 
 use super::{ACTS, Site, gets_all_back, unchanged};
-use crate::support::eventually;
 use crate::support::peer::{ask, connect, reset, rest};
 use crate::support::process::Evconn;
 use crate::support::scratch::Scratch;
+use crate::support::{DEADLINE, eventually};
 use evconn_artifacts::{
     ASYNC_ALLOW_PATH as ALLOW, ASYNC_COUNT_PATH as COUNT, ASYNC_ECHO_PATH as ECHO,
     ASYNC_LIMIT_PATH as LIMIT, SYNC_FILTER_PATH as SYNC,
 };
 use rustix::process::Signal;
 use std::io::{ErrorKind, Read, Write};
-use std::net::Shutdown;
+use std::net::{Shutdown, TcpStream};
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -35,6 +35,16 @@ impl Site {
         ask(&mut peer, text, text);
         peer.shutdown(Shutdown::Write).expect("ended");
         assert_eq!(rest(&mut peer).expect("a regular end"), "");
+    }
+
+    /// A new connection is reset, possibly before this end of it is established.
+    fn resets(&self) {
+        let ended = TcpStream::connect(self.address).and_then(|mut peer| {
+            peer.set_read_timeout(Some(DEADLINE))?;
+            peer.read(&mut [0])
+        });
+        let error = ended.expect_err("a reset");
+        assert_eq!(error.kind(), ErrorKind::ConnectionReset);
     }
 }
 
@@ -78,9 +88,7 @@ fn a_filter_limits_the_rate() {
     assert!(begin.elapsed() >= Duration::from_millis(150));
     site.end();
     let site = filtered(ECHO, &[LIMIT], &["--env", "RATE=no number"]);
-    let mut peer = connect(site.address);
-    let error = peer.read(&mut [0]).expect_err("a reset");
-    assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+    site.resets();
     assert!(site.end().contains("RATE is a number of bytes per second"));
 }
 
@@ -91,9 +99,7 @@ fn a_filter_decides_who_is_served() {
     site.echoes("hello");
     assert!(site.end().contains("0 failed"));
     let site = filtered(ECHO, &[ALLOW], &["--env", "ALLOWED=192.0.2.1"]);
-    let mut peer = connect(site.address);
-    let error = peer.read(&mut [0]).expect_err("a reset");
-    assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+    site.resets();
     let log = site.end();
     assert!(
         log.contains("the service gave up: \"access-denied\""),
@@ -107,9 +113,7 @@ fn a_connection_passes_the_first_filter_first() {
     let _open = unchanged();
     for (filters, is_counted) in [([COUNT, ALLOW], true), ([ALLOW, COUNT], false)] {
         let site = filtered(ECHO, &filters, &[]);
-        let mut peer = connect(site.address);
-        let error = peer.read(&mut [0]).expect_err("a reset");
-        assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+        site.resets();
         let log = site.end();
         assert_eq!(log.contains("bytes received"), is_counted, "{log}");
     }
@@ -159,9 +163,9 @@ fn connections_end_as_without_a_filter() {
         assert_eq!(rest(&mut peer).expect("a regular end"), "5 bytes, Ok(())\n");
         let mut peer = site.act("read-no-more");
         peer.write_all(&[b'x'; 1_000]).expect("sent");
-        assert_eq!(rest(&mut peer).expect("an end"), "no more: Ok(())\n");
+        // Otherwise a filter that copies waits for more, before it notices that nobody reads it.
         peer.shutdown(Shutdown::Write).expect("ended");
-        drop(peer);
+        assert_eq!(rest(&mut peer).expect("an end"), "no more: Ok(())\n");
         site.is_polite();
         let log = site.end();
         assert!(log.contains("it does not like it"), "{log}");
@@ -272,9 +276,7 @@ fn a_reload_reads_filters_again() {
             let log = site.evconn.log_so_far();
             log.contains("component reloaded").then_some(())
         });
-        let mut peer = connect(site.address);
-        let error = peer.read(&mut [0]).expect_err("a reset");
-        assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+        site.resets();
         site.end();
     }
 }
