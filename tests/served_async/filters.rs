@@ -76,6 +76,26 @@ fn connections_of_an_instance_share_its_filter() {
     site.end();
 }
 
+/// Each of them had buffers: what all of them had together does not fit into the instance.
+#[test]
+fn peers_that_reset_leave_no_memory_in_a_filter() {
+    let _open = unchanged();
+    let one = ["--instances", "1", "--concurrency", "10"];
+    let flags = [&one[..], &["--max-memory", "4M"]].concat();
+    let site = filtered(evconn_artifacts::ASYNC_LIB_PATH, &[COUNT], &flags);
+    for _ in 0..200 {
+        let mut peer = site.act("echo");
+        ask(&mut peer, "hello", "hello");
+        reset(peer);
+    }
+    site.is_polite();
+    let log = site.end();
+    assert!(
+        log.contains(" 0 failed") && !log.contains("memory"),
+        "{log}"
+    );
+}
+
 /// What was passed before cannot have taken less time than that.
 #[test]
 fn a_filter_limits_the_rate() {

@@ -144,40 +144,6 @@ fn connections_leave_no_handles() {
     site.end();
 }
 
-/// Each of them had a buffer: what all of them had together does not fit into the instance.
-#[test]
-fn peers_that_reset_leave_no_memory() {
-    let _open = unchanged();
-    let through = ["--through", evconn_artifacts::ASYNC_COUNT_PATH];
-    for (component, flags) in [
-        (ACTS, &[][..]),
-        (evconn_artifacts::ASYNC_LIB_PATH, &[]),
-        (evconn_artifacts::ASYNC_LIB_PATH, &through),
-    ] {
-        let one = [
-            "--processes",
-            "1",
-            "--instances",
-            "1",
-            "--concurrency",
-            "10",
-        ];
-        let limits = ["--max-memory", "4M"];
-        let site = Site::of(component, &[&one[..], &limits, flags].concat());
-        for _ in 0..200 {
-            let mut peer = site.act("echo");
-            ask(&mut peer, "hello", "hello");
-            reset(peer);
-        }
-        site.is_polite();
-        let log = site.end();
-        assert!(
-            log.contains(" 0 failed") && !log.contains("memory"),
-            "{log}"
-        );
-    }
-}
-
 /// A task that computes, and nobody waits for any more, is interrupted nevertheless.
 #[test]
 fn a_task_that_spins_without_a_connection_is_ended() {
