@@ -43,8 +43,10 @@ impl Filters {
     fn put(&mut self, bytes: &[u8], path: Option<&Path>) -> Result<(), LoadProblem> {
         let binary = component(bytes)?.into_owned();
         let mut outline = Outline::of_binary(&binary).ok_or_else(|| invalid(&binary))?;
-        let version = version(&outline)?;
-        self.check_behind([version])?;
+        let both = filtered_versions(&outline)?;
+        self.check_behind(both.iter().copied())?;
+        let of_others = self.0.last().map(|last| last.version);
+        let version = of_others.unwrap_or(both[0]);
         outline
             .imports
             .retain(|import| handler_version(&import.name).is_none());
@@ -120,13 +122,21 @@ impl Filters {
     }
 }
 
-/// Returns the version of which a filter imports and exports a handler.
-fn version(outline: &Outline) -> Result<WasiVersion, LoadProblem> {
+/// Returns the versions of which a filter both imports and exports a handler, one at least. The host calls the first.
+fn filtered_versions(outline: &Outline) -> Result<Vec<WasiVersion>, LoadProblem> {
     let imports: Vec<_> = outline.imports.iter().map(|import| &import.name).collect();
-    let mut both = versions(&outline.exports)
-        .filter(|version| versions(&imports).any(|imported| imported == *version));
-    both.next()
-        .ok_or_else(|| LoadProblem::NoFilter(why_no_filter(&imports, &outline.exports)))
+    let both = [WasiVersion::V0_3, WasiVersion::V0_2]
+        .into_iter()
+        .filter(|version| versions(&imports).any(|imported| imported == *version))
+        .filter(|version| versions(&outline.exports).any(|exported| exported == *version));
+    let both: Vec<_> = both.collect();
+    match both.is_empty() {
+        true => Err(LoadProblem::NoFilter(why_no_filter(
+            &imports,
+            &outline.exports,
+        ))),
+        false => Ok(both),
+    }
 }
 
 /// Returns the versions of the handlers among these interfaces.
