@@ -1,5 +1,4 @@
-//! Linking two components into one: the listener, or a middleware in front of it, and what imports it; or a service and
-//! the filter in front of it.
+//! Linking two components into one: the listener, or a middleware in front of it, and what imports it.
 
 use crate::error::{LoadProblem, shortened};
 use crate::guests;
@@ -26,42 +25,41 @@ pub(crate) struct Linked {
 
 /// Links a component that exports a listener to the binary of one that imports it.
 pub(crate) fn link(provider: &[u8], app: &[u8], role: Role) -> Result<Linked, LoadProblem> {
-    let check = |world: &World| check(world, app, role);
-    let binary = plugged(provider, app, check, LoadProblem::WrongListener)?;
+    let mut graph = CompositionGraph::new();
+    let provider = register(&mut graph, "evconn:provider", provider)?;
+    let socket = register(&mut graph, "evconn:composed", app)?;
+    check(world(&graph, socket), app, role)?;
+    plug(&mut graph, vec![provider], socket).map_err(|error| match error {
+        // The interface has this name, but other types.
+        PlugError::NoPlugHappened => LoadProblem::WrongListener,
+        PlugError::GraphError { source } => not_composed(&source),
+    })?;
+    let binary = graph
+        .encode(EncodeOptions::default())
+        .map_err(|error| not_composed(&error.into()))?;
     Ok(Linked {
         imports: imports(&binary)?,
         binary,
     })
 }
 
-/// Links a service to the binary of a filter, which imports a handler of the service's version and exports one.
-pub(crate) fn link_filter(service: &[u8], filter: &[u8]) -> Result<Vec<u8>, LoadProblem> {
-    plugged(service, filter, |_| Ok(()), LoadProblem::WrongFilter)
+/// Returns whether a component imports a listener of any version. Anything but a component does not.
+pub(crate) fn wants_listener(bytes: &[u8]) -> bool {
+    imports(bytes).is_ok_and(|imports| imports.iter().any(|name| is_listener(name)))
 }
 
-/// Has a component import what another one exports. `misfit` is the problem if what is imported has the right name, but
-/// other types.
-fn plugged(
-    provider: &[u8],
-    app: &[u8],
-    check: impl FnOnce(&World) -> Result<(), LoadProblem>,
-    misfit: LoadProblem,
-) -> Result<Vec<u8>, LoadProblem> {
+/// Links a service to the binary of a filter, which imports a handler of the service's version and exports one.
+pub(crate) fn link_filter(service: &[u8], filter: &[u8]) -> Result<Vec<u8>, LoadProblem> {
     let mut graph = CompositionGraph::new();
-    let provider = register(&mut graph, "evconn:provider", provider)?;
-    let socket = register(&mut graph, "evconn:composed", app)?;
-    check(world(&graph, socket))?;
-    plug(&mut graph, vec![provider], socket).map_err(|error| match error {
-        PlugError::NoPlugHappened => misfit,
+    let service = register(&mut graph, "evconn:service", service)?;
+    let filter = register(&mut graph, "evconn:filter", filter)?;
+    plug(&mut graph, vec![service], filter).map_err(|error| match error {
+        // The interface has this name, but other types.
+        PlugError::NoPlugHappened => LoadProblem::WrongFilter,
         PlugError::GraphError { source } => not_composed(&source),
     })?;
     let encoded = graph.encode(EncodeOptions::default());
     encoded.map_err(|error| not_composed(&error.into()))
-}
-
-/// Returns whether a component imports a listener of any version. Anything but a component does not.
-pub(crate) fn wants_listener(bytes: &[u8]) -> bool {
-    imports(bytes).is_ok_and(|imports| imports.iter().any(|name| is_listener(name)))
 }
 
 /// Returns the imports of a component, in alphabetical order.
