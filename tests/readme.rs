@@ -122,8 +122,9 @@ fn flags_in(text: &str) -> Vec<&str> {
 #[test]
 fn flags_exist() {
     let (serve, run) = (flags("serve"), flags("run"));
-    // Of all commands, of `evconn compose` and `evconn wit`, of cargo and of rustc.
+    // Of all commands, of `evconn wit`, of jco, of cargo and of rustc.
     let others = [
+        "--backend",
         "--cfg",
         "--example",
         "--help",
@@ -132,7 +133,6 @@ fn flags_exist() {
         "--open",
         "--path",
         "--release",
-        "--through",
         "--wasi",
     ];
     let mut count = 0;

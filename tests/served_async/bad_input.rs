@@ -1,6 +1,7 @@
 //! Components that cannot be served, each with one clear cause.
 
-use super::unchanged;
+use super::{Site, gets_all_back, unchanged};
+use crate::support::peer::connect;
 use crate::support::process::Evconn;
 use crate::support::scratch::Scratch;
 
@@ -46,7 +47,7 @@ fn what_is_imported_and_not_there_is_named() {
             "no release candidate",
         ),
         ("wasi:clocks/new-clock@0.3.7", "wasi:clocks/new-clock@0.3.7"),
-        ("evconn:tcp/handler@0.3.0", "it is a filter"),
+        ("evconn:tcp/handler@0.3.0", "with `--through`"),
         ("wasi:filesystem/links@0.3.1", "wasi:filesystem/links@0.3.1"),
     ] {
         let text = refused_text(&importing(interface));
@@ -83,4 +84,21 @@ fn a_candidate_of_the_contract_is_refused() {
         text.contains("this host calls evconn:tcp/handler@0.1.0 and"),
         "{text}"
     );
+}
+
+/// All that it imports is there, in an older version.
+#[test]
+fn a_newer_patch_version_is_served() {
+    let _open = unchanged();
+    let text = wasmprinter::print_bytes(evconn_artifacts::ASYNC_ECHO).expect("its text");
+    assert!(text.contains("@0.3.0"));
+    let scratch = Scratch::new();
+    let path = scratch.join("newer.wat");
+    std::fs::write(&path, text.replace("@0.3.0", "@0.3.7")).expect("written");
+    for processes in ["0", "1"] {
+        let path = path.to_str().expect("text");
+        let site = Site::of(path, &["--processes", processes]);
+        gets_all_back(connect(site.address), 100_000);
+        assert!(site.end().contains("0 failed"));
+    }
 }

@@ -1,34 +1,19 @@
 //! How connections end: the rules of the returned stream and future, and of both directions.
 
-use super::{Site, unchanged};
-use crate::support::pattern;
+use super::{Site, gets_all_back, unchanged};
 use crate::support::peer::{reset, rest};
 use std::io::{Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::net::Shutdown;
 
 /// More than the buffers of both ends take.
 const MUCH: usize = 16 << 20;
-
-/// Sends much, and gets all of it back before the end.
-fn gets_all_back(mut peer: TcpStream) {
-    let sent = pattern(MUCH);
-    let mut writer = peer.try_clone().expect("a descriptor");
-    let writing = std::thread::spawn(move || {
-        writer.write_all(&sent).expect("sent");
-        writer.shutdown(Shutdown::Write).expect("ended");
-        sent
-    });
-    let mut received = Vec::new();
-    peer.read_to_end(&mut received).expect("a regular end");
-    assert!(writing.join().expect("sent") == received, "other bytes");
-}
 
 #[test]
 fn what_a_handler_copies_comes_back_and_ends() {
     let _open = unchanged();
     for processes in ["0", "1"] {
         let site = Site::of(super::ACTS, &["--processes", processes]);
-        gets_all_back(site.act("echo"));
+        gets_all_back(site.act("echo"), MUCH);
         assert!(!site.end().contains("WARN"));
     }
 }
@@ -37,7 +22,7 @@ fn what_a_handler_copies_comes_back_and_ends() {
 fn a_stream_that_is_handed_back_comes_back_and_ends() {
     let _open = unchanged();
     let site = Site::start(&[]);
-    gets_all_back(site.act("hand-back"));
+    gets_all_back(site.act("hand-back"), MUCH);
     assert!(site.end().contains("0 failed"));
 }
 
@@ -45,7 +30,7 @@ fn a_stream_that_is_handed_back_comes_back_and_ends() {
 fn the_example_sends_everything_back() {
     let _open = unchanged();
     let site = Site::of(evconn_artifacts::ASYNC_ECHO_PATH, &["--processes", "1"]);
-    gets_all_back(crate::support::peer::connect(site.address));
+    gets_all_back(crate::support::peer::connect(site.address), MUCH);
     site.end();
 }
 

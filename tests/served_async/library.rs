@@ -1,7 +1,6 @@
 //! Services by the guest library's module `p3`.
 
-use super::{Site, unchanged};
-use crate::support::pattern;
+use super::{Site, gets_all_back, unchanged};
 use crate::support::peer::{connect, reset, rest};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -15,26 +14,12 @@ fn start() -> Site {
 /// More than fits into all buffers.
 const MUCH: usize = 4 << 20;
 
-/// Sends much and reads it back, at the same time.
-fn is_echoed(mut peer: TcpStream) {
-    let sent = pattern(MUCH);
-    let mut writer = peer.try_clone().expect("a descriptor");
-    let writing = std::thread::spawn(move || {
-        writer.write_all(&sent).expect("sent");
-        writer.shutdown(Shutdown::Write).expect("ended");
-        sent
-    });
-    let mut received = Vec::new();
-    peer.read_to_end(&mut received).expect("a regular end");
-    assert!(writing.join().expect("sent") == received, "other bytes");
-}
-
 #[test]
 fn what_is_read_is_what_was_sent() {
     let _open = unchanged();
     let site = start();
     for act in ["echo", "spawn-echo"] {
-        is_echoed(site.act(act));
+        gets_all_back(site.act(act), MUCH);
     }
     assert!(site.end().contains("0 failed"));
 }
@@ -153,4 +138,25 @@ impl Site {
         peer.write_all(b"number\n").expect("sent");
         assert!(rest(&mut peer).expect("a regular end").ends_with('\n'));
     }
+}
+
+/// A component that has sockets of both versions of WASI: all of them go by the same grants.
+#[test]
+fn sockets_of_both_versions_have_the_same_grants() {
+    let _open = unchanged();
+    let server = start();
+    let to = server.address.to_string();
+    let act = format!("connect-twice {to}");
+    for (flags, told) in [
+        (
+            &["--allow-connect", &*to][..],
+            "0.2 connected, 0.3 connected\n",
+        ),
+        (&[], "0.2 denied, 0.3 denied\n"),
+    ] {
+        let site = Site::of(LIBRARY, &[&["--processes", "1"], flags].concat());
+        assert_eq!(site.all_of(&act), told);
+        assert!(site.end().contains("0 failed"));
+    }
+    server.end();
 }

@@ -5,6 +5,7 @@ mod bad_input;
 mod crowd;
 mod ends;
 mod examples;
+mod filters;
 mod ingress;
 mod library;
 mod limits;
@@ -13,6 +14,7 @@ mod programs;
 mod shared;
 
 use crate::support::descriptors::unchanged;
+use crate::support::pattern;
 use crate::support::peer::{connect, rest};
 use crate::support::process::{EVCONN, Evconn};
 use rustix::process::Signal;
@@ -22,6 +24,20 @@ use std::process::Command;
 
 /// The handler that does what its peer's first line says.
 const ACTS: &str = evconn_artifacts::ASYNC_ACTS_PATH;
+
+/// Sends this many bytes, and gets all of them back before the end.
+fn gets_all_back(mut peer: TcpStream, count: usize) {
+    let sent = pattern(count);
+    let mut writer = peer.try_clone().expect("a descriptor");
+    let writing = std::thread::spawn(move || {
+        writer.write_all(&sent).expect("sent");
+        writer.shutdown(Shutdown::Write).expect("ended");
+        sent
+    });
+    let mut received = Vec::new();
+    peer.read_to_end(&mut received).expect("a regular end");
+    assert!(writing.join().expect("sent") == received, "other bytes");
+}
 
 /// A server.
 struct Site {

@@ -51,6 +51,14 @@ impl WasiVersion {
             Self::V0_3 => Self::V0_2,
         }
     }
+
+    /// Returns the interface that a service of this version exports.
+    pub(crate) fn handler(self) -> &'static str {
+        match self {
+            Self::V0_2 => HANDLER,
+            Self::V0_3 => ASYNC_HANDLER,
+        }
+    }
 }
 
 /// What a service exports for connections.
@@ -87,6 +95,19 @@ pub(crate) fn wasi_version<'a>(exports: impl IntoIterator<Item = &'a str>) -> Wa
         true => WasiVersion::V0_3,
         false => WasiVersion::V0_2,
     }
+}
+
+/// Returns the version of WASI that a handler interface of this name is for, or `None` if it is none of this host's.
+pub(crate) fn handler_version(name: &str) -> Option<WasiVersion> {
+    let name = Name::parse(name)?;
+    if (name.package, name.interface) != ("evconn:tcp", "handler") {
+        return None;
+    }
+    let versions = [(OURS, WasiVersion::V0_2), (ASYNC, WasiVersion::V0_3)];
+    let version = versions
+        .iter()
+        .find(|(beginning, _)| name.is_version(beginning));
+    version.map(|(_, version)| *version)
 }
 
 /// Returns whether this is the handler interface of WASI 0.3, in this version or a compatible one.
@@ -266,8 +287,7 @@ impl Missing {
                  to be composed with it",
             ),
             ("evconn:tcp", "handler") => Some(
-                "it calls another handler: it is a filter, which is to be composed with the service that it is for, \
-                 with `wac plug` for example",
+                "it calls another handler: it is a filter, which is put in front of a service with `--through`",
             ),
             ("evconn:tcp", _) => Some("this host has versions 0.1.0 and 0.3.0 of evconn:tcp"),
             ("wasi:http", _) => Some(

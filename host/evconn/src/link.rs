@@ -97,6 +97,20 @@ pub(crate) fn wants_listener(bytes: &[u8]) -> bool {
     imports(bytes).is_ok_and(|imports| imports.iter().any(|name| is_listener(name)))
 }
 
+/// Links a service to the binary of a filter, which imports a handler of the service's version and exports one.
+pub(crate) fn link_filter(service: &[u8], filter: &[u8]) -> Result<Vec<u8>, LoadProblem> {
+    let mut graph = CompositionGraph::new();
+    let service = register(&mut graph, "evconn:service", service)?;
+    let filter = register(&mut graph, "evconn:filter", filter)?;
+    plug(&mut graph, vec![service], filter).map_err(|error| match error {
+        // The interface has this name, but other types.
+        PlugError::NoPlugHappened => LoadProblem::WrongFilter,
+        PlugError::GraphError { source } => not_composed(&source),
+    })?;
+    let encoded = graph.encode(EncodeOptions::default());
+    encoded.map_err(|error| not_composed(&error.into()))
+}
+
 /// Returns the imports of a component, in alphabetical order.
 fn imports(binary: &[u8]) -> Result<Vec<String>, LoadProblem> {
     let mut graph = CompositionGraph::new();

@@ -2,36 +2,14 @@
 //!
 //!     cargo run -p evconn-sockets --example host -- program.wasm [ARGUMENT]...
 
-use evconn_sockets::{Policy, TcpCtx, TcpCtxView, TcpView, p2};
-use wasmtime::component::{Component, Linker, ResourceTable};
+mod frame;
+
+use evconn_sockets::p2;
+use frame::State;
+use wasmtime::component::{Component, Linker};
 use wasmtime::{Engine, Result, Store};
+use wasmtime_wasi::I32Exit;
 use wasmtime_wasi::p2::bindings::Command;
-use wasmtime_wasi::{I32Exit, WasiCtx, WasiCtxView, WasiView};
-
-struct State {
-    wasi: WasiCtx,
-    tcp: TcpCtx,
-    table: ResourceTable,
-}
-
-impl WasiView for State {
-    fn ctx(&mut self) -> WasiCtxView<'_> {
-        WasiCtxView {
-            ctx: &mut self.wasi,
-            table: &mut self.table,
-        }
-    }
-}
-
-impl TcpView for State {
-    fn tcp(&mut self) -> TcpCtxView<'_> {
-        TcpCtxView {
-            ctx: &mut self.tcp,
-            table: &mut self.table,
-            incoming: None,
-        }
-    }
-}
 
 #[tokio::main]
 async fn main() -> Result<()> {
@@ -43,12 +21,7 @@ async fn main() -> Result<()> {
     let component = Component::from_file(&engine, path)?;
     let mut linker = Linker::new(&engine);
     p2::add_to_linker(&mut linker)?;
-    let state = State {
-        wasi: WasiCtx::builder().inherit_stdio().args(&args).build(),
-        tcp: TcpCtx::new(Policy::new(|address, _| address.ip().is_loopback())),
-        table: ResourceTable::new(),
-    };
-    let mut store = Store::new(&engine, state);
+    let mut store = Store::new(&engine, State::new(&args));
     let command = Command::instantiate_async(&mut store, &component, &linker).await?;
     match command.wasi_cli_run().call_run(&mut store).await {
         Ok(ended) => ended.map_err(|()| wasmtime::format_err!("the program failed")),

@@ -47,3 +47,10 @@ pub async fn denied(case: Case) {
         .says(&["bind: access-denied", "again: ok"])
         .await;
 }
+
+pub use crate::sockets::bind::{bound_but_not_listening, port_in_time_wait};
+
+/// An IPv6 socket leaves the port of IPv4 alone. An IPv4 socket does the same.
+pub async fn both_families(case: Case) {
+    case.says(&["bind: ok", "listen: ok"]).await;
+}

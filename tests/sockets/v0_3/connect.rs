@@ -82,3 +82,5 @@ pub async fn pending(case: Case) {
 pub async fn unreachable(case: Case) {
     case.says(&["connect: remote-unreachable"]).await;
 }
+
+pub use crate::sockets::connect::bound_to_a_used_port;

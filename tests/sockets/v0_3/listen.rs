@@ -97,3 +97,8 @@ pub async fn a_read_that_is_cancelled(case: Case) {
     case.says(&["at once: no", "cancelled: cancelled", "accepted: the same"])
         .await;
 }
+
+pub async fn port_taken(case: Case) {
+    case.says(&["bind: ok", "the second: address-in-use", "is-listening: no"])
+        .await;
+}

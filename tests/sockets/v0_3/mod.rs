@@ -1,6 +1,7 @@
 //! What `wasi:sockets` 0.3 specifies for TCP, and how two implementations behave: wasmtime-wasi's and the
 //! host's own. The same as for 0.2, with the program `tests/programs/async-sockets`.
 
+mod addresses;
 mod bind;
 mod connect;
 mod granted;
@@ -61,9 +62,17 @@ macro_rules! tests {
 }
 
 tests! {
+    addresses {
+        both [of_both_ends, after_a_reset, of_the_host]
+        ipv4 []
+        offline []
+    }
     bind {
         both [
             a_port_is_chosen,
+            bound_but_not_listening,
+            port_in_time_wait,
+            both_families,
             any_address,
             port_in_use,
             refused_addresses,
@@ -82,6 +91,7 @@ tests! {
             refused_addresses,
             after_refused_addresses,
             bound_first,
+            bound_to_a_used_port,
             after_failure,
             when_connected,
             denied,
@@ -94,6 +104,7 @@ tests! {
         both [
             unbound,
             twice,
+            port_taken,
             backlog,
             denied,
             many_peers,
@@ -109,7 +120,15 @@ tests! {
         offline []
     }
     options {
-        both [zero, read_back, clamped, inherited, set_while_listening]
+        both [
+            defaults,
+            zero,
+            read_back,
+            clamped,
+            inherited,
+            set_while_listening,
+            not_shared,
+        ]
         ipv4 []
         offline []
     }
@@ -141,6 +160,7 @@ tests! {
             a_write_that_is_cancelled,
             many_writes,
             many_connections,
+            urgent_data,
             left_open,
             trap,
         ]

@@ -1,6 +1,7 @@
 //! The options of a socket.
 
 use crate::sockets::case::Case;
+use socket2::{Domain, Socket, Type};
 
 /// The same of each of them.
 async fn says_of_each(case: Case, names: &[&str], outcome: &str) {
@@ -55,4 +56,31 @@ pub async fn inherited(case: Case) {
 
 pub async fn set_while_listening(case: Case) {
     case.says(&["set: ok", "inherited: yes"]).await;
+}
+
+/// Those of the kernel.
+pub async fn defaults(case: Case) {
+    let ipv4 = case.ip.is_ipv4();
+    let domain = if ipv4 { Domain::IPV4 } else { Domain::IPV6 };
+    let socket = Socket::new(domain, Type::STREAM, None).expect("a socket");
+    let idle_time = socket.tcp_keepalive_time().expect("an option");
+    let interval = socket.tcp_keepalive_interval().expect("an option");
+    let hop_limit = if ipv4 {
+        socket.ttl_v4()
+    } else {
+        socket.unicast_hops_v6()
+    };
+    let expected = format!(
+        "get: {} {} {} {} {}",
+        socket.keepalive().expect("an option"),
+        idle_time.as_secs(),
+        interval.as_secs(),
+        socket.tcp_keepalive_retries().expect("an option"),
+        hop_limit.expect("an option"),
+    );
+    case.says(&[&expected]).await;
+}
+
+pub async fn not_shared(case: Case) {
+    case.says(&["set: ok", "the listener's: the same"]).await;
 }

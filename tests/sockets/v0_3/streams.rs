@@ -243,3 +243,5 @@ pub async fn trap(case: Case) {
     };
     case.sees("the end", end, "a reset");
 }
+
+pub use crate::sockets::streams::urgent_data;

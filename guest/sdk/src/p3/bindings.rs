@@ -43,3 +43,24 @@ pub mod command {
         generate_all,
     });
 }
+
+/// What a filter calls. In a world of its own: a service that is no filter imports no handler.
+pub mod next {
+    wit_bindgen_async::generate!({
+        inline: "
+            package evconn:guest-p3-next;
+            world next {
+                import evconn:tcp/handler@0.3.0;
+            }
+        ",
+        path: "wit/v0.3",
+        runtime_path: "wit_bindgen_async::rt",
+        world: "evconn:guest-p3-next/next",
+        with: {
+            "evconn:tcp/types@0.3.0": crate::p3::bindings::evconn::tcp::types,
+            "wasi:sockets/types@0.3.0": crate::p3::bindings::wasi::sockets::types,
+            "wasi:clocks/types@0.3.0": crate::p3::bindings::wasi::clocks::types,
+        },
+        generate_all,
+    });
+}

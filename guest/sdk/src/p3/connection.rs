@@ -48,6 +48,11 @@ impl Connection {
         self.known.number()
     }
 
+    /// Returns what the host knows of it, and the two halves.
+    pub(super) fn into_parts(self) -> (WitConnection, Reader, Writer) {
+        (self.known, self.reader, self.writer)
+    }
+
     /// Returns the two halves, which do not need each other.
     pub fn split(self) -> (Reader, Writer) {
         (self.reader, self.writer)

@@ -23,7 +23,8 @@
 //! or closed, and what was spawned has ended.
 //!
 //! [`TcpStream`] is a connection to another server, or one that a [`Listener`] has accepted: [`command!`](crate::p3_command!)
-//! makes a component of a function that has a listener, a program.
+//! makes a component of a function that has a listener, a program. [`next`] passes a
+//! connection on, for a filter in front of a service.
 //!
 //! Out of scope: what the streams and the future of a handler, and a listener, do, which `wit/SEMANTICS.md` defines.
 
@@ -36,6 +37,7 @@ mod connection;
 mod error;
 mod halves;
 mod listener;
+mod next;
 mod reader;
 #[doc(hidden)]
 pub mod service;
@@ -47,6 +49,7 @@ pub use bindings::evconn::tcp::types::TlsSession;
 pub use bindings::wasi::sockets::types::ErrorCode;
 pub use connection::Connection;
 pub use listener::{AcceptError, Builder, Control, Listener, Recovery, State, Stats};
+pub use next::next;
 pub use reader::Reader;
 pub use stream::TcpStream;
 pub use time::sleep;

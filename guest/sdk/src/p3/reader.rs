@@ -1,6 +1,7 @@
 //! What the peer sends.
 
 use super::ErrorCode;
+use super::service::Reply;
 use futures_io::{AsyncBufRead, AsyncRead};
 use std::fmt;
 use std::io::{self, Read};
@@ -20,18 +21,28 @@ pub struct Reader {
     state: State,
     /// How the stream ends.
     ended: Option<FutureReader<Result<(), ErrorCode>>>,
+    /// The same, if it is asked while the stream goes on: of what a handler returns, an error ends it at any time.
+    failing: Option<Ending>,
     buffer: Vec<u8>,
     /// How much of the buffer was taken out.
     taken: usize,
 }
 
 enum State {
+    /// The handler that returns the stream has not returned yet.
+    Opening(Opening),
     Idle(StreamReader<u8>),
     Reading(Pin<Box<dyn Future<Output = Read_>>>),
     /// There is no more, and it is being asked why.
-    Ending(Pin<Box<dyn Future<Output = Result<(), ErrorCode>>>>),
+    Ending(Ending),
     Ended,
 }
+
+/// How a stream ends, once that is known.
+type Ending = Pin<Box<dyn Future<Output = Result<(), ErrorCode>>>>;
+
+/// A call of a handler.
+pub(super) type Opening = Pin<Box<dyn Future<Output = Result<Reply, ErrorCode>>>>;
 
 /// What a read gives back.
 type Read_ = (StreamReader<u8>, StreamResult, Vec<u8>);
@@ -41,12 +52,27 @@ impl Reader {
         stream: StreamReader<u8>,
         ended: FutureReader<Result<(), ErrorCode>>,
     ) -> Self {
+        Self::with(State::Idle(stream), Some(ended))
+    }
+
+    /// Returns a reader of what a handler returns.
+    pub(super) fn of_call(call: Opening) -> Self {
+        Self::with(State::Opening(call), None)
+    }
+
+    fn with(state: State, ended: Option<FutureReader<Result<(), ErrorCode>>>) -> Self {
         Self {
-            state: State::Idle(stream),
-            ended: Some(ended),
+            state,
+            ended,
+            failing: None,
             buffer: Vec::new(),
             taken: 0,
         }
+    }
+
+    /// Takes out what knows how the stream ends, unless the end was read: then it ends without an error.
+    pub(super) fn take_ended(&mut self) -> Option<FutureReader<Result<(), ErrorCode>>> {
+        self.ended.take()
     }
 
     fn has_bytes(&self) -> bool {
@@ -57,6 +83,17 @@ impl Reader {
     fn poll_step(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.has_bytes() {
             match mem::replace(&mut self.state, State::Ended) {
+                State::Opening(mut call) => match call.as_mut().poll(cx) {
+                    Poll::Pending => {
+                        self.state = State::Opening(call);
+                        return Poll::Pending;
+                    }
+                    Poll::Ready(reply) => {
+                        let (stream, ended) = reply?;
+                        self.failing = Some(Box::pin(ended.into_future()));
+                        self.state = State::Idle(stream);
+                    }
+                },
                 State::Idle(stream) => {
                     let buffer = mem::take(&mut self.buffer);
                     self.state = State::Reading(Box::pin(read(stream, buffer)));
@@ -64,7 +101,7 @@ impl Reader {
                 State::Reading(mut reading) => match reading.as_mut().poll(cx) {
                     Poll::Pending => {
                         self.state = State::Reading(reading);
-                        return Poll::Pending;
+                        return self.poll_failing(cx);
                     }
                     Poll::Ready((stream, result, buffer)) => {
                         self.note(stream, result);
@@ -84,10 +121,28 @@ impl Reader {
         Poll::Ready(Ok(()))
     }
 
+    /// Waits for an error of what ends while the stream goes on.
+    fn poll_failing(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Some(failing) = &mut self.failing else {
+            return Poll::Pending;
+        };
+        let how = ready!(failing.as_mut().poll(cx));
+        self.failing = None;
+        match how {
+            Ok(()) => Poll::Pending,
+            Err(error) => {
+                self.state = State::Ended;
+                Poll::Ready(Err(error.into()))
+            }
+        }
+    }
+
     fn note(&mut self, stream: StreamReader<u8>, result: StreamResult) {
         self.state = match (result, self.ended.take()) {
             (StreamResult::Dropped, Some(ended)) => State::Ending(Box::pin(ended.into_future())),
-            (StreamResult::Dropped, None) => State::Ended,
+            (StreamResult::Dropped, None) => {
+                self.failing.take().map_or(State::Ended, State::Ending)
+            }
             (_, ended) => {
                 self.ended = ended;
                 State::Idle(stream)

@@ -8,13 +8,15 @@ use crate::files;
 use crate::files::{Input, Output};
 #[cfg(unix)]
 use crate::loading::{Compiled, Request};
+use crate::server::filtered;
 #[cfg(unix)]
 use crate::worker::{Order, Work, compiled};
 use clap::Args;
-use evconn::{Host, HostBuilder, Limits};
+use evconn::{Host, HostBuilder, Limits, ServiceBuilder};
+use std::iter;
 #[cfg(unix)]
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Compile a service ahead of time, for `evconn serve --allow-precompiled`
 ///
@@ -30,45 +32,63 @@ pub struct Compile {
     /// `-` is standard output. An existing file is replaced once compilation has succeeded.
     #[arg(short, long, value_name = "APP.cwasm")]
     output: Option<PathBuf>,
+    /// Put this component in front of the service, and compile both
+    ///
+    /// It is a filter: it imports a handler (evconn:tcp/handler) and exports one of the same version, which is that of
+    /// APP. May be repeated: a connection passes the first one first, and the last one is next to APP.
+    #[arg(long, value_name = "FILTER.wasm")]
+    through: Vec<PathBuf>,
     #[command(flatten)]
     limits: CompileArgs,
 }
 
 impl Compile {
     pub async fn run(&self) -> anyhow::Result<()> {
-        let output = Output::new(&[&self.app], self.output.as_deref(), "cwasm")?;
-        let input = Input::open(&self.app)?;
-        output.write(&self.code(input).await?)
+        let paths: Vec<&Path> = self.paths().collect();
+        let output = Output::new(&paths, self.output.as_deref(), "cwasm")?;
+        let filters = self.through.iter().cloned().map(Input::File);
+        let app = Input::open(&self.app)?;
+        let inputs: Vec<Input> = iter::once(app).chain(filters).collect();
+        output.write(&self.code(&inputs).await?)
+    }
+
+    /// Returns the files of the component and of its filters.
+    fn paths(&self) -> impl Iterator<Item = &Path> {
+        let paths = iter::once(&self.app).chain(&self.through);
+        paths.map(PathBuf::as_path)
     }
 
     /// Has a loader compile the component.
     #[cfg(unix)]
-    async fn code(&self, input: Input) -> anyhow::Result<Vec<u8>> {
-        let compiled = Compiled::load(Request::of_command(&[input], &self.limits)).await?;
+    async fn code(&self, inputs: &[Input]) -> anyhow::Result<Vec<u8>> {
+        let compiled = Compiled::load(Request::of_command(inputs, &self.limits)).await?;
         Ok(files::contents(compiled.code)?)
     }
 
     /// Compiles the component here: this platform has no loader.
     #[cfg(not(unix))]
-    async fn code(&self, input: Input) -> anyhow::Result<Vec<u8>> {
-        precompile(&compiler().wasi(input.wasi()).build()?, &input)
+    async fn code(&self, inputs: &[Input]) -> anyhow::Result<Vec<u8>> {
+        precompile(&compiler().wasi(inputs[0].wasi()).build()?, inputs)
     }
 }
 
 #[cfg(unix)]
 impl Work for Compile {
     fn load(&self, order: Order) -> anyhow::Result<(FromLoader, Vec<OwnedFd>)> {
-        let input = order.input(0, &self.app);
-        let wasi = input.wasi();
+        let paths = self.paths().enumerate();
+        let inputs: Vec<Input> = paths.map(|(at, path)| order.input(at, path)).collect();
+        let wasi = inputs[0].wasi();
         let (host, _) = order.begin(compiler().wasi(wasi))?;
-        compiled(&host, &precompile(&host, &input)?, (0, wasi), &[])
+        compiled(&host, &precompile(&host, &inputs)?, (0, wasi), &[])
     }
 }
 
-fn precompile(host: &Host, input: &Input) -> anyhow::Result<Vec<u8>> {
-    input.load(
-        |path| host.precompile_file(path),
-        |bytes| host.precompile(bytes),
+/// Compiles the first input with the others in front of it.
+fn precompile(host: &Host, inputs: &[Input]) -> anyhow::Result<Vec<u8>> {
+    inputs[0].load_with(
+        filtered(host, &inputs[1..])?,
+        |builder, path| builder.precompile_file(path),
+        ServiceBuilder::precompile,
     )
 }
 

@@ -114,10 +114,10 @@ impl Work for Compose {
 fn compose(inputs: &[Input]) -> anyhow::Result<Composition> {
     let mut composer = Composer::new();
     for middleware in &inputs[1..] {
-        let (of_file, of_bytes) = (composer.clone(), composer);
-        composer = middleware.load(
-            |path| of_file.through_file(path),
-            |bytes| of_bytes.through(bytes),
+        composer = middleware.load_with(
+            composer,
+            |composer, path| composer.through_file(path),
+            Composer::through,
         )?;
     }
     inputs[0].load(

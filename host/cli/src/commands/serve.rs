@@ -18,10 +18,12 @@ use std::process::ExitCode;
 /// up to 1000 meet in one instance, as in a chat server. `evconn run` runs a program as it is, without the listen
 /// sources, TLS, limits, timeouts and reloads of this command.
 ///
+/// --through puts filters in front of a component with a handler: each connection passes them before it gets there.
+///
 /// An instance can use its connection, clocks and random numbers, and nothing else unless a flag grants it.
 ///
 /// SIGTERM or Ctrl-C stops accepting and lets open connections finish; a second one resets them. SIGHUP
-/// reads the component and the certificate again, and starts new workers with them; open connections
+/// reads the component, its filters and the certificate again, and starts new workers with them; open connections
 /// finish on the old ones. SIGUSR1 and SIGUSR2 are ignored.
 ///
 /// Exit status: 0 if every connection could finish, 1 if the shutdown reset some or the server failed, 2 if
@@ -41,6 +43,13 @@ pub struct Serve {
     app: PathBuf,
     #[command(flatten)]
     listen: ListenArgs,
+    /// Put this component in front of the one that is served
+    ///
+    /// It is a filter: it imports a handler (evconn:tcp/handler) and exports one of the same version, which is that of
+    /// APP. Both are composed, and share the limits and grants of an instance. May be repeated: a connection passes
+    /// the first one first, and the last one is next to APP.
+    #[arg(long, value_name = "FILTER.wasm", help_heading = "Code")]
+    through: Vec<PathBuf>,
     /// Entry point of a component that has both [default: handler]
     #[arg(long, value_enum, value_name = "NAME", help_heading = "Code")]
     entry_point: Option<EntryPointArg>,
@@ -79,6 +88,7 @@ impl From<EntryPointArg> for EntryPoint {
 impl Serve {
     /// Serves until a signal stops it.
     pub async fn run(self) -> Result<ExitCode, Failure> {
+        self.check().map_err(Failure::bad_input)?;
         let served = super::serve(self.into_plan())
             .await
             .map_err(|error| match error {
@@ -92,11 +102,22 @@ impl Serve {
         })
     }
 
+    /// Refuses flags that contradict each other.
+    fn check(&self) -> anyhow::Result<()> {
+        let runs = matches!(self.entry_point, Some(EntryPointArg::Run));
+        anyhow::ensure!(
+            self.through.is_empty() || !runs,
+            "--through puts filters in front of a handler, and --entry-point run calls none: use one of these flags"
+        );
+        Ok(())
+    }
+
     pub fn into_plan(self) -> Plan {
         Plan {
             component: Component::Named {
                 path: self.app,
                 allow_precompiled: self.allow_precompiled,
+                through: self.through,
             },
             entry_point: self.entry_point.map(EntryPoint::from),
             listen: self.listen,

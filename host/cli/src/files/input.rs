@@ -63,11 +63,23 @@ impl Input {
         of_file: impl FnOnce(&Path) -> Result<T, Error>,
         of_bytes: impl FnOnce(&[u8]) -> Result<T, Error>,
     ) -> anyhow::Result<T> {
+        self.load_with((), |(), path| of_file(path), |(), bytes| of_bytes(bytes))
+    }
+
+    /// Loads the component with one of these functions, to which it passes what both need.
+    pub fn load_with<T, W>(
+        &self,
+        with: W,
+        of_file: impl FnOnce(W, &Path) -> Result<T, Error>,
+        of_bytes: impl FnOnce(W, &[u8]) -> Result<T, Error>,
+    ) -> anyhow::Result<T> {
         match self {
-            Self::File(path) => Ok(of_file(path)?),
-            Self::Stdin(bytes) => of_bytes(bytes).map_err(|error| named(error, "standard input")),
+            Self::File(path) => Ok(of_file(with, path)?),
+            Self::Stdin(bytes) => {
+                of_bytes(with, bytes).map_err(|error| named(error, "standard input"))
+            }
             Self::Read(path, bytes) => {
-                of_bytes(bytes).map_err(|error| named(error, &path.display().to_string()))
+                of_bytes(with, bytes).map_err(|error| named(error, &path.display().to_string()))
             }
         }
     }

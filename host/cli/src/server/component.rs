@@ -1,54 +1,68 @@
 //! The component that is served.
 
 use crate::files::Input;
-use evconn::{EntryPoint, Error, Host, Service, WasiVersion, guests};
+use evconn::{EntryPoint, Error, Host, Service, ServiceBuilder, WasiVersion, guests};
+use std::iter;
 use std::path::{Path, PathBuf};
-#[cfg(unix)]
-use std::sync::Arc;
 
 /// The component that is served.
 pub enum Component {
-    /// One of the user's: a file, or `-`.
+    /// One of the user's.
     Named {
+        /// A file, or `-`.
         path: PathBuf,
         allow_precompiled: bool,
+        /// The files of the filters in front of it.
+        through: Vec<PathBuf>,
     },
     /// The echo service, which is built in.
     Echo,
 }
 
-/// The code of a component. It can be loaded several times.
+/// The code of a component, with that of the filters in front of it. It can be loaded several times.
 #[derive(Clone)]
-pub enum Code {
-    Component(Input),
-    /// Either a component or compiled code.
-    Precompiled(Input),
-    Echo,
+pub struct Code {
+    /// The component, and then its filters. Empty if the component is built in.
+    inputs: Vec<Input>,
+    /// Whether the component may be compiled code.
+    allow_precompiled: bool,
 }
 
 impl Component {
     /// Waits for the end of standard input if the component comes from there.
     pub fn open(&self) -> anyhow::Result<Code> {
-        self.open_with(Input::open)
+        self.open_with(|number, path| match number {
+            0 => Input::open(path),
+            _ => Ok(Input::File(path.to_owned())),
+        })
     }
 
-    /// Opens it in a loader. `bytes` are what was read for it, because it cannot.
+    /// Opens it in a loader, where `open` returns the input with a number.
     #[cfg(unix)]
-    pub fn open_again(&self, bytes: Option<Arc<[u8]>>) -> anyhow::Result<Code> {
-        self.open_with(|path| Ok(Input::given(path, bytes)))
+    pub fn open_again(&self, open: impl Fn(usize, &Path) -> Input) -> anyhow::Result<Code> {
+        self.open_with(|number, path| Ok(open(number, path)))
     }
 
-    fn open_with(&self, open: impl FnOnce(&Path) -> anyhow::Result<Input>) -> anyhow::Result<Code> {
-        Ok(match self {
-            Self::Echo => Code::Echo,
+    fn open_with(
+        &self,
+        open: impl Fn(usize, &Path) -> anyhow::Result<Input>,
+    ) -> anyhow::Result<Code> {
+        let (paths, allow_precompiled) = match self {
             Self::Named {
                 path,
-                allow_precompiled: false,
-            } => Code::Component(open(path)?),
-            Self::Named {
-                path,
-                allow_precompiled: true,
-            } => Code::Precompiled(open(path)?),
+                allow_precompiled,
+                through,
+            } => (
+                iter::once(path).chain(through).collect(),
+                *allow_precompiled,
+            ),
+            Self::Echo => (Vec::new(), false),
+        };
+        let opened = paths.iter().enumerate();
+        let inputs = opened.map(|(number, path)| open(number, path));
+        Ok(Code {
+            inputs: inputs.collect::<anyhow::Result<_>>()?,
+            allow_precompiled,
         })
     }
 }
@@ -56,33 +70,34 @@ impl Component {
 impl Code {
     /// Reads and compiles the component. Blocks.
     pub fn load(&self, host: &Host) -> anyhow::Result<Service> {
-        match self {
-            Self::Component(input) => input.load(
-                |path| Service::from_file(host, path),
-                |bytes| Service::new(host, bytes),
+        let Some((app, filters)) = self.inputs.split_first() else {
+            return Ok(Service::new(host, guests::ECHO)?);
+        };
+        let builder = filtered(host, filters)?;
+        match self.allow_precompiled {
+            true => load_precompiled(builder, app),
+            false => app.load_with(
+                builder,
+                |builder, path| builder.load_file(path),
+                ServiceBuilder::load,
             ),
-            Self::Precompiled(input) => load_precompiled(host, input),
-            Self::Echo => Ok(Service::new(host, guests::ECHO)?),
         }
     }
 
     /// Returns the version of WASI that it seems to be built for. What cannot be read is reported when it is loaded.
     pub fn wasi(&self) -> WasiVersion {
-        self.input().map_or(WasiVersion::V0_2, Input::wasi)
+        self.app().map_or(WasiVersion::V0_2, Input::wasi)
     }
 
-    /// Returns where it is read from, or `None` if it is built in.
-    pub fn input(&self) -> Option<&Input> {
-        match self {
-            Self::Component(input) | Self::Precompiled(input) => Some(input),
-            Self::Echo => None,
-        }
+    /// Returns where the component is read from, or `None` if it is built in.
+    pub fn app(&self) -> Option<&Input> {
+        self.inputs.first()
     }
 
     /// Returns the inputs of the loader that loads it.
     #[cfg(unix)]
     pub fn inputs(&self) -> &[Input] {
-        self.input().map_or(&[], std::slice::from_ref)
+        &self.inputs
     }
 
     /// Whether the component can change: not if it is built in.
@@ -90,7 +105,7 @@ impl Code {
     /// # Errors
     /// If it came from standard input.
     pub fn can_load_again(&self) -> anyhow::Result<bool> {
-        match self.input() {
+        match self.app() {
             None => Ok(false),
             Some(Input::File(_) | Input::Read(..)) => Ok(true),
             Some(Input::Stdin(_)) => {
@@ -98,6 +113,19 @@ impl Code {
             }
         }
     }
+}
+
+/// Begins to load a service with these filters in front of it.
+pub fn filtered(host: &Host, filters: &[Input]) -> anyhow::Result<ServiceBuilder> {
+    filters
+        .iter()
+        .try_fold(Service::builder(host), |builder, filter| {
+            filter.load_with(
+                builder,
+                |builder, path| builder.through_file(path),
+                ServiceBuilder::through,
+            )
+        })
 }
 
 /// Sets the entry point that was chosen, if one was.
@@ -115,11 +143,12 @@ pub fn entered(service: Service, entry_point: Option<EntryPoint>) -> Result<Serv
     unsafe_code,
     reason = "compiled code cannot be checked: the flag that allows it says so"
 )]
-fn load_precompiled(host: &Host, input: &Input) -> anyhow::Result<Service> {
-    input.load(
+fn load_precompiled(builder: ServiceBuilder, input: &Input) -> anyhow::Result<Service> {
+    input.load_with(
+        builder,
         // SAFETY: whoever gave --allow-precompiled vouches for the file, as its help says.
-        |path| unsafe { Service::from_precompiled_file(host, path) },
+        |builder, path| unsafe { builder.load_precompiled_file(path) },
         // SAFETY: likewise for standard input.
-        |bytes| unsafe { Service::from_precompiled(host, bytes) },
+        |builder, bytes| unsafe { builder.load_precompiled(bytes) },
     )
 }

@@ -13,7 +13,7 @@ use crate::sys::signals::Signals;
 use crate::sys::{Importance, systemd, threads};
 use anyhow::Context;
 use app::{App, Ready};
-pub use component::{Code, Component, entered};
+pub use component::{Code, Component, entered, filtered};
 use evconn::{
     AcceptRate, EntryPoint, Error, Limits, Listener, Served, Server, ServerBuilder, Service,
 };

@@ -66,13 +66,9 @@ impl Order {
 pub struct Inputs(Vec<Option<Arc<[u8]>>>);
 
 impl Inputs {
-    fn bytes(&self, number: usize) -> Option<Arc<[u8]>> {
-        self.0.get(number).cloned().flatten()
-    }
-
     /// Returns an input by its number.
     pub fn get(&self, number: usize, path: &Path) -> Input {
-        Input::given(path, self.bytes(number))
+        Input::given(path, self.0.get(number).cloned().flatten())
     }
 }
 
@@ -155,7 +151,9 @@ impl Work for Plan {
             max_connections: order.instances,
             ..self.server.limits()
         };
-        let code = self.component.open_again(order.inputs.bytes(0))?;
+        let code = self
+            .component
+            .open_again(|number, path| order.input(number, path))?;
         let host = Host::builder().limits(&limits).cache(self.cache.cache());
         let host = host.workers(NonZero::<usize>::MIN).wasi(code.wasi());
         let (host, _) = order.begin(host)?;
@@ -210,7 +208,7 @@ pub fn compiled(
 
 /// Returns the binary of a component, if it is one.
 fn binary(code: &Code) -> anyhow::Result<Vec<u8>> {
-    Ok(match code.input() {
+    Ok(match code.app() {
         Some(Input::Stdin(bytes) | Input::Read(_, bytes)) => bytes.to_vec(),
         // If the file is replaced at this moment, only the source lines of traps are wrong.
         Some(Input::File(path)) => {

@@ -169,6 +169,32 @@ pub enum LoadProblem {
     /// The components cannot be linked: why.
     #[error("it cannot be composed: {0}")]
     NotComposed(String),
+    /// The component was to be put in front of a service, and is no filter: why.
+    #[error(
+        "it is no filter: {0}; a filter imports the handler of what is behind it, and exports one of the same version, \
+         {ASYNC_HANDLER} or {HANDLER}"
+    )]
+    NoFilter(String),
+    /// The component is behind a filter that calls a handler of another version than it exports.
+    #[error(
+        "it exports {exported}, and the filter in front of it calls {called}: a filter serves components of its own \
+         version only"
+    )]
+    OtherVersionThanFilter {
+        /// What it exports.
+        exported: &'static str,
+        /// What the filter in front of it imports.
+        called: &'static str,
+    },
+    /// The component has the handler that the filter in front of it imports, but with other types.
+    #[error("its handler has other types than the one that the filter in front of it calls")]
+    WrongFilter,
+    /// The component was to be put behind a filter, and is a program.
+    #[error(
+        "it is a program, which accepts its connections by itself: filters (--through) require a component that exports \
+         a handler"
+    )]
+    FilteredProgram,
     /// The component exports the handler of another version of evconn: the handler's name.
     #[error(
         "it exports {}, and this host calls {HANDLER} and {ASYNC_HANDLER}: build it for one of these",

@@ -178,8 +178,8 @@ impl Service {
         self.entry_point() == EntryPoint::Run
     }
 
-    /// Returns the component that was compiled, if it was composed with the listener for that. `None` if it was loaded
-    /// as it is, or from compiled code.
+    /// Returns the component that was compiled, if it was composed with [filters](crate::ServiceBuilder::through) or the
+    /// listener for that. `None` if it was loaded as it is, or from compiled code.
     pub fn composition(&self) -> Option<&[u8]> {
         self.composition.as_deref()
     }

@@ -9,6 +9,7 @@ mod linker;
 mod names;
 mod output;
 mod pollables;
+mod socket_pollable;
 mod streams;
 mod table;
 mod tcp;

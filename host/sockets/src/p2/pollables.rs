@@ -5,71 +5,20 @@
 //! about all of them whenever it waits. A timer is in the table as its [`Deadline`].
 
 use super::clocks::Deadline;
-use crate::connection::Endpoint;
-use crate::listen::{AnyListener, Incoming, Listener, VirtualListener, Waits};
+pub(crate) use super::socket_pollable::SocketPollable;
+use crate::listen::{AnyListener, Waits};
 use crate::socket::TcpSocket;
 use crate::view::TcpView;
 use futures_util::future::OptionFuture;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::Poll;
 use tokio::task::coop;
 use wasmtime::StoreContextMut;
 use wasmtime::component::{Linker, Resource, ResourceTable, ResourceTableError, ResourceType};
 use wasmtime_wasi::p2::bindings::io::poll::{Host as _, HostPollable as _};
 use wasmtime_wasi::p2::{DynPollable, subscribe};
-
-/// What is ready when something can be read, written or accepted.
-#[derive(Clone)]
-pub(crate) enum SocketPollable {
-    Input(Arc<Endpoint>),
-    Output(Arc<Endpoint>),
-    Listener(Arc<Listener>),
-    /// A listening socket that gets its connections from the host.
-    Virtual(Arc<VirtualListener>),
-    /// A socket in the table that was virtual when its guest subscribed to it: what it waits for depends on its
-    /// state by the time it is asked. See [`Found`].
-    Socket(u32),
-    /// The stream that it waited for was taken away.
-    Revoked,
-}
-
-impl SocketPollable {
-    fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<()> {
-        match self {
-            Self::Input(endpoint) => endpoint.poll_input_ready(cx),
-            Self::Output(endpoint) => endpoint.poll_output_ready(cx),
-            Self::Listener(listener) => listener.poll_ready(cx),
-            Self::Virtual(listener) => listener.poll_ready(cx),
-            Self::Socket(_) | Self::Revoked => Poll::Ready(()),
-        }
-    }
-
-    /// The connection that it waits for.
-    pub fn endpoint(&self) -> Option<&Arc<Endpoint>> {
-        match self {
-            Self::Input(endpoint) | Self::Output(endpoint) => Some(endpoint),
-            Self::Listener(_) | Self::Virtual(_) | Self::Socket(_) | Self::Revoked => None,
-        }
-    }
-
-    /// Whether it waits for what the guest itself would have to send, and has not sent.
-    fn is_for_itself(&self) -> bool {
-        match self {
-            Self::Input(endpoint) => endpoint.is_own() && endpoint.plain().has_no_input(),
-            _ => false,
-        }
-    }
-
-    /// What the host gives connections to that it waits for.
-    fn incoming(&self) -> Option<&Incoming> {
-        match self {
-            Self::Virtual(listener) => Some(listener.incoming()),
-            _ => None,
-        }
-    }
-}
 
 /// Puts one into the table, as a child of the stream or the socket that it is about.
 pub(crate) fn push<S: 'static>(
@@ -377,6 +326,8 @@ pub(crate) fn add_to_linker<T: TcpView + 'static>(linker: &mut Linker<T>) -> was
 #[cfg(all(test, unix))]
 mod tests {
     use super::*;
+    use crate::connection::Endpoint;
+    use crate::listen::Incoming;
     use crate::sys;
     use crate::transport::Plain;
     use std::net::{Ipv4Addr, SocketAddr};

@@ -1,5 +1,7 @@
 //! A service of WASI 0.3 by the guest library, which does what the first line of its peer says.
 
+mod both;
+
 use evconn_guest::p3::{Connection, Reader, Writer, sleep, spawn};
 use futures::io::copy;
 use futures::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
@@ -77,6 +79,10 @@ async fn serve(mut connection: Connection) -> io::Result<()> {
                 return println(&format!("{:?}", error.kind()));
             }
         },
+        "connect-twice" => {
+            let told = both::connect(argument).await?;
+            connection.write_all(told.as_bytes()).await
+        }
         other => Err(io::Error::other(format!("what is {other}?"))),
     }
 }

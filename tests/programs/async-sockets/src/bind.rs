@@ -1,8 +1,10 @@
 //! `bind`.
 
-use crate::net::{bind, local};
+use crate::bindings::wasi::sockets::types::{IpAddressFamily, TcpSocket};
+use crate::net::{Connection, bind, local};
 use crate::report::{outcome, same, yes};
 use crate::run::Run;
+use futures_util::future::join;
 use std::net::SocketAddr;
 
 crate::cases!(
@@ -13,6 +15,9 @@ crate::cases!(
     of_another_machine,
     twice,
     again_after_failure,
+    bound_but_not_listening,
+    port_in_time_wait,
+    both_families,
     denied
 );
 
@@ -71,6 +76,44 @@ async fn again_after_failure(run: &Run) {
         .await;
     run.line("again", outcome(&bind(&socket, run.any_port())))
         .await;
+}
+
+async fn bound_but_not_listening(run: &Run) {
+    let first = run.bound();
+    let second = run.socket();
+    let bound = bind(&second, local(&first));
+    let listens = bound.and_then(|()| second.listen());
+    run.line("the second", outcome(&listens)).await;
+    run.line("the first", outcome(&first.listen())).await;
+}
+
+/// Of a connection that the listening side has ended first.
+async fn port_in_time_wait(run: &Run) {
+    let mut listener = run.listening();
+    let address = local(&listener.socket);
+    let (client, server) = join(run.connected(address), listener.accept()).await;
+    drop(server);
+    let mut client = Connection::of(client);
+    assert!(client.input.next().await.is_none());
+    drop((client, listener));
+    let again = run.socket();
+    run.line("bind", outcome(&bind(&again, address))).await;
+    run.line("listen", outcome(&again.listen())).await;
+}
+
+/// An IPv6 socket takes nothing from IPv4, so that both can have the port.
+async fn both_families(run: &Run) {
+    let ipv6 = run.socket();
+    bind(&ipv6, SocketAddr::new(run.choose("0.0.0.0", "::"), 0)).expect("bound");
+    let _connections = ipv6.listen().expect("it listens");
+    let (other, any) = match run.ip.is_ipv4() {
+        true => (IpAddressFamily::Ipv6, run.choose("::", "::")),
+        false => (IpAddressFamily::Ipv4, run.choose("0.0.0.0", "0.0.0.0")),
+    };
+    let other = TcpSocket::create(other).expect("a socket");
+    let address = SocketAddr::new(any, local(&ipv6).port());
+    run.line("bind", outcome(&bind(&other, address))).await;
+    run.line("listen", outcome(&other.listen())).await;
 }
 
 async fn denied(run: &Run) {

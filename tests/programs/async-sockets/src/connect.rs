@@ -13,6 +13,7 @@ crate::cases!(
     refused_addresses,
     after_refused_addresses,
     bound_first,
+    bound_to_a_used_port,
     after_failure,
     when_connected,
     denied,
@@ -145,5 +146,14 @@ async fn pending(run: &Run) {
 async fn unreachable(run: &Run) {
     let address = SocketAddr::new(run.choose("203.0.113.1", "2001:db8::1"), 9);
     let connected = connect(&run.socket(), address).await;
+    run.line("connect", outcome(&connected)).await;
+}
+
+async fn bound_to_a_used_port(run: &Run) {
+    let mut listener = run.listening();
+    let address = local(&listener.socket);
+    let socket = run.socket();
+    run.line("bind", outcome(&bind(&socket, address))).await;
+    let (connected, _server) = join(connect(&socket, address), listener.accept()).await;
     run.line("connect", outcome(&connected)).await;
 }

@@ -4,6 +4,7 @@
 //! case wants any. It reports on stdout what came of it, one thing a line, and `tests/async_sockets` knows
 //! what that has to be. Where the host is the other end, lines on stdin say when to go on.
 
+mod addresses;
 mod bind;
 mod connect;
 mod granted;
@@ -47,7 +48,8 @@ type Case = (
     fn(&Run) -> Pin<Box<dyn Future<Output = ()> + '_>>,
 );
 
-const THEMES: [(&str, &[Case]); 8] = [
+const THEMES: [(&str, &[Case]); 9] = [
+    ("addresses", addresses::CASES),
     ("bind", bind::CASES),
     ("connect", connect::CASES),
     ("granted", granted::CASES),

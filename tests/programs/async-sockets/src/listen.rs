@@ -9,6 +9,7 @@ use futures_util::future::join;
 crate::cases!(
     unbound,
     twice,
+    port_taken,
     backlog,
     denied,
     denied_peers,
@@ -48,6 +49,16 @@ async fn twice(run: &Run) {
         .await;
     let listens = server.listen();
     run.line("listen when connected", outcome(&listens)).await;
+}
+
+async fn port_taken(run: &Run) {
+    let (first, second) = (run.bound(), run.socket());
+    run.line("bind", outcome(&bind(&second, local(&first))))
+        .await;
+    let _connections = first.listen().expect("it listens");
+    run.line("the second", outcome(&second.listen())).await;
+    run.line("is-listening", yes(second.get_is_listening()))
+        .await;
 }
 
 async fn backlog(run: &Run) {

@@ -142,7 +142,7 @@ fn to_wit(address: SocketAddr) -> IpSocketAddress {
     }
 }
 
-fn from_wit(address: IpSocketAddress) -> SocketAddr {
+pub fn from_wit(address: IpSocketAddress) -> SocketAddr {
     match address {
         IpSocketAddress::Ipv4(address) => {
             let ip: [u8; 4] = address.address.into();

@@ -6,7 +6,15 @@ use crate::report::{outcome, same, yes};
 use crate::run::Run;
 use futures_util::future::join;
 
-crate::cases!(zero, read_back, clamped, inherited, set_while_listening);
+crate::cases!(
+    defaults,
+    zero,
+    read_back,
+    clamped,
+    inherited,
+    set_while_listening,
+    not_shared
+);
 
 const SECOND: u64 = 1_000_000_000;
 
@@ -44,6 +52,22 @@ fn get(socket: &TcpSocket) -> Result<String, ErrorCode> {
         socket.get_keep_alive_count()?,
         socket.get_hop_limit()?,
     ))
+}
+
+async fn defaults(run: &Run) {
+    let options = get(&run.socket());
+    run.line("get", options.unwrap_or_default()).await;
+}
+
+/// Those of a connection are not its listener's.
+async fn not_shared(run: &Run) {
+    let mut listener = run.listening();
+    let before = get(&listener.socket).ok();
+    let client = run.connected(local(&listener.socket));
+    let (_client, server) = join(client, listener.accept()).await;
+    run.line("set", outcome(&set(&server))).await;
+    let after = get(&listener.socket).ok();
+    run.line("the listener's", same(before == after)).await;
 }
 
 async fn read_back(run: &Run) {

@@ -31,6 +31,7 @@ crate::cases!(
     a_write_that_is_cancelled,
     many_writes,
     many_connections,
+    urgent_data,
     left_open,
     trap
 );
@@ -334,4 +335,17 @@ async fn trap(run: &Run) {
     drop(server.socket);
     run.wait_for_host().await;
     panic!("as it was told to");
+}
+
+/// Round by round, so that nothing is left of the one before.
+async fn urgent_data(run: &Run) {
+    let mut server = run.serve_one().await;
+    for round in 0..3 {
+        let first = server.receive(6).await;
+        run.line("round", round).await;
+        run.wait_for_host().await;
+        let rest = server.receive(30_000).await;
+        server.send(&first).await;
+        server.send(&rest).await;
+    }
 }

@@ -1,6 +1,7 @@
-//! The ways to load a service: from a component, compiled code or a file, with imports that the embedder provides.
+//! The ways to load a service: from a component, compiled code or a file, with filters in front of it and imports that the
+//! embedder provides.
 
-use super::{Precompiled, UNNAMED, from_file, load, map_service};
+use super::{Filters, Precompiled, UNNAMED, from_file, load, map_service, precompile, read};
 use crate::error::LoadError;
 use crate::service::InstanceState;
 use crate::service::imports::{Imports, MakeState};
@@ -10,7 +11,8 @@ use std::fs::File;
 use std::path::Path;
 use wasmtime::component::Linker;
 
-/// Loads a [`Service`] that imports interfaces of your own, which the host implements in Rust.
+/// Loads a [`Service`] with [filters](Self::through) in front of it, or one that imports interfaces of your own, which the
+/// host implements in Rust.
 ///
 /// ```
 /// use acme::app::visits;
@@ -54,6 +56,7 @@ use wasmtime::component::Linker;
 pub struct ServiceBuilder {
     pub(super) host: Host,
     pub(super) imports: Imports,
+    pub(super) filters: Filters,
 }
 
 impl ServiceBuilder {
@@ -93,14 +96,62 @@ impl ServiceBuilder {
         self
     }
 
+    /// Adds a filter in front of the service: a component, or its text, that imports `evconn:tcp/handler` and exports it in
+    /// the same version. The service is composed with it when it is loaded, and exports a handler of that version, too.
+    ///
+    /// May be called several times: a connection passes the filter that was added first first, and the last one is next to
+    /// the service. They share the service's instances, limits and grants.
+    ///
+    /// # Errors
+    /// [`Error::Load`] if it is no component, not a filter, or not of the version of the filter before it.
+    pub fn through(mut self, filter: &[u8]) -> Result<Self, Error> {
+        self.filters.add(filter)?;
+        Ok(self)
+    }
+
+    /// Adds a filter from a file, as [`through`](Self::through) does.
+    ///
+    /// # Errors
+    /// As [`through`](Self::through), and if the file cannot be read.
+    pub fn through_file(mut self, path: impl AsRef<Path>) -> Result<Self, Error> {
+        self.filters.add_file(path.as_ref())?;
+        Ok(self)
+    }
+
     /// Loads a component as [`Service::new`] does.
     ///
     /// # Errors
-    /// As [`Service::new`]. An import that nothing provides is [`LoadProblem::Unlinkable`](crate::LoadProblem).
+    /// As [`Service::new`]. An import that nothing provides is [`LoadProblem::Unlinkable`](crate::LoadProblem). With
+    /// filters, also if the component does not export the handler that the last one imports.
     pub fn load(self, component: &[u8]) -> Result<Service, Error> {
-        let Self { host, imports } = &self;
-        let service = load(host, imports, UNNAMED, component, Precompiled::Refused);
+        self.load_bytes(component, Precompiled::Refused)
+    }
+
+    fn load_bytes(&self, bytes: &[u8], precompiled: Precompiled) -> Result<Service, Error> {
+        self.filters.check_imports(&self.imports)?;
+        let service = load(self, UNNAMED, bytes, precompiled);
         Ok(service.map_err(LoadError::of_bytes)?)
+    }
+
+    /// Compiles a component as [`Host::precompile`] does.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub fn precompile(self, component: &[u8]) -> Result<Vec<u8>, Error> {
+        self.filters.check_imports(&self.imports)?;
+        Ok(precompile(&self, UNNAMED, component).map_err(LoadError::of_bytes)?)
+    }
+
+    /// Compiles a file as [`Host::precompile`] does.
+    ///
+    /// # Errors
+    /// As [`load_file`](Self::load_file).
+    pub fn precompile_file(self, path: impl AsRef<Path>) -> Result<Vec<u8>, Error> {
+        self.filters.check_imports(&self.imports)?;
+        let path = path.as_ref();
+        let name = path.display().to_string();
+        let code = read(path).and_then(|bytes| precompile(&self, &name, &bytes));
+        Ok(code.map_err(|problem| LoadError::of_file(path, problem))?)
     }
 
     /// Loads a file as [`Service::from_file`] does.
@@ -108,27 +159,21 @@ impl ServiceBuilder {
     /// # Errors
     /// As [`Service::from_file`] and [`load`](Self::load).
     pub fn load_file(self, path: impl AsRef<Path>) -> Result<Service, Error> {
-        from_file(
-            &self.host,
-            &self.imports,
-            path.as_ref(),
-            Precompiled::Refused,
-        )
+        from_file(&self, path.as_ref(), Precompiled::Refused)
     }
 
-    /// Loads compiled code as [`Service::from_precompiled`] does: what [`Service::serialize`] returns, since
-    /// [`Host::precompile`] knows no imports of yours.
+    /// Loads compiled code as [`Service::from_precompiled`] does: what [`Service::serialize`] or
+    /// [`precompile`](Self::precompile) returns. [`Host::precompile`] knows no imports of yours.
     ///
     /// # Errors
-    /// As [`Service::from_precompiled`] and [`load`](Self::load).
+    /// As [`Service::from_precompiled`] and [`load`](Self::load). Filters cannot be put in front of compiled code:
+    /// [`precompile`](Self::precompile) compiles a component together with them.
     ///
     /// # Safety
     /// As [`Service::from_precompiled`].
     #[allow(unsafe_code, reason = "compiled code is loaded unchecked")]
     pub unsafe fn load_precompiled(self, code: &[u8]) -> Result<Service, Error> {
-        let Self { host, imports } = &self;
-        let service = load(host, imports, UNNAMED, code, Precompiled::Trusted);
-        Ok(service.map_err(LoadError::of_bytes)?)
+        self.load_bytes(code, Precompiled::Trusted)
     }
 
     /// Loads a file with compiled code as [`Service::from_precompiled_file`] does.
@@ -140,25 +185,20 @@ impl ServiceBuilder {
     /// As [`Service::from_precompiled_file`].
     #[allow(unsafe_code, reason = "compiled code is loaded unchecked")]
     pub unsafe fn load_precompiled_file(self, path: impl AsRef<Path>) -> Result<Service, Error> {
-        from_file(
-            &self.host,
-            &self.imports,
-            path.as_ref(),
-            Precompiled::Trusted,
-        )
+        from_file(&self, path.as_ref(), Precompiled::Trusted)
     }
 
     /// Maps compiled code as [`Service::from_mapped`] does.
     ///
     /// # Errors
-    /// As [`Service::from_mapped`] and [`load`](Self::load).
+    /// As [`Service::from_mapped`] and [`load_precompiled`](Self::load_precompiled).
     ///
     /// # Safety
     /// As [`Service::from_mapped`].
     #[allow(unsafe_code, reason = "compiled code is loaded unchecked")]
     pub unsafe fn load_mapped(self, code: File, component: Option<File>) -> Result<Service, Error> {
         // SAFETY: the caller guarantees it.
-        let service = unsafe { map_service(&self.host, &self.imports, &code) };
+        let service = unsafe { map_service(&self, &code) };
         let service = service.map_err(LoadError::of_bytes)?;
         Ok(match component {
             Some(component) => service.with_lines(SourceLines::of_file(component)),

@@ -1,6 +1,6 @@
 //! The constructors of [`Service`], which load it with the host's imports alone.
 
-use super::ServiceBuilder;
+use super::{Filters, ServiceBuilder};
 use crate::service::imports::Imports;
 use crate::{Error, Host, Service};
 use std::fs::File;
@@ -8,11 +8,12 @@ use std::path::Path;
 
 /// Loading.
 impl Service {
-    /// Returns a builder that loads a service which imports interfaces of your own.
+    /// Returns a builder that loads a service with filters in front of it, or one that imports interfaces of your own.
     pub fn builder(host: &Host) -> ServiceBuilder {
         ServiceBuilder {
             host: host.clone(),
             imports: Imports::default(),
+            filters: Filters::default(),
         }
     }
 

@@ -67,7 +67,7 @@ pub(super) fn check_command(outline: &Outline) -> Result<(), LoadProblem> {
     check_imports(outline, outline.wasi())
 }
 
-fn check_imports(outline: &Outline, wasi: WasiVersion) -> Result<(), LoadProblem> {
+pub(super) fn check_imports(outline: &Outline, wasi: WasiVersion) -> Result<(), LoadProblem> {
     let missing = outline
         .imports
         .iter()
@@ -79,7 +79,7 @@ fn check_imports(outline: &Outline, wasi: WasiVersion) -> Result<(), LoadProblem
     }
 }
 
-fn no_entry_point(exports: &[String]) -> LoadProblem {
+pub(super) fn no_entry_point(exports: &[String]) -> LoadProblem {
     let is_other = |name: &&String| name.split('@').next() == HANDLER.split('@').next();
     match exports.iter().find(is_other) {
         Some(other) => LoadProblem::OtherHandler(other.clone()),

@@ -10,6 +10,7 @@ mod constructors;
 mod content;
 mod contract;
 mod features;
+mod filters;
 mod outline;
 mod progress;
 mod size;
@@ -30,6 +31,7 @@ use crate::link::{self, Role};
 use crate::trap::SourceLines;
 use crate::{Error, Host, Service, WasiVersion, open_file, privacy, runtime, sockets};
 use content::Content;
+use filters::Filters;
 use outline::Outline;
 use size::Size;
 use std::borrow::Cow;
@@ -64,7 +66,7 @@ impl Host {
     /// # Errors
     /// As [`Service::new`]: a component that could not be loaded later is not compiled.
     pub fn precompile(&self, component: &[u8]) -> Result<Vec<u8>, Error> {
-        Ok(precompile(self, UNNAMED, component).map_err(LoadError::of_bytes)?)
+        Service::builder(self).precompile(component)
     }
 
     /// Compiles a file as [`Host::precompile`] does.
@@ -72,19 +74,16 @@ impl Host {
     /// # Errors
     /// As [`Service::from_file`].
     pub fn precompile_file(&self, path: impl AsRef<Path>) -> Result<Vec<u8>, Error> {
-        let path = path.as_ref();
-        let name = path.display().to_string();
-        let code = read(path).and_then(|bytes| precompile(self, &name, &bytes));
-        Ok(code.map_err(|problem| LoadError::of_file(path, problem))?)
+        Service::builder(self).precompile_file(path)
     }
 }
 
 fn from_file(
-    host: &Host,
-    imports: &Imports,
+    builder: &ServiceBuilder,
     path: &Path,
     precompiled: Precompiled,
 ) -> Result<Service, Error> {
+    builder.filters.check_imports(&builder.imports)?;
     let name = path.display().to_string();
     let service = content::read_with_metadata(path).and_then(|(bytes, metadata)| {
         if precompiled == Precompiled::Trusted
@@ -93,28 +92,33 @@ fn from_file(
         {
             return Err(LoadProblem::NotPrivate(problem));
         }
-        load(host, imports, &name, &bytes, precompiled)
+        load(builder, &name, &bytes, precompiled)
     });
     Ok(service.map_err(|problem| LoadError::of_file(path, problem))?)
 }
 
 #[allow(unsafe_code, reason = "compiled code is loaded unchecked")]
 fn load(
-    host: &Host,
-    imports: &Imports,
+    builder: &ServiceBuilder,
     name: &str,
     bytes: &[u8],
     precompiled: Precompiled,
 ) -> Result<Service, LoadProblem> {
+    let ServiceBuilder {
+        host,
+        imports,
+        filters,
+    } = builder;
     let mut lines = SourceLines::default();
     let mut composition = None;
     let component = match Content::of(bytes)? {
         Content::Component(binary) => {
-            composition = checked(&binary, imports)?;
+            composition = composed(&binary, imports, filters)?;
             let binary = composition.as_deref().unwrap_or(&binary);
             lines = SourceLines::of(binary);
             compile_service(host, name, binary)?
         }
+        Content::Compiled if !filters.is_empty() => return Err(LoadProblem::PrecompiledProgram),
         Content::Compiled if precompiled == Precompiled::Trusted => {
             // SAFETY: the caller of `from_precompiled` or `from_precompiled_file` has guaranteed that
             // this is unmodified code from wasmtime.
@@ -137,7 +141,15 @@ fn load(
 /// # Safety
 /// As [`Service::from_mapped`].
 #[allow(unsafe_code, reason = "compiled code is loaded unchecked")]
-unsafe fn map_service(host: &Host, imports: &Imports, code: &File) -> Result<Service, LoadProblem> {
+unsafe fn map_service(builder: &ServiceBuilder, code: &File) -> Result<Service, LoadProblem> {
+    let ServiceBuilder {
+        host,
+        imports,
+        filters,
+    } = builder;
+    if !filters.is_empty() {
+        return Err(LoadProblem::PrecompiledProgram);
+    }
     // SAFETY: the caller guarantees it.
     match in_its_engine(host, host.wasi(), |engine| unsafe {
         runtime::map(engine, code)
@@ -148,7 +160,7 @@ unsafe fn map_service(host: &Host, imports: &Imports, code: &File) -> Result<Ser
         }
         None => {
             let bytes = open_file::read(code).map_err(LoadProblem::Unreadable)?;
-            load(host, imports, UNNAMED, &bytes, Precompiled::Trusted)
+            load(builder, UNNAMED, &bytes, Precompiled::Trusted)
         }
     }
 }
@@ -196,18 +208,35 @@ fn with_image(
     Ok(service)
 }
 
-fn precompile(host: &Host, name: &str, bytes: &[u8]) -> Result<Vec<u8>, LoadProblem> {
+fn precompile(builder: &ServiceBuilder, name: &str, bytes: &[u8]) -> Result<Vec<u8>, LoadProblem> {
+    let ServiceBuilder {
+        host,
+        imports,
+        filters,
+    } = builder;
     let Content::Component(binary) = Content::of(bytes)? else {
         return Err(LoadProblem::Precompiled);
     };
-    let imports = Imports::default();
-    let composition = checked(&binary, &imports)?;
+    let composition = composed(&binary, imports, filters)?;
     let binary = composition.as_deref().unwrap_or(&binary);
     let component = compile_service(host, name, binary)?;
-    prepare(host, &imports, &component)?;
+    prepare(host, imports, &component)?;
     component
         .serialize()
         .map_err(|error| LoadProblem::Invalid(one_line(&error)))
+}
+
+/// Checks what a component imports and exports, together with the filters in front of it. If it has to be composed with
+/// them, or with the listener, the composition is returned.
+fn composed(
+    binary: &[u8],
+    imports: &Imports,
+    filters: &Filters,
+) -> Result<Option<Vec<u8>>, LoadProblem> {
+    match filters.in_front_of(binary)? {
+        Some(composition) => checked(&composition, imports).map(|_| Some(composition)),
+        None => checked(binary, imports),
+    }
 }
 
 /// Checks what a component imports and exports. A program that imports the listener is composed with it first, and the
