@@ -5,6 +5,7 @@ mod bad_input;
 mod crowd;
 mod ends;
 mod examples;
+mod given_up;
 mod ingress;
 mod library;
 mod limits;

@@ -3,6 +3,7 @@
 //! The WIT's types, its UDP sockets and everything besides `wasi:sockets` are wasmtime-wasi's.
 
 mod connect;
+mod ended;
 mod error;
 mod linker;
 mod listen;
@@ -13,5 +14,9 @@ mod send;
 mod tcp;
 mod udp;
 
+pub use crate::relay::{
+    Broken, Ended, Ending, Live, Moving, Received, Receiver, Relays, or_cancelled,
+};
 pub use crate::view::{TcpCtxView, TcpView};
+pub use ended::{ending_of, future_of};
 pub use linker::{add_granted_to_linker, add_to_linker};
