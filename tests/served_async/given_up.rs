@@ -300,6 +300,31 @@ fn an_instance_with_several_connections_gives_them_up_at_once() {
     assert!(log.contains("its instance had 2 connections"), "{log}");
 }
 
+/// With one instance for one connection at a time, many are served at once.
+#[test]
+fn those_without_an_instance_leave_it_to_others() {
+    const MANY: usize = 50;
+    let _open = unchanged();
+    for flags in [
+        &["--instances", "1"][..],
+        &["--instances", "1", "--reuse", "1"],
+        &["--instances", "2", "--concurrency", "2", "--processes", "2"],
+        &["--instances", "1", "--processes", "0"],
+    ] {
+        let site = Site::of(ACTS, &[&["--max-connections", "100"], flags].concat());
+        let mut peers: Vec<_> = (0..MANY).map(|_| site.act("hand-back")).collect();
+        for peer in &mut peers {
+            ask(peer, "hello", "hello");
+        }
+        for peer in &mut peers {
+            peer.shutdown(Shutdown::Write).expect("ended");
+            ends(peer);
+        }
+        let log = site.end();
+        assert!(log.contains(" 0 failed"), "{log}");
+    }
+}
+
 /// A peer that sends through TLS, and a server that gets plain bytes.
 #[cfg(feature = "tls")]
 #[test]

@@ -47,17 +47,7 @@ impl ServerArgs {
     /// # Errors
     /// Why they cannot be used together, in one line.
     pub fn check(&self) -> Result<(), String> {
-        let given = self.limits.max_connections();
-        self.instances.check(given)?;
-        let most = self.instances.max_connections(given);
-        if let Some(given) = given
-            && most < given as usize
-        {
-            tracing::warn!(
-                "maximum number of connections lowered from {given} to {most}: --instances and --concurrency allow no more"
-            );
-        }
-        Ok(())
+        self.instances.check(self.limits.max_connections())
     }
 
     /// Checks that a service with this entry point can be served as the flags say.
@@ -74,7 +64,33 @@ impl ServerArgs {
                  one connection at a time; leave it out, and use --instances for more instances"
             );
         }
+        if (entry_point, wasi) != (EntryPoint::Handler, WasiVersion::V0_3) {
+            self.warn_of_too_many_connections();
+        }
         Ok(())
+    }
+
+    /// Says that all connections have an instance, if more were asked for.
+    #[cfg(unix)]
+    fn warn_of_too_many_connections(&self) {
+        if let (Some(given), Some(most)) =
+            (self.limits.max_connections(), self.instances.of_instances())
+            && most < given as usize
+        {
+            tracing::warn!(
+                "maximum number of connections lowered from {given} to {most}: --instances and --concurrency allow no more"
+            );
+        }
+    }
+
+    /// Returns the limits of a server whose connections all have an instance.
+    #[cfg(unix)]
+    pub fn with_instances(&self, limits: Limits) -> Limits {
+        let most = self.instances.of_instances().unwrap_or(usize::MAX);
+        Limits {
+            max_connections: limits.max_connections.min(most),
+            ..limits
+        }
     }
 
     /// Returns the limits of the server, whose defaults depend on how many connections an instance has.

@@ -149,6 +149,7 @@ async fn handle(
     let Some(rest) = instance.await.map_err(of_failure)? else {
         return Ok(());
     };
+    accepted.slot.leave_instance();
     tracing::debug!(
         number = accepted.number,
         "connection continues without its instance"
