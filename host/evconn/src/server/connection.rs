@@ -45,7 +45,7 @@ pub(super) async fn serve(server: Arc<Connections>, accepted: Accepted) {
         // The connection counts against the limit of its peer until its last byte.
         let mut counted = None;
 
-        let served = cuts.unless(async {
+        let served = pin!(async {
             // Registered: wherever its guest continues to run, it is woken on this worker.
             endpoint.register().map_err(End::NoEventLoop)?;
             // Identified: a proxy announces the peer, which is checked before it can start a TLS handshake.
@@ -58,7 +58,7 @@ pub(super) async fn serve(server: Arc<Connections>, accepted: Accepted) {
             // Instantiated and handled.
             handle(&server, &instances, &accepted, &meter).await
         });
-        let end = match served.await {
+        let end = match cuts.unless(served).await {
             Ok(Ok(())) => End::Done,
             Ok(Err(end)) => end,
             // Its program has closed it, and is not waited for any longer.
@@ -69,7 +69,8 @@ pub(super) async fn serve(server: Arc<Connections>, accepted: Accepted) {
             Err(cut) => cut,
         };
         // The instance is gone; the last bytes may not have been sent yet.
-        match cuts.unless(guard.linger(&end)).await {
+        let lingered = cuts.unless(pin!(guard.linger(&end))).await;
+        match lingered {
             Ok(()) => end,
             Err(cut) => end.or(cut),
         }
