@@ -372,3 +372,35 @@ fn bytes_of_a_tls_session_are_moved_without_the_instance() {
     drop(connect(site.address));
     site.end();
 }
+
+/// The library tells how many instances there are.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_counts_its_instances() {
+    use crate::server::Running;
+    use evconn::{Host, Server, Service, WasiVersion};
+    let _open = unchanged();
+    let host = Host::builder().max_connections(10).wasi(WasiVersion::V0_3);
+    let host = host.build().expect("a host");
+    let service = Service::new(&host, evconn_artifacts::ASYNC_ACTS).expect("a service");
+    let builder = Server::builder(&service).listen("127.0.0.1:0".parse().expect("a source"));
+    let server = Running::run(builder, |shutdown| shutdown.grace(DEADLINE)).await;
+    let (handle, address) = (server.handle.clone(), server.address);
+    let serving = tokio::task::spawn_blocking(move || {
+        let has = |count| {
+            eventually("there are as many instances", || {
+                (handle.instances() == count).then_some(())
+            });
+        };
+        let mut peers = Vec::new();
+        for (act, instances) in [("echo", 1), ("hand-back", 1), ("echo", 2)] {
+            let mut peer = connect(address);
+            ask(&mut peer, &format!("{act}\nhello"), "hello");
+            has(instances);
+            peers.push(peer);
+        }
+        drop(peers);
+        has(0);
+    });
+    serving.await.expect("no panic");
+    server.stop().await;
+}
