@@ -6,6 +6,7 @@ mod crowd;
 mod ends;
 mod examples;
 mod filters;
+mod given_up;
 mod ingress;
 mod library;
 mod limits;

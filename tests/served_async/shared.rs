@@ -177,6 +177,21 @@ fn connections_leave_no_handles() {
     site.end();
 }
 
+/// What a task has in hand whose peer is gone half-way, it drops: the instance would be out of memory otherwise.
+#[test]
+fn peers_that_reset_leave_no_memory() {
+    let _open = unchanged();
+    let site = one_instance(&["--max-memory", "2M"]);
+    for _ in 0..300 {
+        let mut peer = site.act("echo");
+        peer.write_all(&[b'x'; 64 << 10]).expect("sent");
+        peer.read_exact(&mut [0]).expect("it has begun");
+        reset(peer);
+    }
+    assert_eq!(count(&site), "1\n", "it is the same instance");
+    site.end();
+}
+
 /// A task that computes, and nobody waits for any more, is interrupted nevertheless.
 #[test]
 fn a_task_that_spins_without_a_connection_is_ended() {

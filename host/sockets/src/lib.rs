@@ -92,6 +92,7 @@ mod listen;
 pub mod p2;
 pub mod p3;
 mod policy;
+mod relay;
 mod socket;
 mod sys;
 mod transport;

@@ -2,6 +2,7 @@
 
 use crate::listen::Incoming;
 use crate::policy::{Resettable, TcpCtx};
+use crate::relay::Relays;
 use crate::socket::TcpSocket;
 use std::any::Any;
 use wasmtime::component::ResourceTable;
@@ -22,6 +23,12 @@ pub struct TcpCtxView<'a> {
 pub trait TcpView: WasiView {
     /// The context and the table; the table is that of [`WasiView::ctx`].
     fn tcp(&mut self) -> TcpCtxView<'_>;
+
+    /// The streams and futures of the host's own that a guest of WASI 0.3 has, for a host that gives up a guest in which
+    /// nothing else is under way. Defaults to none: the guest is kept to its end.
+    fn relays(&mut self) -> Option<&mut Relays> {
+        None
+    }
 }
 
 impl TcpCtxView<'_> {

@@ -111,16 +111,20 @@ impl InstanceArgs {
         }
     }
 
-    /// Returns the maximum number of connections, of which `given` is that of the flag for it.
+    /// Returns the maximum number of connections, of which `given` is that of the flag for it. Those that have an instance
+    /// are no more than [`of_instances`](Self::of_instances).
     pub fn max_connections(&self, given: Option<u32>) -> usize {
         let default = Limits::default().max_connections;
-        let of_instances = self.policy(Part::ALL).max_connections();
-        match (given, of_instances) {
-            (Some(given), Some(most)) => most.min(given as usize),
-            (Some(given), None) => given as usize,
+        match (given, self.of_instances()) {
+            (Some(given), _) => given as usize,
             (None, Some(most)) => most.min(u32::MAX as usize),
             (None, None) => default.max(self.concurrency.get() as usize),
         }
+    }
+
+    /// Returns how many connections all instances together have at a time, if that is limited.
+    pub fn of_instances(&self) -> Option<usize> {
+        self.policy(Part::ALL).max_connections()
     }
 
     /// Checks that the flags do not contradict each other. `max_connections` is what the flag for it says, if it was
@@ -216,7 +220,9 @@ mod tests {
         assert_eq!(most("--instances 3", None), 3);
         assert_eq!(most("--instances 1 --concurrency 5000", None), 5_000);
         assert_eq!(most("--instances 1 --concurrency 5000", Some(7)), 7);
-        assert_eq!(most("--instances 1 --concurrency 10", Some(700)), 10);
+        let flags = "--instances 1 --concurrency 10";
+        assert_eq!(most(flags, Some(700)), 700, "some have no instance");
+        assert_eq!(args(flags).of_instances(), Some(10));
         let many = "--instances 4294967295 --concurrency 4294967295";
         assert_eq!(most(many, None), u32::MAX as usize);
     }

@@ -15,7 +15,7 @@ pub struct LimitArgs {
     /// Maximum number of open connections [default: 1000]
     ///
     /// Further ones wait in the accept queue until one ends. With --instances, the default is as many as these have
-    /// (--concurrency).
+    /// (--concurrency); more have an effect for a handler of WASI 0.3 that leaves connections to the host.
     #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..))]
     max_connections: Option<u32>,
     /// Maximum number of open connections from one peer; `none` is no limit

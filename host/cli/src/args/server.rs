@@ -18,6 +18,8 @@ use evconn::{
     CpuShare, GrantError, Grants, Host, HostBuilder, InstancePolicy, Limits, ServerBuilder,
     Shutdown,
 };
+#[cfg(unix)]
+use evconn::{EntryPoint, Service};
 use std::num::{NonZero, NonZeroU32};
 #[cfg(unix)]
 use std::sync::Arc;
@@ -47,34 +49,55 @@ impl ServerArgs {
     /// # Errors
     /// Why they cannot be used together, in one line.
     pub fn check(&self) -> Result<(), String> {
-        let given = self.limits.max_connections();
-        self.instances.check(given)?;
-        let most = self.instances.max_connections(given);
-        if let Some(given) = given
+        self.instances.check(self.limits.max_connections())
+    }
+
+    /// Checks that a service can be served as the flags say.
+    ///
+    /// # Errors
+    /// If its instances cannot have as many connections at a time.
+    #[cfg(unix)]
+    pub fn check_for(&self, service: &Service) -> anyhow::Result<()> {
+        let asked = self.instances.concurrency();
+        if !service.is_concurrent() && asked.get() > 1 {
+            bail!(
+                "--concurrency {asked} requires a program (wasi:cli/run) or a handler of WASI 0.3: an instance runs the handler of WASI 0.2 for \
+                 one connection at a time; leave it out, and use --instances for more instances"
+            );
+        }
+        if !Self::gives_up_instances(service) {
+            self.warn_of_too_many_connections();
+        }
+        Ok(())
+    }
+
+    /// Returns whether connections of a service may continue without an instance: it is a handler of WASI 0.3.
+    #[cfg(unix)]
+    pub fn gives_up_instances(service: &Service) -> bool {
+        service.entry_point() == EntryPoint::Handler && service.is_concurrent()
+    }
+
+    /// Says that all connections have an instance, if more were asked for.
+    #[cfg(unix)]
+    fn warn_of_too_many_connections(&self) {
+        if let (Some(given), Some(most)) =
+            (self.limits.max_connections(), self.instances.of_instances())
             && most < given as usize
         {
             tracing::warn!(
                 "maximum number of connections lowered from {given} to {most}: --instances and --concurrency allow no more"
             );
         }
-        Ok(())
     }
 
-    /// Checks that a service can be served as the flags say, whose instances can have several connections at a time, or
-    /// not.
-    ///
-    /// # Errors
-    /// If its instances cannot have as many connections at a time.
+    /// Returns the limits of a server whose connections all have an instance.
     #[cfg(unix)]
-    pub fn check_for(&self, is_concurrent: bool) -> anyhow::Result<()> {
-        let asked = self.instances.concurrency();
-        if !is_concurrent && asked.get() > 1 {
-            bail!(
-                "--concurrency {asked} requires a program (wasi:cli/run) or a handler of WASI 0.3: an instance runs the handler of WASI 0.2 for \
-                 one connection at a time; leave it out, and use --instances for more instances"
-            );
+    pub fn with_instances(&self, limits: Limits) -> Limits {
+        let most = self.instances.of_instances().unwrap_or(usize::MAX);
+        Limits {
+            max_connections: limits.max_connections.min(most),
+            ..limits
         }
-        Ok(())
     }
 
     /// Returns the limits of the server, whose defaults depend on how many connections an instance has.

@@ -10,7 +10,7 @@ use crate::files::{Input, Output};
 use crate::loading::{Compiled, Request};
 use crate::server::filtered;
 #[cfg(unix)]
-use crate::worker::{Order, Work, compiled};
+use crate::worker::{Kind, Order, Work, compiled};
 use clap::Args;
 use evconn::{Host, HostBuilder, Limits, ServiceBuilder};
 use std::iter;
@@ -79,7 +79,11 @@ impl Work for Compile {
         let inputs: Vec<Input> = paths.map(|(at, path)| order.input(at, path)).collect();
         let wasi = inputs[0].wasi();
         let (host, _) = order.begin(compiler().wasi(wasi))?;
-        compiled(&host, &precompile(&host, &inputs)?, (0, wasi), &[])
+        let kind = Kind {
+            wasi,
+            ..Kind::default()
+        };
+        compiled(&host, &precompile(&host, &inputs)?, kind, &[])
     }
 }
 

@@ -10,7 +10,7 @@ use crate::loading::{Compiled, Request};
 use crate::log;
 use crate::sys::signals;
 #[cfg(unix)]
-use crate::worker::{Order, Work, compiled};
+use crate::worker::{Kind, Order, Work, compiled};
 use anyhow::Context;
 use clap::Args;
 use evconn::{Error, Grants, Host, HostBuilder, Limits, ListenGrant, Program};
@@ -173,7 +173,11 @@ impl Work for Run {
         let (host, inputs) = order.begin(self.host())?;
         let program = compile(&host, &inputs.get(0, self.path()))?;
         let binary = program.component().unwrap_or_default();
-        compiled(&host, &program.serialize()?, (0, program.wasi()), binary)
+        let kind = Kind {
+            wasi: program.wasi(),
+            ..Kind::default()
+        };
+        compiled(&host, &program.serialize()?, kind, binary)
     }
 }
 

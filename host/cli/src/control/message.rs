@@ -49,6 +49,8 @@ pub struct Target {
     pub pooled: bool,
     /// Whether they are of WASI 0.3, rather than of WASI 0.2.
     pub is_wasi_0_3: bool,
+    /// Whether a connection may continue without an instance.
+    pub gives_up_instances: bool,
 }
 
 /// The order to a worker. Its descriptors are [`StartFiles`].

@@ -81,7 +81,11 @@ struct Shares {
 /// A worker may have its [`Plan::share`] of the connections, but no more than one process supports.
 fn shares(plan: &Plan, processes: NonZero<u16>, compiled: &Compiled) -> Shares {
     let processes = usize::from(processes.get());
-    let limits = plan.fit(plan.server.limits(), compiled.memories);
+    let limits = match compiled.target.gives_up_instances {
+        true => plan.server.limits(),
+        false => plan.server.with_instances(plan.server.limits()),
+    };
+    let limits = plan.fit(limits, compiled.memories);
     let one = |max_connections| Limits {
         max_connections,
         ..limits

@@ -2,6 +2,7 @@
 //! reads its compiled code from the cache, or composes it. The outcome is sent to that process.
 
 use super::{first_message, no_command};
+use crate::args::ServerArgs;
 use crate::control::{FromLoader, Load, Loaded, Target};
 use crate::files::{Input, contents};
 use crate::log;
@@ -165,7 +166,7 @@ impl Work for Plan {
             );
         }
         let service = entered(service, self.entry_point)?;
-        self.server.check_for(service.is_concurrent())?;
+        self.server.check_for(&service)?;
         if self.listen.names_ports() && service.entry_point() != EntryPoint::Run {
             tracing::warn!(
                 "a port in front of a listen source has no effect: the component is no program, which would bind it"
@@ -175,16 +176,30 @@ impl Work for Plan {
             Some(composition) => composition.to_vec(),
             None => binary(&code)?,
         };
-        let kind = (service.memories(), service.wasi());
+        let kind = Kind {
+            memories: service.memories(),
+            wasi: service.wasi(),
+            gives_up_instances: ServerArgs::gives_up_instances(&service),
+        };
         compiled(&host, &service.serialize()?, kind, &binary)
     }
 }
 
-/// Returns compiled code as an outcome, with the number of memories of an instance and its version of WASI. `binary` is the component, for the source lines of its traps.
+/// What the processes that run compiled code have to know of it.
+#[derive(Default)]
+pub struct Kind {
+    /// How many memories an instance has, if it serves.
+    pub memories: usize,
+    pub wasi: WasiVersion,
+    /// Whether a connection may continue without an instance.
+    pub gives_up_instances: bool,
+}
+
+/// Returns compiled code as an outcome. `binary` is the component, for the source lines of its traps.
 pub fn compiled(
     host: &Host,
     code: &[u8],
-    (memories, wasi): (usize, WasiVersion),
+    kind: Kind,
     binary: &[u8],
 ) -> anyhow::Result<(FromLoader, Vec<OwnedFd>)> {
     let mut files: Vec<OwnedFd> = vec![
@@ -196,11 +211,12 @@ pub fn compiled(
         files.push(memory::file("component", binary)?.into());
     }
     let loaded = Loaded {
-        memories,
+        memories: kind.memories,
         has_binary,
         target: Target {
             pooled: host.has_pool(),
-            is_wasi_0_3: wasi == WasiVersion::V0_3,
+            is_wasi_0_3: kind.wasi == WasiVersion::V0_3,
+            gives_up_instances: kind.gives_up_instances,
         },
     };
     Ok((FromLoader::Loaded(loaded), files))

@@ -6,7 +6,7 @@ mod names;
 mod privileges;
 mod serving;
 
-pub use loader::{Order, Work, compiled, run as run_loader};
+pub use loader::{Kind, Order, Work, compiled, run as run_loader};
 
 use privileges::Privileges;
 

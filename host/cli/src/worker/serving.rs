@@ -78,7 +78,10 @@ async fn server(
         of: start.parts,
     };
     let policy = plan.server.policy(part);
-    let of_instances = policy.max_connections().unwrap_or(usize::MAX);
+    let of_instances = match start.target.gives_up_instances {
+        true => usize::MAX,
+        false => policy.max_connections().unwrap_or(usize::MAX),
+    };
     let capacity = start.capacity.min(of_instances);
     // Those of all processes together are in the quota.
     let limits = Limits {

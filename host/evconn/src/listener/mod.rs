@@ -16,7 +16,7 @@ mod state;
 pub use builder::ListenerBuilder;
 pub(crate) use callback::ConnectionCallback;
 pub use native::Listening;
-pub(crate) use permits::{Permit, PermitSource};
+pub(crate) use permits::{LocalPermits, Permit, PermitSource};
 pub use rate::AcceptRate;
 pub(crate) use rate::Source as TokenSource;
 pub use state::{AcceptError, Recovery, State, Stats, StopReason};

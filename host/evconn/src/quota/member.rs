@@ -11,7 +11,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
@@ -23,17 +23,27 @@ pub struct Member(Arc<Inner>);
 struct Inner {
     quota: Quota,
     number: u16,
+    /// How many connections this process can have, and how many of these can have an instance.
     capacity: usize,
+    with_instance: usize,
+    /// How many have none any more.
+    without_instance: AtomicUsize,
     /// Notified whenever this process gives entries back.
     given_back: watch::Sender<()>,
 }
 
 impl Member {
     pub(super) fn new(quota: Quota, number: u16, capacity: usize) -> Self {
+        Self::with(quota, number, capacity, usize::MAX)
+    }
+
+    fn with(quota: Quota, number: u16, capacity: usize, with_instance: usize) -> Self {
         Self(Arc::new(Inner {
             quota,
             number,
             capacity,
+            with_instance,
+            without_instance: AtomicUsize::new(0),
             given_back: watch::Sender::new(()),
         }))
     }
@@ -49,6 +59,24 @@ impl Member {
         Self::new(quota.clone(), *number, (*capacity).min(connections))
     }
 
+    /// Returns the same member for a process in which no more than this many connections can have an instance.
+    pub(crate) fn with_instances_for(self, connections: usize) -> Self {
+        let Inner {
+            quota,
+            number,
+            capacity,
+            ..
+        } = &*self.0;
+        Self::with(quota.clone(), *number, *capacity, connections)
+    }
+
+    /// Returns how many connections this process can have now, of which some have no instance.
+    fn capacity_now(&self) -> usize {
+        let without = self.0.without_instance.load(Ordering::Acquire);
+        let most = self.0.with_instance.saturating_add(without);
+        self.capacity().min(most)
+    }
+
     /// Returns how many connections this process can have.
     pub(crate) fn capacity(&self) -> usize {
         self.0.capacity.min(self.max_connections())
@@ -62,7 +90,8 @@ impl Member {
     /// Returns whether further connections have to wait for the end of others.
     pub(crate) fn is_full(&self) -> bool {
         let table = &self.0.quota.0.table;
-        table.open() >= self.max_connections() || table.open_of(self.0.number) >= self.capacity()
+        table.open() >= self.max_connections()
+            || table.open_of(self.0.number) >= self.capacity_now()
     }
 
     /// Returns how many connections a peer can have, as [`Limits`](crate::Limits) say it, and the length of the IPv6
@@ -147,7 +176,7 @@ impl Member {
 
     /// Takes up to `wanted` entries, and adds them to `taken`.
     pub(super) fn take(&self, wanted: usize, taken: &mut Vec<u32>) {
-        let (number, capacity) = (self.0.number, self.0.capacity);
+        let (number, capacity) = (self.0.number, self.capacity_now());
         let mut session = self.0.quota.0.table.lock(number);
         session.take(number, wanted, capacity, taken);
     }
@@ -224,6 +253,8 @@ impl fmt::Debug for Member {
 pub(crate) struct Permit {
     member: Member,
     entry: u32,
+    /// Whether it is for a connection without an instance.
+    is_without_instance: AtomicBool,
 }
 
 impl Permit {
@@ -231,6 +262,7 @@ impl Permit {
         Self {
             member: member.clone(),
             entry,
+            is_without_instance: AtomicBool::new(false),
         }
     }
 
@@ -264,6 +296,19 @@ impl Permit {
         session.begin_handshake(*number, self.entry, peer.map(number_of));
     }
 
+    /// Lets another connection of this process have the instance of this one.
+    pub fn leave_instance(&self) {
+        if !self.is_without_instance.swap(true, Ordering::AcqRel) {
+            let Inner {
+                without_instance,
+                given_back,
+                ..
+            } = &*self.member.0;
+            without_instance.fetch_add(1, Ordering::AcqRel);
+            given_back.send_replace(());
+        }
+    }
+
     /// Removes the connection's handshake from the counts.
     pub fn end_handshake(&self) {
         let Inner { quota, number, .. } = &*self.member.0;
@@ -274,6 +319,10 @@ impl Permit {
 
 impl Drop for Permit {
     fn drop(&mut self) {
+        if *self.is_without_instance.get_mut() {
+            let without = &self.member.0.without_instance;
+            without.fetch_sub(1, Ordering::AcqRel);
+        }
         self.member.free(&[self.entry]);
     }
 }

@@ -68,6 +68,11 @@ impl Shortage {
         counted.is_ok().then(|| Counted(self.clone()))
     }
 
+    /// Returns how many instances there are, or are being made.
+    pub fn instances(&self) -> usize {
+        self.0.instances.load(Ordering::SeqCst)
+    }
+
     /// How many there can be at a time, as far as that is known.
     fn most(&self) -> usize {
         let measured = self.0.measured.load(Ordering::SeqCst);

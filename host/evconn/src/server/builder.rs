@@ -5,7 +5,7 @@ use super::counters::Counters;
 use super::end::{End, Others};
 use super::hooks::Hooks;
 use super::{ConnectionEnd, ConnectionInfo, KillOnDrop, PeerFilter, Server, ServerHandle};
-use crate::listener::PermitSource;
+use crate::listener::{LocalPermits, PermitSource};
 use crate::log::LogBudget;
 #[cfg(unix)]
 use crate::quota::Member;
@@ -16,7 +16,6 @@ use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::Semaphore;
 
 /// Configures a [`Server`].
 pub struct ServerBuilder {
@@ -112,7 +111,8 @@ impl ServerBuilder {
 
     /// Sets which connections share an instance, and how many instances there are. Defaults to
     /// [`InstancePolicy::FRESH`]. If there are fewer instances than connections could have,
-    /// [`Limits::max_connections`] is lowered.
+    /// [`Limits::max_connections`] is lowered, except for a handler of WASI 0.3: its connections may continue without an
+    /// instance, and others get that.
     ///
     /// If several processes share a [`Quota`](crate::Quota), this is for the instances of this one.
     pub fn instances(mut self, policy: InstancePolicy) -> Self {
@@ -222,7 +222,9 @@ impl ServerBuilder {
     /// Outside a tokio runtime with I/O and time.
     pub async fn bind(mut self) -> Result<Server, Error> {
         self.policy.check(self.service.is_concurrent())?;
-        if let Some(most) = self.policy.max_connections() {
+        if let Some(most) = self.policy.max_connections()
+            && !self.service.has_tasks()
+        {
             self.limits.max_connections = self.limits.max_connections.min(most);
         }
         let host = self.service.host().clone();
@@ -278,6 +280,7 @@ impl ServerBuilder {
         #[cfg(unix)]
         if let Some(member) = self.member.take() {
             let member = match self.policy.max_connections() {
+                Some(most) if self.service.has_tasks() => member.with_instances_for(most),
                 Some(most) => member.with_capacity_of(most),
                 None => member,
             };
@@ -288,8 +291,10 @@ impl ServerBuilder {
             let counters = Arc::new(Counters::Shared(member.clone()));
             return (PermitSource::Shared(member), counters);
         }
-        let permits = Semaphore::new(self.limits.max_connections);
-        (PermitSource::Local(Arc::new(permits)), Arc::default())
+        let all = self.limits.max_connections;
+        let with_instance = all.min(self.policy.max_connections().unwrap_or(usize::MAX));
+        let permits = LocalPermits::new(with_instance, all - with_instance);
+        (PermitSource::Local(permits), Arc::default())
     }
 
     /// Listens on the sockets and on the sources.

@@ -5,7 +5,7 @@ use super::cuts::Cuts;
 use super::end::End;
 use super::peers::PeerConnection;
 use crate::runtime::{Meter, Payer};
-use crate::service::{Failure, Instances};
+use crate::service::{Failure, Instances, Rest};
 use crate::sockets::{Endpoint, Peer};
 use futures_util::FutureExt;
 use std::panic::AssertUnwindSafe;
@@ -45,7 +45,7 @@ pub(super) async fn serve(server: Arc<Connections>, accepted: Accepted) {
         // The connection counts against the limit of its peer until its last byte.
         let mut counted = None;
 
-        let served = cuts.unless(async {
+        let served = pin!(async {
             // Registered: wherever its guest continues to run, it is woken on this worker.
             endpoint.register().map_err(End::NoEventLoop)?;
             // Identified: a proxy announces the peer, which is checked before it can start a TLS handshake.
@@ -58,7 +58,7 @@ pub(super) async fn serve(server: Arc<Connections>, accepted: Accepted) {
             // Instantiated and handled.
             handle(&server, &instances, &accepted, &meter).await
         });
-        let end = match served.await {
+        let end = match cuts.unless(served).await {
             Ok(Ok(())) => End::Done,
             Ok(Err(end)) => end,
             // Its program has closed it, and is not waited for any longer.
@@ -69,7 +69,8 @@ pub(super) async fn serve(server: Arc<Connections>, accepted: Accepted) {
             Err(cut) => cut,
         };
         // The instance is gone; the last bytes may not have been sent yet.
-        match cuts.unless(guard.linger(&end)).await {
+        let lingered = cuts.unless(pin!(guard.linger(&end))).await;
+        match lingered {
             Ok(()) => end,
             Err(cut) => end.or(cut),
         }
@@ -134,14 +135,39 @@ async fn encrypt(
     server.handshake(peer, &accepted.slot, step).await
 }
 
-/// Has an instance handle a connection: one that others have, too, or one of its own. Then the slot is held by the
-/// guest's task, which may be in the background.
+/// Has an instance handle a connection, and does alone what is left of it when the instance has it no more.
 async fn handle(
     server: &Connections,
     instances: &Arc<Instances>,
     accepted: &Accepted,
     meter: &Arc<Meter>,
 ) -> Result<(), End> {
+    let endpoint = &accepted.endpoint;
+    let of_failure = |failure| End::of_failure(failure, endpoint);
+    let background = instances.service().host().background();
+    // Boxed, so that its memory is not reserved while the host does the rest.
+    let instance = Box::pin(with_instance(server, instances, accepted, meter));
+    let Some(rest) = instance.await.map_err(of_failure)? else {
+        return Ok(());
+    };
+    accepted.slot.leave_instance();
+    tracing::debug!(
+        number = accepted.number,
+        "connection continues without its instance"
+    );
+    let ended = background.run(Box::pin(rest), meter).await;
+    background.note_end(meter);
+    ended.map_err(|text| of_failure(Failure::Handler(text)))
+}
+
+/// Has an instance handle a connection: one that others have, too, or one of its own. Then the slot is held by the
+/// guest's task, which may be in the background. Returns what is left for the host to do.
+async fn with_instance(
+    server: &Connections,
+    instances: &Arc<Instances>,
+    accepted: &Accepted,
+    meter: &Arc<Meter>,
+) -> Result<Option<Rest>, Failure> {
     let Accepted {
         number,
         port,
@@ -152,7 +178,7 @@ async fn handle(
     let payer = || payer(server, endpoint);
     let shared = instances.share(endpoint, (*number, *port), payer);
     if let Some(result) = shared.await {
-        return result.map_err(|failure| End::of_failure(failure, endpoint));
+        return result;
     }
     let guest = Arc::clone(instances).serve(
         Arc::clone(slot),
@@ -166,8 +192,7 @@ async fn handle(
     let background = instances.service().host().background();
     let handled = background.run(Box::pin(guest), meter).await;
     background.note_end(meter);
-    let handled = handled.unwrap_or_else(|panic| Err(Failure::of_panic(&*panic)));
-    handled.map_err(|failure| End::of_failure(failure, endpoint))
+    handled.unwrap_or_else(|panic| Err(Failure::of_panic(&*panic)))
 }
 
 /// Counts and logs how a connection has ended.

@@ -171,7 +171,8 @@ impl Connections {
         match &self.permits {
             // Listeners hold some permits in advance.
             PermitSource::Local(permits) => {
-                permits.available_permits() == 0 && 4 * self.open() >= 3 * self.capacity()
+                permits.semaphore().available_permits() == 0
+                    && 4 * self.open() >= 3 * self.capacity()
             }
             #[cfg(unix)]
             PermitSource::Shared(member) => member.is_full(),
@@ -247,6 +248,13 @@ impl Slot {
     pub fn kept_permit(&self) -> Option<Arc<dyn Any + Send + Sync>> {
         let permit = self.permit.clone();
         permit.map(|permit| permit as _)
+    }
+
+    /// Lets another connection have the instance of this one, which continues without.
+    pub fn leave_instance(&self) {
+        if let Some(permit) = &self.permit {
+            permit.leave_instance();
+        }
     }
 
     fn new(connections: &Arc<Connections>, permit: Option<Permit>, on_release: OnRelease) -> Self {

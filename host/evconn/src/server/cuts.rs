@@ -5,7 +5,7 @@ use super::watch::{Cut, Watch, Watching};
 use crate::limits::Limits;
 use crate::sockets::Endpoint;
 use std::future::{Future, poll_fn};
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -36,8 +36,12 @@ impl<'a, F: Future<Output = ()>> Cuts<'a, F> {
     }
 
     /// Returns the output of `something`, or how the connection was ended early.
-    pub async fn unless<T>(&mut self, something: impl Future<Output = T>) -> Result<T, End> {
-        let mut something = pin!(something);
+    ///
+    /// Pinned by the caller: here, memory for it would be reserved twice.
+    pub async fn unless<T>(
+        &mut self,
+        mut something: Pin<&mut impl Future<Output = T>>,
+    ) -> Result<T, End> {
         // All of this is polled whenever the guest is: a select! would cost more.
         poll_fn(|cx| {
             // A connection that is done at the same moment counts as served.

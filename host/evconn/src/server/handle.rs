@@ -60,6 +60,14 @@ impl ServerHandle {
         self.connections.open()
     }
 
+    /// Returns how many instances there are of all services of the server's [`Host`](crate::Host), including those that
+    /// are being made, or have no connection. A connection may have none: see `wit/SEMANTICS.md`, "Connections without an
+    /// instance".
+    pub fn instances(&self) -> usize {
+        let instances = self.connections.instances();
+        instances.service().host().shortage().instances()
+    }
+
     /// Returns how much CPU time the connections of a peer have used in excess of their shares, in all processes of
     /// the server. Half of it is forgotten after each second. The share of a connection is a hundredth of a core: see
     /// [`HostBuilder::cpu_share`](crate::HostBuilder::cpu_share).

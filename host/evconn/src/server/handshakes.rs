@@ -270,7 +270,7 @@ impl Drop for UnderWay<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tokio::sync::Semaphore;
+    use crate::listener::LocalPermits;
 
     const ALL: usize = 6;
     const PER_PEER: usize = 4;
@@ -284,7 +284,7 @@ mod tests {
     }
 
     fn handshakes() -> Handshakes {
-        let permits = PermitSource::Local(Arc::new(Semaphore::new(0)));
+        let permits = PermitSource::Local(LocalPermits::new(0, 0));
         Handshakes::new(&limits(), &permits)
     }
 

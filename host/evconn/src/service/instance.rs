@@ -1,7 +1,7 @@
 //! One instance of a service, in a store of its own.
 
 use super::Service;
-use super::async_handler::{self, Supply};
+use super::async_handler::{self, Rest, Supply};
 use super::backoff::Attempt;
 use super::console::Origin;
 use super::entry::Instantiated;
@@ -42,6 +42,8 @@ pub(super) struct Instance {
     exports: Instantiated,
     /// How many connections it has served.
     pub served: u32,
+    /// What the host does alone of a connection, now that its handler has returned.
+    left: Option<Rest>,
     /// The handles of a handler's connection: input, output, socket.
     given: [u32; 3],
     /// Dropped after the store.
@@ -79,6 +81,7 @@ impl Instance {
                 store,
                 exports,
                 served: 0,
+                left: None,
                 given: [0; 3],
                 _counted: counted,
                 alive: None,
@@ -119,7 +122,8 @@ impl Instance {
             }
             Instantiated::AsyncHandler(handler) => {
                 let endpoint = Arc::clone(endpoint);
-                let serve = async_handler::serve(&mut self.store, handler, endpoint, origin.number);
+                let (store, left) = (&mut self.store, &mut self.left);
+                let serve = async_handler::serve(store, handler, endpoint, origin.number, left);
                 let serve: Boxed<'a> = Box::pin(serve);
                 Either::Right(serve)
             }
@@ -210,6 +214,7 @@ impl Instance {
             self.settle();
         }
         Outcome {
+            left: self.left.take(),
             result,
             spent: of_end.or(spent),
             is_accepted,
@@ -283,6 +288,8 @@ impl From<Unmade> for Failure {
 /// The outcome of a connection.
 pub(super) struct Outcome {
     pub result: Result<(), Failure>,
+    /// What the host does alone of the connection, if it has not ended.
+    pub left: Option<Rest>,
     /// Why its instance cannot be reused, if it cannot.
     pub spent: Option<Spent>,
     /// Whether the guest has had the connection: a program that has not listened, or not accepted, has not.

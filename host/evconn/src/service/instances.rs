@@ -1,6 +1,7 @@
 //! The instances that serve connections: a fresh one for each connection, or one that has served others
 //! before.
 
+use super::async_handler::Rest;
 use super::backoff::{Attempt, Backoff};
 use super::console::Console;
 use super::failure::caught;
@@ -98,15 +99,15 @@ impl Instances {
         endpoint: &Arc<Endpoint>,
         (number, port): (u64, Option<u16>),
         payer: impl Fn() -> Option<Box<dyn Payer>>,
-    ) -> Option<Result<(), Failure>> {
+    ) -> Option<Result<Option<Rest>, Failure>> {
         let shared = self.shared.as_ref()?;
         let peer = Peer::of(endpoint);
         let origin = Origin { number, peer, port };
         Some(shared.serve(endpoint, origin, &payer).await)
     }
 
-    /// Serves a connection, whose end is up to the caller, with an instance. The connection's slot,
-    /// `_place`, is kept until this is done, and its `permit` until the last socket of its guest is closed. It has a
+    /// Serves a connection, whose end is up to the caller, with an instance. Returns what is left of it, if the host does
+    /// that alone. The connection's slot, `_place`, is kept until this is done, and its `permit` until the last socket of its guest is closed. It has a
     /// number, and may be for a `port` of a program.
     pub async fn serve(
         self: Arc<Self>,
@@ -115,7 +116,7 @@ impl Instances {
         endpoint: Arc<Endpoint>,
         (number, port): (u64, Option<u16>),
         meter: Arc<Meter>,
-    ) -> Result<(), Failure> {
+    ) -> Result<Option<Rest>, Failure> {
         let _ticking = self.service.ticking();
         let attempt = self.begin_attempt()?;
         let peer = Peer::of(&endpoint);
@@ -125,7 +126,7 @@ impl Instances {
             // Boxed, so that its memory is not reserved while the connection is served.
             None => match Box::pin(self.instance(origin, &meter)).await {
                 Ok(instance) => instance,
-                Err(failure) => return count_failure(attempt, Err(failure)),
+                Err(failure) => return count_failure(attempt, Err(failure)).map(|()| None),
             },
         };
         let result = match instance.serve(&endpoint, origin, meter, permit, attempt.as_ref()) {
@@ -134,12 +135,13 @@ impl Instances {
         };
         let Outcome {
             result,
+            left,
             spent,
             is_accepted,
         } = instance.end(&endpoint, result, &self.limits);
         let result = result.map_err(|failure| failure.within(&self.service.lines));
         if !is_accepted {
-            return count_failure(attempt, result);
+            return count_failure(attempt, result).map(|()| None);
         }
         drop(attempt);
         if self.policy.allows_another(instance.served) {
@@ -148,7 +150,7 @@ impl Instances {
                 Some(spent) => self.log_spent(spent),
             }
         }
-        result
+        result.map(|()| left)
     }
 
     /// Begins to start a program, unless it ends before it accepts.

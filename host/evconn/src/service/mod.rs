@@ -22,6 +22,7 @@ mod shared;
 mod state;
 mod warm;
 
+pub(crate) use async_handler::Rest;
 use console::Origin;
 use entry::Entry;
 pub(crate) use failure::{Failure, is_for_handles};
@@ -170,7 +171,7 @@ impl Service {
     }
 
     /// Returns whether its handler is of WASI 0.3: each connection is a task, of which an instance may have several.
-    fn has_tasks(&self) -> bool {
+    pub(crate) fn has_tasks(&self) -> bool {
         matches!(self.entry, Entry::AsyncHandler(_))
     }
 

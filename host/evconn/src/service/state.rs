@@ -8,6 +8,7 @@ use crate::bindings::service::evconn::tcp::connection::Connection as WitConnecti
 use crate::files::{FilesView, Operations};
 use crate::limits::{Allowance, Limits};
 use crate::runtime::Meter;
+use crate::sockets::p3::Relays;
 use crate::sockets::{Account, AccountLimits, Endpoint, Incoming, TcpCtx, TcpCtxView, TcpView, p2};
 use std::any::{Any, type_name};
 use std::num::NonZeroU32;
@@ -44,6 +45,10 @@ pub struct InstanceState {
     pub(super) incoming: Option<Incoming>,
     /// What the guest uses.
     pub(super) account: Account,
+    /// How much a guest with one connection may use.
+    limits_of_one: AccountLimits,
+    /// What the host knows of its own streams that the guest has.
+    pub(super) relays: Relays,
     /// What it does on files.
     operations: Operations,
     table: ResourceTable,
@@ -91,13 +96,17 @@ impl InstanceState {
         let grants = &service.grants;
         let mut table = ResourceTable::with_capacity(RESOURCES);
         table.set_max_capacity(limits.max_handles);
+        let limits_of_one = AccountLimits {
+            descriptors: limits.max_descriptors,
+            unsent: limits.max_unsent,
+            look_ups: LOOK_UPS,
+            shared: Some(service.host.descriptors().clone()),
+            guaranteed: GUARANTEED,
+        };
         let account = Account::new(
             AccountLimits {
-                descriptors: limits.max_descriptors,
-                unsent: limits.max_unsent,
-                look_ups: LOOK_UPS,
-                shared: Some(service.host.descriptors().clone()),
                 guaranteed: GUARANTEED.saturating_mul(concurrency.get() as usize),
+                ..limits_of_one.clone()
             },
             Some(console.clone()),
         );
@@ -109,6 +118,8 @@ impl InstanceState {
             tcp: sockets.with_account(account.clone()),
             incoming: None,
             account,
+            limits_of_one,
+            relays: Relays::default(),
             operations: Operations::default(),
             table,
             allowance: Allowance::new(limits),
@@ -139,6 +150,11 @@ impl InstanceState {
     /// Returns the table of the instance's resources.
     pub(super) fn table(&mut self) -> &mut ResourceTable {
         &mut self.table
+    }
+
+    /// Returns an account for one of its connections that it has no more.
+    pub(super) fn account_of_one(&self) -> Account {
+        Account::new(self.limits_of_one.clone(), None)
     }
 
     /// Adds a connection to the table, for a handler of WASI 0.3.
@@ -183,6 +199,10 @@ impl TcpView for InstanceState {
             table: &mut self.table,
             incoming: self.incoming.as_ref(),
         }
+    }
+
+    fn relays(&mut self) -> Option<&mut Relays> {
+        Some(&mut self.relays)
     }
 }
 

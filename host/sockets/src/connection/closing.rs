@@ -103,6 +103,12 @@ impl Endpoint {
         self.link.release();
     }
 
+    /// Ends it regularly, without waiting: what was written is sent in the background, for up to 10 seconds.
+    pub fn finish_in_background(&self) {
+        self.decision.make_by_host();
+        self.end_regularly();
+    }
+
     /// Ends it with a reset, once the peer has acknowledged what was written, or after 10 seconds. (A Unix
     /// socket has no resets, and its peer keeps what was sent.)
     pub async fn abort(&self) {

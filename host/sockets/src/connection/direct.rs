@@ -8,6 +8,13 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use tokio::task::coop::poll_proceed;
 
+/// Which of two connections has failed, so that bytes were not moved between them.
+#[derive(Debug)]
+pub(crate) enum Unmoved {
+    Receiving(io::Error),
+    Sending(io::Error),
+}
+
 impl Endpoint {
     /// Waits until there is something to receive, and receives up to the size of the buffer. 0: the peer has ended its
     /// side. However much there is, other tasks get their time slice.
@@ -42,13 +49,16 @@ impl Endpoint {
     }
 
     /// Sends all that is received from here on to another connection, or back to the same peer, until the end.
-    ///
-    /// # Errors
-    /// If either connection has failed.
-    pub async fn send_on_to(self: &Arc<Self>, other: &Self) -> io::Result<()> {
+    pub(crate) async fn send_on_to(self: &Arc<Self>, other: &Self) -> Result<(), Unmoved> {
         let mut reader = Reader::new(Arc::clone(self));
-        while reader.splice(other, usize::MAX).await?.is_some() {}
-        Ok(())
+        loop {
+            match reader.splice(other, usize::MAX).await {
+                Ok(Some(_)) => {}
+                Ok(None) => return Ok(()),
+                Err(error) if reader.has_ended() => return Err(Unmoved::Receiving(error)),
+                Err(error) => return Err(Unmoved::Sending(error)),
+            }
+        }
     }
 
     /// Waits until there is something to receive, or the end, or an error, which is kept.

@@ -17,6 +17,7 @@ mod send;
 mod sending;
 
 pub(crate) use buffers::Received;
+pub(crate) use direct::Unmoved;
 pub use endpoint::Endpoint;
 pub(crate) use endpoint::UNIX_ADDRESS;
 pub use peer::Peer;

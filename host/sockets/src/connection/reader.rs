@@ -50,6 +50,11 @@ impl Reader {
         &self.endpoint
     }
 
+    /// Returns whether there is nothing more to be read, after the end or an error.
+    pub fn has_ended(&self) -> bool {
+        self.has_ended
+    }
+
     /// Reads what is there. `ConnectionReset` if the peer is gone.
     pub fn read(&mut self, size: usize) -> io::Result<Read> {
         let read = self.receive(size)?;

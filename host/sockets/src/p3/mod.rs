@@ -6,6 +6,7 @@ mod awaits;
 mod clocks;
 mod connect;
 mod counted;
+mod ended;
 mod error;
 mod linker;
 mod listen;
@@ -16,5 +17,9 @@ mod send;
 mod tcp;
 mod udp;
 
+pub use crate::relay::{
+    Broken, Ended, Ending, Live, Moving, Received, Receiver, Relays, or_cancelled,
+};
 pub use crate::view::{TcpCtxView, TcpView};
+pub use ended::{ending_of, future_of};
 pub use linker::{add_granted_to_linker, add_to_linker};

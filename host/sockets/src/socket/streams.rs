@@ -32,6 +32,11 @@ impl Held {
         &self.endpoint
     }
 
+    /// Returns the connection, to be shared.
+    pub fn connection(&self) -> &Arc<Endpoint> {
+        &self.endpoint
+    }
+
     /// Returns whether what is dropped is dropped by its guest, rather than with its guest.
     pub fn is_guest_running(&self) -> bool {
         self.connected.is_guest_running()

@@ -4,6 +4,7 @@
 mod bytes;
 mod ends;
 mod harm;
+mod pass;
 mod told;
 
 wit_bindgen::generate!({ path: "../../../wit/v0.3", world: "evconn:tcp/service", generate_all });
@@ -11,9 +12,8 @@ wit_bindgen::generate!({ path: "../../../wit/v0.3", world: "evconn:tcp/service",
 use bytes::{copy, line, number};
 use evconn::tcp::types::{Connection, ErrorCode};
 use exports::evconn::tcp::handler::Guest;
-use std::net::Ipv4Addr;
+use pass::pass;
 use wasi::clocks::monotonic_clock::wait_for;
-use wasi::sockets::types::{IpAddressFamily, IpSocketAddress, Ipv4SocketAddress, TcpSocket};
 use wit_bindgen::{FutureReader, FutureWriter, StreamReader, StreamWriter};
 
 type Ended = Result<(), ErrorCode>;
@@ -38,12 +38,14 @@ impl Guest for Acts {
     ) -> Returned {
         let line = line(&mut received).await;
         let (act, argument) = line.split_once(' ').unwrap_or((&line, ""));
+        let (received, ended) = match pass(act, argument, received, ended).await {
+            Ok(returned) => return returned,
+            Err(given) => given,
+        };
         match act {
-            "hand-back" => return Ok((received, ended)),
             "fail" => return Err(ErrorCode::Other(Some(argument.to_owned()))),
             "fail-with-code" => return Err(ErrorCode::Timeout),
             "trap" => std::process::abort(),
-            "forward" => return forward(received, argument).await,
             "spin" => harm::spin(),
             "never-return" => wait_for(u64::MAX).await,
             _ => {}
@@ -60,21 +62,6 @@ impl Guest for Acts {
         wit_bindgen::spawn(perform(stage, act.to_owned(), argument.to_owned()));
         Ok((sent, finished))
     }
-}
-
-/// Sends what is received to another server, and hands back what that sends.
-async fn forward(received: StreamReader<u8>, to: &str) -> Returned {
-    let (address, port) = to.split_once(':').expect("an address");
-    let address: Ipv4Addr = address.parse().expect("an address");
-    let [a, b, c, d] = address.octets();
-    let server = TcpSocket::create(IpAddressFamily::Ipv4)?;
-    let to = Ipv4SocketAddress {
-        port: port.parse().expect("a port"),
-        address: (a, b, c, d),
-    };
-    server.connect(IpSocketAddress::Ipv4(to)).await?;
-    server.send(received);
-    Ok(server.receive())
 }
 
 async fn perform(stage: Stage, act: String, argument: String) {

@@ -2,7 +2,7 @@
 //! as in one iteration.
 
 use crate::AcceptRate;
-use crate::listener::{Permit, PermitSource, TokenSource};
+use crate::listener::{LocalPermits, Permit, PermitSource, TokenSource};
 #[cfg(unix)]
 use crate::quota::{Intake, Member, Share};
 use crate::runtime::Shortage;
@@ -10,7 +10,7 @@ use std::future::pending;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Instant;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::OwnedSemaphorePermit;
 
 /// How fast connections are accepted.
 #[derive(Clone, Debug)]
@@ -64,7 +64,7 @@ impl Permits {
     pub fn fill(&mut self, source: &PermitSource, per_turn: NonZeroU32) -> Capacity {
         self.keep_only(source);
         match source {
-            PermitSource::Local(semaphore) => self.fill_local(semaphore, per_turn),
+            PermitSource::Local(permits) => self.fill_local(permits, per_turn),
             #[cfg(unix)]
             PermitSource::Shared(member) => match self.intake(member).fill(per_turn) {
                 Share::None => Capacity::WaitFor(source.clone()),
@@ -74,7 +74,8 @@ impl Permits {
         }
     }
 
-    fn fill_local(&mut self, semaphore: &Arc<Semaphore>, per_turn: NonZeroU32) -> Capacity {
+    fn fill_local(&mut self, permits: &LocalPermits, per_turn: NonZeroU32) -> Capacity {
+        let semaphore = permits.semaphore();
         let batch = per_turn.get() as usize;
         let wanted = batch.saturating_sub(self.count());
         let free = wanted.min(semaphore.available_permits());
@@ -84,7 +85,7 @@ impl Permits {
             self.add(taken);
         }
         match self.count() {
-            0 => Capacity::WaitFor(PermitSource::Local(Arc::clone(semaphore))),
+            0 => Capacity::WaitFor(PermitSource::Local(permits.clone())),
             count => Capacity::For(count.min(batch) as u32),
         }
     }
@@ -93,13 +94,13 @@ impl Permits {
     pub fn one(&mut self, source: &PermitSource) -> Option<Permit> {
         self.keep_only(source);
         match source {
-            PermitSource::Local(semaphore) => {
+            PermitSource::Local(permits) => {
                 let held = match self {
                     Self::Local(held) => held.split(1),
                     _ => None,
                 };
-                let permit = held.or_else(|| Arc::clone(semaphore).try_acquire_owned().ok());
-                permit.map(Permit::Local)
+                let take = || Arc::clone(permits.semaphore()).try_acquire_owned().ok();
+                held.or_else(take).map(|permit| permits.permit(permit))
             }
             #[cfg(unix)]
             PermitSource::Shared(member) => self.intake(member).one().map(Permit::Shared),
@@ -112,8 +113,8 @@ impl Permits {
             Capacity::WaitFor(source) => {
                 self.keep_only(source);
                 match source {
-                    PermitSource::Local(semaphore) => {
-                        match Arc::clone(semaphore).acquire_owned().await {
+                    PermitSource::Local(permits) => {
+                        match Arc::clone(permits.semaphore()).acquire_owned().await {
                             Ok(permit) => self.add(permit),
                             // Nothing closes the semaphore.
                             Err(_) => pending().await,
@@ -180,8 +181,8 @@ impl Permits {
     fn keep_only(&mut self, source: &PermitSource) {
         let is_ours = match (&*self, source) {
             (Self::None, _) => true,
-            (Self::Local(held), PermitSource::Local(semaphore)) => {
-                Arc::ptr_eq(held.semaphore(), semaphore)
+            (Self::Local(held), PermitSource::Local(permits)) => {
+                Arc::ptr_eq(held.semaphore(), permits.semaphore())
             }
             #[cfg(unix)]
             (Self::Shared(intake), PermitSource::Shared(member)) => intake.member().is(member),
@@ -252,15 +253,16 @@ impl Drop for Tokens {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tokio::sync::Semaphore;
 
     fn turn(count: u32) -> NonZeroU32 {
         NonZeroU32::new(count).expect("not 0")
     }
 
     fn source(permits: usize) -> (Arc<Semaphore>, PermitSource) {
-        let semaphore = Arc::new(Semaphore::new(permits));
-        let source = PermitSource::Local(Arc::clone(&semaphore));
-        (semaphore, source)
+        let permits = LocalPermits::new(permits, 0);
+        let semaphore = Arc::clone(permits.semaphore());
+        (semaphore, PermitSource::Local(permits))
     }
 
     fn capacity(capacity: Capacity) -> u32 {

@@ -2,13 +2,16 @@
 //! streams for longer than the connection lasts.
 
 use crate::sockets::Endpoint;
+use crate::sockets::p3::Receiver;
 use futures_util::task::AtomicWaker;
 use std::any::Any;
 use std::future::poll_fn;
+use std::io;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
+use wasmtime_wasi::p3::bindings::sockets::types::ErrorCode;
 
 /// How often the store is polled until it has taken up a write that the guest has begun, and the one that follows.
 const TURNS: u32 = 4;
@@ -72,7 +75,7 @@ impl Held {
     }
 
     /// Waits until `sent` is ready, or the guest has no write under way.
-    pub async fn written(&self, mut sent: Pin<&mut impl Future<Output = ()>>) {
+    pub async fn written(&self, mut sent: Pin<&mut (impl Future<Output = ()> + ?Sized)>) {
         let mut turns = 0;
         poll_fn(|cx| {
             self.waiter.register(cx.waker());
@@ -104,6 +107,22 @@ impl Held {
     fn lock(&self) -> MutexGuard<'_, Option<Arc<Endpoint>>> {
         // Nothing in there panics halfway.
         self.endpoint.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What its peer sends. A guest that drops the stream reads no more; the peer does not notice.
+impl Receiver for Held {
+    fn endpoint(&self, cx: &Context<'_>) -> Option<Arc<Endpoint>> {
+        self.endpoint(Direction::Received, cx)
+    }
+
+    fn code(&self, error: &io::Error) -> ErrorCode {
+        match error.kind() {
+            // The end of a TLS session is missing.
+            io::ErrorKind::UnexpectedEof => ErrorCode::ConnectionBroken,
+            io::ErrorKind::BrokenPipe => ErrorCode::ConnectionReset,
+            _ => error.into(),
+        }
     }
 }
 

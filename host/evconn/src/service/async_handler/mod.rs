@@ -1,42 +1,35 @@
 //! The handler of WASI 0.3: an asynchronous function that gets what the peer sends as a stream, and returns another
 //! one with what the peer is sent.
 //!
-//! The streams' ends on the host's side are [`Received`] and [`Sent`]; [`known`] implements what a guest can ask of a
-//! connection. Here is what is done for one connection; [`several`] does it for an instance that has several.
+//! [`returned`] has the host's ends of what a handler returns; [`known`] implements what a guest can ask of a connection.
+//! [`rest`] is what is left when it has returned: the host may do that alone, without the instance. Here is what is done
+//! for one connection; [`several`] does it for an instance that has several.
 //!
 //! Where it ends: how the connection ends is decided by the [server](crate::server), from what this returns.
 
 mod held;
 mod known;
-mod received;
-mod sent;
+mod rest;
+mod returned;
 mod several;
 
 pub(super) use known::add_types_to_linker;
+pub(crate) use rest::Rest;
 pub(super) use several::{Supplied, Supply, serve_several};
 
 use super::state::InstanceState;
 use crate::bindings::ServedConnection;
 use crate::bindings::service_v0_3::Service as AsyncHandler;
 use crate::sockets::Endpoint;
-use futures_util::FutureExt;
-use futures_util::future::{Either, select};
+use crate::sockets::p3::{Ended, Moving, Received, future_of};
 use held::Held;
-use received::Received;
-use sent::{Finish, Sent};
+use returned::{Sending, ending};
 use std::future::poll_fn;
-use std::pin::pin;
 use std::sync::Arc;
-use tokio::sync::oneshot::error::RecvError;
+use std::task::{Context, Poll, ready};
 use wasmtime::component::{Accessor, FutureReader, Resource, StreamReader};
-use wasmtime::{AsContextMut, Store, StoreContextMut};
+use wasmtime::{AsContextMut, Store};
 use wasmtime_wasi::p3::bindings::sockets::types::ErrorCode;
-
-/// How one direction of a connection has ended.
-type Ended = Result<(), ErrorCode>;
-
-/// What a handler returns: what the peer is sent, and how the connection ends.
-type Returned = (StreamReader<u8>, FutureReader<Ended>);
 
 /// What a handler is called with.
 type Given = (
@@ -45,42 +38,80 @@ type Given = (
     FutureReader<Ended>,
 );
 
-/// Has a handler serve a connection with this number, until it and all that it has started have ended. Returns the
-/// text of its error, if it has failed.
+/// Has a handler serve a connection with this number, until it and all that it has started have ended, or the host can
+/// do the rest alone, which is left then. Returns the text of its error, if it has failed.
 pub(super) async fn serve(
     store: &mut Store<InstanceState>,
     handler: &AsyncHandler,
     endpoint: Arc<Endpoint>,
     number: u64,
+    left: &mut Option<Rest>,
 ) -> wasmtime::Result<Result<(), String>> {
     let served = store.run_concurrent(async |accessor| {
         let held = Held::new(&endpoint);
-        let served = call(accessor, handler, &endpoint, &held, number).await?;
-        if served.is_ok() {
-            poll_fn(|cx| accessor.poll_no_interesting_tasks(cx)).await;
+        let mut rest = match call(accessor, handler, &endpoint, &held, number).await? {
+            Ok(rest) => rest,
+            Err(text) => return Ok(Err(text)),
+        };
+        let concluded = poll_fn(|cx| poll_without_guest(accessor, &mut rest, cx)).await;
+        rest.add(take_moving(accessor, None));
+        match &concluded {
+            Ok(()) if rest.is_over() => rest.end_regularly(),
+            Ok(()) => {
+                rest.take_over();
+                *left = Some(rest);
+            }
+            Err(_) => {}
         }
-        Ok(served)
+        Ok(concluded)
     });
     served.await?
 }
 
-/// Has a handler serve a connection until that has ended as the handler says. Its task may go on.
+/// Waits until a handler has failed, or nothing of the guest is under way and the rest can do without it.
+fn poll_without_guest(
+    accessor: &Accessor<InstanceState>,
+    rest: &mut Rest,
+    cx: &mut Context<'_>,
+) -> Poll<Result<(), String>> {
+    if let Poll::Ready(Err(text)) = rest.poll_conclusion(cx) {
+        return Poll::Ready(Err(text.clone()));
+    }
+    ready!(accessor.poll_no_interesting_tasks(cx));
+    // What somebody else in the host reads goes on for as long as the store.
+    let has_streams = || accessor.with(|mut store| store.get().relays.has_streams());
+    match rest.is_concluded() || rest.is_alone() && !has_streams() {
+        true => Poll::Ready(Ok(())),
+        false => Poll::Pending,
+    }
+}
+
+/// Takes the streams that the guest has passed between connections: all of them, or those from the peer of one.
+fn take_moving(accessor: &Accessor<InstanceState>, from: Option<&Arc<Endpoint>>) -> Vec<Moving> {
+    accessor.with(|mut store| store.get().relays.take_moving(from))
+}
+
+/// Calls a handler for a connection. Returns what is left of that when the handler has returned, whose task may go on, or
+/// the text of its error.
 async fn call(
     accessor: &Accessor<InstanceState>,
     handler: &AsyncHandler,
     endpoint: &Arc<Endpoint>,
     held: &Arc<Held>,
     number: u64,
-) -> wasmtime::Result<Result<(), String>> {
+) -> wasmtime::Result<Result<Rest, String>> {
     let (connection, received, ended) = give(accessor, endpoint, held, number)?;
     let handler = handler.evconn_tcp_handler();
-    match handler
-        .call_handle(accessor, connection, received, ended)
-        .await?
-    {
-        Ok(returned) => finish(accessor, endpoint, held, returned).await,
-        Err(code) => Ok(Err(text(code))),
-    }
+    let called = handler.call_handle(accessor, connection, received, ended);
+    let (stream, future) = match called.await? {
+        Ok(returned) => returned,
+        Err(code) => return Ok(Err(text(code))),
+    };
+    accessor.with(|mut store| {
+        let ending = ending(store.as_context_mut(), future)?;
+        let sending = Sending::begin(store.as_context_mut(), endpoint, held, stream)?;
+        Ok(Ok(Rest::new(endpoint, held, sending, ending)))
+    })
 }
 
 /// Makes what the handler gets of a connection.
@@ -91,69 +122,13 @@ fn give(
     number: u64,
 ) -> wasmtime::Result<Given> {
     accessor.with(|mut store| {
-        let connection = store.get().add_connection(endpoint, number)?;
-        let (received, ended) = Received::new(held);
+        let state = store.get();
+        let connection = state.add_connection(endpoint, number)?;
+        let live = state.relays.count();
+        let (received, ending) = Received::new(Arc::clone(held) as _, Some(live));
         let received = StreamReader::new(&mut store, received)?;
-        let ended = FutureReader::new(&mut store, ended)?;
-        Ok((connection, received, ended))
+        Ok((connection, received, future_of(&mut store, &ending)?))
     })
-}
-
-/// Sends what the handler has returned, and ends the connection as it says.
-async fn finish(
-    accessor: &Accessor<InstanceState>,
-    endpoint: &Arc<Endpoint>,
-    held: &Arc<Held>,
-    (stream, future): Returned,
-) -> wasmtime::Result<Result<(), String>> {
-    let (finish, finished) = Finish::new();
-    let sending = accessor.with(|mut store| {
-        future.pipe(&mut store, finish)?;
-        send(store.as_context_mut(), endpoint, held, stream)
-    })?;
-    let mut sending = pin!(sending);
-    let end = match select(finished, sending.as_mut()).await {
-        Either::Left((end, _)) => end,
-        Either::Right(((), finished)) => {
-            let end = finished.await;
-            return Ok(ended(endpoint, end));
-        }
-    };
-    match end {
-        // What was written before arrives before the reset.
-        Ok(Err(_)) => held.written(sending).await,
-        // Without a value, its store has ended.
-        Ok(Ok(())) | Err(_) => sending.await,
-    }
-    Ok(ended(endpoint, end))
-}
-
-/// Ends what is sent, as a handler says.
-fn ended(endpoint: &Endpoint, end: Result<Ended, RecvError>) -> Result<(), String> {
-    if let Ok(Err(code)) = end {
-        return Err(text(code));
-    }
-    endpoint.end_sending();
-    Ok(())
-}
-
-/// Begins to send what a handler has returned. The future that this returns waits until that has ended.
-fn send<'a>(
-    mut store: StoreContextMut<'_, InstanceState>,
-    endpoint: &'a Endpoint,
-    held: &Arc<Held>,
-    stream: StreamReader<u8>,
-) -> wasmtime::Result<impl Future<Output = ()> + use<'a>> {
-    match stream.try_into::<Received>(&mut store) {
-        // It is one that a handler was given: the guest has no part in it any more.
-        Ok(received) => Ok(Either::Left(received.send_to(endpoint))),
-        Err(stream) => {
-            let (sent, is_sent) = Sent::new(held);
-            stream.pipe(&mut store, sent)?;
-            // Its sender is gone with the stream.
-            Ok(Either::Right(is_sent.map(drop)))
-        }
-    }
 }
 
 /// Returns an error as the log has it: the guest's own text, or the name of its code.

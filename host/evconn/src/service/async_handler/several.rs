@@ -1,9 +1,10 @@
 //! An instance whose handler serves several connections, at a time or in turn: each in a call of its own.
 
 use super::held::{Held, TakenAway};
-use super::{AsyncHandler, call};
+use super::{AsyncHandler, Rest, call, take_moving};
 use crate::service::state::InstanceState;
 use crate::sockets::Endpoint;
+use futures_util::FutureExt;
 use futures_util::future::{Either, select};
 use std::any::Any;
 use std::future::{Future, poll_fn};
@@ -20,8 +21,9 @@ pub(in crate::service) struct Supplied {
     pub number: u64,
     /// Kept for as long as the guest has something of it.
     pub task: Arc<dyn Any + Send + Sync>,
-    /// Told how the handler has ended it: with the text of its error, if it has failed.
-    pub end: Box<dyn FnOnce(Result<(), String>) + Send>,
+    /// Told how the handler has ended it: with the text of its error, if it has failed; or with what is left, if the host
+    /// does that alone.
+    pub end: Box<dyn FnOnce(Result<Option<Rest>, String>) + Send>,
     /// Ready when the connection is taken away before that.
     pub cut: Pin<Box<dyn Future<Output = ()> + Send>>,
 }
@@ -87,12 +89,37 @@ impl AccessorTask<InstanceState> for Call {
         } = self.supplied;
         // What the guest keeps of the connection has ended with it.
         let held = TakenAway(Held::of_task(&endpoint, task));
-        let call = pin!(call(accessor, &self.handler, &endpoint, &held.0, number));
-        match select(call, cut).await {
+        let served = pin!(serve(accessor, &self.handler, &endpoint, held, number));
+        match select(served, cut).await {
             Either::Left((served, _)) => end(served?),
             // Its task goes on: it is ended with its store only.
             Either::Right(((), _)) => {}
         }
         Ok(())
     }
+}
+
+/// Has a handler serve a connection until that has ended, or the host can do the rest alone, which this returns.
+async fn serve(
+    accessor: &Accessor<InstanceState>,
+    handler: &AsyncHandler,
+    endpoint: &Arc<Endpoint>,
+    held: TakenAway,
+    number: u64,
+) -> wasmtime::Result<Result<Option<Rest>, String>> {
+    let mut rest = match call(accessor, handler, endpoint, &held.0, number).await? {
+        Ok(rest) => rest,
+        Err(text) => return Ok(Err(text)),
+    };
+    rest.add(take_moving(accessor, Some(endpoint)));
+    let concluded = poll_fn(|cx| match rest.poll_unpin(cx) {
+        Poll::Pending if rest.is_alone() => Poll::Ready(None),
+        concluded => concluded.map(Some),
+    });
+    if let Some(concluded) = concluded.await {
+        return Ok(concluded.map(|()| None));
+    }
+    let account = accessor.with(|mut store| store.get().account_of_one());
+    rest.take_over_from(held, &account);
+    Ok(Ok(Some(rest)))
 }

@@ -13,6 +13,7 @@ mod tasks;
 
 pub(crate) use tasks::InstanceTasks;
 
+use super::async_handler::Rest;
 use super::backoff::{Attempt, Backoff};
 use super::instance::{Instance, Unmade};
 use super::state::InstanceState;
@@ -64,14 +65,14 @@ impl SharedInstances {
         }
     }
 
-    /// Serves a connection, whose end is up to the caller. If this is dropped before, the connection is taken away from
+    /// Serves a connection, whose end is up to the caller. Returns what is left of it, if the host does that alone. If this is dropped before, the connection is taken away from
     /// its instance, which continues.
     pub async fn serve(
         self: &Arc<Self>,
         endpoint: &Arc<Endpoint>,
         origin: Origin,
         payer: &impl Fn() -> Option<Box<dyn Payer>>,
-    ) -> Result<(), Failure> {
+    ) -> Result<Option<Rest>, Failure> {
         loop {
             let lease = self.lease(endpoint, origin).await?;
             if !self.policy.allows_another(1)
@@ -80,7 +81,7 @@ impl SharedInstances {
                 lease.running.meter.set_payer(payer);
             }
             if let Some(result) = lease.result().await {
-                return result;
+                return result.map(|()| lease.given.take_rest());
             }
             // Its instance has ended without accepting it: another one may.
         }

@@ -3,7 +3,7 @@
 use crate::log::LogBudget;
 use crate::runtime::Meter;
 use crate::service::Failure;
-use crate::service::async_handler::{Supplied, Supply};
+use crate::service::async_handler::{Rest, Supplied, Supply};
 use crate::service::console::{Console, InstanceNumber};
 use crate::sockets::{Endpoint, Incoming};
 use futures_util::task::AtomicWaker;
@@ -324,6 +324,8 @@ pub(super) struct Given {
     is_left: AtomicBool,
     /// How a handler has ended it.
     outcome: OnceLock<Result<(), String>>,
+    /// What is left of it, if the host does that alone.
+    rest: Mutex<Option<Rest>>,
     /// Whether it was taken away from its handler.
     is_cut: AtomicBool,
     /// Notified when one of these is so.
@@ -338,6 +340,7 @@ impl Given {
             task: OnceLock::new(),
             is_left: AtomicBool::new(false),
             outcome: OnceLock::new(),
+            rest: Mutex::default(),
             is_cut: AtomicBool::new(false),
             changed: Notify::new(),
         }
@@ -354,6 +357,7 @@ impl Given {
             endpoint: Arc::clone(&given.endpoint),
             number: given.number,
             end: Box::new(move |outcome| {
+                let outcome = outcome.map(|rest| *of_end.rest() = rest);
                 // It ends once.
                 let _ = of_end.outcome.set(outcome);
                 of_end.changed.notify_waiters();
@@ -369,6 +373,16 @@ impl Given {
     /// Returns whether a program has accepted it, and not dropped it.
     fn is_guests(&self) -> bool {
         self.endpoint.was_accepted_by_guest() && !self.endpoint.was_closed_by_guest()
+    }
+
+    /// Takes what is left of it, if its handler has ended it and the host does that alone.
+    pub fn take_rest(&self) -> Option<Rest> {
+        self.rest().take()
+    }
+
+    fn rest(&self) -> MutexGuard<'_, Option<Rest>> {
+        // Nothing in there panics halfway.
+        self.rest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes it away from its handler.
