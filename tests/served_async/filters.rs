@@ -5,10 +5,11 @@ use crate::support::peer::{ask, connect, reset, rest};
 use crate::support::process::Evconn;
 use crate::support::scratch::Scratch;
 use crate::support::{DEADLINE, eventually};
-use evconn_artifacts::{
-    ASYNC_ALLOW_PATH as ALLOW, ASYNC_COUNT_PATH as COUNT, ASYNC_ECHO_PATH as ECHO,
-    ASYNC_LIMIT_PATH as LIMIT, SYNC_FILTER_PATH as SYNC,
-};
+use evconn_artifacts::ASYNC_ALLOW_PATH as ALLOW;
+use evconn_artifacts::ASYNC_COUNT_PATH as COUNT;
+use evconn_artifacts::ASYNC_ECHO_PATH as ECHO;
+use evconn_artifacts::ASYNC_LIMIT_PATH as LIMIT;
+use evconn_artifacts::SYNC_FILTER_PATH as SYNC;
 use rustix::process::Signal;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};

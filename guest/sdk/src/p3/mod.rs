@@ -23,8 +23,8 @@
 //! or closed, and what was spawned has ended.
 //!
 //! [`TcpStream`] is a connection to another server, or one that a [`Listener`] has accepted: [`command!`](crate::p3_command!)
-//! makes a component of a function that has a listener, a program. [`next`] passes a
-//! connection on, for a filter in front of a service.
+//! makes a component of a function that has a listener, a program. [`next`] passes a connection on, for a filter in front
+//! of a service.
 //!
 //! Out of scope: what the streams and the future of a handler, and a listener, do, which `wit/SEMANTICS.md` defines.
 
