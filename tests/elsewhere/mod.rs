@@ -16,14 +16,22 @@ use std::process::Output;
 /// The manual's echo server.
 const ECHO_COMMAND: &str = evconn_artifacts::ECHO_COMMAND_PATH;
 
+/// An echo server of WASI 0.3.
+const ASYNC_ECHO_COMMAND: &str = evconn_artifacts::ASYNC_ECHO_COMMAND_PATH;
+
 /// A filter that turns peers away.
 const FILTER: &str = evconn_artifacts::FILTER_PATH;
 
 /// The echo server with the listener in it, and with these components between them.
 fn compose(scratch: &Scratch, through: &[&str]) -> String {
+    compose_with(scratch, ECHO_COMMAND, through)
+}
+
+/// A program with the listener in it, and with these components between them.
+fn compose_with(scratch: &Scratch, program: &str, through: &[&str]) -> String {
     let composed = scratch.join("composed.wasm");
     let composed = composed.into_os_string().into_string().expect("text");
-    let mut arguments = vec!["compose", ECHO_COMMAND, "-o", &composed];
+    let mut arguments = vec!["compose", program, "-o", &composed];
     for middleware in through {
         arguments.extend(["--through", *middleware]);
     }

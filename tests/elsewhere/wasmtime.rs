@@ -1,7 +1,8 @@
 //! The command `wasmtime`, of the version that evconn is built with.
 
 use super::program::{Program, free_port};
-use super::{ECHO_COMMAND, FILTER, compose, echoes, wants_a_port};
+use super::{ASYNC_ECHO_COMMAND, ECHO_COMMAND, FILTER};
+use super::{compose, compose_with, echoes, wants_a_port};
 use crate::support::scratch::Scratch;
 use crate::support::{ask, skip, tool, wait_for_close};
 use std::ffi::OsString;
@@ -42,6 +43,17 @@ async fn the_echo_command_runs_on_it() {
     let Some(wasmtime) = wasmtime() else { return };
     let scratch = Scratch::new();
     let composed = compose(&scratch, &[]);
+    let port = free_port();
+    let mut command = run(&wasmtime, &[], &composed);
+    let command = command.arg(port.to_string());
+    echoes(Program::start(command, port, scratch.join("output"))).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_program_of_wasi_0_3_runs_on_it() {
+    let Some(wasmtime) = wasmtime() else { return };
+    let scratch = Scratch::new();
+    let composed = compose_with(&scratch, ASYNC_ECHO_COMMAND, &[]);
     let port = free_port();
     let mut command = run(&wasmtime, &[], &composed);
     let command = command.arg(port.to_string());
