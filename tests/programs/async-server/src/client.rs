@@ -62,7 +62,7 @@ impl Client {
             other => {
                 if let Some(("close-and-ask", server)) = other.split_once(' ') {
                     let upstream = connect(server.parse().expect("an address")).await;
-                    let answer = upstream.ok().expect("it is there").all().await;
+                    let answer = upstream.expect("it is there").all().await;
                     print(&String::from_utf8_lossy(&answer)).await;
                 }
             }
