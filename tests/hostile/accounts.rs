@@ -1,4 +1,4 @@
-//! The accounts of connections and peers, in the log of a server with two worker processes.
+//! The accounts of connections and peers, in the log of a server.
 
 use super::{HOSTILE, reset};
 use crate::support::descriptors::unchanged;
@@ -12,11 +12,11 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 /// A server that logs the account of each connection.
-fn start() -> Evconn {
+fn start(processes: &str) -> Evconn {
     let mut command = Command::new(env!("CARGO_BIN_EXE_evconn"));
     command
         .args(["serve", HOSTILE, "--listen", "127.0.0.1:0"])
-        .args(["--processes", "2", "--grace", "0"])
+        .args(["--processes", processes, "--grace", "0"])
         .env("RUST_LOG", "debug")
         .stdin(Stdio::null());
     Evconn::start_by(&mut command)
@@ -37,16 +37,17 @@ fn moves_of_new(host: u8, evconn: &Evconn, address: SocketAddr) -> u32 {
     let name = peer.local_addr().expect("an address");
     ask(&mut peer, "echo\n", "ok\n");
     drop(peer);
-    let accepted = evconn.logged(&format!("peer={name}"));
-    let line = accepted
-        .lines()
-        .find(|line| line.contains("connection accepted") && line.contains(&format!("peer={name}")))
-        .expect("it is logged");
-    moves(evconn, &field(line, "number="))
+    moves_of(name, evconn)
 }
 
-/// Returns how often a connection that has ended went to the background.
-fn moves(evconn: &Evconn, number: &str) -> u32 {
+/// Returns how often the connection of a peer, which has ended, went to the background.
+fn moves_of(peer: SocketAddr, evconn: &Evconn) -> u32 {
+    let name = format!("peer={peer}");
+    let accepted = evconn.logged(&name);
+    let line = accepted
+        .lines()
+        .find(|line| line.contains("connection accepted") && line.contains(&name));
+    let number = field(line.expect("it is logged"), "number=");
     let begin = format!("connection accounted for number={number} ");
     let log = evconn.logged(&begin);
     let line = log.lines().find(|line| line.contains(&begin));
@@ -62,9 +63,34 @@ fn field(line: &str, name: &str) -> String {
 }
 
 #[test]
-fn who_computes_goes_to_the_background_and_so_do_new_connections_of_its_peer() {
+fn who_computes_goes_to_the_background() {
     let _open = unchanged();
-    let evconn = start();
+    // One process: whom the spinner is compared with is in the same one.
+    let evconn = start("1");
+    let address = evconn.address();
+    let mut polite = connect(address);
+    ask(&mut polite, "echo\n", "ok\n");
+    eventually("a spinner goes to the background", || {
+        let mut spinner = connect_from(2, address);
+        let name = spinner.local_addr().expect("an address");
+        ask(&mut spinner, "spin\n", "ok\n");
+        for _ in 0..3 {
+            // It uses less than its share.
+            std::thread::sleep(Duration::from_millis(30));
+            ask(&mut polite, "hello\n", "hello\n");
+        }
+        reset(spinner);
+        (moves_of(name, &evconn) > 0).then_some(())
+    });
+    drop(polite);
+    evconn.signal(Signal::TERM);
+    evconn.wait();
+}
+
+#[test]
+fn new_connections_of_who_computes_begin_in_the_background() {
+    let _open = unchanged();
+    let evconn = start("2");
     let address = evconn.address();
     // Some on each worker.
     let mut polite: Vec<_> = (0..4).map(|_| connect(address)).collect();
@@ -87,8 +113,6 @@ fn who_computes_goes_to_the_background_and_so_do_new_connections_of_its_peer() {
     assert_eq!(moves_of_new(3, &evconn, address), 0, "another peer");
     reset(spinner);
     drop(polite);
-    // The spinner was the fifth connection.
-    assert!(moves(&evconn, "5") > 0);
     evconn.signal(Signal::TERM);
     evconn.wait();
 }

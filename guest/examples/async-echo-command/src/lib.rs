@@ -4,14 +4,11 @@
 use evconn_guest::p3::{Listener, TcpStream, sleep, spawn};
 use evconn_guest::{eprintln, println};
 use futures::future::{Either, select};
-use futures::{AsyncReadExt, AsyncWriteExt};
+use futures::{AsyncBufReadExt, AsyncWriteExt};
 use std::io;
 use std::net::Ipv4Addr;
 use std::pin::pin;
 use std::time::Duration;
-
-/// How much is read at a time.
-const AT_A_TIME: usize = 16 << 10;
 
 /// The arguments.
 struct Settings {
@@ -34,16 +31,17 @@ impl Settings {
 
 async fn echo(connection: TcpStream, idle: Duration) -> io::Result<()> {
     let (mut reader, mut writer) = connection.split();
-    let mut buffer = vec![0; AT_A_TIME];
     loop {
-        let count = match select(reader.read(&mut buffer), pin!(sleep(idle))).await {
-            Either::Left((count, _)) => count?,
+        let bytes = match select(reader.fill_buf(), pin!(sleep(idle))).await {
+            Either::Left((bytes, _)) => bytes?,
             Either::Right(_) => return writer.write_all(b"bye\n").await,
         };
-        if count == 0 {
+        if bytes.is_empty() {
             return Ok(());
         }
-        writer.write_all(&buffer[..count]).await?;
+        writer.write_all(bytes).await?;
+        let count = bytes.len();
+        reader.consume_unpin(count);
     }
 }
 

@@ -6,8 +6,9 @@ use evconn::tcp::types::{Connection, ErrorCode};
 use exports::evconn::tcp::handler::Guest;
 use wit_bindgen::{FutureReader, StreamReader, StreamResult, StreamWriter};
 
-/// How much is received at a time.
-const AT_A_TIME: usize = 16 << 10;
+/// The least and the most that is received at a time.
+const LEAST: usize = 4 << 10;
+const MOST: usize = 64 << 10;
 
 struct Echo;
 
@@ -27,13 +28,16 @@ impl Guest for Echo {
 
 /// Sends all that is received.
 async fn copy(mut received: StreamReader<u8>, mut sender: StreamWriter<u8>) {
-    let mut buffer = Vec::with_capacity(AT_A_TIME);
+    let mut buffer = Vec::with_capacity(LEAST);
     while let (StreamResult::Complete(_), bytes) = received.read(buffer).await {
+        // An idle connection has a small buffer, and a busy one a large one.
+        let room = (2 * bytes.len()).clamp(LEAST, MOST);
         buffer = sender.write_all(bytes).await;
         if !buffer.is_empty() {
             // The peer is gone.
             return;
         }
+        buffer.reserve(room);
     }
 }
 

@@ -10,10 +10,12 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use wit_bindgen_async::{FutureReader, StreamReader, StreamResult};
 
-/// How much is read at a time.
-const AT_A_TIME: usize = 64 << 10;
+/// The least and the most that is read at a time.
+const LEAST: usize = 4 << 10;
+const MOST: usize = 64 << 10;
 
-/// The receiving half of a [`Connection`](super::Connection). It reads ahead, up to 64 KiB.
+/// The receiving half of a [`Connection`](super::Connection). It reads ahead: up to twice of what came
+/// last, from 4 KiB to 64 KiB, so that an idle connection has a small buffer, and a busy one a large one.
 ///
 /// When the peer has ended its side, that is the end; when the connection is lost, an error. Dropping it means that no
 /// more is read, which the peer does not notice.
@@ -152,8 +154,10 @@ impl Reader {
 }
 
 async fn read(mut stream: StreamReader<u8>, mut buffer: Vec<u8>) -> Read_ {
+    let room = (2 * buffer.len()).clamp(LEAST, MOST);
     buffer.clear();
-    buffer.reserve(AT_A_TIME);
+    buffer.shrink_to(2 * room);
+    buffer.reserve(room);
     let (result, buffer) = stream.read(buffer).await;
     (stream, result, buffer)
 }
