@@ -13,6 +13,8 @@
 mod args;
 mod commands;
 #[cfg(unix)]
+mod config;
+#[cfg(unix)]
 mod control;
 mod failure;
 mod files;

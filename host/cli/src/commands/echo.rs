@@ -50,10 +50,12 @@ impl Echo {
         };
         let plan = self.plan(port);
         let sources = plan.listen.all();
-        super::serve(plan).await.map_err(|error| match error {
-            ServeError::Prepare(error) | ServeError::Run(error) => error.into(),
-            ServeError::Listen(error) => not_listening(&error, &sources),
-        })?;
+        super::serve(vec![plan])
+            .await
+            .map_err(|error| match error {
+                ServeError::Prepare(error) | ServeError::Run(error) => error.into(),
+                ServeError::Listen(error) => not_listening(&error, &sources),
+            })?;
         Ok(ExitCode::SUCCESS)
     }
 
@@ -73,6 +75,8 @@ impl Echo {
         server.life.grace = self.grace;
         server.processes = self.processes;
         Plan {
+            name: None,
+            arguments: std::env::args_os().collect(),
             component: Component::Echo,
             entry_point: None,
             listen,

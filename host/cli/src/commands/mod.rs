@@ -2,6 +2,8 @@
 
 mod compile;
 mod compose;
+#[cfg(unix)]
+mod config;
 mod echo;
 mod run;
 mod serve;
@@ -27,6 +29,10 @@ pub enum Command {
     Wit(wit::Wit),
     Echo(Box<echo::Echo>),
     #[cfg(unix)]
+    Check(config::Check),
+    #[cfg(unix)]
+    ConfigSchema(config::ConfigSchema),
+    #[cfg(unix)]
     Loader(worker::Loader),
     #[cfg(unix)]
     Worker(worker::Worker),
@@ -42,6 +48,8 @@ impl Command {
                 Some(Writer::Blocking)
             }
             #[cfg(unix)]
+            Self::Check(_) | Self::ConfigSchema(_) => Some(Writer::Blocking),
+            #[cfg(unix)]
             Self::Loader(_) | Self::Worker(_) => None,
         }
     }
@@ -50,7 +58,7 @@ impl Command {
     #[cfg(unix)]
     pub fn into_plan(self) -> Option<Plan> {
         match self {
-            Self::Serve(serve) => Some(serve.into_plan()),
+            Self::Serve(serve) => serve.into_plan(),
             Self::Echo(echo) => echo.into_plan(),
             _ => None,
         }
@@ -76,6 +84,10 @@ impl Command {
             Self::Compose(compose) => block_on(async { done(compose.run().await) }),
             Self::Wit(wit) => done(wit.run()),
             #[cfg(unix)]
+            Self::Check(check) => block_on(async { done(check.run().await) }),
+            #[cfg(unix)]
+            Self::ConfigSchema(schema) => done(schema.run()),
+            #[cfg(unix)]
             Self::Loader(loader) => Ok(loader.run()),
             #[cfg(unix)]
             Self::Worker(worker) => Ok(worker.run()),
@@ -83,17 +95,23 @@ impl Command {
     }
 }
 
-/// Serves until a signal stops it, with the number of processes that the flags set. Returns `None` if that was before
-/// it served.
-async fn serve(plan: Plan) -> Result<Option<Served>, ServeError> {
-    plan.server
-        .check()
-        .map_err(|why| ServeError::Prepare(anyhow!(why)))?;
-    match plan.server.processes() {
-        #[cfg(unix)]
-        Some(processes) => crate::supervisor::serve(plan, processes).await,
-        _ => plan.serve().await,
+/// Serves until a signal stops it, with the number of processes that the flags set: several services have processes of
+/// their own. Returns what each has served, and nothing if a signal came before.
+async fn serve(mut plans: Vec<Plan>) -> Result<Vec<Served>, ServeError> {
+    for plan in &plans {
+        plan.server
+            .check()
+            .map_err(|why| ServeError::Prepare(anyhow!(why)))?;
     }
+    if plans.iter().all(|plan| plan.server.processes().is_none())
+        && let (1, Some(plan)) = (plans.len(), plans.pop())
+    {
+        return plan.serve().await.map(Vec::from_iter);
+    }
+    #[cfg(unix)]
+    return crate::supervisor::serve(plans).await;
+    #[cfg(not(unix))]
+    return Ok(Vec::new());
 }
 
 fn done(result: anyhow::Result<()>) -> Result<ExitCode, Failure> {

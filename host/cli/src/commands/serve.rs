@@ -3,8 +3,9 @@
 use crate::args::{CacheArgs, IngressArgs, ListenArgs, ServerArgs};
 use crate::failure::Failure;
 use crate::server::{Component, Plan, ServeError};
+use anyhow::Context;
 use clap::{Args, ValueEnum};
-use evconn::EntryPoint;
+use evconn::{EntryPoint, Served};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -22,6 +23,8 @@ use std::process::ExitCode;
 ///
 /// An instance can use its connection, clocks and random numbers, and nothing else unless a flag grants it.
 ///
+/// --config serves several services, each with workers, listen sources, limits and grants of its own.
+///
 /// SIGTERM or Ctrl-C stops accepting and lets open connections finish; a second one resets them. SIGHUP
 /// reads the component, its filters and the certificate again, and starts new workers with them; open connections
 /// finish on the old ones. SIGUSR1 and SIGUSR2 are ignored.
@@ -31,7 +34,7 @@ use std::process::ExitCode;
 #[derive(Args)]
 // Not `mut_arg`, which would move it to the end of the help.
 #[command(mut_args(|arg| match arg.get_id() == "sources" {
-    true => arg.required(true),
+    true => arg.required_unless_present("config"),
     false => arg,
 }))]
 pub struct Serve {
@@ -39,10 +42,24 @@ pub struct Serve {
     ///
     /// With --allow-precompiled also the output of `evconn compile`. `-` reads standard input, once: SIGHUP
     /// does not read it again.
-    #[arg(value_name = "APP.wasm")]
-    app: PathBuf,
+    #[arg(value_name = "APP.wasm", required_unless_present = "config")]
+    app: Option<PathBuf>,
     #[command(flatten)]
     listen: ListenArgs,
+    /// Serve the services of a configuration file, each in worker processes of its own
+    ///
+    /// Its keys are the names of these flags. A flag beside it counts for all services, in place of what the file says.
+    /// `evconn check FILE` checks a file, and `evconn config-schema` prints a JSON schema for editors.
+    #[arg(
+        long,
+        value_name = "FILE.toml",
+        conflicts_with = "app",
+        help_heading = "Listening"
+    )]
+    config: Option<PathBuf>,
+    /// Name of the service, if it is one of several
+    #[arg(long, hide = true)]
+    service_name: Option<String>,
     /// Put this component in front of the one that is served
     ///
     /// It is a filter: it imports a handler (evconn:tcp/handler) and exports one of the same version, which is that of
@@ -88,34 +105,47 @@ impl From<EntryPointArg> for EntryPoint {
 impl Serve {
     /// Serves until a signal stops it.
     pub async fn run(self) -> Result<ExitCode, Failure> {
-        self.check().map_err(Failure::bad_input)?;
-        let served = super::serve(self.into_plan())
+        let plans = match &self.config {
+            #[cfg(unix)]
+            Some(path) => super::config::plans(path),
+            #[cfg(not(unix))]
+            Some(_) => Err(anyhow::anyhow!(
+                "--config is supported on Unix: give the flags of one service"
+            )),
+            None => self.checked_plan().map(|plan| vec![plan]),
+        };
+        let served = super::serve(plans.map_err(Failure::bad_input)?)
             .await
             .map_err(|error| match error {
                 ServeError::Prepare(error) => Failure::bad_input(error),
                 ServeError::Listen(error) => Failure::bad_input(error.into()),
                 ServeError::Run(error) => error.into(),
             })?;
-        Ok(match served.is_none_or(|served| served.is_clean()) {
+        Ok(match served.iter().all(Served::is_clean) {
             true => ExitCode::SUCCESS,
             false => ExitCode::FAILURE,
         })
     }
 
     /// Refuses flags that contradict each other.
-    fn check(&self) -> anyhow::Result<()> {
+    pub fn checked_plan(self) -> anyhow::Result<Plan> {
         let runs = matches!(self.entry_point, Some(EntryPointArg::Run));
         anyhow::ensure!(
             self.through.is_empty() || !runs,
             "--through puts filters in front of a handler, and --entry-point run calls none: use one of these flags"
         );
-        Ok(())
+        let plan = self.into_plan().context("there is no component to serve")?;
+        plan.server.check().map_err(anyhow::Error::msg)?;
+        Ok(plan)
     }
 
-    pub fn into_plan(self) -> Plan {
-        Plan {
+    /// Returns nothing if the command line names a configuration.
+    pub fn into_plan(self) -> Option<Plan> {
+        Some(Plan {
+            name: self.service_name,
+            arguments: std::env::args_os().collect(),
             component: Component::Named {
-                path: self.app,
+                path: self.app?,
                 allow_precompiled: self.allow_precompiled,
                 through: self.through,
             },
@@ -124,6 +154,6 @@ impl Serve {
             cache: self.cache,
             ingress: self.ingress,
             server: self.server,
-        }
+        })
     }
 }

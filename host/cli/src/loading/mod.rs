@@ -15,6 +15,7 @@ use crate::sys::allocator::OUT_OF_MEMORY;
 use crate::sys::child::{Child, describe};
 use crate::sys::{memory, threads};
 use anyhow::{Context, bail};
+use std::ffi::OsString;
 use std::os::fd::OwnedFd;
 use std::process::ExitStatus;
 use std::time::Duration;
@@ -24,7 +25,9 @@ pub type Outcome = (FromLoader, Vec<OwnedFd>);
 
 /// What has to be loaded.
 pub struct Request<'a> {
-    /// The inputs of this process's command line.
+    /// The command line that says what is to be done.
+    pub arguments: Vec<OsString>,
+    /// Its inputs.
     pub inputs: &'a [Input],
     pub limits: &'a CompileArgs,
     /// Maximum number of instances at a time of a process that serves.
@@ -36,6 +39,7 @@ impl<'a> Request<'a> {
     /// Asks for what a command needs that has one instance, or none.
     pub fn of_command(inputs: &'a [Input], limits: &'a CompileArgs) -> Self {
         Self {
+            arguments: std::env::args_os().collect(),
             inputs,
             limits,
             instances: 1,
@@ -44,7 +48,7 @@ impl<'a> Request<'a> {
     }
 }
 
-/// Has a loader do what this process's command line says.
+/// Has a loader do what a command line says.
 ///
 /// # Errors
 /// The reason why the component cannot be used, in one line.
@@ -61,7 +65,7 @@ pub async fn load(request: Request<'_>) -> anyhow::Result<Outcome> {
         process::start::<Load, FromLoader>("loader", request.importance, &ENVIRONMENT)
             .context("cannot start a loader")?;
     let load = Load {
-        arguments: std::env::args_os().collect(),
+        arguments: request.arguments,
         is_terminal: log::is_terminal(),
         given,
         instances: request.instances,

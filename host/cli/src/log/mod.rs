@@ -2,11 +2,13 @@
 
 mod fields;
 mod filter;
+mod named;
 
 pub use fields::indented;
 
 use clap::ValueEnum;
 use evconn::Stderr;
+use named::Named;
 use std::io::{IsTerminal, stderr};
 use tracing_subscriber::Layer;
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
@@ -33,19 +35,23 @@ pub enum Writer {
 
 /// Starts the log, filtered by `RUST_LOG`. The process has to [`flush`] it before it ends.
 pub fn start(format: Format, writer: Writer) {
-    start_with(format, writer, stderr().is_terminal());
+    start_with(format, writer, stderr().is_terminal(), None);
 }
 
-/// Starts the log of a process whose supervisor passes it on. It has colors if the supervisor's is a terminal.
+/// Starts the log of a process whose supervisor passes it on. It has colors if the supervisor's is a terminal, and the
+/// name of the service in each record if there are several.
 #[cfg(unix)]
-pub fn start_in_child(format: Format, is_terminal: bool) {
-    start_with(format, Writer::NonBlocking, is_terminal);
+pub fn start_in_child(format: Format, is_terminal: bool, service: Option<String>) {
+    start_with(format, Writer::NonBlocking, is_terminal, service);
 }
 
-fn start_with(format: Format, writer: Writer, has_colors: bool) {
-    let writer = match writer {
-        Writer::Blocking => BoxMakeWriter::new(stderr),
-        Writer::NonBlocking => BoxMakeWriter::new(Stderr::default),
+fn start_with(format: Format, writer: Writer, has_colors: bool, service: Option<String>) {
+    let writer = match (writer, service) {
+        (Writer::Blocking, _) => BoxMakeWriter::new(stderr),
+        (Writer::NonBlocking, None) => BoxMakeWriter::new(Stderr::default),
+        (Writer::NonBlocking, Some(service)) => {
+            BoxMakeWriter::new(Named::new(Stderr::default, format, &service))
+        }
     };
     let lines = tracing_subscriber::fmt::layer()
         .with_writer(writer)

@@ -29,6 +29,12 @@ pub struct Code {
 }
 
 impl Component {
+    /// Returns whether it is read from standard input.
+    #[cfg(unix)]
+    pub fn is_standard_input(&self) -> bool {
+        matches!(self, Self::Named { path, .. } if path == Path::new("-"))
+    }
+
     /// Waits for the end of standard input if the component comes from there.
     pub fn open(&self) -> anyhow::Result<Code> {
         self.open_with(|number, path| match number {

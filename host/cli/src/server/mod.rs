@@ -14,10 +14,9 @@ use crate::sys::{Importance, systemd, threads};
 use anyhow::Context;
 use app::{App, Ready};
 pub use component::{Code, Component, entered, filtered};
-use evconn::{
-    AcceptRate, EntryPoint, Error, Limits, Listener, Served, Server, ServerBuilder, Service,
-};
+use evconn::{AcceptRate, EntryPoint, Error, Limits, Served, Server, ServerBuilder, Service};
 pub use reload::reload_certificate;
+use std::ffi::OsString;
 use std::io::Write;
 use std::num::NonZero;
 use std::sync::Arc;
@@ -26,6 +25,10 @@ const CANNOT_WRITE: &str = "cannot write to standard output";
 
 /// What is served, where, and how.
 pub struct Plan {
+    /// The name of the service, if it is one of several.
+    pub name: Option<String>,
+    /// The command line that says the same, for the processes of this server.
+    pub arguments: Vec<OsString>,
     pub component: Component,
     /// What is called for a connection, if that was chosen.
     pub entry_point: Option<EntryPoint>,
@@ -46,6 +49,18 @@ pub enum ServeError {
 }
 
 impl Plan {
+    pub fn name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+
+    /// Says which service an error is about, if there are several.
+    pub fn blame(&self, error: anyhow::Error) -> anyhow::Error {
+        match &self.name {
+            Some(name) => error.context(format!("service `{name}`")),
+            None => error,
+        }
+    }
+
     /// Serves until a signal stops it. Returns `None` if that was before it served.
     pub async fn serve(self) -> Result<Option<Served>, ServeError> {
         let watching = Signals::watch().context("cannot handle signals");
@@ -183,6 +198,7 @@ impl Plan {
     #[cfg(unix)]
     pub fn request<'a>(&'a self, code: &'a Code, importance: Importance) -> loading::Request<'a> {
         loading::Request {
+            arguments: self.arguments.clone(),
             inputs: code.inputs(),
             limits: &self.server.processes.compile,
             instances: self.instances_of_one(),
@@ -216,7 +232,12 @@ impl Plan {
     ) -> anyhow::Result<Served> {
         let handle = server.handle();
         let shutdown = self.server.life.apply(signals.shutdown());
-        announce(server.listeners().iter().map(Listener::name))?;
+        announce(
+            server
+                .listeners()
+                .iter()
+                .map(|listener| (listener.name(), None)),
+        )?;
         systemd::ready();
         tokio::spawn(systemd::stay_alive());
         tokio::spawn(reload::on_hangup(
@@ -235,11 +256,16 @@ impl Plan {
     }
 }
 
-/// Prints a line for each listener: whoever started the server may wait for them.
-pub fn announce<'a>(names: impl Iterator<Item = &'a str>) -> anyhow::Result<()> {
+/// Prints a line for each listener, with the name of its service if there are several: whoever started the server may
+/// wait for them.
+pub fn announce<'a>(
+    listeners: impl Iterator<Item = (&'a str, Option<&'a str>)>,
+) -> anyhow::Result<()> {
     let mut stdout = std::io::stdout().lock();
-    for name in names {
-        writeln!(stdout, "Listening on {name}").context(CANNOT_WRITE)?;
+    for (name, service) in listeners {
+        let service = service.map(|service| format!(" for {service}"));
+        let service = service.unwrap_or_default();
+        writeln!(stdout, "Listening on {name}{service}").context(CANNOT_WRITE)?;
     }
     stdout.flush().context(CANNOT_WRITE)
 }

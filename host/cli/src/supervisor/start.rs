@@ -23,40 +23,47 @@ use std::sync::Arc;
 const GENERATIONS: u16 = 16;
 
 /// Reads the input, compiles, listens and starts the workers. Returns `None` if a signal arrives meanwhile.
-pub async fn start(
-    plan: Plan,
-    processes: NonZero<u16>,
-    signals: &Signals,
-) -> Result<Option<Life>, ServeError> {
+pub async fn start(plan: Plan, signals: &Signals) -> Result<Option<Life>, ServeError> {
     let plan = Arc::new(plan);
-    let Some(source) = signals.unless_stopped(prepare(&plan)).await else {
+    let processes = plan.server.processes().unwrap_or(NonZero::<u16>::MIN);
+    let preparing = prepare_and_compile(Arc::clone(&plan));
+    let Some(prepared) = signals.unless_stopped(preparing).await else {
         return Ok(None);
     };
-    let source = source.map_err(ServeError::Prepare)?;
-    let Some(compiled) = signals
-        .unless_stopped(source.compile(&plan, Importance::Normal))
-        .await
-    else {
-        return Ok(None);
-    };
-    let compiled = compiled.map_err(ServeError::Prepare)?;
+    let (source, compiled) = prepared.map_err(|error| ServeError::Prepare(plan.blame(error)))?;
     let shares = shares(&plan, processes, &compiled);
     let listening = listen(&plan);
     let Some(listening) = signals.unless_stopped_for_long(listening).await else {
         return Ok(None);
     };
     let listening = listening?;
-    let workers = workers(&plan, processes, &listening, shares).map_err(ServeError::Prepare)?;
+    let workers = workers(&plan, processes, &listening, shares);
+    let workers = workers.map_err(|error| ServeError::Prepare(plan.blame(error)))?;
     let listening = listening.into_iter().map(|named| named.listening).collect();
     let generation = Generation::new(Arc::new(compiled), source.certificate());
-    let life = Life::new(plan, source, listening, workers, generation, processes);
+    let life = Life::new(
+        Arc::clone(&plan),
+        source,
+        listening,
+        workers,
+        generation,
+        processes,
+    );
     let Some(started) = signals.unless_stopped(all_ready(life)).await else {
         return Ok(None);
     };
-    started.map(Some).map_err(ServeError::Prepare)
+    let started = started.map_err(|error| ServeError::Prepare(plan.blame(error)))?;
+    Ok(Some(started))
 }
 
-/// Reads the files that the flags name. Bad input is found here, before anything is bound.
+/// Reads the input and has it compiled: bad input is found here, before anything is bound.
+pub async fn prepare_and_compile(plan: Arc<Plan>) -> anyhow::Result<(Source, Compiled)> {
+    let source = prepare(&plan).await?;
+    let compiled = source.compile(&plan, Importance::Normal).await?;
+    Ok((source, compiled))
+}
+
+/// Reads the files that the flags name.
 async fn prepare(plan: &Arc<Plan>) -> anyhow::Result<Source> {
     capacity::raise_descriptor_limit();
     let plan = Arc::clone(plan);
@@ -123,6 +130,7 @@ fn workers(
         .collect::<std::io::Result<Vec<_>>>()
         .context("cannot pass the listening sockets on to workers")?;
     let workers = Workers::new(Common {
+        arguments: plan.arguments.clone(),
         quota,
         members,
         sockets,

@@ -10,6 +10,7 @@ use crate::sys::Importance;
 use crate::sys::child::describe;
 use crate::sys::descriptors::MAX_DESCRIPTORS;
 use evconn::Quota;
+use std::ffi::OsString;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::process::ExitStatus;
@@ -27,6 +28,8 @@ const LOG_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What all workers have in common.
 pub struct Common {
+    /// The command line of the server.
+    pub arguments: Vec<OsString>,
     pub quota: Quota,
     /// Maximum number of workers at a time.
     pub members: u16,
@@ -179,7 +182,7 @@ impl Workers {
         self.started += 1;
         let number = self.started;
         let start = ToWorker::Start(Box::new(Start {
-            arguments: std::env::args_os().collect(),
+            arguments: self.common.arguments.clone(),
             is_terminal: log::is_terminal(),
             member,
             part,

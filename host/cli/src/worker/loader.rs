@@ -31,6 +31,11 @@ pub trait Work {
     /// # Errors
     /// The reason why the component cannot be used, in one line.
     fn load(&self, order: Order) -> anyhow::Result<(FromLoader, Vec<OwnedFd>)>;
+
+    /// Returns the name of the service that is loaded, if there are several.
+    fn service(&self) -> Option<&str> {
+        None
+    }
 }
 
 /// Parses the command line of a command.
@@ -131,7 +136,7 @@ fn loaded(
     files: Vec<OwnedFd>,
 ) -> anyhow::Result<(FromLoader, Vec<OwnedFd>)> {
     let (work, format) = parse(&load.arguments)?;
-    log::start_in_child(format, load.is_terminal);
+    log::start_in_child(format, load.is_terminal, work.service().map(str::to_owned));
     let mut files = files.into_iter();
     let inputs = load.given.iter().map(|is_given| {
         let file = is_given.then(|| files.next()).flatten();
@@ -146,6 +151,10 @@ fn loaded(
 }
 
 impl Work for Plan {
+    fn service(&self) -> Option<&str> {
+        self.name()
+    }
+
     fn load(&self, order: Order) -> anyhow::Result<(FromLoader, Vec<OwnedFd>)> {
         // As in the processes that serve: whether there is address space for a pool depends on the size of the pool.
         let limits = Limits {

@@ -94,7 +94,7 @@ fn start(
     evconn::reserve_descriptors();
     let privileges = Privileges::of(&plan, start.tells_missing);
     let missing = privileges.confine_files()?;
-    log::start_in_child(format, start.is_terminal);
+    log::start_in_child(format, start.is_terminal, plan.name.clone());
     privileges.log(&missing);
     let sockets = sockets(channel, start.sockets)?;
     let mut files: Vec<Option<OwnedFd>> = files.into_iter().map(Some).collect();

@@ -6,7 +6,7 @@ use super::Generation;
 use super::backoff::{self, Backoff};
 use super::source::Source;
 use super::workers::{Ended, Happened, Workers};
-use crate::server::{Plan, announce};
+use crate::server::Plan;
 use crate::sys::signals::Signals;
 use crate::sys::systemd;
 use evconn::{Listening, Opened, Served, sockets};
@@ -86,13 +86,7 @@ impl Life {
     }
 
     /// Serves until a signal ends it, or no connection has been open for long enough.
-    pub async fn run(mut self, mut signals: Signals) -> anyhow::Result<Served> {
-        announce(
-            self.listening
-                .iter()
-                .map(|listening| listening.name.as_str()),
-        )?;
-        systemd::ready();
+    pub async fn run(mut self, mut signals: Signals) -> Served {
         let mut stops = 0;
         while !self.is_over() {
             let time = self.next_time();
@@ -110,8 +104,14 @@ impl Life {
         }
         self.workers.end_logs().await;
         let served = self.served();
-        tracing::info!("{served}");
-        Ok(served)
+        tracing::info!(service = self.plan.name(), "{served}");
+        served
+    }
+
+    /// Returns the name of each listener, and that of the service.
+    pub fn listeners(&self) -> impl Iterator<Item = (&str, Option<&str>)> {
+        let names = self.listening.iter().map(|listening| &*listening.name);
+        names.map(|name| (name, self.plan.name()))
     }
 
     fn served(&self) -> Served {
@@ -161,13 +161,17 @@ impl Life {
 
     fn one_has_ended(&mut self, ended: Ended) {
         if ended.is_regular {
-            tracing::debug!("worker {} has ended", ended.number);
+            tracing::debug!(
+                service = self.plan.name(),
+                "worker {} has ended",
+                ended.number
+            );
             return self.one_has_stopped();
         }
         if self.fail_reload(&ended) {
             return;
         }
-        log_death(&ended);
+        log_death(self.plan.name(), &ended);
         match self.phase {
             Phase::Serving | Phase::Delayed(_) => self.replace_later(&ended),
             // Connections may wait in the queues.
@@ -194,7 +198,10 @@ impl Life {
         if delay.is_zero() {
             self.replace();
         } else {
-            tracing::info!("another worker is started in {delay:?}");
+            tracing::info!(
+                service = self.plan.name(),
+                "another worker is started in {delay:?}"
+            );
         }
     }
 
@@ -204,7 +211,10 @@ impl Life {
             let delay = self
                 .backoff
                 .died(Duration::ZERO, backoff::MAX_DELAY, Instant::now());
-            tracing::error!("cannot start a worker, next attempt in {delay:?}: {error}");
+            tracing::error!(
+                service = self.plan.name(),
+                "cannot start a worker, next attempt in {delay:?}: {error}"
+            );
         }
     }
 
@@ -234,6 +244,7 @@ impl Life {
             delay => format!(", after {delay:?} in which more are accepted"),
         };
         tracing::info!(
+            service = self.plan.name(),
             "ending: open connections ({open}) have {:?} to finish{delay}",
             life.grace
         );
@@ -317,6 +328,7 @@ impl Life {
             && let Some(process) = self.workers.kill_member(member)
         {
             tracing::error!(
+                service = self.plan.name(),
                 "killing a worker (process {process}): it was stopped while the others wait for it"
             );
         }
@@ -336,7 +348,7 @@ fn refuse_connections(listening: &Listening) {
     }
 }
 
-fn log_death(ended: &Ended) {
+fn log_death(service: Option<&str>, ended: &Ended) {
     let Ended {
         number,
         process,
@@ -349,5 +361,5 @@ fn log_death(ended: &Ended) {
         1 => ", and its connection is lost".to_owned(),
         count => format!(", and its {count} connections are lost"),
     };
-    tracing::error!("worker {number} (process {process}) {how}{lost}");
+    tracing::error!(service, "worker {number} (process {process}) {how}{lost}");
 }

@@ -77,11 +77,11 @@ impl Life {
             certificate,
         } = reloaded;
         let certificate = certificate.unwrap_or_else(|error| {
-            log_certificate_stays(&error);
+            self.log_certificate_stays(&error);
             false
         });
         let component = component.unwrap_or_else(|error| {
-            log_component_stays(&error);
+            self.log_component_stays(&error);
             None
         });
         let outcome = Outcome {
@@ -135,10 +135,13 @@ impl Life {
     pub(super) fn end_reload(&mut self) {
         if let Reload::Retiring(_, outcome) = self.reload {
             if outcome.certificate {
-                tracing::info!("certificate reloaded");
+                tracing::info!(service = self.plan.name(), "certificate reloaded");
             }
             if outcome.component {
-                tracing::info!("component reloaded, for new connections");
+                tracing::info!(
+                    service = self.plan.name(),
+                    "component reloaded, for new connections"
+                );
             }
             self.reload = Reload::None;
             systemd::ready();
@@ -160,13 +163,27 @@ impl Life {
     pub(super) fn refuse_reload(&mut self, why: &anyhow::Error) {
         if let Reload::Starting(_, outcome, _) = self.reload {
             if outcome.component {
-                log_component_stays(why);
+                self.log_component_stays(why);
             } else {
-                log_certificate_stays(why);
+                self.log_certificate_stays(why);
             }
         }
         self.give_up_reload();
         systemd::ready();
+    }
+
+    fn log_certificate_stays(&self, error: &anyhow::Error) {
+        tracing::error!(
+            service = self.plan.name(),
+            "certificate not reloaded, the old one stays: {error:#}"
+        );
+    }
+
+    fn log_component_stays(&self, error: &anyhow::Error) {
+        tracing::error!(
+            service = self.plan.name(),
+            "component not reloaded, the old one stays: {error:#}"
+        );
     }
 
     /// Kills the workers of a generation that is starting. The old ones continue to serve.
@@ -177,14 +194,6 @@ impl Life {
             Reload::None | Reload::Retiring(..) => {}
         }
     }
-}
-
-fn log_certificate_stays(error: &anyhow::Error) {
-    tracing::error!("certificate not reloaded, the old one stays: {error:#}");
-}
-
-fn log_component_stays(error: &anyhow::Error) {
-    tracing::error!("component not reloaded, the old one stays: {error:#}");
 }
 
 /// Waits for a SIGHUP. Never returns while no reload may begin: the signal is kept.
