@@ -16,6 +16,8 @@ mod architecture;
 mod cli;
 mod components;
 mod composing;
+#[cfg(target_os = "linux")]
+mod config;
 mod deferred;
 mod descriptor_leak;
 mod disable_in_thread;
