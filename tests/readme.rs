@@ -99,9 +99,9 @@ fn links_lead_to_files() {
 
 /// The flags of a subcommand, with the defaults that its help states.
 fn flags(subcommand: &str) -> BTreeMap<String, String> {
-    let output = Command::new(EVCONN).args([subcommand, "-h"]).output();
+    let output = Command::new(EVCONN).args([subcommand, "--help"]).output();
     let help = String::from_utf8(output.expect("the help").stdout).expect("text");
-    help.split("      --")
+    help.split("\n      --")
         .skip(1)
         .map(|entry| {
             let name = entry.split_whitespace().next().expect("a name");

@@ -1,8 +1,10 @@
 //! The subcommands, a module for each.
 
 mod compile;
+mod completions;
 mod compose;
 mod echo;
+mod man;
 mod run;
 mod serve;
 mod wit;
@@ -26,6 +28,8 @@ pub enum Command {
     Compose(compose::Compose),
     Wit(wit::Wit),
     Echo(Box<echo::Echo>),
+    Completions(completions::Completions),
+    Man(man::Man),
     #[cfg(unix)]
     Loader(worker::Loader),
     #[cfg(unix)]
@@ -38,9 +42,8 @@ impl Command {
     pub fn log_writer(&self) -> Option<Writer> {
         match self {
             Self::Serve(_) | Self::Echo(_) => Some(Writer::NonBlocking),
-            Self::Compile(_) | Self::Run(_) | Self::Compose(_) | Self::Wit(_) => {
-                Some(Writer::Blocking)
-            }
+            Self::Compile(_) | Self::Run(_) | Self::Compose(_) => Some(Writer::Blocking),
+            Self::Wit(_) | Self::Completions(_) | Self::Man(_) => Some(Writer::Blocking),
             #[cfg(unix)]
             Self::Loader(_) | Self::Worker(_) => None,
         }
@@ -75,6 +78,8 @@ impl Command {
             Self::Compile(compile) => block_on(async { done(compile.run().await) }),
             Self::Compose(compose) => block_on(async { done(compose.run().await) }),
             Self::Wit(wit) => done(wit.run()),
+            Self::Completions(completions) => done(completions.run()),
+            Self::Man(man) => done(man.run()),
             #[cfg(unix)]
             Self::Loader(loader) => Ok(loader.run()),
             #[cfg(unix)]
