@@ -54,6 +54,8 @@ fn pages() -> anyhow::Result<Vec<Page>> {
 fn page(command: &Command) -> io::Result<Page> {
     let renderer = Renderer::new(command.clone())
         .manual("evconn")
+        // Without one: a page is the same whenever it is built. An empty one would be left out.
+        .date(" ")
         .source(concat!("evconn ", env!("CARGO_PKG_VERSION")));
     let mut text = Vec::new();
     renderer.render_title(&mut text)?;
