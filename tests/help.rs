@@ -30,16 +30,17 @@ fn in_a_terminal(arguments: &[&str]) -> Ended {
 }
 
 /// Returns the flags in a help, with the defaults that it states.
-fn flags(help: &str) -> BTreeMap<&str, String> {
+pub fn flags(help: &str) -> BTreeMap<String, String> {
     let entries = help.split("\n      --").skip(1);
     entries
         .map(|entry| {
-            let name = entry.split_whitespace().next().expect("a name");
+            // A line may end within a default.
             let words: Vec<_> = entry.split_whitespace().collect();
             let text = words.join(" ");
-            let default = text.split_once("[default: ").map(|(_, rest)| rest);
-            let default = default.and_then(|rest| rest.split(']').next());
-            (name, default.unwrap_or_default().to_owned())
+            let default = text.split_once("[default: ");
+            let default = default.and_then(|(_, rest)| rest.split(']').next());
+            let default = default.unwrap_or_default().to_owned();
+            (words[0].to_owned(), default)
         })
         .collect()
 }
@@ -79,7 +80,7 @@ fn the_short_help_has_what_most_people_use_as_the_long_one_has_it() {
     }
     assert!(short.len() < long.len() / 3, "{short:?}");
     for (flag, default) in short {
-        assert_eq!(long.get(flag), Some(&default), "{flag}");
+        assert_eq!(long.get(&flag), Some(&default), "{flag}");
     }
 }
 

@@ -55,11 +55,6 @@ const TIPS: &[Tip] = &[
         text: "use --processes N for worker processes, or --workers N for threads of each",
     },
     Tip {
-        names: &["--threads", "-t", "--jobs", "-j", "--workers"],
-        field: "processes",
-        text: "use --processes N",
-    },
-    Tip {
         names: &["--mapdir", "--mount", "--volume", "--preopen"],
         field: "dir",
         text: "use --dir HOST::GUEST, or --dir HOST::GUEST:ro for reading only",
@@ -220,7 +215,7 @@ mod tests {
             ("serve a.wasm --unix /run/a", "use --listen unix:PATH"),
             ("serve a.wasm --http", "`wasmtime serve`"),
             ("serve a.wasm --threads 4", "--processes N"),
-            ("echo --workers 4", "use --processes N"),
+            ("echo --port 80", "use --listen :80"),
             ("run -e A=b a.wasm", "use --env NAME=VALUE"),
             ("serve a.wasm --verbose", "RUST_LOG"),
             ("serve a.wasm :80", "use --listen :80"),
