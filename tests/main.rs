@@ -32,6 +32,7 @@ mod examples;
 mod grants;
 mod greet;
 mod handle;
+mod help;
 #[cfg(target_os = "linux")]
 mod hostile;
 mod hygiene;

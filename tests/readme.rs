@@ -1,6 +1,7 @@
 //! The README and the pages in `docs/` show the examples as they are, and their figures, flags, defaults and
 //! links are right.
 
+use crate::help;
 use crate::support::process::EVCONN;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -99,16 +100,11 @@ fn links_lead_to_files() {
 
 /// The flags of a subcommand, with the defaults that its help states.
 fn flags(subcommand: &str) -> BTreeMap<String, String> {
-    let output = Command::new(EVCONN).args([subcommand, "-h"]).output();
+    let output = Command::new(EVCONN).args([subcommand, "--help"]).output();
     let help = String::from_utf8(output.expect("the help").stdout).expect("text");
-    help.split("      --")
-        .skip(1)
-        .map(|entry| {
-            let name = entry.split_whitespace().next().expect("a name");
-            let default = entry.split_once("[default: ");
-            let default = default.and_then(|(_, rest)| rest.split(']').next());
-            (format!("--{name}"), default.unwrap_or_default().to_owned())
-        })
+    let flags = help::flags(&help).into_iter();
+    flags
+        .map(|(name, default)| (format!("--{name}"), default))
         .collect()
 }
 

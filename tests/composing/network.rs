@@ -377,7 +377,7 @@ fn other_habits_are_told_the_flag() {
         (&["-S", "inherit-env"][..], "--env NAME"),
         (&["-Stcp"], "--listen"),
         (&["-W", "max-memory-size=1000"], "--max-memory 1000"),
-        (&["--addr", "127.0.0.1:80"], "--listen 127.0.0.1:80"),
+        (&["--addr", "127.0.0.1:80"], "use --listen :PORT"),
     ] {
         for run in ["run", "serve"] {
             let ended = evconn(&scratch, &[&[run], flags, &["granted::pairs"]].concat()).wait();

@@ -74,6 +74,22 @@ fn what_is_no_component_is_said_to_be_so() {
 }
 
 #[test]
+fn a_file_of_another_kind_is_named_with_what_to_do() {
+    let _open = unchanged();
+    let this_program = std::fs::read("/proc/self/exe").ok();
+    let this_program = this_program.as_deref().unwrap_or(b"MZ");
+    for (bytes, kind, advice) in [
+        (this_program, "it is an executable", "wasm32-wasip2"),
+        (b"#!/bin/sh\n", "it is a script", "wasm32-wasip2"),
+        (b"\x1f\x8b\x08\0", "compressed with gzip", "unpack it"),
+    ] {
+        let problem = refused(host(), bytes);
+        assert!(problem.contains(kind), "{problem}");
+        assert!(problem.contains(advice), "{problem}");
+    }
+}
+
+#[test]
 fn what_is_wrong_is_said_of_the_file_as_it_is() {
     let _open = unchanged();
     let component = echo_with("(core module (func (result i32) (i64.const 77)))");
@@ -119,8 +135,12 @@ fn without_the_handler_it_says_what_there_is_instead() {
     let problem = refused(host(), guests::LISTENER);
     assert_eq!(
         problem,
-        format!("{none}it exports evconn:tcp/listener@0.1.0")
+        format!(
+            "{none}it exports evconn:tcp/listener@0.1.0: that is the listener; serve a program that imports it"
+        )
     );
+    let problem = refused(host(), guests::ASYNC_LISTENER);
+    assert!(problem.contains("that is the listener; "), "{problem}");
 }
 
 #[test]

@@ -18,6 +18,7 @@ mod config;
 mod control;
 mod failure;
 mod files;
+mod help;
 #[cfg(unix)]
 mod loading;
 mod log;
@@ -29,9 +30,10 @@ mod sys;
 #[cfg(unix)]
 mod worker;
 
-use clap::Parser;
+use clap::{CommandFactory, FromArgMatches, Parser};
 use commands::Command;
 use failure::Failure;
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 #[cfg(feature = "mimalloc")]
@@ -49,7 +51,7 @@ static ALLOCATOR: Allocator = Allocator;
 
 /// Run WebAssembly components as TCP servers
 #[derive(Parser)]
-#[command(version, propagate_version = true)]
+#[command(name = "evconn", version, propagate_version = true)]
 struct Cli {
     /// Format of the log on standard error: text, or one JSON object per line
     ///
@@ -67,11 +69,24 @@ fn main() -> ExitCode {
     unsafe {
         evconn::claim_inherited_descriptors();
     }
-    let cli = Cli::parse();
+    let cli = parse();
     if let Some(writer) = cli.command.log_writer() {
         log::start(cli.log_format, writer);
     }
     let result = cli.command.run();
     log::flush();
     result.unwrap_or_else(|failure: Failure| failure.report())
+}
+
+/// Parses the command line. Prints the help if it asks for that, and what is wrong with it, and exits.
+fn parse() -> Cli {
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    let mut command = match help::is_short(&arguments) {
+        true => help::shortened(Cli::command()),
+        false => Cli::command(),
+    };
+    let matches = command
+        .try_get_matches_from_mut(&arguments)
+        .unwrap_or_else(|error| help::with_tip(error, &command, &arguments).exit());
+    Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.format(&mut command).exit())
 }

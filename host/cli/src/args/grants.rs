@@ -11,14 +11,14 @@ use std::path::PathBuf;
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Grants")]
 pub struct GrantArgs {
-    /// Set an environment variable, or pass on this process's value if only NAME is given
+    /// Set an environment variable
     ///
-    /// May be repeated.
+    /// If only NAME is given, the value is that of this process. May be repeated.
     #[arg(long, value_name = "NAME[=VALUE]", value_parser = variable)]
     env: Vec<Variable>,
-    /// Grant the directory HOST and all below it, as the path GUEST
+    /// Grant a directory and all below it
     ///
-    /// GUEST defaults to HOST. With :ro it can only be read. May be repeated.
+    /// HOST is its path on this machine, GUEST the one that the component opens, which defaults to HOST. With :ro it can only be read. May be repeated.
     #[arg(long, value_name = "HOST[::GUEST][:ro]", value_parser = directory)]
     dir: Vec<DirectoryGrant>,
     /// Grant TCP connections to this destination

@@ -105,12 +105,12 @@ mod tls {
     #[derive(Args, Debug)]
     #[command(next_help_heading = "TLS")]
     pub struct TlsArgs {
-        /// Serve TLS with the certificate chain in this PEM file
+        /// Serve TLS with this certificate (PEM)
         ///
-        /// SIGHUP reads it and the key again, for new connections.
+        /// The file has the certificate chain: the server's certificate first, then those of its issuers. SIGHUP reads it and the key again, for new connections.
         #[arg(long, requires = "tls_key", value_name = "FILE")]
         tls_cert: Option<PathBuf>,
-        /// PEM file with the certificate's private key
+        /// Private key of the certificate (PEM)
         ///
         /// A warning is logged if all users can read it.
         #[arg(long, requires = "tls_cert", value_name = "FILE")]

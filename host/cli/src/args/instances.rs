@@ -10,10 +10,10 @@ use std::time::Duration;
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Instances")]
 pub struct InstanceArgs {
-    /// Maximum number of connections that an instance serves in all; `none` is no limit [default: 1, or none with
-    /// --concurrency or --instances]
+    /// Connections per instance [default: 1]
     ///
-    /// More than 1 is faster. What is in the guest's memory then passes from one peer to the next: use it
+    /// Maximum number of connections that an instance serves in all. `none` is no limit, which is the default with
+    /// --concurrency or --instances. More than 1 is faster. What is in the guest's memory then passes from one peer to the next: use it
     /// only for services that you trust to keep peers apart. An instance that traps or exits is not used
     /// again.
     #[arg(long, value_name = "N", value_parser = count_limit, allow_negative_numbers = true)]

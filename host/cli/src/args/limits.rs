@@ -12,7 +12,7 @@ use std::time::Duration;
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Limits")]
 pub struct LimitArgs {
-    /// Maximum number of open connections [default: 1000]
+    /// Maximum open connections [default: 1000]
     ///
     /// Further ones wait in the accept queue until one ends. With --instances, the default is as many as these have
     /// (--concurrency); more have an effect for a handler of WASI 0.3 that leaves connections to the host.
@@ -40,9 +40,9 @@ pub struct LimitArgs {
     /// A further one ends the peer's oldest one.
     #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..))]
     max_handshakes_per_peer: Option<u32>,
-    /// Maximum memory of an instance, in bytes, or with K, M or G [default: 64M]
+    /// Memory limit per instance [default: 64M]
     ///
-    /// The default grows by 1M for each further connection of --concurrency, up to 4G.
+    /// In bytes, or with K, M or G. The default grows by 1M for each further connection of --concurrency, up to 4G.
     #[arg(long, value_name = "BYTES", value_parser = bytes, allow_negative_numbers = true)]
     max_memory: Option<usize>,
     /// Maximum number of table elements of an instance
@@ -75,10 +75,14 @@ pub struct LimitArgs {
     /// connection of --concurrency.
     #[arg(long, value_name = "BYTES", value_parser = bytes, allow_negative_numbers = true)]
     max_unsent: Option<usize>,
-    /// Maximum duration of a connection [default: no limit]
+    /// Connection lifetime [default: no limit]
+    ///
+    /// A connection that lasts longer is reset.
     #[arg(long, value_name = "SECONDS", value_parser = some_seconds, allow_negative_numbers = true)]
     timeout: Option<Duration>,
-    /// Maximum time without a byte in either direction; `none` is no limit
+    /// Time limit without a byte
+    ///
+    /// A connection without a byte in either direction for this time is reset. `none` is no limit.
     #[arg(long, value_name = "SECONDS", default_value = "600", value_parser = time_limit, allow_negative_numbers = true)]
     idle_timeout: TimeLimit,
     /// Maximum CPU time of the service for one connection; `none` is no limit

@@ -7,7 +7,9 @@ use std::num::NonZeroU32;
 
 #[derive(Args)]
 pub struct ListenArgs {
-    /// Listen on this address or socket; may be repeated
+    /// Listen on this address or socket
+    ///
+    /// May be repeated.
     ///
     /// 127.0.0.1:9876, [::1]:9876: an address. [fe80::1%eth0]:9876: an address of an interface. :9876, *:9876:
     /// every interface, with IPv6 and IPv4. [::]:9876: every interface, with IPv6 only. localhost:9876:

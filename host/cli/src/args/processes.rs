@@ -11,7 +11,7 @@ const MAX_PROCESSES: i64 = 1024;
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Processes")]
 pub struct ProcessArgs {
-    /// Number of worker processes that serve connections [default: one per core]
+    /// Worker processes [default: one per core]
     ///
     /// Limits of connections are those of all processes together. A worker that dies is replaced. With 0, this
     /// process serves the connections itself, without a sandbox.

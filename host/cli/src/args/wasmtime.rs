@@ -11,9 +11,6 @@ pub struct WasmtimeArgs {
     /// wasmtime's settings of WebAssembly.
     #[arg(short = 'W', long = "wasm", value_name = "SETTING", hide = true, value_delimiter = ',', value_parser = wasm)]
     _wasm: Vec<String>,
-    /// The address of `wasmtime serve`.
-    #[arg(long, value_name = "ADDRESS", hide = true, value_parser = address)]
-    _addr: Vec<String>,
 }
 
 /// A setting that means the same here.
@@ -59,10 +56,6 @@ fn wasm(text: &str) -> Result<String, String> {
     })
 }
 
-fn address(text: &str) -> Result<String, String> {
-    Err(format!("use --listen {text}"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -93,6 +86,5 @@ mod tests {
         }
         let memory = wasm("max-memory-size=1000").expect_err("not here");
         assert_eq!(memory, "use --max-memory 1000");
-        assert_eq!(address(":80").expect_err("not here"), "use --listen :80");
     }
 }

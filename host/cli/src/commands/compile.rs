@@ -6,6 +6,7 @@ use crate::control::FromLoader;
 #[cfg(unix)]
 use crate::files;
 use crate::files::{Input, Output};
+use crate::help::examples_of;
 #[cfg(unix)]
 use crate::loading::{Compiled, Request};
 use crate::server::filtered;
@@ -23,6 +24,7 @@ use std::path::{Path, PathBuf};
 /// The compiled code runs with this version of evconn, on this kind of processor and operating system. The
 /// component is checked first: what this refuses, `evconn serve` would refuse as well.
 #[derive(Args)]
+#[command(after_long_help = examples_of("compile"))]
 pub struct Compile {
     /// Component, or its text (WAT); `-` is standard input
     #[arg(value_name = "APP.wasm")]

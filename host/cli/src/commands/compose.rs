@@ -6,6 +6,7 @@ use crate::control::FromLoader;
 #[cfg(unix)]
 use crate::files;
 use crate::files::{Input, Output};
+use crate::help::examples_of;
 #[cfg(unix)]
 use crate::loading::{self, Request};
 #[cfg(unix)]
@@ -24,6 +25,7 @@ use std::path::{Path, PathBuf};
 /// The composition runs on any runtime of the component's version of WASI, 0.2 or 0.3, that lets it use wasi:sockets,
 /// `wasmtime run` for one.
 #[derive(Args)]
+#[command(after_long_help = examples_of("compose"))]
 pub struct Compose {
     /// Component, or its text (WAT); `-` is standard input
     #[arg(value_name = "APP.wasm")]

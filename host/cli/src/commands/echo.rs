@@ -2,6 +2,7 @@
 
 use crate::args::{self, CacheArgs, IngressArgs, ListenArgs, ProcessArgs, ServerArgs, seconds};
 use crate::failure::Failure;
+use crate::help::examples_of;
 use crate::server::{Component, Plan, ServeError};
 use clap::Args;
 use evconn::{Error, ErrorCode, ListenSource};
@@ -17,6 +18,7 @@ use std::time::Duration;
 /// SIGTERM or Ctrl-C stops accepting and lets open connections finish; a second one resets them. SIGHUP
 /// reads the certificate again, if there is one, for new connections. SIGUSR1 and SIGUSR2 are ignored.
 #[derive(Args)]
+#[command(after_long_help = examples_of("echo"))]
 pub struct Echo {
     /// Port to listen on, from 0 to 65535; with 0 the system chooses a free one
     #[arg(

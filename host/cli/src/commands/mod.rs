@@ -1,10 +1,12 @@
 //! The subcommands, a module for each.
 
 mod compile;
+mod completions;
 mod compose;
 #[cfg(unix)]
 mod config;
 mod echo;
+mod man;
 mod run;
 mod serve;
 mod wit;
@@ -28,6 +30,8 @@ pub enum Command {
     Compose(compose::Compose),
     Wit(wit::Wit),
     Echo(Box<echo::Echo>),
+    Completions(completions::Completions),
+    Man(man::Man),
     #[cfg(unix)]
     Check(config::Check),
     #[cfg(unix)]
@@ -44,9 +48,8 @@ impl Command {
     pub fn log_writer(&self) -> Option<Writer> {
         match self {
             Self::Serve(_) | Self::Echo(_) => Some(Writer::NonBlocking),
-            Self::Compile(_) | Self::Run(_) | Self::Compose(_) | Self::Wit(_) => {
-                Some(Writer::Blocking)
-            }
+            Self::Compile(_) | Self::Run(_) | Self::Compose(_) => Some(Writer::Blocking),
+            Self::Wit(_) | Self::Completions(_) | Self::Man(_) => Some(Writer::Blocking),
             #[cfg(unix)]
             Self::Check(_) | Self::ConfigSchema(_) => Some(Writer::Blocking),
             #[cfg(unix)]
@@ -83,6 +86,8 @@ impl Command {
             Self::Compile(compile) => block_on(async { done(compile.run().await) }),
             Self::Compose(compose) => block_on(async { done(compose.run().await) }),
             Self::Wit(wit) => done(wit.run()),
+            Self::Completions(completions) => done(completions.run()),
+            Self::Man(man) => done(man.run()),
             #[cfg(unix)]
             Self::Check(check) => block_on(async { done(check.run().await) }),
             #[cfg(unix)]

@@ -5,6 +5,7 @@ use crate::args::{CacheArgs, CompileArgs, GrantArgs, bytes, count};
 use crate::control::FromLoader;
 use crate::failure::Failure;
 use crate::files::{Input, is_stdin};
+use crate::help::examples_of;
 #[cfg(unix)]
 use crate::loading::{Compiled, Request};
 use crate::log;
@@ -12,7 +13,7 @@ use crate::sys::signals;
 #[cfg(unix)]
 use crate::worker::{Kind, Order, Work, compiled};
 use anyhow::Context;
-use clap::Args;
+use clap::{Args, ValueHint};
 use evconn::{Error, Grants, Host, HostBuilder, Limits, ListenGrant, Program};
 use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
@@ -40,6 +41,7 @@ use std::process::ExitCode;
 ///
 /// Exit status: the program's, 134 if it traps, 2 if it could not start.
 #[derive(Args)]
+#[command(after_long_help = examples_of("run"))]
 #[command(override_usage = "evconn run [OPTIONS] <APP.wasm> [ARGS]...")]
 pub struct Run {
     /// Component, or its text (WAT), and its arguments; `-` is standard input
@@ -47,6 +49,7 @@ pub struct Run {
     /// All that follows the component is passed to the program, also what looks like a flag of this command.
     #[arg(
         value_name = "APP.wasm [ARGS]",
+        value_hint = ValueHint::FilePath,
         required = true,
         trailing_var_arg = true
     )]
@@ -63,7 +66,9 @@ pub struct Run {
     /// It overrides what the program asks for. The kernel caps it at net.core.somaxconn.
     #[arg(long, value_name = "N", value_parser = count, allow_negative_numbers = true, help_heading = "Limits")]
     backlog: Option<NonZeroU32>,
-    /// Maximum memory of the program, in bytes, or with K, M or G [default: no limit]
+    /// Memory limit [default: no limit]
+    ///
+    /// In bytes, or with K, M or G.
     #[arg(long, value_name = "BYTES", value_parser = bytes, allow_negative_numbers = true, help_heading = "Limits")]
     max_memory: Option<usize>,
     /// Maximum number of handles of the program: sockets, streams, pollables, errors, open files

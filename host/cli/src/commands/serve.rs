@@ -2,6 +2,7 @@
 
 use crate::args::{CacheArgs, IngressArgs, ListenArgs, ServerArgs};
 use crate::failure::Failure;
+use crate::help::examples_of;
 use crate::server::{Component, Plan, ServeError};
 use anyhow::Context;
 use clap::{Args, ValueEnum};
@@ -32,6 +33,7 @@ use std::process::ExitCode;
 /// Exit status: 0 if every connection could finish, 1 if the shutdown reset some or the server failed, 2 if
 /// the server could not start.
 #[derive(Args)]
+#[command(after_long_help = examples_of("serve"))]
 // Not `mut_arg`, which would move it to the end of the help.
 #[command(mut_args(|arg| match arg.get_id() == "sources" {
     true => arg.required_unless_present("config"),

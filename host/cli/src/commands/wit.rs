@@ -1,6 +1,7 @@
 //! `evconn wit`: the WIT package, for the binding generators of other languages.
 
 use crate::files;
+use crate::help::examples_of;
 use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
 use evconn::guests::{WIT, WIT_0_3};
@@ -12,6 +13,7 @@ use std::path::{Path, PathBuf};
 ///
 /// It is printed as one file, or written to a directory: binding generators read either.
 #[derive(Args)]
+#[command(after_long_help = examples_of("wit"))]
 pub struct Wit {
     /// Version of WASI: 0.3 has asynchronous functions, and streams
     #[arg(long, value_enum, value_name = "VERSION", default_value_t = Wasi::V0_2)]

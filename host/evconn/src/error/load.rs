@@ -81,6 +81,14 @@ pub enum LoadProblem {
         /// It is an ELF file, as compiled code is.
         is_elf: bool,
     },
+    /// The file is of another kind: an executable, or an archive.
+    #[error("it is {kind}, and no component: {advice}")]
+    OtherKind {
+        /// What it is.
+        kind: &'static str,
+        /// What to do.
+        advice: &'static str,
+    },
     /// The WebAssembly text has a syntax error: the position and the error.
     #[error("its WebAssembly text is wrong: {0}")]
     Text(String),
@@ -88,12 +96,10 @@ pub enum LoadProblem {
     /// names.
     #[error("it uses what this host does not support: {}", .0.join(", "))]
     Unsupported(Vec<&'static str>),
-    /// The component uses async functions, streams or futures, and is neither a handler nor a program of WASI 0.3.
-    #[error(
-        "it was built for WASI 0.3 (async functions, streams and futures); of these, this host runs components that \
-         export {ASYNC_HANDLER} or {ASYNC_RUN}: export one of these, or build it for WASI 0.2"
-    )]
-    Async,
+    /// The component uses async functions, streams or futures, and is neither a handler nor a program of WASI 0.3. Its
+    /// exports.
+    #[error("{}", only_async(.0))]
+    Async(Vec<String>),
     /// Compiling the component would take more time and memory than its size suggests: why.
     #[error("it is too complex: {0}")]
     TooComplex(String),
@@ -313,19 +319,37 @@ fn no_command(exports: &[String]) -> String {
 }
 
 fn no_handler(exports: &[String]) -> String {
-    let has = |name: &str| exports.iter().any(|export| export.starts_with(name));
-    let instead = if has("wasi:cli/run@") {
-        ": that is a program of another version of WASI, and this host has 0.2 and 0.3"
-    } else if has("wasi:http/incoming-handler@") || has("wasi:http/handler@") {
-        ": that is an HTTP service, for `wasmtime serve`"
-    } else {
-        ""
-    };
     format!(
         "it exports neither {HANDLER}, as the world {WORLD} does, nor {ASYNC_HANDLER}, nor wasi:cli/run of version 0.2 or 0.3, as a \
-         program does; {}{instead}",
-        exported(exports)
+         program does; {}{}",
+        exported(exports),
+        instead(exports).unwrap_or_default()
     )
+}
+
+fn only_async(exports: &[String]) -> String {
+    let advice = match instead(exports) {
+        Some(instead) => format!("; {}{instead}", exported(exports)),
+        None => ": export one of these, or build it for WASI 0.2".to_owned(),
+    };
+    format!(
+        "it was built for WASI 0.3 (async functions, streams and futures); of these, this host runs components that \
+         export {ASYNC_HANDLER} or {ASYNC_RUN}{advice}"
+    )
+}
+
+/// Returns what a component with these exports is, if it is not for this host to serve.
+fn instead(exports: &[String]) -> Option<&'static str> {
+    let has = |name: &str| exports.iter().any(|export| export.starts_with(name));
+    if has("wasi:cli/run@") {
+        Some(": that is a program of another version of WASI, and this host has 0.2 and 0.3")
+    } else if has("wasi:http/incoming-handler@") || has("wasi:http/handler@") {
+        Some(": that is an HTTP service, for `wasmtime serve`")
+    } else if has("evconn:tcp/listener@") {
+        Some(": that is the listener; serve a program that imports it")
+    } else {
+        None
+    }
 }
 
 fn list(missing: &[Missing]) -> String {
@@ -368,6 +392,14 @@ mod tests {
     }
 
     #[test]
+    fn what_a_component_of_wasi_0_3_is_instead_is_said() {
+        let shown = |export: &str| LoadProblem::Async(vec![export.to_owned()]).to_string();
+        assert!(shown("wasi:http/handler@0.3.0").contains("`wasmtime serve`"));
+        assert!(shown("evconn:tcp/listener@0.3.0").contains("that is the listener"));
+        assert!(shown("greet").ends_with("or build it for WASI 0.2"));
+    }
+
+    #[test]
     fn what_it_exports_instead_says_what_it_is() {
         assert!(shown(&[]).ends_with("it exports nothing"));
         assert!(shown(&["greet"]).ends_with("it exports greet"));
@@ -376,6 +408,7 @@ mod tests {
                 .contains("greet, wasi:cli/run@0.4.0: that is a program of another version")
         );
         assert!(shown(&["wasi:http/incoming-handler@0.2.0"]).contains("`wasmtime serve`"));
+        assert!(shown(&["evconn:tcp/listener@0.1.0"]).ends_with("serve a program that imports it"));
         let long = "x".repeat(100_000);
         assert!(shown(&[long.as_str(); 100]).len() < 10_000);
         assert!(shown(&["x"; LISTED]).ends_with("x, x"));

@@ -19,6 +19,30 @@ pub(super) enum Content<'a> {
 const MAGIC: &[u8] = b"\0asm";
 const ELF_MAGIC: &[u8] = b"\x7fELF";
 
+/// Where an ELF file names its system, and the number there of compiled WebAssembly.
+const ELF_SYSTEM: usize = 7;
+const WASMTIME: u8 = 200;
+
+const BUILD: &str = "build it for wasm32-wasip2";
+const UNPACK: &str = "unpack it first";
+
+/// What begins a file of another kind that is likely to be given, what it is, and what to do.
+const OTHERS: [(&[u8], &str, &str); 12] = [
+    (b"MZ", "an executable for Windows (PE)", BUILD),
+    (b"\xcf\xfa\xed\xfe", MACH_O, BUILD),
+    (b"\xce\xfa\xed\xfe", MACH_O, BUILD),
+    (b"\xca\xfe\xba\xbe", MACH_O, BUILD),
+    (b"#!", "a script", BUILD),
+    (b"!<arch>\n", "a static library", BUILD),
+    (b"BC\xc0\xde", "LLVM bitcode", BUILD),
+    (b"package ", "WIT, which describes components", BUILD),
+    (b"PK\x03\x04", "a ZIP archive", UNPACK),
+    (b"\x1f\x8b", "compressed with gzip", UNPACK),
+    (b"\xfd7zXZ\0", "compressed with xz", UNPACK),
+    (b"\x28\xb5\x2f\xfd", "compressed with zstd", UNPACK),
+];
+const MACH_O: &str = "an executable for macOS (Mach-O)";
+
 /// The length of the header, with the magic number, the version and the layer, and the offset of the
 /// layer, which tells a component from a core module.
 const HEADER: usize = 8;
@@ -40,10 +64,24 @@ impl<'a> Content<'a> {
         }
         match std::str::from_utf8(bytes).map(without_mark) {
             Ok(text) if is_parenthesized(text) => component(Cow::Owned(binary(text)?)),
-            Ok(_) | Err(_) => Err(LoadProblem::NotWebAssembly {
-                is_elf: bytes.starts_with(ELF_MAGIC),
-            }),
+            Ok(_) | Err(_) => Err(other(bytes)),
         }
+    }
+}
+
+/// Returns what a file is that is no WebAssembly.
+fn other(bytes: &[u8]) -> LoadProblem {
+    let is_elf = bytes.starts_with(ELF_MAGIC);
+    if is_elf && bytes.get(ELF_SYSTEM).is_some_and(|of| *of != WASMTIME) {
+        let kind = "an executable or a library (ELF)";
+        let advice = BUILD;
+        return LoadProblem::OtherKind { kind, advice };
+    }
+    let others = OTHERS.iter();
+    let mut others = others.filter(|(magic, ..)| bytes.starts_with(magic));
+    match others.next() {
+        Some(&(_, kind, advice)) => LoadProblem::OtherKind { kind, advice },
+        None => LoadProblem::NotWebAssembly { is_elf },
     }
 }
 
@@ -140,6 +178,15 @@ mod tests {
             (b"hello\n", "neither a component, nor the text of one"),
             (b"\xff\xfe\0\0", "neither a component, nor the text of one"),
             (b"\x7fELF\x02\x01\x01", "nor code that evconn compiled"),
+            (b"\x7fELF\x02\x01\x01\xc8", "nor code that evconn compiled"),
+            (b"\x7fELF\x02\x01\x01\0", "(ELF), and no component: build"),
+            (b"MZ\x90", "(PE), and no component: build it for wasm32"),
+            (b"\xcf\xfa\xed\xfe", "(Mach-O), and no component: build"),
+            (
+                b"\x1f\x8b\x08",
+                "compressed with gzip, and no component: unpack",
+            ),
+            (b"package a:b;\n", "it is WIT"),
             (b"\0asm", "its header is cut off"),
             (b"\0asm\x0d\0\x01", "its header is cut off"),
             (b"\0asm\x01\0\0\0", "it is a core module"),

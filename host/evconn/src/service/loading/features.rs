@@ -3,7 +3,7 @@
 //! This is done only after a component was refused. The supported features are the engine's defaults,
 //! which are not repeated here: the list has features that the engine may lack.
 
-use super::outline::types;
+use super::outline::{exports, types};
 use crate::WasiVersion;
 use crate::error::LoadProblem;
 use wasmparser::{Validator, WasmFeatures};
@@ -48,7 +48,7 @@ pub(super) fn check_version(binary: &[u8], version: WasiVersion) -> Result<(), L
     }
     let without = ASYNC.into_iter().collect::<WasmFeatures>().complement();
     match types(binary, without).is_none() && types(binary, WasmFeatures::all()).is_some() {
-        true => Err(LoadProblem::Async),
+        true => Err(LoadProblem::Async(exports(binary))),
         false => Ok(()),
     }
 }
@@ -68,7 +68,7 @@ pub(super) fn why_refused(
     }
     let is_needed = |feature| !is_valid(WasmFeatures::all().difference(feature));
     if ASYNC.into_iter().any(is_needed) {
-        return Some(LoadProblem::Async);
+        return Some(LoadProblem::Async(exports(binary)));
     }
     let needed = NAMED.iter().filter(|(feature, _)| is_needed(*feature));
     let names: Vec<_> = needed.map(|(_, name)| *name).collect();
