@@ -1,6 +1,6 @@
 //! `evconn serve`: serves a component that exports `evconn:tcp/handler`, or a program that listens by itself.
 
-use crate::args::{CacheArgs, IngressArgs, ListenArgs, ServerArgs};
+use crate::args::{AdminArgs, CacheArgs, IngressArgs, ListenArgs, ServerArgs};
 use crate::failure::Failure;
 use crate::server::{Component, Plan, ServeError};
 use clap::{Args, ValueEnum};
@@ -43,6 +43,8 @@ pub struct Serve {
     app: PathBuf,
     #[command(flatten)]
     listen: ListenArgs,
+    #[command(flatten)]
+    admin: AdminArgs,
     /// Put this component in front of the one that is served
     ///
     /// It is a filter: it imports a handler (evconn:tcp/handler) and exports one of the same version, which is that of
@@ -121,6 +123,7 @@ impl Serve {
             },
             entry_point: self.entry_point.map(EntryPoint::from),
             listen: self.listen,
+            admin: self.admin,
             cache: self.cache,
             ingress: self.ingress,
             server: self.server,

@@ -1,10 +1,11 @@
 //! From the flags to workers that accept connections.
 
 use super::Generation;
-use super::life::Life;
+use super::life::{Beginning, Life};
 use super::source::Source;
 use super::tickets::Tickets;
 use super::workers::{Common, Happened, Workers};
+use crate::admin::Admin;
 use crate::args::NamedListening;
 use crate::control::AboutSocket;
 use crate::loading::Compiled;
@@ -33,6 +34,11 @@ pub async fn start(
         return Ok(None);
     };
     let source = source.map_err(ServeError::Prepare)?;
+    let admin = Admin::start(plan.admin.source.as_ref());
+    let Some(admin) = signals.unless_stopped_for_long(admin).await else {
+        return Ok(None);
+    };
+    let admin = admin.map_err(ServeError::Prepare)?;
     let Some(compiled) = signals
         .unless_stopped(source.compile(&plan, Importance::Normal))
         .await
@@ -49,7 +55,15 @@ pub async fn start(
     let workers = workers(&plan, processes, &listening, shares).map_err(ServeError::Prepare)?;
     let listening = listening.into_iter().map(|named| named.listening).collect();
     let generation = Generation::new(Arc::new(compiled), source.certificate());
-    let life = Life::new(plan, source, listening, workers, generation, processes);
+    let life = Life::new(Beginning {
+        plan,
+        source,
+        listening,
+        workers,
+        generation,
+        processes: processes.get().into(),
+        admin,
+    });
     let Some(started) = signals.unless_stopped(all_ready(life)).await else {
         return Ok(None);
     };

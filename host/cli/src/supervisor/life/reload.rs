@@ -1,6 +1,7 @@
 //! Reloading: what was read again gets workers of its own, which take the place of the old ones.
 
 use super::{Life, Phase};
+use crate::admin::{self, Reply, answer};
 use crate::supervisor::Generation;
 use crate::supervisor::source::Reloaded;
 use crate::supervisor::workers::Ended;
@@ -37,6 +38,42 @@ pub(super) struct Outcome {
     certificate: bool,
 }
 
+/// Who has asked for a reload, and what has become of it.
+#[derive(Default)]
+pub(super) struct Requests {
+    /// Those whose reload has not begun.
+    waiting: Vec<Reply<admin::Reload>>,
+    /// Those of the reload that is under way.
+    begun: Vec<Reply<admin::Reload>>,
+    outcome: admin::Reload,
+}
+
+impl Requests {
+    /// A reload is asked for. If the server ends before, nobody answers, which is noticed.
+    pub fn add(&mut self, reply: Reply<admin::Reload>) {
+        self.waiting.push(reply);
+    }
+
+    /// A reload begins: one is enough for all that have asked before.
+    fn begin(&mut self) {
+        self.begun = std::mem::take(&mut self.waiting);
+        self.outcome = admin::Reload::default();
+    }
+
+    /// The reload is over.
+    fn end(&mut self) {
+        let outcome = std::mem::take(&mut self.outcome);
+        for reply in self.begun.drain(..) {
+            answer(reply, outcome.clone());
+        }
+    }
+
+    /// No reload will end any more.
+    fn give_up(&mut self) {
+        *self = Self::default();
+    }
+}
+
 impl Life {
     /// When the reload has to be over.
     pub(super) fn end_of_reload(&self) -> Option<Instant> {
@@ -65,7 +102,17 @@ impl Life {
         matches!(self.reload, Reload::Starting(..))
     }
 
+    /// Begins the reload that was asked for, if one was and may begin.
+    pub(super) fn begin_asked_reload(&mut self) {
+        if self.phase != Phase::Serving {
+            self.requests.give_up();
+        } else if self.can_reload() && !self.requests.waiting.is_empty() {
+            self.begin_reload();
+        }
+    }
+
     pub(super) fn begin_reload(&mut self) {
+        self.requests.begin();
         systemd::reloading();
         let reloading = self.source.clone().reload(Arc::clone(&self.plan));
         self.reload = Reload::Loading(tokio::spawn(reloading));
@@ -77,11 +124,11 @@ impl Life {
             certificate,
         } = reloaded;
         let certificate = certificate.unwrap_or_else(|error| {
-            log_certificate_stays(&error);
+            self.requests.outcome.certificate_stays(&error);
             false
         });
         let component = component.unwrap_or_else(|error| {
-            log_component_stays(&error);
+            self.requests.outcome.component_stays(&error);
             None
         });
         let outcome = Outcome {
@@ -89,8 +136,7 @@ impl Life {
             certificate,
         };
         if !outcome.component && !outcome.certificate {
-            self.reload = Reload::None;
-            return systemd::ready();
+            return self.finish_reload();
         }
         let compiled = match component {
             Some(compiled) => Arc::new(compiled),
@@ -135,14 +181,19 @@ impl Life {
     pub(super) fn end_reload(&mut self) {
         if let Reload::Retiring(_, outcome) = self.reload {
             if outcome.certificate {
-                tracing::info!("certificate reloaded");
+                self.requests.outcome.certificate_is_new();
             }
             if outcome.component {
-                tracing::info!("component reloaded, for new connections");
+                self.requests.outcome.component_is_new();
             }
-            self.reload = Reload::None;
-            systemd::ready();
+            self.finish_reload();
         }
+    }
+
+    fn finish_reload(&mut self) {
+        self.reload = Reload::None;
+        self.requests.end();
+        systemd::ready();
     }
 
     /// Gives up the reload if the worker belongs to the generation that is starting. Returns whether it does.
@@ -160,13 +211,13 @@ impl Life {
     pub(super) fn refuse_reload(&mut self, why: &anyhow::Error) {
         if let Reload::Starting(_, outcome, _) = self.reload {
             if outcome.component {
-                log_component_stays(why);
+                self.requests.outcome.component_stays(why);
             } else {
-                log_certificate_stays(why);
+                self.requests.outcome.certificate_stays(why);
             }
         }
         self.give_up_reload();
-        systemd::ready();
+        self.finish_reload();
     }
 
     /// Kills the workers of a generation that is starting. The old ones continue to serve.
@@ -177,14 +228,6 @@ impl Life {
             Reload::None | Reload::Retiring(..) => {}
         }
     }
-}
-
-fn log_certificate_stays(error: &anyhow::Error) {
-    tracing::error!("certificate not reloaded, the old one stays: {error:#}");
-}
-
-fn log_component_stays(error: &anyhow::Error) {
-    tracing::error!("component not reloaded, the old one stays: {error:#}");
 }
 
 /// Waits for a SIGHUP. Never returns while no reload may begin: the signal is kept.
