@@ -12,6 +12,8 @@
 )]
 
 mod accept_rate;
+#[cfg(target_os = "linux")]
+mod admin;
 mod architecture;
 mod cli;
 mod components;

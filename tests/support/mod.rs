@@ -6,6 +6,8 @@ pub mod c;
 pub mod certificate;
 pub mod child;
 pub mod descriptors;
+#[cfg(unix)]
+pub mod http;
 pub mod limit;
 pub mod log;
 pub mod manager;

@@ -10,6 +10,7 @@
     )
 )]
 
+mod admin;
 mod args;
 mod commands;
 #[cfg(unix)]

@@ -110,8 +110,8 @@ pub use quota::{Member, Quota};
 pub use runtime::{CodeCache, CpuShare, Host, HostBuilder, reserve_descriptors};
 pub use served::Served;
 pub use server::{
-    ConnectionEnd, ConnectionInfo, EndCause, PeerFilter, Server, ServerBuilder, ServerHandle,
-    serve, serve_all,
+    ConnectionEnd, ConnectionInfo, ConnectionState, ConnectionStatus, EndCause, PeerFilter, Server,
+    ServerBuilder, ServerHandle, serve, serve_all,
 };
 pub use service::{
     DirAccess, GrantError, Grants, GrantsBuilder, InstancePolicy, InstanceState,

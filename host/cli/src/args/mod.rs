@@ -1,6 +1,7 @@
 //! Groups of flags that commands have in common, and what the library gets of them.
 
 mod accepting;
+mod admin;
 mod cache;
 mod compile;
 mod grants;
@@ -14,6 +15,7 @@ mod tcp;
 mod values;
 mod wasmtime;
 
+pub use admin::AdminArgs;
 pub use cache::CacheArgs;
 pub use compile::CompileArgs;
 pub use grants::GrantArgs;

@@ -1,6 +1,8 @@
 //! `evconn echo`: the echo server of libevent's manual, as two components.
 
-use crate::args::{self, CacheArgs, IngressArgs, ListenArgs, ProcessArgs, ServerArgs, seconds};
+use crate::args::{
+    self, AdminArgs, CacheArgs, IngressArgs, ListenArgs, ProcessArgs, ServerArgs, seconds,
+};
 use crate::failure::Failure;
 use crate::help::examples_of;
 use crate::server::{Component, Plan, ServeError};
@@ -35,6 +37,8 @@ pub struct Echo {
     grace: Duration,
     #[command(flatten)]
     listen: ListenArgs,
+    #[command(flatten)]
+    admin: AdminArgs,
     #[command(flatten)]
     cache: CacheArgs,
     #[command(flatten)]
@@ -82,6 +86,7 @@ impl Echo {
             component: Component::Echo,
             entry_point: None,
             listen,
+            admin: self.admin,
             cache: self.cache,
             ingress: self.ingress,
             server,

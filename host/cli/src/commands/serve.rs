@@ -1,6 +1,6 @@
 //! `evconn serve`: serves a component that exports `evconn:tcp/handler`, or a program that listens by itself.
 
-use crate::args::{CacheArgs, IngressArgs, ListenArgs, ServerArgs};
+use crate::args::{AdminArgs, CacheArgs, IngressArgs, ListenArgs, ServerArgs};
 use crate::failure::Failure;
 use crate::help::examples_of;
 use crate::server::{Component, Plan, ServeError};
@@ -62,6 +62,8 @@ pub struct Serve {
     /// Name of the service, if it is one of several
     #[arg(long, hide = true)]
     service_name: Option<String>,
+    #[command(flatten)]
+    admin: AdminArgs,
     /// Put this component in front of the one that is served
     ///
     /// It is a filter: it imports a handler (evconn:tcp/handler) and exports one of the same version, which is that of
@@ -153,6 +155,7 @@ impl Serve {
             },
             entry_point: self.entry_point.map(EntryPoint::from),
             listen: self.listen,
+            admin: self.admin,
             cache: self.cache,
             ingress: self.ingress,
             server: self.server,

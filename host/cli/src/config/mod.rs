@@ -110,11 +110,11 @@ fn check_name(name: &str) -> Result<(), String> {
     }
 }
 
-/// Refuses a listen source that two services have.
+/// Refuses an address that two services have, or one service twice.
 fn check_listeners(document: &Document, services: &[Service]) -> anyhow::Result<()> {
     let mut known: HashMap<&str, &Service> = HashMap::new();
     for service in services {
-        for source in service.values("listen").filter(|source| !is_any(source)) {
+        for (key, source) in service.sources().filter(|(_, source)| !is_any(source)) {
             if let Some(other) = known.insert(source, service) {
                 let message = match other.name == service.name {
                     true => format!("service `{}` has the listener `{source}` twice", other.name),
@@ -123,7 +123,7 @@ fn check_listeners(document: &Document, services: &[Service]) -> anyhow::Result<
                         other.name, service.name
                     ),
                 };
-                return Err(document.error(&service.position("listen"), &message));
+                return Err(document.error(&service.position(key), &message));
             }
         }
     }

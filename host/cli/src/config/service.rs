@@ -75,6 +75,12 @@ impl Service {
             .filter_map(Option::as_deref)
     }
 
+    /// Returns where it listens, with the key that says so.
+    pub fn sources(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let keys = ["listen", "admin"].into_iter();
+        keys.flat_map(|key| self.values(key).map(move |source| (key, source)))
+    }
+
     /// Appends the flags, and then the component, to a command line. Leaves out the keys that it has itself.
     pub fn command_line(&self, own: &[OsString], given: &[String]) -> Vec<OsString> {
         let mut arguments = own.to_vec();

@@ -1,5 +1,6 @@
 //! The messages between the supervisor and the processes that it starts.
 
+use crate::admin::{List, Query};
 use serde::{Deserialize, Serialize};
 use std::ffi::OsString;
 use std::net::IpAddr;
@@ -134,6 +135,30 @@ pub enum ToWorker {
         id: u64,
         addresses: Result<Vec<IpAddr>, String>,
     },
+    /// Answer a question.
+    Ask {
+        id: u64,
+        question: Question,
+    },
+}
+
+/// A question to a worker.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum Question {
+    /// Which connections are open?
+    Connections(Query),
+    /// Is there a connection with this number, which is then reset?
+    Reset(u64),
+    /// May the log have this filter from now on?
+    SetLog(String),
+}
+
+/// The answer to a question.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum Answer {
+    Connections(List),
+    Reset(bool),
+    SetLog,
 }
 
 /// Listening sockets, which are the descriptors: what is to be known of each.
@@ -162,4 +187,6 @@ pub enum FromWorker {
     Stopped,
     /// It needs the addresses of a name.
     Resolve { id: u64, name: String },
+    /// The answer to a question.
+    Answer { id: u64, answer: Answer },
 }

@@ -9,6 +9,6 @@ pub mod process;
 
 pub use channel::{Channel, Receiver, Sender};
 pub use message::{
-    AboutSocket, FromLoader, FromWorker, Load, Loaded, Pem, Secret, Sockets, Start, StartFiles,
-    Target, ToWorker,
+    AboutSocket, Answer, FromLoader, FromWorker, Load, Loaded, Pem, Question, Secret, Sockets,
+    Start, StartFiles, Target, ToWorker,
 };

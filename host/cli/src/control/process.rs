@@ -1,6 +1,7 @@
 //! A process that this one has started: its control socket, and its log, which is passed on.
 
 use super::{Channel, Receiver, Sender};
+use crate::log;
 use crate::sys::Importance;
 use crate::sys::child::Child;
 use evconn::Stderr;
@@ -30,7 +31,10 @@ pub fn start<M: Serialize, N: DeserializeOwned>(
     environment: &[(&str, &str)],
 ) -> io::Result<(Process<M>, Receiver<N>)> {
     let (here, there) = Channel::pair()?;
-    let (child, stderr) = Child::start(subcommand, there, importance, environment)?;
+    let filter = log::changed_filter();
+    let filter = filter.iter().map(|filter| (log::VARIABLE, filter.as_str()));
+    let environment: Vec<_> = environment.iter().copied().chain(filter).collect();
+    let (child, stderr) = Child::start(subcommand, there, importance, &environment)?;
     let (control, messages) = here.split()?;
     let log = pass_on(stderr)?;
     let process = Process {

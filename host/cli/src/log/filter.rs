@@ -1,17 +1,85 @@
-//! Which records are logged: the environment variable `RUST_LOG`.
+//! Which records are logged: the environment variable `RUST_LOG` says so, until the filter is set to another one.
 
+use std::fmt;
+use std::sync::{Mutex, OnceLock, PoisonError};
 use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::reload::Handle;
+
+/// The environment variable.
+pub const VARIABLE: &str = "RUST_LOG";
+
+const EXPECTED: &str = "expected a level (error, warn, info, debug, trace or off), or one for a crate, such as evconn=debug";
+
+/// A filter, which is known to be valid.
+#[derive(Clone, Debug)]
+pub struct Filter {
+    text: String,
+    targets: Targets,
+}
+
+impl Filter {
+    /// Parses what the environment variable may be.
+    ///
+    /// # Errors
+    /// What is wrong with it, in one line.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let problem = |problem: String| format!("{problem}; {EXPECTED}");
+        if text.is_empty() {
+            return Err(problem("the filter is empty".to_owned()));
+        }
+        Ok(Self {
+            targets: parse(text).map_err(problem)?,
+            text: text.to_owned(),
+        })
+    }
+}
+
+impl fmt::Display for Filter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+/// Replaces the filter of the log.
+type Replace = Box<dyn Fn(Targets) + Send + Sync>;
+
+static REPLACE: OnceLock<Replace> = OnceLock::new();
+
+/// The filter that was set, if one was.
+static CHANGED: Mutex<Option<String>> = Mutex::new(None);
+
+/// Keeps the handle of the log's filter.
+pub fn keep<S: 'static>(handle: Handle<Targets, S>) {
+    let replace: Replace = Box::new(move |targets| {
+        // It fails only if the log is gone, which is never.
+        let _ = handle.reload(targets);
+    });
+    // A process starts its log once.
+    let _ = REPLACE.set(replace);
+}
+
+/// Sets which records are logged from now on, also by processes that are started later.
+pub fn set_filter(filter: &Filter) {
+    let mut changed = CHANGED.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(replace) = REPLACE.get() {
+        replace(filter.targets.clone());
+    }
+    *changed = Some(filter.text.clone());
+}
+
+/// Returns the filter that was set, if one was.
+pub fn changed_filter() -> Option<String> {
+    let changed = CHANGED.lock().unwrap_or_else(PoisonError::into_inner);
+    changed.clone()
+}
 
 /// The filter that `RUST_LOG` asks for, or else all from level `info` on.
 pub fn from_environment() -> Targets {
     let default = Targets::new().with_default(LevelFilter::INFO);
-    match std::env::var("RUST_LOG").as_deref() {
+    match std::env::var(VARIABLE).as_deref() {
         Err(_) | Ok("") => default,
         Ok(text) => parse(text).unwrap_or_else(|problem| {
-            eprintln!(
-                "evconn: RUST_LOG is ignored: {problem}; expected a level (error, warn, info, debug, trace or \
-                 off), or one for a crate, such as evconn=debug"
-            );
+            eprintln!("evconn: RUST_LOG is ignored: {problem}; {EXPECTED}");
             default
         }),
     }

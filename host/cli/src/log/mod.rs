@@ -5,6 +5,7 @@ mod filter;
 mod named;
 
 pub use fields::indented;
+pub use filter::{Filter, VARIABLE, changed_filter, set_filter};
 
 use clap::ValueEnum;
 use evconn::Stderr;
@@ -13,6 +14,7 @@ use std::io::{IsTerminal, stderr};
 use tracing_subscriber::Layer;
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::reload;
 use tracing_subscriber::util::SubscriberInitExt;
 
 /// The format of a record.
@@ -61,9 +63,11 @@ fn start_with(format: Format, writer: Writer, has_colors: bool, service: Option<
         Format::Human => lines.fmt_fields(fields::Fields).boxed(),
         Format::Json => lines.json().boxed(),
     };
+    let (filter, handle) = reload::Layer::new(filter::from_environment());
+    filter::keep(handle);
     tracing_subscriber::registry()
         .with(lines)
-        .with(filter::from_environment())
+        .with(filter)
         .init();
 }
 

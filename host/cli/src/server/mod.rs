@@ -1,11 +1,13 @@
 //! A server, from its flags to its end: what `evconn serve` and `evconn echo` have in common.
 
+mod admin;
 mod app;
 pub mod capacity;
 mod component;
 mod reload;
 
-use crate::args::{CacheArgs, IngressArgs, ListenArgs, Part, ServerArgs};
+use crate::admin::Admin;
+use crate::args::{AdminArgs, CacheArgs, IngressArgs, ListenArgs, Part, ServerArgs};
 #[cfg(unix)]
 use crate::loading;
 use crate::machine::{self, Needs};
@@ -15,11 +17,14 @@ use anyhow::Context;
 use app::{App, Ready};
 pub use component::{Code, Component, entered, filtered};
 use evconn::{AcceptRate, EntryPoint, Error, Limits, Served, Server, ServerBuilder, Service};
+use reload::Reloads;
 pub use reload::reload_certificate;
 use std::ffi::OsString;
 use std::io::Write;
 use std::num::NonZero;
 use std::sync::Arc;
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
 
 const CANNOT_WRITE: &str = "cannot write to standard output";
 
@@ -33,6 +38,7 @@ pub struct Plan {
     /// What is called for a connection, if that was chosen.
     pub entry_point: Option<EntryPoint>,
     pub listen: ListenArgs,
+    pub admin: AdminArgs,
     pub cache: CacheArgs,
     pub ingress: IngressArgs,
     pub server: ServerArgs,
@@ -66,11 +72,11 @@ impl Plan {
         let watching = Signals::watch().context("cannot handle signals");
         let signals = watching.map_err(ServeError::Prepare)?;
         let plan = Arc::new(self);
-        let Some((app, server)) = Self::start(&plan, &signals).await? else {
+        let Some((admin, app, server)) = Self::start(&plan, &signals).await? else {
             tracing::info!("stopped by a signal before serving");
             return Ok(None);
         };
-        let served = plan.run(app, server, signals).await;
+        let served = plan.run(admin, app, server, signals).await;
         served.map(Some).map_err(ServeError::Run)
     }
 
@@ -78,19 +84,21 @@ impl Plan {
     async fn start(
         plan: &Arc<Self>,
         signals: &Signals,
-    ) -> Result<Option<(App, Server)>, ServeError> {
+    ) -> Result<Option<(Admin, App, Server)>, ServeError> {
         let preparing = async {
             let opening = Arc::clone(plan);
             // On other threads, so that signals are handled meanwhile.
             let code = threads::run(move || opening.component.open()).await??;
+            let admin = Admin::start(plan.admin.source.as_ref()).await?;
             let compiled = plan.compile(&code, Importance::Normal).await?;
             let plan = Arc::clone(plan);
-            threads::run(move || plan.prepare(code, &compiled)).await?
+            let (app, builder) = threads::run(move || plan.prepare(code, &compiled)).await??;
+            anyhow::Ok((admin, app, builder))
         };
         let Some(prepared) = signals.unless_stopped(preparing).await else {
             return Ok(None);
         };
-        let (app, builder) = prepared.map_err(ServeError::Prepare)?;
+        let (admin, app, builder) = prepared.map_err(ServeError::Prepare)?;
         let binding = plan.listen.bind(builder);
         let bound = signals.unless_stopped_for_long(binding).await.transpose();
         let Some(server) = bound.map_err(ServeError::Listen)? else {
@@ -99,7 +107,7 @@ impl Plan {
         let warmed_up = signals.unless_stopped(server.warmed_up()).await;
         let warmed_up = warmed_up.transpose();
         let is_warm = warmed_up.map_err(|error| ServeError::Prepare(error.into()))?;
-        Ok(is_warm.map(|()| (app, server)))
+        Ok(is_warm.map(|()| (admin, app, server)))
     }
 
     /// Has the component compiled, if that is done elsewhere.
@@ -226,12 +234,15 @@ impl Plan {
 
     async fn run(
         self: &Arc<Self>,
+        admin: Admin,
         app: App,
         server: Server,
         signals: Signals,
     ) -> anyhow::Result<Served> {
         let handle = server.handle();
-        let shutdown = self.server.life.apply(signals.shutdown());
+        let drain = Arc::new(Notify::new());
+        let shutdown = signals.shutdown(Arc::clone(&drain));
+        let shutdown = self.server.life.apply(shutdown);
         announce(
             server
                 .listeners()
@@ -240,17 +251,16 @@ impl Plan {
         )?;
         systemd::ready();
         tokio::spawn(systemd::stay_alive());
-        tokio::spawn(reload::on_hangup(
-            signals.hangups,
-            Arc::clone(self),
-            app,
-            handle.clone(),
-        ));
+        let reloads = Reloads::start(signals.hangups, Arc::clone(self), app, handle.clone());
+        let mut administrating = JoinSet::new();
+        administrating.spawn(admin::run(admin, handle.clone(), reloads, drain));
         tokio::spawn(async move {
             handle.stopping().await;
             systemd::stopping();
         });
-        let served = server.run(shutdown).await?;
+        let served = server.run(shutdown).await;
+        administrating.shutdown().await;
+        let served = served?;
         tracing::info!("{served}");
         Ok(served)
     }

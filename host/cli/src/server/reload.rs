@@ -1,30 +1,70 @@
-//! SIGHUP: the certificate and the component are read again, for new connections. If one of them cannot be
-//! used, the old one stays.
+//! Reloading, at SIGHUP or on request: the certificate and the component are read again, for new connections. If one
+//! of them cannot be used, the old one stays.
 
 use super::Plan;
 use super::app::App;
+use crate::admin::{Reload, Reply, answer};
 use crate::sys::Importance;
 use crate::sys::signals::Hangups;
 use crate::sys::systemd;
 use crate::sys::threads;
 use evconn::{Ingress, ServerHandle};
 use std::sync::Arc;
+use tokio::sync::mpsc;
 
-/// Reloads at each SIGHUP, also for one that arrived while the server started.
-pub async fn on_hangup(mut hangups: Hangups, plan: Arc<Plan>, app: App, server: ServerHandle) {
-    while hangups.next().await.is_some() {
-        systemd::reloading();
-        certificate(&app.ingress).await;
-        component(&plan, &app, &server).await;
-        systemd::ready();
+/// Asks for reloads.
+pub struct Reloads(mpsc::UnboundedSender<Reply<Reload>>);
+
+impl Reloads {
+    /// Reloads at each SIGHUP, also for one that arrived while the server started, and when it is asked for.
+    pub fn start(hangups: Hangups, plan: Arc<Plan>, app: App, server: ServerHandle) -> Self {
+        // The admin endpoint asks for few at a time.
+        let (requests, asked) = mpsc::unbounded_channel();
+        tokio::spawn(run(hangups, asked, plan, app, server));
+        Self(requests)
+    }
+
+    /// Reloads, and then answers.
+    pub fn add(&self, reply: Reply<Reload>) {
+        // If the server ends, nobody answers, which is noticed.
+        let _ = self.0.send(reply);
     }
 }
 
-async fn certificate(ingress: &Ingress) {
+async fn run(
+    mut hangups: Hangups,
+    mut asked: mpsc::UnboundedReceiver<Reply<Reload>>,
+    plan: Arc<Plan>,
+    app: App,
+    server: ServerHandle,
+) {
+    loop {
+        let mut waiting = Vec::new();
+        tokio::select! {
+            Some(()) = hangups.next() => {}
+            Some(reply) = asked.recv() => waiting.push(reply),
+            else => return,
+        }
+        // One reload is enough for all that have asked before it begins.
+        while let Ok(reply) = asked.try_recv() {
+            waiting.push(reply);
+        }
+        systemd::reloading();
+        let mut outcome = Reload::default();
+        certificate(&app.ingress, &mut outcome).await;
+        component(&plan, &app, &server, &mut outcome).await;
+        systemd::ready();
+        for reply in waiting {
+            answer(reply, outcome.clone());
+        }
+    }
+}
+
+async fn certificate(ingress: &Ingress, outcome: &mut Reload) {
     match reload_certificate(ingress).await {
-        Ok(true) => tracing::info!("certificate reloaded"),
+        Ok(true) => outcome.certificate_is_new(),
         Ok(false) => {}
-        Err(error) => tracing::error!("certificate not reloaded, the old one stays: {error}"),
+        Err(error) => outcome.certificate_stays(&error),
     }
 }
 
@@ -40,11 +80,11 @@ pub async fn reload_certificate(ingress: &Ingress) -> anyhow::Result<bool> {
     Ok(false)
 }
 
-async fn component(plan: &Plan, app: &App, server: &ServerHandle) {
+async fn component(plan: &Plan, app: &App, server: &ServerHandle, outcome: &mut Reload) {
     match load_again(plan, app, server).await {
-        Ok(true) => tracing::info!("component reloaded, for new connections"),
+        Ok(true) => outcome.component_is_new(),
         Ok(false) => {}
-        Err(error) => tracing::error!("component not reloaded, the old one stays: {error:#}"),
+        Err(error) => outcome.component_stays(&error),
     }
 }
 

@@ -2,6 +2,7 @@
 //! that serve the connections, and replaces those that die. It serves nobody itself, and runs no guest code.
 
 mod backoff;
+mod inquiry;
 mod life;
 mod names;
 mod source;

@@ -1,10 +1,11 @@
 //! From the flags to workers that accept connections.
 
 use super::Generation;
-use super::life::Life;
+use super::life::{Beginning, Life};
 use super::source::Source;
 use super::tickets::Tickets;
 use super::workers::{Common, Happened, Workers};
+use crate::admin::Admin;
 use crate::args::NamedListening;
 use crate::control::AboutSocket;
 use crate::loading::Compiled;
@@ -31,6 +32,11 @@ pub async fn start(plan: Plan, signals: &Signals) -> Result<Option<Life>, ServeE
         return Ok(None);
     };
     let (source, compiled) = prepared.map_err(|error| ServeError::Prepare(plan.blame(error)))?;
+    let admin = Admin::start(plan.admin.source.as_ref());
+    let Some(admin) = signals.unless_stopped_for_long(admin).await else {
+        return Ok(None);
+    };
+    let admin = admin.map_err(|error| ServeError::Prepare(plan.blame(error)))?;
     let shares = shares(&plan, processes, &compiled);
     let listening = listen(&plan);
     let Some(listening) = signals.unless_stopped_for_long(listening).await else {
@@ -41,14 +47,15 @@ pub async fn start(plan: Plan, signals: &Signals) -> Result<Option<Life>, ServeE
     let workers = workers.map_err(|error| ServeError::Prepare(plan.blame(error)))?;
     let listening = listening.into_iter().map(|named| named.listening).collect();
     let generation = Generation::new(Arc::new(compiled), source.certificate());
-    let life = Life::new(
-        Arc::clone(&plan),
+    let life = Life::new(Beginning {
+        plan: Arc::clone(&plan),
         source,
         listening,
         workers,
         generation,
-        processes,
-    );
+        processes: processes.get().into(),
+        admin,
+    });
     let Some(started) = signals.unless_stopped(all_ready(life)).await else {
         return Ok(None);
     };

@@ -1,10 +1,11 @@
 //! The worker processes: starting them, their messages, and their ends.
 
 use super::Generation;
+use super::inquiry::{Inquiry, Questions};
 use super::names::Names;
 use super::tickets::Tickets;
 use crate::control::process::{self, Process};
-use crate::control::{AboutSocket, FromWorker, Pem, Receiver, Sockets, Start, ToWorker};
+use crate::control::{AboutSocket, FromWorker, Pem, Question, Receiver, Sockets, Start, ToWorker};
 use crate::log;
 use crate::sys::Importance;
 use crate::sys::child::describe;
@@ -64,6 +65,7 @@ struct Worker {
     /// Which part of the server's instances it has.
     part: usize,
     process: Process<ToWorker>,
+    questions: Questions,
     generation: Arc<Generation>,
     since: Instant,
     stage: Stage,
@@ -198,12 +200,15 @@ impl Workers {
         let _ = process.control.send(&start, files);
         self.send_sockets(&process)?;
         let names = Names::new(process.control.clone());
-        tokio::spawn(listen(number, messages, names, self.event_sender.clone()));
+        let questions = Questions::default();
+        let asked = (names, questions.clone());
+        tokio::spawn(listen(number, messages, asked, self.event_sender.clone()));
         self.all.push(Worker {
             number,
             member,
             part,
             process,
+            questions,
             generation: Arc::clone(generation),
             since: Instant::now(),
             stage: Stage::Starting,
@@ -383,6 +388,16 @@ impl Workers {
         }
     }
 
+    /// Asks all workers.
+    pub fn ask(&self, question: &Question) -> Inquiry {
+        let asked = self.all.iter().map(|worker| {
+            let control = &worker.process.control;
+            let answer = worker.questions.ask(control, question.clone());
+            (worker.number, answer)
+        });
+        Inquiry::new(asked)
+    }
+
     /// Gives all workers the next keys of session tickets, if it is time.
     pub fn rotate_tickets(&mut self, now: Instant) {
         if let Some(keys) = self.common.tickets.rotate(now) {
@@ -456,13 +471,17 @@ impl Ord for Stage {
 async fn listen(
     number: u64,
     mut messages: Receiver<FromWorker>,
-    names: Names,
+    (names, questions): (Names, Questions),
     event_sender: mpsc::Sender<(u64, Event)>,
 ) {
     loop {
         let event = match messages.receive().await {
             Ok(Some((FromWorker::Resolve { id, name }, _))) => {
                 names.resolve(id, name);
+                continue;
+            }
+            Ok(Some((FromWorker::Answer { id, answer }, _))) => {
+                questions.answered(id, answer);
                 continue;
             }
             Ok(Some((message, _))) => Event::Message(message),
@@ -473,6 +492,9 @@ async fn listen(
             }
         };
         let is_closed = matches!(event, Event::Closed);
+        if is_closed {
+            questions.end();
+        }
         // An error means that the supervisor ends.
         if event_sender.send((number, event)).await.is_err() || is_closed {
             return;

@@ -2,8 +2,9 @@
 
 use evconn::Shutdown;
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 /// How long work that leaves something behind may go on after a signal.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -38,9 +39,17 @@ impl Signals {
         })
     }
 
-    /// Returns a graceful shutdown at the first signal, and an immediate one at the second.
-    pub fn shutdown(&self) -> Shutdown {
-        Shutdown::on(after(self.stops.clone(), 1)).now_on(after(self.stops.clone(), 2))
+    /// Returns a graceful shutdown at the first signal or when `drain` is notified, and an immediate one at the second
+    /// signal.
+    pub fn shutdown(&self, drain: Arc<Notify>) -> Shutdown {
+        let first = after(self.stops.clone(), 1);
+        let begin = async move {
+            tokio::select! {
+                () = first => {}
+                () = drain.notified() => {}
+            }
+        };
+        Shutdown::on(begin).now_on(after(self.stops.clone(), 2))
     }
 
     /// Waits until more than `count` signals to stop have arrived. Does not borrow this value.

@@ -3,9 +3,11 @@
 use super::Started;
 use super::names::Names;
 use super::privileges::Privileges;
+use crate::admin::List;
 use crate::args::Part;
-use crate::control::{Channel, FromWorker, Receiver, Secret, Sender, ToWorker};
+use crate::control::{Answer, Channel, FromWorker, Question, Receiver, Secret, Sender, ToWorker};
 use crate::loading::{mapped_host, mapped_service};
+use crate::log::{self, Filter};
 use crate::server::entered;
 use evconn::{Ingress, Limits, Listener, Server, ServerHandle, Shutdown};
 use std::io;
@@ -44,6 +46,7 @@ async fn run(
         now: Some(now),
         names,
         ingress,
+        supervisor: supervisor.clone(),
     };
     tokio::spawn(control.run(orders));
     tokio::spawn(report_stopped(
@@ -129,6 +132,7 @@ struct Control {
     now: Option<oneshot::Sender<()>>,
     names: Arc<Names>,
     ingress: Ingress,
+    supervisor: Sender<FromWorker>,
 }
 
 impl Control {
@@ -146,11 +150,31 @@ impl Control {
                 }
                 ToWorker::TicketKeys(keys) => set_ticket_keys(&self.ingress, Some(&keys)),
                 ToWorker::Resolved { id, addresses } => self.names.resolved(id, addresses),
+                ToWorker::Ask { id, question } => self.answer(id, question),
                 ToWorker::Start(_) | ToWorker::Sockets(_) => {}
             }
         }
         // The supervisor is gone: nobody could end this process any more.
         std::process::exit(1);
+    }
+
+    fn answer(&self, id: u64, question: Question) {
+        let answer = match question {
+            Question::Connections(query) => Answer::Connections(List::of(&self.server, &query)),
+            Question::Reset(number) => Answer::Reset(self.server.reset(number)),
+            Question::SetLog(text) => match Filter::parse(&text) {
+                Ok(filter) => {
+                    log::set_filter(&filter);
+                    Answer::SetLog
+                }
+                // The supervisor has parsed it, too.
+                Err(problem) => return tracing::error!("log filter not set: {problem}"),
+            },
+        };
+        // If the supervisor is gone, this process ends.
+        let _ = self
+            .supervisor
+            .send(&FromWorker::Answer { id, answer }, Vec::new());
     }
 
     fn begin(&mut self) {

@@ -4,6 +4,8 @@ use super::connections::{Connections, Slot};
 use super::cuts::Cuts;
 use super::end::End;
 use super::peers::PeerConnection;
+use super::status::ConnectionState;
+use super::watch::Watched;
 use crate::runtime::{Meter, Payer};
 use crate::service::{Failure, Instances, Rest};
 use crate::sockets::{Endpoint, Peer};
@@ -41,7 +43,9 @@ pub(super) async fn serve(server: Arc<Connections>, accepted: Accepted) {
         let instances = server.instances();
         let mut guard = Guard::new(endpoint);
         let peer_gone = pin!(endpoint.plain().failed());
-        let mut cuts = Cuts::new(&server.watch, endpoint, peer_gone, &limits);
+        let watching = server.watch.add(endpoint, *number, listener);
+        let mut cuts = Cuts::new(watching, peer_gone, &limits);
+        let watched = Arc::clone(cuts.watched());
         // The connection counts against the limit of its peer until its last byte.
         let mut counted = None;
 
@@ -56,7 +60,7 @@ pub(super) async fn serve(server: Arc<Connections>, accepted: Accepted) {
             charge_peer(&server, endpoint, &meter);
             encrypt(&server, &instances, &accepted, &meter).await?;
             // Instantiated and handled.
-            handle(&server, &instances, &accepted, &meter).await
+            handle(&server, &instances, &accepted, &meter, &watched).await
         });
         let end = match cuts.unless(served).await {
             Ok(Ok(())) => End::Done,
@@ -68,6 +72,7 @@ pub(super) async fn serve(server: Arc<Connections>, accepted: Accepted) {
             }
             Err(cut) => cut,
         };
+        cuts.watched().enter(ConnectionState::Lingering);
         // The instance is gone; the last bytes may not have been sent yet.
         let lingered = cuts.unless(pin!(guard.linger(&end))).await;
         match lingered {
@@ -141,8 +146,13 @@ async fn handle(
     instances: &Arc<Instances>,
     accepted: &Accepted,
     meter: &Arc<Meter>,
+    watched: &Watched,
 ) -> Result<(), End> {
     let endpoint = &accepted.endpoint;
+    watched.enter(match instances.are_shared() {
+        true => ConnectionState::Sharing,
+        false => ConnectionState::Handling,
+    });
     let of_failure = |failure| End::of_failure(failure, endpoint);
     let background = instances.service().host().background();
     // Boxed, so that its memory is not reserved while the host does the rest.
@@ -151,6 +161,7 @@ async fn handle(
         return Ok(());
     };
     accepted.slot.leave_instance();
+    watched.enter(ConnectionState::WithoutInstance);
     tracing::debug!(
         number = accepted.number,
         "connection continues without its instance"

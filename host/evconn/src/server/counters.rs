@@ -10,6 +10,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Done,
+    /// It was reset by its number, which has no count of its own.
+    Reset,
     Failed,
     PeerGone,
     Refused,
@@ -49,7 +51,7 @@ impl Counters {
 
     pub fn end(&self, kind: Kind) {
         match kind {
-            Kind::Done => {}
+            Kind::Done | Kind::Reset => {}
             Kind::Failed => self.add(Count::Failed),
             Kind::PeerGone => self.add(Count::PeerGone),
             Kind::Refused => self.add(Count::Refused),

@@ -1,9 +1,8 @@
 //! What ends a connection early, regardless of its service.
 
 use super::end::End;
-use super::watch::{Cut, Watch, Watching};
+use super::watch::{Cut, Watched, Watching};
 use crate::limits::Limits;
-use crate::sockets::Endpoint;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -21,18 +20,18 @@ pub(super) struct Cuts<'a, F> {
 }
 
 impl<'a, F: Future<Output = ()>> Cuts<'a, F> {
-    pub fn new(
-        watch: &'a Watch,
-        endpoint: &Arc<Endpoint>,
-        peer_gone: Pin<&'a mut F>,
-        limits: &'a Limits,
-    ) -> Self {
+    pub fn new(watching: Watching<'a>, peer_gone: Pin<&'a mut F>, limits: &'a Limits) -> Self {
         Self {
-            watching: watch.add(endpoint),
+            watching,
             timeout: limits.timeout.map(|limit| (limit, Box::pin(sleep(limit)))),
             peer_gone,
             limits,
         }
+    }
+
+    /// Returns the connection, for its task to say what happens to it.
+    pub fn watched(&self) -> &Arc<Watched> {
+        self.watching.watched()
     }
 
     /// Returns the output of `something`, or how the connection was ended early.
@@ -74,6 +73,7 @@ impl<'a, F: Future<Output = ()>> Cuts<'a, F> {
         match (cut, self.limits.idle_timeout) {
             (Cut::Idle, Some(limit)) => End::Idle(limit),
             (Cut::HungUp, _) => End::PeerGone,
+            (Cut::Reset, _) => End::Reset,
             (Cut::Idle, None) | (Cut::Shutdown, _) => End::Shutdown,
         }
     }

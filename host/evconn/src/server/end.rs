@@ -41,6 +41,8 @@ pub(super) enum End {
     NotAccepted(Duration),
     /// The shutdown has reset it, after the grace period or at a second signal.
     Shutdown,
+    /// It was reset by its number.
+    Reset,
 }
 
 impl End {
@@ -69,6 +71,7 @@ impl End {
             Self::PeerGone | Self::HungUp(_) => Kind::PeerGone,
             Self::Timeout(_) | Self::Idle(_) | Self::NotAccepted(_) => Kind::TimedOut,
             Self::Shutdown => Kind::Killed,
+            Self::Reset => Kind::Reset,
         }
     }
 
@@ -185,6 +188,7 @@ impl fmt::Display for End {
                 "ended: its program has not accepted it for {limit:?}, on the first socket on which it listens"
             ),
             Self::Shutdown => write!(f, "ended by the shutdown"),
+            Self::Reset => write!(f, "ended: it was reset by its number"),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The handle to a running server.
 
 use super::connections::Connections;
+use super::status::ConnectionStatus;
 use crate::runtime::Payer;
 use crate::service::{InstancePolicy, Instances};
 use crate::{Error, Served, Service};
@@ -60,6 +61,20 @@ impl ServerHandle {
         self.connections.open()
     }
 
+    /// Returns what is known of each open connection, in no order. It may have ended since.
+    ///
+    /// This looks at each of them, under a lock that the begin and the end of a connection take, too.
+    pub fn connections(&self) -> Vec<ConnectionStatus> {
+        self.connections.watch.statuses()
+    }
+
+    /// Resets the open connection with this number, whatever its service is doing. Returns whether there was one. In
+    /// the counts it is one that no other field of [`Served`] includes than
+    /// [`connections`](Served::connections).
+    pub fn reset(&self, number: u64) -> bool {
+        self.connections.watch.reset(number)
+    }
+
     /// Returns how many instances there are of all services of the server's [`Host`](crate::Host), including those that
     /// are being made, or have no connection. A connection may have none: see `wit/SEMANTICS.md`, "Connections without an
     /// instance".
@@ -102,7 +117,7 @@ impl ServerHandle {
         self.stopping.cancel();
     }
 
-    pub(super) fn connections(&self) -> &Arc<Connections> {
+    pub(super) fn all(&self) -> &Arc<Connections> {
         &self.connections
     }
 }

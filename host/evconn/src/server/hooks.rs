@@ -86,6 +86,8 @@ pub enum EndCause {
     /// The shutdown has reset it, after the grace period or at a second signal; or the server, or its host, was
     /// dropped.
     Shutdown,
+    /// [`ServerHandle::reset`](crate::ServerHandle::reset) has ended it.
+    Reset,
 }
 
 impl EndCause {
@@ -103,6 +105,7 @@ impl EndCause {
             End::Idle(_) => Self::IdleTimeout,
             End::NotAccepted(_) => Self::NotAccepted,
             End::Shutdown => Self::Shutdown,
+            End::Reset => Self::Reset,
         }
     }
 

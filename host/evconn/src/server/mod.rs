@@ -15,6 +15,7 @@ mod handshakes;
 mod hooks;
 mod peers;
 mod serve;
+mod status;
 mod watch;
 
 pub use builder::ServerBuilder;
@@ -22,6 +23,7 @@ pub use handle::ServerHandle;
 pub use hooks::{ConnectionEnd, ConnectionInfo, EndCause};
 pub use peers::PeerFilter;
 pub use serve::{serve, serve_all};
+pub use status::{ConnectionState, ConnectionStatus};
 
 use crate::{Error, Listener, Served, Service, Shutdown, State, StopReason, stderr};
 use futures_util::stream::{FuturesUnordered, StreamExt};
@@ -100,7 +102,7 @@ impl Server {
     /// # Errors
     /// [`Error::NotWarm`] if it fails or ends before, or is not ready within 60 seconds.
     pub async fn warmed_up(&self) -> Result<(), Error> {
-        self.handle.connections().instances().warmed_up().await
+        self.handle.all().instances().warmed_up().await
     }
 
     /// Serves connections until `shutdown` begins, no connection has been open for the idle time, or no
@@ -114,7 +116,7 @@ impl Server {
     /// [`Error::Socket`], [`Error::Acceptor`] or [`Error::Closed`] when the last listener has stopped:
     /// the error of the one that stopped first.
     pub async fn run(self, shutdown: Shutdown) -> Result<Served, Error> {
-        let connections = Arc::clone(self.handle.connections());
+        let connections = Arc::clone(self.handle.all());
         tokio::select! {
             outcome = self.live(shutdown) => outcome,
             never = connections.watch_all() => match never {},
@@ -122,7 +124,7 @@ impl Server {
     }
 
     async fn live(self, shutdown: Shutdown) -> Result<Served, Error> {
-        let connections = self.handle.connections();
+        let connections = self.handle.all();
         connections.instances().begin_warming();
         for (listener, port) in self.listeners.iter().zip(&self.ports) {
             listener.set_connection_callback(Some(connections.callback(listener, *port)));
@@ -162,7 +164,7 @@ impl Server {
     /// Waits until no connection has been open for the idle time.
     async fn idle(&self) {
         match self.shutdown_after_idle {
-            Some(time) => self.handle.connections().idle_for(time).await,
+            Some(time) => self.handle.all().idle_for(time).await,
             None => pending().await,
         }
     }
@@ -184,8 +186,8 @@ impl Server {
             for listener in &self.listeners {
                 listener.closed().await;
             }
-            self.handle.connections().done().await;
-            self.handle.connections().instances_ended().await;
+            self.handle.all().done().await;
+            self.handle.all().instances_ended().await;
         };
         match grace {
             Duration::MAX => done.await,
@@ -223,7 +225,7 @@ struct KillOnDrop(ServerHandle);
 
 impl Drop for KillOnDrop {
     fn drop(&mut self) {
-        let connections = self.0.connections();
+        let connections = self.0.all();
         connections.kill();
         connections.instance_tasks.kill();
     }

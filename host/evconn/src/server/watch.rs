@@ -3,6 +3,7 @@
 //! One task checks all connections. A timer for each would have to be created, and polled whenever the
 //! guest is.
 
+use super::status::{ConnectionState, ConnectionStatus, CurrentState, Known};
 use crate::sockets::Endpoint;
 use futures_util::future::join;
 use futures_util::task::AtomicWaker;
@@ -41,6 +42,7 @@ struct WatchedConnections {
 }
 
 struct Entry {
+    known: Known,
     watched: Arc<Watched>,
     /// The activity count at the last check.
     activity: u64,
@@ -51,10 +53,11 @@ struct Entry {
 }
 
 /// A connection, shared by its own task and the task that checks all connections.
-struct Watched {
+pub(super) struct Watched {
     endpoint: Arc<Endpoint>,
     /// A [`Cut`], or [`NOT_CUT`].
     cut: AtomicU8,
+    state: CurrentState,
     task: AtomicWaker,
     /// Whether to check again if the peer is gone.
     check_peer: AtomicBool,
@@ -72,6 +75,8 @@ pub(super) enum Cut {
     Shutdown = 2,
     /// Nothing more can be sent, and there is nothing left to read.
     HungUp = 3,
+    /// It was reset by its number.
+    Reset = 4,
 }
 
 impl Watch {
@@ -82,18 +87,25 @@ impl Watch {
         }
     }
 
-    /// Watches a connection until the returned value is dropped.
-    pub fn add(&self, endpoint: &Arc<Endpoint>) -> Watching<'_> {
+    /// Watches the connection with this number of a listener, until the returned value is dropped.
+    pub fn add(&self, endpoint: &Arc<Endpoint>, number: u64, listener: &Arc<str>) -> Watching<'_> {
+        let now = Instant::now();
         let watched = Arc::new(Watched {
             endpoint: Arc::clone(endpoint),
             cut: AtomicU8::new(NOT_CUT),
+            state: CurrentState::new(),
             task: AtomicWaker::new(),
             check_peer: AtomicBool::new(true),
         });
         let entry = Entry {
+            known: Known {
+                number,
+                listener: Arc::clone(listener),
+                begun: now,
+            },
             watched: Arc::clone(&watched),
             activity: endpoint.activity(),
-            since: Instant::now(),
+            since: now,
             has_hung_up: false,
         };
         let mut state = self.state();
@@ -116,6 +128,30 @@ impl Watch {
         for (_, entry) in &state.entries {
             entry.watched.cut(Cut::Shutdown);
         }
+    }
+
+    /// Ends the connection with this number. Returns whether there is one.
+    pub fn reset(&self, number: u64) -> bool {
+        let state = self.state();
+        let mut entries = state.entries.iter();
+        let found = entries.find(|(_, entry)| entry.known.number == number);
+        if let Some((_, entry)) = found {
+            entry.watched.cut(Cut::Reset);
+        }
+        found.is_some()
+    }
+
+    /// Returns what is known of each connection.
+    pub fn statuses(&self) -> Vec<ConnectionStatus> {
+        let now = Instant::now();
+        let state = self.state();
+        let entries = state.entries.iter();
+        // Under the lock: no connection is kept open for this.
+        entries
+            .map(|(_, Entry { known, watched, .. })| {
+                known.status(&watched.endpoint, &watched.state, now)
+            })
+            .collect()
     }
 
     /// Checks the connections, for ever.
@@ -182,6 +218,11 @@ impl Watch {
 }
 
 impl Watched {
+    /// Sets what happens to the connection.
+    pub fn enter(&self, state: ConnectionState) {
+        self.state.set(state);
+    }
+
     /// The first reason counts.
     fn cut(&self, cut: Cut) {
         let first =
@@ -197,6 +238,7 @@ impl Watched {
             NOT_CUT => None,
             cut if cut == Cut::Idle as u8 => Some(Cut::Idle),
             cut if cut == Cut::HungUp as u8 => Some(Cut::HungUp),
+            cut if cut == Cut::Reset as u8 => Some(Cut::Reset),
             _ => Some(Cut::Shutdown),
         }
     }
@@ -218,6 +260,11 @@ pub(super) struct Watching<'a> {
 }
 
 impl Watching<'_> {
+    /// Returns the connection, for its task to say what happens to it.
+    pub fn watched(&self) -> &Arc<Watched> {
+        &self.watched
+    }
+
     /// Waits until the connection has to end. Only one task can wait.
     pub fn poll_cut_short(&mut self, cx: &mut Context<'_>) -> Poll<Cut> {
         if let Some(cut) = self.watched.is_cut() {
@@ -275,6 +322,11 @@ mod tests {
         (Arc::new(Endpoint::new(plain, address)), peer)
     }
 
+    fn added<'a>(watch: &'a Watch, endpoint: &Arc<Endpoint>) -> Watching<'a> {
+        let number = watch.state().entries.len() as u64 + 1;
+        watch.add(endpoint, number, &Arc::from("listener"))
+    }
+
     async fn cut_short(watching: &mut Watching<'_>) -> Cut {
         poll_fn(|cx| watching.poll_cut_short(cx)).await
     }
@@ -283,7 +335,7 @@ mod tests {
     async fn silence_is_counted_from_the_last_byte_that_was_seen() {
         let watch = Watch::new(Some(LIMIT));
         let (endpoint, mut peer) = connection().await;
-        let mut watching = watch.add(&endpoint);
+        let mut watching = added(&watch, &endpoint);
         let begin = Instant::now();
         watch.check_idle(LIMIT, begin + LIMIT / 2, Duration::ZERO);
         peer.write_all(b"x").expect("sent");
@@ -304,7 +356,7 @@ mod tests {
     async fn the_time_in_which_nobody_could_be_served_is_no_silence() {
         let watch = Watch::new(Some(LIMIT));
         let (endpoint, _peer) = connection().await;
-        let mut watching = watch.add(&endpoint);
+        let mut watching = added(&watch, &endpoint);
         let begin = Instant::now();
         watch.check_idle(LIMIT, begin + 3 * LIMIT, 3 * LIMIT);
         assert_eq!(watching.watched.is_cut(), None);
@@ -316,7 +368,7 @@ mod tests {
     async fn a_peer_that_may_be_gone_takes_nothing_from_the_end() {
         let watch = Watch::new(Some(LIMIT));
         let (endpoint, _peer) = connection().await;
-        let mut watching = watch.add(&endpoint);
+        let mut watching = added(&watch, &endpoint);
         let watched = Arc::clone(&watching.watched);
         let (woken, waker) = counting();
         let mut cx = Context::from_waker(&waker);
@@ -346,13 +398,39 @@ mod tests {
         let watch = Watch::new(None);
         let (first, _peer) = connection().await;
         let (second, _peer) = connection().await;
-        let mut watching = watch.add(&first);
+        let mut watching = added(&watch, &first);
         watch.kill();
         assert_eq!(cut_short(&mut watching).await, Cut::Shutdown);
-        assert_eq!(cut_short(&mut watch.add(&second)).await, Cut::Shutdown);
+        assert_eq!(cut_short(&mut added(&watch, &second)).await, Cut::Shutdown);
         watch.check_idle(LIMIT, Instant::now() + 2 * LIMIT, Duration::ZERO);
         assert_eq!(cut_short(&mut watching).await, Cut::Shutdown);
         drop(watching);
         assert!(watch.state().entries.is_empty());
+    }
+
+    #[tokio::test]
+    async fn one_connection_is_reset_by_its_number() {
+        let watch = Watch::new(None);
+        let (first, _peer) = connection().await;
+        let (second, _peer) = connection().await;
+        let (one, mut two) = (added(&watch, &first), added(&watch, &second));
+        two.watched().enter(ConnectionState::Lingering);
+        let mut numbers: Vec<_> = watch
+            .statuses()
+            .iter()
+            .map(|status| (status.number, status.state))
+            .collect();
+        numbers.sort_by_key(|(number, _)| *number);
+        assert_eq!(
+            numbers,
+            [
+                (1, ConnectionState::Handshake),
+                (2, ConnectionState::Lingering)
+            ]
+        );
+        assert!(!watch.reset(3));
+        assert!(watch.reset(2));
+        assert_eq!(cut_short(&mut two).await, Cut::Reset);
+        assert_eq!(one.watched.is_cut(), None);
     }
 }

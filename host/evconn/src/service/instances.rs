@@ -106,6 +106,11 @@ impl Instances {
         Some(shared.serve(endpoint, origin, &payer).await)
     }
 
+    /// Returns whether connections share instances.
+    pub fn are_shared(&self) -> bool {
+        self.shared.is_some()
+    }
+
     /// Serves a connection, whose end is up to the caller, with an instance. Returns what is left of it, if the host does
     /// that alone. The connection's slot, `_place`, is kept until this is done, and its `permit` until the last socket of its guest is closed. It has a
     /// number, and may be for a `port` of a program.

@@ -1,18 +1,19 @@
 //! The life of a server, from the moment when all workers accept connections to the end of the last worker.
 
+mod admin;
 mod reload;
 
 use super::Generation;
 use super::backoff::{self, Backoff};
 use super::source::Source;
 use super::workers::{Ended, Happened, Workers};
+use crate::admin::Admin;
 use crate::server::Plan;
 use crate::sys::signals::Signals;
 use crate::sys::systemd;
 use evconn::{Listening, Opened, Served, sockets};
-use reload::{Reload, loaded, next_hangup};
+use reload::{Reload, Requests, loaded, next_hangup};
 use std::io;
-use std::num::NonZero;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -33,8 +34,23 @@ pub struct Life {
     backoff: Backoff,
     phase: Phase,
     reload: Reload,
+    requests: Requests,
+    admin: Admin,
+    /// Whether the admin endpoint has begun the shutdown, and no signal has arrived since.
+    is_asked_to_stop: bool,
     /// How many connections have ended with a worker that was killed at the end.
     killed: u64,
+}
+
+/// What a running server begins with.
+pub struct Beginning {
+    pub plan: Arc<Plan>,
+    pub source: Source,
+    pub listening: Vec<Listening>,
+    pub workers: Workers,
+    pub generation: Arc<Generation>,
+    pub processes: usize,
+    pub admin: Admin,
 }
 
 /// The phase of the server.
@@ -50,24 +66,29 @@ enum Phase {
 }
 
 impl Life {
-    pub fn new(
-        plan: Arc<Plan>,
-        source: Source,
-        listening: Vec<Listening>,
-        workers: Workers,
-        generation: Arc<Generation>,
-        processes: NonZero<u16>,
-    ) -> Self {
-        Self {
+    pub fn new(beginning: Beginning) -> Self {
+        let Beginning {
             plan,
             source,
             listening,
             workers,
             generation,
-            processes: processes.get().into(),
+            processes,
+            admin,
+        } = beginning;
+        Self {
+            requests: Requests::new(plan.name.clone()),
+            plan,
+            source,
+            listening,
+            workers,
+            generation,
+            processes,
             backoff: Backoff::default(),
             phase: Phase::Serving,
             reload: Reload::None,
+            admin,
+            is_asked_to_stop: false,
             killed: 0,
         }
     }
@@ -89,14 +110,17 @@ impl Life {
     pub async fn run(mut self, mut signals: Signals) -> Served {
         let mut stops = 0;
         while !self.is_over() {
+            self.report_readiness();
+            self.begin_asked_reload();
             let time = self.next_time();
             let stopped = signals.stop_after(stops);
             tokio::select! {
                 () = stopped => {
                     stops += 1;
-                    self.stop();
+                    self.stop_at_signal();
                 }
                 Some(()) = next_hangup(&mut signals.hangups, self.can_reload()) => self.begin_reload(),
+                Some(command) = self.admin.commands.recv() => self.carry_out(command),
                 happened = self.workers.next() => self.handle(happened),
                 reloaded = loaded(&mut self.reload) => self.start_generation(reloaded),
                 () = tokio::time::sleep_until(time.into()) => self.on_timer(),
@@ -215,6 +239,13 @@ impl Life {
                 service = self.plan.name(),
                 "cannot start a worker, next attempt in {delay:?}: {error}"
             );
+        }
+    }
+
+    fn stop_at_signal(&mut self) {
+        // The first one asks for what was asked for already.
+        if !std::mem::take(&mut self.is_asked_to_stop) {
+            self.stop();
         }
     }
 

@@ -1,6 +1,7 @@
 //! Reloading: what was read again gets workers of its own, which take the place of the old ones.
 
 use super::{Life, Phase};
+use crate::admin::{self, Reply, answer};
 use crate::supervisor::Generation;
 use crate::supervisor::source::Reloaded;
 use crate::supervisor::workers::Ended;
@@ -37,6 +38,51 @@ pub(super) struct Outcome {
     certificate: bool,
 }
 
+/// Who has asked for a reload, and what has become of it.
+pub(super) struct Requests {
+    /// The name of the service, if there are several.
+    service: Option<String>,
+    /// Those whose reload has not begun.
+    waiting: Vec<Reply<admin::Reload>>,
+    /// Those of the reload that is under way.
+    begun: Vec<Reply<admin::Reload>>,
+    outcome: admin::Reload,
+}
+
+impl Requests {
+    pub fn new(service: Option<String>) -> Self {
+        Self {
+            waiting: Vec::new(),
+            begun: Vec::new(),
+            outcome: admin::Reload::of(service.clone()),
+            service,
+        }
+    }
+
+    /// A reload is asked for. If the server ends before, nobody answers, which is noticed.
+    pub fn add(&mut self, reply: Reply<admin::Reload>) {
+        self.waiting.push(reply);
+    }
+
+    /// A reload begins: one is enough for all that have asked before.
+    fn begin(&mut self) {
+        self.begun = std::mem::take(&mut self.waiting);
+        self.outcome = admin::Reload::of(self.service.clone());
+    }
+
+    /// The reload is over.
+    fn end(&mut self) {
+        for reply in self.begun.drain(..) {
+            answer(reply, self.outcome.clone());
+        }
+    }
+
+    /// No reload will end any more.
+    fn give_up(&mut self) {
+        *self = Self::new(self.service.take());
+    }
+}
+
 impl Life {
     /// When the reload has to be over.
     pub(super) fn end_of_reload(&self) -> Option<Instant> {
@@ -65,7 +111,17 @@ impl Life {
         matches!(self.reload, Reload::Starting(..))
     }
 
+    /// Begins the reload that was asked for, if one was and may begin.
+    pub(super) fn begin_asked_reload(&mut self) {
+        if self.phase != Phase::Serving {
+            self.requests.give_up();
+        } else if self.can_reload() && !self.requests.waiting.is_empty() {
+            self.begin_reload();
+        }
+    }
+
     pub(super) fn begin_reload(&mut self) {
+        self.requests.begin();
         systemd::reloading();
         let reloading = self.source.clone().reload(Arc::clone(&self.plan));
         self.reload = Reload::Loading(tokio::spawn(reloading));
@@ -77,11 +133,11 @@ impl Life {
             certificate,
         } = reloaded;
         let certificate = certificate.unwrap_or_else(|error| {
-            self.log_certificate_stays(&error);
+            self.requests.outcome.certificate_stays(&error);
             false
         });
         let component = component.unwrap_or_else(|error| {
-            self.log_component_stays(&error);
+            self.requests.outcome.component_stays(&error);
             None
         });
         let outcome = Outcome {
@@ -89,8 +145,7 @@ impl Life {
             certificate,
         };
         if !outcome.component && !outcome.certificate {
-            self.reload = Reload::None;
-            return systemd::ready();
+            return self.finish_reload();
         }
         let compiled = match component {
             Some(compiled) => Arc::new(compiled),
@@ -135,17 +190,19 @@ impl Life {
     pub(super) fn end_reload(&mut self) {
         if let Reload::Retiring(_, outcome) = self.reload {
             if outcome.certificate {
-                tracing::info!(service = self.plan.name(), "certificate reloaded");
+                self.requests.outcome.certificate_is_new();
             }
             if outcome.component {
-                tracing::info!(
-                    service = self.plan.name(),
-                    "component reloaded, for new connections"
-                );
+                self.requests.outcome.component_is_new();
             }
-            self.reload = Reload::None;
-            systemd::ready();
+            self.finish_reload();
         }
+    }
+
+    fn finish_reload(&mut self) {
+        self.reload = Reload::None;
+        self.requests.end();
+        systemd::ready();
     }
 
     /// Gives up the reload if the worker belongs to the generation that is starting. Returns whether it does.
@@ -163,27 +220,13 @@ impl Life {
     pub(super) fn refuse_reload(&mut self, why: &anyhow::Error) {
         if let Reload::Starting(_, outcome, _) = self.reload {
             if outcome.component {
-                self.log_component_stays(why);
+                self.requests.outcome.component_stays(why);
             } else {
-                self.log_certificate_stays(why);
+                self.requests.outcome.certificate_stays(why);
             }
         }
         self.give_up_reload();
-        systemd::ready();
-    }
-
-    fn log_certificate_stays(&self, error: &anyhow::Error) {
-        tracing::error!(
-            service = self.plan.name(),
-            "certificate not reloaded, the old one stays: {error:#}"
-        );
-    }
-
-    fn log_component_stays(&self, error: &anyhow::Error) {
-        tracing::error!(
-            service = self.plan.name(),
-            "component not reloaded, the old one stays: {error:#}"
-        );
+        self.finish_reload();
     }
 
     /// Kills the workers of a generation that is starting. The old ones continue to serve.

@@ -1,0 +1,175 @@
+//! From a request to its response.
+
+use super::access::Entrance;
+use super::command::{Command, Desk, Readiness, Reload, Reset, Unavailable};
+use super::connections::Query;
+use super::response::{Response, json, not_allowed, ok, open_metrics, text};
+use super::routes::{self, Action};
+use crate::log::Filter;
+use http_body_util::BodyExt;
+use hyper::body::{Body, Incoming};
+use hyper::{Request, StatusCode};
+use std::time::Duration;
+
+/// Maximum length of a body.
+const MAX_BODY: usize = 64 << 10;
+
+/// Up to here, a body that is too long is read and thrown away: whoever sends it then receives the answer.
+const MAX_DISCARDED: usize = 1 << 20;
+
+/// How long a body may take.
+const BODY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Answers a request.
+pub async fn respond(desk: &Desk, entrance: Entrance, request: Request<Incoming>) -> Response {
+    let (head, body) = request.into_parts();
+    let body = match read(body).await {
+        Ok(body) => body,
+        Err(refusal) => return refusal,
+    };
+    let found = routes::find(head.uri.path());
+    if let Err(why) = entrance.check(found.map(|(route, _)| route), &head) {
+        return text(StatusCode::FORBIDDEN, why);
+    }
+    let Some((route, number)) = found else {
+        return text(StatusCode::NOT_FOUND, "no such page");
+    };
+    if !route.verb.allows(&head.method) {
+        return not_allowed(route.verb.allow());
+    }
+    let query = head.uri.query().unwrap_or_default();
+    let handled = handle(desk, route.action, number, query, &body).await;
+    handled.unwrap_or_else(|unavailable| {
+        let why = match unavailable {
+            Unavailable::Starting => readiness(Readiness::Starting).1,
+            Unavailable::Ending => readiness(Readiness::Ending).1,
+        };
+        text(StatusCode::SERVICE_UNAVAILABLE, why)
+    })
+}
+
+async fn handle(
+    desk: &Desk,
+    action: Action,
+    number: u64,
+    query: &str,
+    body: &[u8],
+) -> Result<Response, Unavailable> {
+    Ok(match action {
+        Action::Metrics => open_metrics(desk.ask(Command::Metrics).await?),
+        Action::Health => ok("ok"),
+        Action::Readiness => {
+            let (status, line) = readiness(desk.readiness());
+            text(status, line)
+        }
+        Action::Connections => match Query::parse(query) {
+            Ok(query) => json(&desk.ask(|reply| Command::Connections(query, reply)).await?),
+            Err(problem) => text(StatusCode::BAD_REQUEST, problem),
+        },
+        Action::Reset => {
+            let reset = desk.ask(|reply| Command::Reset(number, reply)).await?;
+            of_reset(number, &reset)
+        }
+        Action::Drain => {
+            desk.ask(Command::Drain).await?;
+            ok("draining")
+        }
+        Action::Reload => of_reload(&desk.ask(Command::Reload).await?),
+        Action::LogLevel => match filter(body) {
+            Ok(filter) => of_missing(&desk.ask(|reply| Command::SetLog(filter, reply)).await?),
+            Err(problem) => text(StatusCode::BAD_REQUEST, problem),
+        },
+    })
+}
+
+fn readiness(readiness: Readiness) -> (StatusCode, &'static str) {
+    let unavailable = StatusCode::SERVICE_UNAVAILABLE;
+    match readiness {
+        Readiness::Ready => (StatusCode::OK, "ready"),
+        Readiness::Starting => (unavailable, "the server is starting"),
+        Readiness::NoWorker => (unavailable, "no worker accepts connections"),
+        Readiness::Ending => (unavailable, "the server is ending"),
+    }
+}
+
+fn of_reset(number: u64, reset: &Reset) -> Response {
+    match reset {
+        Reset::Done => ok(format_args!("connection {number} is reset")),
+        Reset::Unknown => text(
+            StatusCode::NOT_FOUND,
+            format_args!("no open connection has the number {number}"),
+        ),
+        Reset::Missing(workers) => text(
+            StatusCode::GATEWAY_TIMEOUT,
+            format_args!("connection {number} was not found: {}", silent(workers)),
+        ),
+    }
+}
+
+fn of_reload(Reload { done, problems, .. }: &Reload) -> Response {
+    match (problems.as_slice(), done.as_slice()) {
+        ([], []) => ok("there is nothing to reload"),
+        ([], done) => ok(done.join("; ")),
+        (problems, _) => text(StatusCode::INTERNAL_SERVER_ERROR, problems.join("; ")),
+    }
+}
+
+fn of_missing(workers: &[u64]) -> Response {
+    match workers {
+        [] => ok("the log level is set"),
+        workers => text(
+            StatusCode::GATEWAY_TIMEOUT,
+            format_args!("the log level is not set everywhere: {}", silent(workers)),
+        ),
+    }
+}
+
+fn silent(workers: &[u64]) -> String {
+    let numbers: Vec<_> = workers.iter().map(u64::to_string).collect();
+    format!("no answer from worker {}", numbers.join(", "))
+}
+
+fn filter(body: &[u8]) -> Result<Filter, String> {
+    let text = std::str::from_utf8(body).map_err(|_| "the body is not text".to_owned())?;
+    Filter::parse(text.trim())
+}
+
+/// Reads a body.
+async fn read(body: Incoming) -> Result<Vec<u8>, Response> {
+    match tokio::time::timeout(BODY_TIMEOUT, read_all(body)).await {
+        Ok(body) => body,
+        Err(_) => Err(text(
+            StatusCode::REQUEST_TIMEOUT,
+            format_args!("the body takes longer than {BODY_TIMEOUT:?}"),
+        )),
+    }
+}
+
+async fn read_all(mut body: Incoming) -> Result<Vec<u8>, Response> {
+    let too_long = || {
+        let line = format_args!("the body is longer than {MAX_BODY} bytes");
+        Err(text(StatusCode::PAYLOAD_TOO_LARGE, line))
+    };
+    if body.size_hint().lower() > MAX_DISCARDED as u64 {
+        return too_long();
+    }
+    let mut read = Vec::new();
+    let mut length = 0;
+    while let Some(frame) = body.frame().await {
+        let frame = frame
+            .map_err(|error| text(StatusCode::BAD_REQUEST, format_args!("no body: {error}")))?;
+        let Some(data) = frame.data_ref() else {
+            continue;
+        };
+        length += data.len();
+        if length <= MAX_BODY {
+            read.extend_from_slice(data);
+        } else if length > MAX_DISCARDED {
+            break;
+        }
+    }
+    match length > MAX_BODY {
+        true => too_long(),
+        false => Ok(read),
+    }
+}
