@@ -9,6 +9,7 @@
 use super::engine::SLICE;
 use super::sys;
 use crate::limits::Decaying;
+use crate::metrics::{Count, Recorder};
 use std::cell::Cell;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -44,6 +45,7 @@ pub(crate) struct Meter {
     payer: OnceLock<Box<dyn Payer>>,
     /// How many times the connection went to the background.
     moves: AtomicU32,
+    recorder: Recorder,
 }
 
 /// The peer of a connection, which pays for it together with the peer's other connections.
@@ -108,7 +110,7 @@ pub(crate) enum Tick {
 }
 
 impl Meter {
-    pub fn new(limit: Option<Duration>) -> Self {
+    pub fn new(limit: Option<Duration>, recorder: &Recorder) -> Self {
         let now = Now::read();
         Self {
             begin: now,
@@ -125,6 +127,7 @@ impl Meter {
             told: AtomicU64::new(0),
             payer: OnceLock::new(),
             moves: AtomicU32::new(0),
+            recorder: recorder.clone(),
         }
     }
 
@@ -151,6 +154,21 @@ impl Meter {
         Duration::from_nanos(self.used.load(Ordering::Relaxed))
     }
 
+    /// Returns the time since the connection began.
+    pub fn age(&self) -> Duration {
+        Now::read().since(self.begin)
+    }
+
+    /// Returns how old the connection was at this time.
+    pub fn age_at(&self, time: Instant) -> Duration {
+        Now::of(time).since(self.begin)
+    }
+
+    /// Returns what counts the time.
+    pub fn recorder(&self) -> &Recorder {
+        &self.recorder
+    }
+
     /// Returns whether the connection has been there for a while: what it has used is typical of it.
     pub(super) fn has_settled(&self, now: Now) -> bool {
         now.0.saturating_sub(self.begin.0) >= SETTLING
@@ -164,6 +182,7 @@ impl Meter {
     /// Counts that the connection goes to the background.
     pub(super) fn count_move(&self) {
         self.moves.fetch_add(1, Ordering::Relaxed);
+        self.recorder.add(Count::Moves, 1);
     }
 
     /// Returns by how much the connection has exceeded its share, in microseconds, as far as that has not decayed until
@@ -285,8 +304,9 @@ impl Meter {
     }
 
     fn pay(&self) {
+        let untold = self.untold.swap(0, Ordering::Relaxed);
+        self.recorder.add(Count::CpuTime, untold);
         if let Some(payer) = self.payer.get() {
-            self.untold.store(0, Ordering::Relaxed);
             let unpaid = self.unpaid.swap(0, Ordering::Relaxed);
             payer.charge(Duration::from_nanos(unpaid));
         }
@@ -302,7 +322,7 @@ impl Meter {
 
 impl Drop for Meter {
     fn drop(&mut self) {
-        if *self.untold.get_mut() > 0 {
+        if *self.untold.get_mut() > 0 || *self.unpaid.get_mut() > 0 {
             self.pay();
         }
     }
@@ -346,8 +366,16 @@ pub(crate) struct Now(pub u64);
 
 impl Now {
     pub fn read() -> Self {
+        Self::of(Instant::now())
+    }
+
+    fn of(time: Instant) -> Self {
         static START: LazyLock<Instant> = LazyLock::new(Instant::now);
-        Self(nanoseconds(START.elapsed()))
+        Self(nanoseconds(time.saturating_duration_since(*START)))
+    }
+
+    fn since(self, earlier: Self) -> Duration {
+        Duration::from_nanos(self.0.saturating_sub(earlier.0))
     }
 
     /// Wraps around after 49 days, which [`Decaying`] expects.
@@ -376,7 +404,7 @@ mod tests {
     }
 
     fn meter(limit: Option<Duration>) -> Meter {
-        let meter = Meter::new(limit);
+        let meter = Meter::new(limit, &Recorder::default());
         meter.begin_poll(Clock::Thread, Now::read());
         meter
     }

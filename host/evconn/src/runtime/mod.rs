@@ -27,3 +27,4 @@ pub use host::{Host, HostBuilder};
 pub(crate) use mapping::map;
 pub(crate) use meter::{Meter, Payer, Tick};
 pub(crate) use shortage::{Counted, Shortage, is_shortage};
+pub(crate) use workers::LagMeasured;

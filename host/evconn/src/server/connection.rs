@@ -4,6 +4,7 @@ use super::connections::{Connections, Slot};
 use super::cuts::Cuts;
 use super::end::End;
 use super::peers::PeerConnection;
+use crate::metrics::Timing;
 use crate::runtime::{Meter, Payer};
 use crate::service::{Failure, Instances, Rest};
 use crate::sockets::{Endpoint, Peer};
@@ -34,7 +35,8 @@ pub(super) async fn serve(server: Arc<Connections>, accepted: Accepted) {
         ..
     } = &accepted;
     tracing::debug!(number, peer = %Peer::of(endpoint), "connection accepted");
-    let meter = Arc::new(Meter::new(server.limits().cpu_timeout));
+    let meter = Meter::new(server.limits().cpu_timeout, &server.recorder);
+    let meter = Arc::new(meter);
     let hooked = server.hooks.begin(*number, endpoint, listener, &meter);
     let end = {
         let limits = server.limits();
@@ -77,7 +79,7 @@ pub(super) async fn serve(server: Arc<Connections>, accepted: Accepted) {
     };
     record(&server, &accepted, &end, &meter).await;
     if let Some(hooked) = hooked {
-        hooked.end(&end);
+        hooked.end(end.cause());
     }
     // In this order: the next connection is accepted after this one is closed.
     drop(accepted.endpoint);
@@ -200,7 +202,11 @@ async fn record(server: &Connections, accepted: &Accepted, end: &End, meter: &Me
     let Accepted {
         number, endpoint, ..
     } = accepted;
-    server.counters.end(end.kind());
+    server.recorder.end(end.cause());
+    server.recorder.time(Timing::Duration, meter.age());
+    if let Some(first) = endpoint.first_sent() {
+        server.recorder.time(Timing::FirstByte, meter.age_at(first));
+    }
     end.prepare().await;
     end.log(*number, &Peer::of(endpoint), &server.log);
     tracing::debug!(

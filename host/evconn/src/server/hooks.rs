@@ -1,8 +1,7 @@
 //! What an embedder is told of each connection: its begin, and its end with its figures.
 
-use super::end::End;
+use crate::EndCause;
 use crate::runtime::Meter;
-use crate::service::Failure;
 use crate::sockets::{Endpoint, Peer};
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -41,86 +40,6 @@ pub struct ConnectionEnd {
     pub cpu_time: Duration,
     /// Why it has ended.
     pub cause: EndCause,
-}
-
-/// Why a connection has ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum EndCause {
-    /// The service is done with it.
-    Done,
-    /// It was refused: the [`PeerFilter`](crate::PeerFilter) denies its peer.
-    PeerDenied,
-    /// It was refused: its peer has [as many](crate::Limits::max_connections_per_peer) as it may have.
-    PeerLimit,
-    /// It was refused: its TLS handshake or PROXY header has failed, or was not complete in time.
-    Handshake,
-    /// It was refused: its handshake was ended for the sake of [others](crate::Limits::max_handshakes).
-    HandshakeLimit,
-    /// It was refused: its socket cannot be registered with the event loop.
-    EventLoop,
-    /// The handler has returned an error.
-    HandlerError,
-    /// The service has exited with this status, which is not 0.
-    Exited(i32),
-    /// The program has ended before it accepted it, with this status.
-    NeverAccepted(i32),
-    /// The program was not started for it, since it ends before it accepts.
-    NotStarted,
-    /// The guest has trapped, or has exceeded a limit for which there is no other variant.
-    Trap,
-    /// The guest has exceeded [`Limits::cpu_timeout`](crate::Limits::cpu_timeout).
-    CpuTimeout,
-    /// The guest has exceeded [`Limits::max_handles`](crate::Limits::max_handles).
-    HandleLimit,
-    /// A function of the host has panicked.
-    HostPanic,
-    /// The peer has reset it, is unreachable or has hung up, before the service was done with it.
-    PeerGone,
-    /// It has reached [`Limits::timeout`](crate::Limits::timeout).
-    Timeout,
-    /// It has reached [`Limits::idle_timeout`](crate::Limits::idle_timeout).
-    IdleTimeout,
-    /// The program has not accepted it within [`Limits::idle_timeout`](crate::Limits::idle_timeout).
-    NotAccepted,
-    /// The shutdown has reset it, after the grace period or at a second signal; or the server, or its host, was
-    /// dropped.
-    Shutdown,
-}
-
-impl EndCause {
-    fn of(end: &End) -> Self {
-        match end {
-            End::Done => Self::Done,
-            End::NotAllowed => Self::PeerDenied,
-            End::TooManyOfPeer(_) => Self::PeerLimit,
-            End::NoEventLoop(_) => Self::EventLoop,
-            End::Refused(_) => Self::Handshake,
-            End::Crowded(_) => Self::HandshakeLimit,
-            End::Failed(failure) => Self::of_failure(failure),
-            End::PeerGone | End::HungUp(_) => Self::PeerGone,
-            End::Timeout(_) => Self::Timeout,
-            End::Idle(_) => Self::IdleTimeout,
-            End::NotAccepted(_) => Self::NotAccepted,
-            End::Shutdown => Self::Shutdown,
-        }
-    }
-
-    fn of_failure(failure: &Failure) -> Self {
-        match failure {
-            Failure::Handler(_) => Self::HandlerError,
-            Failure::Exited(status) => Self::Exited(*status),
-            Failure::NeverAccepted { status, .. } => Self::NeverAccepted(*status),
-            Failure::NotStarted(_) | Failure::NotMade(_) => Self::NotStarted,
-            Failure::CpuTimeout { .. } => Self::CpuTimeout,
-            Failure::TooManyHandles { .. } => Self::HandleLimit,
-            Failure::Panicked(_) => Self::HostPanic,
-            Failure::Trap { .. } => Self::Trap,
-            Failure::Instance { failure, .. } => Self::of_failure(failure),
-            // With the host. No connection has the other one.
-            Failure::InstanceGone | Failure::NoRoom => Self::Shutdown,
-        }
-    }
 }
 
 type OnBegin = Arc<dyn Fn(&ConnectionInfo) + Send + Sync>;
@@ -178,8 +97,8 @@ pub(super) struct Hooked {
 
 impl Hooked {
     /// The connection has ended.
-    pub fn end(mut self, end: &End) {
-        self.tell(EndCause::of(end));
+    pub fn end(mut self, cause: EndCause) {
+        self.tell(cause);
     }
 
     fn tell(&mut self, cause: EndCause) {

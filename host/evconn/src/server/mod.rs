@@ -7,7 +7,6 @@ mod accounts;
 mod builder;
 mod connection;
 mod connections;
-mod counters;
 mod cuts;
 mod end;
 mod handle;
@@ -19,7 +18,7 @@ mod watch;
 
 pub use builder::ServerBuilder;
 pub use handle::ServerHandle;
-pub use hooks::{ConnectionEnd, ConnectionInfo, EndCause};
+pub use hooks::{ConnectionEnd, ConnectionInfo};
 pub use peers::PeerFilter;
 pub use serve::{serve, serve_all};
 
@@ -124,6 +123,7 @@ impl Server {
     async fn live(self, shutdown: Shutdown) -> Result<Served, Error> {
         let connections = self.handle.connections();
         connections.instances().begin_warming();
+        let _lag = connections.measure_lag();
         for (listener, port) in self.listeners.iter().zip(&self.ports) {
             listener.set_connection_callback(Some(connections.callback(listener, *port)));
         }

@@ -9,6 +9,7 @@ use super::failure::{self, Failure, HostPanic, OutOfTime};
 use super::population::Alive;
 use super::state::InstanceState;
 use crate::limits::Limits;
+use crate::metrics::{Count, OpenInstance, Timing};
 use crate::runtime::{Counted, Meter, Tick, is_shortage};
 use crate::sockets::Endpoint;
 use crate::{GuestTrap, WasiVersion};
@@ -17,6 +18,7 @@ use std::any::Any;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Context;
+use std::time::Instant;
 use wasmtime::{Store, UpdateDeadline};
 use wasmtime_wasi::I32Exit;
 
@@ -47,6 +49,7 @@ pub(super) struct Instance {
     /// The handles of a handler's connection: input, output, socket.
     given: [u32; 3],
     /// Dropped after the store.
+    _open: OpenInstance,
     _counted: Counted,
     /// Likewise, if its service counts them.
     pub alive: Option<Alive>,
@@ -76,8 +79,10 @@ impl Instance {
             Tick::SliceOver => Ok(UpdateDeadline::Yield(1)),
             Tick::LimitReached => Err(OutOfTime.into()),
         });
+        let begun = Instant::now();
         match service.entry.instantiate(&mut store).await {
             Ok(exports) => Ok(Self {
+                _open: note_created(&store, begun),
                 store,
                 exports,
                 served: 0,
@@ -104,6 +109,9 @@ impl Instance {
     {
         self.served += 1;
         let state = self.store.data_mut();
+        if self.served > 1 {
+            meter.recorder().add(Count::Reused, 1);
+        }
         state.meter = meter;
         state.console.begin(origin);
         state.account.report_again();
@@ -253,6 +261,13 @@ impl Drop for Instance {
     fn drop(&mut self) {
         self.store.data_mut().reset_unless_settled();
     }
+}
+
+/// Counts an instance that was instantiated since this time.
+fn note_created(store: &Store<InstanceState>, begun: Instant) -> OpenInstance {
+    let recorder = store.data().meter.recorder();
+    recorder.time(Timing::Instantiation, begun.elapsed());
+    recorder.instance()
 }
 
 /// Notes that a program has accepted its connection, or that a handler is called for one.
