@@ -44,7 +44,9 @@ async fn the_page_has_each_label() {
     let server = start(|builder| builder).await;
     let text = server.handle.metrics().encode();
     server.stop().await;
-    let labelled = text.lines().filter(|line| line.contains("{cause=") || line.contains("{kind="));
+    let labelled = text
+        .lines()
+        .filter(|line| line.contains("{cause=") || line.contains("{kind="));
     let mut count = 0;
     for line in labelled {
         let label = line.split('"').nth(1).expect("a value");

@@ -20,18 +20,19 @@ async fn each_metric_has_its_type_and_its_help() {
     };
     let (helped, typed) = (of("# HELP "), of("# TYPE "));
     assert_eq!(helped, typed);
-    assert!(typed.iter().all(|name| name.starts_with("evconn_")), "{typed:?}");
+    assert!(
+        typed.iter().all(|name| name.starts_with("evconn_")),
+        "{typed:?}"
+    );
     for line in text.lines().filter(|line| line.starts_with("# UNIT ")) {
         let mut words = line.split(' ').skip(2);
         let (name, unit) = (words.next(), words.next());
         let (name, unit) = (name.expect("a name"), unit.expect("a unit"));
         assert!(name.ends_with(&format!("_{unit}")), "{line}");
     }
-    let samples = text.lines().filter(|line| !line.starts_with('#'));
-    for sample in samples {
-        let known = |name: &&str| sample.starts_with(**name);
-        assert!(typed.iter().any(|name| known(&name)), "{sample}");
-        assert!(!sample.contains("NaN"), "{sample}");
+    for sample in text.lines().filter(|line| !line.starts_with('#')) {
+        let is_typed = typed.iter().any(|name| sample.starts_with(name));
+        assert!(is_typed && !sample.contains("NaN"), "{sample}");
     }
 }
 

@@ -111,7 +111,7 @@ pub use metrics::{EndCause, Served};
 pub use networks::InvalidNetwork;
 #[cfg(unix)]
 pub use quota::{Member, Quota};
-pub use runtime::{CodeCache, CpuShare, Host, HostBuilder, reserve_descriptors};
+pub use runtime::{CodeCache, CpuShare, Host, HostBuilder, InstanceUse, reserve_descriptors};
 pub use server::{
     ConnectionEnd, ConnectionInfo, PeerFilter, Server, ServerBuilder, ServerHandle, serve,
     serve_all,

@@ -57,7 +57,10 @@ impl Collector for Reading {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let mut output = Output(encoder);
         self.connections(&mut output)?;
+        self.ends(&mut output)?;
+        self.traffic(&mut output)?;
         self.instances(&mut output)?;
+        self.guests(&mut output)?;
         self.listeners(&mut output)?;
         self.process(&mut output)
     }
@@ -82,7 +85,11 @@ impl Reading {
             "Connections that are open now",
             None,
             self.counted.open(),
-        )?;
+        )
+    }
+
+    fn ends(&self, output: &mut Output<'_>) -> fmt::Result {
+        let denied = self.count(Count::Denied);
         let by_cause = |refused: bool| {
             let causes = EndCause::ALL.iter();
             let causes = causes.filter(move |cause| (cause.kind() == Kind::Refused) == refused);
@@ -103,7 +110,10 @@ impl Reading {
             "Connections that have ended and were not refused",
             "cause",
             by_cause(false),
-        )?;
+        )
+    }
+
+    fn traffic(&self, output: &mut Output<'_>) -> fmt::Result {
         output.counter(
             "connections_received",
             "Bytes that services have read from their connections",
@@ -160,7 +170,10 @@ impl Reading {
             "instantiation_duration",
             "Duration of the instantiation of a service",
             Timing::Instantiation,
-        )?;
+        )
+    }
+
+    fn guests(&self, output: &mut Output<'_>) -> fmt::Result {
         output.gauge(
             "guest_memory",
             "Linear memory of all instances",

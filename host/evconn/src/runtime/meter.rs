@@ -12,7 +12,7 @@ use crate::limits::Decaying;
 use crate::metrics::{Count, Recorder};
 use std::cell::Cell;
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{LazyLock, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -45,7 +45,32 @@ pub(crate) struct Meter {
     payer: OnceLock<Box<dyn Payer>>,
     /// How many times the connection went to the background.
     moves: AtomicU32,
+    /// The instance that the connection has: an [`InstanceUse`], or 0.
+    instance: AtomicU8,
     recorder: Recorder,
+}
+
+/// The instance that a connection has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum InstanceUse {
+    /// It is the connection's alone, and had no other one before.
+    Fresh = 1,
+    /// It had other connections before.
+    Reused = 2,
+    /// It may have other connections at the same time, or afterwards.
+    Shared = 3,
+}
+
+impl InstanceUse {
+    /// Returns its name in the access log.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Fresh => "fresh",
+            Self::Reused => "reused",
+            Self::Shared => "shared",
+        }
+    }
 }
 
 /// The peer of a connection, which pays for it together with the peer's other connections.
@@ -127,6 +152,7 @@ impl Meter {
             told: AtomicU64::new(0),
             payer: OnceLock::new(),
             moves: AtomicU32::new(0),
+            instance: AtomicU8::new(0),
             recorder: recorder.clone(),
         }
     }
@@ -162,6 +188,21 @@ impl Meter {
     /// Returns how old the connection was at this time.
     pub fn age_at(&self, time: Instant) -> Duration {
         Now::of(time).since(self.begin)
+    }
+
+    /// Sets which instance the connection has, and counts one that is reused.
+    pub fn set_instance(&self, instance: InstanceUse) {
+        if instance == InstanceUse::Reused {
+            self.recorder.add(Count::Reused, 1);
+        }
+        self.instance.store(instance as u8, Ordering::Relaxed);
+    }
+
+    /// Returns which instance the connection has, if it was given to one.
+    pub fn instance(&self) -> Option<InstanceUse> {
+        let all = [InstanceUse::Fresh, InstanceUse::Reused, InstanceUse::Shared];
+        let current = self.instance.load(Ordering::Relaxed);
+        all.into_iter().find(|instance| *instance as u8 == current)
     }
 
     /// Returns what counts the time.

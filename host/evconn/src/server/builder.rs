@@ -1,5 +1,6 @@
 //! Configures and binds servers.
 
+use super::access::AccessLog;
 use super::connections::Connections;
 use super::end::{End, Others};
 use super::hooks::Hooks;
@@ -33,6 +34,7 @@ pub struct ServerBuilder {
     max_accepts_per_turn: Option<NonZeroU32>,
     shutdown_after_idle: Option<Duration>,
     hooks: Hooks,
+    access_log: Option<AccessLog>,
     #[cfg(unix)]
     member: Option<Member>,
 }
@@ -53,6 +55,7 @@ impl ServerBuilder {
             max_accepts_per_turn: None,
             shutdown_after_idle: None,
             hooks: Hooks::default(),
+            access_log: None,
             #[cfg(unix)]
             member: None,
         }
@@ -192,6 +195,15 @@ impl ServerBuilder {
         self
     }
 
+    /// Logs each Nth connection when it ends: as a record of level `info` and of the target `evconn::access`, with its
+    /// number, peer and listener, the figures of [`ConnectionEnd`], and what was negotiated for TLS. Connections that were
+    /// refused are not among them. They may take half of [`Limits::log_budget`], so that what fails is logged in any
+    /// case. Defaults to none.
+    pub fn access_log(mut self, every: NonZeroU32) -> Self {
+        self.access_log = Some(AccessLog::new(every));
+        self
+    }
+
     /// Makes the server part of a [`Quota`](crate::Quota), which several processes share. These limits are
     /// the quota's then, for all processes together: [`max_connections`](Limits::max_connections),
     /// [`max_connections_per_peer`](Limits::max_connections_per_peer),
@@ -260,8 +272,10 @@ impl ServerBuilder {
         let instances =
             Instances::new(service, limits, Arc::clone(&log), policy, &tasks, &recorder);
         let instances = (instances, tasks);
-        let (peers, hooks) = (self.peers, self.hooks);
-        let connections = Connections::new(limits, peers, instances, permits, recorder, log, hooks);
+        let observers = (self.hooks, self.access_log);
+        let connections = Connections::new(
+            limits, self.peers, instances, permits, recorder, log, observers,
+        );
         let handle = ServerHandle::new(Arc::new(connections), policy);
         let (ports, listeners) = listeners.into_iter().unzip();
         Ok(Server {

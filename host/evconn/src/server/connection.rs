@@ -1,11 +1,12 @@
 //! The life of a connection, from accept to its last byte.
 
+use super::ConnectionEnd;
 use super::connections::{Connections, Slot};
 use super::cuts::Cuts;
 use super::end::End;
 use super::peers::PeerConnection;
-use crate::metrics::Timing;
-use crate::runtime::{Meter, Payer};
+use crate::metrics::{Kind, Timing};
+use crate::runtime::{InstanceUse, Meter, Payer};
 use crate::service::{Failure, Instances, Rest};
 use crate::sockets::{Endpoint, Peer};
 use futures_util::FutureExt;
@@ -178,6 +179,9 @@ async fn with_instance(
         ..
     } = accepted;
     let payer = || payer(server, endpoint);
+    if instances.are_shared() {
+        meter.set_instance(InstanceUse::Shared);
+    }
     let shared = instances.share(endpoint, (*number, *port), payer);
     if let Some(result) = shared.await {
         return result;
@@ -200,15 +204,24 @@ async fn with_instance(
 /// Counts and logs how a connection has ended.
 async fn record(server: &Connections, accepted: &Accepted, end: &End, meter: &Meter) {
     let Accepted {
-        number, endpoint, ..
+        number,
+        listener,
+        endpoint,
+        ..
     } = accepted;
-    server.recorder.end(end.cause());
-    server.recorder.time(Timing::Duration, meter.age());
-    if let Some(first) = endpoint.first_sent() {
-        server.recorder.time(Timing::FirstByte, meter.age_at(first));
+    let figures = ConnectionEnd::of(endpoint, meter, end.cause());
+    server.recorder.end(figures.cause);
+    server.recorder.time(Timing::Duration, figures.duration);
+    if let Some(first) = figures.first_byte {
+        server.recorder.time(Timing::FirstByte, first);
     }
     end.prepare().await;
     end.log(*number, &Peer::of(endpoint), &server.log);
+    if let Some(access_log) = server.access_log
+        && figures.cause.kind() != Kind::Refused
+    {
+        access_log.log((*number, listener), endpoint, &figures, &server.log);
+    }
     tracing::debug!(
         number,
         cpu_time = ?meter.used(),

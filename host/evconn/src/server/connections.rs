@@ -3,6 +3,7 @@
 //!
 //! [`connection`](super::connection) has the life of each connection.
 
+use super::access::AccessLog;
 use super::accounts::{Accounts, PeerAccount};
 use super::connection::{Accepted, serve};
 use super::end::End;
@@ -46,6 +47,7 @@ pub(super) struct Connections {
     pub recorder: Recorder,
     pub log: Arc<LogBudget>,
     pub hooks: Hooks,
+    pub access_log: Option<AccessLog>,
     /// Notified when the last open connection ends.
     none_open: Notify,
 }
@@ -58,7 +60,7 @@ impl Connections {
         permits: PermitSource,
         recorder: Recorder,
         log: Arc<LogBudget>,
-        hooks: Hooks,
+        (hooks, access_log): (Hooks, Option<AccessLog>),
     ) -> Self {
         let handshakes = Handshakes::new(&limits, &permits);
         Self {
@@ -79,6 +81,7 @@ impl Connections {
             recorder,
             log,
             hooks,
+            access_log,
             none_open: Notify::new(),
         }
     }

@@ -1,12 +1,12 @@
 //! What an embedder is told of each connection: its begin, and its end with its figures.
 
 use crate::EndCause;
-use crate::runtime::Meter;
+use crate::runtime::{InstanceUse, Meter};
 use crate::sockets::{Endpoint, Peer};
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// A connection, as [`ServerBuilder::on_begin`](crate::ServerBuilder::on_begin) and
 /// [`on_end`](crate::ServerBuilder::on_end) are told of it.
@@ -38,8 +38,26 @@ pub struct ConnectionEnd {
     /// The CPU time of its guest, its handshake, and of the host for its sake. The time of a guest that may have
     /// several connections is not theirs.
     pub cpu_time: Duration,
+    /// The time from its begin to the first byte that was [sent](Self::sent), if any was.
+    pub first_byte: Option<Duration>,
+    /// The instance that it had, if it was given to one.
+    pub instance: Option<InstanceUse>,
     /// Why it has ended.
     pub cause: EndCause,
+}
+
+impl ConnectionEnd {
+    pub(super) fn of(endpoint: &Endpoint, meter: &Meter, cause: EndCause) -> Self {
+        Self {
+            received: endpoint.received(),
+            sent: endpoint.sent(),
+            duration: meter.age(),
+            cpu_time: meter.used(),
+            first_byte: endpoint.first_sent().map(|first| meter.age_at(first)),
+            instance: meter.instance(),
+            cause,
+        }
+    }
 }
 
 type OnBegin = Arc<dyn Fn(&ConnectionInfo) + Send + Sync>;
@@ -77,7 +95,6 @@ impl Hooks {
         // Boxed, so that a connection of which nobody wants to be told takes no more memory.
         Some(Box::new(Hooked {
             info,
-            since: Instant::now(),
             on_end: self.on_end.clone(),
             endpoint: Arc::clone(endpoint),
             meter: Arc::clone(meter),
@@ -88,7 +105,6 @@ impl Hooks {
 /// A connection whose end has to be told.
 pub(super) struct Hooked {
     info: ConnectionInfo,
-    since: Instant,
     /// Taken when it was told.
     on_end: Option<OnEnd>,
     endpoint: Arc<Endpoint>,
@@ -107,13 +123,7 @@ impl Hooked {
         };
         // A proxy may have announced it since.
         self.info.peer = Peer::of(&self.endpoint);
-        let end = ConnectionEnd {
-            received: self.endpoint.received(),
-            sent: self.endpoint.sent(),
-            duration: self.since.elapsed(),
-            cpu_time: self.meter.used(),
-            cause,
-        };
+        let end = ConnectionEnd::of(&self.endpoint, &self.meter, cause);
         call("on_end", || on_end(&self.info, &end));
     }
 }

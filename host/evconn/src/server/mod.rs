@@ -3,6 +3,7 @@
 //! This module has the life of a server, from ready to drained; [`connection`] has that of a connection.
 //! The [`service`](crate::service) module creates and runs the instances.
 
+mod access;
 mod accounts;
 mod builder;
 mod connection;

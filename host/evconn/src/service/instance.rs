@@ -9,8 +9,8 @@ use super::failure::{self, Failure, HostPanic, OutOfTime};
 use super::population::Alive;
 use super::state::InstanceState;
 use crate::limits::Limits;
-use crate::metrics::{Count, OpenInstance, Timing};
-use crate::runtime::{Counted, Meter, Tick, is_shortage};
+use crate::metrics::{OpenInstance, Timing};
+use crate::runtime::{Counted, InstanceUse, Meter, Tick, is_shortage};
 use crate::sockets::Endpoint;
 use crate::{GuestTrap, WasiVersion};
 use futures_util::future::Either;
@@ -107,16 +107,8 @@ impl Instance {
         attempt: Option<&'a Attempt>,
     ) -> wasmtime::Result<impl Future<Output = wasmtime::Result<Result<(), String>>> + use<'a>>
     {
-        self.served += 1;
+        self.begin(origin, meter, permit);
         let state = self.store.data_mut();
-        if self.served > 1 {
-            meter.recorder().add(Count::Reused, 1);
-        }
-        state.meter = meter;
-        state.console.begin(origin);
-        state.account.report_again();
-        state.account.keep(permit);
-        state.is_settled = false;
         Ok(match &self.exports {
             Instantiated::Handler(exports) => {
                 let connection = state.connection(endpoint)?;
@@ -154,6 +146,21 @@ impl Instance {
                 Either::Right(run)
             }
         })
+    }
+
+    /// Makes it ready for a connection.
+    fn begin(&mut self, origin: Origin, meter: Arc<Meter>, permit: Option<KeptPermit>) {
+        meter.set_instance(match self.served {
+            0 => InstanceUse::Fresh,
+            _ => InstanceUse::Reused,
+        });
+        self.served += 1;
+        let state = self.store.data_mut();
+        state.meter = meter;
+        state.console.begin(origin);
+        state.account.report_again();
+        state.account.keep(permit);
+        state.is_settled = false;
     }
 
     /// Runs a program that gets its connections from others, or a handler of WASI 0.3 with those of the `supply`, until it

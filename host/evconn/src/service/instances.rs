@@ -103,6 +103,11 @@ impl Instances {
         &self.service
     }
 
+    /// Returns whether connections have an instance that others may have, too.
+    pub fn are_shared(&self) -> bool {
+        self.shared.is_some()
+    }
+
     /// Serves a connection, whose end is up to the caller, with an instance that others may have, too. Returns `None` if
     /// each connection has one of its own. An instance that gets no other connection is charged to the `payer`.
     pub async fn share(
