@@ -45,6 +45,8 @@ mod libevent;
 #[cfg(target_os = "linux")]
 mod listener_async;
 mod loading;
+#[cfg(feature = "metrics")]
+mod metrics;
 mod names;
 #[cfg(target_os = "linux")]
 mod native;

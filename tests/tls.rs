@@ -74,6 +74,31 @@ fn openssl_gets_its_line_back() {
     }
 }
 
+#[test]
+fn the_access_log_has_what_was_negotiated() {
+    let _open = unchanged();
+    let certificate = Certificate::new();
+    let evconn = start(&certificate, &["--access-log", "--tls-alpn", "echo"]);
+    let mut client = s_client(evconn.address(), &certificate.cert());
+    let Some(came_back) = line_comes_back(client.args(["-tls1_3", "-alpn", "other,echo"])) else {
+        return;
+    };
+    assert!(came_back);
+    evconn.logged("connection ended");
+    let log = log_of(evconn);
+    let line = log.lines().find(|line| line.contains("connection ended"));
+    let line = line.expect("it is there");
+    for field in [
+        "received=6",
+        "sent=6",
+        "tls_version=\"TLSv1.3\"",
+        "tls_alpn=\"echo\"",
+        "tls_server_name=\"localhost\"",
+    ] {
+        assert!(line.contains(field), "{line}");
+    }
+}
+
 /// Not in two threads: an SSLSocket is no good for that before Python 3.13.
 const THERE_AND_BACK: &str = "import asyncio, socket, ssl, sys
 context = ssl.create_default_context(cafile=sys.argv[2])

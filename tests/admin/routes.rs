@@ -43,7 +43,10 @@ fn metrics_are_those_of_all_processes() {
             metrics.header("content-type"),
             Some("application/openmetrics-text; version=1.0.0; charset=utf-8")
         );
-        assert!(text.contains("\nevconn_connections_total 5\n"), "{text}");
+        assert!(
+            text.contains("\nevconn_connections_accepted_total 5\n"),
+            "{text}"
+        );
         assert!(text.contains("\nevconn_connections_open 5\n"), "{text}");
         assert!(text.ends_with("\n# EOF\n"), "{text}");
         drop(peers);

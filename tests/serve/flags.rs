@@ -19,7 +19,7 @@ fn ended_for(flags: &[&str], command: &str, why: &str) {
 }
 
 /// A connection that begins with `command` ends in a reset, which may be there at once.
-fn ends_in_reset(address: SocketAddr, command: &str) {
+pub fn ends_in_reset(address: SocketAddr, command: &str) {
     let ended = TcpStream::connect_timeout(&address, DEADLINE).and_then(|mut peer| {
         peer.set_read_timeout(Some(DEADLINE))?;
         peer.write_all(command.as_bytes())?;

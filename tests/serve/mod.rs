@@ -1,5 +1,6 @@
 //! The command `evconn serve`, as a process.
 
+mod access_log;
 mod bad_input;
 mod flags;
 mod instances;

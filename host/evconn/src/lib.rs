@@ -50,6 +50,7 @@
 //! to see it.
 //!
 //! # Features
+//! - `metrics` (enabled by default): `Metrics`, which renders what is counted.
 //! - `tls` (enabled by default): TLS for listeners, with `TlsConfig`. Building it requires a C compiler.
 //!
 //! # Platforms
@@ -72,6 +73,7 @@ mod limits;
 mod link;
 mod listener;
 mod log;
+mod metrics;
 mod networks;
 mod open_file;
 mod privacy;
@@ -80,7 +82,6 @@ mod quota;
 mod runtime;
 #[cfg(all(test, unix))]
 mod scratch;
-mod served;
 mod server;
 mod service;
 mod shutdown;
@@ -104,13 +105,15 @@ pub use listener::{
     AcceptError, AcceptRate, Listener, ListenerBuilder, Listening, Recovery, State, Stats,
     StopReason,
 };
+#[cfg(feature = "metrics")]
+pub use metrics::Metrics;
+pub use metrics::{EndCause, Served};
 pub use networks::InvalidNetwork;
 #[cfg(unix)]
 pub use quota::{Member, Quota};
-pub use runtime::{CodeCache, CpuShare, Host, HostBuilder, reserve_descriptors};
-pub use served::Served;
+pub use runtime::{CodeCache, CpuShare, Host, HostBuilder, InstanceUse, reserve_descriptors};
 pub use server::{
-    ConnectionEnd, ConnectionInfo, ConnectionState, ConnectionStatus, EndCause, PeerFilter, Server,
+    ConnectionEnd, ConnectionInfo, ConnectionState, ConnectionStatus, PeerFilter, Server,
     ServerBuilder, ServerHandle, serve, serve_all,
 };
 pub use service::{

@@ -148,10 +148,10 @@ async fn read(body: Incoming) -> Result<Vec<u8>, Response> {
 async fn read_all(mut body: Incoming) -> Result<Vec<u8>, Response> {
     let too_long = || {
         let line = format_args!("the body is longer than {MAX_BODY} bytes");
-        Err(text(StatusCode::PAYLOAD_TOO_LARGE, line))
+        text(StatusCode::PAYLOAD_TOO_LARGE, line)
     };
     if body.size_hint().lower() > MAX_DISCARDED as u64 {
-        return too_long();
+        return Err(too_long());
     }
     let mut read = Vec::new();
     let mut length = 0;
@@ -169,7 +169,7 @@ async fn read_all(mut body: Incoming) -> Result<Vec<u8>, Response> {
         }
     }
     match length > MAX_BODY {
-        true => too_long(),
+        true => Err(too_long()),
         false => Ok(read),
     }
 }

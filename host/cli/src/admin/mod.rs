@@ -16,4 +16,4 @@ mod routes;
 pub use command::{Command, Readiness, Reload, Reply, Reset, answer};
 pub use connections::{List, Query};
 pub use endpoint::Admin;
-pub use metrics::encode;
+pub use metrics::scrape;

@@ -1,6 +1,7 @@
 //! Groups of flags that commands have in common, and what the library gets of them.
 
 mod accepting;
+mod access_log;
 mod admin;
 mod cache;
 mod compile;

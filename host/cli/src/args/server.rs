@@ -1,6 +1,7 @@
 //! The flags of a server, apart from what it serves and where it listens.
 
 use super::accepting::{AcceptArgs, PeerArgs};
+use super::access_log::AccessLogArgs;
 use super::grants::ServiceGrantArgs;
 use super::instances::{InstanceArgs, Part};
 use super::limits::LimitArgs;
@@ -41,6 +42,8 @@ pub struct ServerArgs {
     limits: LimitArgs,
     #[command(flatten)]
     grants: ServiceGrantArgs,
+    #[command(flatten)]
+    access_log: AccessLogArgs,
 }
 
 impl ServerArgs {
@@ -217,7 +220,7 @@ impl ServerArgs {
     /// # Errors
     /// If a network of peers is not one.
     pub fn configure(&self, builder: ServerBuilder, part: Part) -> anyhow::Result<ServerBuilder> {
-        let builder = self.accept.apply(builder);
+        let builder = self.access_log.apply(self.accept.apply(builder));
         Ok(builder
             .peers(self.peers.filter()?)
             .instances(self.policy(part)))

@@ -1,7 +1,7 @@
 //! The commands of the admin endpoint, in one process.
 
 use super::reload::Reloads;
-use crate::admin::{Admin, Command, List, Readiness, Reset, answer, encode};
+use crate::admin::{Admin, Command, List, Readiness, Reset, answer, scrape};
 use crate::log;
 use evconn::ServerHandle;
 use std::sync::Arc;
@@ -26,7 +26,7 @@ pub async fn run(mut admin: Admin, server: ServerHandle, reloads: Reloads, drain
 
 fn carry_out(command: Command, server: &ServerHandle, reloads: &Reloads, drain: &Notify) {
     match command {
-        Command::Metrics(reply) => answer(reply, encode(&server.served(), server.open())),
+        Command::Metrics(reply) => scrape(server.metrics(), reply),
         Command::Connections(query, reply) => answer(reply, List::of(server, &query)),
         Command::Reset(number, reply) => answer(
             reply,

@@ -1,6 +1,7 @@
 //! How much memory, and how many table elements, an instance may use.
 
 use super::Limits;
+use crate::metrics::{GuestMemory, Recorder};
 use std::fmt;
 use wasmtime::ResourceLimiter;
 
@@ -15,6 +16,8 @@ pub(crate) struct Allowance {
     tables: usize,
     /// What was last refused: usually the cause of the trap that follows.
     refused: Option<Exceeded>,
+    /// Counts the memory.
+    counted: Option<GuestMemory>,
 }
 
 /// What an instance requested in vain.
@@ -62,7 +65,14 @@ impl Allowance {
             memories: limits.max_memories,
             tables: limits.max_tables,
             refused: None,
+            counted: None,
         }
+    }
+
+    /// Has the memory counted by this recorder.
+    pub fn counted_by(mut self, recorder: &Recorder) -> Self {
+        self.counted = Some(GuestMemory::new(recorder));
+        self
     }
 
     /// Returns an allowance without limits.
@@ -74,6 +84,7 @@ impl Allowance {
             memories: usize::MAX,
             tables: usize::MAX,
             refused: None,
+            counted: None,
         }
     }
 
@@ -131,7 +142,12 @@ impl ResourceLimiter for Allowance {
         let granted = match maximum {
             // What the memory's own maximum forbids is not charged.
             Some(maximum) if desired > maximum => false,
-            _ if self.memory.grow(current, desired) => true,
+            _ if self.memory.grow(current, desired) => {
+                if let Some(counted) = &mut self.counted {
+                    counted.grow(desired.saturating_sub(current));
+                }
+                true
+            }
             _ => self.refuse(Exceeded::Memory(self.memory.most)),
         };
         Ok(granted)

@@ -3,6 +3,7 @@
 use super::{AcceptError, Listener, Permit, PermitSource};
 use crate::Connection;
 use crate::connection::Parts;
+use crate::metrics::Recorder;
 use crate::runtime::Shortage;
 use std::fmt;
 use std::future::Future;
@@ -55,6 +56,8 @@ pub(crate) struct TaskCallback {
     pub permits: Option<PermitSource>,
     /// No connection is accepted while instances wait to be made. None: connections have none.
     pub shortage: Option<Shortage>,
+    /// Counts what the listener does. None: nobody counts it.
+    pub recorder: Option<Recorder>,
 }
 
 impl ConnectionCallback {
@@ -78,11 +81,16 @@ impl ConnectionCallback {
             }),
             permits: None,
             shortage: None,
+            recorder: None,
         })
     }
 
     /// Returns a callback that calls `start` on the acceptor's task. It has to spawn a task and return.
-    pub fn limited_task<F>(permits: PermitSource, shortage: Shortage, start: F) -> Self
+    pub fn limited_task<F>(
+        (permits, shortage): (PermitSource, Shortage),
+        recorder: Recorder,
+        start: F,
+    ) -> Self
     where
         F: Fn(Listener, Parts, Option<Permit>) + Send + Sync + 'static,
     {
@@ -90,7 +98,18 @@ impl ConnectionCallback {
             start: Arc::new(start),
             permits: Some(permits),
             shortage: Some(shortage),
+            recorder: Some(recorder),
         })
+    }
+}
+
+impl ConnectionCallback {
+    /// Returns what counts what the listener does.
+    pub fn recorder(&self) -> Option<&Recorder> {
+        match self {
+            Self::Task(task) => task.recorder.as_ref(),
+            Self::Closure(_) => None,
+        }
     }
 }
 

@@ -96,6 +96,28 @@ impl LogBudget {
         self.take_bytes(None, OVERHEAD + length(text))
     }
 
+    /// Returns whether a line of so many bytes about a connection of this peer may be logged, which is logged for most
+    /// connections: half of what may be logged at once is left for what fails.
+    pub fn take_spare(&self, peer: &Peer, bytes: usize) -> bool {
+        let Some(per_second) = self.per_second else {
+            return true;
+        };
+        let peer = self.counted_as(peer);
+        let bucket = self.bucket(peer);
+        let spare = LogWords::most(per_second) / 2;
+        let taken = self.with_words(|words| {
+            let taken = words.take(bucket, bytes + spare, per_second);
+            if taken {
+                words.give_back(bucket, spare, per_second);
+            }
+            taken
+        });
+        if !taken {
+            self.left_out().add(peer);
+        }
+        taken
+    }
+
     /// Takes what a line may cost whose text takes time to make. Returns None if it may not be logged.
     pub fn reserve(&self, peer: &Peer) -> Option<Reserved<'_>> {
         let reserved = Reserved {
@@ -324,6 +346,18 @@ mod tests {
         assert!((56 << 10..=80 << 10).contains(&spent), "{spent}");
         while budget.take(&peer, "text") {}
         assert_eq!(lines("text"), 0);
+    }
+
+    #[test]
+    fn what_is_logged_for_most_connections_leaves_half_to_what_fails() {
+        let budget = budget(Some(64 << 10));
+        let peer = peer("192.0.2.1:1");
+        let lines = (0..).take_while(|_| budget.take_spare(&peer, 200)).count();
+        // Half of what one peer may have logged at once.
+        assert!((150..=200).contains(&lines), "{lines}");
+        let others = (0..).take_while(|_| budget.take(&peer, "text")).count();
+        assert!(others * (OVERHEAD + 4) >= 31 << 10, "{others}");
+        assert_eq!(budget.left_out().all, 2);
     }
 
     #[test]

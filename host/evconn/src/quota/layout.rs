@@ -1,20 +1,20 @@
 //! The layout of the shared memory, and the settings at its beginning, which never change.
 //!
 //! ```text
-//! the lock | settings | state | a slot for each member | entries | free entries | peers | CPU time of peers | log
+//! the lock | settings | state | a slot for each member, and for past ones | entries | free entries | peers | CPU time of peers | log
 //! ```
 
 use super::memory::Memory;
 use crate::Limits;
 use crate::limits::{LogWords, UsageTable};
-use crate::served::Count;
+use crate::metrics::WORDS;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::num::NonZeroU32;
 use std::ops::Range;
 
 /// The first word: it identifies the memory of a quota, and the version of its layout.
-const MAGIC: u64 = u64::from_be_bytes(*b"evquota3");
+const MAGIC: u64 = u64::from_be_bytes(*b"evquota4");
 
 /// The largest number of connections: more than a machine has descriptors for.
 const MOST_CONNECTIONS: usize = 1 << 24;
@@ -58,8 +58,8 @@ pub(super) mod state {
     pub const LAST_BEGUN: usize = 17;
     /// Number of handshakes under way.
     pub const HANDSHAKES: usize = 18;
-    /// The counts of past members: [`Count::ALL`](super::Count).
-    pub const TOTALS: usize = 24;
+    /// Odd while the counts of a member are added to those of past members.
+    pub const MERGES: usize = 24;
 }
 
 /// Words of the slot of a member.
@@ -73,7 +73,9 @@ pub(super) enum Slot {
     Accepting = 2,
     /// Set if another process had to take the lock away from it.
     LockLost = 3,
-    /// Its counts: [`Count::ALL`].
+    /// Its process.
+    Process = 4,
+    /// What it counts: [`WORDS`].
     Counts = 8,
 }
 
@@ -99,7 +101,8 @@ pub(super) enum Peer {
 }
 
 const SLOTS: usize = 32;
-const SLOT: usize = 16;
+/// A slot is whole cache lines, so that no member writes to those of another one.
+const SLOT: usize = (8 + WORDS).next_multiple_of(8);
 const ENTRY: usize = 3;
 const PEER: usize = 4;
 
@@ -218,12 +221,15 @@ impl Layout {
         SLOTS + SLOT * usize::from(member) + word as usize
     }
 
-    pub fn count(&self, member: u16, count: Count) -> usize {
-        self.slot(member, Slot::Counts) + count as usize
+    /// Returns where the counts of a member are.
+    pub fn counts(&self, member: u16) -> Range<usize> {
+        let first = self.slot(member, Slot::Counts);
+        first..first + WORDS
     }
 
-    pub fn total(&self, count: Count) -> usize {
-        state::TOTALS + count as usize
+    /// Returns where those of all past members are: they have a slot, too.
+    pub fn past_counts(&self) -> Range<usize> {
+        self.counts(self.members)
     }
 
     pub fn entry(&self, entry: usize, word: Entry) -> usize {
@@ -240,7 +246,7 @@ impl Layout {
     }
 
     fn entries_at(&self) -> usize {
-        SLOTS + SLOT * usize::from(self.members)
+        SLOTS + SLOT * (usize::from(self.members) + 1)
     }
 
     fn free_at(&self) -> usize {

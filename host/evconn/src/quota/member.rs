@@ -6,7 +6,7 @@ use super::peers::hash;
 use super::table::Table;
 use super::{Quota, balance, now};
 use crate::limits::{LogWords, UsageTable, number_of};
-use crate::served::Count;
+use crate::metrics::Words;
 use std::fmt;
 use std::net::IpAddr;
 use std::num::NonZeroU32;
@@ -136,12 +136,6 @@ impl Member {
         self.0.quota.0.table.layout.rate
     }
 
-    /// Returns a counter, which this process alone writes.
-    pub(crate) fn counter(&self, count: Count) -> &AtomicU64 {
-        let table = &self.0.quota.0.table;
-        table.memory.word(table.layout.count(self.0.number, count))
-    }
-
     /// Returns what peers have used of the processors, in all processes, and the time of its clock.
     pub(crate) fn usage(&self) -> (Option<UsageTable<'_>>, u32) {
         let Table { memory, layout } = &self.0.quota.0.table;
@@ -236,6 +230,14 @@ impl Member {
         let word = table.layout.slot(self.0.number, Slot::Accepting);
         let change = if accepts { 1 } else { u64::MAX };
         table.memory.add(word, change);
+    }
+}
+
+/// What this process counts, which it alone writes.
+impl Words for Member {
+    fn words(&self) -> &[AtomicU64] {
+        let Table { memory, layout } = &self.0.quota.0.table;
+        &memory.words()[layout.counts(self.0.number)]
     }
 }
 

@@ -23,7 +23,9 @@ pub use member::Member;
 pub(crate) use member::{Permit, Tokens};
 
 use crate::Limits;
-use crate::served::Served;
+use crate::metrics::Served;
+#[cfg(feature = "metrics")]
+use crate::metrics::{Process, Snapshot, Source};
 use bell::Bell;
 use layout::{Layout, Slot, state};
 use memory::Memory;
@@ -128,6 +130,9 @@ impl Quota {
     pub fn join(&self, member: u16, capacity: usize) -> Member {
         let members = self.0.table.layout.members;
         assert!(member < members, "member {member} of {members}");
+        let table = &self.0.table;
+        let process = table.layout.slot(member, Slot::Process);
+        table.memory.set(process, std::process::id().into());
         Member::new(self.clone(), member, capacity)
     }
 
@@ -166,12 +171,13 @@ impl Quota {
 
     /// Returns the counts of all members together, including past ones.
     pub fn served(&self) -> Served {
-        let Table { memory, layout } = &self.0.table;
-        Served::from_counts(|count| {
-            let of_members = (0..layout.members).map(|member| layout.count(member, count));
-            let counts = of_members.chain([layout.total(count)]);
-            counts.fold(0, |sum, word| sum.wrapping_add(memory.get(word)))
-        })
+        Served::of(&self.0.table.counted())
+    }
+
+    /// Returns the metrics of all members together, including past ones.
+    #[cfg(feature = "metrics")]
+    pub fn metrics(&self) -> crate::Metrics {
+        crate::Metrics::of(self.clone())
     }
 
     /// Returns for how long no connection has been open, or None while one is.
@@ -227,6 +233,27 @@ impl Quota {
         let all = (0..table.layout.members).map(state);
         all.filter(|state| *state != MemberState::default())
             .collect()
+    }
+}
+
+#[cfg(feature = "metrics")]
+impl Source for Quota {
+    fn snapshot(&self) -> Snapshot {
+        self.0.table.counted()
+    }
+
+    fn processes(&self) -> Vec<Process> {
+        let Table { memory, layout } = &self.0.table;
+        let this = u64::from(std::process::id());
+        let members = (0..layout.members).filter_map(|member| {
+            let id = memory.get(layout.slot(member, Slot::Process));
+            let id = u32::try_from(id).ok().filter(|id| *id != 0);
+            id.filter(|id| u64::from(*id) != this).map(|id| Process {
+                name: member.to_string(),
+                id: Some(id),
+            })
+        });
+        [Process::this()].into_iter().chain(members).collect()
     }
 }
 

@@ -12,7 +12,7 @@ use super::lock::{Holder, Locked, Subject, Terms, holder, lock};
 use super::memory::Memory;
 use super::peers::Peers;
 use crate::limits::Bucket;
-use crate::served::Count;
+use crate::metrics::{Count, Snapshot};
 use counts::{HANDSHAKE, counted};
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -28,6 +28,9 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 /// How long the supervisor waits for a member that was stopped while it held the lock.
 const PATIENCE_OF_SUPERVISOR: Duration = Duration::from_millis(500);
+
+/// How many times the counts are read if they are being added to others, which takes microseconds.
+const MOST_READS: usize = 1_000;
 
 /// What processes wait for the bell for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -152,6 +155,30 @@ impl Table {
         self.at_most_all(self.memory.get(state::HANDSHAKES))
     }
 
+    /// Returns what all members have counted, including past ones.
+    pub fn counted(&self) -> Snapshot {
+        for _ in 0..MOST_READS {
+            let merges = self.memory.get(state::MERGES);
+            let counted = self.read_counts();
+            if merges.is_multiple_of(2) && self.memory.get(state::MERGES) == merges {
+                return counted;
+            }
+            std::thread::yield_now();
+        }
+        // Whoever released a member has died meanwhile, or something else has written to the word.
+        self.read_counts()
+    }
+
+    fn read_counts(&self) -> Snapshot {
+        let Self { memory, layout } = self;
+        let members = (0..layout.members).map(|member| layout.counts(member));
+        let mut counted = Snapshot::default();
+        for words in members.chain([layout.past_counts()]) {
+            counted += &Snapshot::read(&memory.words()[words]);
+        }
+        counted
+    }
+
     fn at_most_all(&self, count: u64) -> usize {
         usize::try_from(count).map_or(self.layout.connections, |count| {
             count.min(self.layout.connections)
@@ -196,7 +223,8 @@ impl Session<'_> {
         let memory = &self.table.memory;
         memory.set(state::LAST_BEGUN, last_begun(member, now));
         let number = memory.add(state::NUMBER, 1).wrapping_add(1);
-        memory.add(self.table.layout.count(member, Count::Begun), 1);
+        let counts = self.table.layout.counts(member);
+        memory.add(counts.start + Count::Begun as usize, 1);
         let entry = entry as usize;
         let word = self.owner(entry);
         if word & MEMBER == owner(member) && word & CONNECTION == 0 {
@@ -290,29 +318,27 @@ impl Session<'_> {
         if ended > 0 {
             self.table.memory.set(state::LAST_RELEASE, now);
         }
-        self.add_to_totals(member);
-        for word in [Slot::Accepting, Slot::LockLost] {
+        self.add_to_past(member);
+        for word in [Slot::Accepting, Slot::LockLost, Slot::Process] {
             self.set_slot(member, word, 0);
         }
         self.rebuild();
         ended
     }
 
-    /// Adds the counts of a member to those of past members. Connections that have not ended count as failed.
-    fn add_to_totals(&mut self, member: u16) {
+    /// Adds the counts of a member to those of past members, and ends what it had.
+    fn add_to_past(&mut self, member: u16) {
         let Table { memory, layout } = self.table;
-        let of = |count| memory.get(layout.count(member, count));
-        let open = of(Count::Begun).saturating_sub(of(Count::Ended));
-        for count in Count::ALL {
-            let lost = match count {
-                Count::Failed | Count::Ended => open,
-                _ => 0,
-            };
-            memory.add(layout.total(count), of(count).wrapping_add(lost));
+        let mut counted = Snapshot::read(&memory.words()[layout.counts(member)]);
+        counted.end_all();
+        memory.add(state::MERGES, 1);
+        for (word, more) in layout.past_counts().zip(counted.values()) {
+            memory.add(word, *more);
         }
-        for count in Count::ALL {
-            memory.set(layout.count(member, count), 0);
+        for word in layout.counts(member) {
+            memory.set(word, 0);
         }
+        memory.add(state::MERGES, 1);
     }
 
     /// Rebuilds all that is derived from the entries.

@@ -9,9 +9,10 @@
 use super::engine::SLICE;
 use super::sys;
 use crate::limits::Decaying;
+use crate::metrics::{Count, Recorder};
 use std::cell::Cell;
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{LazyLock, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -44,6 +45,32 @@ pub(crate) struct Meter {
     payer: OnceLock<Box<dyn Payer>>,
     /// How many times the connection went to the background.
     moves: AtomicU32,
+    /// The instance that the connection has: an [`InstanceUse`], or 0.
+    instance: AtomicU8,
+    recorder: Recorder,
+}
+
+/// The instance that a connection has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum InstanceUse {
+    /// It is the connection's alone, and had no other one before.
+    Fresh = 1,
+    /// It had other connections before.
+    Reused = 2,
+    /// It may have other connections at the same time, or afterwards.
+    Shared = 3,
+}
+
+impl InstanceUse {
+    /// Returns its name in the access log.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Fresh => "fresh",
+            Self::Reused => "reused",
+            Self::Shared => "shared",
+        }
+    }
 }
 
 /// The peer of a connection, which pays for it together with the peer's other connections.
@@ -108,7 +135,7 @@ pub(crate) enum Tick {
 }
 
 impl Meter {
-    pub fn new(limit: Option<Duration>) -> Self {
+    pub fn new(limit: Option<Duration>, recorder: &Recorder) -> Self {
         let now = Now::read();
         Self {
             begin: now,
@@ -125,6 +152,8 @@ impl Meter {
             told: AtomicU64::new(0),
             payer: OnceLock::new(),
             moves: AtomicU32::new(0),
+            instance: AtomicU8::new(0),
+            recorder: recorder.clone(),
         }
     }
 
@@ -151,6 +180,36 @@ impl Meter {
         Duration::from_nanos(self.used.load(Ordering::Relaxed))
     }
 
+    /// Returns the time since the connection began.
+    pub fn age(&self) -> Duration {
+        Now::read().since(self.begin)
+    }
+
+    /// Returns how old the connection was at this time.
+    pub fn age_at(&self, time: Instant) -> Duration {
+        Now::of(time).since(self.begin)
+    }
+
+    /// Sets which instance the connection has, and counts one that is reused.
+    pub fn set_instance(&self, instance: InstanceUse) {
+        if instance == InstanceUse::Reused {
+            self.recorder.add(Count::Reused, 1);
+        }
+        self.instance.store(instance as u8, Ordering::Relaxed);
+    }
+
+    /// Returns which instance the connection has, if it was given to one.
+    pub fn instance(&self) -> Option<InstanceUse> {
+        let all = [InstanceUse::Fresh, InstanceUse::Reused, InstanceUse::Shared];
+        let current = self.instance.load(Ordering::Relaxed);
+        all.into_iter().find(|instance| *instance as u8 == current)
+    }
+
+    /// Returns what counts the time.
+    pub fn recorder(&self) -> &Recorder {
+        &self.recorder
+    }
+
     /// Returns whether the connection has been there for a while: what it has used is typical of it.
     pub(super) fn has_settled(&self, now: Now) -> bool {
         now.0.saturating_sub(self.begin.0) >= SETTLING
@@ -164,6 +223,7 @@ impl Meter {
     /// Counts that the connection goes to the background.
     pub(super) fn count_move(&self) {
         self.moves.fetch_add(1, Ordering::Relaxed);
+        self.recorder.add(Count::Moves, 1);
     }
 
     /// Returns by how much the connection has exceeded its share, in microseconds, as far as that has not decayed until
@@ -285,8 +345,9 @@ impl Meter {
     }
 
     fn pay(&self) {
+        let untold = self.untold.swap(0, Ordering::Relaxed);
+        self.recorder.add(Count::CpuTime, untold);
         if let Some(payer) = self.payer.get() {
-            self.untold.store(0, Ordering::Relaxed);
             let unpaid = self.unpaid.swap(0, Ordering::Relaxed);
             payer.charge(Duration::from_nanos(unpaid));
         }
@@ -302,7 +363,7 @@ impl Meter {
 
 impl Drop for Meter {
     fn drop(&mut self) {
-        if *self.untold.get_mut() > 0 {
+        if *self.untold.get_mut() > 0 || *self.unpaid.get_mut() > 0 {
             self.pay();
         }
     }
@@ -346,8 +407,16 @@ pub(crate) struct Now(pub u64);
 
 impl Now {
     pub fn read() -> Self {
+        Self::of(Instant::now())
+    }
+
+    fn of(time: Instant) -> Self {
         static START: LazyLock<Instant> = LazyLock::new(Instant::now);
-        Self(nanoseconds(START.elapsed()))
+        Self(nanoseconds(time.saturating_duration_since(*START)))
+    }
+
+    fn since(self, earlier: Self) -> Duration {
+        Duration::from_nanos(self.0.saturating_sub(earlier.0))
     }
 
     /// Wraps around after 49 days, which [`Decaying`] expects.
@@ -376,7 +445,7 @@ mod tests {
     }
 
     fn meter(limit: Option<Duration>) -> Meter {
-        let meter = Meter::new(limit);
+        let meter = Meter::new(limit, &Recorder::default());
         meter.begin_poll(Clock::Thread, Now::read());
         meter
     }

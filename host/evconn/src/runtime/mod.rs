@@ -25,5 +25,7 @@ pub use descriptors::reserve_descriptors;
 pub(crate) use engine::Services;
 pub use host::{Host, HostBuilder};
 pub(crate) use mapping::map;
+pub use meter::InstanceUse;
 pub(crate) use meter::{Meter, Payer, Tick};
 pub(crate) use shortage::{Counted, Shortage, is_shortage};
+pub(crate) use workers::LagMeasured;

@@ -1,12 +1,13 @@
 //! Configures and binds servers.
 
+use super::access::AccessLog;
 use super::connections::Connections;
-use super::counters::Counters;
 use super::end::{End, Others};
 use super::hooks::Hooks;
 use super::{ConnectionEnd, ConnectionInfo, KillOnDrop, PeerFilter, Server, ServerHandle};
 use crate::listener::{LocalPermits, PermitSource};
 use crate::log::LogBudget;
+use crate::metrics::{Count, Recorder};
 #[cfg(unix)]
 use crate::quota::Member;
 use crate::service::{InstancePolicy, InstanceTasks, Instances};
@@ -33,6 +34,7 @@ pub struct ServerBuilder {
     max_accepts_per_turn: Option<NonZeroU32>,
     shutdown_after_idle: Option<Duration>,
     hooks: Hooks,
+    access_log: Option<AccessLog>,
     #[cfg(unix)]
     member: Option<Member>,
 }
@@ -53,6 +55,7 @@ impl ServerBuilder {
             max_accepts_per_turn: None,
             shutdown_after_idle: None,
             hooks: Hooks::default(),
+            access_log: None,
             #[cfg(unix)]
             member: None,
         }
@@ -192,6 +195,15 @@ impl ServerBuilder {
         self
     }
 
+    /// Logs each Nth connection when it ends: as a record of level `info` and of the target `evconn::access`, with its
+    /// number, peer and listener, the figures of [`ConnectionEnd`], and what was negotiated for TLS. Connections that were
+    /// refused are not among them. They may take half of [`Limits::log_budget`], so that what fails is logged in any
+    /// case. Defaults to none.
+    pub fn access_log(mut self, every: NonZeroU32) -> Self {
+        self.access_log = Some(AccessLog::new(every));
+        self
+    }
+
     /// Makes the server part of a [`Quota`](crate::Quota), which several processes share. These limits are
     /// the quota's then, for all processes together: [`max_connections`](Limits::max_connections),
     /// [`max_connections_per_peer`](Limits::max_connections_per_peer),
@@ -228,7 +240,7 @@ impl ServerBuilder {
             self.limits.max_connections = self.limits.max_connections.min(most);
         }
         let host = self.service.host().clone();
-        let (permits, counters) = self.permits();
+        let (permits, recorder) = self.permits();
         let capacity = match &permits {
             PermitSource::Local(_) => self.limits.max_connections,
             #[cfg(unix)]
@@ -247,7 +259,7 @@ impl ServerBuilder {
         });
         let mut listeners = std::mem::take(&mut self.listeners);
         let refusals = Refusals {
-            counters: Arc::clone(&counters),
+            recorder: recorder.clone(),
             log: Arc::clone(&log),
         };
         if let Err(error) = self.open(&mut listeners, &refusals).await {
@@ -257,10 +269,13 @@ impl ServerBuilder {
         }
         let tasks = InstanceTasks::default();
         let (service, limits, policy) = (self.service, self.limits, self.policy);
-        let instances = Instances::new(service, limits, Arc::clone(&log), policy, &tasks);
+        let instances =
+            Instances::new(service, limits, Arc::clone(&log), policy, &tasks, &recorder);
         let instances = (instances, tasks);
-        let (peers, hooks) = (self.peers, self.hooks);
-        let connections = Connections::new(limits, peers, instances, permits, counters, log, hooks);
+        let observers = (self.hooks, self.access_log);
+        let connections = Connections::new(
+            limits, self.peers, instances, permits, recorder, log, observers,
+        );
         let handle = ServerHandle::new(Arc::new(connections), policy);
         let (ports, listeners) = listeners.into_iter().unzip();
         Ok(Server {
@@ -276,7 +291,7 @@ impl ServerBuilder {
 impl ServerBuilder {
     /// Returns where the permits come from, and what counts the connections: of this process, or of all
     /// that share its quota, whose limits it applies.
-    fn permits(&mut self) -> (PermitSource, Arc<Counters>) {
+    fn permits(&mut self) -> (PermitSource, Recorder) {
         #[cfg(unix)]
         if let Some(member) = self.member.take() {
             let member = match self.policy.max_connections() {
@@ -288,13 +303,13 @@ impl ServerBuilder {
             limits.max_connections = member.max_connections();
             (limits.max_connections_per_peer, limits.peer_ipv6_prefix) = member.per_peer();
             self.accept_rate = AcceptRate::of_quota(&member).or(self.accept_rate.take());
-            let counters = Arc::new(Counters::Shared(member.clone()));
-            return (PermitSource::Shared(member), counters);
+            let recorder = Recorder::new(member.clone());
+            return (PermitSource::Shared(member), recorder);
         }
         let all = self.limits.max_connections;
         let with_instance = all.min(self.policy.max_connections().unwrap_or(usize::MAX));
         let permits = LocalPermits::new(with_instance, all - with_instance);
-        (PermitSource::Local(permits), Arc::default())
+        (PermitSource::Local(permits), Recorder::default())
     }
 
     /// Listens on the sockets and on the sources.
@@ -352,13 +367,13 @@ impl ServerBuilder {
 /// What happens to peers that are refused.
 #[derive(Clone)]
 struct Refusals {
-    counters: Arc<Counters>,
+    recorder: Recorder,
     log: Arc<LogBudget>,
 }
 
 impl Refusals {
     fn deny(&self, peer: SocketAddr) {
-        self.counters.deny();
+        self.recorder.add(Count::Denied, 1);
         match self.log.refuse().map(Others) {
             Some(others) => tracing::info!(%peer, "connection {}{others}", End::NotAllowed),
             None => tracing::debug!(%peer, "connection {}", End::NotAllowed),

@@ -1,12 +1,14 @@
 //! The life of a connection, from accept to its last byte.
 
+use super::ConnectionEnd;
 use super::connections::{Connections, Slot};
 use super::cuts::Cuts;
 use super::end::End;
 use super::peers::PeerConnection;
 use super::status::ConnectionState;
 use super::watch::Watched;
-use crate::runtime::{Meter, Payer};
+use crate::metrics::{Kind, Timing};
+use crate::runtime::{InstanceUse, Meter, Payer};
 use crate::service::{Failure, Instances, Rest};
 use crate::sockets::{Endpoint, Peer};
 use futures_util::FutureExt;
@@ -36,7 +38,8 @@ pub(super) async fn serve(server: Arc<Connections>, accepted: Accepted) {
         ..
     } = &accepted;
     tracing::debug!(number, peer = %Peer::of(endpoint), "connection accepted");
-    let meter = Arc::new(Meter::new(server.limits().cpu_timeout));
+    let meter = Meter::new(server.limits().cpu_timeout, &server.recorder);
+    let meter = Arc::new(meter);
     let hooked = server.hooks.begin(*number, endpoint, listener, &meter);
     let end = {
         let limits = server.limits();
@@ -82,7 +85,7 @@ pub(super) async fn serve(server: Arc<Connections>, accepted: Accepted) {
     };
     record(&server, &accepted, &end, &meter).await;
     if let Some(hooked) = hooked {
-        hooked.end(&end);
+        hooked.end(end.cause());
     }
     // In this order: the next connection is accepted after this one is closed.
     drop(accepted.endpoint);
@@ -187,6 +190,9 @@ async fn with_instance(
         ..
     } = accepted;
     let payer = || payer(server, endpoint);
+    if instances.are_shared() {
+        meter.set_instance(InstanceUse::Shared);
+    }
     let shared = instances.share(endpoint, (*number, *port), payer);
     if let Some(result) = shared.await {
         return result;
@@ -209,11 +215,24 @@ async fn with_instance(
 /// Counts and logs how a connection has ended.
 async fn record(server: &Connections, accepted: &Accepted, end: &End, meter: &Meter) {
     let Accepted {
-        number, endpoint, ..
+        number,
+        listener,
+        endpoint,
+        ..
     } = accepted;
-    server.counters.end(end.kind());
+    let figures = ConnectionEnd::of(endpoint, meter, end.cause());
+    server.recorder.end(figures.cause);
+    server.recorder.time(Timing::Duration, figures.duration);
+    if let Some(first) = figures.first_byte {
+        server.recorder.time(Timing::FirstByte, first);
+    }
     end.prepare().await;
     end.log(*number, &Peer::of(endpoint), &server.log);
+    if let Some(access_log) = server.access_log
+        && figures.cause.kind() != Kind::Refused
+    {
+        access_log.log((*number, listener), endpoint, &figures, &server.log);
+    }
     tracing::debug!(
         number,
         cpu_time = ?meter.used(),

@@ -3,9 +3,9 @@
 //!
 //! [`connection`](super::connection) has the life of each connection.
 
+use super::access::AccessLog;
 use super::accounts::{Accounts, PeerAccount};
 use super::connection::{Accepted, serve};
-use super::counters::Counters;
 use super::end::End;
 use super::handshakes::Handshakes;
 use super::hooks::Hooks;
@@ -17,6 +17,8 @@ use crate::ingress::Refused;
 use crate::limits::{Limits, counted_as};
 use crate::listener::{ConnectionCallback, Permit, PermitSource};
 use crate::log::LogBudget;
+use crate::metrics::{Count, Recorder};
+use crate::runtime::LagMeasured;
 use crate::service::{InstanceTasks, Instances};
 use std::any::Any;
 use std::convert::Infallible;
@@ -42,9 +44,10 @@ pub(super) struct Connections {
     /// Those of instances that have several connections.
     pub instance_tasks: InstanceTasks,
     pub watch: Watch,
-    pub counters: Arc<Counters>,
+    pub recorder: Recorder,
     pub log: Arc<LogBudget>,
     pub hooks: Hooks,
+    pub access_log: Option<AccessLog>,
     /// Notified when the last open connection ends.
     none_open: Notify,
 }
@@ -55,9 +58,9 @@ impl Connections {
         peers: PeerFilter,
         (instances, instance_tasks): (Instances, InstanceTasks),
         permits: PermitSource,
-        counters: Arc<Counters>,
+        recorder: Recorder,
         log: Arc<LogBudget>,
-        hooks: Hooks,
+        (hooks, access_log): (Hooks, Option<AccessLog>),
     ) -> Self {
         let handshakes = Handshakes::new(&limits, &permits);
         Self {
@@ -74,10 +77,11 @@ impl Connections {
             instances: RwLock::new(Arc::new(instances)),
             tasks: TaskTracker::new(),
             instance_tasks,
-            watch: Watch::new(limits.idle_timeout),
-            counters,
+            watch: Watch::new(limits.idle_timeout, recorder.clone()),
+            recorder,
             log,
             hooks,
+            access_log,
             none_open: Notify::new(),
         }
     }
@@ -93,24 +97,35 @@ impl Connections {
         let connections = Arc::clone(self);
         let permits = self.permits.clone();
         let shortage = self.instances().service().host().shortage().clone();
-        ConnectionCallback::limited_task(permits, shortage, move |_listener, parts, permit| {
-            let Parts {
-                endpoint,
-                on_release,
-            } = parts;
-            // Counted before a worker has it: whoever waits until no connection is open waits for this
-            // one, too.
-            let accepted = Accepted {
-                number: connections.counters.begin(permit.as_ref()),
-                slot: Arc::new(Slot::new(&connections, permit, on_release)),
-                port,
-                listener: Arc::clone(&name),
-                endpoint,
-            };
-            let host = connections.instances().service().host().clone();
-            host.workers()
-                .spawn(serve(Arc::clone(&connections), accepted));
-        })
+        let recorder = self.recorder.clone();
+        ConnectionCallback::limited_task(
+            (permits, shortage),
+            recorder,
+            move |_listener, parts, permit| {
+                let Parts {
+                    endpoint,
+                    on_release,
+                } = parts;
+                // Counted before a worker has it: whoever waits until no connection is open waits for this
+                // one, too.
+                let accepted = Accepted {
+                    number: connections.begin(permit.as_ref()),
+                    slot: Arc::new(Slot::new(&connections, permit, on_release)),
+                    port,
+                    listener: Arc::clone(&name),
+                    endpoint,
+                };
+                let host = connections.instances().service().host().clone();
+                host.workers()
+                    .spawn(serve(Arc::clone(&connections), accepted));
+            },
+        )
+    }
+
+    /// Counts a connection, and returns its number. The first one is 1.
+    fn begin(&self, permit: Option<&Permit>) -> u64 {
+        let number = permit.and_then(Permit::begin);
+        number.unwrap_or_else(|| self.recorder.add(Count::Begun, 1) + 1)
     }
 
     /// Replaces the instances for new connections. Open connections keep theirs.
@@ -193,6 +208,12 @@ impl Connections {
         }
     }
 
+    /// Measures the event loops that serve the connections, until the returned value is dropped.
+    pub fn measure_lag(&self) -> LagMeasured {
+        let host = self.instances().service().host().clone();
+        host.workers().measure_lag(&self.recorder)
+    }
+
     /// Resets the open connections.
     pub fn kill(&self) {
         self.watch.kill();
@@ -208,10 +229,10 @@ impl Connections {
     pub async fn idle_for(&self, time: Duration) {
         loop {
             let changed = self.none_open.notified();
-            let begun = self.counters.begun();
+            let begun = self.recorder.get(Count::Begun);
             if self.tasks.is_empty() {
                 sleep(time).await;
-                if self.tasks.is_empty() && self.counters.begun() == begun {
+                if self.tasks.is_empty() && self.recorder.get(Count::Begun) == begun {
                     return;
                 }
             } else {

@@ -1,12 +1,12 @@
 //! How a connection has ended, and what is logged about it.
 
-use super::counters::Kind;
 use super::handshakes::Crowded;
-use crate::GuestTrap;
 use crate::ingress::Refused;
 use crate::log::{LogBudget, Reserved};
+use crate::metrics::Kind;
 use crate::service::Failure;
 use crate::sockets::{Endpoint, Peer};
+use crate::{EndCause, GuestTrap};
 use std::fmt;
 use std::io;
 use std::time::Duration;
@@ -59,19 +59,22 @@ impl End {
         }
     }
 
-    pub fn kind(&self) -> Kind {
+    /// Returns the cause, as it is counted and told.
+    pub fn cause(&self) -> EndCause {
         match self {
-            Self::Done => Kind::Done,
-            Self::NotAllowed
-            | Self::TooManyOfPeer(_)
-            | Self::NoEventLoop(_)
-            | Self::Refused(_)
-            | Self::Crowded(_) => Kind::Refused,
-            Self::Failed(_) => Kind::Failed,
-            Self::PeerGone | Self::HungUp(_) => Kind::PeerGone,
-            Self::Timeout(_) | Self::Idle(_) | Self::NotAccepted(_) => Kind::TimedOut,
-            Self::Shutdown => Kind::Killed,
-            Self::Reset => Kind::Reset,
+            Self::Done => EndCause::Done,
+            Self::NotAllowed => EndCause::PeerDenied,
+            Self::TooManyOfPeer(_) => EndCause::PeerLimit,
+            Self::NoEventLoop(_) => EndCause::EventLoop,
+            Self::Refused(_) => EndCause::Handshake,
+            Self::Crowded(_) => EndCause::HandshakeLimit,
+            Self::Failed(failure) => cause_of(failure),
+            Self::PeerGone | Self::HungUp(_) => EndCause::PeerGone,
+            Self::Timeout(_) => EndCause::Timeout,
+            Self::Idle(_) => EndCause::IdleTimeout,
+            Self::NotAccepted(_) => EndCause::NotAccepted,
+            Self::Shutdown => EndCause::Shutdown,
+            Self::Reset => EndCause::Reset,
         }
     }
 
@@ -104,7 +107,7 @@ impl End {
             Self::PeerGone | Self::HungUp(_) => debug!(number, %peer, "connection {self}"),
             // Many health checks look like this.
             Self::Refused(Refused::Closed) => debug!(number, %peer, "connection {self}"),
-            _ if self.kind() == Kind::Refused => self.log_refusal(number, peer, budget),
+            _ if self.cause().kind() == Kind::Refused => self.log_refusal(number, peer, budget),
             Self::Failed(failure) if failure.is_known() => {
                 debug!(number, %peer, "connection {self}");
             }
@@ -140,6 +143,22 @@ impl End {
         if reserved.spend(&shown) {
             warn!(number, %peer, backtrace, "connection {text}");
         }
+    }
+}
+
+fn cause_of(failure: &Failure) -> EndCause {
+    match failure {
+        Failure::Handler(_) => EndCause::HandlerError,
+        Failure::Exited(status) => EndCause::Exited(*status),
+        Failure::NeverAccepted { status, .. } => EndCause::NeverAccepted(*status),
+        Failure::NotStarted(_) | Failure::NotMade(_) => EndCause::NotStarted,
+        Failure::CpuTimeout { .. } => EndCause::CpuTimeout,
+        Failure::TooManyHandles { .. } => EndCause::HandleLimit,
+        Failure::Panicked(_) => EndCause::HostPanic,
+        Failure::Trap { .. } => EndCause::Trap,
+        Failure::Instance { failure, .. } => cause_of(failure),
+        // With the host. No connection has the other one.
+        Failure::InstanceGone | Failure::NoRoom => EndCause::Shutdown,
     }
 }
 

@@ -46,14 +46,28 @@ impl ServerHandle {
         let tasks = &self.connections.instance_tasks;
         self.policy.check(service.is_concurrent())?;
         service.check_capacity(self.policy.instances_for(self.connections.capacity()))?;
-        let instances = Instances::new(service.clone(), limits, log, self.policy, tasks);
+        let instances = Instances::new(
+            service.clone(),
+            limits,
+            log,
+            self.policy,
+            tasks,
+            &self.connections.recorder,
+        );
         self.connections.replace(instances);
         Ok(())
     }
 
     /// Returns what the server has served so far.
     pub fn served(&self) -> Served {
-        self.connections.counters.served()
+        Served::of(&self.connections.recorder.snapshot())
+    }
+
+    /// Returns the metrics of this server. If it is a [member](crate::ServerBuilder::member) of a quota, they are those of
+    /// this member.
+    #[cfg(feature = "metrics")]
+    pub fn metrics(&self) -> crate::Metrics {
+        crate::Metrics::of(self.connections.recorder.clone())
     }
 
     /// Returns how many connections are open.

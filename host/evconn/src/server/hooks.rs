@@ -1,13 +1,12 @@
 //! What an embedder is told of each connection: its begin, and its end with its figures.
 
-use super::end::End;
-use crate::runtime::Meter;
-use crate::service::Failure;
+use crate::EndCause;
+use crate::runtime::{InstanceUse, Meter};
 use crate::sockets::{Endpoint, Peer};
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// A connection, as [`ServerBuilder::on_begin`](crate::ServerBuilder::on_begin) and
 /// [`on_end`](crate::ServerBuilder::on_end) are told of it.
@@ -39,89 +38,24 @@ pub struct ConnectionEnd {
     /// The CPU time of its guest, its handshake, and of the host for its sake. The time of a guest that may have
     /// several connections is not theirs.
     pub cpu_time: Duration,
+    /// The time from its begin to the first byte that was [sent](Self::sent), if any was.
+    pub first_byte: Option<Duration>,
+    /// The instance that it had, if it was given to one.
+    pub instance: Option<InstanceUse>,
     /// Why it has ended.
     pub cause: EndCause,
 }
 
-/// Why a connection has ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum EndCause {
-    /// The service is done with it.
-    Done,
-    /// It was refused: the [`PeerFilter`](crate::PeerFilter) denies its peer.
-    PeerDenied,
-    /// It was refused: its peer has [as many](crate::Limits::max_connections_per_peer) as it may have.
-    PeerLimit,
-    /// It was refused: its TLS handshake or PROXY header has failed, or was not complete in time.
-    Handshake,
-    /// It was refused: its handshake was ended for the sake of [others](crate::Limits::max_handshakes).
-    HandshakeLimit,
-    /// It was refused: its socket cannot be registered with the event loop.
-    EventLoop,
-    /// The handler has returned an error.
-    HandlerError,
-    /// The service has exited with this status, which is not 0.
-    Exited(i32),
-    /// The program has ended before it accepted it, with this status.
-    NeverAccepted(i32),
-    /// The program was not started for it, since it ends before it accepts.
-    NotStarted,
-    /// The guest has trapped, or has exceeded a limit for which there is no other variant.
-    Trap,
-    /// The guest has exceeded [`Limits::cpu_timeout`](crate::Limits::cpu_timeout).
-    CpuTimeout,
-    /// The guest has exceeded [`Limits::max_handles`](crate::Limits::max_handles).
-    HandleLimit,
-    /// A function of the host has panicked.
-    HostPanic,
-    /// The peer has reset it, is unreachable or has hung up, before the service was done with it.
-    PeerGone,
-    /// It has reached [`Limits::timeout`](crate::Limits::timeout).
-    Timeout,
-    /// It has reached [`Limits::idle_timeout`](crate::Limits::idle_timeout).
-    IdleTimeout,
-    /// The program has not accepted it within [`Limits::idle_timeout`](crate::Limits::idle_timeout).
-    NotAccepted,
-    /// The shutdown has reset it, after the grace period or at a second signal; or the server, or its host, was
-    /// dropped.
-    Shutdown,
-    /// [`ServerHandle::reset`](crate::ServerHandle::reset) has ended it.
-    Reset,
-}
-
-impl EndCause {
-    fn of(end: &End) -> Self {
-        match end {
-            End::Done => Self::Done,
-            End::NotAllowed => Self::PeerDenied,
-            End::TooManyOfPeer(_) => Self::PeerLimit,
-            End::NoEventLoop(_) => Self::EventLoop,
-            End::Refused(_) => Self::Handshake,
-            End::Crowded(_) => Self::HandshakeLimit,
-            End::Failed(failure) => Self::of_failure(failure),
-            End::PeerGone | End::HungUp(_) => Self::PeerGone,
-            End::Timeout(_) => Self::Timeout,
-            End::Idle(_) => Self::IdleTimeout,
-            End::NotAccepted(_) => Self::NotAccepted,
-            End::Shutdown => Self::Shutdown,
-            End::Reset => Self::Reset,
-        }
-    }
-
-    fn of_failure(failure: &Failure) -> Self {
-        match failure {
-            Failure::Handler(_) => Self::HandlerError,
-            Failure::Exited(status) => Self::Exited(*status),
-            Failure::NeverAccepted { status, .. } => Self::NeverAccepted(*status),
-            Failure::NotStarted(_) | Failure::NotMade(_) => Self::NotStarted,
-            Failure::CpuTimeout { .. } => Self::CpuTimeout,
-            Failure::TooManyHandles { .. } => Self::HandleLimit,
-            Failure::Panicked(_) => Self::HostPanic,
-            Failure::Trap { .. } => Self::Trap,
-            Failure::Instance { failure, .. } => Self::of_failure(failure),
-            // With the host. No connection has the other one.
-            Failure::InstanceGone | Failure::NoRoom => Self::Shutdown,
+impl ConnectionEnd {
+    pub(super) fn of(endpoint: &Endpoint, meter: &Meter, cause: EndCause) -> Self {
+        Self {
+            received: endpoint.received(),
+            sent: endpoint.sent(),
+            duration: meter.age(),
+            cpu_time: meter.used(),
+            first_byte: endpoint.first_sent().map(|first| meter.age_at(first)),
+            instance: meter.instance(),
+            cause,
         }
     }
 }
@@ -161,7 +95,6 @@ impl Hooks {
         // Boxed, so that a connection of which nobody wants to be told takes no more memory.
         Some(Box::new(Hooked {
             info,
-            since: Instant::now(),
             on_end: self.on_end.clone(),
             endpoint: Arc::clone(endpoint),
             meter: Arc::clone(meter),
@@ -172,7 +105,6 @@ impl Hooks {
 /// A connection whose end has to be told.
 pub(super) struct Hooked {
     info: ConnectionInfo,
-    since: Instant,
     /// Taken when it was told.
     on_end: Option<OnEnd>,
     endpoint: Arc<Endpoint>,
@@ -181,8 +113,8 @@ pub(super) struct Hooked {
 
 impl Hooked {
     /// The connection has ended.
-    pub fn end(mut self, end: &End) {
-        self.tell(EndCause::of(end));
+    pub fn end(mut self, cause: EndCause) {
+        self.tell(cause);
     }
 
     fn tell(&mut self, cause: EndCause) {
@@ -191,13 +123,7 @@ impl Hooked {
         };
         // A proxy may have announced it since.
         self.info.peer = Peer::of(&self.endpoint);
-        let end = ConnectionEnd {
-            received: self.endpoint.received(),
-            sent: self.endpoint.sent(),
-            duration: self.since.elapsed(),
-            cpu_time: self.meter.used(),
-            cause,
-        };
+        let end = ConnectionEnd::of(&self.endpoint, &self.meter, cause);
         call("on_end", || on_end(&self.info, &end));
     }
 }

@@ -3,11 +3,11 @@
 //! This module has the life of a server, from ready to drained; [`connection`] has that of a connection.
 //! The [`service`](crate::service) module creates and runs the instances.
 
+mod access;
 mod accounts;
 mod builder;
 mod connection;
 mod connections;
-mod counters;
 mod cuts;
 mod end;
 mod handle;
@@ -20,7 +20,7 @@ mod watch;
 
 pub use builder::ServerBuilder;
 pub use handle::ServerHandle;
-pub use hooks::{ConnectionEnd, ConnectionInfo, EndCause};
+pub use hooks::{ConnectionEnd, ConnectionInfo};
 pub use peers::PeerFilter;
 pub use serve::{serve, serve_all};
 pub use status::{ConnectionState, ConnectionStatus};
@@ -126,6 +126,7 @@ impl Server {
     async fn live(self, shutdown: Shutdown) -> Result<Served, Error> {
         let connections = self.handle.all();
         connections.instances().begin_warming();
+        let _lag = connections.measure_lag();
         for (listener, port) in self.listeners.iter().zip(&self.ports) {
             listener.set_connection_callback(Some(connections.callback(listener, *port)));
         }

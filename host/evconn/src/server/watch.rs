@@ -4,6 +4,7 @@
 //! guest is.
 
 use super::status::{ConnectionState, ConnectionStatus, CurrentState, Known};
+use crate::metrics::{Count, Recorder};
 use crate::sockets::Endpoint;
 use futures_util::future::join;
 use futures_util::task::AtomicWaker;
@@ -31,6 +32,7 @@ const SHORTEST_PERIOD: Duration = Duration::from_millis(1);
 /// All connections of a server.
 pub(super) struct Watch {
     idle_timeout: Option<Duration>,
+    recorder: Recorder,
     state: Mutex<WatchedConnections>,
 }
 
@@ -50,6 +52,8 @@ struct Entry {
     since: Instant,
     /// Whether its peer had hung up at the last check.
     has_hung_up: bool,
+    /// How many of its bytes were counted: those received, and those sent.
+    counted: [u64; 2],
 }
 
 /// A connection, shared by its own task and the task that checks all connections.
@@ -80,9 +84,10 @@ pub(super) enum Cut {
 }
 
 impl Watch {
-    pub fn new(idle_timeout: Option<Duration>) -> Self {
+    pub fn new(idle_timeout: Option<Duration>, recorder: Recorder) -> Self {
         Self {
             idle_timeout,
+            recorder,
             state: Mutex::default(),
         }
     }
@@ -107,6 +112,7 @@ impl Watch {
             activity: endpoint.activity(),
             since: now,
             has_hung_up: false,
+            counted: [0; 2],
         };
         let mut state = self.state();
         if state.killed {
@@ -165,6 +171,14 @@ impl Watch {
         loop {
             checks.tick().await;
             self.check_hang_ups();
+            self.count_bytes();
+        }
+    }
+
+    /// Counts the bytes of connections that are open: some are open for long.
+    fn count_bytes(&self) {
+        for (_, entry) in &mut self.state().entries {
+            entry.count_bytes(&self.recorder);
         }
     }
 
@@ -214,6 +228,21 @@ impl Watch {
     fn state(&self) -> MutexGuard<'_, WatchedConnections> {
         // Nothing in there panics halfway.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Entry {
+    /// Counts the bytes that were not counted before.
+    fn count_bytes(&mut self, recorder: &Recorder) {
+        let endpoint = &self.watched.endpoint;
+        let now = [endpoint.received(), endpoint.sent()];
+        let counts = [Count::Received, Count::Sent];
+        for ((count, now), counted) in counts.into_iter().zip(now).zip(&mut self.counted) {
+            let more = now.wrapping_sub(std::mem::replace(counted, now));
+            if more > 0 {
+                recorder.add(count, more);
+            }
+        }
     }
 }
 
@@ -296,7 +325,8 @@ impl Watching<'_> {
 
 impl Drop for Watching<'_> {
     fn drop(&mut self) {
-        let entry = self.watch.state().entries.remove(self.key);
+        let mut entry = self.watch.state().entries.remove(self.key);
+        entry.count_bytes(&self.watch.recorder);
         // Not under the lock: this may be the last reference to the endpoint.
         drop(entry);
     }
@@ -333,7 +363,7 @@ mod tests {
 
     #[tokio::test]
     async fn silence_is_counted_from_the_last_byte_that_was_seen() {
-        let watch = Watch::new(Some(LIMIT));
+        let watch = Watch::new(Some(LIMIT), Recorder::default());
         let (endpoint, mut peer) = connection().await;
         let mut watching = added(&watch, &endpoint);
         let begin = Instant::now();
@@ -354,7 +384,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_time_in_which_nobody_could_be_served_is_no_silence() {
-        let watch = Watch::new(Some(LIMIT));
+        let watch = Watch::new(Some(LIMIT), Recorder::default());
         let (endpoint, _peer) = connection().await;
         let mut watching = added(&watch, &endpoint);
         let begin = Instant::now();
@@ -366,7 +396,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_peer_that_may_be_gone_takes_nothing_from_the_end() {
-        let watch = Watch::new(Some(LIMIT));
+        let watch = Watch::new(Some(LIMIT), Recorder::default());
         let (endpoint, _peer) = connection().await;
         let mut watching = added(&watch, &endpoint);
         let watched = Arc::clone(&watching.watched);
@@ -395,7 +425,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_end_of_the_server_is_for_all_that_are_there_and_all_that_come() {
-        let watch = Watch::new(None);
+        let watch = Watch::new(None, Recorder::default());
         let (first, _peer) = connection().await;
         let (second, _peer) = connection().await;
         let mut watching = added(&watch, &first);

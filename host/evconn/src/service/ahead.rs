@@ -73,7 +73,7 @@ impl Instances {
         let (Some(counted), Some(alive)) = (counted, alive) else {
             return Err(Failure::NoRoom);
         };
-        let meter = Arc::new(Meter::new(self.limits.cpu_timeout));
+        let meter = Arc::new(Meter::new(self.limits.cpu_timeout, &self.recorder));
         let _ticking = self.service.ticking();
         let (service, limits, state) =
             (self.service.clone(), self.limits, self.unused_state(&meter));

@@ -9,7 +9,8 @@ use super::failure::{self, Failure, HostPanic, OutOfTime};
 use super::population::Alive;
 use super::state::InstanceState;
 use crate::limits::Limits;
-use crate::runtime::{Counted, Meter, Tick, is_shortage};
+use crate::metrics::{OpenInstance, Timing};
+use crate::runtime::{Counted, InstanceUse, Meter, Tick, is_shortage};
 use crate::sockets::Endpoint;
 use crate::{GuestTrap, WasiVersion};
 use futures_util::future::Either;
@@ -17,6 +18,7 @@ use std::any::Any;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Context;
+use std::time::Instant;
 use wasmtime::{Store, UpdateDeadline};
 use wasmtime_wasi::I32Exit;
 
@@ -47,6 +49,7 @@ pub(super) struct Instance {
     /// The handles of a handler's connection: input, output, socket.
     given: [u32; 3],
     /// Dropped after the store.
+    _open: OpenInstance,
     _counted: Counted,
     /// Likewise, if its service counts them.
     pub alive: Option<Alive>,
@@ -76,8 +79,10 @@ impl Instance {
             Tick::SliceOver => Ok(UpdateDeadline::Yield(1)),
             Tick::LimitReached => Err(OutOfTime.into()),
         });
+        let begun = Instant::now();
         match service.entry.instantiate(&mut store).await {
             Ok(exports) => Ok(Self {
+                _open: note_created(&store, begun),
                 store,
                 exports,
                 served: 0,
@@ -102,13 +107,8 @@ impl Instance {
         attempt: Option<&'a Attempt>,
     ) -> wasmtime::Result<impl Future<Output = wasmtime::Result<Result<(), String>>> + use<'a>>
     {
-        self.served += 1;
+        self.begin(origin, meter, permit);
         let state = self.store.data_mut();
-        state.meter = meter;
-        state.console.begin(origin);
-        state.account.report_again();
-        state.account.keep(permit);
-        state.is_settled = false;
         Ok(match &self.exports {
             Instantiated::Handler(exports) => {
                 let connection = state.connection(endpoint)?;
@@ -146,6 +146,21 @@ impl Instance {
                 Either::Right(run)
             }
         })
+    }
+
+    /// Makes it ready for a connection.
+    fn begin(&mut self, origin: Origin, meter: Arc<Meter>, permit: Option<KeptPermit>) {
+        meter.set_instance(match self.served {
+            0 => InstanceUse::Fresh,
+            _ => InstanceUse::Reused,
+        });
+        self.served += 1;
+        let state = self.store.data_mut();
+        state.meter = meter;
+        state.console.begin(origin);
+        state.account.report_again();
+        state.account.keep(permit);
+        state.is_settled = false;
     }
 
     /// Runs a program that gets its connections from others, or a handler of WASI 0.3 with those of the `supply`, until it
@@ -253,6 +268,13 @@ impl Drop for Instance {
     fn drop(&mut self) {
         self.store.data_mut().reset_unless_settled();
     }
+}
+
+/// Counts an instance that was instantiated since this time.
+fn note_created(store: &Store<InstanceState>, begun: Instant) -> OpenInstance {
+    let recorder = store.data().meter.recorder();
+    recorder.time(Timing::Instantiation, begun.elapsed());
+    recorder.instance()
 }
 
 /// Notes that a program has accepted its connection, or that a handler is called for one.

@@ -14,6 +14,7 @@ use super::{Failure, InstancePolicy, Origin, Service};
 use crate::interfaces::EntryPoint;
 use crate::limits::Limits;
 use crate::log::LogBudget;
+use crate::metrics::Recorder;
 use crate::runtime::{Meter, Payer};
 use crate::sockets::Endpoint;
 use crate::sockets::Peer;
@@ -37,6 +38,7 @@ pub(crate) struct Instances {
     pub(super) waiting: Arc<AtomicUsize>,
     pub(super) warm_up: WarmUp,
     pub(super) tasks: InstanceTasks,
+    pub(super) recorder: Recorder,
     idle: Mutex<Idle>,
     /// Of a program that ends before it accepts.
     backoff: Arc<Backoff>,
@@ -63,6 +65,7 @@ impl Instances {
         log: Arc<LogBudget>,
         policy: InstancePolicy,
         tasks: &InstanceTasks,
+        recorder: &Recorder,
     ) -> Self {
         let are_shared = match service.entry_point() {
             EntryPoint::Run => policy.allows_another(1) || policy.warm > 0,
@@ -70,7 +73,14 @@ impl Instances {
         };
         let shared = are_shared.then(|| {
             let (service, log) = (service.clone(), Arc::clone(&log));
-            SharedInstances::new(service, limits, log, policy, tasks.clone())
+            SharedInstances::new(
+                service,
+                limits,
+                log,
+                policy,
+                tasks.clone(),
+                recorder.clone(),
+            )
         });
         Self {
             shared: shared.map(Arc::new),
@@ -78,6 +88,7 @@ impl Instances {
             waiting: Arc::default(),
             warm_up: WarmUp::default(),
             tasks: tasks.clone(),
+            recorder: recorder.clone(),
             service,
             limits,
             log,
@@ -92,6 +103,11 @@ impl Instances {
         &self.service
     }
 
+    /// Returns whether connections have an instance that others may have, too.
+    pub fn are_shared(&self) -> bool {
+        self.shared.is_some()
+    }
+
     /// Serves a connection, whose end is up to the caller, with an instance that others may have, too. Returns `None` if
     /// each connection has one of its own. An instance that gets no other connection is charged to the `payer`.
     pub async fn share(
@@ -104,11 +120,6 @@ impl Instances {
         let peer = Peer::of(endpoint);
         let origin = Origin { number, peer, port };
         Some(shared.serve(endpoint, origin, &payer).await)
-    }
-
-    /// Returns whether connections share instances.
-    pub fn are_shared(&self) -> bool {
-        self.shared.is_some()
     }
 
     /// Serves a connection, whose end is up to the caller, with an instance. Returns what is left of it, if the host does

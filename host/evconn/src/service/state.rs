@@ -122,7 +122,7 @@ impl InstanceState {
             relays: Relays::default(),
             operations: Operations::default(),
             table,
-            allowance: Allowance::new(limits),
+            allowance: Allowance::new(limits).counted_by(meter.recorder()),
             console,
             meter,
             is_settled: true,

@@ -3,6 +3,7 @@
 use super::backoff::pause;
 use super::{Failure, Instances};
 use crate::Error;
+use crate::metrics::Count;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -97,6 +98,7 @@ async fn keep_warm(instances: Arc<Instances>) {
             Ok(Ok(())) => {
                 instances.warm_up.note(Ok(()));
                 failures = 0;
+                instances.recorder.add(Count::Ahead, 1);
                 tracing::debug!(time = ?begun.elapsed(), "an instance is ready that was made ahead");
                 continue;
             }

@@ -12,6 +12,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Instant;
 
 /// What a guest is told of either side of a Unix socket: it knows of no other addresses.
 pub const UNIX_ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
@@ -172,6 +173,11 @@ impl Endpoint {
     /// How many bytes of its owners the kernel has taken, or the TLS session.
     pub fn sent(&self) -> u64 {
         self.link.transport.sent()
+    }
+
+    /// When the first byte of its owners was sent, as [`sent`](Self::sent) counts them.
+    pub fn first_sent(&self) -> Option<Instant> {
+        self.link.transport.first_sent()
     }
 
     /// Whether something was received that nobody has read.

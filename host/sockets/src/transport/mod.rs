@@ -12,10 +12,10 @@ pub use tls::{TlsInfo, TlsSession, Wire};
 use rustix::net::Shutdown;
 use std::io;
 use std::sync::Arc;
-#[cfg(feature = "tls")]
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 #[derive(Debug)]
 pub(crate) struct Transport {
@@ -27,6 +27,8 @@ pub(crate) struct Transport {
     /// The bytes that were received, and those that were sent.
     received: AtomicU64,
     sent: AtomicU64,
+    /// When the first byte was sent.
+    first_sent: OnceLock<Instant>,
 }
 
 /// Does the same with the session, if there is one, or else with the socket.
@@ -53,6 +55,7 @@ impl Transport {
             plain: Arc::new(plain),
             received: AtomicU64::new(0),
             sent: AtomicU64::new(0),
+            first_sent: OnceLock::new(),
         }
     }
 
@@ -108,7 +111,9 @@ impl Transport {
 
     /// Receives what is there. 0: the peer has ended its side. `WouldBlock`: nothing is there.
     pub fn try_recv(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        count(&self.received, on!(self, top => top.try_recv(buffer)))
+        let received = on!(self, top => top.try_recv(buffer))?;
+        count(&self.received, received);
+        Ok(received)
     }
 
     /// Whether a receive would find bytes or an end. Whoever gets an error here has to keep it.
@@ -123,7 +128,12 @@ impl Transport {
 
     /// Sends as much as is taken. `WouldBlock`: nothing is.
     pub fn try_send(&self, bytes: &[u8]) -> io::Result<usize> {
-        count(&self.sent, on!(self, top => top.try_send(bytes)))
+        let sent = on!(self, top => top.try_send(bytes))?;
+        if count(&self.sent, sent) == 0 && sent > 0 {
+            // It is set once.
+            let _ = self.first_sent.set(Instant::now());
+        }
+        Ok(sent)
     }
 
     /// Returns how many bytes were received. With a session, they are the session's.
@@ -134,6 +144,11 @@ impl Transport {
     /// Returns how many bytes were sent: the kernel, or the session, has taken them.
     pub fn sent(&self) -> u64 {
         self.sent.load(Ordering::Relaxed)
+    }
+
+    /// Returns when the first byte was sent.
+    pub fn first_sent(&self) -> Option<Instant> {
+        self.first_sent.get().copied()
     }
 
     /// Waits until a receive may find something. One task can wait at a time.
@@ -185,11 +200,10 @@ impl Transport {
     }
 }
 
-fn count(counter: &AtomicU64, moved: io::Result<usize>) -> io::Result<usize> {
-    if let Ok(bytes) = moved {
-        // Not in one step, which takes long: one thread at a time sends, and one receives.
-        let count = counter.load(Ordering::Relaxed);
-        counter.store(count.wrapping_add(bytes as u64), Ordering::Relaxed);
-    }
-    moved
+/// Counts bytes. Returns how many there were before.
+fn count(counter: &AtomicU64, bytes: usize) -> u64 {
+    // Not in one step, which takes long: one thread at a time sends, and one receives.
+    let count = counter.load(Ordering::Relaxed);
+    counter.store(count.wrapping_add(bytes as u64), Ordering::Relaxed);
+    count
 }

@@ -10,7 +10,7 @@ impl Life {
     /// Carries out a command. What workers have to answer is waited for elsewhere.
     pub(super) fn carry_out(&mut self, command: Command) {
         match command {
-            Command::Metrics(reply) => answer(reply, self.metrics()),
+            Command::Metrics(reply) => admin::scrape(self.workers.quota().metrics(), reply),
             Command::Connections(query, reply) => {
                 let inquiry = self.workers.ask(&Question::Connections(query));
                 tokio::spawn(list(inquiry, query, reply));
@@ -26,10 +26,6 @@ impl Life {
             Command::Reload(reply) => self.requests.add(reply),
             Command::SetLog(filter, reply) => self.set_log(&filter, reply),
         }
-    }
-
-    fn metrics(&self) -> String {
-        admin::encode(&self.served(), self.workers.quota().open_connections())
     }
 
     fn set_log(&self, filter: &Filter, reply: Reply<Vec<u64>>) {

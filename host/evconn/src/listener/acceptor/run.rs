@@ -7,12 +7,13 @@
 use super::drain::{Drain, POLL_PERIOD};
 use super::pace::{Capacity, Pace, Permits, Tokens};
 use super::{Acceptor, Event, Pollables};
-use crate::Connection;
 use crate::connection::{OnRelease, Parts};
 use crate::listener::{
     AcceptError, ConnectionCallback, Control, Owner, Recovery, Stats, Status, StopReason,
     TaskCallback, Wanted,
 };
+use crate::metrics::{Count, Recorder, Timing};
+use crate::{Connection, ErrorCode};
 use futures_util::future::OptionFuture;
 use std::collections::VecDeque;
 use std::num::NonZeroU32;
@@ -43,6 +44,7 @@ pub(crate) async fn run(
         tokens: Tokens::of(pace.rate),
         drain: None,
         was_woken: false,
+        full_since: None,
     };
     let outcome = task.drive(acceptor).await;
     task.finish(outcome).await;
@@ -58,6 +60,15 @@ enum Step {
     Late,
     /// There was none, and there will be none: the listener is drained.
     Drained,
+}
+
+/// Returns as what an error of accept counts.
+fn kind_of(code: ErrorCode) -> Count {
+    match code {
+        ErrorCode::NewSocketLimit => Count::AcceptDescriptors,
+        ErrorCode::OutOfMemory => Count::AcceptMemory,
+        _ => Count::AcceptOther,
+    }
 }
 
 /// Returns how many connections were accepted, whatever happened to them afterwards.
@@ -88,6 +99,8 @@ struct Task {
     drain: Option<Drain>,
     /// Whether the sockets were ready just now.
     was_woken: bool,
+    /// Since when there has been no permit.
+    full_since: Option<Instant>,
 }
 
 impl Task {
@@ -179,9 +192,28 @@ impl Task {
 
     /// Returns how many events may be taken, each of which has a token.
     fn capacity(&mut self) -> Capacity {
-        match self.capacity_for_callbacks() {
+        let capacity = self.capacity_for_callbacks();
+        self.note_wait(&capacity);
+        match capacity {
             Capacity::For(max) => self.tokens.fill(max),
             none => none,
+        }
+    }
+
+    /// Counts for how long there was no permit, once there is one.
+    fn note_wait(&mut self, capacity: &Capacity) {
+        if matches!(capacity, Capacity::WaitFor(_)) {
+            self.full_since.get_or_insert_with(Instant::now);
+        } else if let Some(since) = self.full_since.take() {
+            self.record(|recorder| recorder.time(Timing::PermitWait, since.elapsed()));
+        }
+    }
+
+    fn record(&self, record: impl FnOnce(&Recorder)) {
+        let control = self.control.borrow();
+        let callback = control.on_connection.as_ref();
+        if let Some(recorder) = callback.and_then(ConnectionCallback::recorder) {
+            record(recorder);
         }
     }
 
@@ -294,6 +326,10 @@ impl Task {
         let control = self.control.borrow();
         if !control.may_start() {
             return Some(error);
+        }
+        let callback = control.on_connection.as_ref();
+        if let Some(recorder) = callback.and_then(ConnectionCallback::recorder) {
+            recorder.add(kind_of(error.code), 1);
         }
         let listener = self.owner.listener();
         match (&control.on_error, listener) {

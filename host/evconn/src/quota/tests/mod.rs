@@ -201,7 +201,8 @@ fn members_have_so_many_together_and_each_no_more_than_its_capacity() {
 
 #[test]
 fn what_a_member_served_stays_when_it_is_gone() {
-    use crate::served::Count;
+    use crate::EndCause;
+    use crate::metrics::{Count, Recorder, Timing};
     let quota = quota(10, 2);
     for _ in 0..2 {
         let member = quota.join(1, 10);
@@ -212,10 +213,12 @@ fn what_a_member_served_stays_when_it_is_gone() {
             .map(|entry| Permit::new(&member, *entry))
             .collect();
         assert_eq!(permits.iter().map(Permit::begin).count(), 3);
-        for count in [Count::Refused, Count::Ended, Count::Denied] {
-            let counter = member.counter(count);
-            counter.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        }
+        let recorder = Recorder::new(member);
+        recorder.end(EndCause::PeerLimit);
+        recorder.add(Count::Denied, 1);
+        recorder.add(Count::Sent, 100);
+        recorder.time(Timing::Duration, Duration::from_secs(1));
+        std::mem::forget(recorder.instance());
         std::mem::forget(permits);
         assert_eq!(quota.release(1), 3);
     }
@@ -225,6 +228,12 @@ fn what_a_member_served_stays_when_it_is_gone() {
         (8, 4, 4)
     );
     assert_eq!(quota.open_connections(), 0);
+    let counted = quota.0.table.counted();
+    assert_eq!(counted.ended(EndCause::WorkerDied), 4);
+    assert_eq!(counted.count(Count::Sent), 200);
+    assert_eq!(counted.timing(Timing::Duration).1, 2_000_000_000);
+    assert_eq!(counted.count(Count::Created), 2);
+    assert_eq!(counted.left(Count::Created, Count::Dropped), 0);
 }
 
 #[test]

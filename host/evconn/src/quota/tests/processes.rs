@@ -1,6 +1,8 @@
 //! Members in processes of their own, which are killed or stopped at any instant.
 
 use super::{Random, check, entries, limits};
+use crate::EndCause;
+use crate::metrics::{Count, Recorder};
 use crate::quota::lock::Holder;
 use crate::quota::table::Table;
 use crate::quota::{Quota, now};
@@ -10,6 +12,8 @@ use std::io::{BufRead, BufReader};
 use std::os::fd::AsFd;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 const CONNECTIONS: usize = 30;
@@ -152,6 +156,59 @@ fn whenever_one_is_killed_the_counts_are_exact() {
     }
     check(&quota.0.table);
     assert_eq!(quota.open_connections(), 0);
+}
+
+/// Counts until it is killed.
+#[test]
+#[ignore = "a child of the test below"]
+fn counting() {
+    let Some((quota, number)) = child() else {
+        return;
+    };
+    let recorder = Recorder::new(quota.join(number, CONNECTIONS));
+    println!("child: ready");
+    let end = Instant::now() + DEADLINE;
+    while Instant::now() < end {
+        recorder.add(Count::Sent, 1);
+        recorder.add(Count::Begun, 1);
+        recorder.end(EndCause::Trap);
+    }
+}
+
+#[test]
+fn what_a_process_counted_is_neither_lost_nor_counted_twice_when_it_is_killed() {
+    let quota = Quota::create(&limits(CONNECTIONS), None, MEMBERS).expect("a quota");
+    let sent = |quota: &Quota| quota.0.table.counted().count(Count::Sent);
+    let (same, has_ended) = (quota.clone(), Arc::new(AtomicBool::new(false)));
+    let is_over = Arc::clone(&has_ended);
+    // Somebody reads all the time.
+    let reader = std::thread::spawn(move || {
+        let mut last = 0;
+        while !is_over.load(Ordering::Relaxed) {
+            let now = sent(&same);
+            assert!(now >= last, "{now} after {last}");
+            last = now;
+        }
+    });
+    for _ in 0..10 {
+        let process = Process::start("counting", &quota, 1);
+        let before = sent(&quota);
+        while sent(&quota) < before + 1_000 {
+            std::hint::spin_loop();
+        }
+        process.kill();
+        let killed = quota.0.table.counted();
+        quota.release(1);
+        let mut expected = killed.clone();
+        expected.end_all();
+        assert_eq!(quota.0.table.counted(), expected);
+        assert_eq!(
+            quota.0.table.counted().count(Count::Sent),
+            killed.count(Count::Sent)
+        );
+    }
+    has_ended.store(true, Ordering::Relaxed);
+    reader.join().expect("it has never read less");
 }
 
 /// Takes the lock, and keeps it.

@@ -64,6 +64,7 @@ impl<T, F: FnMut() -> bool + Unpin> Future for RunAhead<T, F> {
 mod tests {
     use super::super::CpuShare;
     use super::*;
+    use crate::metrics::Recorder;
     use std::thread;
 
     fn name() -> Option<String> {
@@ -73,7 +74,7 @@ mod tests {
     #[tokio::test]
     async fn it_runs_in_the_background_until_it_is_needed() {
         let background = Background::new(1, CpuShare::default()).expect("a thread");
-        let meter = Arc::new(Meter::new(None));
+        let meter = Arc::new(Meter::new(None, &Recorder::default()));
         let run = async {
             let first = name();
             tokio::task::yield_now().await;
@@ -91,7 +92,7 @@ mod tests {
     #[tokio::test]
     async fn what_is_done_before_is_not_waited_for() {
         let background = Background::new(1, CpuShare::default()).expect("a thread");
-        let meter = Arc::new(Meter::new(None));
+        let meter = Arc::new(Meter::new(None, &Recorder::default()));
         let run = async {
             tokio::task::yield_now().await;
             7

@@ -246,6 +246,7 @@ impl Drop for Counted {
 mod tests {
     use super::super::super::meter::Payer;
     use super::*;
+    use crate::metrics::Recorder;
     use std::time::Duration;
 
     impl HasMeter for Arc<Meter> {
@@ -260,7 +261,7 @@ mod tests {
     }
 
     fn used(milliseconds: u64, now: Now) -> Arc<Meter> {
-        let meter = Arc::new(Meter::new(None));
+        let meter = Arc::new(Meter::new(None, &Recorder::default()));
         meter.charge_excess(milliseconds * 1_000_000, now);
         meter
     }

@@ -7,7 +7,10 @@
 //! was created elsewhere accepts on its own runtime, and guests that compute a lot continue in the
 //! [background](super::background).
 
+mod lag;
 mod sharing;
+
+pub(crate) use lag::LagMeasured;
 
 use crate::log::with_log;
 use futures_util::FutureExt;

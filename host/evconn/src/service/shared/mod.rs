@@ -20,6 +20,7 @@ use super::state::InstanceState;
 use super::{Failure, InstancePolicy, Origin, Service};
 use crate::limits::Limits;
 use crate::log::LogBudget;
+use crate::metrics::{Count, Recorder};
 use crate::runtime::{Ahead, Meter, Payer, Run, Ticking};
 use crate::sockets::Endpoint;
 use futures_util::FutureExt;
@@ -43,6 +44,7 @@ pub(super) struct SharedInstances {
     /// Of a program that ends before it accepts.
     backoff: Arc<Backoff>,
     tasks: InstanceTasks,
+    recorder: Recorder,
 }
 
 impl SharedInstances {
@@ -52,6 +54,7 @@ impl SharedInstances {
         log: Arc<LogBudget>,
         policy: InstancePolicy,
         tasks: InstanceTasks,
+        recorder: Recorder,
     ) -> Self {
         Self {
             service,
@@ -62,6 +65,7 @@ impl SharedInstances {
             changed: Notify::new(),
             backoff: Arc::default(),
             tasks,
+            recorder,
         }
     }
 
@@ -125,6 +129,9 @@ impl SharedInstances {
             return Ok(None);
         };
         tracing::debug!(number = origin.number, instance = %running.number, "connection given to an instance");
+        if running.is_used() {
+            self.recorder.add(Count::Reused, 1);
+        }
         // Before the guest gets it.
         let ticking = self.service.ticking();
         running.update(roster.open(key), roster.is_last(key));
@@ -159,7 +166,7 @@ impl SharedInstances {
         start: Start,
     ) -> usize {
         let inherits = self.service.grants.inherits_stderr();
-        let meter = Meter::new(self.limits.cpu_timeout);
+        let meter = Meter::new(self.limits.cpu_timeout, &self.recorder);
         let running = Arc::new(Running::new(
             meter,
             inherits,

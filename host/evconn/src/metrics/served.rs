@@ -1,5 +1,7 @@
 //! Counts of what a server has served.
 
+use super::words::{Count, Snapshot};
+use super::{EndCause, Kind};
 use std::fmt;
 
 /// Counts of what a server has served. In addition to [`connections`](Self::connections), each connection
@@ -24,45 +26,21 @@ pub struct Served {
     pub killed: u64,
 }
 
-/// What is counted of the connections of a server, or of one of its processes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(usize)]
-pub(crate) enum Count {
-    Begun,
-    /// Connections that were reset by their listener and never began.
-    Denied,
-    Failed,
-    PeerGone,
-    Refused,
-    TimedOut,
-    Killed,
-    /// Connections that have begun and ended, however they did.
-    Ended,
-}
-
-impl Count {
-    pub const ALL: [Self; 8] = [
-        Self::Begun,
-        Self::Denied,
-        Self::Failed,
-        Self::PeerGone,
-        Self::Refused,
-        Self::TimedOut,
-        Self::Killed,
-        Self::Ended,
-    ];
-}
-
 impl Served {
-    pub(crate) fn from_counts(count: impl Fn(Count) -> u64) -> Self {
-        let denied = count(Count::Denied);
+    pub(crate) fn of(counted: &Snapshot) -> Self {
+        let of = |kind| {
+            let causes = EndCause::ALL.iter().filter(|cause| cause.kind() == kind);
+            let counts = causes.map(|cause| counted.ended(*cause));
+            counts.fold(0, u64::wrapping_add)
+        };
+        let denied = counted.count(Count::Denied);
         Self {
-            connections: count(Count::Begun).wrapping_add(denied),
-            failed: count(Count::Failed),
-            refused: count(Count::Refused).wrapping_add(denied),
-            peer_gone: count(Count::PeerGone),
-            timed_out: count(Count::TimedOut),
-            killed: count(Count::Killed),
+            connections: counted.count(Count::Begun).wrapping_add(denied),
+            failed: of(Kind::Failed),
+            refused: of(Kind::Refused).wrapping_add(denied),
+            peer_gone: of(Kind::PeerGone),
+            timed_out: of(Kind::TimedOut),
+            killed: of(Kind::Killed),
         }
     }
 
