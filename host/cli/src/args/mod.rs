@@ -22,7 +22,7 @@ pub use compile::CompileArgs;
 pub use grants::GrantArgs;
 pub use ingress::IngressArgs;
 pub use instances::Part;
-pub use listen::{ListenArgs, NamedListening};
+pub use listen::{ListenArgs, NamedListening, NamedSource};
 pub use processes::ProcessArgs;
 pub use server::ServerArgs;
 pub use values::{bytes, count, seconds};

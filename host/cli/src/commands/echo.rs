@@ -56,12 +56,10 @@ impl Echo {
         };
         let plan = self.plan(port);
         let sources = plan.listen.all();
-        super::serve(vec![plan])
-            .await
-            .map_err(|error| match error {
-                ServeError::Prepare(error) | ServeError::Run(error) => error.into(),
-                ServeError::Listen(error) => not_listening(&error, &sources),
-            })?;
+        super::serve_one(plan).await.map_err(|error| match error {
+            ServeError::Prepare(error) | ServeError::Run(error) => error.into(),
+            ServeError::Listen(error) => not_listening(&error, &sources),
+        })?;
         Ok(ExitCode::SUCCESS)
     }
 
