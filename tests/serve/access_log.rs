@@ -56,21 +56,17 @@ fn each_connection_has_a_line_when_it_ends() {
     assert_eq!(done["listener"], *listener);
     assert_eq!((&done["received"], &done["sent"]), (&11.into(), &6.into()));
     assert_eq!(done["instance"], "fresh");
-    let (first, all) = (&done["first_byte"], &done["duration"]);
-    let (first, all) = (
-        first.as_f64().expect("seconds"),
-        all.as_f64().expect("seconds"),
-    );
-    assert!(
-        0.0 < first && first <= all && all < DEADLINE.as_secs_f64(),
-        "{done}"
-    );
+    let times = ["first_byte_us", "duration_us"].map(|field| done[field].as_u64());
+    let [Some(first), Some(all)] = times else {
+        panic!("no times in {done}");
+    };
+    assert!(0 < first && first <= all, "{done}");
     assert!(done.get("tls_version").is_none(), "{done}");
     assert_eq!(
         (&trapped["number"], &trapped["cause"]),
         (&2.into(), &"trap".into())
     );
-    assert!(trapped.get("first_byte").is_none(), "{trapped}");
+    assert!(trapped.get("first_byte_us").is_none(), "{trapped}");
 }
 
 #[test]
@@ -129,7 +125,7 @@ fn a_flood_is_within_the_log_budget() {
         echo(&evconn);
     }
     ends_in_reset(evconn.address(), "error why\n");
-    evconn.logged("failed: the handler returned an error: why");
+    evconn.logged("connection failed");
     let log = end(evconn);
     let logged = log.matches("connection ended").count();
     assert!((1..COUNT / 2).contains(&logged), "{logged} lines");
