@@ -16,6 +16,7 @@ mod tcp;
 mod values;
 mod wasmtime;
 
+pub use access_log::AccessLogArgs;
 pub use admin::AdminArgs;
 pub use cache::CacheArgs;
 pub use compile::CompileArgs;

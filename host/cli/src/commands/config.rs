@@ -19,9 +19,9 @@ const FLAG: &str = "--config";
 /// The subcommand of which a configuration has the flags.
 const SERVE: &str = "serve";
 
-/// Check a configuration file: load its components and certificates, and bind nothing
+/// Check a configuration file, without serving
 ///
-/// Prints the services that `evconn serve --config FILE.toml` would serve. Exit status: 0 if it can, 2 if not.
+/// Loads its components and certificates, and binds nothing. Prints the services that `evconn serve --config FILE.toml` would serve. Exit status: 0 if it can, 2 if not.
 #[derive(Args)]
 pub struct Check {
     /// Configuration to check
@@ -29,7 +29,7 @@ pub struct Check {
     file: PathBuf,
 }
 
-/// Print a JSON schema of configuration files, for editors
+/// Print a JSON schema of configuration files
 #[derive(Args)]
 pub struct ConfigSchema {}
 

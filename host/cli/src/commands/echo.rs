@@ -1,7 +1,8 @@
 //! `evconn echo`: the echo server of libevent's manual, as two components.
 
 use crate::args::{
-    self, AdminArgs, CacheArgs, IngressArgs, ListenArgs, ProcessArgs, ServerArgs, seconds,
+    self, AccessLogArgs, AdminArgs, CacheArgs, IngressArgs, ListenArgs, ProcessArgs, ServerArgs,
+    seconds,
 };
 use crate::failure::Failure;
 use crate::help::examples_of;
@@ -39,6 +40,8 @@ pub struct Echo {
     listen: ListenArgs,
     #[command(flatten)]
     admin: AdminArgs,
+    #[command(flatten)]
+    access_log: AccessLogArgs,
     #[command(flatten)]
     cache: CacheArgs,
     #[command(flatten)]
@@ -78,6 +81,7 @@ impl Echo {
         let mut server: ServerArgs = args::defaults();
         server.life.grace = self.grace;
         server.processes = self.processes;
+        server.access_log = self.access_log;
         Plan {
             name: None,
             arguments: std::env::args_os().collect(),
