@@ -3,6 +3,7 @@
 use super::Command;
 use super::serve::Serve;
 use crate::config::{Configuration, Keys, Service, schema};
+use crate::help::examples_of;
 use crate::server::{Plan, ServeError};
 use crate::{Cli, supervisor};
 use anyhow::{Context, bail};
@@ -23,6 +24,7 @@ const SERVE: &str = "serve";
 ///
 /// Loads its components and certificates, and binds nothing. Prints the services that `evconn serve --config FILE.toml` would serve. Exit status: 0 if it can, 2 if not.
 #[derive(Args)]
+#[command(after_long_help = examples_of("check"))]
 pub struct Check {
     /// Configuration to check
     #[arg(value_name = "FILE.toml")]
@@ -31,6 +33,7 @@ pub struct Check {
 
 /// Print a JSON schema of configuration files
 #[derive(Args)]
+#[command(after_long_help = examples_of("config-schema"))]
 pub struct ConfigSchema {}
 
 impl Check {

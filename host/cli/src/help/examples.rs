@@ -31,6 +31,10 @@ const SERVE: &[Example] = &[
         "evconn serve app.wasm --listen :9876 --max-memory 16M --timeout 60",
         "Limit each connection",
     ),
+    (
+        "evconn serve --config evconn.toml",
+        "Serve several services",
+    ),
 ];
 
 const ECHO: &[Example] = &[
@@ -89,6 +93,16 @@ const COMPLETIONS: &[Example] = &[
     ("evconn completions powershell >> $PROFILE", "PowerShell"),
 ];
 
+const CHECK: &[Example] = &[(
+    "evconn check evconn.toml",
+    "Check what `evconn serve --config evconn.toml` would serve",
+)];
+
+const CONFIG_SCHEMA: &[Example] = &[(
+    "evconn config-schema > evconn.schema.json",
+    "Write the schema to a file",
+)];
+
 const MAN: &[Example] = &[
     (
         "evconn man ~/.local/share/man/man1",
@@ -118,6 +132,8 @@ pub fn examples(of: &str) -> &'static [Example] {
         "wit" => WIT,
         "completions" => COMPLETIONS,
         "man" => MAN,
+        "check" => CHECK,
+        "config-schema" => CONFIG_SCHEMA,
         _ => &[],
     }
 }
