@@ -4,10 +4,13 @@ use super::{PROCESSES, Server, TEST_GUEST};
 use crate::support::descriptors::unchanged;
 use crate::support::peer::echoing;
 use crate::support::scratch::Scratch;
-use crate::support::skip;
-use std::io::ErrorKind;
-use std::net::SocketAddr;
+use crate::support::{DEADLINE, skip};
+use std::io::{BufRead, BufReader, ErrorKind, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 
 /// Markup that runs if a page takes it for such.
 const MARKUP: &str = "<img src=x onerror=document.title='ran'>";
@@ -162,6 +165,96 @@ fn a_browser_shows_what_there_is() {
     }
     drop(peers);
     server.end();
+}
+
+/// Names that this server would not have: whatever one of them is, it is text.
+#[test]
+fn a_browser_takes_no_name_for_markup() {
+    let _open = unchanged();
+    let server = Server::start("0");
+    let answer = |path| server.admin.get(path).is(200).to_owned();
+    let mut status = server.admin.get("/status").json();
+    for name in ["version", "state", "service"] {
+        status[name] = MARKUP.into();
+    }
+    status["listeners"] = serde_json::json!([MARKUP]);
+    let mut row = serde_json::json!({
+        "number": 7, "age": 1.5, "received": 4096, "sent": 1_048_576, "worker": MARKUP,
+    });
+    for name in ["peer", "listener", "state", "instance"] {
+        row[name] = MARKUP.into();
+    }
+    let list = serde_json::json!({ "open": 1, "missing": [MARKUP], "connections": [row] });
+    let metrics =
+        answer("/metrics").replace("cause=\"trap\"} 0", &format!("cause=\"{MARKUP}\"}} 3"));
+    assert!(metrics.contains(MARKUP), "{metrics}");
+    let pages = [
+        ("/", answer("/")),
+        ("/status", status.to_string()),
+        ("/metrics", metrics),
+        ("/connections", list.to_string()),
+    ];
+    server.end();
+    let Some(shown) = pretending(&pages, browse) else {
+        return;
+    };
+    let escaped = MARKUP.replace('<', "&lt;").replace('>', "&gt;");
+    let times = shown.page.matches(&escaped).count();
+    // State and title, version, service (twice), missing worker, listener (twice), cause, peer, and three more.
+    assert!(times >= 12, "{times}: {}", shown.page);
+    assert!(!shown.page.contains("<img"), "{}", shown.page);
+    assert!(!shown.page.contains("<title>ran"), "{}", shown.page);
+    assert!(shown.page.contains(">1 MiB<"), "{}", shown.page);
+    assert_eq!(shown.errors, "");
+}
+
+/// Otherwise the tests above would not see one.
+#[test]
+fn a_browser_tells_errors_of_a_page() {
+    let _open = unchanged();
+    let page = "<!doctype html><title>x</title><script>console.error('it is seen')</script>";
+    if let Some(shown) = pretending(&[("/", page.to_owned())], browse) {
+        assert!(shown.errors.contains("it is seen"), "{}", shown.errors);
+    }
+}
+
+/// Answers requests with these pages, as long as `with` runs.
+fn pretending<T>(pages: &[(&str, String)], with: impl FnOnce(SocketAddr) -> T) -> T {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a listener");
+    let address = listener.local_addr().expect("an address");
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            for stream in listener.incoming().map(|stream| stream.expect("accepted")) {
+                if is_over.load(Ordering::Relaxed) {
+                    return;
+                }
+                // A browser opens connections ahead, too.
+                scope.spawn(move || pretend(pages, &stream));
+            }
+        });
+        let outcome = catch_unwind(AssertUnwindSafe(|| with(address)));
+        is_over.store(true, Ordering::Relaxed);
+        drop(TcpStream::connect(address).expect("connected"));
+        outcome.unwrap_or_else(|panic| resume_unwind(panic))
+    })
+}
+
+fn pretend(pages: &[(&str, String)], mut stream: &TcpStream) {
+    stream.set_read_timeout(Some(DEADLINE)).expect("a timeout");
+    let mut lines = BufReader::new(stream).lines().map_while(Result::ok);
+    let Some(first) = lines.next() else {
+        return;
+    };
+    lines.take_while(|line| !line.is_empty()).for_each(drop);
+    let path = first.split([' ', '?']).nth(1).unwrap_or_default();
+    let found = pages.iter().find(|(name, _)| *name == path);
+    let (status, body) = found.map_or((404, ""), |(_, body)| (200, body));
+    let length = body.len();
+    let head =
+        format!("HTTP/1.1 {status} -\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n");
+    // The browser may be gone.
+    let _ = stream.write_all((head + body).as_bytes());
 }
 
 /// What a browser has made of a page.
