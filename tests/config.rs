@@ -1,11 +1,11 @@
 //! Several services of a configuration file.
 
 use crate::support::descriptors::unchanged;
-use crate::support::eventually;
 use crate::support::peer::{ask, connect};
 use crate::support::process::{Ended, Evconn};
 use crate::support::scratch::Scratch;
 use crate::support::workers::{wait_for_workers, workers};
+use crate::support::{eventually, free_port};
 use rustix::process::Signal;
 use std::fs;
 use std::net::SocketAddr;
@@ -96,7 +96,7 @@ fn each_service_has_its_own_listeners_and_workers() {
         "Listening on unix:greet.sock for greet"
     );
     wait_for_workers(&evconn, 2);
-    ask(&mut connect(handler), "echo\nhi\n", "ok\nhi\n");
+    ask(&mut connect(handler), "echo\nhi\n", "hi\n");
     ask(
         &mut connect(greet),
         "Ada\n",
@@ -129,7 +129,7 @@ fn the_workers_of_each_service_are_replaced() {
     eventually("both have a worker again", || {
         (workers(&evconn).len() == 2).then_some(())
     });
-    ask(&mut connect(handler), "echo\nhi\n", "ok\nhi\n");
+    ask(&mut connect(handler), "echo\nhi\n", "hi\n");
     ask(
         &mut connect(greet),
         "Ada\n",
@@ -348,4 +348,195 @@ fn the_example_of_its_page_is_right() {
         "{}",
         ended.stdout
     );
+}
+
+/// Writes the file anew and has it read again.
+fn reload(config: &Config, evconn: &Evconn, text: &str, logged: &str) {
+    fs::write(&config.file, text).expect("written");
+    evconn.signal(Signal::HUP);
+    evconn.logged(logged);
+}
+
+/// A service on an address, with more settings.
+fn service(name: &str, component: &str, address: &str, more: &str) -> String {
+    format!(
+        "[service.{name}]\ncomponent = '{component}'\nlisten = '{address}'\nprocesses = 1\ngrace = 5\n{more}\n"
+    )
+}
+
+#[test]
+fn a_reload_changes_a_service_and_keeps_its_listener_and_its_connections() {
+    let _open = unchanged();
+    let address = free_port().to_string();
+    let config = Config::new(&service("a", HANDLER, &address, ""));
+    let evconn = config.start(&[]);
+    let listening = address_for("a", &evconn);
+    let mut open = connect(listening);
+    ask(&mut open, "echo\nhi\n", "hi\n");
+    let text = service("a", HANDLER, &address, "env = 'NEW=1'");
+    reload(
+        &config,
+        &evconn,
+        &text,
+        "configuration reloaded, changed: a",
+    );
+    let mut new = connect(listening);
+    ask(&mut new, "env\n", "NEW=1\n");
+    // It is served by the old worker.
+    ask(&mut open, "still\n", "still\n");
+    assert_eq!(wait_for_workers(&evconn, 2).len(), 2);
+    drop(open);
+    wait_for_workers(&evconn, 1);
+    drop(new);
+    evconn.signal(Signal::TERM);
+    let ended = evconn.wait();
+    assert!(ended.status.success(), "{}", ended.stderr);
+}
+
+#[test]
+fn a_reload_starts_and_ends_services_and_listeners() {
+    let _open = unchanged();
+    let [first, second, third] = [(); 3].map(|()| free_port().to_string());
+    let a = |listen: &str| {
+        format!("[service.a]\ncomponent = '{GREET}'\nlisten = {listen}\nprocesses = 1\ngrace = 5\n")
+    };
+    let config = Config::new(
+        &(a(&format!("['{first}', 'unix:a.sock']")) + &service("b", GREET, &second, "")),
+    );
+    let evconn = config.start(&[]);
+    let socket = config.scratch.join("a.sock");
+    let greeted = |address: &str| {
+        let address = address.parse().expect("an address");
+        ask(
+            &mut connect(address),
+            "Ada\n",
+            "What is your name?\nHello, Ada!",
+        );
+    };
+    assert_eq!(
+        evconn.line().trim_end(),
+        format!("Listening on {first} for a")
+    );
+    greeted(&first);
+    greeted(&second);
+    assert!(socket.exists());
+    // Its Unix socket is gone, and there is another service in place of `b`.
+    let text = a(&format!("'{first}'")) + &service("c", GREET, &third, "");
+    reload(
+        &config,
+        &evconn,
+        &text,
+        "configuration reloaded, started: c, changed: a, ended: b",
+    );
+    greeted(&first);
+    greeted(&third);
+    assert!(!socket.exists());
+    eventually("nobody listens for the service that has ended", || {
+        std::net::TcpStream::connect(&second).is_err().then_some(())
+    });
+    evconn.signal(Signal::TERM);
+    assert!(evconn.wait().status.success());
+}
+
+#[test]
+fn a_reload_that_fails_changes_nothing() {
+    let _open = unchanged();
+    let [first, second] = [(); 2].map(|()| free_port().to_string());
+    let text = service("a", HANDLER, &first, "");
+    let config = Config::new(&text);
+    let evconn = config.start(&[]);
+    let address = address_for("a", &evconn);
+    let before = workers_of(&evconn);
+    let stays = "configuration not reloaded, the old one stays: ";
+    for (wrong, why) in [
+        (text.clone() + "x = 1", "unknown key `x`"),
+        (
+            service("a", HANDLER, &first, "env = 'NEW=1'") + &service("b", "no.wasm", &second, ""),
+            "service `b`: no.wasm: there is no such file",
+        ),
+        (
+            service("a", HANDLER, &first, "env = 'NEW=1'")
+                + &service("b", GREET, "192.0.2.1:1", ""),
+            "cannot listen on 192.0.2.1:1",
+        ),
+    ] {
+        reload(&config, &evconn, &wrong, why);
+        let log = evconn.log_so_far();
+        let line = log.lines().find(|line| line.contains(why)).expect("a line");
+        assert!(line.contains(stays), "{line}");
+        ask(&mut connect(address), "echo\nhi\n", "hi\n");
+        eventually("no worker of the new configuration is left", || {
+            (workers_of(&evconn) == before).then_some(())
+        });
+    }
+    evconn.signal(Signal::TERM);
+    assert!(evconn.wait().status.success());
+}
+
+/// Returns the numbers of the worker processes.
+fn workers_of(evconn: &Evconn) -> Vec<i32> {
+    let workers = workers(evconn);
+    let mut numbers: Vec<_> = workers
+        .iter()
+        .map(|worker| worker.id().as_raw_nonzero().get())
+        .collect();
+    numbers.sort_unstable();
+    numbers
+}
+
+#[test]
+fn a_service_that_is_the_same_loads_its_component_again() {
+    let _open = unchanged();
+    let config = Config::of_two("");
+    let evconn = config.start(&[]);
+    address_for("handler", &evconn);
+    wait_for_workers(&evconn, 2);
+    let before = workers_of(&evconn);
+    evconn.signal(Signal::HUP);
+    for service in ["handler", "greet"] {
+        evconn.logged(&format!(
+            "component reloaded, for new connections service=\"{service}\""
+        ));
+    }
+    eventually("all workers are new", || {
+        let now = workers_of(&evconn);
+        (now.len() == 2 && now.iter().all(|worker| !before.contains(worker))).then_some(())
+    });
+    evconn.signal(Signal::TERM);
+    assert!(evconn.wait().status.success());
+}
+
+#[test]
+fn a_changed_service_keeps_its_admin_endpoint() {
+    let _open = unchanged();
+    let [address, admin] = [(); 2].map(|()| free_port().to_string());
+    let text = |more: &str| {
+        service(
+            "a",
+            HANDLER,
+            &address,
+            &format!("admin = '{admin}'\n{more}"),
+        )
+    };
+    let config = Config::new(&text(""));
+    let evconn = config.start(&[]);
+    address_for("a", &evconn);
+    let ready = || {
+        let mut peer = connect(admin.parse().expect("an address"));
+        let request = format!("GET /readyz HTTP/1.1\r\nHost: {admin}\r\nConnection: close\r\n\r\n");
+        ask(&mut peer, &request, "HTTP/1.1 200 OK\r\n");
+    };
+    ready();
+    reload(
+        &config,
+        &evconn,
+        &text("env = 'NEW=1'"),
+        "configuration reloaded, changed: a",
+    );
+    eventually("it answers for the new workers", || {
+        ready();
+        (workers_of(&evconn).len() == 1).then_some(())
+    });
+    evconn.signal(Signal::TERM);
+    assert!(evconn.wait().status.success());
 }

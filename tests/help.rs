@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-const SUBCOMMANDS: [&str; 8] = [
+const SUBCOMMANDS: [&str; 10] = [
     "serve",
     "compile",
     "run",
@@ -17,6 +17,8 @@ const SUBCOMMANDS: [&str; 8] = [
     "echo",
     "completions",
     "man",
+    "check",
+    "config-schema",
 ];
 
 /// Runs the command as in a terminal of 80 columns.

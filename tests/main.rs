@@ -45,7 +45,6 @@ mod libevent;
 #[cfg(target_os = "linux")]
 mod listener_async;
 mod loading;
-#[cfg(feature = "metrics")]
 mod metrics;
 mod names;
 #[cfg(target_os = "linux")]

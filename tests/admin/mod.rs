@@ -52,8 +52,8 @@ impl Server {
         let name = peer.local_addr().expect("an address").to_string();
         crate::support::eventually("the connection is listed", || {
             let all = self.admin.get("/connections").json();
-            let rows = all["connections"].as_array().expect("rows").iter();
-            rows.cloned().find(|row| row["peer"] == name.as_str())
+            let mut rows = all["connections"].as_array().expect("rows").iter();
+            rows.find(|row| row["peer"] == name.as_str()).cloned()
         })
     }
 

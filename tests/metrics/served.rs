@@ -60,7 +60,7 @@ async fn a_reset_and_the_shutdown_are_causes() {
     let server = start(|builder| builder).await;
     let metrics = server.handle.metrics();
     let mut gone = connect(server.address).await;
-    ask(&mut gone, "echo\nhello\n").await;
+    assert_eq!(ask(&mut gone, "ignore\n").await, "ignoring\n");
     reset(gone);
     let sample = "evconn_connections_ended_total{cause=\"peer_gone\"}";
     is_soon(&metrics, sample, 1.0).await;

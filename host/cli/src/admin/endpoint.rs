@@ -52,6 +52,20 @@ pub struct Admin {
 }
 
 impl Admin {
+    /// Returns an endpoint that nobody can ask.
+    pub fn none() -> Self {
+        Self::with(mpsc::channel(1).1, watch::channel(Readiness::Starting).0)
+    }
+
+    fn with(commands: mpsc::Receiver<Command>, readiness: watch::Sender<Readiness>) -> Self {
+        Self {
+            files: Vec::new(),
+            readiness,
+            commands,
+            _tasks: JoinSet::new(),
+        }
+    }
+
     /// Listens, and answers requests from now on. Without a source, there is no endpoint.
     ///
     /// # Errors
@@ -59,12 +73,7 @@ impl Admin {
     pub async fn start(source: Option<&ListenSource>) -> anyhow::Result<Self> {
         let (sender, commands) = mpsc::channel(MAX_CONNECTIONS);
         let (readiness, watched) = watch::channel(Readiness::Starting);
-        let mut admin = Self {
-            files: Vec::new(),
-            readiness,
-            commands,
-            _tasks: JoinSet::new(),
-        };
+        let mut admin = Self::with(commands, readiness);
         let Some(source) = source.cloned() else {
             return Ok(admin);
         };

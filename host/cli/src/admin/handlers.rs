@@ -14,10 +14,10 @@ use hyper::{Request, StatusCode};
 use std::time::Duration;
 
 /// Maximum length of a body.
-const MAX_BODY: usize = 64 << 10;
+const MAX_BODY: u64 = 64 << 10;
 
 /// Up to here, a body that is too long is read and thrown away: whoever sends it then receives the answer.
-const MAX_DISCARDED: usize = 1 << 20;
+const MAX_DISCARDED: u64 = 1 << 20;
 
 /// How long a body may take.
 const BODY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -27,7 +27,7 @@ pub async fn respond(desk: &Desk, entrance: Entrance, request: Request<Incoming>
     let (head, body) = request.into_parts();
     let body = match read(body).await {
         Ok(body) => body,
-        Err(refusal) => return refusal,
+        Err((status, why)) => return text(status, why),
     };
     let found = routes::find(head.uri.path());
     if let Err(why) = entrance.check(found.map(|(route, _)| route), &head) {
@@ -149,41 +149,44 @@ fn filter(body: &[u8]) -> Result<Filter, String> {
 }
 
 /// Reads a body.
-async fn read(body: Incoming) -> Result<Vec<u8>, Response> {
+///
+/// # Errors
+/// The status and the line with which the request is refused.
+async fn read(body: Incoming) -> Result<Vec<u8>, (StatusCode, String)> {
     match tokio::time::timeout(BODY_TIMEOUT, read_all(body)).await {
         Ok(body) => body,
-        Err(_) => Err(text(
+        Err(_) => Err((
             StatusCode::REQUEST_TIMEOUT,
-            format_args!("the body takes longer than {BODY_TIMEOUT:?}"),
+            format!("the body takes longer than {BODY_TIMEOUT:?}"),
         )),
     }
 }
 
-async fn read_all(mut body: Incoming) -> Result<Vec<u8>, Response> {
-    let too_long = || {
-        let line = format_args!("the body is longer than {MAX_BODY} bytes");
-        text(StatusCode::PAYLOAD_TOO_LARGE, line)
-    };
-    if body.size_hint().lower() > MAX_DISCARDED as u64 {
-        return Err(too_long());
-    }
+async fn read_all(mut body: Incoming) -> Result<Vec<u8>, (StatusCode, String)> {
     let mut read = Vec::new();
-    let mut length = 0;
-    while let Some(frame) = body.frame().await {
-        let frame = frame
-            .map_err(|error| text(StatusCode::BAD_REQUEST, format_args!("no body: {error}")))?;
-        let Some(data) = frame.data_ref() else {
-            continue;
-        };
-        length += data.len();
+    // What is announced as far too long is not read at all.
+    let mut length = match body.size_hint().lower() > MAX_DISCARDED {
+        true => body.size_hint().lower(),
+        false => 0,
+    };
+    while length <= MAX_DISCARDED
+        && let Some(frame) = body.frame().await
+    {
+        let frame = frame.map_err(|error| {
+            let line = format!("the body cannot be read: {error}");
+            (StatusCode::BAD_REQUEST, line)
+        })?;
+        let data = frame.into_data().unwrap_or_default();
+        length += data.len() as u64;
         if length <= MAX_BODY {
-            read.extend_from_slice(data);
-        } else if length > MAX_DISCARDED {
-            break;
+            read.extend_from_slice(&data);
         }
     }
     match length > MAX_BODY {
-        true => Err(too_long()),
+        true => Err((
+            StatusCode::PAYLOAD_TOO_LARGE,
+            format!("the body is longer than {MAX_BODY} bytes"),
+        )),
         false => Ok(read),
     }
 }

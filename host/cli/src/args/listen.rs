@@ -36,9 +36,9 @@ pub struct NamedSource {
     pub source: ListenSource,
 }
 
-/// The listening sockets of a source.
+/// Listening sockets of a source.
 pub struct NamedListening {
-    pub port: Option<u16>,
+    pub source: NamedSource,
     pub listening: Listening,
 }
 
@@ -49,14 +49,19 @@ impl From<ListenSource> for NamedSource {
 }
 
 impl ListenArgs {
-    /// Listens on each source, for other processes to accept. Blocks.
-    pub fn listen(&self, backlog: NonZeroU32) -> Result<Vec<NamedListening>, Error> {
+    /// Listens on each source but the `kept` ones, for other processes to accept. Blocks.
+    pub fn listen(
+        &self,
+        backlog: NonZeroU32,
+        kept: &[NamedSource],
+    ) -> Result<Vec<NamedListening>, Error> {
         let options = self.tcp.options();
         let mut all = Vec::new();
-        for NamedSource { port, source } in &self.sources {
-            let listening = source.listen(&options, backlog)?.into_iter();
+        let others = self.sources.iter().filter(|source| !kept.contains(source));
+        for named in others {
+            let listening = named.source.listen(&options, backlog)?.into_iter();
             all.extend(listening.map(|listening| NamedListening {
-                port: *port,
+                source: named.clone(),
                 listening,
             }));
         }

@@ -16,13 +16,14 @@ mod tcp;
 mod values;
 mod wasmtime;
 
+pub use access_log::AccessLogArgs;
 pub use admin::AdminArgs;
 pub use cache::CacheArgs;
 pub use compile::CompileArgs;
 pub use grants::GrantArgs;
 pub use ingress::IngressArgs;
 pub use instances::Part;
-pub use listen::{ListenArgs, NamedListening};
+pub use listen::{ListenArgs, NamedListening, NamedSource};
 pub use processes::ProcessArgs;
 pub use server::ServerArgs;
 pub use values::{bytes, count, seconds};

@@ -43,7 +43,7 @@ pub struct ServerArgs {
     #[command(flatten)]
     grants: ServiceGrantArgs,
     #[command(flatten)]
-    access_log: AccessLogArgs,
+    pub access_log: AccessLogArgs,
 }
 
 impl ServerArgs {

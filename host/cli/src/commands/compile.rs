@@ -19,9 +19,9 @@ use std::iter;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-/// Compile a service ahead of time, for `evconn serve --allow-precompiled`
+/// Compile a service ahead of time
 ///
-/// The compiled code runs with this version of evconn, on this kind of processor and operating system. The
+/// `evconn serve --allow-precompiled` serves the output. The compiled code runs with this version of evconn, on this kind of processor and operating system. The
 /// component is checked first: what this refuses, `evconn serve` would refuse as well.
 #[derive(Args)]
 #[command(after_long_help = examples_of("compile"))]

@@ -6,9 +6,9 @@ use anyhow::Context;
 use clap::{Args, Command, CommandFactory};
 use clap_complete::{Shell, generate};
 
-/// Print the completions of a shell: subcommands, flags and their values
+/// Print the completions of a shell
 ///
-/// The shell reads them from a file, which has to be written anew after an update of evconn.
+/// They are for subcommands, flags and their values. The shell reads them from a file, which has to be written anew after an update of evconn.
 #[derive(Args)]
 #[command(after_long_help = examples_of("completions"))]
 pub struct Completions {

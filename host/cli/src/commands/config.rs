@@ -3,11 +3,12 @@
 use super::Command;
 use super::serve::Serve;
 use crate::config::{Configuration, Keys, Service, schema};
-use crate::server::Plan;
+use crate::server::{Plan, ServeError};
 use crate::{Cli, supervisor};
 use anyhow::{Context, bail};
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, CommandFactory, Parser};
+use evconn::Served;
 use std::ffi::OsString;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -18,9 +19,9 @@ const FLAG: &str = "--config";
 /// The subcommand of which a configuration has the flags.
 const SERVE: &str = "serve";
 
-/// Check a configuration file: load its components and certificates, and bind nothing
+/// Check a configuration file, without serving
 ///
-/// Prints the services that `evconn serve --config FILE.toml` would serve. Exit status: 0 if it can, 2 if not.
+/// Loads its components and certificates, and binds nothing. Prints the services that `evconn serve --config FILE.toml` would serve. Exit status: 0 if it can, 2 if not.
 #[derive(Args)]
 pub struct Check {
     /// Configuration to check
@@ -28,7 +29,7 @@ pub struct Check {
     file: PathBuf,
 }
 
-/// Print a JSON schema of configuration files, for editors
+/// Print a JSON schema of configuration files
 #[derive(Args)]
 pub struct ConfigSchema {}
 
@@ -57,12 +58,21 @@ impl ConfigSchema {
     }
 }
 
-/// Returns the plans of the services of a configuration. The flags of this process's command line count in place of
-/// what it says.
+/// Serves the services of a configuration, which SIGHUP has read again. The flags of this process's command line count in
+/// place of what it says.
+pub async fn serve(path: &Path) -> Result<Vec<Served>, ServeError> {
+    // Before the directory is another one.
+    let file = std::path::absolute(path).map_err(|error| ServeError::Prepare(error.into()))?;
+    let services = plans(path).map_err(ServeError::Prepare)?;
+    let read_again = Box::new(move || plans(&file));
+    super::serve(services, Some(read_again)).await
+}
+
+/// Returns the plans of the services.
 ///
 /// # Errors
 /// What is wrong in the file, and where.
-pub fn plans(path: &Path) -> anyhow::Result<Vec<Plan>> {
+fn plans(path: &Path) -> anyhow::Result<Vec<Plan>> {
     let arguments: Vec<_> = std::env::args_os().collect();
     let matches = Cli::command().try_get_matches_from(&arguments)?;
     let serve = matches.subcommand_matches(SERVE);

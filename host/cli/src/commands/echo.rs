@@ -1,7 +1,8 @@
 //! `evconn echo`: the echo server of libevent's manual, as two components.
 
 use crate::args::{
-    self, AdminArgs, CacheArgs, IngressArgs, ListenArgs, ProcessArgs, ServerArgs, seconds,
+    self, AccessLogArgs, AdminArgs, CacheArgs, IngressArgs, ListenArgs, ProcessArgs, ServerArgs,
+    seconds,
 };
 use crate::failure::Failure;
 use crate::help::examples_of;
@@ -40,6 +41,8 @@ pub struct Echo {
     #[command(flatten)]
     admin: AdminArgs,
     #[command(flatten)]
+    access_log: AccessLogArgs,
+    #[command(flatten)]
     cache: CacheArgs,
     #[command(flatten)]
     ingress: IngressArgs,
@@ -56,12 +59,10 @@ impl Echo {
         };
         let plan = self.plan(port);
         let sources = plan.listen.all();
-        super::serve(vec![plan])
-            .await
-            .map_err(|error| match error {
-                ServeError::Prepare(error) | ServeError::Run(error) => error.into(),
-                ServeError::Listen(error) => not_listening(&error, &sources),
-            })?;
+        super::serve_one(plan).await.map_err(|error| match error {
+            ServeError::Prepare(error) | ServeError::Run(error) => error.into(),
+            ServeError::Listen(error) => not_listening(&error, &sources),
+        })?;
         Ok(ExitCode::SUCCESS)
     }
 
@@ -80,6 +81,7 @@ impl Echo {
         let mut server: ServerArgs = args::defaults();
         server.life.grace = self.grace;
         server.processes = self.processes;
+        server.access_log = self.access_log;
         Plan {
             name: None,
             arguments: std::env::args_os().collect(),

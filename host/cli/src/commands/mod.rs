@@ -102,7 +102,10 @@ impl Command {
 
 /// Serves until a signal stops it, with the number of processes that the flags set: several services have processes of
 /// their own. Returns what each has served, and nothing if a signal came before.
-async fn serve(mut plans: Vec<Plan>) -> Result<Vec<Served>, ServeError> {
+async fn serve(
+    mut plans: Vec<Plan>,
+    #[cfg(unix)] read_again: Option<crate::supervisor::ReadAgain>,
+) -> Result<Vec<Served>, ServeError> {
     for plan in &plans {
         plan.server
             .check()
@@ -114,9 +117,19 @@ async fn serve(mut plans: Vec<Plan>) -> Result<Vec<Served>, ServeError> {
         return plan.serve().await.map(Vec::from_iter);
     }
     #[cfg(unix)]
-    return crate::supervisor::serve(plans).await;
+    return crate::supervisor::serve(plans, read_again).await;
     #[cfg(not(unix))]
     return Ok(Vec::new());
+}
+
+/// Serves one service.
+async fn serve_one(plan: Plan) -> Result<Vec<Served>, ServeError> {
+    serve(
+        vec![plan],
+        #[cfg(unix)]
+        None,
+    )
+    .await
 }
 
 fn done(result: anyhow::Result<()>) -> Result<ExitCode, Failure> {

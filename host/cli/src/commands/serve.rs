@@ -109,22 +109,23 @@ impl From<EntryPointArg> for EntryPoint {
 impl Serve {
     /// Serves until a signal stops it.
     pub async fn run(self) -> Result<ExitCode, Failure> {
-        let plans = match &self.config {
+        let serving = match self.config.clone() {
             #[cfg(unix)]
-            Some(path) => super::config::plans(path),
+            Some(path) => super::config::serve(&path).await,
             #[cfg(not(unix))]
-            Some(_) => Err(anyhow::anyhow!(
+            Some(_) => Err(ServeError::Prepare(anyhow::anyhow!(
                 "--config is supported on Unix: give the flags of one service"
-            )),
-            None => self.checked_plan().map(|plan| vec![plan]),
+            ))),
+            None => match self.checked_plan() {
+                Ok(plan) => super::serve_one(plan).await,
+                Err(error) => Err(ServeError::Prepare(error)),
+            },
         };
-        let served = super::serve(plans.map_err(Failure::bad_input)?)
-            .await
-            .map_err(|error| match error {
-                ServeError::Prepare(error) => Failure::bad_input(error),
-                ServeError::Listen(error) => Failure::bad_input(error.into()),
-                ServeError::Run(error) => error.into(),
-            })?;
+        let served = serving.map_err(|error| match error {
+            ServeError::Prepare(error) => Failure::bad_input(error),
+            ServeError::Listen(error) => Failure::bad_input(error.into()),
+            ServeError::Run(error) => error.into(),
+        })?;
         Ok(match served.iter().all(Served::is_clean) {
             true => ExitCode::SUCCESS,
             false => ExitCode::FAILURE,

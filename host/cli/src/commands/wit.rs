@@ -9,9 +9,9 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-/// Print the WIT package evconn:tcp, with the WASI packages that it depends on
+/// Print the WIT package evconn:tcp
 ///
-/// It is printed as one file, or written to a directory: binding generators read either.
+/// It is printed with the WASI packages that it depends on, as one file, or written to a directory: binding generators read either.
 #[derive(Args)]
 #[command(after_long_help = examples_of("wit"))]
 pub struct Wit {

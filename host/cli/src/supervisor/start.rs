@@ -6,7 +6,7 @@ use super::source::Source;
 use super::tickets::Tickets;
 use super::workers::{Common, Happened, Workers};
 use crate::admin::Admin;
-use crate::args::NamedListening;
+use crate::args::{NamedListening, NamedSource};
 use crate::control::AboutSocket;
 use crate::loading::Compiled;
 use crate::server::{Plan, ServeError, capacity};
@@ -15,16 +15,33 @@ use crate::sys::signals::Signals;
 use crate::sys::threads;
 use anyhow::{Context, anyhow};
 use evconn::{Limits, Quota};
+use std::io;
 use std::num::NonZero;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
 /// How many workers there may be for each process that serves: those of before a reload go on until their
 /// connections have ended. Each worker looks at all of them when it accepts.
 const GENERATIONS: u16 = 16;
 
+/// What a server that is about to be replaced leaves to the one that takes its place.
+#[derive(Default)]
+pub struct Kept {
+    /// The listening sockets of sources that both have.
+    pub sockets: Vec<Lent>,
+    /// Whether both have the same admin endpoint.
+    pub admin: bool,
+}
+
+/// A listening socket of another server.
+pub struct Lent {
+    pub source: NamedSource,
+    pub socket: OwnedFd,
+    pub about: AboutSocket,
+}
+
 /// Reads the input, compiles, listens and starts the workers. Returns `None` if a signal arrives meanwhile.
-pub async fn start(plan: Plan, signals: &Signals) -> Result<Option<Life>, ServeError> {
+pub async fn start(plan: Plan, kept: Kept, signals: &Signals) -> Result<Option<Life>, ServeError> {
     let plan = Arc::new(plan);
     let processes = plan.server.processes().unwrap_or(NonZero::<u16>::MIN);
     let preparing = prepare_and_compile(Arc::clone(&plan));
@@ -32,20 +49,25 @@ pub async fn start(plan: Plan, signals: &Signals) -> Result<Option<Life>, ServeE
         return Ok(None);
     };
     let (source, compiled) = prepared.map_err(|error| ServeError::Prepare(plan.blame(error)))?;
-    let admin = Admin::start(plan.admin.source.as_ref());
+    let admin = plan.admin.source.as_ref().filter(|_| !kept.admin);
+    let admin = Admin::start(admin);
     let Some(admin) = signals.unless_stopped_for_long(admin).await else {
         return Ok(None);
     };
     let admin = admin.map_err(|error| ServeError::Prepare(plan.blame(error)))?;
     let shares = shares(&plan, processes, &compiled);
-    let listening = listen(&plan);
+    let sources = kept
+        .sockets
+        .iter()
+        .map(|lent| lent.source.clone())
+        .collect();
+    let listening = listen(&plan, sources);
     let Some(listening) = signals.unless_stopped_for_long(listening).await else {
         return Ok(None);
     };
     let listening = listening?;
-    let workers = workers(&plan, processes, &listening, shares);
+    let workers = workers(&plan, processes, kept.sockets, &listening, shares);
     let workers = workers.map_err(|error| ServeError::Prepare(plan.blame(error)))?;
-    let listening = listening.into_iter().map(|named| named.listening).collect();
     let generation = Generation::new(Arc::new(compiled), source.certificate());
     let life = Life::new(Beginning {
         plan: Arc::clone(&plan),
@@ -111,10 +133,13 @@ fn shares(plan: &Plan, processes: NonZero<u16>, compiled: &Compiled) -> Shares {
     Shares { limits, each }
 }
 
-async fn listen(plan: &Arc<Plan>) -> Result<Vec<NamedListening>, ServeError> {
+async fn listen(
+    plan: &Arc<Plan>,
+    kept: Vec<NamedSource>,
+) -> Result<Vec<NamedListening>, ServeError> {
     let plan = Arc::clone(plan);
     // It may look up names, and wait for another process that creates the same Unix socket.
-    let listening = threads::run(move || plan.listen.listen(plan.server.backlog()));
+    let listening = threads::run(move || plan.listen.listen(plan.server.backlog(), &kept));
     match listening.await {
         Ok(listening) => listening.map_err(ServeError::Listen),
         Err(error) => Err(ServeError::Prepare(error.into())),
@@ -124,18 +149,16 @@ async fn listen(plan: &Arc<Plan>) -> Result<Vec<NamedListening>, ServeError> {
 fn workers(
     plan: &Plan,
     processes: NonZero<u16>,
+    kept: Vec<Lent>,
     listening: &[NamedListening],
     shares: Shares,
 ) -> anyhow::Result<Workers> {
     let members = processes.get().saturating_mul(GENERATIONS);
     let quota = Quota::create(&shares.limits, plan.server.accept_rate(), members)
         .context("cannot create the memory that workers share")?;
-    let sockets = listening
-        .iter()
-        .flat_map(passed)
-        .map(|(socket, about)| Ok((socket.try_clone_to_owned()?, about)))
-        .collect::<std::io::Result<Vec<_>>>()
-        .context("cannot pass the listening sockets on to workers")?;
+    let own = lend(listening).context("cannot pass the listening sockets on to workers")?;
+    let sockets = kept.into_iter().chain(own);
+    let sockets = sockets.map(|lent| (lent.socket, lent.about)).collect();
     let workers = Workers::new(Common {
         arguments: plan.arguments.clone(),
         quota,
@@ -148,12 +171,27 @@ fn workers(
     workers.context("cannot watch workers")
 }
 
+/// Returns the sockets of sources, for workers.
+pub fn lend(listening: &[NamedListening]) -> io::Result<Vec<Lent>> {
+    let mut all = Vec::new();
+    for named in listening {
+        for (socket, about) in passed(named) {
+            all.push(Lent {
+                source: named.source.clone(),
+                socket: socket.try_clone_to_owned()?,
+                about,
+            });
+        }
+    }
+    Ok(all)
+}
+
 /// Returns the sockets of a source, with what workers are to know of them.
 fn passed(named: &NamedListening) -> impl Iterator<Item = (BorrowedFd<'_>, AboutSocket)> {
     named.listening.sockets.iter().filter_map(|opened| {
         let about = AboutSocket {
             inherited: opened.is_shared(),
-            port: named.port,
+            port: named.source.port,
         };
         Some((opened.socket()?, about))
     })

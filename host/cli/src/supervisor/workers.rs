@@ -393,15 +393,16 @@ impl Workers {
     /// Ends the workers of a generation that is not needed: those that accept already finish their connections.
     pub fn give_up(&mut self, generation: &Arc<Generation>) {
         for worker in &mut self.all {
-            if !Arc::ptr_eq(&worker.generation, generation) {
-                continue;
+            if Arc::ptr_eq(&worker.generation, generation) {
+                worker.give_up(&ToWorker::Retire);
             }
-            if worker.stage == Stage::Starting {
-                worker.process.child.kill();
-                worker.is_given_up = true;
-            } else {
-                worker.stop(&ToWorker::Retire);
-            }
+        }
+    }
+
+    /// Ends all workers, since others take their place: those that accept stop in this way, and finish their connections.
+    pub fn give_up_all(&mut self, how: &ToWorker) {
+        for worker in &mut self.all {
+            worker.give_up(how);
         }
     }
 
@@ -461,6 +462,16 @@ impl Worker {
         if self.stage < Stage::Stopping {
             self.tell(how);
             self.stage = Stage::Stopping;
+        }
+    }
+
+    /// Ends it, if it does not accept yet, or has it stop accepting.
+    fn give_up(&mut self, how: &ToWorker) {
+        if self.stage == Stage::Starting {
+            self.process.child.kill();
+            self.is_given_up = true;
+        } else {
+            self.stop(how);
         }
     }
 

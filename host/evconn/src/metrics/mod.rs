@@ -17,11 +17,16 @@ mod words;
 
 pub use cause::EndCause;
 pub(crate) use cause::Kind;
-pub(crate) use recorder::{GuestMemory, OpenInstance, Recorder, Words};
+#[cfg(unix)]
+pub(crate) use recorder::Words;
+pub(crate) use recorder::{GuestMemory, OpenInstance, Recorder};
 pub use served::Served;
 #[cfg(feature = "metrics")]
 pub use source::Metrics;
 #[cfg(feature = "metrics")]
+#[cfg(unix)]
 pub(crate) use source::{Process, Source};
 pub(crate) use timing::Timing;
-pub(crate) use words::{Count, Snapshot, WORDS};
+pub(crate) use words::Count;
+#[cfg(unix)]
+pub(crate) use words::{Snapshot, WORDS};

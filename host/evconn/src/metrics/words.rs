@@ -119,6 +119,7 @@ impl Snapshot {
     }
 
     /// Returns how many connections have begun and not ended.
+    #[cfg(any(test, unix, feature = "metrics"))]
     pub fn open(&self) -> u64 {
         let ended = EndCause::ALL.iter().map(|cause| self.ended(*cause));
         let ended = ended.fold(0, u64::wrapping_add);
@@ -126,18 +127,20 @@ impl Snapshot {
     }
 
     /// Returns how much there is now of what this counts, as far as the other one does not count its end.
+    #[cfg(any(test, feature = "metrics"))]
     pub fn left(&self, begun: Count, ended: Count) -> u64 {
         self.count(begun).saturating_sub(self.count(ended))
     }
 
     /// Returns the buckets of a timing, and the sum in nanoseconds.
+    #[cfg(any(test, feature = "metrics"))]
     pub fn timing(&self, timing: Timing) -> (&[u64], u64) {
         let first = Word::bucket(timing, 0).0;
         (&self.0[first..][..=BUCKETS], self.get(Word::sum(timing)))
     }
 
     /// Ends what the process has left open, which has died.
-    #[cfg(unix)]
+    #[cfg(any(test, unix))]
     pub fn end_all(&mut self) {
         let died = Word::end(EndCause::WorkerDied);
         self.0[died.0] = self.get(died).wrapping_add(self.open());

@@ -44,9 +44,9 @@ impl AccessLog {
             cause = end.cause.name(),
             received = end.received,
             sent = end.sent,
-            duration = seconds(end.duration),
-            first_byte = end.first_byte.map(seconds),
-            cpu_time = seconds(end.cpu_time),
+            duration_us = microseconds(end.duration),
+            first_byte_us = end.first_byte.map(microseconds),
+            cpu_time_us = microseconds(end.cpu_time),
             instance = end.instance.map(|instance| instance.name()),
             tls_version = tls.version,
             tls_alpn = tls.application_protocol,
@@ -89,7 +89,6 @@ impl Tls {
     }
 }
 
-/// Returns a time in seconds, to the microsecond.
-fn seconds(time: Duration) -> f64 {
-    (time.as_secs_f64() * 1e6).round() / 1e6
+fn microseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }

@@ -440,7 +440,7 @@ mod tests {
 
     #[tokio::test]
     async fn one_connection_is_reset_by_its_number() {
-        let watch = Watch::new(None);
+        let watch = Watch::new(None, Recorder::default());
         let (first, _peer) = connection().await;
         let (second, _peer) = connection().await;
         let (one, mut two) = (added(&watch, &first), added(&watch, &second));

@@ -57,7 +57,9 @@ impl Life {
         self.admin.set_readiness(match self.phase {
             Phase::Serving if self.workers.count_ready(&self.generation) > 0 => Readiness::Ready,
             Phase::Serving => Readiness::NoWorker,
-            Phase::Delayed(_) | Phase::Draining(_) | Phase::Ending(_) => Readiness::Ending,
+            Phase::Delayed(_) | Phase::Draining(_) | Phase::Replaced | Phase::Ending(_) => {
+                Readiness::Ending
+            }
         });
     }
 }

@@ -2,20 +2,25 @@
 
 mod admin;
 mod reload;
+mod succession;
 
 use super::Generation;
 use super::backoff::{self, Backoff};
 use super::source::Source;
 use super::workers::{Ended, Happened, Workers};
 use crate::admin::Admin;
+use crate::args::NamedListening;
+use crate::control::ToWorker;
 use crate::server::Plan;
 use crate::sys::signals::Signals;
 use crate::sys::systemd;
-use evconn::{Listening, Opened, Served, sockets};
+use evconn::{Opened, Served, sockets};
 use reload::{Reload, Requests, loaded, next_hangup};
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+pub use succession::Order;
+use tokio::sync::mpsc;
 
 /// How often to check whether a worker was stopped (SIGSTOP) while it had the lock of the shared memory.
 const CHECK_INTERVAL: Duration = Duration::from_millis(500);
@@ -27,7 +32,7 @@ const KILL_DELAY: Duration = Duration::from_secs(2);
 pub struct Life {
     plan: Arc<Plan>,
     source: Source,
-    listening: Vec<Listening>,
+    listening: Vec<NamedListening>,
     pub workers: Workers,
     generation: Arc<Generation>,
     processes: usize,
@@ -46,7 +51,7 @@ pub struct Life {
 pub struct Beginning {
     pub plan: Arc<Plan>,
     pub source: Source,
-    pub listening: Vec<Listening>,
+    pub listening: Vec<NamedListening>,
     pub workers: Workers,
     pub generation: Arc<Generation>,
     pub processes: usize,
@@ -61,6 +66,8 @@ enum Phase {
     Delayed(Option<Instant>),
     /// The workers finish their connections, until this time.
     Draining(Option<Instant>),
+    /// Another server has taken its place. The workers finish their connections.
+    Replaced,
     /// The workers are resetting their connections. Those that are left at this time are killed.
     Ending(Instant),
 }
@@ -107,7 +114,7 @@ impl Life {
     }
 
     /// Serves until a signal ends it, or no connection has been open for long enough.
-    pub async fn run(mut self, mut signals: Signals) -> Served {
+    pub async fn run(mut self, mut signals: Signals, mut orders: mpsc::Receiver<Order>) -> Served {
         let mut stops = 0;
         while !self.is_over() {
             self.report_readiness();
@@ -119,7 +126,8 @@ impl Life {
                     stops += 1;
                     self.stop_at_signal();
                 }
-                Some(()) = next_hangup(&mut signals.hangups, self.can_reload()) => self.begin_reload(),
+                Some(()) = next_hangup(&mut signals.hangups, self.can_reload() && !self.is_one_of_several()) => self.begin_reload(),
+                Some(order) = orders.recv() => self.obey(order),
                 Some(command) = self.admin.commands.recv() => self.carry_out(command),
                 happened = self.workers.next() => self.handle(happened),
                 reloaded = loaded(&mut self.reload) => self.start_generation(reloaded),
@@ -134,7 +142,8 @@ impl Life {
 
     /// Returns the name of each listener, and that of the service.
     pub fn listeners(&self) -> impl Iterator<Item = (&str, Option<&str>)> {
-        let names = self.listening.iter().map(|listening| &*listening.name);
+        let listening = self.listening.iter();
+        let names = listening.map(|named| &*named.listening.name);
         names.map(|name| (name, self.plan.name()))
     }
 
@@ -147,7 +156,10 @@ impl Life {
     }
 
     fn is_over(&self) -> bool {
-        let is_ending = matches!(self.phase, Phase::Draining(_) | Phase::Ending(_));
+        let is_ending = matches!(
+            self.phase,
+            Phase::Draining(_) | Phase::Ending(_) | Phase::Replaced
+        );
         is_ending && self.workers.is_empty()
     }
 
@@ -164,6 +176,7 @@ impl Life {
             // It replaces one that died while draining.
             Phase::Draining(_) => self.workers.drain(),
             Phase::Ending(_) => self.workers.end(),
+            Phase::Replaced => self.workers.give_up_all(&ToWorker::Retire),
             Phase::Serving | Phase::Delayed(_) => self.go_on_with_reload(),
         }
     }
@@ -202,7 +215,7 @@ impl Life {
             Phase::Draining(_) if ended.was_accepting && self.workers.have_stopped() => {
                 self.replace();
             }
-            Phase::Draining(_) => {}
+            Phase::Draining(_) | Phase::Replaced => {}
             Phase::Ending(_) => self.killed += ended.connections as u64,
         }
         self.one_has_stopped();
@@ -256,15 +269,25 @@ impl Life {
             Phase::Serving => {
                 // If only the end of old workers is missing, the reload has had its effect.
                 self.end_reload();
-                systemd::stopping();
+                if !self.is_one_of_several() {
+                    systemd::stopping();
+                }
                 self.log_ending();
                 self.give_up_reload();
                 self.phase = Phase::Delayed(now.checked_add(self.plan.server.life.drain_delay));
                 self.on_timer();
             }
+            Phase::Replaced => {
+                self.phase = Phase::Draining(now.checked_add(self.plan.server.life.grace));
+            }
             Phase::Delayed(_) | Phase::Draining(_) => self.end(),
             Phase::Ending(_) => {}
         }
+    }
+
+    /// Whether it is one of several servers, for which somebody else notifies systemd and watches SIGHUP.
+    fn is_one_of_several(&self) -> bool {
+        self.plan.name.is_some()
     }
 
     fn log_ending(&self) {
@@ -286,11 +309,7 @@ impl Life {
         self.listening.iter().for_each(refuse_connections);
         self.workers.drain();
         // From now on, nobody can find the Unix sockets.
-        let sockets = self
-            .listening
-            .iter_mut()
-            .flat_map(|listening| &mut listening.sockets);
-        sockets.for_each(Opened::remove_file);
+        self.listening.iter_mut().for_each(remove_files);
         self.phase = Phase::Draining(Instant::now().checked_add(self.plan.server.life.grace));
     }
 
@@ -308,6 +327,7 @@ impl Life {
             Phase::Serving => self.end_of_idle_time(),
             Phase::Ending(until) => Some(until),
             Phase::Delayed(until) | Phase::Draining(until) => until,
+            Phase::Replaced => None,
         };
         let of_reload = self.end_of_reload();
         let backoff = self.backoff.until().filter(|until| *until > Instant::now());
@@ -366,8 +386,12 @@ impl Life {
     }
 }
 
+fn remove_files(NamedListening { listening, .. }: &mut NamedListening) {
+    listening.sockets.iter_mut().for_each(Opened::remove_file);
+}
+
 /// Lets no more peers connect, except to a socket that other servers may have.
-fn refuse_connections(listening: &Listening) {
+fn refuse_connections(NamedListening { listening, .. }: &NamedListening) {
     // Workers need no privilege for a Unix socket, and notice at once that it refuses.
     let is_own_tcp = |socket: &&Opened| matches!(socket, Opened::Tcp { shared: false, .. });
     let own = listening.sockets.iter().filter(is_own_tcp);

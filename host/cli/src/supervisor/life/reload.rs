@@ -11,6 +11,7 @@ use anyhow::anyhow;
 use std::future::pending;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 /// How long new workers may take to start in a reload: longer than an instance that is made ahead.
@@ -111,6 +112,12 @@ impl Life {
         matches!(self.reload, Reload::Starting(..))
     }
 
+    /// Asks for a reload, of which nobody waits for the outcome.
+    pub(super) fn ask_for_reload(&mut self) {
+        let (reply, _) = oneshot::channel();
+        self.requests.add(reply);
+    }
+
     /// Begins the reload that was asked for, if one was and may begin.
     pub(super) fn begin_asked_reload(&mut self) {
         if self.phase != Phase::Serving {
@@ -122,7 +129,9 @@ impl Life {
 
     pub(super) fn begin_reload(&mut self) {
         self.requests.begin();
-        systemd::reloading();
+        if !self.is_one_of_several() {
+            systemd::reloading();
+        }
         let reloading = self.source.clone().reload(Arc::clone(&self.plan));
         self.reload = Reload::Loading(tokio::spawn(reloading));
     }
@@ -202,7 +211,9 @@ impl Life {
     fn finish_reload(&mut self) {
         self.reload = Reload::None;
         self.requests.end();
-        systemd::ready();
+        if !self.is_one_of_several() {
+            systemd::ready();
+        }
     }
 
     /// Gives up the reload if the worker belongs to the generation that is starting. Returns whether it does.
