@@ -9,10 +9,12 @@ use rustix::process::Signal;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::fs::PermissionsExt;
 
-const EVERYTHING: [(&str, &str); 8] = [
+const EVERYTHING: [(&str, &str); 10] = [
+    ("GET", "/"),
     ("GET", "/metrics"),
     ("GET", "/healthz"),
     ("GET", "/readyz"),
+    ("GET", "/status"),
     ("GET", "/connections"),
     ("POST", "/connections/1/reset"),
     ("POST", "/drain"),

@@ -3,6 +3,7 @@
 mod access;
 mod control;
 mod load;
+mod page;
 mod routes;
 
 use crate::support::http::Admin;

@@ -125,7 +125,8 @@ fn what_is_not_there_is_refused_with_one_line() {
     for processes in PROCESSES {
         let server = Server::start(processes);
         for (method, path, status, line, allow) in [
-            ("GET", "/", 404, "no such page", None),
+            ("GET", "/page", 404, "no such page", None),
+            ("POST", "/", 405, "use GET", Some("GET, HEAD")),
             ("POST", "/connections/x/reset", 404, "no such page", None),
             (
                 "POST",

@@ -1,6 +1,6 @@
 //! Who may do what.
 
-use super::routes::Route;
+use super::routes::{Action, Route};
 use hyper::header::{HOST, HeaderName, ORIGIN};
 use hyper::http::request::Parts;
 use std::net::{IpAddr, SocketAddr};
@@ -35,6 +35,8 @@ impl Entrance {
             Self::Unix => {}
         }
         match route {
+            // A link to it may be anywhere: it has no data in it, and is shown in no frame.
+            Some(route) if route.action == Action::Page => Ok(()),
             Some(route) if !route.is_public => check_origin(request),
             _ => Ok(()),
         }
@@ -95,7 +97,8 @@ fn check_origin(request: &Parts) -> Result<(), String> {
         ))
     };
     for site in request.headers.get_all(&fetch_site) {
-        if site != "same-origin" {
+        // What is typed in the address bar is "none".
+        if site != "same-origin" && site != "none" {
             return refused(&fetch_site, site.as_bytes());
         }
     }
@@ -188,6 +191,7 @@ mod tests {
             (("origin", "https://localhost:1"), false),
             (("origin", "null"), false),
             (("sec-fetch-site", "same-origin"), true),
+            (("sec-fetch-site", "none"), true),
             (("sec-fetch-site", "cross-site"), false),
             (("sec-fetch-site", "same-site"), false),
         ] {

@@ -1,7 +1,8 @@
 //! What the endpoint asks of the server.
 
-use super::{List, Query};
+use super::{List, Query, Status};
 use crate::log::Filter;
+use std::time::Instant;
 use tokio::sync::{mpsc, oneshot, watch};
 
 /// Where the answer to a command goes.
@@ -11,6 +12,8 @@ pub type Reply<T> = oneshot::Sender<T>;
 pub enum Command {
     /// The metrics, as text.
     Metrics(Reply<String>),
+    /// Its listeners and its workers.
+    Status(Reply<Status>),
     /// What is known of the open connections.
     Connections(Query, Reply<List>),
     /// Resets the connection with this number.
@@ -106,6 +109,8 @@ pub fn answer<T>(reply: Reply<T>, answer: T) {
 pub struct Desk {
     pub commands: mpsc::Sender<Command>,
     pub readiness: watch::Receiver<Readiness>,
+    /// When the endpoint began to listen.
+    pub since: Instant,
 }
 
 /// Why the server does not carry out a command.

@@ -14,7 +14,7 @@ use std::convert::Infallible;
 use std::io;
 use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 #[cfg(unix)]
@@ -82,6 +82,7 @@ impl Admin {
         let desk = Desk {
             commands: sender,
             readiness: watched,
+            since: Instant::now(),
         };
         let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
         for Listening { name, sockets, .. } in listening {

@@ -3,8 +3,10 @@
 use super::access::Entrance;
 use super::command::{Command, Desk, Readiness, Reload, Reset, Unavailable};
 use super::connections::Query;
+use super::page;
 use super::response::{Response, json, not_allowed, ok, open_metrics, text};
 use super::routes::{self, Action};
+use super::status::{Status, StatusReport};
 use crate::log::Filter;
 use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
@@ -56,12 +58,14 @@ async fn handle(
     body: &[u8],
 ) -> Result<Response, Unavailable> {
     Ok(match action {
+        Action::Page => page::response(),
         Action::Metrics => open_metrics(desk.ask(Command::Metrics).await?),
         Action::Health => ok("ok"),
         Action::Readiness => {
             let (status, line) = readiness(desk.readiness());
             text(status, line)
         }
+        Action::Status => json(&status(desk).await?),
         Action::Connections => match Query::parse(query) {
             Ok(query) => json(&desk.ask(|reply| Command::Connections(query, reply)).await?),
             Err(problem) => text(StatusCode::BAD_REQUEST, problem),
@@ -80,6 +84,16 @@ async fn handle(
             Err(problem) => text(StatusCode::BAD_REQUEST, problem),
         },
     })
+}
+
+/// A server that starts has neither listeners nor workers yet.
+async fn status(desk: &Desk) -> Result<StatusReport, Unavailable> {
+    let readiness = desk.readiness();
+    let status = match readiness {
+        Readiness::Starting => Status::default(),
+        _ => desk.ask(Command::Status).await?,
+    };
+    Ok(StatusReport::new(readiness, desk.since.elapsed(), status))
 }
 
 fn readiness(readiness: Readiness) -> (StatusCode, &'static str) {

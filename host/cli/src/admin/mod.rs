@@ -10,10 +10,13 @@ mod connections;
 mod endpoint;
 mod handlers;
 mod metrics;
+mod page;
 mod response;
 mod routes;
+mod status;
 
 pub use command::{Command, Readiness, Reload, Reply, Reset, answer};
 pub use connections::{List, Query};
 pub use endpoint::Admin;
 pub use metrics::scrape;
+pub use status::{Status, Worker, WorkerState};

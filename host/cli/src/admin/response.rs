@@ -4,13 +4,15 @@ use http_body_util::Full;
 use hyper::StatusCode;
 use hyper::body::Bytes;
 use hyper::header::{
-    ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS,
+    ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue,
+    X_CONTENT_TYPE_OPTIONS,
 };
 use serde::Serialize;
 
 pub type Response = hyper::Response<Full<Bytes>>;
 
 const TEXT: &str = "text/plain; charset=utf-8";
+const HTML: &str = "text/html; charset=utf-8";
 const JSON: &str = "application/json";
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
@@ -41,6 +43,15 @@ pub fn ok(line: impl std::fmt::Display) -> Response {
 
 pub fn open_metrics(metrics: String) -> Response {
     with(StatusCode::OK, OPEN_METRICS, metrics)
+}
+
+/// A page, with the policy of what it may load and run.
+pub fn html(page: &'static str, policy: &HeaderValue) -> Response {
+    let mut response = with(StatusCode::OK, HTML, page);
+    response
+        .headers_mut()
+        .insert(CONTENT_SECURITY_POLICY, policy.clone());
+    response
 }
 
 pub fn json(value: &impl Serialize) -> Response {

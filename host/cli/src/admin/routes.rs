@@ -5,9 +5,11 @@ use hyper::Method;
 /// What a request asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
+    Page,
     Metrics,
     Health,
     Readiness,
+    Status,
     Connections,
     Reset,
     Drain,
@@ -31,10 +33,12 @@ pub enum Verb {
     Post,
 }
 
-const ROUTES: [Route; 8] = [
+const ROUTES: [Route; 10] = [
+    route(Verb::Get, "/", Action::Page),
     route(Verb::Get, "/metrics", Action::Metrics).public(),
     route(Verb::Get, "/healthz", Action::Health).public(),
     route(Verb::Get, "/readyz", Action::Readiness).public(),
+    route(Verb::Get, "/status", Action::Status),
     route(Verb::Get, "/connections", Action::Connections),
     route(Verb::Post, "/connections/N/reset", Action::Reset),
     route(Verb::Post, "/drain", Action::Drain),
@@ -101,12 +105,13 @@ mod tests {
     #[test]
     fn a_path_has_one_route() {
         let found = |path| find(path).map(|(route, number)| (route.action, number));
+        assert_eq!(found("/"), Some((Action::Page, 0)));
         assert_eq!(found("/metrics"), Some((Action::Metrics, 0)));
         assert_eq!(found("/connections"), Some((Action::Connections, 0)));
         assert_eq!(found("/connections/17/reset"), Some((Action::Reset, 17)));
         for path in [
-            "/",
             "",
+            "//",
             "/metrics/",
             "/metricsx",
             "/connections/",

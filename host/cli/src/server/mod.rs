@@ -243,17 +243,16 @@ impl Plan {
         let drain = Arc::new(Notify::new());
         let shutdown = signals.shutdown(Arc::clone(&drain));
         let shutdown = self.server.life.apply(shutdown);
-        announce(
-            server
-                .listeners()
-                .iter()
-                .map(|listener| (listener.name(), None)),
-        )?;
+        let listeners = server.listeners().iter();
+        let listeners: Vec<_> = listeners
+            .map(|listener| listener.name().to_owned())
+            .collect();
+        announce(listeners.iter().map(|name| (name.as_str(), None)))?;
         systemd::ready();
         tokio::spawn(systemd::stay_alive());
         let reloads = Reloads::start(signals.hangups, Arc::clone(self), app, handle.clone());
         let mut administrating = JoinSet::new();
-        administrating.spawn(admin::run(admin, handle.clone(), reloads, drain));
+        administrating.spawn(admin::run(admin, handle.clone(), listeners, reloads, drain));
         tokio::spawn(async move {
             handle.stopping().await;
             systemd::stopping();

@@ -4,6 +4,7 @@ use super::Generation;
 use super::inquiry::{Inquiry, Questions};
 use super::names::Names;
 use super::tickets::Tickets;
+use crate::admin::{self, WorkerState};
 use crate::control::process::{self, Process};
 use crate::control::{AboutSocket, FromWorker, Pem, Question, Receiver, Sockets, Start, ToWorker};
 use crate::log;
@@ -156,6 +157,22 @@ impl Workers {
         self.of(generation)
             .filter(|worker| worker.stage == Stage::Ready)
             .count()
+    }
+
+    /// Returns what the admin endpoint says of each worker.
+    pub fn statuses(&self) -> impl Iterator<Item = admin::Worker> {
+        self.all.iter().map(|worker| admin::Worker {
+            number: worker.number,
+            process: worker.process.child.id(),
+            member: worker.member,
+            age: worker.since.elapsed().as_secs_f64(),
+            state: match worker.stage {
+                Stage::Starting => WorkerState::Starting,
+                Stage::Ready => WorkerState::Accepting,
+                Stage::Stopping => WorkerState::Stopping,
+                Stage::Stopped => WorkerState::Finishing,
+            },
+        })
     }
 
     /// Whether a worker that was told to stop accepting has not done so yet.

@@ -1,7 +1,7 @@
 //! The commands of the admin endpoint.
 
 use super::{Life, Phase};
-use crate::admin::{self, Command, List, Query, Readiness, Reply, Reset, answer};
+use crate::admin::{self, Command, List, Query, Readiness, Reply, Reset, Status, answer};
 use crate::control::{Answer, Question};
 use crate::log::{self, Filter};
 use crate::supervisor::inquiry::Inquiry;
@@ -11,6 +11,7 @@ impl Life {
     pub(super) fn carry_out(&mut self, command: Command) {
         match command {
             Command::Metrics(reply) => admin::scrape(self.workers.quota().metrics(), reply),
+            Command::Status(reply) => answer(reply, self.status()),
             Command::Connections(query, reply) => {
                 let inquiry = self.workers.ask(&Question::Connections(query));
                 tokio::spawn(list(inquiry, query, reply));
@@ -25,6 +26,14 @@ impl Life {
             }
             Command::Reload(reply) => self.requests.add(reply),
             Command::SetLog(filter, reply) => self.set_log(&filter, reply),
+        }
+    }
+
+    fn status(&self) -> Status {
+        Status {
+            service: self.plan.name.clone(),
+            listeners: self.listeners().map(|(name, _)| name.to_owned()).collect(),
+            workers: self.workers.statuses().collect(),
         }
     }
 
