@@ -108,6 +108,8 @@ fn plan(
     };
     let plan = Serve::checked_plan(*serve);
     let mut plan = plan.map_err(|error| configuration.error(service, "", &error.to_string()))?;
+    let checked = plan.server.check();
+    checked.map_err(|why| configuration.error(service, "", &why))?;
     if plan.server.processes().is_none() {
         let message = "each service of a configuration has processes of its own: 1 at least";
         return Err(configuration.error(service, "processes", message));

@@ -106,11 +106,6 @@ async fn serve(
     mut plans: Vec<Plan>,
     #[cfg(unix)] read_again: Option<crate::supervisor::ReadAgain>,
 ) -> Result<Vec<Served>, ServeError> {
-    for plan in &plans {
-        plan.server
-            .check()
-            .map_err(|why| ServeError::Prepare(anyhow!(why)))?;
-    }
     if plans.iter().all(|plan| plan.server.processes().is_none())
         && let (1, Some(plan)) = (plans.len(), plans.pop())
     {
@@ -124,6 +119,9 @@ async fn serve(
 
 /// Serves one service.
 async fn serve_one(plan: Plan) -> Result<Vec<Served>, ServeError> {
+    plan.server
+        .check()
+        .map_err(|why| ServeError::Prepare(anyhow!(why)))?;
     serve(
         vec![plan],
         #[cfg(unix)]

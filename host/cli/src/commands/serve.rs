@@ -139,9 +139,7 @@ impl Serve {
             self.through.is_empty() || !runs,
             "--through puts filters in front of a handler, and --entry-point run calls none: use one of these flags"
         );
-        let plan = self.into_plan().context("there is no component to serve")?;
-        plan.server.check().map_err(anyhow::Error::msg)?;
-        Ok(plan)
+        self.into_plan().context("there is no component to serve")
     }
 
     /// Returns nothing if the command line names a configuration.

@@ -26,10 +26,15 @@ pub async fn serve(
     read_again: Option<ReadAgain>,
 ) -> Result<Vec<Served>, ServeError> {
     memory::take_no_huge_pages();
-    let signals = watch()?;
+    let watching = Signals::watch().context("cannot handle signals");
+    let signals = watching.map_err(ServeError::Prepare)?;
     let mut fleet = Fleet::default();
     // Together, or not at all.
-    let Some(started) = start_all(plans.into_iter().map(|plan| (plan, Kept::default()))).await?
+    let Some(started) = start_all(
+        plans.into_iter().map(|plan| (plan, Kept::default())),
+        &signals,
+    )
+    .await?
     else {
         tracing::info!("stopped by a signal before serving");
         return Ok(Vec::new());
@@ -41,11 +46,6 @@ pub async fn serve(
         fleet.run(service);
     }
     Ok(fleet.serve(signals, read_again).await)
-}
-
-fn watch() -> Result<Signals, ServeError> {
-    let watching = Signals::watch().context("cannot handle signals");
-    watching.map_err(ServeError::Prepare)
 }
 
 /// A service that is ready to run.
@@ -78,10 +78,12 @@ impl Identity {
 /// Starts services, with what each keeps of the one whose place it takes. Returns `None` if a signal arrives meanwhile.
 async fn start_all(
     plans: impl Iterator<Item = (Plan, Kept)>,
+    signals: &Signals,
 ) -> Result<Option<Vec<Started>>, ServeError> {
     let starting: Vec<_> = plans
-        .map(|(plan, kept)| Ok((plan, kept, watch()?)))
-        .collect::<Result<_, ServeError>>()?;
+        .map(|(plan, kept)| Ok((plan, kept, signals.for_another()?)))
+        .collect::<anyhow::Result<_>>()
+        .map_err(ServeError::Prepare)?;
     let starting = starting.into_iter().map(|(plan, kept, signals)| async {
         let identity = Identity::of(&plan);
         let life = start(plan, kept, &signals).await?;
@@ -140,7 +142,7 @@ impl Fleet {
                 }
                 Some(()) = signals.hangups.next(), if may_reload => {
                     if let Some(read_again) = &read_again {
-                        self.reload(read_again).await;
+                        self.reload(read_again, &signals).await;
                     }
                 }
             }
@@ -148,9 +150,9 @@ impl Fleet {
     }
 
     /// Applies a configuration that may have changed: all of it, or nothing.
-    async fn reload(&mut self, read_again: &ReadAgain) {
+    async fn reload(&mut self, read_again: &ReadAgain, signals: &Signals) {
         systemd::reloading();
-        match self.try_reload(read_again).await {
+        match self.try_reload(read_again, signals).await {
             Ok(changes) => tracing::info!("configuration reloaded{changes}"),
             Err(error) => {
                 tracing::error!("configuration not reloaded, the old one stays: {error:#}");
@@ -159,7 +161,11 @@ impl Fleet {
         systemd::ready();
     }
 
-    async fn try_reload(&mut self, read_again: &ReadAgain) -> anyhow::Result<String> {
+    async fn try_reload(
+        &mut self,
+        read_again: &ReadAgain,
+        signals: &Signals,
+    ) -> anyhow::Result<String> {
         let plans = read_again()?;
         let names: Vec<_> = plans.iter().map(|plan| plan.name.clone()).collect();
         let is_same = |plan: &Plan| {
@@ -172,7 +178,7 @@ impl Fleet {
             let kept = self.kept_for(&plan).await?;
             starting.push((plan, kept));
         }
-        let started = start_all(starting.into_iter()).await;
+        let started = start_all(starting.into_iter(), signals).await;
         let started = started.map_err(|error| match error {
             ServeError::Prepare(error) | ServeError::Run(error) => error,
             ServeError::Listen(error) => error.into(),

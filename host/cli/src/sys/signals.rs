@@ -39,6 +39,18 @@ impl Signals {
         })
     }
 
+    /// Returns the same signals for another server: those that have arrived count for it, too.
+    ///
+    /// # Errors
+    /// The operating system's error if they cannot be watched.
+    #[cfg(unix)]
+    pub fn for_another(&self) -> io::Result<Self> {
+        Ok(Self {
+            stops: self.stops.clone(),
+            hangups: Hangups::watch()?,
+        })
+    }
+
     /// Returns a graceful shutdown at the first signal or when `drain` is notified, and an immediate one at the second
     /// signal.
     pub fn shutdown(&self, drain: Arc<Notify>) -> Shutdown {
