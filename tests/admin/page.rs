@@ -118,13 +118,18 @@ fn the_status_has_listeners_and_workers() {
         let status = server.admin.get("/status").json();
         assert_eq!(status["version"], env!("CARGO_PKG_VERSION"));
         assert_eq!(status["state"], "ready");
-        assert_eq!(status["service"], serde_json::Value::Null);
+        let services = status["services"].as_array().expect("services");
+        let [service] = &services[..] else {
+            panic!("one service: {status}");
+        };
+        assert_eq!(service["name"], serde_json::Value::Null);
+        assert_eq!(service["state"], "ready");
         assert_eq!(status["process"], server.evconn.id().as_raw_nonzero().get());
         assert_eq!(
-            status["listeners"],
+            service["listeners"],
             serde_json::json!([server.address.to_string()])
         );
-        let workers = status["workers"].as_array().expect("workers");
+        let workers = service["workers"].as_array().expect("workers");
         let expected: usize = processes.parse().expect("a number");
         assert_eq!(workers.len(), expected, "{status}");
         let metrics = server.admin.get("/metrics");
@@ -174,14 +179,16 @@ fn a_browser_takes_no_name_for_markup() {
     let server = Server::start("0");
     let answer = |path| server.admin.get(path).is(200).to_owned();
     let mut status = server.admin.get("/status").json();
-    for name in ["version", "state", "service"] {
+    for name in ["version", "state"] {
         status[name] = MARKUP.into();
     }
-    status["listeners"] = serde_json::json!([MARKUP]);
+    status["services"] = serde_json::json!([{
+        "name": MARKUP, "state": MARKUP, "listeners": [MARKUP], "workers": [],
+    }]);
     let mut row = serde_json::json!({
         "number": 7, "age": 1.5, "received": 4096, "sent": 1_048_576, "worker": MARKUP,
     });
-    for name in ["peer", "listener", "state", "instance"] {
+    for name in ["peer", "listener", "service", "state", "instance"] {
         row[name] = MARKUP.into();
     }
     let list = serde_json::json!({ "open": 1, "missing": [MARKUP], "connections": [row] });
@@ -200,8 +207,9 @@ fn a_browser_takes_no_name_for_markup() {
     };
     let escaped = MARKUP.replace('<', "&lt;").replace('>', "&gt;");
     let times = shown.page.matches(&escaped).count();
-    // State and title, version, service (twice), missing worker, listener (twice), cause, peer, and three more.
-    assert!(times >= 12, "{times}: {}", shown.page);
+    // State and title, version, service (three times), its state, missing worker, listener (twice), cause, peer, and
+    // three more.
+    assert!(times >= 14, "{times}: {}", shown.page);
     assert!(!shown.page.contains("<img"), "{}", shown.page);
     assert!(!shown.page.contains("<title>ran"), "{}", shown.page);
     assert!(shown.page.contains(">1 MiB<"), "{}", shown.page);

@@ -37,18 +37,22 @@ fn metrics_are_those_of_all_processes() {
     for processes in PROCESSES {
         let server = Server::start(processes);
         let peers: Vec<_> = (0..5).map(|_| echoing(server.address)).collect();
-        let metrics = server.admin.get("/metrics");
-        let text = metrics.is(200);
-        assert_eq!(
-            metrics.header("content-type"),
-            Some("application/openmetrics-text; version=1.0.0; charset=utf-8")
-        );
-        assert!(
-            text.contains("\nevconn_connections_accepted_total 5\n"),
-            "{text}"
-        );
-        assert!(text.contains("\nevconn_connections_open 5\n"), "{text}");
-        assert!(text.ends_with("\n# EOF\n"), "{text}");
+        let open_metrics = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+        for (accepted, content_type, is_ended) in [
+            ("*/*", "text/plain; version=0.0.4; charset=utf-8", false),
+            (open_metrics, open_metrics, true),
+        ] {
+            let headers = format!("host: localhost\r\naccept: {accepted}\r\n");
+            let metrics = server.admin.request_with("GET", "/metrics", &headers, "");
+            let text = metrics.is(200);
+            assert_eq!(metrics.header("content-type"), Some(content_type));
+            assert!(
+                text.contains("\nevconn_connections_accepted_total 5\n"),
+                "{text}"
+            );
+            assert!(text.contains("\nevconn_connections_open 5\n"), "{text}");
+            assert_eq!(text.ends_with("\n# EOF\n"), is_ended, "{text}");
+        }
         drop(peers);
         server.end();
     }

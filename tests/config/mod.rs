@@ -1,5 +1,7 @@
 //! Several services of a configuration file.
 
+mod admin;
+
 use crate::support::descriptors::unchanged;
 use crate::support::peer::{ask, connect};
 use crate::support::process::{Ended, Evconn};
@@ -306,19 +308,20 @@ fn the_schema_has_each_flag() {
         .filter_map(|line| line.strip_prefix("      --"));
     let flags = flags.map(|flag| flag.split([' ', '=']).next().unwrap_or(flag));
     let flags: Vec<_> = flags
-        .filter(|flag| !["config", "log-format"].contains(flag))
+        .filter(|flag| !["admin", "config", "log-format"].contains(flag))
         .collect();
     assert!(flags.len() > 30, "{flags:?}");
     for flag in flags {
         assert!(keys.contains_key(flag), "{flag}");
     }
+    assert_eq!(schema["properties"]["admin"]["type"], "string");
     assert_eq!(keys["no-sandbox"]["type"], "boolean");
     assert_eq!(keys["entry-point"]["enum"][0], "handler");
 }
 
 #[test]
 fn the_example_of_its_page_is_right() {
-    let page = include_str!("../docs/configuration.md");
+    let page = include_str!("../../docs/configuration.md");
     let (_, example) = page.split_once("```toml\n").expect("an example");
     let (example, _) = example.split_once("```").expect("its end");
     let config = Config::new(example);
@@ -501,41 +504,6 @@ fn a_service_that_is_the_same_loads_its_component_again() {
     eventually("all workers are new", || {
         let now = workers_of(&evconn);
         (now.len() == 2 && now.iter().all(|worker| !before.contains(worker))).then_some(())
-    });
-    evconn.signal(Signal::TERM);
-    assert!(evconn.wait().status.success());
-}
-
-#[test]
-fn a_changed_service_keeps_its_admin_endpoint() {
-    let _open = unchanged();
-    let [address, admin] = [(); 2].map(|()| free_port().to_string());
-    let text = |more: &str| {
-        service(
-            "a",
-            HANDLER,
-            &address,
-            &format!("admin = '{admin}'\n{more}"),
-        )
-    };
-    let config = Config::new(&text(""));
-    let evconn = config.start(&[]);
-    address_for("a", &evconn);
-    let ready = || {
-        let mut peer = connect(admin.parse().expect("an address"));
-        let request = format!("GET /readyz HTTP/1.1\r\nHost: {admin}\r\nConnection: close\r\n\r\n");
-        ask(&mut peer, &request, "HTTP/1.1 200 OK\r\n");
-    };
-    ready();
-    reload(
-        &config,
-        &evconn,
-        &text("env = 'NEW=1'"),
-        "configuration reloaded, changed: a",
-    );
-    eventually("it answers for the new workers", || {
-        ready();
-        (workers_of(&evconn).len() == 1).then_some(())
     });
     evconn.signal(Signal::TERM);
     assert!(evconn.wait().status.success());

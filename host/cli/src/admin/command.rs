@@ -1,26 +1,33 @@
 //! What the endpoint asks of the server.
 
-use super::{List, Query, Status};
+use super::{List, Query, Service};
 use crate::log::Filter;
+use evconn::Metrics;
+use serde::Serialize;
 use std::time::Instant;
 use tokio::sync::{mpsc, oneshot, watch};
 
 /// Where the answer to a command goes.
 pub type Reply<T> = oneshot::Sender<T>;
 
-/// A command to the server.
+/// A command to the server, which may have several services.
 pub enum Command {
-    /// The metrics, as text.
-    Metrics(Reply<String>),
-    /// Its listeners and its workers.
-    Status(Reply<Status>),
+    /// The metrics of all services.
+    Metrics(Reply<Metrics>),
+    /// Listeners and workers, for each service.
+    Status(Reply<Vec<Service>>),
     /// What is known of the open connections.
     Connections(Query, Reply<List>),
-    /// Resets the connection with this number.
-    Reset(u64, Reply<Reset>),
-    /// Begins a graceful shutdown, unless one has begun.
-    Drain(Reply<()>),
-    /// Reads the component and the certificate again, and answers when that is done.
+    /// Resets the connection with this number, of this worker if that is given.
+    Reset {
+        number: u64,
+        worker: Option<u64>,
+        reply: Reply<Reset>,
+    },
+    /// Begins a graceful shutdown, of this service or of all, unless one has begun. Returns whether there is such a
+    /// service.
+    Drain(Option<String>, Reply<bool>),
+    /// Reads the component and the certificate again, or the configuration, and answers when that is done.
     Reload(Reply<Reload>),
     /// Sets which records are logged. Returns the workers that have not answered.
     SetLog(Filter, Reply<Vec<u64>>),
@@ -34,6 +41,23 @@ pub enum Reset {
     Unknown,
     /// None of the workers that have answered has it, and these have not.
     Missing(Vec<u64>),
+    /// There are several services, and nothing said which of them is meant.
+    Ambiguous,
+}
+
+impl Reset {
+    /// Returns the outcome of both, in different processes.
+    pub fn or(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Done, _) | (_, Self::Done) => Self::Done,
+            (Self::Missing(mut some), Self::Missing(others)) => {
+                some.extend(others);
+                Self::Missing(some)
+            }
+            (Self::Unknown, other) => other,
+            (this, _) => this,
+        }
+    }
 }
 
 /// The outcome of a reload.
@@ -76,6 +100,26 @@ impl Reload {
         ));
     }
 
+    /// `changes` are those of services, as ", changed: NAME".
+    pub fn configuration_is_new(&mut self, changes: impl std::fmt::Display) {
+        self.succeeds(format!("configuration reloaded{changes}"));
+    }
+
+    pub fn configuration_stays(&mut self, error: &anyhow::Error) {
+        self.fails(format!(
+            "configuration not reloaded, the old one stays: {error:#}"
+        ));
+    }
+
+    /// Adds what has become of a service.
+    pub fn add(&mut self, other: Self) {
+        let name = other.service.map(|name| format!("{name}: "));
+        let name = name.unwrap_or_default();
+        let named = |text: String| format!("{name}{text}");
+        self.done.extend(other.done.into_iter().map(named));
+        self.problems.extend(other.problems.into_iter().map(named));
+    }
+
     fn succeeds(&mut self, text: String) {
         tracing::info!(service = self.service, "{text}");
         self.done.push(text);
@@ -88,7 +132,8 @@ impl Reload {
 }
 
 /// Whether the server is ready for connections.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Readiness {
     /// It does not listen yet, or has no worker that accepts yet.
     Starting,

@@ -1,5 +1,6 @@
 //! The list of open connections.
 
+use super::parameters::{parameters, unexpected};
 use evconn::{ConnectionState, ConnectionStatus, ServerHandle};
 use serde::{Deserialize, Serialize};
 use std::cmp::Reverse;
@@ -41,11 +42,11 @@ impl Query {
     /// What is wrong, in one line.
     pub fn parse(text: &str) -> Result<Self, String> {
         let mut query = Self::default();
-        for pair in text.split('&').filter(|pair| !pair.is_empty()) {
-            match pair.split_once('=') {
-                Some(("limit", limit)) => query.limit = parse_limit(limit)?,
-                Some(("sort", sort)) => query.sort = parse_sort(sort)?,
-                _ => return Err(format!("{pair:?}: expected limit=N or sort=NAME")),
+        for (name, value) in parameters(text) {
+            match name {
+                "limit" => query.limit = parse_limit(value)?,
+                "sort" => query.sort = parse_sort(value)?,
+                _ => return Err(unexpected(name, "limit=N or sort=NAME")),
             }
         }
         Ok(query)
@@ -82,6 +83,8 @@ pub struct List {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Row {
     number: u64,
+    /// The name of the service, if there are several.
+    service: Option<String>,
     peer: String,
     listener: String,
     /// In seconds.
@@ -110,15 +113,27 @@ impl List {
         }
     }
 
-    /// Adds those of a worker.
-    pub fn add(&mut self, worker: u64, list: Self) {
+    /// Says which worker has them.
+    pub fn of_worker(mut self, worker: u64) -> Self {
+        for row in &mut self.connections {
+            row.worker = Some(worker);
+        }
+        self
+    }
+
+    /// Says which service they are of.
+    pub fn of_service(mut self, service: Option<String>) -> Self {
+        for row in &mut self.connections {
+            row.service.clone_from(&service);
+        }
+        self
+    }
+
+    /// Adds those of another list.
+    pub fn add(&mut self, list: Self) {
         self.open += list.open;
-        let of_worker = |row: Row| Row {
-            worker: Some(worker),
-            ..row
-        };
-        self.connections
-            .extend(list.connections.into_iter().map(of_worker));
+        self.missing.extend(list.missing);
+        self.connections.extend(list.connections);
     }
 
     /// Names a worker that has not answered.
@@ -155,6 +170,7 @@ impl Row {
         };
         Self {
             number: status.number,
+            service: None,
             peer: status.peer.to_string(),
             listener: status.listener.to_string(),
             age: status.age.as_secs_f64(),
@@ -197,6 +213,7 @@ mod tests {
     fn the_lists_of_workers_are_one_list() {
         let row = |number, sent| Row {
             number,
+            service: None,
             peer: String::new(),
             listener: String::new(),
             age: 0.0,
@@ -212,8 +229,8 @@ mod tests {
             connections,
         };
         let mut all = List::default();
-        all.add(1, of(vec![row(1, 5), row(2, 1)]));
-        all.add(3, of(vec![row(3, 9), row(4, 3)]));
+        all.add(of(vec![row(1, 5), row(2, 1)]).of_worker(1));
+        all.add(of(vec![row(3, 9), row(4, 3)]).of_worker(3));
         all.add_missing(2);
         let query = Query {
             limit: 3,

@@ -52,11 +52,6 @@ pub struct Admin {
 }
 
 impl Admin {
-    /// Returns an endpoint that nobody can ask.
-    pub fn none() -> Self {
-        Self::with(mpsc::channel(1).1, watch::channel(Readiness::Starting).0)
-    }
-
     fn with(commands: mpsc::Receiver<Command>, readiness: watch::Sender<Readiness>) -> Self {
         Self {
             files: Vec::new(),

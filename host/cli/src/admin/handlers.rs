@@ -3,13 +3,16 @@
 use super::access::Entrance;
 use super::command::{Command, Desk, Readiness, Reload, Reset, Unavailable};
 use super::connections::Query;
+use super::metrics::scraped;
 use super::page;
-use super::response::{Response, json, not_allowed, ok, open_metrics, text};
+use super::parameters::only;
+use super::response::{Response, json, not_allowed, ok, text, unavailable};
 use super::routes::{self, Action};
-use super::status::{Status, StatusReport};
+use super::status::Status;
 use crate::log::Filter;
 use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
+use hyper::http::request::Parts;
 use hyper::{Request, StatusCode};
 use std::time::Duration;
 
@@ -39,70 +42,111 @@ pub async fn respond(desk: &Desk, entrance: Entrance, request: Request<Incoming>
     if !route.verb.allows(&head.method) {
         return not_allowed(route.verb.allow());
     }
-    let query = head.uri.query().unwrap_or_default();
-    let handled = handle(desk, route.action, number, query, &body).await;
-    handled.unwrap_or_else(|unavailable| {
-        let why = match unavailable {
-            Unavailable::Starting => readiness(Readiness::Starting).1,
-            Unavailable::Ending => readiness(Readiness::Ending).1,
-        };
-        text(StatusCode::SERVICE_UNAVAILABLE, why)
+    let handled = handle(desk, route.action, number, &head, &body).await;
+    handled.unwrap_or_else(|refused| match refused {
+        Refused::Problem(problem) => text(StatusCode::BAD_REQUEST, problem),
+        Refused::Unavailable(Unavailable::Starting) => {
+            unavailable(readiness(Readiness::Starting).1)
+        }
+        Refused::Unavailable(Unavailable::Ending) => unavailable(readiness(Readiness::Ending).1),
     })
+}
+
+/// Why a request is not carried out.
+enum Refused {
+    /// What is wrong with it.
+    Problem(String),
+    Unavailable(Unavailable),
+}
+
+impl From<String> for Refused {
+    fn from(problem: String) -> Self {
+        Self::Problem(problem)
+    }
+}
+
+impl From<Unavailable> for Refused {
+    fn from(unavailable: Unavailable) -> Self {
+        Self::Unavailable(unavailable)
+    }
 }
 
 async fn handle(
     desk: &Desk,
     action: Action,
     number: u64,
-    query: &str,
+    head: &Parts,
     body: &[u8],
-) -> Result<Response, Unavailable> {
+) -> Result<Response, Refused> {
+    let query = head.uri.query().unwrap_or_default();
     Ok(match action {
         Action::Page => page::response(),
-        Action::Metrics => open_metrics(desk.ask(Command::Metrics).await?),
+        Action::Metrics => scraped(desk.ask(Command::Metrics).await?, head).await,
         Action::Health => ok("ok"),
         Action::Readiness => {
             let (status, line) = readiness(desk.readiness());
             text(status, line)
         }
         Action::Status => json(&status(desk).await?),
-        Action::Connections => match Query::parse(query) {
-            Ok(query) => json(&desk.ask(|reply| Command::Connections(query, reply)).await?),
-            Err(problem) => text(StatusCode::BAD_REQUEST, problem),
-        },
-        Action::Reset => {
-            let reset = desk.ask(|reply| Command::Reset(number, reply)).await?;
-            of_reset(number, &reset)
+        Action::Connections => {
+            let query = Query::parse(query)?;
+            json(&desk.ask(|reply| Command::Connections(query, reply)).await?)
         }
-        Action::Drain => {
-            desk.ask(Command::Drain).await?;
-            ok("draining")
-        }
+        Action::Reset => reset(desk, number, query).await?,
+        Action::Drain => drain(desk, query).await?,
         Action::Reload => of_reload(&desk.ask(Command::Reload).await?),
-        Action::LogLevel => match filter(body) {
-            Ok(filter) => of_missing(&desk.ask(|reply| Command::SetLog(filter, reply)).await?),
-            Err(problem) => text(StatusCode::BAD_REQUEST, problem),
-        },
+        Action::LogLevel => {
+            let filter = filter(body)?;
+            of_missing(&desk.ask(|reply| Command::SetLog(filter, reply)).await?)
+        }
     })
 }
 
-/// A server that starts has neither listeners nor workers yet.
-async fn status(desk: &Desk) -> Result<StatusReport, Unavailable> {
+/// A server that starts has no services yet.
+async fn status(desk: &Desk) -> Result<Status, Unavailable> {
     let readiness = desk.readiness();
-    let status = match readiness {
-        Readiness::Starting => Status::default(),
+    let services = match readiness {
+        Readiness::Starting => Vec::new(),
         _ => desk.ask(Command::Status).await?,
     };
-    Ok(StatusReport::new(readiness, desk.since.elapsed(), status))
+    Ok(Status::new(readiness, desk.since.elapsed(), services))
+}
+
+async fn reset(desk: &Desk, number: u64, query: &str) -> Result<Response, Refused> {
+    let worker = only(query, "worker")?.map(|worker| {
+        let number = worker.parse().ok();
+        number.ok_or_else(|| format!("worker={worker}: expected the number of a worker"))
+    });
+    let worker = worker.transpose()?;
+    let reset = desk.ask(|reply| Command::Reset {
+        number,
+        worker,
+        reply,
+    });
+    Ok(of_reset(number, &reset.await?))
+}
+
+async fn drain(desk: &Desk, query: &str) -> Result<Response, Refused> {
+    let service = only(query, "service")?.map(str::to_owned);
+    let asked = service.clone();
+    let is_known = desk.ask(|reply| Command::Drain(asked, reply)).await?;
+    Ok(match (is_known, service) {
+        (true, None) => ok("draining"),
+        (true, Some(name)) => ok(format_args!("draining {name}")),
+        (false, name) => text(
+            StatusCode::NOT_FOUND,
+            format_args!("no service has the name {:?}", name.unwrap_or_default()),
+        ),
+    })
 }
 
 fn readiness(readiness: Readiness) -> (StatusCode, &'static str) {
-    let unavailable = StatusCode::SERVICE_UNAVAILABLE;
+    let not_ready = StatusCode::SERVICE_UNAVAILABLE;
     match readiness {
         Readiness::Ready => (StatusCode::OK, "ready"),
-        Readiness::Starting => (unavailable, "the server is starting"),
-        Readiness::NoWorker => (unavailable, "no worker accepts connections"),
-        Readiness::Ending => (unavailable, "the server is ending"),
+        Readiness::Starting => (not_ready, "the server is starting"),
+        Readiness::NoWorker => (not_ready, "no worker accepts connections"),
+        Readiness::Ending => (not_ready, "the server is ending"),
     }
 }
 
@@ -112,6 +156,12 @@ fn of_reset(number: u64, reset: &Reset) -> Response {
         Reset::Unknown => text(
             StatusCode::NOT_FOUND,
             format_args!("no open connection has the number {number}"),
+        ),
+        Reset::Ambiguous => text(
+            StatusCode::BAD_REQUEST,
+            format_args!(
+                "several services may have a connection {number}: add ?worker=N, the worker that /connections has for it"
+            ),
         ),
         Reset::Missing(workers) => text(
             StatusCode::GATEWAY_TIMEOUT,

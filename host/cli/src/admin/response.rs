@@ -4,7 +4,7 @@ use http_body_util::Full;
 use hyper::StatusCode;
 use hyper::body::Bytes;
 use hyper::header::{
-    ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue,
+    ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue, VARY,
     X_CONTENT_TYPE_OPTIONS,
 };
 use serde::Serialize;
@@ -14,6 +14,7 @@ pub type Response = hyper::Response<Full<Bytes>>;
 const TEXT: &str = "text/plain; charset=utf-8";
 const HTML: &str = "text/html; charset=utf-8";
 const JSON: &str = "application/json";
+const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 fn with(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Response {
@@ -41,8 +42,19 @@ pub fn ok(line: impl std::fmt::Display) -> Response {
     text(StatusCode::OK, line)
 }
 
-pub fn open_metrics(metrics: String) -> Response {
-    with(StatusCode::OK, OPEN_METRICS, metrics)
+pub fn metrics(is_open_metrics: bool, text: String) -> Response {
+    let content_type = match is_open_metrics {
+        true => OPEN_METRICS,
+        false => METRICS,
+    };
+    let mut response = with(StatusCode::OK, content_type, text);
+    let vary = HeaderValue::from_static("accept");
+    response.headers_mut().insert(VARY, vary);
+    response
+}
+
+pub fn unavailable(line: impl std::fmt::Display) -> Response {
+    text(StatusCode::SERVICE_UNAVAILABLE, line)
 }
 
 /// A page, with the policy of what it may load and run.

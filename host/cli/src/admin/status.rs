@@ -4,15 +4,23 @@ use super::command::Readiness;
 use serde::Serialize;
 use std::time::Duration;
 
-/// What a server consists of.
-#[derive(Debug, Default, Serialize)]
-pub struct Status {
-    /// The name of the service, if it is one of several.
-    pub service: Option<String>,
+/// What a service consists of.
+#[derive(Debug, Serialize)]
+pub struct Service {
+    /// Its name, if there may be several.
+    pub name: Option<String>,
+    pub state: Readiness,
     /// The names of the listeners.
     pub listeners: Vec<String>,
     /// The worker processes, if there are several processes.
     pub workers: Vec<Worker>,
+}
+
+impl Service {
+    /// Adds what is left of a service whose place this one has taken.
+    pub fn add(&mut self, old: Self) {
+        self.workers.extend(old.workers);
+    }
 }
 
 /// A worker process.
@@ -40,30 +48,24 @@ pub enum WorkerState {
 
 /// The answer to a request.
 #[derive(Debug, Serialize)]
-pub struct StatusReport {
+pub struct Status {
     version: &'static str,
-    state: &'static str,
+    state: Readiness,
     /// The process that answers.
     process: u32,
     /// In seconds.
     age: f64,
-    #[serde(flatten)]
-    status: Status,
+    services: Vec<Service>,
 }
 
-impl StatusReport {
-    pub fn new(readiness: Readiness, age: Duration, status: Status) -> Self {
+impl Status {
+    pub fn new(state: Readiness, age: Duration, services: Vec<Service>) -> Self {
         Self {
             version: env!("CARGO_PKG_VERSION"),
-            state: match readiness {
-                Readiness::Starting => "starting",
-                Readiness::Ready => "ready",
-                Readiness::NoWorker => "no-worker",
-                Readiness::Ending => "ending",
-            },
+            state,
             process: std::process::id(),
             age: age.as_secs_f64(),
-            status,
+            services,
         }
     }
 }

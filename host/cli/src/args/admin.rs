@@ -15,6 +15,16 @@ pub struct AdminArgs {
     pub source: Option<ListenSource>,
 }
 
+impl AdminArgs {
+    /// Parses a value of the flag.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn parse_source(text: &str) -> Result<ListenSource, String> {
+        source(text)
+    }
+}
+
 fn source(text: &str) -> Result<ListenSource, String> {
     let source = text.parse().map_err(|error| match error {
         // clap prints the text itself.

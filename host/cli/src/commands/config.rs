@@ -2,10 +2,12 @@
 
 use super::Command;
 use super::serve::Serve;
+use crate::Cli;
+use crate::args::AdminArgs;
 use crate::config::{Configuration, Keys, Service, schema};
 use crate::help::examples_of;
 use crate::server::{Plan, ServeError};
-use crate::{Cli, supervisor};
+use crate::supervisor::{self, Services};
 use anyhow::{Context, bail};
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, CommandFactory, Parser};
@@ -39,9 +41,9 @@ pub struct ConfigSchema {}
 impl Check {
     pub async fn run(self) -> anyhow::Result<()> {
         let own = ["evconn", SERVE].map(OsString::from);
-        let plans = plans_with(&self.file, &own, &[])?;
+        let checked = services_with(&self.file, &own, &[])?;
         let mut services = Vec::new();
-        for plan in plans {
+        for plan in checked.plans {
             let name = plan.name.clone().unwrap_or_default();
             supervisor::check(plan)
                 .await
@@ -66,29 +68,36 @@ impl ConfigSchema {
 pub async fn serve(path: &Path) -> Result<Vec<Served>, ServeError> {
     // Before the directory is another one.
     let file = std::path::absolute(path).map_err(|error| ServeError::Prepare(error.into()))?;
-    let services = plans(path).map_err(ServeError::Prepare)?;
-    let read_again = Box::new(move || plans(&file));
-    super::serve(services, Some(read_again)).await
+    let services = services(path).map_err(ServeError::Prepare)?;
+    let read_again = Box::new(move || self::services(&file));
+    supervisor::serve(services, Some(read_again)).await
 }
 
-/// Returns the plans of the services.
+/// Returns what is served.
 ///
 /// # Errors
 /// What is wrong in the file, and where.
-fn plans(path: &Path) -> anyhow::Result<Vec<Plan>> {
+fn services(path: &Path) -> anyhow::Result<Services> {
     let arguments: Vec<_> = std::env::args_os().collect();
     let matches = Cli::command().try_get_matches_from(&arguments)?;
     let serve = matches.subcommand_matches(SERVE);
     let given = serve.map(flags_of).unwrap_or_default();
-    plans_with(path, &without_flag(arguments), &given)
+    services_with(path, &without_flag(arguments), &given)
 }
 
-fn plans_with(path: &Path, own: &[OsString], given: &[String]) -> anyhow::Result<Vec<Plan>> {
+fn services_with(path: &Path, own: &[OsString], given: &[String]) -> anyhow::Result<Services> {
     let configuration = Configuration::read(path, &keys())?;
     enter_directory(path)?;
     let services = configuration.services.iter();
     let plans = services.map(|service| plan(&configuration, service, own, given));
-    plans.collect()
+    let plans = plans.collect::<anyhow::Result<Vec<_>>>()?;
+    // The flag, which all command lines have.
+    let flag = plans.iter().find_map(|plan| plan.admin.source.clone());
+    let admin = match flag {
+        Some(source) => Some(source),
+        None => configuration.admin(AdminArgs::parse_source)?,
+    };
+    Ok(Services { admin, plans })
 }
 
 /// Returns the plan of a service.

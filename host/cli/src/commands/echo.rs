@@ -59,7 +59,7 @@ impl Echo {
         };
         let plan = self.plan(port);
         let sources = plan.listen.all();
-        super::serve_one(plan).await.map_err(|error| match error {
+        super::serve(plan).await.map_err(|error| match error {
             ServeError::Prepare(error) | ServeError::Run(error) => error.into(),
             ServeError::Listen(error) => not_listening(&error, &sources),
         })?;

@@ -100,34 +100,20 @@ impl Command {
     }
 }
 
-/// Serves until a signal stops it, with the number of processes that the flags set: several services have processes of
-/// their own. Returns what each has served, and nothing if a signal came before.
-async fn serve(
-    mut plans: Vec<Plan>,
-    #[cfg(unix)] read_again: Option<crate::supervisor::ReadAgain>,
-) -> Result<Vec<Served>, ServeError> {
-    if plans.iter().all(|plan| plan.server.processes().is_none())
-        && let (1, Some(plan)) = (plans.len(), plans.pop())
-    {
-        return plan.serve().await.map(Vec::from_iter);
-    }
+/// Serves one service until a signal stops it, with the number of processes that the flags set. Returns what it has
+/// served, and nothing if a signal came before.
+async fn serve(plan: Plan) -> Result<Vec<Served>, ServeError> {
+    let checked = plan.server.check();
+    checked.map_err(|why| ServeError::Prepare(anyhow!(why)))?;
     #[cfg(unix)]
-    return crate::supervisor::serve(plans, read_again).await;
-    #[cfg(not(unix))]
-    return Ok(Vec::new());
-}
-
-/// Serves one service.
-async fn serve_one(plan: Plan) -> Result<Vec<Served>, ServeError> {
-    plan.server
-        .check()
-        .map_err(|why| ServeError::Prepare(anyhow!(why)))?;
-    serve(
-        vec![plan],
-        #[cfg(unix)]
-        None,
-    )
-    .await
+    if plan.server.processes().is_some() {
+        let services = crate::supervisor::Services {
+            admin: plan.admin.source.clone(),
+            plans: vec![plan],
+        };
+        return crate::supervisor::serve(services, None).await;
+    }
+    plan.serve().await.map(Vec::from_iter)
 }
 
 fn done(result: anyhow::Result<()>) -> Result<ExitCode, Failure> {

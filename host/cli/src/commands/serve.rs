@@ -117,7 +117,7 @@ impl Serve {
                 "--config is supported on Unix: give the flags of one service"
             ))),
             None => match self.checked_plan() {
-                Ok(plan) => super::serve_one(plan).await,
+                Ok(plan) => super::serve(plan).await,
                 Err(error) => Err(ServeError::Prepare(error)),
             },
         };

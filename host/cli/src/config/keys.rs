@@ -5,6 +5,9 @@ use clap::{Arg, ArgAction, Command};
 /// The key that names the component.
 pub const COMPONENT: &str = "component";
 
+/// The key of the admin endpoint, which all services have in common.
+pub const ADMIN: &str = "admin";
+
 /// The lowest similarity of two names, from 0 to 1, of which one may be meant by the other.
 const SIMILAR: f64 = 0.7;
 
@@ -55,6 +58,11 @@ impl Keys {
     /// # Errors
     /// If there is none: what may be meant.
     pub fn get(&self, name: &str) -> Result<&Key, String> {
+        if name == ADMIN {
+            return Err(format!(
+                "`{ADMIN}` is a key of the file, for all services: put it in front of the first table"
+            ));
+        }
         let key = self.iter().find(|key| key.name == name);
         key.ok_or_else(|| unknown("key", name, self.iter().map(|key| key.name.as_str())))
     }
@@ -64,7 +72,7 @@ impl Key {
     /// Returns the key of a flag, unless that is hidden, or means something on a command line only.
     fn of_flag(arg: &Arg) -> Option<Self> {
         let name = arg.get_long()?;
-        if arg.is_hide_set() || ["config", "help", "version"].contains(&name) {
+        if arg.is_hide_set() || [ADMIN, "config", "help", "version"].contains(&name) {
             return None;
         }
         let kind = match arg.get_action() {

@@ -13,17 +13,22 @@ pub use schema::schema;
 pub use service::Service;
 
 use document::Document;
-use keys::unknown;
+use keys::{ADMIN, unknown};
 use service::{Settings, table};
 use std::collections::HashMap;
+use std::ops::Range;
 use std::path::Path;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
 
 /// The keys of the file.
-const TOP: [&str; 2] = ["defaults", "service"];
+const TOP: [&str; 3] = [ADMIN, "defaults", "service"];
 
 /// A configuration.
 pub struct Configuration {
     document: Document,
+    /// Where the admin endpoint listens, with the position.
+    admin: Option<(String, Range<usize>)>,
     /// In the order of the file.
     pub services: Vec<Service>,
 }
@@ -38,9 +43,28 @@ impl Configuration {
     }
 
     fn parse(document: Document, keys: &Keys) -> anyhow::Result<Self> {
-        let services = services(&document, keys)?;
-        check_listeners(&document, &services)?;
-        Ok(Self { document, services })
+        let root = document.parse()?;
+        let admin = admin(&document, &root)?;
+        let services = services(&document, &root, keys)?;
+        drop(root);
+        check_listeners(&document, admin.as_ref(), &services)?;
+        Ok(Self {
+            document,
+            admin,
+            services,
+        })
+    }
+
+    /// Returns where the admin endpoint listens, if there is one.
+    ///
+    /// # Errors
+    /// If `parse` cannot parse it.
+    pub fn admin<T>(&self, parse: impl Fn(&str) -> Result<T, String>) -> anyhow::Result<Option<T>> {
+        let parsed = self.admin.as_ref().map(|(text, at)| {
+            let wrong = |why| format!("invalid value `{text}` for `{ADMIN}`: {why}");
+            parse(text).map_err(|why| self.document.error(at, &wrong(why)))
+        });
+        parsed.transpose()
     }
 
     /// Returns what is wrong with the command line of a service, and where that is in the file.
@@ -55,8 +79,21 @@ impl Configuration {
     }
 }
 
-fn services(document: &Document, keys: &Keys) -> anyhow::Result<Vec<Service>> {
-    let root = document.parse()?;
+fn admin(
+    document: &Document,
+    root: &DeTable<'_>,
+) -> anyhow::Result<Option<(String, Range<usize>)>> {
+    let read = |value: &Spanned<DeValue<'_>>| match value.get_ref() {
+        DeValue::String(text) => Ok((text.to_string(), value.span())),
+        other => {
+            let message = format!("`{ADMIN}` should be a string, not {}", other.type_str());
+            Err(document.error(&value.span(), &message))
+        }
+    };
+    root.get(ADMIN).map(read).transpose()
+}
+
+fn services(document: &Document, root: &DeTable<'_>, keys: &Keys) -> anyhow::Result<Vec<Service>> {
     for name in root.keys() {
         if !TOP.contains(&name.get_ref().as_ref()) {
             let message = unknown("key", name.get_ref(), TOP.into_iter());
@@ -110,11 +147,22 @@ fn check_name(name: &str) -> Result<(), String> {
     }
 }
 
-/// Refuses an address that two services have, or one service twice.
-fn check_listeners(document: &Document, services: &[Service]) -> anyhow::Result<()> {
+/// Refuses an address that two services have, one service twice, or a service and the admin endpoint.
+fn check_listeners(
+    document: &Document,
+    admin: Option<&(String, Range<usize>)>,
+    services: &[Service],
+) -> anyhow::Result<()> {
     let mut known: HashMap<&str, &Service> = HashMap::new();
     for service in services {
         for (key, source) in service.sources().filter(|(_, source)| !is_any(source)) {
+            if admin.is_some_and(|(admin, _)| admin == source) {
+                let message = format!(
+                    "service `{}` has the same listener `{source}` as `{ADMIN}`",
+                    service.name
+                );
+                return Err(document.error(&service.position(key), &message));
+            }
             if let Some(other) = known.insert(source, service) {
                 let message = match other.name == service.name {
                     true => format!("service `{}` has the listener `{source}` twice", other.name),

@@ -1,6 +1,6 @@
 //! The JSON schema of a configuration, for editors.
 
-use super::keys::{COMPONENT, Key, Keys, Kind};
+use super::keys::{ADMIN, COMPONENT, Key, Keys, Kind};
 use serde_json::{Map, Value, json};
 
 /// Returns the schema.
@@ -15,6 +15,10 @@ pub fn schema(keys: &Keys) -> Value {
         "required": ["service"],
         "additionalProperties": false,
         "properties": {
+            ADMIN: {
+                "description": "Answer HTTP requests for metrics, probes and control of all services on this address",
+                "type": "string",
+            },
             "defaults": {
                 "description": "Settings of all services that do not have their own",
                 "type": "object",

@@ -77,8 +77,7 @@ impl Service {
 
     /// Returns where it listens, with the key that says so.
     pub fn sources(&self) -> impl Iterator<Item = (&'static str, &str)> {
-        let keys = ["listen", "admin"].into_iter();
-        keys.flat_map(|key| self.values(key).map(move |source| (key, source)))
+        self.values("listen").map(|source| ("listen", source))
     }
 
     /// Appends the flags, and then the component, to a command line. Leaves out the keys that it has itself.

@@ -1,67 +1,95 @@
 //! The commands of the admin endpoint, in one process.
 
 use super::reload::Reloads;
-use crate::admin::{Admin, Command, List, Readiness, Reset, Status, answer, scrape};
+use crate::admin::{Admin, Command, List, Readiness, Reset, Service, answer};
 use crate::log;
-use evconn::ServerHandle;
+use evconn::{Metrics, ServerHandle};
 use std::sync::Arc;
 use tokio::sync::Notify;
 
-/// Carries out the commands until the process ends. `drain` is notified of the one that ends the server.
-pub async fn run(
-    mut admin: Admin,
+/// What carries out the commands.
+pub struct Administrator {
     server: ServerHandle,
+    metrics: Metrics,
+    /// The names of the listeners.
     listeners: Vec<String>,
     reloads: Reloads,
+    /// Notified of the command that ends the server.
     drain: Arc<Notify>,
-) {
-    admin.set_readiness(Readiness::Ready);
-    let mut stopping = std::pin::pin!(server.stopping());
-    let mut is_ending = false;
-    loop {
-        tokio::select! {
-            () = &mut stopping, if !is_ending => {
-                is_ending = true;
-                admin.set_readiness(Readiness::Ending);
-            }
-            Some(command) = admin.commands.recv() => carry_out(command, &server, &listeners, &reloads, &drain),
-            else => return,
-        }
-    }
+    state: Readiness,
 }
 
-fn carry_out(
-    command: Command,
-    server: &ServerHandle,
-    listeners: &[String],
-    reloads: &Reloads,
-    drain: &Notify,
-) {
-    match command {
-        Command::Metrics(reply) => scrape(server.metrics(), reply),
-        Command::Status(reply) => answer(
-            reply,
-            Status {
-                listeners: listeners.to_vec(),
-                ..Status::default()
-            },
-        ),
-        Command::Connections(query, reply) => answer(reply, List::of(server, &query)),
-        Command::Reset(number, reply) => answer(
-            reply,
-            match server.reset(number) {
-                true => Reset::Done,
-                false => Reset::Unknown,
-            },
-        ),
-        Command::Drain(reply) => {
-            drain.notify_one();
-            answer(reply, ());
+impl Administrator {
+    pub fn new(
+        server: ServerHandle,
+        listeners: Vec<String>,
+        reloads: Reloads,
+        drain: Arc<Notify>,
+    ) -> Self {
+        Self {
+            metrics: server.metrics(),
+            server,
+            listeners,
+            reloads,
+            drain,
+            state: Readiness::Ready,
         }
-        Command::Reload(reply) => reloads.add(reply),
-        Command::SetLog(filter, reply) => {
-            log::set_filter(&filter);
-            answer(reply, Vec::new());
+    }
+
+    /// Carries out the commands until the process ends.
+    pub async fn run(mut self, mut admin: Admin) {
+        let server = self.server.clone();
+        let mut stopping = std::pin::pin!(server.stopping());
+        loop {
+            admin.set_readiness(self.state);
+            tokio::select! {
+                () = &mut stopping, if self.state == Readiness::Ready => {
+                    self.state = Readiness::Ending;
+                }
+                Some(command) = admin.commands.recv() => self.carry_out(command),
+                else => return,
+            }
+        }
+    }
+
+    fn carry_out(&self, command: Command) {
+        match command {
+            Command::Metrics(reply) => answer(reply, self.metrics.clone()),
+            Command::Status(reply) => answer(reply, vec![self.status()]),
+            Command::Connections(query, reply) => answer(reply, List::of(&self.server, &query)),
+            Command::Reset {
+                number,
+                worker,
+                reply,
+            } => {
+                // There is no worker.
+                let is_reset = worker.is_none() && self.server.reset(number);
+                let reset = match is_reset {
+                    true => Reset::Done,
+                    false => Reset::Unknown,
+                };
+                answer(reply, reset);
+            }
+            // The service has no name.
+            Command::Drain(Some(_), reply) => answer(reply, false),
+            Command::Drain(None, reply) => {
+                self.drain.notify_one();
+                answer(reply, true);
+            }
+            Command::Reload(reply) => self.reloads.add(reply),
+            Command::SetLog(filter, reply) => {
+                log::set_filter(&filter);
+                answer(reply, Vec::new());
+            }
+        }
+    }
+
+    fn status(&self) -> Service {
+        Service {
+            name: None,
+            state: self.state,
+            listeners: self.listeners.clone(),
+            workers: Vec::new(),
         }
     }
 }

@@ -11,8 +11,9 @@ use crate::args::{AdminArgs, CacheArgs, IngressArgs, ListenArgs, Part, ServerArg
 #[cfg(unix)]
 use crate::loading;
 use crate::machine::{self, Needs};
-use crate::sys::signals::Signals;
+use crate::sys::signals::{Signals, StopSignals};
 use crate::sys::{Importance, systemd, threads};
+use admin::Administrator;
 use anyhow::Context;
 use app::{App, Ready};
 pub use component::{Code, Component, entered, filtered};
@@ -72,7 +73,7 @@ impl Plan {
         let watching = Signals::watch().context("cannot handle signals");
         let signals = watching.map_err(ServeError::Prepare)?;
         let plan = Arc::new(self);
-        let Some((admin, app, server)) = Self::start(&plan, &signals).await? else {
+        let Some((admin, app, server)) = Self::start(&plan, &signals.stops).await? else {
             tracing::info!("stopped by a signal before serving");
             return Ok(None);
         };
@@ -83,7 +84,7 @@ impl Plan {
     /// Prepares and binds. Returns `None` if a signal arrives meanwhile.
     async fn start(
         plan: &Arc<Self>,
-        signals: &Signals,
+        stops: &StopSignals,
     ) -> Result<Option<(Admin, App, Server)>, ServeError> {
         let preparing = async {
             let opening = Arc::clone(plan);
@@ -95,16 +96,16 @@ impl Plan {
             let (app, builder) = threads::run(move || plan.prepare(code, &compiled)).await??;
             anyhow::Ok((admin, app, builder))
         };
-        let Some(prepared) = signals.unless_stopped(preparing).await else {
+        let Some(prepared) = stops.unless_stopped(preparing).await else {
             return Ok(None);
         };
         let (admin, app, builder) = prepared.map_err(ServeError::Prepare)?;
         let binding = plan.listen.bind(builder);
-        let bound = signals.unless_stopped_for_long(binding).await.transpose();
+        let bound = stops.unless_stopped_for_long(binding).await.transpose();
         let Some(server) = bound.map_err(ServeError::Listen)? else {
             return Ok(None);
         };
-        let warmed_up = signals.unless_stopped(server.warmed_up()).await;
+        let warmed_up = stops.unless_stopped(server.warmed_up()).await;
         let warmed_up = warmed_up.transpose();
         let is_warm = warmed_up.map_err(|error| ServeError::Prepare(error.into()))?;
         Ok(is_warm.map(|()| (admin, app, server)))
@@ -241,7 +242,7 @@ impl Plan {
     ) -> anyhow::Result<Served> {
         let handle = server.handle();
         let drain = Arc::new(Notify::new());
-        let shutdown = signals.shutdown(Arc::clone(&drain));
+        let shutdown = signals.stops.shutdown(Arc::clone(&drain));
         let shutdown = self.server.life.apply(shutdown);
         let listeners = server.listeners().iter();
         let listeners: Vec<_> = listeners
@@ -252,7 +253,8 @@ impl Plan {
         tokio::spawn(systemd::stay_alive());
         let reloads = Reloads::start(signals.hangups, Arc::clone(self), app, handle.clone());
         let mut administrating = JoinSet::new();
-        administrating.spawn(admin::run(admin, handle.clone(), listeners, reloads, drain));
+        let administrator = Administrator::new(handle.clone(), listeners, reloads, drain);
+        administrating.spawn(administrator.run(admin));
         tokio::spawn(async move {
             handle.stopping().await;
             systemd::stopping();

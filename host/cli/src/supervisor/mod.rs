@@ -16,7 +16,7 @@ use crate::loading::Compiled;
 use crate::server::Plan;
 use std::sync::Arc;
 
-pub use fleet::{ReadAgain, serve};
+pub use fleet::{Services, serve};
 
 /// The workers that serve the same component with the same certificate: those between two reloads.
 #[derive(Debug)]

@@ -1,17 +1,16 @@
 //! From the flags to workers that accept connections.
 
 use super::Generation;
-use super::life::{Beginning, Life};
+use super::life::{Beacon, Beginning, Life};
 use super::source::Source;
 use super::tickets::Tickets;
-use super::workers::{Common, Happened, Workers};
-use crate::admin::Admin;
+use super::workers::{Common, Happened, Numbers, Workers};
 use crate::args::{NamedListening, NamedSource};
 use crate::control::AboutSocket;
 use crate::loading::Compiled;
 use crate::server::{Plan, ServeError, capacity};
 use crate::sys::Importance;
-use crate::sys::signals::Signals;
+use crate::sys::signals::StopSignals;
 use crate::sys::threads;
 use anyhow::{Context, anyhow};
 use evconn::{Limits, Quota};
@@ -24,13 +23,15 @@ use std::sync::Arc;
 /// connections have ended. Each worker looks at all of them when it accepts.
 const GENERATIONS: u16 = 16;
 
-/// What a server that is about to be replaced leaves to the one that takes its place.
-#[derive(Default)]
-pub struct Kept {
-    /// The listening sockets of sources that both have.
+/// The place that a server takes among those of its supervisor.
+pub struct Place {
+    /// The listening sockets that it shares with the server whose place it takes.
     pub sockets: Vec<Lent>,
-    /// Whether both have the same admin endpoint.
-    pub admin: bool,
+    /// The number of its first process, as metrics have it.
+    pub first_process: u16,
+    /// The numbers of workers.
+    pub numbers: Numbers,
+    pub beacon: Beacon,
 }
 
 /// A listening socket of another server.
@@ -41,32 +42,30 @@ pub struct Lent {
 }
 
 /// Reads the input, compiles, listens and starts the workers. Returns `None` if a signal arrives meanwhile.
-pub async fn start(plan: Plan, kept: Kept, signals: &Signals) -> Result<Option<Life>, ServeError> {
+pub async fn start(
+    plan: Plan,
+    place: Place,
+    stops: &StopSignals,
+) -> Result<Option<Life>, ServeError> {
     let plan = Arc::new(plan);
-    let processes = plan.server.processes().unwrap_or(NonZero::<u16>::MIN);
     let preparing = prepare_and_compile(Arc::clone(&plan));
-    let Some(prepared) = signals.unless_stopped(preparing).await else {
+    let Some(prepared) = stops.unless_stopped(preparing).await else {
         return Ok(None);
     };
     let (source, compiled) = prepared.map_err(|error| ServeError::Prepare(plan.blame(error)))?;
-    let admin = plan.admin.source.as_ref().filter(|_| !kept.admin);
-    let admin = Admin::start(admin);
-    let Some(admin) = signals.unless_stopped_for_long(admin).await else {
-        return Ok(None);
-    };
-    let admin = admin.map_err(|error| ServeError::Prepare(plan.blame(error)))?;
-    let shares = shares(&plan, processes, &compiled);
-    let sources = kept
-        .sockets
-        .iter()
-        .map(|lent| lent.source.clone())
-        .collect();
-    let listening = listen(&plan, sources);
-    let Some(listening) = signals.unless_stopped_for_long(listening).await else {
+    let Place {
+        sockets,
+        first_process,
+        numbers,
+        beacon,
+    } = place;
+    let kept = sockets.iter().map(|lent| lent.source.clone()).collect();
+    let listening = listen(&plan, kept);
+    let Some(listening) = stops.unless_stopped_for_long(listening).await else {
         return Ok(None);
     };
     let listening = listening?;
-    let workers = workers(&plan, processes, kept.sockets, &listening, shares);
+    let workers = workers(&plan, numbers, sockets, &listening, &compiled);
     let workers = workers.map_err(|error| ServeError::Prepare(plan.blame(error)))?;
     let generation = Generation::new(Arc::new(compiled), source.certificate());
     let life = Life::new(Beginning {
@@ -75,14 +74,24 @@ pub async fn start(plan: Plan, kept: Kept, signals: &Signals) -> Result<Option<L
         listening,
         workers,
         generation,
-        processes: processes.get().into(),
-        admin,
+        processes: processes(&plan).get().into(),
+        first_process,
+        beacon,
     });
-    let Some(started) = signals.unless_stopped(all_ready(life)).await else {
+    let Some(started) = stops.unless_stopped(all_ready(life)).await else {
         return Ok(None);
     };
     let started = started.map_err(|error| ServeError::Prepare(plan.blame(error)))?;
     Ok(Some(started))
+}
+
+fn processes(plan: &Plan) -> NonZero<u16> {
+    plan.server.processes().unwrap_or(NonZero::<u16>::MIN)
+}
+
+/// Returns how many workers a server may have at a time.
+pub fn members(plan: &Plan) -> u16 {
+    processes(plan).get().saturating_mul(GENERATIONS)
 }
 
 /// Reads the input and has it compiled: bad input is found here, before anything is bound.
@@ -148,12 +157,14 @@ async fn listen(
 
 fn workers(
     plan: &Plan,
-    processes: NonZero<u16>,
+    numbers: Numbers,
     kept: Vec<Lent>,
     listening: &[NamedListening],
-    shares: Shares,
+    compiled: &Compiled,
 ) -> anyhow::Result<Workers> {
-    let members = processes.get().saturating_mul(GENERATIONS);
+    let processes = processes(plan);
+    let members = members(plan);
+    let shares = shares(plan, processes, compiled);
     let quota = Quota::create(&shares.limits, plan.server.accept_rate(), members)
         .context("cannot create the memory that workers share")?;
     let own = lend(listening).context("cannot pass the listening sockets on to workers")?;
@@ -163,6 +174,7 @@ fn workers(
         arguments: plan.arguments.clone(),
         quota,
         members,
+        numbers,
         sockets,
         capacity: shares.each,
         parts: processes.get().into(),
@@ -206,5 +218,6 @@ async fn all_ready(mut life: Life) -> anyhow::Result<Life> {
             Happened::Ended(ended) => return Err(anyhow!("a worker {}", ended.how)),
         }
     }
+    life.report_readiness();
     Ok(life)
 }

@@ -17,6 +17,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::process::ExitStatus;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
@@ -35,6 +36,7 @@ pub struct Common {
     pub quota: Quota,
     /// Maximum number of workers at a time.
     pub members: u16,
+    pub numbers: Numbers,
     /// The listening sockets.
     pub sockets: Vec<(OwnedFd, AboutSocket)>,
     /// Into how many parts the server's instances are divided: each worker of a generation has one.
@@ -44,12 +46,22 @@ pub struct Common {
     pub tickets: Tickets,
 }
 
+/// The numbers of the workers of all servers of a supervisor, from 1 on: no two have the same.
+#[derive(Clone, Default)]
+pub struct Numbers(Arc<AtomicU64>);
+
+impl Numbers {
+    fn next(&self) -> u64 {
+        self.0.fetch_add(1, Ordering::Relaxed) + 1
+    }
+}
+
 /// The worker processes.
 pub struct Workers {
     common: Common,
     all: Vec<Worker>,
-    /// The number of workers started so far.
-    started: u64,
+    /// Whether one was started.
+    has_started: bool,
     events: mpsc::Receiver<(u64, Event)>,
     event_sender: mpsc::Sender<(u64, Event)>,
     /// SIGCHLD.
@@ -60,7 +72,7 @@ pub struct Workers {
 
 /// A worker process.
 struct Worker {
-    /// Its number in the log, from 1 on.
+    /// Its number in the log.
     number: u64,
     member: u16,
     /// Which part of the server's instances it has.
@@ -129,7 +141,7 @@ impl Workers {
         Ok(Self {
             common,
             all: Vec::new(),
-            started: 0,
+            has_started: false,
             events,
             event_sender,
             ended: signal(SignalKind::child())?,
@@ -160,11 +172,13 @@ impl Workers {
     }
 
     /// Returns what the admin endpoint says of each worker.
-    pub fn statuses(&self) -> impl Iterator<Item = admin::Worker> {
-        self.all.iter().map(|worker| admin::Worker {
+    ///
+    /// `first_process` is the number of the first process, as metrics have it.
+    pub fn statuses(&self, first_process: u16) -> impl Iterator<Item = admin::Worker> {
+        self.all.iter().map(move |worker| admin::Worker {
             number: worker.number,
             process: worker.process.child.id(),
-            member: worker.member,
+            member: first_process.saturating_add(worker.member),
             age: worker.since.elapsed().as_secs_f64(),
             state: match worker.stage {
                 Stage::Starting => WorkerState::Starting,
@@ -198,8 +212,7 @@ impl Workers {
         let part = self.free_part(generation);
         let files = self.files(generation)?;
         let (process, messages) = process::start("worker", Importance::Normal, &[])?;
-        self.started += 1;
-        let number = self.started;
+        let number = self.common.numbers.next();
         let start = ToWorker::Start(Box::new(Start {
             arguments: self.common.arguments.clone(),
             is_terminal: log::is_terminal(),
@@ -210,7 +223,7 @@ impl Workers {
             target: generation.compiled.target,
             certificate: generation.certificate.clone(),
             ticket_keys: self.common.tickets.secret(),
-            tells_missing: number == 1,
+            tells_missing: !std::mem::replace(&mut self.has_started, true),
             sockets: self.common.sockets.len(),
         }));
         // If the worker is gone already, that is noticed later.
@@ -408,11 +421,26 @@ impl Workers {
 
     /// Asks all workers.
     pub fn ask(&self, question: &Question) -> Inquiry {
-        let asked = self.all.iter().map(|worker| {
-            let control = &worker.process.control;
-            let answer = worker.questions.ask(control, question.clone());
-            (worker.number, answer)
-        });
+        self.ask_those(question, |_| true)
+    }
+
+    /// Asks the worker with this number, if there is one, or all workers.
+    pub fn ask_one(&self, number: Option<u64>, question: &Question) -> Inquiry {
+        self.ask_those(question, |worker| {
+            number.is_none_or(|number| worker.number == number)
+        })
+    }
+
+    fn ask_those(&self, question: &Question, is_asked: impl Fn(&Worker) -> bool) -> Inquiry {
+        let asked = self
+            .all
+            .iter()
+            .filter(|worker| is_asked(worker))
+            .map(|worker| {
+                let control = &worker.process.control;
+                let answer = worker.questions.ask(control, question.clone());
+                (worker.number, answer)
+            });
         Inquiry::new(asked)
     }
 

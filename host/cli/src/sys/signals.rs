@@ -11,11 +11,14 @@ const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The signals of a server, since this was made.
 pub struct Signals {
-    /// How many SIGINT and SIGTERM have arrived.
-    stops: watch::Receiver<u32>,
+    pub stops: StopSignals,
     /// Each asks for a reload.
     pub hangups: Hangups,
 }
+
+/// SIGINT and SIGTERM: how many have arrived. Each clone counts those that have arrived before it was made, too.
+#[derive(Clone)]
+pub struct StopSignals(watch::Receiver<u32>);
 
 impl Signals {
     /// Watches them from now on, in a tokio runtime.
@@ -34,39 +37,29 @@ impl Signals {
             }
         });
         Ok(Self {
-            stops: stopped,
+            stops: StopSignals(stopped),
             hangups,
         })
     }
+}
 
-    /// Returns the same signals for another server: those that have arrived count for it, too.
-    ///
-    /// # Errors
-    /// The operating system's error if they cannot be watched.
-    #[cfg(unix)]
-    pub fn for_another(&self) -> io::Result<Self> {
-        Ok(Self {
-            stops: self.stops.clone(),
-            hangups: Hangups::watch()?,
-        })
-    }
-
+impl StopSignals {
     /// Returns a graceful shutdown at the first signal or when `drain` is notified, and an immediate one at the second
     /// signal.
     pub fn shutdown(&self, drain: Arc<Notify>) -> Shutdown {
-        let first = after(self.stops.clone(), 1);
+        let first = after(self.0.clone(), 1);
         let begin = async move {
             tokio::select! {
                 () = first => {}
                 () = drain.notified() => {}
             }
         };
-        Shutdown::on(begin).now_on(after(self.stops.clone(), 2))
+        Shutdown::on(begin).now_on(after(self.0.clone(), 2))
     }
 
     /// Waits until more than `count` signals to stop have arrived. Does not borrow this value.
     pub fn stop_after(&self, count: u32) -> impl Future<Output = ()> + use<> {
-        after(self.stops.clone(), count + 1)
+        after(self.0.clone(), count + 1)
     }
 
     /// Returns the output of `work`, or `None` as soon as a signal stops the process.
@@ -86,7 +79,7 @@ impl Signals {
         work: impl Future<Output = T>,
     ) -> Option<T> {
         let stopped = async {
-            after(self.stops.clone(), 1).await;
+            after(self.0.clone(), 1).await;
             tokio::time::sleep(patience).await;
         };
         tokio::select! {

@@ -2,8 +2,8 @@
 //!
 //! `docs/metrics.md` has the same names; a test compares them.
 
-use super::source::Source;
-use super::sys::{self, Usage};
+use super::source::Part;
+use super::sys::Usage;
 use super::words::{Count, Snapshot};
 use super::{EndCause, Kind, Timing};
 use prometheus_client::collector::Collector;
@@ -13,6 +13,7 @@ use prometheus_client::encoding::{
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::{Registry, Unit};
 use std::fmt;
+use std::sync::Arc;
 
 /// The format of the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,9 +22,9 @@ pub(super) enum Format {
     Prometheus,
 }
 
-pub(super) fn encode(source: &dyn Source, format: Format) -> String {
+pub(super) fn encode(parts: &[Part], format: Format) -> String {
     let mut registry = Registry::with_prefix("evconn");
-    registry.register_collector(Box::new(Reading::new(source)));
+    registry.register_collector(Box::new(Reading::new(parts)));
     let mut encoded = String::new();
     let done = match format {
         Format::OpenMetrics => text::encode(&mut encoded, &registry),
@@ -34,21 +35,54 @@ pub(super) fn encode(source: &dyn Source, format: Format) -> String {
 }
 
 /// The values at one time.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Reading {
+    services: Vec<Service>,
+    /// The process that reads the metrics.
+    this: Option<Usage>,
+}
+
+/// What is known of a service.
+#[derive(Debug)]
+struct Service {
+    name: Option<Arc<str>>,
     counted: Snapshot,
-    /// The processes, by name.
+    /// Its processes, by name.
     processes: Vec<(String, Usage)>,
 }
 
 impl Reading {
-    fn new(source: &dyn Source) -> Self {
-        let processes = source.processes().into_iter();
-        Self {
-            counted: source.snapshot(),
-            processes: processes
-                .map(|process| (process.name, sys::usage(process.id)))
-                .collect(),
+    fn new(parts: &[Part]) -> Self {
+        let mut all = Self::default();
+        for part in parts {
+            all.add(part);
+        }
+        all
+    }
+
+    fn add(&mut self, part: &Part) {
+        let mut processes = Vec::new();
+        for (number, usage) in part.usages() {
+            match number {
+                // All services have it in common.
+                None => self.this = Some(usage),
+                Some(number) => processes.push((number.to_string(), usage)),
+            }
+        }
+        let known = self.services.iter_mut();
+        match known
+            .into_iter()
+            .find(|service| service.name == part.service)
+        {
+            Some(service) => {
+                service.counted += &part.snapshot();
+                service.processes.extend(processes);
+            }
+            None => self.services.push(Service {
+                name: part.service.clone(),
+                counted: part.snapshot(),
+                processes,
+            }),
         }
     }
 }
@@ -66,49 +100,95 @@ impl Collector for Reading {
     }
 }
 
+/// The labels of a sample, and its value.
+type Sample<'a, V> = (Vec<(&'static str, &'a str)>, V);
+
+impl Service {
+    fn labels(&self) -> Vec<(&'static str, &str)> {
+        let name = self.name.as_deref().map(|name| ("service", name));
+        name.into_iter().collect()
+    }
+
+    fn sample<'a, V>(&'a self, label: &'static str, of: &'a str, value: V) -> Sample<'a, V> {
+        let mut labels = self.labels();
+        labels.push((label, of));
+        (labels, value)
+    }
+}
+
 impl Reading {
-    fn count(&self, count: Count) -> u64 {
-        self.counted.count(count)
+    /// Returns a sample of each service.
+    fn each<V>(&self, value: impl Fn(&Snapshot) -> V) -> impl Iterator<Item = Sample<'_, V>> {
+        let services = self.services.iter();
+        services.map(move |service| (service.labels(), value(&service.counted)))
+    }
+
+    fn count(&self, count: Count) -> impl Iterator<Item = Sample<'_, u64>> {
+        self.each(move |counted| counted.count(count))
+    }
+
+    /// Returns how much there is now of what the one counts, as far as the other one does not count its end.
+    fn left(&self, begun: Count, ended: Count) -> impl Iterator<Item = Sample<'_, u64>> {
+        self.each(move |counted| counted.left(begun, ended))
+    }
+
+    /// Returns a sample of each process of which the value is known.
+    fn of_processes<V>(
+        &self,
+        value: impl Fn(&Usage) -> Option<V>,
+    ) -> impl Iterator<Item = Sample<'_, V>> {
+        let this = self
+            .this
+            .iter()
+            .map(|usage| (vec![("process", "main")], usage));
+        let others = self.services.iter().flat_map(|service| {
+            let processes = service.processes.iter();
+            processes.map(|(name, usage)| service.sample("process", name, usage))
+        });
+        this.chain(others)
+            .filter_map(move |(labels, usage)| Some((labels, value(usage)?)))
     }
 
     fn connections(&self, output: &mut Output<'_>) -> fmt::Result {
-        let begun = self.count(Count::Begun);
-        let denied = self.count(Count::Denied);
         output.counter(
             "connections_accepted",
             "Connections that were accepted, including those that were refused afterwards",
             None,
-            begun.wrapping_add(denied),
+            self.each(|counted| {
+                let begun = counted.count(Count::Begun);
+                begun.wrapping_add(counted.count(Count::Denied))
+            }),
         )?;
         output.gauge(
             "connections_open",
             "Connections that are open now",
             None,
-            self.counted.open(),
+            self.each(Snapshot::open),
         )
     }
 
     fn ends(&self, output: &mut Output<'_>) -> fmt::Result {
-        let denied = self.count(Count::Denied);
         let by_cause = |refused: bool| {
             let causes = EndCause::ALL.iter();
             let causes = causes.filter(move |cause| (cause.kind() == Kind::Refused) == refused);
-            causes.map(move |cause| {
-                let by_listener = u64::from(*cause == EndCause::PeerDenied) * denied;
-                let ended = self.counted.ended(*cause).wrapping_add(by_listener);
-                (cause.name(), ended)
+            let services = self.services.iter();
+            services.flat_map(move |service| {
+                let of_cause = |cause: &EndCause| {
+                    service.sample("cause", cause.name(), ended(&service.counted, *cause))
+                };
+                causes.clone().map(of_cause)
             })
         };
-        output.counters(
+        output.counter(
             "connections_refused",
             "Connections that were refused before the service got them",
-            "cause",
+            None,
             by_cause(true),
         )?;
-        output.counters(
+        output.counter(
             "connections_ended",
             "Connections that have ended and were not refused",
-            "cause",
+            None,
             by_cause(false),
         )
     }
@@ -163,7 +243,7 @@ impl Reading {
             "instances_open",
             "Instances that exist now",
             None,
-            self.counted.left(Count::Created, Count::Dropped),
+            self.left(Count::Created, Count::Dropped),
         )?;
         self.histogram(
             output,
@@ -178,13 +258,13 @@ impl Reading {
             "guest_memory",
             "Linear memory of all instances",
             Some(&Unit::Bytes),
-            self.counted.left(Count::Grown, Count::Freed),
+            self.left(Count::Grown, Count::Freed),
         )?;
         output.counter(
             "guest_cpu",
             "CPU time of guests, and of the host on their behalf",
             Some(&Unit::Seconds),
-            seconds(self.count(Count::CpuTime)),
+            self.each(|counted| seconds(counted.count(Count::CpuTime))),
         )?;
         output.counter(
             "guest_background_moves",
@@ -206,11 +286,15 @@ impl Reading {
             ("memory", Count::AcceptMemory),
             ("other", Count::AcceptOther),
         ];
-        output.counters(
+        output.counter(
             "accept_errors",
             "Errors of listeners, by what was short",
-            "kind",
-            errors.map(|(name, count)| (name, self.count(count))),
+            None,
+            self.services.iter().flat_map(|service| {
+                let of_kind =
+                    |(kind, count)| service.sample("kind", kind, service.counted.count(count));
+                errors.map(of_kind)
+            }),
         )
     }
 
@@ -221,37 +305,35 @@ impl Reading {
             "How late a timer of a worker thread fires, measured once per second",
             Timing::LoopLag,
         )?;
-        let of_processes = |value: fn(&Usage) -> Option<u64>| {
-            let known = self.processes.iter();
-            known.filter_map(move |(name, usage)| Some((name.as_str(), value(usage)?)))
-        };
-        output.gauges(
+        output.counter(
+            "process_cpu",
+            "User and system CPU time of a process",
+            Some(&Unit::Seconds),
+            self.of_processes(|usage| usage.cpu_seconds),
+        )?;
+        output.gauge(
             "process_open_fds",
             "Open file descriptors of a process",
             None,
-            "process",
-            of_processes(|usage| usage.descriptors),
+            self.of_processes(|usage| usage.descriptors),
         )?;
-        output.gauges(
+        output.gauge(
             "process_memory_mappings",
             "Memory mappings of a process",
             None,
-            "process",
-            of_processes(|usage| usage.mappings),
+            self.of_processes(|usage| usage.mappings),
         )?;
-        output.gauges(
+        output.gauge(
             "process_resident_memory",
             "Resident memory of a process",
             Some(&Unit::Bytes),
-            "process",
-            of_processes(|usage| usage.resident_bytes),
+            self.of_processes(|usage| usage.resident_bytes),
         )?;
-        output.gauges(
+        output.gauge(
             "build_info",
             "Always 1; the version of evconn is a label",
             None,
-            "version",
-            [(env!("CARGO_PKG_VERSION"), 1)],
+            [(vec![("version", env!("CARGO_PKG_VERSION"))], 1_u64)],
         )
     }
 
@@ -262,78 +344,64 @@ impl Reading {
         help: &str,
         timing: Timing,
     ) -> fmt::Result {
-        let (counts, sum) = self.counted.timing(timing);
-        let bounds = timing.bounds().iter().map(|bound| seconds(*bound));
-        let bounds = bounds.chain([f64::MAX]);
-        let buckets: Vec<_> = bounds.zip(counts.iter().copied()).collect();
-        let count = counts.iter().copied().fold(0, u64::wrapping_add);
         let unit = Some(&Unit::Seconds);
         let mut metric = output
             .0
             .encode_descriptor(name, help, unit, MetricType::Histogram)?;
-        metric.encode_histogram::<NoLabelSet>(seconds(sum), count, &buckets, None)
+        for (labels, (counts, sum)) in self.each(|counted| {
+            let (counts, sum) = counted.timing(timing);
+            (counts.to_vec(), sum)
+        }) {
+            let bounds = timing.bounds().iter().map(|bound| seconds(*bound));
+            let bounds = bounds.chain([f64::MAX]);
+            let count = counts.iter().copied().fold(0, u64::wrapping_add);
+            let buckets: Vec<_> = bounds.zip(counts).collect();
+            let mut metric = metric.encode_family(&labels)?;
+            metric.encode_histogram::<NoLabelSet>(seconds(sum), count, &buckets, None)?;
+        }
+        Ok(())
     }
+}
+
+/// Returns how many connections have ended for this reason, or were reset by their listener.
+fn ended(counted: &Snapshot, cause: EndCause) -> u64 {
+    let by_listener = match cause {
+        EndCause::PeerDenied => counted.count(Count::Denied),
+        _ => 0,
+    };
+    counted.ended(cause).wrapping_add(by_listener)
 }
 
 /// Where metrics are written to.
 struct Output<'a>(DescriptorEncoder<'a>);
 
 impl Output<'_> {
-    fn counter(
+    fn counter<'a, V: EncodeCounterValue>(
         &mut self,
         name: &str,
         help: &str,
         unit: Option<&Unit>,
-        value: impl EncodeCounterValue,
+        samples: impl IntoIterator<Item = Sample<'a, V>>,
     ) -> fmt::Result {
         let counter = MetricType::Counter;
         let mut metric = self.0.encode_descriptor(name, help, unit, counter)?;
-        metric.encode_counter::<NoLabelSet, _, u64>(&value, None)
-    }
-
-    /// Writes a counter with a label.
-    fn counters<'a>(
-        &mut self,
-        name: &str,
-        help: &str,
-        label: &str,
-        values: impl IntoIterator<Item = (&'a str, u64)>,
-    ) -> fmt::Result {
-        let counter = MetricType::Counter;
-        let mut metric = self.0.encode_descriptor(name, help, None, counter)?;
-        for (of, value) in values {
-            let labels = [(label, of)];
+        for (labels, value) in samples {
             let mut metric = metric.encode_family(&labels)?;
             metric.encode_counter::<NoLabelSet, _, u64>(&value, None)?;
         }
         Ok(())
     }
 
-    fn gauge(
+    fn gauge<'a, V: EncodeGaugeValue>(
         &mut self,
         name: &str,
         help: &str,
         unit: Option<&Unit>,
-        value: impl EncodeGaugeValue,
+        samples: impl IntoIterator<Item = Sample<'a, V>>,
     ) -> fmt::Result {
         let gauge = MetricType::Gauge;
         let mut metric = self.0.encode_descriptor(name, help, unit, gauge)?;
-        metric.encode_gauge(&value)
-    }
-
-    /// Writes a gauge with a label.
-    fn gauges<'a>(
-        &mut self,
-        name: &str,
-        help: &str,
-        unit: Option<&Unit>,
-        label: &str,
-        values: impl IntoIterator<Item = (&'a str, u64)>,
-    ) -> fmt::Result {
-        let gauge = MetricType::Gauge;
-        let mut metric = self.0.encode_descriptor(name, help, unit, gauge)?;
-        for (of, value) in values {
-            let labels = [(label, of)];
+        for (labels, value) in samples {
             metric.encode_family(&labels)?.encode_gauge(&value)?;
         }
         Ok(())

@@ -248,12 +248,10 @@ impl Source for Quota {
         let members = (0..layout.members).filter_map(|member| {
             let id = memory.get(layout.slot(member, Slot::Process));
             let id = u32::try_from(id).ok().filter(|id| *id != 0);
-            id.filter(|id| u64::from(*id) != this).map(|id| Process {
-                name: member.to_string(),
-                id: Some(id),
-            })
+            id.filter(|id| u64::from(*id) != this)
+                .map(|id| Process::Member { number: member, id })
         });
-        [Process::this()].into_iter().chain(members).collect()
+        [Process::This].into_iter().chain(members).collect()
     }
 }
 

@@ -1,6 +1,7 @@
 //! The life of a server, from the moment when all workers accept connections to the end of the last worker.
 
 mod admin;
+mod order;
 mod reload;
 mod succession;
 
@@ -8,19 +9,19 @@ use super::Generation;
 use super::backoff::{self, Backoff};
 use super::source::Source;
 use super::workers::{Ended, Happened, Workers};
-use crate::admin::Admin;
+use crate::admin::Readiness;
 use crate::args::NamedListening;
 use crate::control::ToWorker;
 use crate::server::Plan;
-use crate::sys::signals::Signals;
+use crate::sys::signals::StopSignals;
 use crate::sys::systemd;
-use evconn::{Opened, Served, sockets};
-use reload::{Reload, Requests, loaded, next_hangup};
+use evconn::{Metrics, Opened, Served, sockets};
+pub use order::Order;
+use reload::{Reload, Requests, loaded};
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-pub use succession::Order;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc, watch};
 
 /// How often to check whether a worker was stopped (SIGSTOP) while it had the lock of the shared memory.
 const CHECK_INTERVAL: Duration = Duration::from_millis(500);
@@ -40,7 +41,8 @@ pub struct Life {
     phase: Phase,
     reload: Reload,
     requests: Requests,
-    admin: Admin,
+    first_process: u16,
+    beacon: Beacon,
     /// Whether the admin endpoint has begun the shutdown, and no signal has arrived since.
     is_asked_to_stop: bool,
     /// How many connections have ended with a worker that was killed at the end.
@@ -55,7 +57,30 @@ pub struct Beginning {
     pub workers: Workers,
     pub generation: Arc<Generation>,
     pub processes: usize,
-    pub admin: Admin,
+    /// The number of its first process, as metrics have it.
+    pub first_process: u16,
+    pub beacon: Beacon,
+}
+
+/// Where a server tells its supervisor whether it is ready.
+pub struct Beacon {
+    readiness: watch::Sender<Readiness>,
+    /// Notified after each change.
+    changed: Arc<Notify>,
+}
+
+impl Beacon {
+    pub fn new(changed: Arc<Notify>) -> (Self, watch::Receiver<Readiness>) {
+        let (readiness, watched) = watch::channel(Readiness::Starting);
+        (Self { readiness, changed }, watched)
+    }
+
+    fn set(&self, readiness: Readiness) {
+        let is_new = |old: &mut Readiness| std::mem::replace(old, readiness) != readiness;
+        if self.readiness.send_if_modified(is_new) {
+            self.changed.notify_one();
+        }
+    }
 }
 
 /// The phase of the server.
@@ -81,7 +106,8 @@ impl Life {
             workers,
             generation,
             processes,
-            admin,
+            first_process,
+            beacon,
         } = beginning;
         Self {
             requests: Requests::new(plan.name.clone()),
@@ -94,9 +120,20 @@ impl Life {
             backoff: Backoff::default(),
             phase: Phase::Serving,
             reload: Reload::None,
-            admin,
+            first_process,
+            beacon,
             is_asked_to_stop: false,
             killed: 0,
+        }
+    }
+
+    /// Returns the metrics of all workers, with the name of the service if there are several.
+    pub fn metrics(&self) -> Metrics {
+        let metrics = self.workers.quota().metrics();
+        let metrics = metrics.with_first_process(self.first_process);
+        match self.plan.name() {
+            Some(name) => metrics.of_service(name),
+            None => metrics,
         }
     }
 
@@ -114,21 +151,19 @@ impl Life {
     }
 
     /// Serves until a signal ends it, or no connection has been open for long enough.
-    pub async fn run(mut self, mut signals: Signals, mut orders: mpsc::Receiver<Order>) -> Served {
-        let mut stops = 0;
+    pub async fn run(mut self, stops: StopSignals, mut orders: mpsc::Receiver<Order>) -> Served {
+        let mut stopped = 0;
         while !self.is_over() {
             self.report_readiness();
             self.begin_asked_reload();
             let time = self.next_time();
-            let stopped = signals.stop_after(stops);
+            let next_stop = stops.stop_after(stopped);
             tokio::select! {
-                () = stopped => {
-                    stops += 1;
+                () = next_stop => {
+                    stopped += 1;
                     self.stop_at_signal();
                 }
-                Some(()) = next_hangup(&mut signals.hangups, self.can_reload() && !self.is_one_of_several()) => self.begin_reload(),
                 Some(order) = orders.recv() => self.obey(order),
-                Some(command) = self.admin.commands.recv() => self.carry_out(command),
                 happened = self.workers.next() => self.handle(happened),
                 reloaded = loaded(&mut self.reload) => self.start_generation(reloaded),
                 () = tokio::time::sleep_until(time.into()) => self.on_timer(),
@@ -153,6 +188,11 @@ impl Life {
         served.failed = served.failed.saturating_sub(self.killed);
         served.killed += self.killed;
         served
+    }
+
+    /// Whether it accepts connections.
+    fn is_serving(&self) -> bool {
+        matches!(self.phase, Phase::Serving | Phase::Delayed(_))
     }
 
     fn is_over(&self) -> bool {
@@ -269,9 +309,6 @@ impl Life {
             Phase::Serving => {
                 // If only the end of old workers is missing, the reload has had its effect.
                 self.end_reload();
-                if !self.is_one_of_several() {
-                    systemd::stopping();
-                }
                 self.log_ending();
                 self.give_up_reload();
                 self.phase = Phase::Delayed(now.checked_add(self.plan.server.life.drain_delay));
@@ -283,11 +320,6 @@ impl Life {
             Phase::Delayed(_) | Phase::Draining(_) => self.end(),
             Phase::Ending(_) => {}
         }
-    }
-
-    /// Whether it is one of several servers, for which somebody else notifies systemd and watches SIGHUP.
-    fn is_one_of_several(&self) -> bool {
-        self.plan.name.is_some()
     }
 
     fn log_ending(&self) {
@@ -356,8 +388,7 @@ impl Life {
             _ => {}
         }
         self.look_at_clock_of_reload(now);
-        let is_serving = matches!(self.phase, Phase::Serving | Phase::Delayed(_));
-        if is_serving && self.backoff.is_over(now) && !self.is_starting_a_generation() {
+        if self.is_serving() && self.backoff.is_over(now) && !self.is_starting_a_generation() {
             self.replace();
         }
         self.workers.rotate_tickets(now);

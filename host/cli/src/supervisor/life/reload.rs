@@ -5,13 +5,10 @@ use crate::admin::{self, Reply, answer};
 use crate::supervisor::Generation;
 use crate::supervisor::source::Reloaded;
 use crate::supervisor::workers::Ended;
-use crate::sys::signals::Hangups;
-use crate::sys::systemd;
 use anyhow::anyhow;
 use std::future::pending;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 /// How long new workers may take to start in a reload: longer than an instance that is made ahead.
@@ -112,12 +109,6 @@ impl Life {
         matches!(self.reload, Reload::Starting(..))
     }
 
-    /// Asks for a reload, of which nobody waits for the outcome.
-    pub(super) fn ask_for_reload(&mut self) {
-        let (reply, _) = oneshot::channel();
-        self.requests.add(reply);
-    }
-
     /// Begins the reload that was asked for, if one was and may begin.
     pub(super) fn begin_asked_reload(&mut self) {
         if self.phase != Phase::Serving {
@@ -129,9 +120,6 @@ impl Life {
 
     pub(super) fn begin_reload(&mut self) {
         self.requests.begin();
-        if !self.is_one_of_several() {
-            systemd::reloading();
-        }
         let reloading = self.source.clone().reload(Arc::clone(&self.plan));
         self.reload = Reload::Loading(tokio::spawn(reloading));
     }
@@ -211,9 +199,6 @@ impl Life {
     fn finish_reload(&mut self) {
         self.reload = Reload::None;
         self.requests.end();
-        if !self.is_one_of_several() {
-            systemd::ready();
-        }
     }
 
     /// Gives up the reload if the worker belongs to the generation that is starting. Returns whether it does.
@@ -247,14 +232,6 @@ impl Life {
             Reload::Loading(loading) => loading.abort(),
             Reload::None | Reload::Retiring(..) => {}
         }
-    }
-}
-
-/// Waits for a SIGHUP. Never returns while no reload may begin: the signal is kept.
-pub(super) async fn next_hangup(hangups: &mut Hangups, may_reload: bool) -> Option<()> {
-    match may_reload {
-        true => hangups.next().await,
-        false => pending().await,
     }
 }
 

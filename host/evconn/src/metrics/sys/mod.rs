@@ -6,13 +6,14 @@ mod elsewhere;
 mod linux;
 
 #[cfg(not(target_os = "linux"))]
-pub(super) use elsewhere::usage;
+pub(super) use elsewhere::Usages;
 #[cfg(target_os = "linux")]
-pub(super) use linux::usage;
+pub(super) use linux::Usages;
 
 /// What a process uses, as far as it is known.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Usage {
+    pub cpu_seconds: Option<f64>,
     pub descriptors: Option<u64>,
     pub mappings: Option<u64>,
     pub resident_bytes: Option<u64>,

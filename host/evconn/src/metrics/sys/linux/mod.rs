@@ -1,37 +1,67 @@
 //! On Linux, from `/proc`.
 
-use super::Usage;
-use std::fs::{self, File};
-use std::io::{ErrorKind, Read};
+mod mappings;
 
-/// Returns what a process uses, or this one. What cannot be read is not known: the process may be gone.
-pub(in crate::metrics) fn usage(process: Option<u32>) -> Usage {
-    let id = process.map_or_else(|| "self".to_owned(), |id| id.to_string());
-    let path = |file| format!("/proc/{id}/{file}");
-    Usage {
-        descriptors: fs::read_dir(path("fd")).ok().map(|fd| fd.count() as u64),
-        mappings: lines(&path("maps")),
-        resident_bytes: fs::read_to_string(path("status"))
-            .ok()
-            .and_then(|status| resident_bytes(&status)),
+use super::Usage;
+use crate::metrics::source::Process;
+use mappings::Mappings;
+use std::fs;
+
+/// What processes use.
+#[derive(Default)]
+pub(in crate::metrics) struct Usages {
+    mappings: Mappings,
+}
+
+impl Usages {
+    /// Returns what each of these processes uses. What cannot be read is not known: the process may be gone.
+    pub fn read(&self, processes: &[Process]) -> Vec<Usage> {
+        let ids: Vec<_> = processes.iter().map(id).collect();
+        let mappings = self.mappings.of(&ids);
+        let with_mappings = ids.into_iter().zip(mappings);
+        with_mappings
+            .map(|(id, mappings)| Usage {
+                mappings,
+                ..usage(id)
+            })
+            .collect()
     }
 }
 
-/// Returns the number of lines of a file, which may be some megabytes.
-fn lines(path: &str) -> Option<u64> {
-    let mut file = File::open(path).ok()?;
-    let mut buffer = [0; 16 << 10];
-    let mut lines = 0;
-    loop {
-        match file.read(&mut buffer) {
-            Ok(0) => return Some(lines),
-            Ok(read) => {
-                lines += buffer[..read].iter().filter(|byte| **byte == b'\n').count() as u64
-            }
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(_) => return None,
-        }
+fn id(process: &Process) -> u32 {
+    match process {
+        Process::This => std::process::id(),
+        Process::Member { id, .. } => *id,
     }
+}
+
+/// Returns what takes little time to find out.
+fn usage(process: u32) -> Usage {
+    let read = |file| fs::read_to_string(format!("/proc/{process}/{file}")).ok();
+    Usage {
+        cpu_seconds: read("stat").and_then(|stat| cpu_seconds(&stat)),
+        descriptors: descriptors(process),
+        mappings: None,
+        resident_bytes: read("status").and_then(|status| resident_bytes(&status)),
+    }
+}
+
+/// Returns how many descriptors are open: since Linux 6.2, the kernel tells it as the size of their directory.
+fn descriptors(process: u32) -> Option<u64> {
+    let path = format!("/proc/{process}/fd");
+    match fs::metadata(&path).ok()?.len() {
+        0 => fs::read_dir(&path).ok().map(|fd| fd.count() as u64),
+        count => Some(count),
+    }
+}
+
+/// The user and system time, which follow the 13th field. The second one, a name, may contain anything.
+fn cpu_seconds(stat: &str) -> Option<f64> {
+    let (_, after_name) = stat.rsplit_once(')')?;
+    let mut fields = after_name.split_whitespace().skip(11);
+    let mut ticks = || fields.next()?.parse::<u64>().ok();
+    let used = ticks()? + ticks()?;
+    Some(used as f64 / rustix::param::clock_ticks_per_second() as f64)
 }
 
 fn resident_bytes(status: &str) -> Option<u64> {
@@ -47,24 +77,33 @@ mod tests {
     use super::*;
 
     #[test]
-    fn this_process_is_known_by_itself_and_by_its_number() {
-        for process in [None, Some(std::process::id())] {
-            let usage = usage(process);
-            assert!(
-                usage.descriptors.is_some_and(|count| count >= 3),
-                "{usage:?}"
-            );
-            assert!(usage.mappings.is_some_and(|count| count > 10), "{usage:?}");
-            assert!(
-                usage.resident_bytes.is_some_and(|bytes| bytes > 1 << 20),
-                "{usage:?}"
-            );
-        }
+    fn this_process_is_known() {
+        let usage = usage(std::process::id());
+        assert!(
+            usage.descriptors.is_some_and(|count| count >= 3),
+            "{usage:?}"
+        );
+        assert!(
+            usage.resident_bytes.is_some_and(|bytes| bytes > 1 << 20),
+            "{usage:?}"
+        );
+        assert!(
+            usage.cpu_seconds.is_some_and(|time| time >= 0.0),
+            "{usage:?}"
+        );
+    }
+
+    #[test]
+    fn a_name_with_blanks_and_brackets_is_skipped() {
+        let stat = "7 (a) 1 (b)) S 1 7 7 0 -1 4194560 100 0 0 0 250 150 0 0 20 0 1 0 5";
+        let ticks = rustix::param::clock_ticks_per_second() as f64;
+        assert_eq!(cpu_seconds(stat), Some(400.0 / ticks));
+        assert_eq!(cpu_seconds("7 (a) S 1"), None);
     }
 
     #[test]
     fn nothing_is_known_of_a_process_that_is_gone() {
         // Higher than any process has.
-        assert_eq!(usage(Some(u32::MAX)), Usage::default());
+        assert_eq!(usage(u32::MAX), Usage::default());
     }
 }
