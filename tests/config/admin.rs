@@ -196,7 +196,7 @@ fn a_request_reloads_the_configuration() {
         .row(row["peer"].as_str().expect("a name"))
         .expect("it is listed");
     assert_eq!(old["worker"], row["worker"]);
-    let (_new, new) = two.peer(0);
+    let (new_peer, new) = two.peer(0);
     assert_ne!(new["worker"], row["worker"]);
     let sample = |name: &str| two.value(&format!("evconn_{name}{{service=\"a\"}}"));
     assert_eq!(sample("connections_open"), Some(2.0));
@@ -219,6 +219,7 @@ fn a_request_reloads_the_configuration() {
         (sample("connections_open") == Some(1.0)).then_some(())
     });
     assert_eq!(sample("connections_accepted_total"), Some(2.0));
+    drop(new_peer);
     two.end();
 }
 
