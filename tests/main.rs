@@ -67,4 +67,5 @@ mod support;
 mod tcp_options;
 #[cfg(feature = "tls")]
 mod tls;
+mod traces;
 mod wasmtime;

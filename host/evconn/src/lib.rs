@@ -113,8 +113,8 @@ pub use networks::InvalidNetwork;
 pub use quota::{Member, Quota};
 pub use runtime::{CodeCache, CpuShare, Host, HostBuilder, InstanceUse, reserve_descriptors};
 pub use server::{
-    ConnectionEnd, ConnectionInfo, ConnectionState, ConnectionStatus, PeerFilter, Server,
-    ServerBuilder, ServerHandle, serve, serve_all,
+    ConnectionEnd, ConnectionInfo, ConnectionPhases, ConnectionState, ConnectionStatus, PeerFilter,
+    Server, ServerBuilder, ServerHandle, serve, serve_all,
 };
 pub use service::{
     DirAccess, GrantError, Grants, GrantsBuilder, InstancePolicy, InstanceState,

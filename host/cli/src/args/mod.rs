@@ -13,6 +13,7 @@ mod listen;
 mod processes;
 mod server;
 mod tcp;
+mod traces;
 mod values;
 mod wasmtime;
 
@@ -26,6 +27,7 @@ pub use instances::Part;
 pub use listen::{ListenArgs, NamedListening, NamedSource};
 pub use processes::ProcessArgs;
 pub use server::ServerArgs;
+pub use traces::TraceArgs;
 pub use values::{bytes, count, seconds};
 
 use clap::{Args, Command};

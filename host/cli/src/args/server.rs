@@ -6,6 +6,7 @@ use super::grants::ServiceGrantArgs;
 use super::instances::{InstanceArgs, Part};
 use super::limits::LimitArgs;
 use super::processes::ProcessArgs;
+use super::traces::TraceArgs;
 use super::values::{seconds, some_seconds};
 use crate::machine::Needs;
 #[cfg(unix)]
@@ -44,6 +45,8 @@ pub struct ServerArgs {
     grants: ServiceGrantArgs,
     #[command(flatten)]
     pub access_log: AccessLogArgs,
+    #[command(flatten)]
+    pub traces: TraceArgs,
 }
 
 impl ServerArgs {

@@ -2,7 +2,7 @@
 
 use crate::args::{
     self, AccessLogArgs, AdminArgs, CacheArgs, IngressArgs, ListenArgs, ProcessArgs, ServerArgs,
-    seconds,
+    TraceArgs, seconds,
 };
 use crate::failure::Failure;
 use crate::help::examples_of;
@@ -43,6 +43,8 @@ pub struct Echo {
     #[command(flatten)]
     access_log: AccessLogArgs,
     #[command(flatten)]
+    traces: TraceArgs,
+    #[command(flatten)]
     cache: CacheArgs,
     #[command(flatten)]
     ingress: IngressArgs,
@@ -82,6 +84,7 @@ impl Echo {
         server.life.grace = self.grace;
         server.processes = self.processes;
         server.access_log = self.access_log;
+        server.traces = self.traces;
         Plan {
             name: None,
             arguments: std::env::args_os().collect(),

@@ -1,6 +1,7 @@
 //! The messages between the supervisor and the processes that it starts.
 
 use crate::admin::{List, Query};
+use crate::traces::Batch;
 use serde::{Deserialize, Serialize};
 use std::ffi::OsString;
 use std::net::IpAddr;
@@ -189,4 +190,6 @@ pub enum FromWorker {
     Resolve { id: u64, name: String },
     /// The answer to a question.
     Answer { id: u64, answer: Answer },
+    /// Connections have ended.
+    Traces(Batch),
 }

@@ -35,6 +35,17 @@ impl Component {
         matches!(self, Self::Named { path, .. } if path == Path::new("-"))
     }
 
+    /// Returns a name for it: that of its file, without the extension.
+    pub fn name(&self) -> String {
+        let named = match self {
+            Self::Named { path, .. } => path.file_stem(),
+            Self::Echo => None,
+        };
+        let name = named.map(|stem| stem.to_string_lossy().into_owned());
+        let is_name = |name: &String| name.chars().any(char::is_alphanumeric);
+        name.filter(is_name).unwrap_or_else(|| "evconn".to_owned())
+    }
+
     /// Waits for the end of standard input if the component comes from there.
     pub fn open(&self) -> anyhow::Result<Code> {
         self.open_with(|number, path| match number {

@@ -13,6 +13,7 @@ use crate::loading;
 use crate::machine::{self, Needs};
 use crate::sys::signals::{Signals, StopSignals};
 use crate::sys::{Importance, systemd, threads};
+use crate::traces::{Collector, Exporter, Exporting};
 use admin::Administrator;
 use anyhow::Context;
 use app::{App, Ready};
@@ -45,6 +46,14 @@ pub struct Plan {
     pub server: ServerArgs,
 }
 
+/// A server that listens, and what it needs besides.
+struct Bound {
+    admin: Admin,
+    app: App,
+    server: Server,
+    collector: Option<Collector>,
+}
+
 /// Why a server did not start, or ended.
 pub enum ServeError {
     /// Before anything was bound.
@@ -68,24 +77,33 @@ impl Plan {
         }
     }
 
+    /// Starts to send traces, if they are sent anywhere. The service is named after its component, if it has no name.
+    pub fn traces(&self) -> anyhow::Result<Option<(Exporter, Exporting)>> {
+        let Some(endpoint) = &self.server.traces.endpoint else {
+            return Ok(None);
+        };
+        let name = match self.name() {
+            Some(name) => name.to_owned(),
+            None => self.component.name(),
+        };
+        Exporter::start(endpoint, &name).map(Some)
+    }
+
     /// Serves until a signal stops it. Returns `None` if that was before it served.
     pub async fn serve(self) -> Result<Option<Served>, ServeError> {
         let watching = Signals::watch().context("cannot handle signals");
         let signals = watching.map_err(ServeError::Prepare)?;
         let plan = Arc::new(self);
-        let Some((admin, app, server)) = Self::start(&plan, &signals.stops).await? else {
+        let Some(bound) = Self::start(&plan, &signals.stops).await? else {
             tracing::info!("stopped by a signal before serving");
             return Ok(None);
         };
-        let served = plan.run(admin, app, server, signals).await;
+        let served = plan.run(bound, signals).await;
         served.map(Some).map_err(ServeError::Run)
     }
 
     /// Prepares and binds. Returns `None` if a signal arrives meanwhile.
-    async fn start(
-        plan: &Arc<Self>,
-        stops: &StopSignals,
-    ) -> Result<Option<(Admin, App, Server)>, ServeError> {
+    async fn start(plan: &Arc<Self>, stops: &StopSignals) -> Result<Option<Bound>, ServeError> {
         let preparing = async {
             let opening = Arc::clone(plan);
             // On other threads, so that signals are handled meanwhile.
@@ -100,6 +118,7 @@ impl Plan {
             return Ok(None);
         };
         let (admin, app, builder) = prepared.map_err(ServeError::Prepare)?;
+        let (collector, builder) = plan.server.traces.collect(builder);
         let binding = plan.listen.bind(builder);
         let bound = stops.unless_stopped_for_long(binding).await.transpose();
         let Some(server) = bound.map_err(ServeError::Listen)? else {
@@ -108,7 +127,12 @@ impl Plan {
         let warmed_up = stops.unless_stopped(server.warmed_up()).await;
         let warmed_up = warmed_up.transpose();
         let is_warm = warmed_up.map_err(|error| ServeError::Prepare(error.into()))?;
-        Ok(is_warm.map(|()| (admin, app, server)))
+        Ok(is_warm.map(|()| Bound {
+            admin,
+            app,
+            server,
+            collector,
+        }))
     }
 
     /// Has the component compiled, if that is done elsewhere.
@@ -233,13 +257,14 @@ impl Plan {
         self.server.needs(limits, sources, memories_each)
     }
 
-    async fn run(
-        self: &Arc<Self>,
-        admin: Admin,
-        app: App,
-        server: Server,
-        signals: Signals,
-    ) -> anyhow::Result<Served> {
+    async fn run(self: &Arc<Self>, bound: Bound, signals: Signals) -> anyhow::Result<Served> {
+        let Bound {
+            admin,
+            app,
+            server,
+            collector,
+        } = bound;
+        let exporting = collector.zip(self.traces()?);
         let handle = server.handle();
         let drain = Arc::new(Notify::new());
         let shutdown = signals.stops.shutdown(Arc::clone(&drain));
@@ -259,10 +284,22 @@ impl Plan {
             handle.stopping().await;
             systemd::stopping();
         });
+        if let Some((collector, (exporter, _))) = &exporting {
+            let (collector, exporter) = (collector.clone(), exporter.clone());
+            administrating.spawn(collector.run(move |batch| exporter.export(batch)));
+        }
         let served = server.run(shutdown).await;
         administrating.shutdown().await;
         let served = served?;
         tracing::info!("{served}");
+        if let Some((collector, (exporter, exporting))) = exporting {
+            collector
+                .take()
+                .into_iter()
+                .for_each(|rest| exporter.export(rest));
+            drop(exporter);
+            exporting.end().await;
+        }
         Ok(served)
     }
 }

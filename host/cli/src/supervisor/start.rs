@@ -12,6 +12,7 @@ use crate::server::{Plan, ServeError, capacity};
 use crate::sys::Importance;
 use crate::sys::signals::StopSignals;
 use crate::sys::threads;
+use crate::traces::Exporter;
 use anyhow::{Context, anyhow};
 use evconn::{Limits, Quota};
 use std::io;
@@ -65,7 +66,8 @@ pub async fn start(
         return Ok(None);
     };
     let listening = listening?;
-    let workers = workers(&plan, numbers, sockets, &listening, &compiled);
+    let (exporter, exporting) = plan.traces().map_err(ServeError::Prepare)?.unzip();
+    let workers = workers(&plan, numbers, sockets, &listening, &compiled, exporter);
     let workers = workers.map_err(|error| ServeError::Prepare(plan.blame(error)))?;
     let generation = Generation::new(Arc::new(compiled), source.certificate());
     let life = Life::new(Beginning {
@@ -77,6 +79,7 @@ pub async fn start(
         processes: processes(&plan).get().into(),
         first_process,
         beacon,
+        exporting,
     });
     let Some(started) = stops.unless_stopped(all_ready(life)).await else {
         return Ok(None);
@@ -161,6 +164,7 @@ fn workers(
     kept: Vec<Lent>,
     listening: &[NamedListening],
     compiled: &Compiled,
+    traces: Option<Exporter>,
 ) -> anyhow::Result<Workers> {
     let processes = processes(plan);
     let members = members(plan);
@@ -179,6 +183,7 @@ fn workers(
         capacity: shares.each,
         parts: processes.get().into(),
         tickets: Tickets::new(plan)?,
+        traces,
     });
     workers.context("cannot watch workers")
 }

@@ -11,6 +11,7 @@ use crate::log;
 use crate::sys::Importance;
 use crate::sys::child::describe;
 use crate::sys::descriptors::MAX_DESCRIPTORS;
+use crate::traces::Exporter;
 use evconn::Quota;
 use std::ffi::OsString;
 use std::io;
@@ -44,6 +45,8 @@ pub struct Common {
     /// Maximum number of connections of a worker.
     pub capacity: usize,
     pub tickets: Tickets,
+    /// Where their traces are sent, if anywhere.
+    pub traces: Option<Exporter>,
 }
 
 /// The numbers of the workers of all servers of a supervisor, from 1 on: no two have the same.
@@ -229,10 +232,13 @@ impl Workers {
         // If the worker is gone already, that is noticed later.
         let _ = process.control.send(&start, files);
         self.send_sockets(&process)?;
-        let names = Names::new(process.control.clone());
         let questions = Questions::default();
-        let asked = (names, questions.clone());
-        tokio::spawn(listen(number, messages, asked, self.event_sender.clone()));
+        let others = Others {
+            names: Names::new(process.control.clone()),
+            questions: questions.clone(),
+            traces: self.common.traces.clone(),
+        };
+        tokio::spawn(listen(number, messages, others, self.event_sender.clone()));
         self.all.push(Worker {
             number,
             member,
@@ -523,24 +529,43 @@ impl Ord for Stage {
     }
 }
 
+/// Who gets the messages of a worker that are no events.
+struct Others {
+    names: Names,
+    questions: Questions,
+    traces: Option<Exporter>,
+}
+
+impl Others {
+    /// Returns a message that is an event.
+    fn take(&self, message: FromWorker) -> Option<FromWorker> {
+        match message {
+            FromWorker::Resolve { id, name } => self.names.resolve(id, name),
+            FromWorker::Answer { id, answer } => self.questions.answered(id, answer),
+            FromWorker::Traces(batch) => {
+                if let Some(exporter) = &self.traces {
+                    exporter.export(batch);
+                }
+            }
+            message => return Some(message),
+        }
+        None
+    }
+}
+
 /// Receives the messages of a worker until its end.
 async fn listen(
     number: u64,
     mut messages: Receiver<FromWorker>,
-    (names, questions): (Names, Questions),
+    others: Others,
     event_sender: mpsc::Sender<(u64, Event)>,
 ) {
     loop {
         let event = match messages.receive().await {
-            Ok(Some((FromWorker::Resolve { id, name }, _))) => {
-                names.resolve(id, name);
-                continue;
-            }
-            Ok(Some((FromWorker::Answer { id, answer }, _))) => {
-                questions.answered(id, answer);
-                continue;
-            }
-            Ok(Some((message, _))) => Event::Message(message),
+            Ok(Some((message, _))) => match others.take(message) {
+                Some(message) => Event::Message(message),
+                None => continue,
+            },
             Ok(None) => Event::Closed,
             Err(error) => {
                 tracing::debug!("invalid message from worker {number}: {error}");
@@ -549,7 +574,7 @@ async fn listen(
         };
         let is_closed = matches!(event, Event::Closed);
         if is_closed {
-            questions.end();
+            others.questions.end();
         }
         // An error means that the supervisor ends.
         if event_sender.send((number, event)).await.is_err() || is_closed {

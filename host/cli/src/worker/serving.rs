@@ -9,6 +9,7 @@ use crate::control::{Answer, Channel, FromWorker, Question, Receiver, Secret, Se
 use crate::loading::{mapped_host, mapped_service};
 use crate::log::{self, Filter};
 use crate::server::entered;
+use crate::traces::Collector;
 use evconn::{Ingress, Limits, Listener, Server, ServerHandle, Shutdown};
 use std::io;
 use std::sync::Arc;
@@ -36,7 +37,7 @@ async fn run(
     orders: Receiver<ToWorker>,
 ) -> anyhow::Result<()> {
     let names = Names::new(supervisor.clone());
-    let (server, ingress, privileges) = server(started, &names).await?;
+    let (server, ingress, privileges, traces) = server(started, &names).await?;
     let (begin, begun) = oneshot::channel();
     let (now, is_now) = oneshot::channel();
     let shutdown = Shutdown::on(begun).now_on(is_now).grace(Duration::MAX);
@@ -49,6 +50,16 @@ async fn run(
         supervisor: supervisor.clone(),
     };
     tokio::spawn(control.run(orders));
+    let send_traces = {
+        let supervisor = supervisor.clone();
+        move |batch| {
+            // If the supervisor is gone, this process ends.
+            let _ = supervisor.send(&FromWorker::Traces(batch), Vec::new());
+        }
+    };
+    if let Some(collector) = &traces {
+        tokio::spawn(collector.clone().run(send_traces.clone()));
+    }
     tokio::spawn(report_stopped(
         server.listeners().to_vec(),
         supervisor.clone(),
@@ -59,13 +70,15 @@ async fn run(
     // The supervisor notices by itself if this worker is gone.
     let _ = supervisor.send(&FromWorker::Ready, Vec::new());
     server.run(shutdown).await?;
+    let rest = traces.and_then(|collector| collector.take());
+    rest.into_iter().for_each(send_traces);
     Ok(())
 }
 
 async fn server(
     started: Started,
     names: &Arc<Names>,
-) -> anyhow::Result<(Server, Ingress, Privileges)> {
+) -> anyhow::Result<(Server, Ingress, Privileges, Option<Collector>)> {
     let Started {
         plan,
         privileges,
@@ -104,13 +117,14 @@ async fn server(
         .with_grants(plan.server.grants_with(Arc::clone(names) as _)?);
     let builder = Server::builder(&service).member(quota.join(start.member, capacity));
     let builder = plan.server.configure(builder, part)?;
+    let (traces, builder) = plan.server.traces.collect(builder);
     let builder = sockets
         .into_iter()
         .fold(builder, |builder, (port, opened)| match port {
             Some(port) => builder.listen_on_for(port, opened),
             None => builder.listen_on(opened),
         });
-    Ok((builder.bind().await?, ingress, privileges))
+    Ok((builder.bind().await?, ingress, privileges, traces))
 }
 
 /// Uses the keys of session tickets that all workers have.

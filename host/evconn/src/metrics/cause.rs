@@ -95,6 +95,11 @@ impl EndCause {
         self.row().1
     }
 
+    /// Returns whether the service has failed, or the host: that is no fault of the peer's, and no limit.
+    pub fn is_failure(&self) -> bool {
+        self.kind() == Kind::Failed
+    }
+
     /// Returns how a connection counts that has ended for this reason.
     pub(crate) fn kind(self) -> Kind {
         self.row().2

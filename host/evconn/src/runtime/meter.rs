@@ -47,6 +47,8 @@ pub(crate) struct Meter {
     moves: AtomicU32,
     /// The instance that the connection has: an [`InstanceUse`], or 0.
     instance: AtomicU8,
+    /// How old the connection was when it got it, in nanoseconds. 0: it has none.
+    handled: AtomicU64,
     recorder: Recorder,
 }
 
@@ -153,6 +155,7 @@ impl Meter {
             payer: OnceLock::new(),
             moves: AtomicU32::new(0),
             instance: AtomicU8::new(0),
+            handled: AtomicU64::new(0),
             recorder: recorder.clone(),
         }
     }
@@ -196,6 +199,14 @@ impl Meter {
             self.recorder.add(Count::Reused, 1);
         }
         self.instance.store(instance as u8, Ordering::Relaxed);
+        let age = u64::try_from(self.age().as_nanos()).unwrap_or(u64::MAX);
+        self.handled.store(age.max(1), Ordering::Relaxed);
+    }
+
+    /// Returns how old the connection was when it got its instance.
+    pub fn handled(&self) -> Option<Duration> {
+        let age = self.handled.load(Ordering::Relaxed);
+        (age > 0).then(|| Duration::from_nanos(age))
     }
 
     /// Returns which instance the connection has, if it was given to one.

@@ -41,7 +41,7 @@ pub(super) async fn serve(server: Arc<Connections>, accepted: Accepted) {
     let meter = Meter::new(server.limits().cpu_timeout, &server.recorder);
     let meter = Arc::new(meter);
     let hooked = server.hooks.begin(*number, endpoint, listener, &meter);
-    let end = {
+    let (end, phases) = {
         let limits = server.limits();
         let instances = server.instances();
         let mut guard = Guard::new(endpoint);
@@ -78,14 +78,16 @@ pub(super) async fn serve(server: Arc<Connections>, accepted: Accepted) {
         cuts.watched().enter(ConnectionState::Lingering);
         // The instance is gone; the last bytes may not have been sent yet.
         let lingered = cuts.unless(pin!(guard.linger(&end))).await;
-        match lingered {
+        let end = match lingered {
             Ok(()) => end,
             Err(cut) => end.or(cut),
-        }
+        };
+        (end, cuts.watched().phases())
     };
-    record(&server, &accepted, &end, &meter).await;
+    let figures = ConnectionEnd::of(&accepted.endpoint, &meter, phases, end.cause());
+    record(&server, &accepted, &end, &figures, &meter).await;
     if let Some(hooked) = hooked {
-        hooked.end(end.cause());
+        hooked.end(&figures);
     }
     // In this order: the next connection is accepted after this one is closed.
     drop(accepted.endpoint);
@@ -213,14 +215,19 @@ async fn with_instance(
 }
 
 /// Counts and logs how a connection has ended.
-async fn record(server: &Connections, accepted: &Accepted, end: &End, meter: &Meter) {
+async fn record(
+    server: &Connections,
+    accepted: &Accepted,
+    end: &End,
+    figures: &ConnectionEnd,
+    meter: &Meter,
+) {
     let Accepted {
         number,
         listener,
         endpoint,
         ..
     } = accepted;
-    let figures = ConnectionEnd::of(endpoint, meter, end.cause());
     server.recorder.end(figures.cause);
     server.recorder.time(Timing::Duration, figures.duration);
     if let Some(first) = figures.first_byte {
@@ -231,7 +238,7 @@ async fn record(server: &Connections, accepted: &Accepted, end: &End, meter: &Me
     if let Some(access_log) = server.access_log
         && figures.cause.kind() != Kind::Refused
     {
-        access_log.log((*number, listener), endpoint, &figures, &server.log);
+        access_log.log((*number, listener), endpoint, figures, &server.log);
     }
     tracing::debug!(
         number,

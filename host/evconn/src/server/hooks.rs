@@ -1,5 +1,6 @@
 //! What an embedder is told of each connection: its begin, and its end with its figures.
 
+use super::ConnectionPhases;
 use crate::EndCause;
 use crate::runtime::{InstanceUse, Meter};
 use crate::sockets::{Endpoint, Peer};
@@ -42,12 +43,19 @@ pub struct ConnectionEnd {
     pub first_byte: Option<Duration>,
     /// The instance that it had, if it was given to one.
     pub instance: Option<InstanceUse>,
+    /// When it entered its phases.
+    pub phases: ConnectionPhases,
     /// Why it has ended.
     pub cause: EndCause,
 }
 
 impl ConnectionEnd {
-    pub(super) fn of(endpoint: &Endpoint, meter: &Meter, cause: EndCause) -> Self {
+    pub(super) fn of(
+        endpoint: &Endpoint,
+        meter: &Meter,
+        phases: ConnectionPhases,
+        cause: EndCause,
+    ) -> Self {
         Self {
             received: endpoint.received(),
             sent: endpoint.sent(),
@@ -55,6 +63,10 @@ impl ConnectionEnd {
             cpu_time: meter.used(),
             first_byte: endpoint.first_sent().map(|first| meter.age_at(first)),
             instance: meter.instance(),
+            phases: ConnectionPhases {
+                handled: meter.handled(),
+                ..phases
+            },
             cause,
         }
     }
@@ -113,25 +125,27 @@ pub(super) struct Hooked {
 
 impl Hooked {
     /// The connection has ended.
-    pub fn end(mut self, cause: EndCause) {
-        self.tell(cause);
+    pub fn end(mut self, figures: &ConnectionEnd) {
+        self.tell(figures);
     }
 
-    fn tell(&mut self, cause: EndCause) {
+    fn tell(&mut self, figures: &ConnectionEnd) {
         let Some(on_end) = self.on_end.take() else {
             return;
         };
         // A proxy may have announced it since.
         self.info.peer = Peer::of(&self.endpoint);
-        let end = ConnectionEnd::of(&self.endpoint, &self.meter, cause);
-        call("on_end", || on_end(&self.info, &end));
+        call("on_end", || on_end(&self.info, figures));
     }
 }
 
 impl Drop for Hooked {
     /// Its task was dropped before it was done.
     fn drop(&mut self) {
-        self.tell(EndCause::Shutdown);
+        let phases = ConnectionPhases::default();
+        let cause = EndCause::Shutdown;
+        let figures = ConnectionEnd::of(&self.endpoint, &self.meter, phases, cause);
+        self.tell(&figures);
     }
 }
 

@@ -23,7 +23,7 @@ pub use handle::ServerHandle;
 pub use hooks::{ConnectionEnd, ConnectionInfo};
 pub use peers::PeerFilter;
 pub use serve::{serve, serve_all};
-pub use status::{ConnectionState, ConnectionStatus};
+pub use status::{ConnectionPhases, ConnectionState, ConnectionStatus};
 
 use crate::{Error, Listener, Served, Service, Shutdown, State, StopReason, stderr};
 use futures_util::stream::{FuturesUnordered, StreamExt};

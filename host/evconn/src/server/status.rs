@@ -3,7 +3,7 @@
 use crate::sockets::{Endpoint, Peer};
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// An open connection, as [`ServerHandle::connections`](crate::ServerHandle::connections) returns it.
@@ -64,21 +64,60 @@ impl fmt::Display for ConnectionState {
     }
 }
 
+/// When a connection entered its phases, each as the time since its begin, and if it did at all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ConnectionPhases {
+    /// It was identified, admitted and encrypted, and waited for an instance from then on.
+    pub admitted: Option<Duration>,
+    /// An instance had it.
+    pub handled: Option<Duration>,
+    /// The host did the rest without an instance.
+    pub without_instance: Option<Duration>,
+    /// The service was done with it, and the peer had not received all that was sent.
+    pub lingering: Option<Duration>,
+}
+
 /// The state of a connection, which its task sets and others read.
-pub(super) struct CurrentState(AtomicU8);
+pub(super) struct CurrentState {
+    state: AtomicU8,
+    /// When each state was entered, in nanoseconds of the connection's life. 0: it was not.
+    entered: [AtomicU64; ConnectionState::ALL.len()],
+}
 
 impl CurrentState {
     pub fn new() -> Self {
-        Self(AtomicU8::new(ConnectionState::Handshake as u8))
+        Self {
+            state: AtomicU8::new(ConnectionState::Handshake as u8),
+            entered: Default::default(),
+        }
     }
 
-    pub fn set(&self, state: ConnectionState) {
-        self.0.store(state as u8, Ordering::Relaxed);
+    /// `age` is that of the connection.
+    pub fn set(&self, state: ConnectionState, age: Duration) {
+        let age = u64::try_from(age.as_nanos()).unwrap_or(u64::MAX).max(1);
+        self.entered[state as usize].store(age, Ordering::Relaxed);
+        self.state.store(state as u8, Ordering::Relaxed);
     }
 
     fn get(&self) -> ConnectionState {
-        let state = usize::from(self.0.load(Ordering::Relaxed));
+        let state = usize::from(self.state.load(Ordering::Relaxed));
         ConnectionState::ALL[state]
+    }
+
+    /// Returns when the phases were entered that are states.
+    pub fn phases(&self) -> ConnectionPhases {
+        let entered = |state: ConnectionState| {
+            let age = self.entered[state as usize].load(Ordering::Relaxed);
+            (age > 0).then(|| Duration::from_nanos(age))
+        };
+        let own = entered(ConnectionState::Handling);
+        ConnectionPhases {
+            admitted: own.or_else(|| entered(ConnectionState::Sharing)),
+            handled: None,
+            without_instance: entered(ConnectionState::WithoutInstance),
+            lingering: entered(ConnectionState::Lingering),
+        }
     }
 }
 
@@ -117,8 +156,23 @@ mod tests {
         let current = CurrentState::new();
         assert_eq!(current.get(), ConnectionState::Handshake);
         for state in ConnectionState::ALL {
-            current.set(state);
+            current.set(state, Duration::ZERO);
             assert_eq!(current.get(), state);
         }
+    }
+
+    #[test]
+    fn phases_are_the_times_of_states() {
+        let current = CurrentState::new();
+        assert_eq!(current.phases(), ConnectionPhases::default());
+        let times = [2, 5].map(Duration::from_millis);
+        current.set(ConnectionState::Sharing, times[0]);
+        current.set(ConnectionState::Lingering, times[1]);
+        let phases = ConnectionPhases {
+            admitted: Some(times[0]),
+            lingering: Some(times[1]),
+            ..ConnectionPhases::default()
+        };
+        assert_eq!(current.phases(), phases);
     }
 }

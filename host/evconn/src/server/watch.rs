@@ -3,7 +3,7 @@
 //! One task checks all connections. A timer for each would have to be created, and polled whenever the
 //! guest is.
 
-use super::status::{ConnectionState, ConnectionStatus, CurrentState, Known};
+use super::status::{ConnectionPhases, ConnectionState, ConnectionStatus, CurrentState, Known};
 use crate::metrics::{Count, Recorder};
 use crate::sockets::Endpoint;
 use futures_util::future::join;
@@ -62,6 +62,7 @@ pub(super) struct Watched {
     /// A [`Cut`], or [`NOT_CUT`].
     cut: AtomicU8,
     state: CurrentState,
+    begun: Instant,
     task: AtomicWaker,
     /// Whether to check again if the peer is gone.
     check_peer: AtomicBool,
@@ -99,6 +100,7 @@ impl Watch {
             endpoint: Arc::clone(endpoint),
             cut: AtomicU8::new(NOT_CUT),
             state: CurrentState::new(),
+            begun: now,
             task: AtomicWaker::new(),
             check_peer: AtomicBool::new(true),
         });
@@ -249,7 +251,12 @@ impl Entry {
 impl Watched {
     /// Sets what happens to the connection.
     pub fn enter(&self, state: ConnectionState) {
-        self.state.set(state);
+        self.state.set(state, self.begun.elapsed());
+    }
+
+    /// Returns when that has happened.
+    pub fn phases(&self) -> ConnectionPhases {
+        self.state.phases()
     }
 
     /// The first reason counts.

@@ -15,6 +15,7 @@ use crate::control::ToWorker;
 use crate::server::Plan;
 use crate::sys::signals::StopSignals;
 use crate::sys::systemd;
+use crate::traces::Exporting;
 use evconn::{Metrics, Opened, Served, sockets};
 pub use order::Order;
 use reload::{Reload, Requests, loaded};
@@ -43,6 +44,7 @@ pub struct Life {
     requests: Requests,
     first_process: u16,
     beacon: Beacon,
+    exporting: Option<Exporting>,
     /// Whether the admin endpoint has begun the shutdown, and no signal has arrived since.
     is_asked_to_stop: bool,
     /// How many connections have ended with a worker that was killed at the end.
@@ -60,6 +62,8 @@ pub struct Beginning {
     /// The number of its first process, as metrics have it.
     pub first_process: u16,
     pub beacon: Beacon,
+    /// Its traces, if they are sent anywhere.
+    pub exporting: Option<Exporting>,
 }
 
 /// Where a server tells its supervisor whether it is ready.
@@ -108,6 +112,7 @@ impl Life {
             processes,
             first_process,
             beacon,
+            exporting,
         } = beginning;
         Self {
             requests: Requests::new(plan.name.clone()),
@@ -122,6 +127,7 @@ impl Life {
             reload: Reload::None,
             first_process,
             beacon,
+            exporting,
             is_asked_to_stop: false,
             killed: 0,
         }
@@ -172,6 +178,11 @@ impl Life {
         self.workers.end_logs().await;
         let served = self.served();
         tracing::info!(service = self.plan.name(), "{served}");
+        if let Some(exporting) = self.exporting.take() {
+            // With the last sender of traces.
+            drop(self);
+            exporting.end().await;
+        }
         served
     }
 
