@@ -102,12 +102,14 @@ impl Reading {
         output.counters(
             "connections_refused",
             "Connections that were refused before the service got them",
+            None,
             "cause",
             by_cause(true),
         )?;
         output.counters(
             "connections_ended",
             "Connections that have ended and were not refused",
+            None,
             "cause",
             by_cause(false),
         )
@@ -126,6 +128,7 @@ impl Reading {
             Some(&Unit::Bytes),
             self.count(Count::Sent),
         )?;
+        self.throttling(output)?;
         self.histogram(
             output,
             "connection_duration",
@@ -137,6 +140,26 @@ impl Reading {
             "connection_first_byte",
             "Time from the begin of a connection to the first byte that was sent to its peer",
             Timing::FirstByte,
+        )
+    }
+
+    fn throttling(&self, output: &mut Output<'_>) -> fmt::Result {
+        output.counter(
+            "connections_throttled",
+            "Connections that have waited for a rate of bytes",
+            None,
+            self.count(Count::Throttled),
+        )?;
+        let waits = [
+            ("received", Count::ThrottledReceiving),
+            ("sent", Count::ThrottledSending),
+        ];
+        output.counters(
+            "throttle_wait",
+            "How long connections have waited for a rate of bytes",
+            Some(&Unit::Seconds),
+            "direction",
+            waits.map(|(name, count)| (name, seconds(self.count(count)))),
         )
     }
 
@@ -209,6 +232,7 @@ impl Reading {
         output.counters(
             "accept_errors",
             "Errors of listeners, by what was short",
+            None,
             "kind",
             errors.map(|(name, count)| (name, self.count(count))),
         )
@@ -296,11 +320,12 @@ impl Output<'_> {
         &mut self,
         name: &str,
         help: &str,
+        unit: Option<&Unit>,
         label: &str,
-        values: impl IntoIterator<Item = (&'a str, u64)>,
+        values: impl IntoIterator<Item = (&'a str, impl EncodeCounterValue)>,
     ) -> fmt::Result {
         let counter = MetricType::Counter;
-        let mut metric = self.0.encode_descriptor(name, help, None, counter)?;
+        let mut metric = self.0.encode_descriptor(name, help, unit, counter)?;
         for (of, value) in values {
             let labels = [(label, of)];
             let mut metric = metric.encode_family(&labels)?;

@@ -80,7 +80,9 @@ impl Quota {
     /// [`max_connections`](Limits::max_connections),
     /// [`max_connections_per_peer`](Limits::max_connections_per_peer),
     /// [`max_handshakes`](Limits::max_handshakes),
-    /// [`max_handshakes_per_peer`](Limits::max_handshakes_per_peer) and
+    /// [`max_handshakes_per_peer`](Limits::max_handshakes_per_peer),
+    /// [`accept_rate_per_peer`](Limits::accept_rate_per_peer),
+    /// [`limit_rate_per_peer`](Limits::limit_rate_per_peer) and
     /// [`peer_ipv6_prefix`](Limits::peer_ipv6_prefix); and the number of connections that are accepted per
     /// second, as many of which may be accepted at once.
     ///

@@ -173,7 +173,7 @@ impl Throttle {
     /// Gives back what is reserved.
     fn give_up(&self) {
         let mut state = self.state();
-        if let Some(reserved) = state.end_reservation(Instant::now()) {
+        if let Some(reserved) = state.reserved.take() {
             self.give_back(&mut state, reserved.bytes);
         }
     }
@@ -209,10 +209,11 @@ impl Throttle {
 }
 
 impl State {
-    fn end_reservation(&mut self, now: Instant) -> Option<Reserved> {
-        let reserved = self.reserved.take()?;
-        self.waited += reserved.waited(now);
-        Some(reserved)
+    /// Ends a reservation for which the connection has waited.
+    fn end_reservation(&mut self, now: Instant) {
+        if let Some(reserved) = self.reserved.take() {
+            self.waited += reserved.waited(now);
+        }
     }
 }
 
