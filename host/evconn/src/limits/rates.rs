@@ -57,9 +57,9 @@ impl<'a> RateTable<'a> {
             Some(end)
         };
         // One that another thread overtakes is tried again; there is always one that succeeds.
-        let _ = self
-            .word(peer, what, now)
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, reserve);
+        let _ =
+            self.word(peer, what, now)
+                .fetch_update(Ordering::AcqRel, Ordering::Acquire, reserve);
         wait
     }
 
@@ -159,7 +159,10 @@ mod tests {
         assert!(!takes(table, 7, START + SECOND / 10));
         for what in [Rated::Received, Rated::Sent] {
             let reserve = |amount| table.reserve(7, what, rate(10), START, amount);
-            assert_eq!([1, 1, 5, 1].map(reserve).map(|wait| wait.as_millis()), [0, 0, 100, 600]);
+            assert_eq!(
+                [1, 1, 5, 1].map(reserve).map(|wait| wait.as_millis()),
+                [0, 0, 100, 600]
+            );
             table.give_back(7, what, rate(10), 6);
             assert_eq!(reserve(1).as_millis(), 100);
         }

@@ -13,9 +13,6 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
-/// As many connections may be opened at once as in a second. Not one more, which would be due then.
-const BURST_OF_CONNECTIONS: Duration = Duration::from_nanos(999_999_999);
-
 /// The rates of a server.
 pub(super) struct Rates {
     /// Of each connection.
@@ -45,7 +42,7 @@ impl Rates {
     }
 
     fn new(limits: &Limits, peers: impl FnOnce() -> Peers) -> Self {
-        let connections = |most: NonZeroU32| Rate::new(most.into(), BURST_OF_CONNECTIONS);
+        let connections = |most: NonZeroU32| Rate::counted(most.into());
         let bytes = |most: Option<NonZeroU64>| most.map(Rate::bytes);
         let rates = Self {
             bytes: bytes(limits.limit_rate),
@@ -139,8 +136,9 @@ impl SharedRate for PeerRate {
 
     fn reserve(&self, direction: Direction, bytes: u64) -> Duration {
         let (table, now) = self.peers.table();
-        let reserve =
-            |table: RateTable<'_>| table.reserve(self.peer, rated(direction), self.rate, now, bytes);
+        let reserve = |table: RateTable<'_>| {
+            table.reserve(self.peer, rated(direction), self.rate, now, bytes)
+        };
         table.map_or(Duration::ZERO, reserve)
     }
 

@@ -241,7 +241,12 @@ impl Entry {
     fn count(&mut self, recorder: &Recorder) {
         let endpoint = &self.watched.endpoint;
         let bytes = [endpoint.received(), endpoint.sent()];
-        count_more(recorder, [Count::Received, Count::Sent], &mut self.counted, bytes);
+        count_more(
+            recorder,
+            [Count::Received, Count::Sent],
+            &mut self.counted,
+            bytes,
+        );
         let waited = [Direction::Receiving, Direction::Sending].map(|direction| {
             let waited = endpoint.throttled(direction).as_nanos();
             u64::try_from(waited).unwrap_or(u64::MAX)

@@ -44,6 +44,13 @@ impl Rate {
         Self::new(per_second, BURST_OF_BYTES)
     }
 
+    /// Returns a rate of what comes one by one, as many of which may come at once as in a second.
+    pub fn counted(per_second: NonZeroU64) -> Self {
+        let at_once = Self::new(per_second, Duration::ZERO);
+        let further = at_once.time_of(1).saturating_mul(per_second.get() - 1);
+        Self::new(per_second, Duration::from_nanos(further))
+    }
+
     /// Reserves so much after all that was reserved before. Returns until when the rate is used up then, and how long
     /// to wait before the amount may come.
     pub fn reserve(self, used_up: u64, now: u64, amount: u64) -> (u64, Duration) {
@@ -117,7 +124,10 @@ mod tests {
             let exact = 100 * u128::from(amount) * u128::from(SECOND) / u128::from(per_second);
             let burst = BURST_OF_BYTES.as_nanos();
             assert!(taken >= exact - burst, "{per_second}: {taken} of {exact}");
-            assert!(taken <= exact - burst + 101, "{per_second}: {taken} of {exact}");
+            assert!(
+                taken <= exact - burst + 101,
+                "{per_second}: {taken} of {exact}"
+            );
         }
     }
 
@@ -136,12 +146,27 @@ mod tests {
         assert!(rate.take(used_up, START + SECOND / 100, 10).is_some());
         // After a long pause, it is no more.
         let mut again = 0;
-        let mut used_up = used_up;
         while let Some(end) = rate.take(used_up, 1_000 * SECOND, 10) {
             used_up = end;
             again += 10;
         }
         assert_eq!(again, 110);
+    }
+
+    #[test]
+    fn as_many_come_at_once_as_in_a_second_and_then_one_by_one() {
+        for most in [1, 2, 3, 7, 1_000, 999_983] {
+            let rate = Rate::counted(NonZeroU64::new(most).expect("not 0"));
+            let (mut used_up, mut at_once) = (0, 0);
+            while let Some(end) = rate.take(used_up, START, 1) {
+                used_up = end;
+                at_once += 1;
+            }
+            assert_eq!(at_once, most);
+            let next = SECOND.div_ceil(most);
+            assert_eq!(rate.take(used_up, START + next - 1, 1), None);
+            assert!(rate.take(used_up, START + next, 1).is_some());
+        }
     }
 
     #[test]
