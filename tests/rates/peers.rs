@@ -2,28 +2,39 @@
 
 use super::{LEAST, RATE, SIZE, connect, connect_from, end, gets_all_back, start};
 use crate::support::descriptors::unchanged;
+use crate::support::eventually;
 use crate::support::peer::ask;
+use crate::support::process::Evconn;
 use crate::support::workers::spread;
 use std::io::{Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::thread;
 use std::time::Instant;
 
-/// As many connections as have together what takes [`LEAST`], and so many that each of two workers has some.
-const CONNECTIONS: usize = 8;
+/// The connections of a peer at its rate.
+const CONNECTIONS: usize = 4;
+
+/// Opens connections until two workers have some. Returns one of each.
+fn of_two_workers(evconn: &Evconn, address: SocketAddr) -> Vec<TcpStream> {
+    let mut open = Vec::new();
+    eventually("each worker has some", || {
+        let mut peer = connect(address);
+        ask(&mut peer, "echo\nhello\n", "hello\n");
+        open.push(peer);
+        (spread(evconn, &open).len() == 2).then_some(())
+    });
+    // The last one is the first of its worker.
+    [open.pop(), open.pop()].into_iter().flatten().collect()
+}
 
 #[test]
 fn the_connections_of_a_peer_share_its_rate_in_all_workers() {
     let _open = unchanged();
     let evconn = start(2, &["--limit-rate-per-peer", RATE]);
     let address = evconn.address();
-    let mut peers: Vec<_> = (0..CONNECTIONS).map(|_| connect(address)).collect();
-    for peer in &mut peers {
-        ask(peer, "echo\nhello\n", "hello\n");
-    }
-    assert_eq!(spread(&evconn, &peers).len(), 2, "each worker has some");
+    let peers = of_two_workers(&evconn, address);
     let begin = Instant::now();
-    let transfer = |peer| thread::spawn(move || gets_all_back(peer, "", SIZE / CONNECTIONS));
+    let transfer = |peer| thread::spawn(move || gets_all_back(peer, "", SIZE / 2));
     for transfer in peers.into_iter().map(transfer).collect::<Vec<_>>() {
         transfer.join().expect("all of it");
     }
