@@ -54,6 +54,8 @@ mod parity;
 #[cfg(target_os = "linux")]
 mod processes;
 mod proxy;
+#[cfg(target_os = "linux")]
+mod rates;
 mod readme;
 mod security;
 mod serve;

@@ -5,9 +5,10 @@ use crate::server::eventually;
 use crate::support::descriptors::unchanged;
 use crate::support::{ask, connect, exchange, is_turned_away, reset, wait_for_close};
 use evconn::{InstancePolicy, Limits, PeerFilter};
-use std::num::NonZeroUsize;
-use std::time::Duration;
+use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
+use std::time::{Duration, Instant};
 use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
 
 /// Serves connections with these limits that begin with these commands. Each ends for this cause.
 async fn end_for(limits: Limits, causes: &[(&str, &str)]) {
@@ -97,6 +98,33 @@ async fn the_bytes_and_the_times_of_a_connection_are_counted() {
     assert!(value("evconn_guest_cpu_seconds_total") > 0.0);
 }
 
+/// One of two has more than comes at once.
+#[tokio::test]
+async fn connections_that_wait_for_a_rate_are_counted() {
+    let _open = unchanged();
+    let limits = Limits {
+        limit_rate: NonZeroU64::new(1_000),
+        ..Limits::default()
+    };
+    let server = start(|builder| builder.limits(limits)).await;
+    let metrics = server.handle.metrics();
+    let mut few = connect(server.address).await;
+    assert_eq!(ask(&mut few, "echo\nhello\n").await, "hello\n");
+    drop(few);
+    let many = connect(server.address).await;
+    let begin = Instant::now();
+    let request = [b"echo\n".as_slice(), &[b'x'; 2_000]].concat();
+    assert_eq!(exchange(many, &request).await.len(), 2_000);
+    server.stop().await;
+    let all = 2.0 * begin.elapsed().as_secs_f64();
+    let value = |sample| value(&metrics, sample);
+    assert_eq!(value("evconn_connections_throttled_total"), 1.0);
+    let received = value("evconn_throttle_wait_seconds_total{direction=\"received\"}");
+    let sent = value("evconn_throttle_wait_seconds_total{direction=\"sent\"}");
+    let waited = received + sent;
+    assert!(0.1 < waited && waited < all, "{received} {sent}");
+}
+
 #[tokio::test]
 async fn what_is_open_is_known_while_it_is_open() {
     let _open = unchanged();
@@ -170,6 +198,25 @@ async fn refusals_are_counted_by_cause() {
     server.stop().await;
     assert_eq!(value(&metrics, "evconn_connections_accepted_total"), 1.0);
     assert_eq!(value(&metrics, "evconn_connections_open"), 0.0);
+}
+
+#[tokio::test]
+async fn connections_beyond_the_rate_of_their_peer_are_refused() {
+    let _open = unchanged();
+    let limits = Limits {
+        accept_rate_per_peer: NonZeroU32::new(1),
+        ..Limits::default()
+    };
+    let server = start(|builder| builder.limits(limits)).await;
+    let metrics = server.handle.metrics();
+    let address = server.address;
+    eventually("one is refused", async || {
+        // It may be reset before it is known to be connected.
+        drop(TcpStream::connect(address).await);
+        refused(&metrics, "peer_rate") > 0.0
+    })
+    .await;
+    server.stop().await;
 }
 
 #[tokio::test]

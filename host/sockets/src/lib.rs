@@ -76,6 +76,7 @@
 //! | what a guest may use | [`Account`], [`AccountLimits`], [`SharedDescriptors`] |
 //! | sockets that the host opens | [`listen()`], [`refuse_connections`], [`TcpSocket::from_tcp_listener`], [`TcpSocket::from_unix_listener`] |
 //! | guests that listen without a socket of the system | [`Incoming`], [`Awaits`] |
+//! | how fast a connection may be | [`Endpoint::limit_rate`], [`Rate`], [`SharedRate`], [`Direction`] |
 //! | connections that move between stores | [`p2::take`], [`p2::give`], [`Endpoint`], [`Plain`], [`Peer`] |
 //!
 //! Where it ends: UDP sockets, name look-up without [`p2::add_granted_to_linker`] or [`p3::add_granted_to_linker`], and
@@ -91,6 +92,7 @@ mod error;
 mod listen;
 pub mod p2;
 pub mod p3;
+mod pace;
 mod policy;
 mod relay;
 mod socket;
@@ -104,6 +106,7 @@ pub use error::ErrorCode;
 #[cfg(unix)]
 pub use listen::refuse_connections;
 pub use listen::{Awaits, Incoming};
+pub use pace::{Direction, Rate, SharedRate};
 pub use policy::{
     Account, AccountLimits, Charge, Counted, Denial, Destination, Destinations, InvalidDestination,
     IpAddressFamily, OnDenied, Place, PlaceHost, Policy, Protocol, Refusals, ResolveAddressStream,

@@ -19,6 +19,13 @@ pub struct AcceptArgs {
     /// As many may be accepted at once. Further ones wait in the accept queue.
     #[arg(long, value_name = "N", value_parser = count, allow_negative_numbers = true)]
     accept_rate: Option<NonZeroU32>,
+    /// Maximum number of connections per second from one peer [default: no limit]
+    ///
+    /// As many may be opened at once. Further ones are reset, before a TLS handshake: each one that had to wait would
+    /// take one of the --max-connections. A peer is what it is for --max-connections-per-peer, and is limited whatever
+    /// its address.
+    #[arg(long, value_name = "N", value_parser = count, allow_negative_numbers = true)]
+    accept_rate_per_peer: Option<NonZeroU32>,
     /// Maximum number of connections accepted in a row before open ones are served
     #[arg(long, value_name = "N", default_value = "64", value_parser = count, allow_negative_numbers = true)]
     max_accepts_per_turn: NonZeroU32,
@@ -37,6 +44,10 @@ impl AcceptArgs {
 
     pub fn rate(&self) -> Option<NonZeroU32> {
         self.accept_rate
+    }
+
+    pub fn rate_per_peer(&self) -> Option<NonZeroU32> {
+        self.accept_rate_per_peer
     }
 }
 

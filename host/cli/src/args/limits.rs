@@ -2,11 +2,12 @@
 
 use super::instances::InstanceArgs;
 use super::values::{
-    ByteLimit, CountLimit, TimeLimit, byte_limit, bytes, count_limit, cpu_share, some_seconds,
-    time_limit,
+    ByteLimit, CountLimit, TimeLimit, byte_limit, byte_rate, bytes, count_limit, cpu_share,
+    some_seconds, time_limit,
 };
 use clap::{Args, value_parser};
 use evconn::{CpuShare, Limits};
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 #[derive(Args, Debug)]
@@ -75,6 +76,18 @@ pub struct LimitArgs {
     /// connection of --concurrency.
     #[arg(long, value_name = "BYTES", value_parser = bytes, allow_negative_numbers = true)]
     max_unsent: Option<usize>,
+    /// Maximum number of bytes per second that a connection receives, and that it sends [default: no limit]
+    ///
+    /// In bytes, or with K, M or G; each direction for itself. A connection that is ahead waits, and slows its peer down
+    /// by that; nothing is lost, and waiting is not idle. A tenth of a second's bytes may come at once.
+    #[arg(long, value_name = "BYTES", value_parser = byte_rate, allow_negative_numbers = true)]
+    limit_rate: Option<NonZeroU64>,
+    /// Maximum number of bytes per second of all connections of one peer together [default: no limit]
+    ///
+    /// As with --limit-rate. The connections take turns. A peer is what it is for --max-connections-per-peer, and is
+    /// limited whatever its address; connections through Unix sockets are not.
+    #[arg(long, value_name = "BYTES", value_parser = byte_rate, allow_negative_numbers = true)]
+    limit_rate_per_peer: Option<NonZeroU64>,
     /// Connection lifetime [default: no limit]
     ///
     /// A connection that lasts longer is reset.
@@ -133,6 +146,10 @@ impl LimitArgs {
             max_handles: or(self.max_handles, default.max_handles),
             max_descriptors: or(self.max_descriptors, default.max_descriptors),
             max_unsent: self.max_unsent.unwrap_or(default.max_unsent),
+            // A flag of its own group.
+            accept_rate_per_peer: default.accept_rate_per_peer,
+            limit_rate: self.limit_rate,
+            limit_rate_per_peer: self.limit_rate_per_peer,
             timeout: self.timeout,
             idle_timeout: self.idle_timeout.0,
             cpu_timeout: self.cpu_timeout.0,

@@ -108,7 +108,10 @@ impl ServerArgs {
 
     /// Returns the limits of the server, whose defaults depend on how many connections an instance has.
     pub fn limits(&self) -> Limits {
-        self.limits.limits(&self.instances)
+        Limits {
+            accept_rate_per_peer: self.accept.rate_per_peer(),
+            ..self.limits.limits(&self.instances)
+        }
     }
 
     /// Returns the host of a process, which reserves what its instances require.

@@ -1,7 +1,7 @@
 //! Values that several flags have.
 
 use evconn::CpuShare;
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroU64};
 use std::time::Duration;
 
 /// A number of seconds, whole or not.
@@ -66,6 +66,14 @@ pub fn byte_limit(text: &str) -> Result<ByteLimit, String> {
                 .to_owned(),
         ),
     }
+}
+
+/// A number of bytes per second from 1 on.
+pub fn byte_rate(text: &str) -> Result<NonZeroU64, String> {
+    let count = bytes(text).ok().and_then(|count| u64::try_from(count).ok());
+    count.and_then(NonZeroU64::new).ok_or_else(|| {
+        "expected a number of bytes per second from 1 on, such as 65536, 512K or 10M".to_owned()
+    })
 }
 
 /// A limit of a number; `usize::MAX` is none.
@@ -145,6 +153,16 @@ mod tests {
         for text in ["0", "4G", "-1", "", "never"] {
             let error = byte_limit(text).expect_err("no limit");
             assert!(error.contains("or none"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_rate_of_bytes_is_at_least_1() {
+        assert_eq!(byte_rate("1").map(NonZeroU64::get), Ok(1));
+        assert_eq!(byte_rate("10M").map(NonZeroU64::get), Ok(10 << 20));
+        for text in ["0", "0K", "-1", "", "K", "1.5M", "10M/s", "17179869184G"] {
+            let error = byte_rate(text).expect_err("no rate");
+            assert!(error.contains("from 1 on, such as"), "{text:?}: {error}");
         }
     }
 

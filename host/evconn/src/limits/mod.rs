@@ -5,6 +5,7 @@ mod bucket;
 mod decay;
 mod log_words;
 mod peer;
+mod rates;
 mod usage;
 
 pub(crate) use allowance::{Allowance, Exceeded};
@@ -12,10 +13,11 @@ pub(crate) use bucket::Bucket;
 pub(crate) use decay::Decaying;
 pub(crate) use log_words::{LogWords, PEER_BUCKETS};
 pub(crate) use peer::{counted_as, number_of};
+pub(crate) use rates::{RateTable, Rated};
 pub(crate) use usage::UsageTable;
 
 use std::net::IpAddr;
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroU64};
 use std::time::Duration;
 
 /// What an instance may have more of for each further connection that it has at a time.
@@ -60,6 +62,30 @@ pub struct Limits {
     /// as 128. Defaults to 64: the smallest network that an internet provider gives to a customer, who
     /// can use all of its addresses.
     pub peer_ipv6_prefix: u8,
+    /// Maximum number of connections per second that one peer opens, as many of which it may open at once. Defaults to no
+    /// limit.
+    ///
+    /// Further connections are reset before a TLS handshake, rather than delayed: each one that waits would take one of
+    /// the [`max_connections`](Self::max_connections). A connection that is refused does not count. A peer is what it is
+    /// for [`max_connections_per_peer`](Self::max_connections_per_peer), whatever its address: also one on a loopback or a
+    /// private address is limited.
+    ///
+    /// 65,536 peers are remembered, each for as long as it has opened more than its rate: a second at most. If there are
+    /// more at a time, the ones are forgotten that have opened the fewest.
+    pub accept_rate_per_peer: Option<NonZeroU32>,
+    /// Maximum number of bytes per second that a connection receives, and that it sends, each for itself. Defaults to no
+    /// limit.
+    ///
+    /// A connection that is ahead waits, which slows its peer down; nothing is lost, and waiting is not
+    /// [idle](Self::idle_timeout). A tenth of a second's bytes may come at once. The bytes of a TLS session count,
+    /// not what they are sent as; handshakes, PROXY headers, and connections that a guest makes do not.
+    pub limit_rate: Option<NonZeroU64>,
+    /// Maximum number of bytes per second that all connections of one peer receive together, and that they send.
+    /// Defaults to no limit.
+    ///
+    /// They take turns. A peer is what it is for [`accept_rate_per_peer`](Self::accept_rate_per_peer); those of a Unix
+    /// socket are not limited, unless a proxy announces them. [`limit_rate`](Self::limit_rate) has the rest.
+    pub limit_rate_per_peer: Option<NonZeroU64>,
     /// Maximum number of connections whose TLS handshake or PROXY header is not complete. Defaults to half of
     /// [`max_connections`](Self::max_connections), or 16 if that is more.
     ///
@@ -229,6 +255,9 @@ impl Default for Limits {
             max_connections: 1_000,
             max_connections_per_peer: None,
             peer_ipv6_prefix: 64,
+            accept_rate_per_peer: None,
+            limit_rate: None,
+            limit_rate_per_peer: None,
             max_handshakes: None,
             max_handshakes_per_peer: None,
             max_memory: 64 << 20,

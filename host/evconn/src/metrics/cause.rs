@@ -10,6 +10,8 @@ pub enum EndCause {
     PeerDenied,
     /// It was refused: its peer has [as many](crate::Limits::max_connections_per_peer) as it may have.
     PeerLimit,
+    /// It was refused: its peer opens more per second than it [may](crate::Limits::accept_rate_per_peer).
+    PeerRate,
     /// It was refused: its TLS handshake or PROXY header has failed, or was not complete in time.
     Handshake,
     /// It was refused: its handshake was ended for the sake of [others](crate::Limits::max_handshakes).
@@ -66,10 +68,11 @@ pub(crate) enum Kind {
 
 impl EndCause {
     /// One of each, in the order of their words.
-    pub(super) const ALL: [Self; 21] = [
+    pub(super) const ALL: [Self; 22] = [
         Self::Done,
         Self::PeerDenied,
         Self::PeerLimit,
+        Self::PeerRate,
         Self::Handshake,
         Self::HandshakeLimit,
         Self::EventLoop,
@@ -115,24 +118,25 @@ impl EndCause {
             Self::Done => (0, "done", Kind::Done),
             Self::PeerDenied => (1, "peer_denied", Kind::Refused),
             Self::PeerLimit => (2, "peer_limit", Kind::Refused),
-            Self::Handshake => (3, "handshake", Kind::Refused),
-            Self::HandshakeLimit => (4, "handshake_limit", Kind::Refused),
-            Self::EventLoop => (5, "event_loop", Kind::Refused),
-            Self::HandlerError => (6, "handler_error", Kind::Failed),
-            Self::Exited(_) => (7, "exited", Kind::Failed),
-            Self::NeverAccepted(_) => (8, "never_accepted", Kind::Failed),
-            Self::NotStarted => (9, "not_started", Kind::Failed),
-            Self::Trap => (10, "trap", Kind::Failed),
-            Self::CpuTimeout => (11, "cpu_timeout", Kind::Failed),
-            Self::HandleLimit => (12, "handle_limit", Kind::Failed),
-            Self::HostPanic => (13, "host_panic", Kind::Failed),
-            Self::PeerGone => (14, "peer_gone", Kind::PeerGone),
-            Self::Timeout => (15, "timeout", Kind::TimedOut),
-            Self::IdleTimeout => (16, "idle_timeout", Kind::TimedOut),
-            Self::NotAccepted => (17, "not_accepted", Kind::TimedOut),
-            Self::Shutdown => (18, "shutdown", Kind::Killed),
-            Self::WorkerDied => (19, "worker_died", Kind::Failed),
-            Self::Reset => (20, "reset", Kind::Reset),
+            Self::PeerRate => (3, "peer_rate", Kind::Refused),
+            Self::Handshake => (4, "handshake", Kind::Refused),
+            Self::HandshakeLimit => (5, "handshake_limit", Kind::Refused),
+            Self::EventLoop => (6, "event_loop", Kind::Refused),
+            Self::HandlerError => (7, "handler_error", Kind::Failed),
+            Self::Exited(_) => (8, "exited", Kind::Failed),
+            Self::NeverAccepted(_) => (9, "never_accepted", Kind::Failed),
+            Self::NotStarted => (10, "not_started", Kind::Failed),
+            Self::Trap => (11, "trap", Kind::Failed),
+            Self::CpuTimeout => (12, "cpu_timeout", Kind::Failed),
+            Self::HandleLimit => (13, "handle_limit", Kind::Failed),
+            Self::HostPanic => (14, "host_panic", Kind::Failed),
+            Self::PeerGone => (15, "peer_gone", Kind::PeerGone),
+            Self::Timeout => (16, "timeout", Kind::TimedOut),
+            Self::IdleTimeout => (17, "idle_timeout", Kind::TimedOut),
+            Self::NotAccepted => (18, "not_accepted", Kind::TimedOut),
+            Self::Shutdown => (19, "shutdown", Kind::Killed),
+            Self::WorkerDied => (20, "worker_died", Kind::Failed),
+            Self::Reset => (21, "reset", Kind::Reset),
         }
     }
 }

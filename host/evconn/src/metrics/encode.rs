@@ -206,6 +206,7 @@ impl Reading {
             Some(&Unit::Bytes),
             self.count(Count::Sent),
         )?;
+        self.throttling(output)?;
         self.histogram(
             output,
             "connection_duration",
@@ -217,6 +218,31 @@ impl Reading {
             "connection_first_byte",
             "Time from the begin of a connection to the first byte that was sent to its peer",
             Timing::FirstByte,
+        )
+    }
+
+    fn throttling(&self, output: &mut Output<'_>) -> fmt::Result {
+        output.counter(
+            "connections_throttled",
+            "Connections that have waited for a rate of bytes",
+            None,
+            self.count(Count::Throttled),
+        )?;
+        let waits = [
+            ("received", Count::ThrottledReceiving),
+            ("sent", Count::ThrottledSending),
+        ];
+        output.counter(
+            "throttle_wait",
+            "How long connections have waited for a rate of bytes",
+            Some(&Unit::Seconds),
+            self.services.iter().flat_map(|service| {
+                let of_direction = |(direction, count)| {
+                    let waited = seconds(service.counted.count(count));
+                    service.sample("direction", direction, waited)
+                };
+                waits.map(of_direction)
+            }),
         )
     }
 

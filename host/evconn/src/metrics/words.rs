@@ -29,6 +29,11 @@ pub(crate) enum Count {
     /// Bytes of connections.
     Received,
     Sent,
+    /// Connections that have waited for a rate.
+    Throttled,
+    /// How long they did, in nanoseconds: to receive, and to send.
+    ThrottledReceiving,
+    ThrottledSending,
     /// Instances that were created, and those that have ended.
     Created,
     Dropped,
@@ -50,11 +55,14 @@ pub(crate) enum Count {
 }
 
 impl Count {
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 18] = [
         Self::Begun,
         Self::Denied,
         Self::Received,
         Self::Sent,
+        Self::Throttled,
+        Self::ThrottledReceiving,
+        Self::ThrottledSending,
         Self::Created,
         Self::Dropped,
         Self::Ahead,

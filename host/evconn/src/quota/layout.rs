@@ -1,20 +1,20 @@
 //! The layout of the shared memory, and the settings at its beginning, which never change.
 //!
 //! ```text
-//! the lock | settings | state | a slot for each member, and for past ones | entries | free entries | peers | CPU time of peers | log
+//! the lock | settings | state | a slot for each member, and for past ones | entries | free entries | peers | CPU time of peers | log | rates of peers
 //! ```
 
 use super::memory::Memory;
 use crate::Limits;
-use crate::limits::{LogWords, UsageTable};
+use crate::limits::{LogWords, RateTable, UsageTable};
 use crate::metrics::WORDS;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroU64};
 use std::ops::Range;
 
 /// The first word: it identifies the memory of a quota, and the version of its layout.
-const MAGIC: u64 = u64::from_be_bytes(*b"evquota4");
+const MAGIC: u64 = u64::from_be_bytes(*b"evquota5");
 
 /// The largest number of connections: more than a machine has descriptors for.
 const MOST_CONNECTIONS: usize = 1 << 24;
@@ -34,6 +34,9 @@ mod setting {
     pub const HANDSHAKES: [usize; 2] = [21, 22];
     /// 0: the limit is one of peers with a public address.
     pub const LIMITS_ALL_PEERS: usize = 23;
+    /// How many connections a peer may open per second, and how many bytes it may receive and send. 0: no limit.
+    pub const ACCEPT_RATE_PER_PEER: usize = 25;
+    pub const LIMIT_RATE_PER_PEER: usize = 26;
 }
 
 /// Words of the state of the whole server.
@@ -118,6 +121,8 @@ pub(super) struct Layout {
     pub handshakes: [usize; 2],
     pub ipv6_prefix: u8,
     pub rate: Option<NonZeroU32>,
+    pub accept_rate_per_peer: Option<NonZeroU32>,
+    pub limit_rate_per_peer: Option<NonZeroU64>,
     /// Random, so that no peer can choose its place among the peers.
     pub hash_keys: [u64; 2],
 }
@@ -144,6 +149,8 @@ impl Layout {
             handshakes: [handshakes.0, handshakes.1],
             ipv6_prefix: limits.peer_ipv6_prefix,
             rate,
+            accept_rate_per_peer: limits.accept_rate_per_peer,
+            limit_rate_per_peer: limits.limit_rate_per_peer,
             hash_keys: [0, 1].map(|index| random.hash_one(index)),
         })
     }
@@ -159,7 +166,14 @@ impl Layout {
             memory.set(word, most as u64);
         }
         memory.set(setting::IPV6_PREFIX, self.ipv6_prefix.into());
-        memory.set(setting::RATE, self.rate.map_or(0, |rate| rate.get().into()));
+        let count = |rate: Option<NonZeroU32>| rate.map_or(0, |rate| rate.get().into());
+        memory.set(setting::RATE, count(self.rate));
+        memory.set(
+            setting::ACCEPT_RATE_PER_PEER,
+            count(self.accept_rate_per_peer),
+        );
+        let bytes = self.limit_rate_per_peer.map_or(0, NonZeroU64::get);
+        memory.set(setting::LIMIT_RATE_PER_PEER, bytes);
         for (word, key) in setting::HASH_KEYS.into_iter().zip(self.hash_keys) {
             memory.set(word, key);
         }
@@ -179,6 +193,7 @@ impl Layout {
             return None;
         }
         let per_peer = memory.get(setting::PER_PEER).checked_sub(1);
+        let count = |word| Some(NonZeroU32::new(memory.get(word).try_into().ok()?));
         let layout = Self {
             members: memory.get(setting::MEMBERS).try_into().ok()?,
             connections: memory.get(setting::CONNECTIONS).try_into().ok()?,
@@ -187,7 +202,9 @@ impl Layout {
             handshakes: setting::HANDSHAKES
                 .map(|word| usize::try_from(memory.get(word)).unwrap_or(usize::MAX)),
             ipv6_prefix: memory.get(setting::IPV6_PREFIX).try_into().ok()?,
-            rate: NonZeroU32::new(memory.get(setting::RATE).try_into().ok()?),
+            rate: count(setting::RATE)?,
+            accept_rate_per_peer: count(setting::ACCEPT_RATE_PER_PEER)?,
+            limit_rate_per_peer: NonZeroU64::new(memory.get(setting::LIMIT_RATE_PER_PEER)),
             hash_keys: setting::HASH_KEYS.map(|word| memory.get(word)),
         };
         let fits = layout.members > 0
@@ -198,7 +215,14 @@ impl Layout {
 
     /// Returns the number of words of the memory.
     pub fn words(&self) -> usize {
-        self.log_at() + LogWords::COUNT
+        self.rates().end
+    }
+
+    /// Returns where the words of the [`RateTable`] are. There are none if peers have no rates.
+    pub fn rates(&self) -> Range<usize> {
+        let first = self.log_at() + LogWords::COUNT;
+        let has_any = self.accept_rate_per_peer.is_some() || self.limit_rate_per_peer.is_some();
+        first..first + if has_any { RateTable::WORDS } else { 0 }
     }
 
     /// Returns where the words of the log budget begin.

@@ -5,11 +5,11 @@ use super::layout::Slot;
 use super::peers::hash;
 use super::table::Table;
 use super::{Quota, balance, now};
-use crate::limits::{LogWords, UsageTable, number_of};
+use crate::limits::{LogWords, RateTable, UsageTable, number_of};
 use crate::metrics::Words;
 use std::fmt;
 use std::net::IpAddr;
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroU64};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -142,6 +142,19 @@ impl Member {
         let words = memory.words().get(layout.usage());
         let now = (now() / 1_000_000) as u32;
         (words.and_then(UsageTable::new), now)
+    }
+
+    /// Returns how many connections a peer may open per second, and how many bytes it may receive and send.
+    pub(crate) fn rates_per_peer(&self) -> (Option<NonZeroU32>, Option<NonZeroU64>) {
+        let layout = &self.0.quota.0.table.layout;
+        (layout.accept_rate_per_peer, layout.limit_rate_per_peer)
+    }
+
+    /// Returns how far peers have used up their rates, if they have any, and the time of its clock.
+    pub(crate) fn rates(&self) -> (Option<RateTable<'_>>, u64) {
+        let Table { memory, layout } = &self.0.quota.0.table;
+        let words = memory.words().get(layout.rates());
+        (words.and_then(RateTable::new), now())
     }
 
     /// Returns a hash of a peer's address that is the same in all processes, and that no peer can choose.

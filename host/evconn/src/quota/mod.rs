@@ -1,6 +1,6 @@
 //! The limits of a server that consists of several processes: how many connections are open, how many
 //! handshakes are under way, how many of each peer, and how many connections are accepted per second, counted
-//! exactly in memory that they share.
+//! exactly in memory that they share; and how far peers have used up their rates.
 //!
 //! Any of the processes may be stopped or killed at any instant: what it had is counted until it is released.
 //! Nothing that a process writes to the memory makes another one crash, hang or access anything else.
@@ -38,8 +38,8 @@ use std::time::{Duration, Instant};
 use table::{Ring, Table};
 
 /// The limits of a server that consists of several processes, in memory that they share: the maximum
-/// number of connections and of handshakes, of all peers and of each, and the rate at which connections are
-/// accepted. They are those of all processes together, whenever one of them dies.
+/// number of connections and of handshakes, of all peers and of each, the rate at which connections are
+/// accepted, and the rates of each peer. They are those of all processes together, whenever one of them dies.
 ///
 /// One process creates the quota and passes its [`descriptors`](Self::descriptors) to others, which
 /// [`open`](Self::open) it. A process that serves connections [`join`](Self::join)s as a member and gives the
@@ -80,7 +80,9 @@ impl Quota {
     /// [`max_connections`](Limits::max_connections),
     /// [`max_connections_per_peer`](Limits::max_connections_per_peer),
     /// [`max_handshakes`](Limits::max_handshakes),
-    /// [`max_handshakes_per_peer`](Limits::max_handshakes_per_peer) and
+    /// [`max_handshakes_per_peer`](Limits::max_handshakes_per_peer),
+    /// [`accept_rate_per_peer`](Limits::accept_rate_per_peer),
+    /// [`limit_rate_per_peer`](Limits::limit_rate_per_peer) and
     /// [`peer_ipv6_prefix`](Limits::peer_ipv6_prefix); and the number of connections that are accepted per
     /// second, as many of which may be accepted at once.
     ///

@@ -209,6 +209,8 @@ impl ServerBuilder {
     /// [`max_connections_per_peer`](Limits::max_connections_per_peer),
     /// [`max_handshakes`](Limits::max_handshakes),
     /// [`max_handshakes_per_peer`](Limits::max_handshakes_per_peer),
+    /// [`accept_rate_per_peer`](Limits::accept_rate_per_peer),
+    /// [`limit_rate_per_peer`](Limits::limit_rate_per_peer),
     /// [`peer_ipv6_prefix`](Limits::peer_ipv6_prefix), and the [`accept_rate`](Self::accept_rate) if the
     /// quota has one. The host requires capacity for the connections of this member only. In the log, the numbers of
     /// connections are unique in all processes. [`ServerHandle::served`] and [`ServerHandle::open`] return
@@ -302,6 +304,7 @@ impl ServerBuilder {
             let limits = &mut self.limits;
             limits.max_connections = member.max_connections();
             (limits.max_connections_per_peer, limits.peer_ipv6_prefix) = member.per_peer();
+            (limits.accept_rate_per_peer, limits.limit_rate_per_peer) = member.rates_per_peer();
             self.accept_rate = AcceptRate::of_quota(&member).or(self.accept_rate.take());
             let recorder = Recorder::new(member.clone());
             return (PermitSource::Shared(member), recorder);

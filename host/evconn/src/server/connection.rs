@@ -58,6 +58,7 @@ pub(super) async fn serve(server: Arc<Connections>, accepted: Accepted) {
             // Identified: a proxy announces the peer, which is checked before it can start a TLS handshake.
             identify(&server, &instances, &accepted).await?;
             counted = admit(&server, endpoint, slot)?;
+            server.rates.limit(endpoint);
             // All that follows is charged to the connection and its peer, and continues in the background if they
             // have used a lot.
             charge_peer(&server, endpoint, &meter);
@@ -261,7 +262,13 @@ fn admit(
     if !server.peers.allows(peer) {
         return Err(End::NotAllowed);
     }
-    match server.limits().max_connections_of(peer) {
+    let limits = server.limits();
+    if let Some(most) = limits.accept_rate_per_peer
+        && !server.rates.permit(peer)
+    {
+        return Err(End::TooFastOfPeer(most));
+    }
+    match limits.max_connections_of(peer) {
         None => Ok(None),
         Some(most) => match server.per_peer.add(peer, most, slot) {
             None => Err(End::TooManyOfPeer(most)),

@@ -10,6 +10,7 @@ use super::end::End;
 use super::handshakes::Handshakes;
 use super::hooks::Hooks;
 use super::peers::{PeerCounts, PeerFilter};
+use super::rates::Rates;
 use super::watch::Watch;
 use crate::Listener;
 use crate::connection::{OnRelease, Parts};
@@ -36,6 +37,7 @@ pub(super) struct Connections {
     pub peers: PeerFilter,
     permits: PermitSource,
     pub per_peer: PeerCounts,
+    pub rates: Rates,
     accounts: Accounts,
     handshakes: Handshakes,
     /// The instances that serve the next connection.
@@ -70,6 +72,11 @@ impl Connections {
                 PermitSource::Local(_) => Accounts::local(),
                 #[cfg(unix)]
                 PermitSource::Shared(member) => Accounts::shared(member.clone()),
+            },
+            rates: match &permits {
+                PermitSource::Local(_) => Rates::local(&limits),
+                #[cfg(unix)]
+                PermitSource::Shared(member) => Rates::shared(&limits, member),
             },
             permits,
             handshakes,

@@ -9,6 +9,7 @@ use crate::sockets::{Endpoint, Peer};
 use crate::{EndCause, GuestTrap};
 use std::fmt;
 use std::io;
+use std::num::NonZeroU32;
 use std::time::Duration;
 use tracing::{debug, info, warn};
 
@@ -20,6 +21,8 @@ pub(super) enum End {
     NotAllowed,
     /// Its peer already has the maximum number of connections.
     TooManyOfPeer(usize),
+    /// Its peer opens more connections per second than it may.
+    TooFastOfPeer(NonZeroU32),
     /// Its socket cannot be registered with the event loop.
     NoEventLoop(io::Error),
     /// The ingress refused it.
@@ -65,6 +68,7 @@ impl End {
             Self::Done => EndCause::Done,
             Self::NotAllowed => EndCause::PeerDenied,
             Self::TooManyOfPeer(_) => EndCause::PeerLimit,
+            Self::TooFastOfPeer(_) => EndCause::PeerRate,
             Self::NoEventLoop(_) => EndCause::EventLoop,
             Self::Refused(_) => EndCause::Handshake,
             Self::Crowded(_) => EndCause::HandshakeLimit,
@@ -187,6 +191,9 @@ impl fmt::Display for End {
             Self::NotAllowed => write!(f, "refused: its peer may not connect"),
             Self::TooManyOfPeer(most) => {
                 write!(f, "refused: its peer has {most} connections already")
+            }
+            Self::TooFastOfPeer(most) => {
+                write!(f, "refused: its peer opens more than {most} per second")
             }
             Self::NoEventLoop(error) => write!(
                 f,

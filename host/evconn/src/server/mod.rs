@@ -14,6 +14,7 @@ mod handle;
 mod handshakes;
 mod hooks;
 mod peers;
+mod rates;
 mod serve;
 mod status;
 mod watch;

@@ -5,7 +5,7 @@
 
 use super::status::{ConnectionPhases, ConnectionState, ConnectionStatus, CurrentState, Known};
 use crate::metrics::{Count, Recorder};
-use crate::sockets::Endpoint;
+use crate::sockets::{Direction, Endpoint};
 use futures_util::future::join;
 use futures_util::task::AtomicWaker;
 use slab::Slab;
@@ -52,8 +52,10 @@ struct Entry {
     since: Instant,
     /// Whether its peer had hung up at the last check.
     has_hung_up: bool,
-    /// How many of its bytes were counted: those received, and those sent.
+    /// What of it was counted: the bytes that were received, and those that were sent.
     counted: [u64; 2],
+    /// The nanoseconds in which it waited for a rate, in either direction.
+    waited: [u64; 2],
 }
 
 /// A connection, shared by its own task and the task that checks all connections.
@@ -115,6 +117,7 @@ impl Watch {
             since: now,
             has_hung_up: false,
             counted: [0; 2],
+            waited: [0; 2],
         };
         let mut state = self.state();
         if state.killed {
@@ -173,14 +176,14 @@ impl Watch {
         loop {
             checks.tick().await;
             self.check_hang_ups();
-            self.count_bytes();
+            self.count_all();
         }
     }
 
-    /// Counts the bytes of connections that are open: some are open for long.
-    fn count_bytes(&self) {
+    /// Counts what connections do that are open: some are open for long.
+    fn count_all(&self) {
         for (_, entry) in &mut self.state().entries {
-            entry.count_bytes(&self.recorder);
+            entry.count(&self.recorder);
         }
     }
 
@@ -217,8 +220,10 @@ impl Watch {
     fn check_idle(&self, limit: Duration, now: Instant, stalled: Duration) {
         for (_, entry) in &mut self.state().entries {
             entry.since = now.min(entry.since + stalled);
-            let activity = entry.watched.endpoint.activity();
-            if activity != entry.activity {
+            let endpoint = &entry.watched.endpoint;
+            let activity = endpoint.activity();
+            // Who waits for a rate has something to transfer.
+            if activity != entry.activity || endpoint.is_throttled() {
                 entry.activity = activity;
                 entry.since = now;
             } else if now.duration_since(entry.since) >= limit {
@@ -234,16 +239,34 @@ impl Watch {
 }
 
 impl Entry {
-    /// Counts the bytes that were not counted before.
-    fn count_bytes(&mut self, recorder: &Recorder) {
+    /// Counts the bytes that were not counted before, and the time in which they waited for a rate.
+    fn count(&mut self, recorder: &Recorder) {
         let endpoint = &self.watched.endpoint;
-        let now = [endpoint.received(), endpoint.sent()];
-        let counts = [Count::Received, Count::Sent];
-        for ((count, now), counted) in counts.into_iter().zip(now).zip(&mut self.counted) {
-            let more = now.wrapping_sub(std::mem::replace(counted, now));
-            if more > 0 {
-                recorder.add(count, more);
-            }
+        let bytes = [endpoint.received(), endpoint.sent()];
+        count_more(
+            recorder,
+            [Count::Received, Count::Sent],
+            &mut self.counted,
+            bytes,
+        );
+        let waited = [Direction::Receiving, Direction::Sending].map(|direction| {
+            let waited = endpoint.throttled(direction).as_nanos();
+            u64::try_from(waited).unwrap_or(u64::MAX)
+        });
+        if self.waited == [0; 2] && waited != [0; 2] {
+            recorder.add(Count::Throttled, 1);
+        }
+        let counts = [Count::ThrottledReceiving, Count::ThrottledSending];
+        count_more(recorder, counts, &mut self.waited, waited);
+    }
+}
+
+/// Counts what there is more of than was counted.
+fn count_more(recorder: &Recorder, counts: [Count; 2], counted: &mut [u64; 2], now: [u64; 2]) {
+    for ((count, now), counted) in counts.into_iter().zip(now).zip(counted) {
+        let more = now.saturating_sub(std::mem::replace(counted, now));
+        if more > 0 {
+            recorder.add(count, more);
         }
     }
 }
@@ -333,7 +356,7 @@ impl Watching<'_> {
 impl Drop for Watching<'_> {
     fn drop(&mut self) {
         let mut entry = self.watch.state().entries.remove(self.key);
-        entry.count_bytes(&self.watch.recorder);
+        entry.count(&self.watch.recorder);
         // Not under the lock: this may be the last reference to the endpoint.
         drop(entry);
     }

@@ -7,9 +7,8 @@
 //! [left to its guest](Endpoint::leave_end_to_guest).
 
 use super::endpoint::Endpoint;
-use super::link::LINGER;
 use std::time::Duration;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
 /// How often to ask whether the peer has acknowledged what was sent, which no event reports: at first, and
 /// later.
@@ -117,8 +116,11 @@ impl Endpoint {
             self.link.is_sent().await;
             self.is_acknowledged().await;
         };
-        // If the time is over, it is reset all the same.
-        let _ = timeout(LINGER, sent).await;
+        tokio::select! {
+            () = sent => {}
+            // It is reset all the same.
+            () = self.link.linger() => {}
+        }
         self.reset();
     }
 
@@ -145,6 +147,7 @@ mod tests {
     use std::io::{ErrorKind, Read};
     use std::net::TcpStream;
     use tokio::net::TcpListener;
+    use tokio::time::timeout;
 
     /// A connection, and its peer.
     async fn connection() -> (Endpoint, TcpStream) {

@@ -2,6 +2,7 @@
 
 use super::decision::Decision;
 use super::link::Link;
+use crate::pace::{Direction, Pace, Rate, SharedRate};
 use crate::policy::{Account, Charge, IpAddressFamily};
 use crate::sys::{self, PeerCredentials};
 #[cfg(feature = "tls")]
@@ -12,7 +13,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// What a guest is told of either side of a Unix socket: it knows of no other addresses.
 pub const UNIX_ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
@@ -178,6 +179,29 @@ impl Endpoint {
     /// When the first byte of its owners was sent, as [`sent`](Self::sent) counts them.
     pub fn first_sent(&self) -> Option<Instant> {
         self.link.transport.first_sent()
+    }
+
+    /// Limits how fast bytes of its owners are received and sent from here on, in each direction for itself: to a rate
+    /// of its own, to one that it shares with others, or both. Bytes that are ahead of it wait; none are lost. Those of
+    /// a TLS session count, not what they are sent as. The first call counts.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime with time.
+    pub fn limit_rate(&self, own: Option<Rate>, shared: Option<&Arc<dyn SharedRate>>) {
+        if let Some(pace) = Pace::new(own, shared) {
+            self.link.transport.limit_rate(pace);
+        }
+    }
+
+    /// Whether it waits for a [rate](Self::limit_rate) now.
+    pub fn is_throttled(&self) -> bool {
+        self.link.transport.pace().is_some_and(Pace::is_waiting)
+    }
+
+    /// How long it has waited for a [rate](Self::limit_rate) in this direction.
+    pub fn throttled(&self, direction: Direction) -> Duration {
+        let pace = self.link.transport.pace();
+        pace.map_or(Duration::ZERO, |pace| pace.waited(direction))
     }
 
     /// Whether something was received that nobody has read.

@@ -3,6 +3,7 @@
 
 use super::buffers;
 use super::sending::Sending;
+use crate::pace::Direction;
 use crate::policy::{Account, Charge, Counted};
 use crate::transport::Transport;
 use futures_util::task::AtomicWaker;
@@ -141,7 +142,21 @@ impl Link {
     async fn has_lingered(&self) {
         self.until(|| self.is_released.load(Ordering::Relaxed))
             .await;
-        sleep(LINGER).await;
+        self.linger().await;
+    }
+
+    /// Waits for [`LINGER`]. The time in which a rate delays what is sent does not count.
+    pub async fn linger(&self) {
+        let delayed = || {
+            let pace = self.transport.pace();
+            pace.map_or(Duration::ZERO, |pace| pace.waited(Direction::Sending))
+        };
+        let mut left = LINGER;
+        while !left.is_zero() {
+            let before = delayed();
+            sleep(left).await;
+            left = left.min(delayed().saturating_sub(before));
+        }
     }
 
     /// Waits until nothing is sent in the background.

@@ -9,12 +9,13 @@ pub use plain::Plain;
 #[cfg(feature = "tls")]
 pub use tls::{TlsInfo, TlsSession, Wire};
 
+use crate::pace::Pace;
 use rustix::net::Shutdown;
 use std::io;
 use std::sync::Arc;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 #[derive(Debug)]
@@ -29,6 +30,8 @@ pub(crate) struct Transport {
     sent: AtomicU64,
     /// When the first byte was sent.
     first_sent: OnceLock<Instant>,
+    /// How fast its bytes may go, if that is limited. Boxed, so that a connection without it is no larger.
+    pace: OnceLock<Box<Pace>>,
 }
 
 /// Does the same with the session, if there is one, or else with the socket.
@@ -56,7 +59,18 @@ impl Transport {
             received: AtomicU64::new(0),
             sent: AtomicU64::new(0),
             first_sent: OnceLock::new(),
+            pace: OnceLock::new(),
         }
+    }
+
+    /// Limits how fast bytes go from here on. To be called once.
+    pub fn limit_rate(&self, pace: Pace) {
+        self.pace.get_or_init(|| Box::new(pace));
+    }
+
+    /// How fast its bytes may go, if that is limited.
+    pub fn pace(&self) -> Option<&Pace> {
+        self.pace.get().map(|pace| &**pace)
     }
 
     #[cfg(feature = "tls")]
@@ -109,8 +123,20 @@ impl Transport {
         false
     }
 
-    /// Receives what is there. 0: the peer has ended its side. `WouldBlock`: nothing is there.
+    /// Receives what is there. 0: the peer has ended its side. `WouldBlock`: nothing is there, or nothing may be
+    /// received now.
     pub fn try_recv(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        let Some(pace) = self.pace() else {
+            return self.recv(buffer);
+        };
+        // An error is found by the next attempt.
+        let is_useful = || self.has_input().unwrap_or(true);
+        pace.receiving.limit(buffer.len(), is_useful, |permitted| {
+            self.recv(&mut buffer[..permitted])
+        })
+    }
+
+    fn recv(&self, buffer: &mut [u8]) -> io::Result<usize> {
         let received = on!(self, top => top.try_recv(buffer))?;
         count(&self.received, received);
         Ok(received)
@@ -126,8 +152,19 @@ impl Transport {
         !self.is_encrypted() && self.plain.is_told_of_input()
     }
 
-    /// Sends as much as is taken. `WouldBlock`: nothing is.
+    /// Sends as much as is taken. `WouldBlock`: nothing is, or nothing may be sent now.
     pub fn try_send(&self, bytes: &[u8]) -> io::Result<usize> {
+        match self.pace() {
+            None => self.send(bytes),
+            Some(pace) => pace.sending.limit(
+                bytes.len(),
+                || true,
+                |permitted| self.send(&bytes[..permitted]),
+            ),
+        }
+    }
+
+    fn send(&self, bytes: &[u8]) -> io::Result<usize> {
         let sent = on!(self, top => top.try_send(bytes))?;
         if count(&self.sent, sent) == 0 && sent > 0 {
             // It is set once.
@@ -153,12 +190,20 @@ impl Transport {
 
     /// Waits until a receive may find something. One task can wait at a time.
     pub fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        on!(self, top => top.poll_readable(cx))
+        ready!(on!(self, top => top.poll_readable(cx)))?;
+        match self.pace() {
+            None => Poll::Ready(Ok(())),
+            Some(pace) => pace.receiving.poll_permitted(cx).map(Ok),
+        }
     }
 
     /// Waits until a send may succeed. One task can wait at a time.
     pub fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        on!(self, top => top.poll_writable(cx))
+        ready!(on!(self, top => top.poll_writable(cx)))?;
+        match self.pace() {
+            None => Poll::Ready(Ok(())),
+            Some(pace) => pace.sending.poll_permitted(cx).map(Ok),
+        }
     }
 
     /// Waits until the kernel has all that was sent.

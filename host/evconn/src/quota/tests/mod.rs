@@ -127,6 +127,8 @@ fn the_settings_are_those_of_the_quota() {
     let rate = NonZeroU32::new(7);
     let limits = Limits {
         peer_ipv6_prefix: 48,
+        accept_rate_per_peer: NonZeroU32::new(3),
+        limit_rate_per_peer: std::num::NonZeroU64::new(u64::MAX),
         ..limits(100)
     };
     let quota = Quota::create(&limits, rate, 3).expect("a quota");
@@ -137,6 +139,9 @@ fn the_settings_are_those_of_the_quota() {
     assert_eq!(member.per_peer(), (Some(PER_PEER), 48));
     assert_eq!(member.max_handshakes(), (50, 25));
     assert_eq!(member.accept_rate(), rate);
+    let rates = (limits.accept_rate_per_peer, limits.limit_rate_per_peer);
+    assert_eq!(member.rates_per_peer(), rates);
+    assert!(member.rates().0.is_some());
     assert_eq!(quota.join(0, usize::MAX).capacity(), 100);
 }
 
