@@ -404,7 +404,8 @@ fn a_reload_starts_and_ends_services_and_listeners() {
         format!("[service.a]\ncomponent = '{GREET}'\nlisten = {listen}\nprocesses = 1\ngrace = 5\n")
     };
     let config = Config::new(
-        &(a(&format!("['{first}', 'unix:a.sock']")) + &service("b", GREET, &second, "")),
+        &(a(&format!("['{first}', 'unix:a.sock', 'unix:b.sock']"))
+            + &service("b", GREET, &second, "")),
     );
     let evconn = config.start(&[]);
     let socket = config.scratch.join("a.sock");
@@ -423,8 +424,8 @@ fn a_reload_starts_and_ends_services_and_listeners() {
     greeted(&first);
     greeted(&second);
     assert!(socket.exists());
-    // Its Unix socket is gone, and there is another service in place of `b`.
-    let text = a(&format!("'{first}'")) + &service("c", GREET, &third, "");
+    // One of its Unix sockets is gone, and there is another service in place of `b`.
+    let text = a(&format!("['{first}', 'unix:b.sock']")) + &service("c", GREET, &third, "");
     reload(
         &config,
         &evconn,
@@ -434,6 +435,7 @@ fn a_reload_starts_and_ends_services_and_listeners() {
     greeted(&first);
     greeted(&third);
     assert!(!socket.exists());
+    UnixStream::connect(config.scratch.join("b.sock")).expect("the other one is served");
     eventually("nobody listens for the service that has ended", || {
         std::net::TcpStream::connect(&second).is_err().then_some(())
     });

@@ -20,6 +20,7 @@ mod stopped;
 mod supervisor;
 #[cfg(feature = "tls")]
 mod tickets;
+mod upgrade;
 
 use crate::support::peer::{ask, rest};
 use crate::support::process::{EVCONN, Evconn};

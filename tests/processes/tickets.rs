@@ -5,6 +5,7 @@ use crate::support::certificate::Certificate;
 use crate::support::descriptors::unchanged;
 use crate::support::eventually;
 use crate::support::process::Evconn;
+use crate::support::successor::Successor;
 use crate::support::tool::Tool;
 use crate::support::workers::{Process, wait_for_workers, workers};
 use rustix::process::Signal;
@@ -179,4 +180,21 @@ fn without_tickets_every_visit_is_a_full_handshake() {
         let _ = std::fs::remove_file(server.session());
     }
     end(server.evconn);
+}
+
+#[test]
+fn a_client_resumes_its_session_after_an_upgrade() {
+    let _open = unchanged();
+    for version in VERSIONS {
+        let server = Tls::start(Certificate::new(), &[]);
+        let Some(first) = server.visit(version) else {
+            return;
+        };
+        assert_eq!(first, "New", "{version}");
+        let new = Successor::of(&server.evconn, server.evconn.id(), 0);
+        let visit = server.visit(version);
+        assert_eq!(visit.as_deref(), Some("Reused"), "{version}");
+        new.stop();
+        super::ends_well(server.evconn);
+    }
 }

@@ -15,6 +15,8 @@ pub mod peer;
 pub mod pipe;
 pub mod process;
 pub mod scratch;
+#[cfg(target_os = "linux")]
+pub mod successor;
 pub mod text;
 pub mod tool;
 pub mod wasi_c;

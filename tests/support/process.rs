@@ -124,6 +124,11 @@ impl Evconn {
         self.child.try_wait().expect("a status").is_none()
     }
 
+    /// Waits until it has ended by itself, though another process may have its output still.
+    pub fn status(&mut self) -> ExitStatus {
+        super::eventually("evconn ends", || self.child.try_wait().expect("a status"))
+    }
+
     /// Waits until it ends by itself.
     pub fn wait(mut self) -> Ended {
         let deadline = Instant::now() + DEADLINE;

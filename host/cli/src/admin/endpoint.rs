@@ -13,6 +13,10 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use std::convert::Infallible;
 use std::io;
 use std::num::NonZeroU32;
+#[cfg(unix)]
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+#[cfg(unix)]
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -48,15 +52,24 @@ pub struct Admin {
     readiness: watch::Sender<Readiness>,
     /// What requests ask for. It ends at once if there is no endpoint.
     pub commands: mpsc::Receiver<Command>,
+    #[cfg_attr(not(unix), allow(dead_code, reason = "no other process gets them"))]
+    sockets: Vec<Arc<Socket>>,
     _tasks: JoinSet<()>,
 }
 
 impl Admin {
+    /// Returns an endpoint that nobody can ask.
+    #[cfg(unix)]
+    pub fn none() -> Self {
+        Self::with(mpsc::channel(1).1, watch::channel(Readiness::Starting).0)
+    }
+
     fn with(commands: mpsc::Receiver<Command>, readiness: watch::Sender<Readiness>) -> Self {
         Self {
             files: Vec::new(),
             readiness,
             commands,
+            sockets: Vec::new(),
             _tasks: JoinSet::new(),
         }
     }
@@ -66,14 +79,18 @@ impl Admin {
     /// # Errors
     /// If the source cannot be listened on. Nothing is left behind then.
     pub async fn start(source: Option<&ListenSource>) -> anyhow::Result<Self> {
+        let Some(source) = source.cloned() else {
+            return Self::of(Vec::new());
+        };
+        let listening = threads::run(move || source.listen(&TcpOptions::default(), BACKLOG));
+        Self::of(listening.await?.context("cannot listen for --admin")?)
+    }
+
+    /// Answers requests to these listeners from now on.
+    pub fn of(listening: Vec<Listening>) -> anyhow::Result<Self> {
         let (sender, commands) = mpsc::channel(MAX_CONNECTIONS);
         let (readiness, watched) = watch::channel(Readiness::Starting);
         let mut admin = Self::with(commands, readiness);
-        let Some(source) = source.cloned() else {
-            return Ok(admin);
-        };
-        let listening = threads::run(move || source.listen(&TcpOptions::default(), BACKLOG));
-        let listening = listening.await?.context("cannot listen for --admin")?;
         let desk = Desk {
             commands: sender,
             readiness: watched,
@@ -82,7 +99,8 @@ impl Admin {
         let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
         for Listening { name, sockets, .. } in listening {
             for opened in sockets {
-                let socket = admin.socket(opened)?;
+                let socket = Arc::new(admin.socket(opened)?);
+                admin.sockets.push(Arc::clone(&socket));
                 let accepting = accept(socket, desk.clone(), Arc::clone(&permits));
                 admin._tasks.spawn(accepting);
             }
@@ -104,6 +122,24 @@ impl Admin {
             }
             other => anyhow::bail!("--admin cannot listen on {other}"),
         })
+    }
+
+    /// Returns copies of the listening sockets, each with the path of its file, for another process.
+    #[cfg(unix)]
+    pub fn lend(&self) -> io::Result<Vec<(OwnedFd, Option<PathBuf>)>> {
+        // A Unix socket is the only one.
+        let file = self.files.first().map(|file| file.path().to_owned());
+        let sockets = self.sockets.iter();
+        let copies = sockets.map(|socket| Ok((socket.as_fd().try_clone_to_owned()?, file.clone())));
+        copies.collect()
+    }
+
+    /// Leaves the file of a Unix socket to another process, which has the socket.
+    #[cfg(unix)]
+    pub fn leave_files(&mut self) {
+        for file in self.files.drain(..) {
+            file.leave();
+        }
     }
 
     /// Sets what probes are told.
@@ -128,6 +164,16 @@ enum Socket {
 trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
+#[cfg(unix)]
+impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Tcp(listener) => listener.as_fd(),
+            Self::Unix(listener) => listener.as_fd(),
+        }
+    }
+}
+
 impl Socket {
     fn entrance(&self) -> io::Result<Entrance> {
         match self {
@@ -147,7 +193,7 @@ impl Socket {
 }
 
 /// Serves the connections of a socket, for ever.
-async fn accept(socket: Socket, desk: Desk, permits: Arc<Semaphore>) {
+async fn accept(socket: Arc<Socket>, desk: Desk, permits: Arc<Semaphore>) {
     // What cannot be found out is treated as the least trusted one.
     let entrance = socket.entrance().unwrap_or(Entrance::Network);
     // They end with this task.

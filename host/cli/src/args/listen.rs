@@ -3,6 +3,7 @@
 use super::tcp::TcpArgs;
 use clap::Args;
 use evconn::{Error, ListenSource, Listening, Server, ServerBuilder, SourceError};
+use std::fmt;
 use std::num::NonZeroU32;
 
 #[derive(Args)]
@@ -45,6 +46,16 @@ pub struct NamedListening {
 impl From<ListenSource> for NamedSource {
     fn from(source: ListenSource) -> Self {
         Self { port: None, source }
+    }
+}
+
+impl fmt::Display for NamedSource {
+    /// Writes it as the flag has it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.port {
+            Some(port) => write!(f, "{port}={}", self.source),
+            None => self.source.fmt(f),
+        }
     }
 }
 

@@ -7,7 +7,8 @@ use crate::args::AdminArgs;
 use crate::config::{Configuration, Keys, Service, schema};
 use crate::help::examples_of;
 use crate::server::{Plan, ServeError};
-use crate::supervisor::{self, Services};
+use crate::supervisor::{self, Origin, Services};
+use crate::sys::program::Program;
 use anyhow::{Context, bail};
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, CommandFactory, Parser};
@@ -67,10 +68,11 @@ impl ConfigSchema {
 /// place of what it says.
 pub async fn serve(path: &Path) -> Result<Vec<Served>, ServeError> {
     // Before the directory is another one.
+    let program = Program::of_this_process();
     let file = std::path::absolute(path).map_err(|error| ServeError::Prepare(error.into()))?;
     let services = services(path).map_err(ServeError::Prepare)?;
     let read_again = Box::new(move || self::services(&file));
-    supervisor::serve(services, Some(read_again)).await
+    supervisor::serve(services, Origin::of_configuration(program, read_again)).await
 }
 
 /// Returns what is served.

@@ -19,7 +19,8 @@ use std::time::Duration;
 /// connection.
 ///
 /// SIGTERM or Ctrl-C stops accepting and lets open connections finish; a second one resets them. SIGHUP
-/// reads the certificate again, if there is one, for new connections. SIGUSR1 and SIGUSR2 are ignored.
+/// reads the certificate again, if there is one, for new connections. SIGUSR2 starts the evconn that is at the path of this one, and hands the listening
+/// sockets over to it. SIGUSR1 is ignored.
 #[derive(Args)]
 #[command(after_long_help = examples_of("echo"))]
 pub struct Echo {

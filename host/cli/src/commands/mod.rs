@@ -111,7 +111,7 @@ async fn serve(plan: Plan) -> Result<Vec<Served>, ServeError> {
             admin: plan.admin.source.clone(),
             plans: vec![plan],
         };
-        return crate::supervisor::serve(services, None).await;
+        return crate::supervisor::serve(services, crate::supervisor::Origin::of_flags()).await;
     }
     plan.serve().await.map(Vec::from_iter)
 }

@@ -28,7 +28,8 @@ use std::process::ExitCode;
 ///
 /// SIGTERM or Ctrl-C stops accepting and lets open connections finish; a second one resets them. SIGHUP
 /// reads the component, its filters and the certificate again, and starts new workers with them; open connections
-/// finish on the old ones. SIGUSR1 and SIGUSR2 are ignored.
+/// finish on the old ones. SIGUSR2 starts the evconn that is at the path of this one, hands the listening sockets over
+/// to it, and finishes the open connections: an upgrade without a gap. SIGUSR1 is ignored.
 ///
 /// Exit status: 0 if every connection could finish, 1 if the shutdown reset some or the server failed, 2 if
 /// the server could not start.

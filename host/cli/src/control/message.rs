@@ -124,8 +124,11 @@ pub enum ToWorker {
     Sockets(Sockets),
     /// The next keys of session tickets.
     TicketKeys(Secret),
-    /// Stop accepting once the queues are empty, and end when the last connection has ended.
-    Drain,
+    /// Stop accepting once the queues are empty, and end when the last connection has ended. The queues of the sockets
+    /// with these positions are left to other workers, as with [`Retire`](Self::Retire).
+    Drain {
+        left: Vec<usize>,
+    },
     /// Stop accepting at once, since other workers accept from the same queues, and end when the last connection
     /// has ended.
     Retire,

@@ -22,6 +22,7 @@ use evconn::{AcceptRate, EntryPoint, Error, Limits, Served, Server, ServerBuilde
 use reload::Reloads;
 pub use reload::reload_certificate;
 use std::ffi::OsString;
+use std::fmt;
 use std::io::Write;
 use std::num::NonZero;
 use std::sync::Arc;
@@ -62,6 +63,15 @@ pub enum ServeError {
     Listen(Error),
     /// Later.
     Run(anyhow::Error),
+}
+
+impl fmt::Display for ServeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Prepare(error) | Self::Run(error) => write!(f, "{error:#}"),
+            Self::Listen(error) => error.fmt(f),
+        }
+    }
 }
 
 impl Plan {

@@ -9,6 +9,7 @@ mod names;
 mod source;
 mod start;
 mod tickets;
+mod upgrade;
 mod workers;
 
 use crate::control::Pem;
@@ -16,7 +17,7 @@ use crate::loading::Compiled;
 use crate::server::Plan;
 use std::sync::Arc;
 
-pub use fleet::{Services, serve};
+pub use fleet::{Origin, Services, serve};
 
 /// The workers that serve the same component with the same certificate: those between two reloads.
 #[derive(Debug)]

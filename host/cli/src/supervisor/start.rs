@@ -3,7 +3,7 @@
 use super::Generation;
 use super::life::{Beacon, Beginning, Life};
 use super::source::Source;
-use super::tickets::Tickets;
+use super::tickets::{KeptTickets, Tickets};
 use super::workers::{Common, Happened, Numbers, Workers};
 use crate::args::{NamedListening, NamedSource};
 use crate::control::AboutSocket;
@@ -14,10 +14,11 @@ use crate::sys::signals::StopSignals;
 use crate::sys::threads;
 use crate::traces::Exporter;
 use anyhow::{Context, anyhow};
-use evconn::{Limits, Quota};
+use evconn::{Limits, Opened, Quota};
 use std::io;
 use std::num::NonZero;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// How many workers there may be for each process that serves: those of before a reload go on until their
@@ -26,8 +27,8 @@ const GENERATIONS: u16 = 16;
 
 /// The place that a server takes among those of its supervisor.
 pub struct Place {
-    /// The listening sockets that it shares with the server whose place it takes.
-    pub sockets: Vec<Lent>,
+    /// What it keeps of the server whose place it takes.
+    pub kept: Kept,
     /// The number of its first process, as metrics have it.
     pub first_process: u16,
     /// The numbers of workers.
@@ -35,11 +36,22 @@ pub struct Place {
     pub beacon: Beacon,
 }
 
-/// A listening socket of another server.
+/// What a server keeps of the one whose place it takes.
+#[derive(Default)]
+pub struct Kept {
+    /// The listeners of sources that both have.
+    pub listeners: Vec<Lent>,
+    pub tickets: Option<KeptTickets>,
+}
+
+/// A listener of another server, which keeps its sockets, too.
 pub struct Lent {
     pub source: NamedSource,
-    pub socket: OwnedFd,
-    pub about: AboutSocket,
+    /// Where it listens.
+    pub name: String,
+    /// The file of its Unix socket, if that is removed at the end.
+    pub file: Option<PathBuf>,
+    pub sockets: Vec<(OwnedFd, AboutSocket)>,
 }
 
 /// Reads the input, compiles, listens and starts the workers. Returns `None` if a signal arrives meanwhile.
@@ -55,19 +67,19 @@ pub async fn start(
     };
     let (source, compiled) = prepared.map_err(|error| ServeError::Prepare(plan.blame(error)))?;
     let Place {
-        sockets,
+        kept,
         first_process,
         numbers,
         beacon,
     } = place;
-    let kept = sockets.iter().map(|lent| lent.source.clone()).collect();
-    let listening = listen(&plan, kept);
+    let sources = kept.listeners.iter().map(|lent| lent.source.clone());
+    let listening = listen(&plan, sources.collect());
     let Some(listening) = stops.unless_stopped_for_long(listening).await else {
         return Ok(None);
     };
     let listening = listening?;
     let (exporter, exporting) = plan.traces().map_err(ServeError::Prepare)?.unzip();
-    let workers = workers(&plan, numbers, sockets, &listening, &compiled, exporter);
+    let workers = workers(&plan, numbers, kept, &listening, &compiled, exporter);
     let workers = workers.map_err(|error| ServeError::Prepare(plan.blame(error)))?;
     let generation = Generation::new(Arc::new(compiled), source.certificate());
     let life = Life::new(Beginning {
@@ -161,7 +173,7 @@ async fn listen(
 fn workers(
     plan: &Plan,
     numbers: Numbers,
-    kept: Vec<Lent>,
+    kept: Kept,
     listening: &[NamedListening],
     compiled: &Compiled,
     traces: Option<Exporter>,
@@ -172,45 +184,50 @@ fn workers(
     let quota = Quota::create(&shares.limits, plan.server.accept_rate(), members)
         .context("cannot create the memory that workers share")?;
     let own = lend(listening).context("cannot pass the listening sockets on to workers")?;
-    let sockets = kept.into_iter().chain(own);
-    let sockets = sockets.map(|lent| (lent.socket, lent.about)).collect();
     let workers = Workers::new(Common {
         arguments: plan.arguments.clone(),
         quota,
         members,
         numbers,
-        sockets,
+        listeners: kept.listeners.into_iter().chain(own).collect(),
         capacity: shares.each,
         parts: processes.get().into(),
-        tickets: Tickets::new(plan)?,
+        tickets: Tickets::new(plan, kept.tickets)?,
         traces,
     });
     workers.context("cannot watch workers")
 }
 
-/// Returns the sockets of sources, for workers.
+/// Returns the sockets of listeners, for workers.
 pub fn lend(listening: &[NamedListening]) -> io::Result<Vec<Lent>> {
-    let mut all = Vec::new();
-    for named in listening {
-        for (socket, about) in passed(named) {
-            all.push(Lent {
-                source: named.source.clone(),
-                socket: socket.try_clone_to_owned()?,
-                about,
-            });
-        }
-    }
-    Ok(all)
+    let lend = |named: &NamedListening| {
+        Ok(Lent {
+            source: named.source.clone(),
+            name: named.listening.name.clone(),
+            file: named.listening.sockets.iter().find_map(file_of),
+            sockets: sockets_of(named).collect::<io::Result<_>>()?,
+        })
+    };
+    listening.iter().map(lend).collect()
 }
 
-/// Returns the sockets of a source, with what workers are to know of them.
-fn passed(named: &NamedListening) -> impl Iterator<Item = (BorrowedFd<'_>, AboutSocket)> {
+/// Returns the path of a Unix socket whose file is removed at the end.
+fn file_of(opened: &Opened) -> Option<PathBuf> {
+    match opened {
+        Opened::Unix { file, .. } => file.as_ref().map(|file| file.path().to_owned()),
+        _ => None,
+    }
+}
+
+/// Returns the sockets of a listener, with what workers are to know of them.
+fn sockets_of(named: &NamedListening) -> impl Iterator<Item = io::Result<(OwnedFd, AboutSocket)>> {
     named.listening.sockets.iter().filter_map(|opened| {
         let about = AboutSocket {
             inherited: opened.is_shared(),
             port: named.source.port,
         };
-        Some((opened.socket()?, about))
+        let socket = opened.socket()?.try_clone_to_owned();
+        Some(socket.map(|socket| (socket, about)))
     })
 }
 

@@ -1,11 +1,11 @@
 //! The keys of session tickets, which all workers share, so that a client can come back to any of them. They are
-//! kept in memory only: a restart of the server forgets them, a reload does not.
+//! kept in memory only: a restart of the server forgets them, a reload or an upgrade does not.
 
 use crate::control::Secret;
 use crate::server::Plan;
 #[cfg(feature = "tls")]
 use evconn::TicketKeys;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// The keys, if there are session tickets.
 pub struct Tickets {
@@ -20,17 +20,50 @@ struct Current {
     since: Instant,
 }
 
+/// The keys of another server, whose tickets stay valid.
+#[cfg_attr(not(feature = "tls"), allow(dead_code, reason = "there are none"))]
+pub struct KeptTickets {
+    pub keys: Secret,
+    /// For how long they have been in use.
+    pub age: Duration,
+}
+
+#[cfg(feature = "tls")]
+impl Current {
+    fn new(kept: Option<KeptTickets>) -> anyhow::Result<Self> {
+        let now = Instant::now();
+        let kept = kept.and_then(|KeptTickets { keys, age }| {
+            Some(Self {
+                keys: TicketKeys::from_bytes(&keys.0)?,
+                since: now.checked_sub(age).unwrap_or(now),
+            })
+        });
+        Ok(match kept {
+            Some(kept) => kept,
+            None => Self {
+                keys: TicketKeys::generate()?,
+                since: now,
+            },
+        })
+    }
+}
+
 #[cfg(feature = "tls")]
 impl Tickets {
-    pub fn new(plan: &Plan) -> anyhow::Result<Self> {
+    pub fn new(plan: &Plan, kept: Option<KeptTickets>) -> anyhow::Result<Self> {
         let current = match plan.ingress.has_tickets() {
-            true => Some(Current {
-                keys: TicketKeys::generate()?,
-                since: Instant::now(),
-            }),
+            true => Some(Current::new(kept)?),
             false => None,
         };
         Ok(Self { current })
+    }
+
+    /// Returns the keys for a server that takes the place of this one.
+    pub fn keep(&self) -> Option<KeptTickets> {
+        Some(KeptTickets {
+            keys: self.secret()?,
+            age: self.current.as_ref()?.since.elapsed(),
+        })
     }
 
     /// Returns the keys for a worker.
@@ -60,8 +93,12 @@ impl Tickets {
 /// Without TLS there are none.
 #[cfg(not(feature = "tls"))]
 impl Tickets {
-    pub fn new(_plan: &Plan) -> anyhow::Result<Self> {
+    pub fn new(_plan: &Plan, _kept: Option<KeptTickets>) -> anyhow::Result<Self> {
         Ok(Self {})
+    }
+
+    pub fn keep(&self) -> Option<KeptTickets> {
+        None
     }
 
     pub fn secret(&self) -> Option<Secret> {

@@ -3,8 +3,10 @@
 use super::Generation;
 use super::inquiry::{Inquiry, Questions};
 use super::names::Names;
-use super::tickets::Tickets;
+use super::start::Lent;
+use super::tickets::{KeptTickets, Tickets};
 use crate::admin::{self, WorkerState};
+use crate::args::NamedSource;
 use crate::control::process::{self, Process};
 use crate::control::{AboutSocket, FromWorker, Pem, Question, Receiver, Sockets, Start, ToWorker};
 use crate::log;
@@ -38,8 +40,8 @@ pub struct Common {
     /// Maximum number of workers at a time.
     pub members: u16,
     pub numbers: Numbers,
-    /// The listening sockets.
-    pub sockets: Vec<(OwnedFd, AboutSocket)>,
+    /// The listeners, with their sockets.
+    pub listeners: Vec<Lent>,
     /// Into how many parts the server's instances are divided: each worker of a generation has one.
     pub parts: usize,
     /// Maximum number of connections of a worker.
@@ -227,7 +229,7 @@ impl Workers {
             certificate: generation.certificate.clone(),
             ticket_keys: self.common.tickets.secret(),
             tells_missing: !std::mem::replace(&mut self.has_started, true),
-            sockets: self.common.sockets.len(),
+            sockets: self.sockets().count(),
         }));
         // If the worker is gone already, that is noticed later.
         let _ = process.control.send(&start, files);
@@ -293,8 +295,15 @@ impl Workers {
         Ok(files)
     }
 
+    /// Returns the listening sockets, each with its source.
+    fn sockets(&self) -> impl Iterator<Item = (&NamedSource, &(OwnedFd, AboutSocket))> {
+        let listeners = self.common.listeners.iter();
+        listeners.flat_map(|lent| lent.sockets.iter().map(|socket| (&lent.source, socket)))
+    }
+
     fn send_sockets(&self, process: &Process<ToWorker>) -> io::Result<()> {
-        for sockets in self.common.sockets.chunks(MAX_DESCRIPTORS) {
+        let all: Vec<_> = self.sockets().map(|(_, socket)| socket).collect();
+        for sockets in all.chunks(MAX_DESCRIPTORS) {
             let about = sockets.iter().map(|(_, about)| *about).collect();
             let message = ToWorker::Sockets(Sockets { about });
             let descriptors = sockets.iter().map(|(socket, _)| socket.try_clone());
@@ -397,7 +406,7 @@ impl Workers {
     /// Tells all workers to stop accepting once the queues are empty.
     pub fn drain(&mut self) {
         for worker in &mut self.all {
-            worker.stop(&ToWorker::Drain);
+            worker.stop(&ToWorker::Drain { left: Vec::new() });
         }
     }
 
@@ -418,10 +427,18 @@ impl Workers {
         }
     }
 
-    /// Ends all workers, since others take their place: those that accept stop in this way, and finish their connections.
-    pub fn give_up_all(&mut self, how: &ToWorker) {
+    /// Ends all workers, since others take their place: those that accept finish their connections. They leave the queues
+    /// of the sources that the others have to them, and accept what waits in those that nobody else has.
+    pub fn give_up_all(&mut self, have_others: impl Fn(&NamedSource) -> bool) {
+        let sockets = self.sockets().enumerate();
+        let left = sockets.filter(|(_, (source, _))| have_others(source));
+        let left: Vec<_> = left.map(|(position, _)| position).collect();
+        let how = match left.len() == self.sockets().count() {
+            true => ToWorker::Retire,
+            false => ToWorker::Drain { left },
+        };
         for worker in &mut self.all {
-            worker.give_up(how);
+            worker.give_up(&how);
         }
     }
 
@@ -448,6 +465,11 @@ impl Workers {
                 (worker.number, answer)
             });
         Inquiry::new(asked)
+    }
+
+    /// Returns the keys of session tickets for another server.
+    pub fn tickets(&self) -> Option<KeptTickets> {
+        self.common.tickets.keep()
     }
 
     /// Gives all workers the next keys of session tickets, if it is time.
@@ -487,7 +509,7 @@ impl Workers {
 
     /// Closes the listening sockets: no worker needs them any more.
     pub fn close_sockets(&mut self) {
-        self.common.sockets.clear();
+        self.common.listeners.clear();
     }
 }
 

@@ -1,6 +1,7 @@
-//! Child processes of the supervisor, which run the same program.
+//! Child processes of the supervisor, which run the same program, or its next version.
 
 use super::Importance;
+use super::program::REPLACES;
 use rustix::process::{
     Pid, Resource, Rlimit, Signal, getrlimit, kill_process, setpriority_process, setrlimit,
 };
@@ -9,14 +10,27 @@ use std::os::fd::OwnedFd;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::PathBuf;
 use std::process::{ChildStderr, Command, ExitStatus, Stdio};
+use tokio::signal::unix::{SignalKind, signal};
 
 /// The lowest priority of a process.
 const LOWEST: i32 = 19;
 
-/// A process that was started. It is killed if this is dropped before it has ended.
+/// A process that was started. It is killed if this is dropped before it has ended, unless it was
+/// [released](Child::release).
 pub struct Child {
     child: std::process::Child,
     has_ended: bool,
+    is_released: bool,
+}
+
+impl From<std::process::Child> for Child {
+    fn from(child: std::process::Child) -> Self {
+        Self {
+            child,
+            has_ended: false,
+            is_released: false,
+        }
+    }
 }
 
 impl Child {
@@ -35,6 +49,7 @@ impl Child {
         command
             .arg0("evconn")
             .arg(subcommand)
+            .env_remove(REPLACES)
             .envs(environment.iter().copied())
             .stdin(Stdio::from(control))
             .stdout(Stdio::null())
@@ -53,8 +68,7 @@ impl Child {
         unsafe { command.pre_exec(prepare) };
         let mut child = command.spawn()?;
         let stderr = child.stderr.take().ok_or(io::ErrorKind::NotFound)?;
-        let has_ended = false;
-        Ok((Self { child, has_ended }, stderr))
+        Ok((Self::from(child), stderr))
     }
 
     pub fn id(&self) -> u32 {
@@ -63,8 +77,29 @@ impl Child {
 
     /// Kills it. Has no effect if it has ended.
     pub fn kill(&self) {
+        self.signal(Signal::KILL);
+    }
+
+    /// Sends it a signal. Has no effect if it has ended.
+    pub fn signal(&self, signal: Signal) {
         if !self.has_ended {
-            let _ = kill_process(Pid::from_child(&self.child), Signal::KILL);
+            let _ = kill_process(Pid::from_child(&self.child), signal);
+        }
+    }
+
+    /// Lets it go on when this is dropped.
+    pub fn release(&mut self) {
+        self.is_released = true;
+    }
+
+    /// Waits until it has ended, in a tokio runtime. The future is cancel-safe.
+    pub async fn ended(&mut self) -> io::Result<ExitStatus> {
+        let mut signals = signal(SignalKind::child())?;
+        loop {
+            if let Some(status) = self.try_wait()? {
+                return Ok(status);
+            }
+            signals.recv().await;
         }
     }
 
@@ -85,7 +120,7 @@ impl Child {
 
 impl Drop for Child {
     fn drop(&mut self) {
-        if !self.has_ended {
+        if !self.has_ended && !self.is_released {
             self.kill();
             // This does not take long: it was just killed.
             let _ = self.child.wait();

@@ -10,6 +10,8 @@ pub mod files;
 mod importance;
 #[cfg(unix)]
 pub mod memory;
+#[cfg(unix)]
+pub mod program;
 pub mod resources;
 #[cfg(unix)]
 #[cfg_attr(

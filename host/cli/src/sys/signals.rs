@@ -57,6 +57,11 @@ impl StopSignals {
         Shutdown::on(begin).now_on(after(self.0.clone(), 2))
     }
 
+    /// Whether a signal to stop has arrived.
+    pub fn have_stopped(&self) -> bool {
+        *self.0.borrow() > 0
+    }
+
     /// Waits until more than `count` signals to stop have arrived. Does not borrow this value.
     pub fn stop_after(&self, count: u32) -> impl Future<Output = ()> + use<> {
         after(self.0.clone(), count + 1)
@@ -99,7 +104,7 @@ async fn after(mut stops: watch::Receiver<u32>, wanted: u32) {
 }
 
 #[cfg(unix)]
-pub use unix::{Hangups, Stops, ignore_user_signals};
+pub use unix::{Hangups, Stops, Upgrades, ignore_user_signals};
 
 #[cfg(unix)]
 mod unix {
@@ -134,6 +139,19 @@ mod unix {
     impl Hangups {
         pub fn watch() -> io::Result<Self> {
             signal(SignalKind::hangup()).map(Self)
+        }
+
+        pub async fn next(&mut self) -> Option<()> {
+            self.0.recv().await
+        }
+    }
+
+    /// SIGUSR2, from when this is made on.
+    pub struct Upgrades(Signal);
+
+    impl Upgrades {
+        pub fn watch() -> io::Result<Self> {
+            signal(SignalKind::user_defined2()).map(Self)
         }
 
         pub async fn next(&mut self) -> Option<()> {

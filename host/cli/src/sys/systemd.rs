@@ -1,6 +1,10 @@
 //! Notifications to the service manager: `sd_notify(3)`. Without one, these functions do nothing.
 
 use sd_notify::NotifyState;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Whether another process has taken the place of this one, which then notifies nobody.
+static IS_REPLACED: AtomicBool = AtomicBool::new(false);
 
 /// The server is ready, or has reloaded.
 pub fn ready() {
@@ -18,6 +22,12 @@ pub fn reloading() {
         Ok(now) => notify(&[NotifyState::Reloading, now]),
         Err(error) => tracing::warn!("cannot notify systemd of the reload: {error}"),
     }
+}
+
+/// Another process is the main process of the service from now on, and notifies: this one does no more.
+pub fn replaced_by(process: u32) {
+    notify(&[NotifyState::MainPid(process)]);
+    IS_REPLACED.store(true, Ordering::Relaxed);
 }
 
 /// The server is running, for systemd's watchdog (`WatchdogSec=`). Call it more often than every second.
@@ -38,6 +48,9 @@ pub async fn stay_alive() {
 }
 
 fn notify(state: &[NotifyState<'_>]) {
+    if IS_REPLACED.load(Ordering::Relaxed) {
+        return;
+    }
     if let Err(error) = sd_notify::notify(state) {
         tracing::warn!("cannot notify systemd ({}): {error}", state[0]);
     }

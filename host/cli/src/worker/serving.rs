@@ -43,6 +43,7 @@ async fn run(
     let shutdown = Shutdown::on(begun).now_on(is_now).grace(Duration::MAX);
     let control = Control {
         server: server.handle(),
+        listeners: server.listeners().to_vec(),
         begin: Some(begin),
         now: Some(now),
         names,
@@ -142,6 +143,8 @@ fn set_ticket_keys(_ingress: &Ingress, _keys: Option<&Secret>) {}
 /// Carries out the orders of the supervisor.
 struct Control {
     server: ServerHandle,
+    /// One for each socket, in order.
+    listeners: Vec<Listener>,
     begin: Option<oneshot::Sender<()>>,
     now: Option<oneshot::Sender<()>>,
     names: Arc<Names>,
@@ -153,7 +156,13 @@ impl Control {
     async fn run(mut self, mut orders: Receiver<ToWorker>) {
         while let Ok(Some((order, _))) = orders.receive().await {
             match order {
-                ToWorker::Drain => self.begin(),
+                ToWorker::Drain { left } => {
+                    let listeners = left
+                        .iter()
+                        .filter_map(|position| self.listeners.get(*position));
+                    listeners.for_each(Listener::leave_queue);
+                    self.begin();
+                }
                 ToWorker::Retire => {
                     self.server.leave_queues();
                     self.begin();

@@ -300,8 +300,9 @@ impl Listener {
     }
 
     /// Leaves the accept queue to the other processes that accept from the socket, then closes the
-    /// listener. A connection that was accepted already is delivered.
-    pub(crate) fn leave_queue(&self) {
+    /// listener: peers continue to connect. A connection that was accepted already is delivered. A
+    /// [`drain`](Self::drain) does so by itself if the socket was inherited.
+    pub fn leave_queue(&self) {
         self.change(|control| {
             control.leaves_queue = true;
             control.draining = true;

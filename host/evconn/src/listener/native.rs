@@ -22,6 +22,14 @@ pub struct Listening {
     pub sockets: Vec<Opened>,
 }
 
+impl Listening {
+    /// Returns the listening sockets of a source that another process has opened: their name there, and one
+    /// socket or two.
+    pub fn new(name: String, sockets: Vec<Opened>) -> Self {
+        Self { name, sockets }
+    }
+}
+
 impl ListenSource {
     /// Listens, without the listener component and without an event loop. A host name gives an element for
     /// each of its addresses, and systemd one for each socket that it has passed.

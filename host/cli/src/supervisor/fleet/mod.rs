@@ -5,11 +5,14 @@ mod admin;
 mod reload;
 mod running;
 mod starting;
+mod upgrade;
 
 use super::life::Order;
+use super::upgrade::Predecessor;
 use super::workers::Numbers;
 use crate::admin::{Admin, Readiness, Reply};
 use crate::server::{Plan, ServeError, announce};
+use crate::sys::program::Program;
 use crate::sys::signals::{Signals, StopSignals};
 use crate::sys::{memory, systemd};
 use anyhow::Context;
@@ -21,6 +24,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::{Id, JoinSet};
+use upgrade::Upgrades;
 
 /// Maximum number of orders that a service has not obeyed yet.
 const ORDERS: usize = 16;
@@ -35,16 +39,44 @@ pub struct Services {
 /// Reads again what is served, from a configuration.
 pub type ReadAgain = Box<dyn Fn() -> anyhow::Result<Services>>;
 
+/// How the services are started: again after a change of their configuration, or by another version of this program.
+pub struct Origin {
+    program: Program,
+    read_again: Option<ReadAgain>,
+}
+
+impl Origin {
+    /// One service, from the flags of this process.
+    pub fn of_flags() -> Self {
+        Self {
+            program: Program::of_this_process(),
+            read_again: None,
+        }
+    }
+
+    /// The services of a configuration. `program` is from before the working directory has changed.
+    pub fn of_configuration(program: Program, read_again: ReadAgain) -> Self {
+        Self {
+            program,
+            read_again: Some(read_again),
+        }
+    }
+}
+
 /// Serves each of these services with worker processes of its own, until a signal stops them. Returns what each has
 /// served, and nothing if the signal came before. Several services have names, and SIGHUP has them read again.
-pub async fn serve(
-    services: Services,
-    read_again: Option<ReadAgain>,
-) -> Result<Vec<Served>, ServeError> {
+pub async fn serve(services: Services, origin: Origin) -> Result<Vec<Served>, ServeError> {
     memory::take_no_huge_pages();
     let watching = Signals::watch().context("cannot handle signals");
     let signals = watching.map_err(ServeError::Prepare)?;
-    let Some(fleet) = Fleet::start(services, read_again, &signals.stops).await? else {
+    let predecessor = Predecessor::find().await.map_err(ServeError::Prepare)?;
+    let started = match predecessor {
+        Some(predecessor) => {
+            Fleet::start_after(predecessor, services, origin, &signals.stops).await?
+        }
+        None => Fleet::start(services, origin, &signals.stops).await?,
+    };
+    let Some(fleet) = started else {
         tracing::info!("stopped by a signal before serving");
         return Ok(Vec::new());
     };
@@ -74,6 +106,7 @@ struct Fleet {
     numbers: Numbers,
     /// Notified when a service is ready, or not any more.
     changed: Arc<Notify>,
+    upgrades: Upgrades,
     is_ending: bool,
 }
 
@@ -81,7 +114,7 @@ impl Fleet {
     /// Starts the services, together or not at all. Returns `None` if a signal arrives meanwhile.
     async fn start(
         services: Services,
-        read_again: Option<ReadAgain>,
+        origin: Origin,
         stops: &StopSignals,
     ) -> Result<Option<Self>, ServeError> {
         let Services { admin, plans } = services;
@@ -90,21 +123,8 @@ impl Fleet {
         let Some(endpoint) = endpoint.await else {
             return Ok(None);
         };
-        let mut fleet = Self {
-            admin: endpoint.map_err(ServeError::Prepare)?,
-            admin_source: admin,
-            read_again,
-            services: Vec::new(),
-            leaving: Vec::new(),
-            lives: JoinSet::new(),
-            counted: HashMap::new(),
-            reload: Reload::None,
-            asked: Vec::new(),
-            waiting: Vec::new(),
-            numbers: Numbers::default(),
-            changed: Arc::default(),
-            is_ending: false,
-        };
+        let endpoint = endpoint.map_err(ServeError::Prepare)?;
+        let mut fleet = Self::new(endpoint, admin, origin).map_err(ServeError::Prepare)?;
         let starting = plans.into_iter().map(|plan| fleet.prepare(plan)).collect();
         let Some(started) = start_all(starting, stops).await? else {
             return Ok(None);
@@ -115,6 +135,30 @@ impl Fleet {
             fleet.run(service, stops);
         }
         Ok(Some(fleet))
+    }
+
+    /// Returns a fleet without services.
+    fn new(
+        admin: Admin,
+        admin_source: Option<ListenSource>,
+        origin: Origin,
+    ) -> anyhow::Result<Self> {
+        Ok(Self {
+            admin,
+            admin_source,
+            read_again: origin.read_again,
+            services: Vec::new(),
+            leaving: Vec::new(),
+            lives: JoinSet::new(),
+            counted: HashMap::new(),
+            reload: Reload::None,
+            asked: Vec::new(),
+            waiting: Vec::new(),
+            numbers: Numbers::default(),
+            changed: Arc::default(),
+            upgrades: Upgrades::new(origin.program)?,
+            is_ending: false,
+        })
     }
 
     fn run(&mut self, started: Started, stops: &StopSignals) {
@@ -136,12 +180,13 @@ impl Fleet {
         loop {
             self.report_readiness();
             let may_reload = self.may_reload();
+            let may_upgrade = matches!(self.reload, Reload::None);
             if may_reload && !self.asked.is_empty() {
                 self.begin_reload(&signals.stops);
             }
             tokio::select! {
                 ended = self.lives.join_next_with_id() => match ended {
-                    None => return all,
+                    None => break,
                     Some(Ok((task, served))) => {
                         self.one_has_ended(task);
                         all.push(served);
@@ -156,8 +201,11 @@ impl Fleet {
                 Some(command) = self.admin.commands.recv() => self.carry_out(command),
                 Some(()) = signals.hangups.next(), if may_reload => self.begin_reload(&signals.stops),
                 done = self.reload.next() => self.go_on_with_reload(done, &signals.stops).await,
+                happened = self.upgrades.next(), if may_upgrade => self.go_on_with_upgrade(happened, &mut signals).await,
             }
         }
+        self.upgrades.end().await;
+        all
     }
 
     /// Tells probes and systemd whether the services are ready.
@@ -165,6 +213,7 @@ impl Fleet {
         let readiness = self.readiness();
         self.admin.set_readiness(readiness);
         if readiness == Readiness::Ending && !std::mem::replace(&mut self.is_ending, true) {
+            self.upgrades.give_up();
             systemd::stopping();
         }
     }

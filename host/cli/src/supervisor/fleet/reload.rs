@@ -5,6 +5,8 @@ use super::starting::{Identity, Started, Starting, start_all};
 use super::{Fleet, Order, Services};
 use crate::admin::{self, Admin, answer};
 use crate::server::{Plan, ServeError};
+use crate::supervisor::life::Loan;
+use crate::supervisor::start::Kept;
 use crate::sys::signals::StopSignals;
 use crate::sys::systemd;
 use anyhow::anyhow;
@@ -54,7 +56,7 @@ pub struct Changed {
 impl Fleet {
     /// Whether a reload may begin: one at a time.
     pub fn may_reload(&self) -> bool {
-        !self.is_ending && matches!(self.reload, Reload::None)
+        !self.is_ending && matches!(self.reload, Reload::None) && self.upgrades.is_idle()
     }
 
     pub fn begin_reload(&mut self, stops: &StopSignals) {
@@ -182,16 +184,7 @@ impl Fleet {
             return self.run(started, stops);
         };
         let old = self.services.swap_remove(position);
-        let (reply, estate) = oneshot::channel();
-        let order = Order::HandOver {
-            kept: sources,
-            reply,
-        };
-        // One that has ended leaves nothing.
-        let _ = old.orders.send(order).await;
-        if let Ok(estate) = estate.await {
-            started.life.inherit(estate);
-        }
+        started.life.inherit(old.hand_over(sources).await);
         changes.changed.extend(name);
         self.run(started, stops);
         self.leave(old);
@@ -227,9 +220,12 @@ async fn with_sockets(
         let (reply, lent) = oneshot::channel();
         // A service that has ended has nothing to lend.
         let _ = orders.send(Order::Lend(reply)).await;
-        let mut sockets = lent.await.unwrap_or_else(|_| Ok(Vec::new()))?;
-        sockets.retain(|lent| service.plan.listen.sources.contains(&lent.source));
-        service.place.sockets = sockets;
+        let Loan {
+            mut listeners,
+            tickets,
+        } = lent.await.unwrap_or_else(|_| Ok(Loan::default()))?;
+        listeners.retain(|lent| service.plan.listen.sources.contains(&lent.source));
+        service.place.kept = Kept { listeners, tickets };
     }
     Ok(service)
 }

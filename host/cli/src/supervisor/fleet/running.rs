@@ -3,6 +3,8 @@
 use super::Order;
 use super::starting::Identity;
 use crate::admin::Readiness;
+use crate::args::NamedSource;
+use crate::supervisor::life::Estate;
 use evconn::Metrics;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::Id;
@@ -26,6 +28,13 @@ impl Running {
             true => Readiness::Ending,
             false => *self.readiness.borrow(),
         }
+    }
+
+    /// Lets another service take the place of this one, with some of its sources. One that has ended leaves nothing.
+    pub async fn hand_over(&self, kept: Vec<NamedSource>) -> Estate {
+        let (reply, estate) = oneshot::channel();
+        let _ = self.orders.send(Order::HandOver { kept, reply }).await;
+        estate.await.unwrap_or_default()
     }
 
     pub fn has_ended(&self) -> bool {

@@ -5,7 +5,7 @@ use crate::admin::Readiness;
 use crate::args::NamedSource;
 use crate::server::{Plan, ServeError};
 use crate::supervisor::life::{Beacon, Life};
-use crate::supervisor::start::{Place, members, start};
+use crate::supervisor::start::{Kept, Place, members, start};
 use crate::sys::signals::StopSignals;
 use futures_util::future::try_join_all;
 use std::ffi::OsString;
@@ -21,6 +21,7 @@ pub struct Identity {
     pub sources: Vec<NamedSource>,
     /// The numbers of its processes, as metrics have them.
     pub processes: Range<u16>,
+    pub reads_standard_input: bool,
 }
 
 /// A service that is about to start.
@@ -44,7 +45,7 @@ impl Fleet {
         let (beacon, readiness) = Beacon::new(Arc::clone(&self.changed));
         let processes = self.free_processes(plan.name(), members(&plan));
         let place = Place {
-            sockets: Vec::new(),
+            kept: Kept::default(),
             first_process: processes.start,
             numbers: self.numbers.clone(),
             beacon,
@@ -94,6 +95,7 @@ pub async fn start_all(
             name: plan.name.clone(),
             arguments: plan.arguments.clone(),
             sources: plan.listen.sources.clone(),
+            reads_standard_input: plan.component.is_standard_input(),
             processes,
         };
         let life = start(plan, place, stops).await?;

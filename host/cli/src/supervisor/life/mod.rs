@@ -11,7 +11,6 @@ use super::source::Source;
 use super::workers::{Ended, Happened, Workers};
 use crate::admin::Readiness;
 use crate::args::NamedListening;
-use crate::control::ToWorker;
 use crate::server::Plan;
 use crate::sys::signals::StopSignals;
 use crate::sys::systemd;
@@ -22,6 +21,7 @@ use reload::{Reload, Requests, loaded};
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+pub use succession::{Estate, Loan};
 use tokio::sync::{Notify, mpsc, watch};
 
 /// How often to check whether a worker was stopped (SIGSTOP) while it had the lock of the shared memory.
@@ -227,7 +227,7 @@ impl Life {
             // It replaces one that died while draining.
             Phase::Draining(_) => self.workers.drain(),
             Phase::Ending(_) => self.workers.end(),
-            Phase::Replaced => self.workers.give_up_all(&ToWorker::Retire),
+            Phase::Replaced => self.workers.give_up_all(|_| true),
             Phase::Serving | Phase::Delayed(_) => self.go_on_with_reload(),
         }
     }

@@ -1,11 +1,11 @@
 //! What a running server is asked to do by its supervisor.
 
 use super::Life;
-use super::succession::Estate;
+use super::succession::{Estate, Loan};
 use crate::admin::{List, Query, Reload, Reply, Reset, Service, answer};
 use crate::args::NamedSource;
 use crate::log::Filter;
-use crate::supervisor::start::{Lent, lend};
+use crate::supervisor::start::lend;
 use std::io;
 use tokio::sync::oneshot;
 
@@ -27,8 +27,8 @@ pub enum Order {
     SetLog(Filter, Reply<Vec<u64>>),
     /// Begin a graceful shutdown, unless one has begun.
     Drain,
-    /// Lend the listening sockets to a server that may take this one's place.
-    Lend(oneshot::Sender<io::Result<Vec<Lent>>>),
+    /// Lend the listening sockets to a server that may take this one's place, with the keys of session tickets.
+    Lend(oneshot::Sender<io::Result<Loan>>),
     /// Another server has taken its place: leave it these sources, and finish the open connections.
     HandOver {
         kept: Vec<NamedSource>,
@@ -57,11 +57,14 @@ impl Life {
         }
     }
 
-    /// Returns the listening sockets, as long as they accept connections.
-    fn lend(&self) -> io::Result<Vec<Lent>> {
+    /// Returns what it lends, as long as its sockets accept connections.
+    fn lend(&self) -> io::Result<Loan> {
         match self.is_serving() {
-            true => lend(&self.listening),
-            false => Ok(Vec::new()),
+            true => Ok(Loan {
+                listeners: lend(&self.listening)?,
+                tickets: self.workers.tickets(),
+            }),
+            false => Ok(Loan::default()),
         }
     }
 }

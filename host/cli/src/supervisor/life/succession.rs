@@ -2,10 +2,19 @@
 
 use super::{Life, Phase, refuse_connections, remove_files};
 use crate::args::{NamedListening, NamedSource};
-use crate::control::ToWorker;
+use crate::supervisor::start::Lent;
+use crate::supervisor::tickets::KeptTickets;
+
+/// What a server lends to the one that may take its place.
+#[derive(Default)]
+pub struct Loan {
+    pub listeners: Vec<Lent>,
+    pub tickets: Option<KeptTickets>,
+}
 
 /// What a server leaves to the one that takes its place.
-pub struct Estate(Vec<NamedListening>);
+#[derive(Default)]
+pub struct Estate(pub Vec<NamedListening>);
 
 impl Life {
     /// Takes over what the server has left whose place this one takes.
@@ -22,14 +31,9 @@ impl Life {
         let all = std::mem::take(&mut self.listening).into_iter();
         let (left, mut gone): (Vec<_>, Vec<_>) =
             all.partition(|named| kept.contains(&named.source));
-        // What waits in a queue that nobody else has is accepted.
-        let how = match gone.is_empty() {
-            true => ToWorker::Retire,
-            false => ToWorker::Drain,
-        };
         gone.iter().for_each(refuse_connections);
         gone.iter_mut().for_each(remove_files);
-        self.workers.give_up_all(&how);
+        self.workers.give_up_all(|source| kept.contains(source));
         self.workers.close_sockets();
         self.phase = Phase::Replaced;
         Estate(left)

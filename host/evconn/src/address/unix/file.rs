@@ -69,6 +69,23 @@ impl SocketFile {
     pub fn path(&self) -> &Path {
         &self.path
     }
+
+    /// Leaves the file where it is, for a process that has the socket, too, and [takes it
+    /// over](Self::take_over). Returns its absolute path.
+    pub fn leave(mut self) -> PathBuf {
+        let path = std::mem::take(&mut self.path);
+        std::mem::forget(self);
+        path
+    }
+
+    /// Takes over the file of a socket that another process has created and [left](Self::leave): it is removed
+    /// when the returned value is dropped.
+    ///
+    /// # Errors
+    /// If the path is not that of a socket of this user.
+    pub fn take_over(path: &Path) -> io::Result<Self> {
+        Made::find(path)?.into_file()
+    }
 }
 
 /// The file of a socket that has just been bound.
@@ -161,5 +178,27 @@ impl Drop for SocketFile {
         if let Err(error) = remove(&self.path, self.identity) {
             tracing::warn!("cannot remove the socket {:?}: {error}", self.path);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scratch::Scratch;
+    use std::os::unix::net::UnixListener;
+
+    #[test]
+    fn a_file_that_is_left_is_removed_by_whoever_takes_it_over() {
+        let scratch = Scratch::new();
+        let path = scratch.join("a.sock");
+        let _socket = UnixListener::bind(&path).expect("a socket");
+        let file = SocketFile::take_over(&path).expect("its file");
+        assert_eq!(file.leave(), path);
+        assert!(path.exists());
+        drop(SocketFile::take_over(&path).expect("its file"));
+        assert!(!path.exists());
+        std::fs::write(&path, "").expect("written");
+        SocketFile::take_over(&path).expect_err("it is no socket");
+        assert!(path.exists());
     }
 }
