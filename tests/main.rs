@@ -67,4 +67,6 @@ mod support;
 mod tcp_options;
 #[cfg(feature = "tls")]
 mod tls;
+#[cfg(target_os = "linux")]
+mod top;
 mod wasmtime;
