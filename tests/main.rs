@@ -69,5 +69,7 @@ mod support;
 mod tcp_options;
 #[cfg(feature = "tls")]
 mod tls;
+#[cfg(target_os = "linux")]
+mod top;
 mod traces;
 mod wasmtime;

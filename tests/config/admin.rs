@@ -55,10 +55,8 @@ impl Two {
 
     fn value(&self, sample: &str) -> Option<f64> {
         let metrics = self.admin.get("/metrics");
-        let mut lines = metrics.is(200).lines();
-        let value =
-            lines.find_map(|line| line.strip_prefix(sample)?.strip_prefix(' ')?.parse().ok());
-        value
+        let mut lines = metrics.body.lines();
+        lines.find_map(|line| line.strip_prefix(sample)?.strip_prefix(' ')?.parse().ok())
     }
 
     fn end(self) {

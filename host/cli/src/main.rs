@@ -28,6 +28,7 @@ mod server;
 #[cfg(unix)]
 mod supervisor;
 mod sys;
+mod top;
 mod traces;
 #[cfg(unix)]
 mod worker;

@@ -9,6 +9,7 @@ mod echo;
 mod man;
 mod run;
 mod serve;
+mod top;
 mod wit;
 #[cfg(unix)]
 mod worker;
@@ -28,6 +29,7 @@ pub enum Command {
     Compile(compile::Compile),
     Run(Box<run::Run>),
     Compose(compose::Compose),
+    Top(top::Top),
     Wit(wit::Wit),
     Echo(Box<echo::Echo>),
     Completions(completions::Completions),
@@ -44,7 +46,7 @@ pub enum Command {
 
 impl Command {
     /// Returns how the command's log is written: a server must not wait for whoever reads it. `None`: the command
-    /// starts the log itself.
+    /// starts the log itself, or has none.
     pub fn log_writer(&self) -> Option<Writer> {
         match self {
             Self::Serve(_) | Self::Echo(_) => Some(Writer::NonBlocking),
@@ -52,6 +54,8 @@ impl Command {
             Self::Wit(_) | Self::Completions(_) | Self::Man(_) => Some(Writer::Blocking),
             #[cfg(unix)]
             Self::Check(_) | Self::ConfigSchema(_) => Some(Writer::Blocking),
+            // Its terminal is for what it draws.
+            Self::Top(_) => None,
             #[cfg(unix)]
             Self::Loader(_) | Self::Worker(_) => None,
         }
@@ -85,6 +89,7 @@ impl Command {
             Self::Run(run) => block_on(run.run()),
             Self::Compile(compile) => block_on(async { done(compile.run().await) }),
             Self::Compose(compose) => block_on(async { done(compose.run().await) }),
+            Self::Top(top) => block_on(top.run()),
             Self::Wit(wit) => done(wit.run()),
             Self::Completions(completions) => done(completions.run()),
             Self::Man(man) => done(man.run()),

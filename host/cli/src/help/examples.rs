@@ -69,6 +69,21 @@ const COMPILE: &[Example] = &[
     ),
 ];
 
+const TOP: &[Example] = &[
+    (
+        "evconn top",
+        "Show the server whose --admin is 127.0.0.1:9000",
+    ),
+    (
+        "evconn top unix:/run/evconn/admin.sock",
+        "Show one whose endpoint is a Unix socket",
+    ),
+    (
+        "evconn top localhost:9000 --once",
+        "Print one snapshot, for a script",
+    ),
+];
+
 const WIT: &[Example] = &[
     ("evconn wit", "Print the package of WASI 0.2"),
     (
@@ -129,6 +144,7 @@ pub fn examples(of: &str) -> &'static [Example] {
         "run" => RUN,
         "compose" => COMPOSE,
         "compile" => COMPILE,
+        "top" => TOP,
         "wit" => WIT,
         "completions" => COMPLETIONS,
         "man" => MAN,

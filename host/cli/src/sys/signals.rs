@@ -104,10 +104,11 @@ async fn after(mut stops: watch::Receiver<u32>, wanted: u32) {
 }
 
 #[cfg(unix)]
-pub use unix::{Hangups, Stops, Upgrades, ignore_user_signals};
+pub use unix::{Hangups, Stops, Upgrades, ignore_user_signals, suspend};
 
 #[cfg(unix)]
 mod unix {
+    use rustix::process::{self, getpid, kill_process};
     use std::io;
     use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -167,10 +168,15 @@ mod unix {
         }
         Ok(())
     }
+
+    /// Stops this process until it is continued, as Ctrl-Z does.
+    pub fn suspend() -> io::Result<()> {
+        Ok(kill_process(getpid(), process::Signal::TSTP)?)
+    }
 }
 
 #[cfg(windows)]
-pub use windows::{Hangups, Stops, ignore_user_signals};
+pub use windows::{Hangups, Stops, ignore_user_signals, suspend};
 
 #[cfg(windows)]
 mod windows {
@@ -204,6 +210,10 @@ mod windows {
     }
 
     pub fn ignore_user_signals() -> io::Result<()> {
+        Ok(())
+    }
+    /// Ctrl-Z does not suspend here.
+    pub fn suspend() -> io::Result<()> {
         Ok(())
     }
 }

@@ -114,11 +114,15 @@ mod tests {
 
     #[test]
     fn numbers_are_used_again() {
-        assert_eq!(free(vec![], 4), 0..4);
-        assert_eq!(free(vec![0..4], 4), 4..8);
-        assert_eq!(free(vec![4..8, 0..4], 4), 8..12);
-        assert_eq!(free(vec![4..8], 4), 0..4);
-        assert_eq!(free(vec![8..12, 2..4], 4), 4..8);
-        assert_eq!(free(vec![0..u16::MAX], 4), u16::MAX..u16::MAX);
+        let free = |taken: &[(u16, u16)]| {
+            let taken = taken.iter().map(|(first, end)| *first..*end);
+            free(taken.collect(), 4)
+        };
+        assert_eq!(free(&[]), 0..4);
+        assert_eq!(free(&[(0, 4)]), 4..8);
+        assert_eq!(free(&[(4, 8), (0, 4)]), 8..12);
+        assert_eq!(free(&[(4, 8)]), 0..4);
+        assert_eq!(free(&[(8, 12), (2, 4)]), 4..8);
+        assert_eq!(free(&[(0, u16::MAX)]), u16::MAX..u16::MAX);
     }
 }
