@@ -207,7 +207,8 @@ fn what_has_not_been_sent_is_sent_at_the_end() {
     for processes in PROCESSES {
         let collector = Collector::start();
         let evconn = start(processes, &["--otlp", &collector.url(), "--grace", "0"]);
-        let peers: Vec<_> = (0..10).map(|_| echoing(evconn.address())).collect();
+        let address = evconn.address();
+        let peers: Vec<_> = (0..10).map(|_| echoing(address)).collect();
         evconn.signal(Signal::TERM);
         let spans = collector.spans(peers.len());
         for own in spans.iter().filter(|span| is_own(span)) {
