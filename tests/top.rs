@@ -213,10 +213,13 @@ fn another_server_is_named_as_such() {
 #[test]
 fn names_of_peers_are_not_obeyed() {
     let _open = unchanged();
-    let (address, serving) = fake(3, |path| {
+    let (address, serving) = fake(4, |path| {
         ok(match path.split('?').next() {
             Some("/status") => {
                 r#"{"version":"1","state":"ready","process":1,"age":1,"services":[]}"#
+            }
+            Some("/log") => {
+                r#"{"records":[{"time":"\u001b[2J","level":"\u001b[2J","text":"\u001b]0;title\u0007"}]}"#
             }
             Some("/metrics") => "evconn_connections_ended_total{cause=\"\x1b[2J\"} 1\n",
             _ => {

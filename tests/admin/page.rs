@@ -195,10 +195,13 @@ fn a_browser_takes_no_name_for_markup() {
     let metrics =
         answer("/metrics").replace("cause=\"trap\"} 0", &format!("cause=\"{MARKUP}\"}} 3"));
     assert!(metrics.contains(MARKUP), "{metrics}");
+    let log =
+        serde_json::json!({ "records": [{ "time": MARKUP, "level": MARKUP, "text": MARKUP }] });
     let pages = [
         ("/", answer("/")),
         ("/status", status.to_string()),
         ("/metrics", metrics),
+        ("/log", log.to_string()),
         ("/connections", list.to_string()),
     ];
     server.end();
@@ -208,8 +211,8 @@ fn a_browser_takes_no_name_for_markup() {
     let escaped = MARKUP.replace('<', "&lt;").replace('>', "&gt;");
     let times = shown.page.matches(&escaped).count();
     // State and title, version, service (three times), its state, missing worker, listener (twice), cause, peer, and
-    // three more.
-    assert!(times >= 14, "{times}: {}", shown.page);
+    // three more, and three of the log.
+    assert!(times >= 17, "{times}: {}", shown.page);
     assert!(!shown.page.contains("<img"), "{}", shown.page);
     assert!(!shown.page.contains("<title>ran"), "{}", shown.page);
     assert!(shown.page.contains(">1 MiB<"), "{}", shown.page);

@@ -3,10 +3,11 @@
 use super::{PROCESSES, Server};
 use crate::support::descriptors::unchanged;
 use crate::support::eventually;
-use crate::support::peer::{connect, echoing};
+use crate::support::peer::{connect, echoing, rest};
 use crate::support::tool;
 use crate::support::workers::worker_with;
 use rustix::process::Signal;
+use std::io::Write;
 use std::process::Command;
 
 #[test]
@@ -161,6 +162,36 @@ fn what_is_not_there_is_refused_with_one_line() {
             assert_eq!(refused.header("allow"), allow, "{refused:?}");
         }
         server.end();
+    }
+}
+
+#[test]
+fn the_last_warnings_and_errors_are_told() {
+    let _open = unchanged();
+    for processes in PROCESSES {
+        let server = Server::start(processes);
+        assert_eq!(
+            server.admin.get("/log").json()["records"],
+            serde_json::json!([])
+        );
+        let mut peer = connect(server.address);
+        peer.write_all(b"trap\n").expect("sent");
+        rest(&mut peer).expect_err("a reset");
+        let record = eventually("it is told", || {
+            server.admin.get("/log").json()["records"].get(0).cloned()
+        });
+        assert_eq!(record["level"], "WARN", "{record}");
+        let text = record["text"].as_str().expect("a text");
+        assert!(
+            text.contains("wasm trap") && text.contains("number=1"),
+            "{text}"
+        );
+        assert!(!text.contains('\n'), "{text}");
+        let log = server.end();
+        assert!(
+            log.contains(record["time"].as_str().expect("a time")),
+            "{log}"
+        );
     }
 }
 

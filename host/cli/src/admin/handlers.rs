@@ -9,11 +9,12 @@ use super::parameters::only;
 use super::response::{Response, json, not_allowed, ok, text, unavailable};
 use super::routes::{self, Action};
 use super::status::Status;
-use crate::log::Filter;
+use crate::log::{self, Filter, Record};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
 use hyper::http::request::Parts;
 use hyper::{Request, StatusCode};
+use serde::Serialize;
 use std::time::Duration;
 
 /// Maximum length of a body.
@@ -92,6 +93,9 @@ async fn handle(
             let query = Query::parse(query)?;
             json(&desk.ask(|reply| Command::Connections(query, reply)).await?)
         }
+        Action::Log => json(&Log {
+            records: log::recent(),
+        }),
         Action::Reset => reset(desk, number, query).await?,
         Action::Drain => drain(desk, query).await?,
         Action::Reload => of_reload(&desk.ask(Command::Reload).await?),
@@ -100,6 +104,12 @@ async fn handle(
             of_missing(&desk.ask(|reply| Command::SetLog(filter, reply)).await?)
         }
     })
+}
+
+/// The last warnings and errors.
+#[derive(Serialize)]
+struct Log {
+    records: Vec<Record>,
 }
 
 /// A server that starts has no services yet.

@@ -11,6 +11,7 @@ pub enum Action {
     Readiness,
     Status,
     Connections,
+    Log,
     Reset,
     Drain,
     Reload,
@@ -33,13 +34,14 @@ pub enum Verb {
     Post,
 }
 
-const ROUTES: [Route; 10] = [
+const ROUTES: [Route; 11] = [
     route(Verb::Get, "/", Action::Page),
     route(Verb::Get, "/metrics", Action::Metrics).public(),
     route(Verb::Get, "/healthz", Action::Health).public(),
     route(Verb::Get, "/readyz", Action::Readiness).public(),
     route(Verb::Get, "/status", Action::Status),
     route(Verb::Get, "/connections", Action::Connections),
+    route(Verb::Get, "/log", Action::Log),
     route(Verb::Post, "/connections/N/reset", Action::Reset),
     route(Verb::Post, "/drain", Action::Drain),
     route(Verb::Post, "/reload", Action::Reload),

@@ -71,6 +71,7 @@ fn pass_on_lines(text: &mut Vec<u8>) {
         }
         None => return,
     };
+    log::note(lines.as_slice());
     // It fails only if the thread that writes could not be started: nothing can be reported then.
     let _ = Stderr::default().write_all(lines.as_slice());
 }

@@ -3,13 +3,16 @@
 mod fields;
 mod filter;
 mod named;
+mod recent;
 
 pub use fields::indented;
 pub use filter::{Filter, VARIABLE, changed_filter, set_filter};
+pub use recent::{Record, note, recent};
 
 use clap::ValueEnum;
 use evconn::Stderr;
 use named::Named;
+use recent::Noting;
 use std::io::{IsTerminal, stderr};
 use tracing_subscriber::Layer;
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
@@ -50,7 +53,7 @@ pub fn start_in_child(format: Format, is_terminal: bool, service: Option<String>
 fn start_with(format: Format, writer: Writer, has_colors: bool, service: Option<String>) {
     let writer = match (writer, service) {
         (Writer::Blocking, _) => BoxMakeWriter::new(stderr),
-        (Writer::NonBlocking, None) => BoxMakeWriter::new(Stderr::default),
+        (Writer::NonBlocking, None) => BoxMakeWriter::new(Noting(Stderr::default)),
         (Writer::NonBlocking, Some(service)) => {
             BoxMakeWriter::new(Named::new(Stderr::default, format, &service))
         }
@@ -75,6 +78,15 @@ fn start_with(format: Format, writer: Writer, has_colors: bool, service: Option<
 #[cfg(unix)]
 pub fn is_terminal() -> bool {
     stderr().is_terminal()
+}
+
+/// Returns a line of the log without the colors that it has on a terminal.
+fn plain(line: &str) -> String {
+    let mut parts = line.split('\u{1b}');
+    let first = parts.next().unwrap_or_default().to_owned();
+    // An escape sequence of colors ends with `m`.
+    let others = parts.map(|part| part.split_once('m').map_or(part, |(_, rest)| rest));
+    others.fold(first, |all, part| all + part)
 }
 
 /// Waits until queued records are written, up to a second.

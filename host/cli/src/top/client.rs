@@ -95,10 +95,12 @@ impl Client {
             return Ok(answer);
         }
         let path = format!("/connections?limit={CONNECTIONS}&sort={}", sort.name());
-        let (metrics, connections) = tokio::try_join!(self.get("/metrics"), self.json(&path))?;
+        let (metrics, log, connections) =
+            tokio::try_join!(self.get("/metrics"), self.json("/log"), self.json(&path))?;
         let families = Some(Families::parse(&metrics));
         Ok(Answer {
             families,
+            log,
             connections,
             ..answer
         })

@@ -7,7 +7,7 @@ use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 
 /// The keys, and what they do.
 pub const KEYS: [(&str, &str); 15] = [
-    ("Tab, 1–4", "next table, or this one"),
+    ("Tab, 1–5", "next table, or this one"),
     ("↑ ↓, j k", "select a row"),
     ("PgUp PgDn", "select a row of the next page"),
     ("Home End, g G", "select the first or the last row"),
@@ -109,7 +109,7 @@ impl App {
             KeyCode::Esc => self.filter.text.clear(),
             KeyCode::Tab | KeyCode::Right => self.focus(1),
             KeyCode::BackTab | KeyCode::Left => self.focus(Pane::ALL.len() - 1),
-            KeyCode::Char(digit @ '1'..='4') => {
+            KeyCode::Char(digit @ '1'..='5') => {
                 self.pane = Pane::ALL[digit as usize - '1' as usize]
             }
             KeyCode::Char('s') => self.sort = self.sort.next(),

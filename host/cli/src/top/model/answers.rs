@@ -66,11 +66,25 @@ impl Connection {
     }
 }
 
+/// The last warnings and errors, the newest last.
+#[derive(Debug, Default, Deserialize)]
+pub struct Log {
+    pub records: Vec<Record>,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct Record {
+    pub time: Plain,
+    pub level: Plain,
+    pub text: Plain,
+}
+
 /// All that was asked for at a time. A server that starts tells its status alone.
 #[derive(Debug, Default)]
 pub struct Answer {
     pub status: Status,
     pub families: Option<Families>,
+    pub log: Log,
     pub connections: Connections,
 }
 

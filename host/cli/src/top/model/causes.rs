@@ -20,7 +20,7 @@ impl Kind {
 
 use Kind::{Ended, Failed, Refused};
 
-const CAUSES: [(&str, Kind, &str); 21] = [
+const CAUSES: [(&str, Kind, &str); 22] = [
     (
         "peer_denied",
         Refused,
@@ -30,6 +30,11 @@ const CAUSES: [(&str, Kind, &str); 21] = [
         "peer_limit",
         Refused,
         "the peer has --max-connections-per-peer",
+    ),
+    (
+        "peer_rate",
+        Refused,
+        "the peer opens more than --accept-rate-per-peer",
     ),
     (
         "handshake",

@@ -1,6 +1,6 @@
 //! The tables, as text: for the screen, and for one snapshot.
 
-use super::answers::{Answer, Connection, ServiceStatus, Worker};
+use super::answers::{Answer, Connection, Record, ServiceStatus, Worker};
 use super::history::History;
 use super::numbers::{age, bytes, seconds, whole};
 use super::{Plain, causes};
@@ -13,14 +13,17 @@ pub enum Pane {
     Listeners,
     Processes,
     Ends,
+    /// The last warnings and errors.
+    Log,
 }
 
 impl Pane {
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 5] = [
         Self::Connections,
         Self::Listeners,
         Self::Processes,
         Self::Ends,
+        Self::Log,
     ];
 
     pub fn name(self) -> &'static str {
@@ -29,6 +32,7 @@ impl Pane {
             Self::Listeners => "Listeners",
             Self::Processes => "Processes",
             Self::Ends => "Ends",
+            Self::Log => "Log",
         }
     }
 
@@ -39,6 +43,7 @@ impl Pane {
             Self::Listeners => "The server does not listen",
             Self::Processes => "No processes",
             Self::Ends => "No connection has ended",
+            Self::Log => "No warning and no error was logged",
         }
     }
 }
@@ -132,6 +137,7 @@ pub fn table(pane: Pane, answer: &Answer, history: &History, connections: &[&Con
         Pane::Listeners => listeners(answer),
         Pane::Processes => processes(answer),
         Pane::Ends => return ends(history),
+        Pane::Log => return log(answer),
     };
     table.with_names_if(answer.has_names())
 }
@@ -281,6 +287,21 @@ fn of_process(answer: &Answer, labels: &[(&str, &str)]) -> [String; 3] {
         value("evconn_process_resident_memory_bytes", bytes),
         value("evconn_process_open_fds", |files| whole(files as u64)),
     ]
+}
+
+/// The newest first.
+fn log(answer: &Answer) -> Table {
+    const COLUMNS: [Column; 3] = [left("time", 1), left("level", 2), left("record", 0)];
+    let row = |record: &Record| {
+        // To the second.
+        let time = record.time.split('.').next().unwrap_or_default();
+        vec![
+            time.replace('T', " "),
+            record.level.to_lowercase(),
+            record.text.to_string(),
+        ]
+    };
+    Table::new(&COLUMNS, answer.log.records.iter().rev().map(row))
 }
 
 fn ends(history: &History) -> Table {

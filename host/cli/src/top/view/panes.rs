@@ -99,12 +99,12 @@ fn note(app: &App, pane: Pane) -> String {
     }
     let (shown, open) = (app.connections().len() as u64, app.answer.connections.open);
     let count = match shown < open {
-        true => format!("{} of {} open", whole(shown), whole(open)),
-        false => format!("{} open", whole(shown)),
+        true => format!("{} of {}", whole(shown), whole(open)),
+        false => whole(shown),
     };
     match app.filter.text.as_str() {
-        "" => count,
-        text => format!("{count}, with {text:?}"),
+        "" => format!("{count} open"),
+        text => format!("{count} with {text:?}"),
     }
 }
 

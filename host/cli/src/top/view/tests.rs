@@ -19,6 +19,9 @@ fn answer(times: u32) -> Answer {
             "sent":1048576,"state":"handling","instance":"own","worker":1},
         {"number":18,"service":"smtp","peer":"evil\u001b[2J\u202e","listener":"[::]:25","age":9.5,"received":1,
             "sent":2,"state":"without-instance","instance":"none","worker":1}]}"#;
+    let log = r#"{"records":[
+        {"time":"2026-11-29T12:00:00.000000Z","level":"WARN","text":"it is late"},
+        {"time":"2026-11-29T12:00:01.000000Z","level":"ERROR","text":"it is gone"}]}"#;
     let accepted = 10 * times;
     let metrics = format!(
         r#"evconn_connections_accepted_total{{service="echo"}} {accepted}
@@ -38,6 +41,7 @@ evconn_process_cpu_seconds_total{{process="main"}} 1.5
     Answer {
         status: serde_json::from_str(status).expect("a status"),
         families: Some(Families::parse(&metrics)),
+        log: serde_json::from_str(log).expect("a log"),
         connections: serde_json::from_str(connections).expect("connections"),
     }
 }
@@ -116,7 +120,7 @@ fn a_usual_terminal_shows_values_and_connections() {
     );
     assert_eq!(
         lines[9],
-        " 1 Connections  2 Listeners  3 Processes  4 Ends                2 of 1,002 open"
+        " 1 Connections  2 Listeners  3 Processes  4 Ends  5 Log         2 of 1,002 open"
     );
     assert_eq!(
         lines[10],
@@ -202,6 +206,15 @@ fn each_table_is_shown() {
 }
 
 #[test]
+fn warnings_and_errors_are_listed_with_the_newest_first() {
+    let mut app = app();
+    press(&mut app, "5");
+    let lines = lines(&app, 80, 24);
+    assert_eq!(lines[11], " 2026-11-29 12:00:01  error  it is gone");
+    assert_eq!(lines[12], " 2026-11-29 12:00:00  warn   it is late");
+}
+
+#[test]
 fn a_large_terminal_shows_charts_and_all_tables() {
     let lines = lines(&app(), 200, 60);
     for title in ["Connections", "Guest CPU", "Event-loop lag", "First byte"] {
@@ -216,6 +229,7 @@ fn a_large_terminal_shows_charts_and_all_tables() {
         "2 Listeners",
         "3 Processes",
         "4 Ends",
+        "5 Log",
     ] {
         line_with(&lines, title);
     }
@@ -289,7 +303,7 @@ fn the_filter_is_shown_while_it_is_edited_and_later() {
     press(&mut app, "/evil");
     let edited = lines(&app, 80, 24);
     assert!(edited[23].starts_with(" Filter: evil▏"), "{}", edited[23]);
-    assert!(line_with(&edited, "1 Connections").ends_with("1 of 1,002 open, with \"evil\""));
+    assert!(line_with(&edited, "1 Connections").ends_with("1 of 1,002 with \"evil\""));
     press(&mut app, "x");
     line_with(&lines(&app, 80, 24), "No connection has this text");
 }
