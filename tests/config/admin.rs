@@ -200,7 +200,10 @@ fn a_request_reloads_the_configuration() {
     assert_eq!(sample("connections_open"), Some(2.0));
     assert_eq!(sample("connections_accepted_total"), Some(2.0));
     let status = two.admin.get("/status").json();
-    let workers = status["services"].as_array().expect("services").iter();
+    let services = status["services"].as_array().expect("services");
+    let names: Vec<_> = services.iter().map(|service| &service["name"]).collect();
+    assert_eq!(names, ["a", "b"], "in the order of the file");
+    let workers = services.iter();
     let mut of_a = workers.filter(|service| service["name"] == "a");
     let workers = of_a.next().expect("it is there")["workers"]
         .as_array()

@@ -10,7 +10,7 @@ use crate::support::workers::{wait_for_workers, workers};
 use crate::support::{eventually, free_port};
 use rustix::process::Signal;
 use std::fs;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 
@@ -397,6 +397,28 @@ fn a_reload_changes_a_service_and_keeps_its_listener_and_its_connections() {
 }
 
 #[test]
+fn settings_of_sockets_that_stay_require_a_restart() {
+    let _open = unchanged();
+    let address = free_port().to_string();
+    let config = Config::new(&service("a", HANDLER, &address, ""));
+    let evconn = config.start(&[]);
+    address_for("a", &evconn);
+    let changed = service("a", HANDLER, &address, "tcp-delay = true");
+    let told = "changed: a; --backlog and TCP options of listeners that stay require a restart: a";
+    reload(&config, &evconn, &changed, told);
+    let other = free_port().to_string();
+    let moved = service("a", HANDLER, &other, "backlog = 5");
+    fs::write(&config.file, &moved).expect("written");
+    evconn.signal(Signal::HUP);
+    eventually("it listens elsewhere", || {
+        TcpStream::connect(&other).is_ok().then_some(())
+    });
+    evconn.signal(Signal::TERM);
+    let log = evconn.wait().stderr;
+    assert_eq!(log.matches("require a restart").count(), 1, "{log}");
+}
+
+#[test]
 fn a_reload_starts_and_ends_services_and_listeners() {
     let _open = unchanged();
     let [first, second, third] = [(); 3].map(|()| free_port().to_string());
@@ -437,7 +459,7 @@ fn a_reload_starts_and_ends_services_and_listeners() {
     assert!(!socket.exists());
     UnixStream::connect(config.scratch.join("b.sock")).expect("the other one is served");
     eventually("nobody listens for the service that has ended", || {
-        std::net::TcpStream::connect(&second).is_err().then_some(())
+        TcpStream::connect(&second).is_err().then_some(())
     });
     evconn.signal(Signal::TERM);
     assert!(evconn.wait().status.success());

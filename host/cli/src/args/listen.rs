@@ -2,6 +2,7 @@
 
 use super::tcp::TcpArgs;
 use clap::Args;
+use evconn::sockets::TcpOptions;
 use evconn::{Error, ListenSource, Listening, Server, ServerBuilder, SourceError};
 use std::fmt;
 use std::num::NonZeroU32;
@@ -60,6 +61,11 @@ impl fmt::Display for NamedSource {
 }
 
 impl ListenArgs {
+    /// Returns how TCP sockets are set up.
+    pub fn options(&self) -> TcpOptions {
+        self.tcp.options()
+    }
+
     /// Listens on each source but the `kept` ones, for other processes to accept. Blocks.
     pub fn listen(
         &self,

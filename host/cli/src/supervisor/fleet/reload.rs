@@ -1,6 +1,6 @@
 //! Reloading: of one service, or of a configuration, all of which is applied or nothing.
 
-use super::running::ask;
+use super::running::{Running, ask};
 use super::starting::{Identity, Started, Starting, start_all};
 use super::{Fleet, Order, Services};
 use crate::admin::{self, Admin, answer};
@@ -173,6 +173,11 @@ impl Fleet {
             self.replace(service, stops, &mut changes).await;
         }
         self.end_others(&changed.names, &mut changes).await;
+        let place = |service: &Running| {
+            let mut names = changed.names.iter();
+            names.position(|name| *name == service.identity.name)
+        };
+        self.services.sort_by_key(place);
         changes
     }
 
@@ -183,7 +188,10 @@ impl Fleet {
             changes.started.extend(name);
             return self.run(started, stops);
         };
-        let old = self.services.swap_remove(position);
+        let old = self.services.remove(position);
+        if started.identity.keeps_old_settings_of(&old.identity) {
+            changes.unapplied.extend(name.clone());
+        }
         started.life.inherit(old.hand_over(sources).await);
         changes.changed.extend(name);
         self.run(started, stops);
@@ -192,7 +200,7 @@ impl Fleet {
 
     /// Ends the services that have none of these names.
     async fn end_others(&mut self, names: &[Option<String>], changes: &mut Changes) {
-        let is_gone = |service: &mut super::Running| !names.contains(&service.identity.name);
+        let is_gone = |service: &mut Running| !names.contains(&service.identity.name);
         let gone: Vec<_> = self.services.extract_if(.., is_gone).collect();
         for service in gone {
             // It may have ended already.
@@ -203,7 +211,7 @@ impl Fleet {
         }
     }
 
-    fn leave(&mut self, old: super::Running) {
+    fn leave(&mut self, old: Running) {
         match old.has_ended() {
             true => self.keep_counts(old),
             false => self.leaving.push(old),
@@ -243,6 +251,8 @@ struct Changes {
     started: Vec<String>,
     changed: Vec<String>,
     ended: Vec<String>,
+    /// Those whose listeners stay, with settings that cannot be changed.
+    unapplied: Vec<String>,
 }
 
 impl std::fmt::Display for Changes {
@@ -254,6 +264,13 @@ impl std::fmt::Display for Changes {
         ];
         for (what, names) in all.iter().filter(|(_, names)| !names.is_empty()) {
             write!(f, ", {what}: {}", names.join(" "))?;
+        }
+        if !self.unapplied.is_empty() {
+            let names = self.unapplied.join(" ");
+            write!(
+                f,
+                "; --backlog and TCP options of listeners that stay require a restart: {names}"
+            )?;
         }
         Ok(())
     }

@@ -7,8 +7,10 @@ use crate::server::{Plan, ServeError};
 use crate::supervisor::life::{Beacon, Life};
 use crate::supervisor::start::{Kept, Place, members, start};
 use crate::sys::signals::StopSignals;
+use evconn::sockets::TcpOptions;
 use futures_util::future::try_join_all;
 use std::ffi::OsString;
+use std::num::NonZeroU32;
 use std::ops::Range;
 use std::sync::Arc;
 use tokio::sync::watch;
@@ -19,9 +21,19 @@ pub struct Identity {
     pub name: Option<String>,
     pub arguments: Vec<OsString>,
     pub sources: Vec<NamedSource>,
+    /// With what they are listened on: the backlog, and options of TCP.
+    listens_with: (NonZeroU32, TcpOptions),
     /// The numbers of its processes, as metrics have them.
     pub processes: Range<u16>,
     pub reads_standard_input: bool,
+}
+
+impl Identity {
+    /// Whether it keeps sockets that were opened with other settings than its own.
+    pub fn keeps_old_settings_of(&self, old: &Self) -> bool {
+        let mut sources = self.sources.iter();
+        self.listens_with != old.listens_with && sources.any(|source| old.sources.contains(source))
+    }
 }
 
 /// A service that is about to start.
@@ -95,6 +107,7 @@ pub async fn start_all(
             name: plan.name.clone(),
             arguments: plan.arguments.clone(),
             sources: plan.listen.sources.clone(),
+            listens_with: (plan.server.backlog(), plan.listen.options()),
             reads_standard_input: plan.component.is_standard_input(),
             processes,
         };
