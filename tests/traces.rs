@@ -11,8 +11,10 @@ use prost::Message;
 use rustix::process::Signal;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::thread;
+use std::thread::{self, JoinHandle};
 
 const HANDLER: &str = evconn_artifacts::HANDLER_PATH;
 
@@ -23,6 +25,8 @@ const PROCESSES: [&str; 2] = ["0", "2"];
 struct Collector {
     address: SocketAddr,
     received: Receiver<(String, ExportTraceServiceRequest)>,
+    is_over: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
 }
 
 impl Collector {
@@ -30,20 +34,26 @@ impl Collector {
         Self::on(SocketAddr::from(([127, 0, 0, 1], 0)))
     }
 
-    /// It ends with the last connection of the server that is tested.
     fn on(address: SocketAddr) -> Self {
         let listener = TcpListener::bind(address).expect("a listener");
         let address = listener.local_addr().expect("an address");
         let (sender, received) = channel();
-        thread::spawn(move || {
+        let is_over = Arc::<AtomicBool>::default();
+        let ends = Arc::clone(&is_over);
+        let thread = thread::spawn(move || {
             // One server has one connection at a time.
             while let Ok((stream, _)) = listener.accept() {
-                if collect(&stream, &sender).is_none() {
+                if ends.load(Ordering::Relaxed) || collect(&stream, &sender).is_none() {
                     return;
                 }
             }
         });
-        Self { address, received }
+        Self {
+            address,
+            received,
+            is_over,
+            thread: Some(thread),
+        }
     }
 
     fn url(&self) -> String {
@@ -71,10 +81,10 @@ impl Collector {
 
 impl Drop for Collector {
     fn drop(&mut self) {
-        // Its thread notices that nobody receives any more.
-        if let Ok(mut stream) = TcpStream::connect(self.address) {
-            let _ = stream.write_all(b"POST / HTTP/1.1\r\ncontent-length: 0\r\n\r\n");
-        }
+        self.is_over.store(true, Ordering::Relaxed);
+        // Its thread waits for a connection: the server has ended. It may have failed, which the test shows.
+        drop(TcpStream::connect(self.address));
+        let _ = self.thread.take().map(JoinHandle::join);
     }
 }
 

@@ -195,6 +195,7 @@ impl Fleet {
         started.life.inherit(old.hand_over(sources).await);
         changes.changed.extend(name);
         self.run(started, stops);
+        old.stops_accepting().await;
         self.leave(old);
     }
 

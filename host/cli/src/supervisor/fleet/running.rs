@@ -2,12 +2,20 @@
 
 use super::Order;
 use super::starting::Identity;
-use crate::admin::Readiness;
+use crate::admin::{Readiness, WorkerState};
 use crate::args::NamedSource;
 use crate::supervisor::life::Estate;
 use evconn::Metrics;
+use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::Id;
+use tokio::time::sleep;
+
+/// How long old workers may take to stop accepting.
+const RETIREMENT: Duration = Duration::from_secs(2);
+
+/// How often to look whether they have.
+const INTERVAL: Duration = Duration::from_millis(2);
 
 pub struct Running {
     pub identity: Identity,
@@ -35,6 +43,20 @@ impl Running {
         let (reply, estate) = oneshot::channel();
         let _ = self.orders.send(Order::HandOver { kept, reply }).await;
         estate.await.unwrap_or_default()
+    }
+
+    /// Waits until none of its workers accepts connections, since others take its place, but not for long: until then,
+    /// one of them may still get a connection.
+    pub async fn stops_accepting(&self) {
+        let deadline = Instant::now() + RETIREMENT;
+        while Instant::now() < deadline {
+            let asked = ask(vec![self.orders.clone()], Order::Status);
+            let mut workers = asked.await.into_iter().flat_map(|service| service.workers);
+            if workers.all(|worker| worker.state == WorkerState::Finishing) {
+                return;
+            }
+            sleep(INTERVAL).await;
+        }
     }
 
     pub fn has_ended(&self) -> bool {
