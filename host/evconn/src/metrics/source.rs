@@ -22,6 +22,7 @@ pub(crate) enum Process {
     /// The one that reads the metrics.
     This,
     /// A member of a quota.
+    #[cfg_attr(not(unix), allow(dead_code, reason = "quotas require Unix"))]
     Member { number: u16, id: u32 },
 }
 
